@@ -1,0 +1,56 @@
+# Everything a person types. `make` alone lists it.
+PYTHON ?= python3
+BIN := .venv/bin
+INSTALLED := .venv/installed
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+export DVC_NO_ANALYTICS := 1
+# Two processes that each use all cores are slower than one: tests run in as many processes as there are cores.
+ONE_THREAD := OMP_NUM_THREADS=1
+
+.PHONY: help demo demo-real test test-fast check format install clean
+
+help:  ## this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
+
+demo: $(INSTALLED)  ## draw a small world, train on it, measure, register (about 12 minutes on 2 cores)
+	dvc repro
+	@omnidet summary --metrics metrics/evaluation.json --registry registry --report runs/demo/report.html
+
+DATA ?= data/coco
+EXTRA ?=
+demo-real: $(INSTALLED)  ## the same on a folder in COCO's layout: make demo-real DATA=folder [EXTRA="cc12m=folder ..."]
+	omnidet shards --recipe coco_folder --data "$(DATA)" $(foreach path,$(EXTRA),--path "$(path)") --out runs/real/shards
+	omnidet vocabulary --recipe coco_folder --shards runs/real/shards --out runs/real/vocabulary
+	omnidet train --recipe coco_folder --shards runs/real/shards --vocabulary runs/real/vocabulary --out runs/real/model
+	omnidet evaluate --recipe coco_folder --model runs/real/model --shards runs/real/shards --metrics runs/real/evaluation.json --out runs/real/evaluation
+	omnidet report --recipe coco_folder --model runs/real/model --shards runs/real/shards --evaluation runs/real/evaluation --out runs/real/report.html
+	omnidet register --recipe coco_folder --model runs/real/model --metrics runs/real/evaluation.json --registry registry
+	@omnidet summary --metrics runs/real/evaluation.json --registry registry --report runs/real/report.html
+
+test: $(INSTALLED)  ## all tests (under 10 minutes on 2 cores)
+	$(ONE_THREAD) pytest -n 2 --dist worksteal
+
+test-fast: $(INSTALLED)  ## the tests that take seconds (under a minute)
+	$(ONE_THREAD) pytest -n 2 -m "not slow" --dist worksteal
+
+check: $(INSTALLED)  ## what a change must pass: style, types, import contracts, all tests
+	ruff check .
+	ruff format --check .
+	mypy
+	lint-imports
+	$(MAKE) test
+
+format: $(INSTALLED)  ## put files into the house style
+	ruff check --fix .
+	ruff format .
+
+install: $(INSTALLED)  ## make .venv with pinned versions
+
+$(INSTALLED): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.11 ...")'
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[dev]"
+	@touch $@
+
+clean:  ## remove what the demo made (the registry stays)
+	rm -rf data runs metrics .cache

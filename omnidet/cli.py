@@ -1,0 +1,220 @@
+"""`omnidet <step>`: a thin command line over `steps.py`.
+
+Wrong input ends with one line that names the thing and the remedy, and exit code 2.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from omnidet import __version__, config, recipes, registry, steps
+from omnidet.data import build
+from omnidet.inference import detector as inference
+from omnidet.recipes.recipe import Recipe
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command and return its exit code."""
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    try:
+        options.run(options)
+    except (ValueError, FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError) as error:
+        print(f"omnidet {options.command}: {_one_line(error)}", file=sys.stderr)
+        return 2
+    except (OSError, FloatingPointError) as error:
+        print(f"omnidet {options.command}: {_one_line(error)}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print(f"omnidet {options.command}: stopped", file=sys.stderr)
+        return 130
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="omnidet", description="Open-vocabulary detection: one command a step.")
+    parser.add_argument("--version", action="version", version=__version__)
+    commands = parser.add_subparsers(dest="command", required=True, metavar="STEP")
+
+    world = _step(commands, "world", "draw the synthetic datasets of the demo", _world)
+    world.add_argument("--out", type=Path, required=True, help="folder to write")
+
+    shard = _step(commands, "shards", "datasets -> shards", _shards)
+    shard.add_argument("--data", type=Path, required=True, help="folder that holds the datasets")
+    shard.add_argument("--path", action="append", default=[], metavar="NAME=FOLDER", help="a dataset that stands elsewhere")
+    shard.add_argument("--out", required=True, help="shard folder to write, local or s3://")
+
+    vocabulary = _step(commands, "vocabulary", "shards -> vocabulary", _vocabulary)
+    vocabulary.add_argument("--shards", required=True)
+    vocabulary.add_argument("--out", required=True, help="vocabulary folder to write, local or s3://")
+
+    train = _step(commands, "train", "shards + vocabulary -> trained detector", _train)
+    train.add_argument("--shards", required=True)
+    train.add_argument("--vocabulary", required=True)
+    train.add_argument("--out", type=Path, required=True, help="folder of the trained detector")
+    train.add_argument("--work", type=Path, help="folder of checkpoints and the metric log (default: <out>.work)")
+
+    evaluate = _step(commands, "evaluate", "detector + shards -> metrics", _evaluate)
+    evaluate.add_argument("--model", required=True, help="folder of a trained detector or registered version")
+    evaluate.add_argument("--shards", required=True)
+    evaluate.add_argument("--metrics", required=True, help="flat JSON file to write")
+    evaluate.add_argument("--out", required=True, help="folder for predictions, protocols and details")
+
+    report = _step(commands, "report", "everything about a run in one HTML file", _report)
+    report.add_argument("--model", required=True)
+    report.add_argument("--shards", required=True)
+    report.add_argument("--evaluation", required=True, help="what `evaluate --out` wrote")
+    report.add_argument("--out", required=True, help="HTML file to write")
+
+    register = _step(commands, "register", "detector + metrics -> registered version", _register)
+    register.add_argument("--model", required=True)
+    register.add_argument("--metrics", required=True)
+    register.add_argument("--registry", type=Path, required=True)
+
+    predict = _command(commands, "predict", "find any words in an image", _predict)
+    predict.add_argument("image", type=Path)
+    predict.add_argument(
+        "--phrases", nargs="+", required=True, metavar="WORDS", help='such as "red star" "star left of circle"'
+    )
+    predict.add_argument("--model", default="omnidet-tiny-world", help="registered model (NAME or NAME@VERSION) or a folder")
+    predict.add_argument("--registry", type=Path, default=Path("registry"))
+    predict.add_argument("--threshold", type=float, default=0.3, help="least score that is shown (default: 0.3)")
+    predict.add_argument("--out", type=Path, help="picture to draw (default: <image>.detections.png in this folder)")
+
+    summary = _command(commands, "summary", "what a run reached, for people", _summary)
+    summary.add_argument("--metrics", type=Path, required=True)
+    summary.add_argument("--registry", type=Path, default=Path("registry"))
+    summary.add_argument("--report", type=Path, required=True)
+
+    models = _command(commands, "models", "what the registry holds", _models)
+    models.add_argument("--registry", type=Path, default=Path("registry"))
+    return parser
+
+
+def _command(commands: Any, name: str, text: str, run: Any) -> argparse.ArgumentParser:
+    command: argparse.ArgumentParser = commands.add_parser(name, help=text, description=text)
+    command.set_defaults(run=run)
+    return command
+
+
+def _step(commands: Any, name: str, text: str, run: Any) -> argparse.ArgumentParser:
+    command = _command(commands, name, text, run)
+    command.add_argument("--params", type=Path, help="YAML file with `recipe:` and fields to change, as params.yaml")
+    command.add_argument("--recipe", help="name of a recipe; stands above the one in --params")
+    command.add_argument("--set", action="append", default=[], metavar="FIELD=VALUE", help="as train.steps=100")
+    return command
+
+
+def load_recipe(params: Path | None, name: str | None, assignments: list[str]) -> Recipe:
+    """The recipe named, with the fields of a params file and of `field=value` assignments set."""
+    fields: dict[str, Any] = {}
+    if params is not None:
+        try:
+            fields = yaml.safe_load(params.read_text(encoding="utf-8")) or {}
+        except yaml.YAMLError as error:
+            raise ValueError(f"{params} is not YAML: {_one_line(error)}") from error
+        if not isinstance(fields, dict):
+            raise ValueError(f"{params} holds a {type(fields).__name__}: fields of a recipe are expected")
+        own = fields.pop("recipe", None)
+        name, fields = (own, fields) if name is None else (name, fields if name == own else {})
+    if name is None:
+        raise ValueError("no recipe is named: give --params params.yaml or --recipe NAME")
+    return config.override(config.override_nested(recipes.by_name(name), fields), *assignments)
+
+
+def _recipe(options: argparse.Namespace) -> Recipe:
+    return load_recipe(options.params, options.recipe, options.set)
+
+
+def _world(options: argparse.Namespace) -> None:
+    steps.draw_world(options.out, _recipe(options))
+
+
+def _shards(options: argparse.Namespace) -> None:
+    paths = {}
+    for item in options.path:
+        name, equals, folder = item.partition("=")
+        if not equals:
+            raise ValueError(f"--path {item!r} is not of the form NAME=FOLDER, as cc12m=data/cc12m")
+        paths[name] = folder
+    print(build.describe(steps.build_shards(options.data, options.out, _recipe(options), paths)))
+
+
+def _vocabulary(options: argparse.Namespace) -> None:
+    built = steps.build_vocabulary(options.shards, options.out, _recipe(options))
+    print(f"vocabulary of {built.num_tokens} tokens ({built.content_hash[:12]})")
+
+
+def _train(options: argparse.Namespace) -> None:
+    steps.train(options.shards, options.vocabulary, options.out, _recipe(options), options.work)
+
+
+def _evaluate(options: argparse.Namespace) -> None:
+    result = steps.evaluate(options.model, options.shards, options.metrics, options.out, _recipe(options))
+    for name, protocol in result.protocols.items():
+        print(f"{name}: {protocol}")
+    print(_table(result.values))
+
+
+def _report(options: argparse.Namespace) -> None:
+    steps.write_report(options.model, options.shards, options.evaluation, options.out, _recipe(options))
+    print(options.out)
+
+
+def _register(options: argparse.Namespace) -> None:
+    version, is_new = steps.register(options.model, options.metrics, options.registry, _recipe(options))
+    print(f"{version} {'registered' if is_new else 'was registered already'} in {version.path}")
+
+
+def _predict(options: argparse.Namespace) -> None:
+    folder = Path(options.model)
+    if not (folder / "config.json").is_file():
+        folder = registry.find(options.registry, options.model).path
+    if not options.image.is_file():
+        raise FileNotFoundError(f"image {options.image} does not exist")
+    content = options.image.read_bytes()
+    inference.image_size(content, str(options.image))
+    found = inference.OmniDet.from_pretrained(folder).detect([content], options.phrases, threshold=options.threshold)[0]
+    for box, score, phrase in zip(found.boxes_xyxy, found.scores, found.phrase, strict=True):
+        corners = " ".join(f"{v:7.1f}" for v in box)
+        print(f"{score:.3f}  {corners}  {options.phrases[phrase]}")
+    if not len(found.scores):
+        print(f"nothing scores {options.threshold} or more: lower --threshold to see what comes next")
+    out = options.out or Path(f"{options.image.stem}.detections.png")
+    inference.draw(content, found, options.phrases).save(out)
+    print(out)
+
+
+def _summary(options: argparse.Namespace) -> None:
+    values = json.loads(options.metrics.read_text(encoding="utf-8"))
+    found = [v for name in registry.models(options.registry) for v in registry.versions(options.registry, name)]
+    print(_table(values))
+    for version in found:
+        if version.metrics == values:
+            print(f"registered  {version} in {version.path}")
+    print(f"report      {options.report.resolve()}")
+
+
+def _models(options: argparse.Namespace) -> None:
+    for name in registry.models(options.registry):
+        for version in registry.versions(options.registry, name):
+            print(f"{version}\n{_table(version.metrics, indent='  ')}")
+
+
+def _table(values: dict[str, float], indent: str = "") -> str:
+    width = max((len(name) for name in values), default=0)
+    return "\n".join(f"{indent}{name:{width}}  {value:.3f}" for name, value in values.items())
+
+
+def _one_line(error: BaseException) -> str:
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+if __name__ == "__main__":
+    sys.exit(main())

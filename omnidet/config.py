@@ -1,0 +1,125 @@
+"""Change one field of a frozen dataclass by name, and describe a whole one as plain data.
+
+A run is a recipe: a nested frozen dataclass (`recipes/`). `override(recipe, "train.steps=100")` returns a changed copy
+and refuses what does not exist or does not fit; `describe` gives the form that is written beside each checkpoint.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import types
+import typing
+from collections.abc import Mapping, Sequence
+from pathlib import PurePath
+from typing import Any, TypeVar
+
+import yaml
+
+Config = TypeVar("Config")
+
+
+def override(config: Config, *assignments: str) -> Config:
+    """Copy of `config` with each `path.to.field=value` set; the value is read as YAML and checked against the field's type.
+
+    Raises ValueError with the offending name or value and what would be right.
+    """
+    for assignment in assignments:
+        path, equals, text = assignment.partition("=")
+        if not equals:
+            raise ValueError(f"{assignment!r} is not of the form field=value, as in train.steps=100")
+        config = _replaced(config, path.strip().split("."), yaml.safe_load(text), path.strip())
+    return config
+
+
+def override_nested(config: Config, values: Mapping[str, Any], prefix: str = "") -> Config:
+    """Copy of `config` with the fields of a nested mapping set, as read from params.yaml."""
+    for name, value in values.items():
+        path = f"{prefix}{name}"
+        if isinstance(value, Mapping) and dataclasses.is_dataclass(_field(config, name, path)):
+            child = override_nested(getattr(config, name), value, f"{path}.")
+            config = dataclasses.replace(config, **{name: child})  # type: ignore[type-var]
+        else:
+            config = _replaced(config, [name], value, path)
+    return config
+
+
+def describe(value: Any) -> Any:
+    """Plain data (dict, list, str, number, bool, None) of a nested config; functions become `module.name`."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {f.name: describe(getattr(value, f.name)) for f in dataclasses.fields(value)}
+    if isinstance(value, Mapping):
+        return {str(k): describe(v) for k, v in value.items()}
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return [describe(v) for v in value]
+    if isinstance(value, PurePath):
+        return str(value)
+    if isinstance(value, types.ModuleType):
+        return value.__name__
+    if callable(value):
+        return f"{value.__module__}.{value.__qualname__}"
+    return value
+
+
+def parse(kind: type[Config], content: Mapping[str, Any]) -> Config:
+    """The dataclass that `describe` gave `content` for. Where a field may be one of several dataclasses, the names decide."""
+    hints = typing.get_type_hints(kind)
+    values: dict[str, Any] = {}
+    for name, value in content.items():
+        if name not in hints:
+            raise ValueError(f"{kind.__name__} has no field {name!r}")
+        options = [h for h in (hints[name], *typing.get_args(hints[name])) if dataclasses.is_dataclass(h)]
+        if isinstance(value, Mapping) and options:
+            fitting = [h for h in options if set(value) == {f.name for f in dataclasses.fields(h)}]
+            if not fitting:
+                raise ValueError(f"{kind.__name__}.{name} has unknown fields: {', '.join(value)}")
+            values[name] = parse(typing.cast(Any, fitting[0]), value)
+        else:
+            values[name] = _checked(value, hints[name], name)
+    return kind(**values)
+
+
+def _replaced(config: Config, names: list[str], value: Any, path: str) -> Config:
+    current = _field(config, names[0], path)
+    if len(names) > 1:
+        if not dataclasses.is_dataclass(current):
+            raise ValueError(f"unknown field {path!r}: {names[0]!r} has no fields of its own")
+        value = _replaced(current, names[1:], value, path)
+    else:
+        hint = typing.get_type_hints(type(config))[names[0]]
+        value = _checked(value, hint, path)
+    return dataclasses.replace(config, **{names[0]: value})  # type: ignore[type-var]
+
+
+def _field(config: Any, name: str, path: str) -> Any:
+    known = [f.name for f in dataclasses.fields(config)]
+    if name not in known:
+        raise ValueError(f"unknown field {path!r}: {type(config).__name__} has {', '.join(known)}")
+    return getattr(config, name)
+
+
+def _checked(value: Any, hint: Any, path: str) -> Any:
+    """`value` as the type `hint` asks for; int where float is wanted and lists where tuples are, nothing looser."""
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if origin in (typing.Union, types.UnionType):
+        for option in arguments:
+            try:
+                return _checked(value, option, path)
+            except ValueError:
+                continue
+    elif origin is tuple and isinstance(value, (list, tuple)):
+        items = arguments[:1] * len(value) if arguments[-1] is Ellipsis else arguments
+        if len(items) == len(value):
+            return tuple(_checked(v, h, path) for v, h in zip(value, items, strict=True))
+    elif hint is type(None) and value is None:
+        return None
+    elif hint is float and isinstance(value, (int, float)) and not isinstance(value, bool):
+        return float(value)
+    elif hint is float and isinstance(value, str):  # YAML 1.1 reads 1e-3 as text
+        try:
+            return float(value)
+        except ValueError:
+            pass
+    elif isinstance(hint, type) and isinstance(value, hint) and not (hint is int and isinstance(value, bool)):
+        return value
+    name = hint.__name__ if isinstance(hint, type) else str(hint)
+    raise ValueError(f"{path}={value!r} does not fit: expected {name}")

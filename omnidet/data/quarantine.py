@@ -1,0 +1,143 @@
+"""Bad records: counted by reason, each named in a file, never silently dropped, never fatal below a stated share."""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import json
+import math
+import warnings
+from collections import Counter
+
+import numpy as np
+from PIL import Image
+
+from omnidet.schema import Record
+
+MAX_PIXELS = 50_000_000
+"""Larger images are refused before they are decoded (decompression bombs); COCO's and LAION's stay far below."""
+MIN_BOX_SIDE = 1.0
+"""Boxes with a shorter side, in pixels, cannot be seen or matched."""
+MAX_OVERSHOOT = 2.0
+"""Annotators' rounding: a box may stand out of the image by this many pixels, and is clipped."""
+
+
+class Quarantine:
+    """What was refused, and why, in the order it was met."""
+
+    def __init__(self, max_share: float = 0.1) -> None:
+        """`max_share`: the largest share of refused records of a source before reading it becomes an error."""
+        self.max_share = max_share
+        self.counts: Counter[str] = Counter()
+        self.lines: list[str] = []
+
+    def reject(self, source: str, item: str, reason: str, kind: str = "record") -> None:
+        """Note one refused thing.
+
+        Args:
+            source: name of the dataset.
+            item: what was refused, so that a person finds it: "image 391895", "annotation 17", "a.tar:000000003".
+            reason: one of a few short texts, as they are counted: "zero-size box", "truncated image".
+            kind: "record" if the whole image is lost, "box", "phrase" or "caption" if it is kept without it.
+        """
+        self.counts[f"{source}: {kind}: {reason}"] += 1
+        self.lines.append(json.dumps({"source": source, "item": item, "kind": kind, "reason": reason}, ensure_ascii=False))
+
+    def check_share(self, source: str, kept: int) -> None:
+        """Raise ValueError if too many records of a source were refused."""
+        reasons = {k.split(": ", 2)[2]: n for k, n in self.counts.items() if k.startswith(f"{source}: record: ")}
+        refused = sum(reasons.values())
+        if refused > self.max_share * (kept + refused):
+            worst = ", ".join(f"{n} {reason}" for reason, n in sorted(reasons.items(), key=lambda item: -item[1]))
+            raise ValueError(
+                f"{source}: {refused} of {kept + refused} records are unusable ({worst}), more than the allowed share "
+                f"{self.max_share}: mend the data or raise shards.max_bad_share"
+            )
+
+
+def clean(record: Record, quarantine: Quarantine) -> Record | None:
+    """The record without its bad boxes and phrases, or None if it cannot be used; what is taken out is noted.
+
+    The image is fully decoded once here, so that training never meets a truncated one.
+    """
+    problem = _image_problem(record)
+    if problem:
+        quarantine.reject(record.source, record.image_id, problem)
+        return None
+    boxes = record.boxes_xyxy.astype(np.float64)
+    good = np.ones(len(boxes), bool)
+    for i, box in enumerate(boxes):
+        problem = _box_problem(box, record.width, record.height)
+        if problem:
+            quarantine.reject(record.source, f"{record.image_id} box {i} {[round(float(x), 2) for x in box]}", problem, "box")
+            good[i] = False
+    limits = [record.width, record.height, record.width, record.height]
+    kept = np.clip(boxes[good], 0, limits).astype(np.float32)
+    new_index = np.cumsum(good) - 1
+    phrases, phrase_boxes = [], []
+    for phrase, named in zip(record.phrases, record.phrase_boxes, strict=True):
+        if not phrase.strip():
+            quarantine.reject(record.source, record.image_id, "empty phrase", "phrase")
+            continue
+        left = tuple(int(new_index[i]) for i in named if good[i])
+        if left:
+            phrases.append(phrase)
+            phrase_boxes.append(left)
+    lost = set(record.phrases) - set(phrases)
+    if not len(kept) and not record.absent and not record.caption and not record.phrases:
+        quarantine.reject(record.source, record.image_id, "nothing is known of the image")
+        return None
+    if record.phrases and not phrases and not record.absent and not record.caption:
+        quarantine.reject(record.source, record.image_id, "no usable box or phrase is left")
+        return None
+    return dataclasses.replace(
+        record,
+        boxes_xyxy=kept,
+        phrases=tuple(phrases),
+        phrase_boxes=tuple(phrase_boxes),
+        # A name whose boxes were refused is in the image all the same: it must not become a negative.
+        absent=tuple(p for p in record.absent if p not in lost),
+        not_exhaustive=tuple(
+            dict.fromkeys([*(p for p in record.not_exhaustive if p in phrases), *_partly_lost(record, good, phrases)])
+        ),
+    )
+
+
+def _partly_lost(record: Record, good: np.ndarray, phrases: list[str]) -> list[str]:
+    """Phrases that kept some boxes and lost others: what is left is not all of them."""
+    pairs = zip(record.phrases, record.phrase_boxes, strict=True)
+    return [p for p, named in pairs if p in phrases and not all(good[i] for i in named)]
+
+
+def _image_problem(record: Record) -> str | None:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            image = Image.open(io.BytesIO(record.image))
+        with image:
+            size = image.size
+            if size[0] * size[1] > MAX_PIXELS:
+                return "image too large"
+            image.load()
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+        return "image too large"
+    except (OSError, SyntaxError, ValueError, EOFError, ArithmeticError) as error:  # what Pillow's decoders raise
+        return "truncated image" if "truncated" in str(error) else "unreadable image"
+    if size != (record.width, record.height):
+        return "image size differs from the annotation"
+    return None
+
+
+def _box_problem(box: np.ndarray, width: int, height: int) -> str | None:
+    if not all(math.isfinite(x) for x in box):
+        return "box with a number that is not finite"
+    x0, y0, x1, y1 = box
+    if x1 - x0 <= 0 or y1 - y0 <= 0:
+        return "zero-size box"
+    if x0 >= width or y0 >= height or x1 <= 0 or y1 <= 0:
+        return "box outside the image"
+    if x0 < -MAX_OVERSHOOT or y0 < -MAX_OVERSHOOT or x1 > width + MAX_OVERSHOOT or y1 > height + MAX_OVERSHOOT:
+        return "box larger than the image"
+    if min(x1, width) - max(x0, 0) < MIN_BOX_SIDE or min(y1, height) - max(y0, 0) < MIN_BOX_SIDE:
+        return "zero-size box"
+    return None

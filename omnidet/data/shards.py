@@ -1,0 +1,261 @@
+"""Record <-> tar: WebDataset shards that any WebDataset reader opens, with an index.
+
+A shard folder holds `index.json` and sets of shards such as `train/coco/000000.tar`. A sample is two members, the image as
+it came and a `.json` with the rest of the Record. Built twice from the same input, the bytes are the same: keys run in
+order, members carry no time and no owner.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import hashlib
+import json
+import tarfile
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import webdataset
+
+from omnidet import storage
+from omnidet.schema import Record
+
+SCHEMA_VERSION = 1
+"""Version of the `.json` member and of the index; a reader refuses any other."""
+
+_MAGIC = {b"\xff\xd8": "jpg", b"\x89PNG": "png", b"RIFF": "webp", b"GIF8": "gif", b"BM": "bmp"}
+
+
+@dataclass(frozen=True)
+class Shard:
+    """One tar of a set."""
+
+    path: str
+    """Relative to the index."""
+    samples: int
+    size_bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Index:
+    """What `index.json` says of a shard folder."""
+
+    location: str
+    """The folder, local or `s3://`."""
+    dataset_version: str
+    """Hash over the hashes of all shards: names the data in every later artifact."""
+    sets: Mapping[str, tuple[Shard, ...]]
+    """Shards of each set: `train/coco`, `eval/lvis`, ..."""
+    ground_truth: Mapping[str, Mapping[str, Any]]
+    """Of an evaluation set: `file`, the official annotation file relative to the index, and `names`, the words of each
+    category id as the detector is asked for them."""
+    report: Mapping[str, Any]
+    """What was dropped while building: quarantined records by reason, held-out images by benchmark."""
+
+    def shards(self, set_name: str) -> tuple[Shard, ...]:
+        """The shards of a set. Raises ValueError that lists the known ones."""
+        if set_name not in self.sets:
+            raise ValueError(f"{self.location} has no set {set_name!r}: it holds {', '.join(self.sets) or 'nothing'}")
+        return self.sets[set_name]
+
+
+def write_set(records: Iterable[Record], folder: Path, name: str, samples_per_shard: int) -> tuple[Shard, ...]:
+    """Write the records as `folder/name/000000.tar`, ... in the order they come.
+
+    Returns what was written; paths are relative to `folder`.
+    """
+    shards: list[Shard] = []
+    pending: list[Record] = []
+    for record in records:
+        pending.append(record)
+        if len(pending) == samples_per_shard:
+            shards.append(_write_shard(pending, folder, f"{name}/{len(shards):06d}.tar", len(shards) * samples_per_shard))
+            pending = []
+    if pending:
+        shards.append(_write_shard(pending, folder, f"{name}/{len(shards):06d}.tar", len(shards) * samples_per_shard))
+    return tuple(shards)
+
+
+def write_index(
+    folder: Path,
+    sets: Mapping[str, tuple[Shard, ...]],
+    ground_truth: Mapping[str, Mapping[str, Any]],
+    report: Mapping[str, Any],
+) -> None:
+    """Write `index.json`, which makes the folder a whole shard folder."""
+    hashes = [shard.sha256 for name in sorted(sets) for shard in sets[name]]
+    content = {
+        "schema_version": SCHEMA_VERSION,
+        "dataset_version": hashlib.sha256("\n".join(hashes).encode()).hexdigest(),
+        "sets": {name: [dataclasses.asdict(shard) for shard in sets[name]] for name in sorted(sets)},
+        "ground_truth": dict(ground_truth),
+        "report": dict(report),
+    }
+    storage.write_text(folder / storage.INDEX_NAME, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
+
+
+def read_index(location: str) -> Index:
+    """The index of a shard folder. Raises FileNotFoundError or ValueError with the remedy."""
+    path = storage.join(location, storage.INDEX_NAME)
+    if not storage.exists(path):
+        raise FileNotFoundError(f"{path} does not exist: build the shards with `omnidet shards`")
+    try:
+        content = json.loads(storage.read_text(path))
+        if content["schema_version"] != SCHEMA_VERSION:
+            raise ValueError(
+                f"{path} has schema version {content['schema_version']}, this is {SCHEMA_VERSION}: build the shards again"
+            )
+        sets = {name: tuple(Shard(**shard) for shard in shards) for name, shards in content["sets"].items()}
+        return Index(str(location), content["dataset_version"], sets, content["ground_truth"], content["report"])
+    except (json.JSONDecodeError, KeyError, TypeError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path} is not a shard index ({error!r}): build the shards again") from error
+
+
+def records(index: Index, set_name: str) -> Iterator[Record]:
+    """Every record of a set, in order."""
+    for shard in index.shards(set_name):
+        reader = open_shard(index.location, shard)
+        for i in range(shard.samples):
+            yield reader.read(i)
+
+
+def texts(index: Index, set_name: str) -> Iterator[Record]:
+    """Every record of a set without its image: for passes over the words."""
+    for shard in index.shards(set_name):
+        reader = open_shard(index.location, shard)
+        for i in range(shard.samples):
+            yield reader.read_texts(i)
+
+
+class ShardReader:
+    """Random access to the samples of one shard."""
+
+    def __init__(self, location: str, shard: Shard, cache: str = ".cache/shards") -> None:
+        """Check the shard against the index and find its samples.
+
+        Raises FileNotFoundError or ValueError that names the shard.
+        """
+        self.name = storage.join(location, shard.path)
+        try:
+            self.path = storage.local_copy(self.name, cache)
+        except FileNotFoundError:
+            raise FileNotFoundError(f"{self.name} does not exist though the index names it: build the shards again") from None
+        size = self.path.stat().st_size
+        if size != shard.size_bytes or _sha256(self.path) != shard.sha256:
+            raise ValueError(f"{self.name} is corrupt ({size} bytes, its hash is not the index's): build the shards again")
+        with tarfile.open(self.path) as tar:
+            members = [(m.name.rpartition(".")[2], m.offset_data, m.size) for m in tar if m.isfile()]
+        self.annotations = [(offset, length) for suffix, offset, length in members if suffix == "json"]
+        self.images = [(offset, length) for suffix, offset, length in members if suffix != "json"]
+        if not len(self.images) == len(self.annotations) == shard.samples:
+            raise ValueError(f"{self.name} holds {len(self.images)} samples, the index says {shard.samples}: build it again")
+
+    def read(self, i: int) -> Record:
+        """Sample `i` of the shard."""
+        with self.path.open("rb") as file:
+            return _decode(_at(file, *self.annotations[i]), _at(file, *self.images[i]))
+
+    def read_texts(self, i: int) -> Record:
+        """Sample `i` without its image, for passes over the words."""
+        with self.path.open("rb") as file:
+            return _decode(_at(file, *self.annotations[i]), b"")
+
+
+@functools.lru_cache(maxsize=64)
+def open_shard(location: str, shard: Shard) -> ShardReader:
+    """A reader that is checked once in each process."""
+    return ShardReader(location, shard)
+
+
+def _write_shard(batch: list[Record], folder: Path, path: str, first_key: int) -> Shard:
+    target = folder / path
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with webdataset.TarWriter(str(target), encoder=False, mtime=0, user="omnidet", group="omnidet") as tar:
+        for i, record in enumerate(batch, start=first_key):
+            tar.write({"__key__": f"{i:09d}", _suffix(record.image): record.image, "json": _encode(record)})
+    return Shard(path, len(batch), target.stat().st_size, _sha256(target))
+
+
+def _encode(record: Record) -> bytes:
+    content = {
+        "schema_version": SCHEMA_VERSION,
+        "source": record.source,
+        "image_id": record.image_id,
+        "width": record.width,
+        "height": record.height,
+        # The shortest text that reads back as the same float32: keeps the member small and exact.
+        "boxes_xyxy": [[float(str(x)) for x in box] for box in record.boxes_xyxy.astype(np.float32)],
+        "phrases": record.phrases,
+        "phrase_boxes": record.phrase_boxes,
+        "absent": record.absent,
+        "not_exhaustive": record.not_exhaustive,
+        "caption": record.caption,
+    }
+    return json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def _decode(annotation: bytes, image: bytes) -> Record:
+    content = json.loads(annotation)
+    if content.pop("schema_version", None) != SCHEMA_VERSION:
+        raise ValueError(
+            f"sample {content.get('image_id')} has another schema version than {SCHEMA_VERSION}: build the shards again"
+        )
+    boxes = np.asarray(content.pop("boxes_xyxy"), np.float32).reshape(-1, 4)
+    phrase_boxes = tuple(tuple(named) for named in content.pop("phrase_boxes"))
+    words: dict[str, Any] = {key: tuple(content.pop(key)) for key in ("phrases", "absent", "not_exhaustive")}
+    return Record(image=image, boxes_xyxy=boxes, phrase_boxes=phrase_boxes, **words, **content)
+
+
+def _suffix(image: bytes) -> str:
+    for magic, suffix in _MAGIC.items():
+        if image.startswith(magic):
+            return suffix
+    return "bin"
+
+
+def _at(file: Any, offset: int, length: int) -> bytes:
+    file.seek(offset)
+    content: bytes = file.read(length)
+    return content
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def order(samples: list[int], seed: int, epoch: int, window: int, position: int) -> tuple[int, int]:
+    """Which (shard, sample) stands at `position` of an epoch's shuffled order.
+
+    Shards are shuffled, then the samples within each `window` of neighbouring shards. So the order is a pure function of
+    seed and epoch (exact resume costs nothing), and a reader needs no more than `window` shards at hand.
+
+    Args:
+        samples: number of samples of each shard.
+    """
+    shards = _permutation(len(samples), seed, epoch, 0)
+    for first in range(0, len(shards), window):
+        group = [int(s) for s in shards[first : first + window]]
+        size = sum(samples[s] for s in group)
+        if position < size:
+            chosen = int(_permutation(size, seed, epoch, 1 + first)[position])
+            for s in group:
+                if chosen < samples[s]:
+                    return s, chosen
+                chosen -= samples[s]
+        position -= size
+    raise IndexError("position lies beyond the epoch")
+
+
+@functools.lru_cache(maxsize=64)
+def _permutation(size: int, seed: int, epoch: int, part: int) -> np.ndarray:
+    return np.random.default_rng([seed, epoch, part]).permutation(size)
+
+
+def num_samples(shards: Iterable[Shard]) -> int:
+    """Total number of samples."""
+    return sum(shard.samples for shard in shards)

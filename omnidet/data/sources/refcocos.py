@@ -1,0 +1,78 @@
+"""RefCOCOS: `annotations/refcocos.json`, a list of expressions with one box each, or with none.
+
+The images are COCO's val2017. Boxes are xyxy in pixels. An expression marked `empty_case` names nothing in its image.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from omnidet.data import annotations as files
+from omnidet.data.annotations import Entry, Regions
+from omnidet.data.quarantine import Quarantine
+from omnidet.schema import Record
+
+SOURCE = "refcocos"
+EXPRESSION = {"image_id": int, "image": str, "width": int, "height": int, "normal_caption": str, "categories": dict}
+
+
+def read(root: str, split: str, quarantine: Quarantine) -> Iterator[Record]:
+    """One Record an image with all its expressions, by ascending image id."""
+    for image_id, found in sorted(files.by_image(_load(root, split)).items()):
+        image = found[0]
+        path = files.find_image(root, [image["image"]])
+        if path is None:
+            quarantine.reject(SOURCE, f"image {image_id} {image['image']}", "missing image file")
+            continue
+        regions, absent = _regions(found, quarantine)
+        yield Record(
+            image=path.read_bytes(),
+            width=image["width"],
+            height=image["height"],
+            source=SOURCE,
+            image_id=f"coco:{image_id}",
+            boxes_xyxy=regions.boxes_xyxy,
+            phrases=regions.phrases,
+            phrase_boxes=regions.phrase_boxes,
+            absent=tuple(p for p in absent if p not in regions.phrases),
+        )
+
+
+def image_ids(root: str, split: str) -> set[str]:
+    """Ids of every image with an expression: COCO ids."""
+    return {f"coco:{entry['image_id']}" for entry in _load(root, split)}
+
+
+def ground_truth(root: str, split: str) -> None:  # noqa: ARG001  (the protocol of a source)
+    """None: no official tool reads a file."""
+    return
+
+
+def _load(root: str, split: str) -> list[Entry]:
+    if split != "test":
+        raise ValueError(f"refcocos has no split {split!r}: use 'test', the only one")
+    path = Path(root, "annotations", "refcocos.json")
+    data = files.load_json(path, "put RefCOCOS's list of expressions there")
+    if not isinstance(data, list):
+        raise ValueError(f"{path} is not a list of expressions: it is not in the dataset's format")
+    return files.checked(data, "expression", EXPRESSION, path)
+
+
+def _regions(found: list[Entry], quarantine: Quarantine) -> tuple[Regions, list[str]]:
+    """The boxes with their expressions, and the expressions that name nothing."""
+    regions, absent = Regions(), []
+    for entry in found:
+        phrase, item = files.plain(entry["normal_caption"]), f"image {entry['image_id']} {entry['normal_caption']!r}"
+        box, empty = files.four_numbers(entry.get("solution")), bool(entry["categories"].get("empty_case"))
+        if not phrase:
+            quarantine.reject(SOURCE, item, "empty phrase", "phrase")
+        elif empty and entry.get("solution") is None:
+            absent.append(phrase)
+        elif empty:
+            quarantine.reject(SOURCE, item, "a box for an expression that names nothing", "phrase")
+        elif box is None:
+            quarantine.reject(SOURCE, item, "malformed box", "box")
+        else:
+            regions.add(phrase, tuple(box), box)
+    return regions, absent

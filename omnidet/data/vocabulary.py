@@ -1,0 +1,257 @@
+"""Text <-> token ids of the one shared vocabulary.
+
+A phrase is a set of weighted tokens whose weights sum to 1; its score on a region is the weighted mean of the tokens'
+logits. Three things make that more than a bag of subwords:
+
+- **Weights** follow inverse document frequency, log((S + 1) / (n + 1)) of S texts of which n hold the token, computed
+  once from the corpus (SuperClass, arXiv 2411.03313, keeps the same statistic as a running mean). Special tokens weigh 0.
+- **Context tokens**: every token has a twin for the words behind the first spatial relation of a phrase. In "star left
+  of circle" the star is what the region shows and the circle what stands beside it: two different tokens. The twin of
+  token t is t + the size of the tokenizer.
+- **Whole names**: a name of several words that misleads gets a token of its own. "hot dog" misleads where an annotator
+  found one and verified that there is no "dog"; "red star" does not, for it is a star.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tokenizers
+import torch
+from safetensors.numpy import load_file, save_file
+from tokenizers import normalizers, pre_tokenizers
+from transformers import PreTrainedTokenizerFast
+
+from omnidet.schema import FloatArray, IntArray, PhraseTable, Record
+
+RELATIONS = (
+    *(f"{to}{side} of" for to in ("to the ", "on the ", "at the ", "") for side in ("left", "right", "front", "back", "side")),
+    *("in front of", "on top of", "next to", "close to", "away from", "in between", "in back of"),
+    *("above", "below", "under", "underneath", "beneath", "over", "behind", "beside", "near", "by", "on", "at", "against"),
+    *("between", "among", "across", "along", "around", "facing", "towards", "toward", "past"),
+)
+"""Words after which a phrase speaks of something outside the region. "with", "in", "wearing" or "holding" are not among
+them: what a person wears stands in the person's box."""
+
+_RELATION = re.compile(r"(?<=\S)\s+(?:" + "|".join(sorted(RELATIONS, key=len, reverse=True)) + r")(?=\s|$)")
+_SPECIAL_TOKENS = ("<pad>",)
+
+
+@dataclass(frozen=True)
+class VocabularyConfig:
+    """How the vocabulary is built."""
+
+    size: int = 30_000
+    """Number of tokens of the tokenizer at most; the vocabulary is twice that, with the context tokens."""
+    min_frequency: int = 2
+    """Subwords that occur less often are left in parts."""
+
+
+class Vocabulary:
+    """The shared vocabulary; `encode` and `table` are what the rest of the system needs."""
+
+    def __init__(self, tokenizer: tokenizers.Tokenizer, idf_T: FloatArray) -> None:
+        self.tokenizer = tokenizer
+        self.idf_T = idf_T
+        self.encode = functools.lru_cache(maxsize=200_000)(self._encode)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _restore, (self.tokenizer.to_str(), self.idf_T)
+
+    @property
+    def num_tokens(self) -> int:
+        """Tokens and their context twins."""
+        return 2 * len(self.idf_T)
+
+    @functools.cached_property
+    def content_hash(self) -> str:
+        """Names the vocabulary in every artifact that depends on it."""
+        return hashlib.sha256(self.tokenizer.to_str().encode() + self.idf_T.tobytes()).hexdigest()
+
+    def _encode(self, text: str, roles: bool = True) -> tuple[IntArray, FloatArray]:
+        """Token ids (ascending, distinct) and weights (sum 1) of a phrase.
+
+        Args:
+            text: any words. Case, punctuation and white space do not count.
+            roles: whether words behind a spatial relation become context tokens; off for captions, which name all that
+                an image shows.
+
+        Raises ValueError for a text without a letter, digit or symbol.
+        """
+        own, context = split_relation(text) if roles else (text, "")
+        weights: dict[int, float] = {}
+        for part, shift in ((own, 0), (context, len(self.idf_T))):
+            encoding = self.tokenizer.encode(part)
+            words = Counter(encoding.word_ids)
+            for token, word in zip(encoding.ids, encoding.word_ids, strict=True):
+                # A word counts once, however many subwords it falls into.
+                weights[token + shift] = weights.get(token + shift, 0.0) + float(self.idf_T[token]) / words[word]
+            if sum(weights.values()) <= 0:  # nothing but words that occur everywhere
+                weights.update(dict.fromkeys((token + shift for token in encoding.ids), 1.0))
+        if not weights:
+            raise ValueError(f"the phrase {text!r} is empty: it needs a letter, a digit or a symbol")
+        ids = sorted(token for token, weight in weights.items() if weight > 0)
+        values = np.array([weights[token] for token in ids], np.float64)
+        return np.array(ids, np.int64), (values / values.sum()).astype(np.float32)
+
+    def table(self, phrases: Iterable[tuple[str, bool]] | Iterable[str]) -> PhraseTable:
+        """The phrases as one table of weighted tokens; an item may be (text, roles)."""
+        encoded = [self.encode(item) if isinstance(item, str) else self.encode(*item) for item in phrases]
+        lengths = [len(ids) for ids, _ in encoded]
+        ids_K = np.concatenate([ids for ids, _ in encoded]) if encoded else np.zeros(0, np.int64)
+        weights_K = np.concatenate([weights for _, weights in encoded]) if encoded else np.zeros(0, np.float32)
+        offsets_P = np.cumsum([0, *lengths[:-1]]) if encoded else np.zeros(0, np.int64)
+        return PhraseTable(torch.from_numpy(ids_K), torch.from_numpy(weights_K), torch.from_numpy(offsets_P.astype(np.int64)))
+
+    def check_names(self, names: Sequence[str]) -> None:
+        """Raise ValueError if two of the names cannot be told apart, or one is empty."""
+        seen: dict[tuple[tuple[int, ...], tuple[float, ...]], str] = {}
+        for name in names:
+            ids, weights = self.encode(name)
+            key = (tuple(ids.tolist()), tuple(np.round(weights, 6).tolist()))
+            if key in seen:
+                raise ValueError(f"the names {seen[key]!r} and {name!r} are the same to the vocabulary: rename one of them")
+            seen[key] = name
+
+    def tokens(self, text: str) -> list[tuple[str, float]]:
+        """The encoding in readable form, for people: [("star", 0.6), ("circle (context)", 0.4)]."""
+        ids, weights = self.encode(text)
+        size = len(self.idf_T)
+        names = [self.tokenizer.decode([i % size]).strip() + (" (context)" if i >= size else "") for i in ids.tolist()]
+        return list(zip(names, weights.tolist(), strict=True))
+
+    def save(self, folder: Path) -> None:
+        """Write the files that `transformers.AutoTokenizer` loads, and the weights."""
+        wrapped = PreTrainedTokenizerFast(tokenizer_object=self.tokenizer, pad_token=_SPECIAL_TOKENS[0])  # type: ignore[no-untyped-call]
+        wrapped.save_pretrained(folder)
+        # transformers writes its own copy of the tokenizer file; ours is the one that the content hash is made of.
+        (folder / "tokenizer.json").write_text(self.tokenizer.to_str(pretty=True), encoding="utf-8")
+        save_file({"idf": self.idf_T}, folder / "idf.safetensors")
+        facts = {"content_hash": self.content_hash, "num_tokens": self.num_tokens}
+        (folder / "vocabulary.json").write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
+
+    @classmethod
+    def load(cls, folder: Path) -> Vocabulary:
+        """Read what `save` wrote. Raises FileNotFoundError or ValueError with the remedy."""
+        for name in ("tokenizer.json", "idf.safetensors", "vocabulary.json"):
+            if not (folder / name).is_file():
+                raise FileNotFoundError(f"{folder / name} does not exist: build the vocabulary with `omnidet vocabulary`")
+        facts = json.loads((folder / "vocabulary.json").read_text(encoding="utf-8"))
+        tokenizer = tokenizers.Tokenizer.from_file(str(folder / "tokenizer.json"))
+        vocabulary = cls(tokenizer, load_file(folder / "idf.safetensors")["idf"])
+        if vocabulary.content_hash != facts["content_hash"]:
+            raise ValueError(f"{folder} was changed after it was built: its content hash does not fit; build it again")
+        return vocabulary
+
+
+def split_relation(phrase: str) -> tuple[str, str]:
+    """The words up to the first spatial relation (with it), and the words behind it: "star left of", "circle"."""
+    text = " ".join(phrase.lower().split())
+    found = _RELATION.search(text)
+    return (text, "") if found is None else (text[: found.end()], text[found.end() :])
+
+
+def is_relational(phrase: str) -> bool:
+    """Whether the phrase says where the thing stands relative to another one."""
+    return bool(split_relation(phrase)[1].strip())
+
+
+def build(records: Sequence[Record] | Iterable[Record], config: VocabularyConfig) -> Vocabulary:
+    """Train the tokenizer on the words of the training records, weigh its tokens, and give misleading names their own.
+
+    Args:
+        records: training records (images are not needed). Iterated three times: pass a re-iterable for large data.
+    """
+    tokenizer = tokenizers.Tokenizer(tokenizers.models.BPE())
+    tokenizer.normalizer = normalizers.Sequence(
+        [
+            normalizers.NFKC(),
+            normalizers.Lowercase(),
+            normalizers.Replace(tokenizers.Regex(r"['’]"), ""),
+            normalizers.Replace(tokenizers.Regex(r"[\p{P}\p{Z}\p{C}]+"), " "),
+            normalizers.Strip(),
+        ]
+    )
+    # Every word gets the same leading mark, so that "star" is one token wherever it stands; bytes below, so no word is unknown.
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+        [pre_tokenizers.WhitespaceSplit(), pre_tokenizers.ByteLevel(add_prefix_space=True, use_regex=False)]
+    )
+    tokenizer.decoder = tokenizers.decoders.ByteLevel()
+    trainer = tokenizers.trainers.BpeTrainer(
+        vocab_size=config.size,
+        min_frequency=config.min_frequency,
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        special_tokens=list(_SPECIAL_TOKENS),
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator((text for record in records for text in _texts(record)), trainer)
+    whole = _misleading_names(tokenizer, records)
+    tokenizer.add_tokens([tokenizers.AddedToken(name, single_word=True, lstrip=True, rstrip=True) for name in whole])
+    return Vocabulary(tokenizer, _inverse_document_frequency(tokenizer, records))
+
+
+def _texts(record: Record) -> Iterator[str]:
+    yield from record.phrases
+    if record.caption:
+        yield record.caption
+
+
+def _inverse_document_frequency(tokenizer: tokenizers.Tokenizer, records: Iterable[Record]) -> FloatArray:
+    # Each distinct text counts once: the class names of a detection dataset stand on every image, and would make every
+    # other word, "the" among them, look rare.
+    texts = {text for record in records for text in _texts(record)}
+    containing = np.zeros(tokenizer.get_vocab_size())
+    for encoding in tokenizer.encode_batch(sorted(texts)):
+        containing[np.unique(encoding.ids).astype(np.int64)] += 1
+    idf_T = np.log((len(texts) + 1) / (containing + 1))
+    for token in _SPECIAL_TOKENS:
+        idf_T[tokenizer.token_to_id(token)] = 0.0
+    return idf_T.astype(np.float32)
+
+
+def _misleading_names(tokenizer: tokenizers.Tokenizer, records: Iterable[Record]) -> list[str]:
+    """Names of several words, some of which are by themselves a name that was verified absent beside them.
+
+    Also names that are the same bag of words as another one. Short names come first: once "hot dog" is one token, "red hot
+    dog" is "red" and "hot dog", and no longer misleads to "red dog".
+    """
+    normalized = functools.lru_cache(maxsize=None)(functools.partial(_normalized, tokenizer))
+    verified: set[tuple[str, str]] = set()
+    for record in records:
+        if record.absent:
+            present = [normalized(name) for name in record.phrases]
+            absent = {normalized(name): frozenset(normalized(name).split()) for name in record.absent}
+            for name in present:
+                words = frozenset(name.split())
+                verified.update((name, other) for other, parts in absent.items() if len(words) > 1 and parts <= words)
+    whole: list[str] = []
+    for name, other in sorted(verified, key=lambda pair: (len(pair[0]), pair)):
+        if name not in whole and _units(other, whole) <= _units(name, whole):
+            whole.append(name)
+    return whole
+
+
+def _units(name: str, whole: Sequence[str]) -> set[str]:
+    """Words of a name, where each whole name in it counts as one."""
+    marked = f" {name} "
+    for other in whole:
+        marked = marked.replace(f" {other} ", f" {other.replace(' ', '_')} ")
+    return set(marked.split())
+
+
+def _normalized(tokenizer: tokenizers.Tokenizer, text: str) -> str:
+    normalized: str = tokenizer.normalizer.normalize_str(text)
+    return normalized
+
+
+def _restore(tokenizer: str, idf_T: FloatArray) -> Vocabulary:
+    return Vocabulary(tokenizers.Tokenizer.from_str(tokenizer), idf_T)

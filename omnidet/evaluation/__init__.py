@@ -1,0 +1,9 @@
+"""What the model is worth: boxes and words compared with what people drew.
+
+    Predictions -> detections (image, category, box, score) -> coco | lvis -> Metrics
+                -> best box for each phrase                  -> refcocog    -> Metrics
+                -> ranked boxes for each phrase              -> flickr30k   -> Metrics
+
+Every `Metrics` carries its protocol, to be printed beside the numbers. COCO and LVIS are counted by their official code.
+To add a benchmark, write one file here with `evaluate(...) -> Metrics` that names its protocol, and name it in the recipe.
+"""

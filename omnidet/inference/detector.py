@@ -1,0 +1,168 @@
+"""A trained detector to ask for anything: images and any words in, boxes out."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image, ImageDraw, UnidentifiedImageError
+from torch import Tensor
+
+from omnidet import boxes
+from omnidet.data import transforms
+from omnidet.data.vocabulary import Vocabulary
+from omnidet.model import bundle
+from omnidet.model.detector import Detector
+from omnidet.schema import FloatArray, IntArray, Record
+
+NAMES_AT_ONCE = 4096
+"""Names scored together: bounds the memory to regions x this, however many names are asked."""
+
+
+@dataclass(frozen=True, eq=False)
+class Prompt:
+    """A list of words, encoded once."""
+
+    phrases: tuple[str, ...]
+    rows_PD: Tensor
+    biases_P: Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class Detections:
+    """What was found in one image, best first."""
+
+    boxes_xyxy: FloatArray
+    """(K, 4) in pixels of the image."""
+    scores: FloatArray
+    """(K,) probabilities."""
+    phrase: IntArray
+    """(K,) index into the words that were asked for."""
+
+
+class OmniDet:
+    """The detector as users hold it."""
+
+    def __init__(self, detector: Detector, vocabulary: Vocabulary, config: dict[str, Any]) -> None:
+        self.detector, self.vocabulary, self.config = detector.eval(), vocabulary, config
+        self.image_size = detector.config.image_size
+
+    @classmethod
+    def from_pretrained(cls, folder: str | Path, device: str = "cpu") -> OmniDet:
+        """The detector in a folder: a registered version, or what training wrote.
+
+        Raises FileNotFoundError or ValueError that names what does not fit.
+        """
+        detector, vocabulary, config = bundle.load(Path(folder))
+        return cls(detector.to(device), vocabulary, config)
+
+    @torch.inference_mode()
+    def prompt(self, phrases: Sequence[str]) -> Prompt:
+        """Encode any list of words; what it costs is paid once for any number of images.
+
+        Raises ValueError for an empty phrase.
+        """
+        table = self.vocabulary.table(phrases).to(self.detector.tokens.biases.device)
+        return Prompt(tuple(phrases), *self.detector.phrases(table))
+
+    def detect(
+        self, images: Sequence[bytes], prompt: Prompt | Sequence[str], max_detections: int = 100, threshold: float = 0.0
+    ) -> list[Detections]:
+        """The best boxes of each image over all the words.
+
+        The score of a phrase does not depend on what else is asked. A box may be found under several phrases.
+        """
+        prompt = prompt if isinstance(prompt, Prompt) else self.prompt(prompt)
+        boxes_BQ4, embeddings_BQD = self.regions(images)
+        found = []
+        for boxes_Q4, embeddings_QD in zip(boxes_BQ4, embeddings_BQD, strict=True):
+            scores, region, phrase = _best_pairs(embeddings_QD, prompt, max_detections)
+            kept = scores >= threshold
+            chosen = boxes_Q4[region[kept].cpu().numpy()]
+            found.append(Detections(chosen, scores[kept].cpu().numpy(), phrase[kept].cpu().numpy()))
+        return found
+
+    def locate(self, image: bytes, phrases: Sequence[str], top: int = 1) -> list[tuple[FloatArray, FloatArray]]:
+        """For each phrase its `top` best boxes (K, 4) in pixels and their scores (K,): the phrase is known to be there."""
+        prompt = self.prompt(phrases)
+        boxes_BQ4, embeddings_BQD = self.regions([image])
+        scores_PQ = _scores(embeddings_BQD[0], prompt.rows_PD, prompt.biases_P).T
+        values_PK, regions_PK = scores_PQ.topk(min(top, scores_PQ.shape[1]), dim=1)
+        return [
+            (boxes_BQ4[0][region.cpu().numpy()], value.cpu().numpy())
+            for value, region in zip(values_PK, regions_PK, strict=True)
+        ]
+
+    @torch.inference_mode()
+    def regions(self, images: Sequence[bytes]) -> tuple[list[FloatArray], Tensor]:
+        """Boxes (Q, 4) of each image in its own pixels, and region embeddings (B, Q, D)."""
+        examples = [self._prepare(image) for image in images]
+        pixels = torch.from_numpy(np.stack([example.pixels for example, _ in examples])).permute(0, 3, 1, 2)
+        embeddings_BQD, boxes_BQ4, _ = self.detector.regions(pixels.to(self.detector.tokens.biases.device))
+        corners = (boxes.cxcywh_to_xyxy(boxes_BQ4) * self.image_size).cpu().numpy()
+        return [_to_pixels(c, e.record, original) for c, (e, original) in zip(corners, examples, strict=True)], embeddings_BQD
+
+    def _prepare(self, image: bytes) -> tuple[transforms.Example, tuple[int, int]]:
+        width, height = image_size(image)
+        record = Record(image=image, width=width, height=height, source="", image_id="")
+        return transforms.letterbox(transforms.decode(record, self.image_size), self.image_size), (width, height)
+
+
+def image_size(image: bytes, name: str = "the image") -> tuple[int, int]:
+    """Width and height. Raises ValueError if it is no image."""
+    try:
+        with Image.open(io.BytesIO(image)) as opened:
+            return opened.size
+    except (UnidentifiedImageError, Image.DecompressionBombError) as error:
+        raise ValueError(f"{name} cannot be read as an image: {error}") from error
+
+
+def draw(image: bytes, found: Detections, phrases: Sequence[str]) -> Image.Image:
+    """The image with boxes and labels on it."""
+    picture = Image.open(io.BytesIO(image)).convert("RGB")
+    scale = max(1.0, 480 / max(picture.size))  # labels are not readable on thumbnails
+    picture = picture.resize((round(picture.width * scale), round(picture.height * scale)))
+    canvas = ImageDraw.Draw(picture)
+    for box, score, phrase in zip(found.boxes_xyxy, found.scores, found.phrase, strict=True):
+        colour = f"hsl({int(phrase) * 137 % 360}, 90%, 45%)"
+        x0, y0, x1, y1 = (float(v) * scale for v in box)
+        canvas.rectangle((x0, y0, max(x0, x1), max(y0, y1)), outline=colour, width=2)
+        label = f"{phrases[int(phrase)]} {score:.2f}"
+        left, top, right, bottom = canvas.textbbox((x0, max(0, y0 - 12)), label)
+        canvas.rectangle((left, top, right, bottom), fill=colour)
+        canvas.text((left, max(0, y0 - 12)), label, fill="white")
+    return picture
+
+
+def _to_pixels(boxes_xyxy: FloatArray, letterboxed: Record, original: tuple[int, int]) -> FloatArray:
+    """Boxes in the square -> boxes in the picture that was put into it, clipped to it."""
+    width, height = original
+    factors = np.array([width / letterboxed.width, height / letterboxed.height] * 2, np.float32)
+    clipped: FloatArray = np.clip(boxes_xyxy * factors, 0, np.array([width, height] * 2, np.float32))
+    return clipped
+
+
+def _scores(embeddings_QD: Tensor, rows_PD: Tensor, biases_P: Tensor) -> Tensor:
+    return (embeddings_QD.float() @ rows_PD.float().T + biases_P.float()).sigmoid()
+
+
+@torch.inference_mode()
+def _best_pairs(embeddings_QD: Tensor, prompt: Prompt, count: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Scores, regions and phrases of the best `count` (region, phrase) pairs."""
+    best = torch.zeros(0, device=embeddings_QD.device)
+    places = torch.zeros(0, dtype=torch.int64, device=embeddings_QD.device)
+    num_phrases = len(prompt.phrases)
+    for first in range(0, num_phrases, NAMES_AT_ONCE):
+        chunk = slice(first, first + NAMES_AT_ONCE)
+        scores_QP = _scores(embeddings_QD, prompt.rows_PD[chunk], prompt.biases_P[chunk])
+        values, flat = scores_QP.flatten().topk(min(count, scores_QP.numel()))
+        width = scores_QP.shape[1]
+        place = flat // width * num_phrases + flat % width + first
+        best, order = torch.cat([best, values]).topk(min(count, len(best) + len(values)))
+        places = torch.cat([places, place])[order]
+    return best, places // num_phrases, places % num_phrases

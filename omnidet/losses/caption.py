@@ -1,0 +1,23 @@
+"""Which words does the whole image have: softmax over the vocabulary against the caption's weights.
+
+The loss of SuperClass (arXiv 2411.03313) with inverse document frequencies from the corpus in place of running ones.
+"""
+
+from __future__ import annotations
+
+import torch
+
+from omnidet.schema import Batch, LossTerm, Matches, Predictions
+
+
+def caption(predictions: Predictions, batch: Batch, matches: Matches) -> LossTerm:  # noqa: ARG001  every loss has this signature
+    """Cross-entropy less the entropy of its target, so that 0 is perfect; the count is the number of captions."""
+    image_M = torch.nonzero(batch.caption_B >= 0)[:, 0]
+    phrase_M = batch.caption_B[image_M]
+    image_MD = predictions.image_embeddings_BD[image_M]
+    logits_MT = image_MD @ predictions.token_embeddings_TD.T + predictions.token_biases_T
+    matched_M = (image_MD * predictions.phrase_embeddings_PD[phrase_M]).sum(1) + predictions.phrase_biases_P[phrase_M]
+    loss_M = logits_MT.float().logsumexp(1) - matched_M.float() - batch.phrases.entropy()[phrase_M]
+    stream_MS = batch.stream_BS[image_M]
+    connected = (predictions.image_embeddings_BD.sum() + predictions.token_embeddings_TD.sum()) * 0
+    return LossTerm(loss_M @ stream_MS + connected, stream_MS.sum(0))

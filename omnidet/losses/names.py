@@ -1,0 +1,28 @@
+"""Which of the image's names does each region have: sigmoid focal loss on the one score."""
+
+from __future__ import annotations
+
+import torch
+from torch.nn import functional
+
+from omnidet.schema import Batch, LossTerm, Matches, Predictions
+
+ALPHA = 0.25
+GAMMA = 2.0
+"""Lin et al., Focal Loss for Dense Object Detection, arXiv 1708.02002."""
+
+
+def names(predictions: Predictions, batch: Batch, matches: Matches) -> LossTerm:
+    """Positive where a matched region has the name, negative elsewhere, nothing outside the label space.
+
+    The count is the number of positive (region, name) pairs.
+    """
+    scores_BQL = predictions.scores_BQL
+    target_BQL = torch.zeros_like(scores_BQL)
+    target_BQL[matches.image_M, matches.region_M] = batch.named_BNL[matches.image_M, matches.box_M].to(target_BQL.dtype)
+    supervised_BQL = batch.negative_BL[:, None] | target_BQL.bool()
+    signed_BQL = torch.where(target_BQL.bool(), scores_BQL, -scores_BQL)  # the logit of being right
+    weight_BQL = ALPHA * target_BQL + (1 - ALPHA) * (1 - target_BQL)
+    loss_BQL = weight_BQL * (-signed_BQL).sigmoid() ** GAMMA * -functional.logsigmoid(signed_BQL)
+    total_B = torch.where(supervised_BQL, loss_BQL, 0.0).sum((1, 2))
+    return LossTerm(total_B @ batch.stream_BS, target_BQL.sum((1, 2)) @ batch.stream_BS)

@@ -1,0 +1,26 @@
+"""Which words describe a matched region: softmax over the whole vocabulary against the weights of its phrases."""
+
+from __future__ import annotations
+
+from omnidet.schema import Batch, LossTerm, Matches, Predictions
+
+
+def token_alignment(predictions: Predictions, batch: Batch, matches: Matches) -> LossTerm:
+    """Cross-entropy less the entropy of its target, so that 0 is perfect; the count is the number of described boxes.
+
+    For a phrase with weights w, the cross-entropy of the token softmax is `logsumexp(l) - s(z, p)`: the full vocabulary is
+    needed only here, at matched regions, so memory does not grow with regions x vocabulary. A box with several phrases
+    takes their mean.
+    """
+    described_M = batch.describes_B[matches.image_M]
+    image_M, region_M, box_M = (part[described_M] for part in (matches.image_M, matches.region_M, matches.box_M))
+    logits_MT = predictions.embeddings_BQD[image_M, region_M] @ predictions.token_embeddings_TD.T + predictions.token_biases_T
+    named_ML = batch.named_BNL[image_M, box_M].float()
+    share_ML = named_ML / named_ML.sum(1, keepdim=True).clamp(min=1)
+    entropy_P = batch.phrases.entropy()
+    own_ML = batch.name_BL[image_M].clamp(min=0)
+    matched_ML = predictions.scores_BQL[image_M, region_M] + entropy_P[own_ML]
+    loss_M = logits_MT.float().logsumexp(1) - (share_ML * matched_ML).sum(1)
+    stream_MS = batch.stream_BS[image_M]
+    connected = (predictions.embeddings_BQD.sum() + predictions.token_embeddings_TD.sum()) * 0
+    return LossTerm(loss_M @ stream_MS + connected, stream_MS.sum(0))

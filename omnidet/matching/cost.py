@@ -1,0 +1,69 @@
+"""The cost of standing region q for box n, and the matching of a whole batch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from omnidet import boxes
+from omnidet.schema import Batch, IntArray, Matches, Predictions
+
+Matcher = Callable[[npt.NDArray[np.float32]], tuple[IntArray, IntArray]]
+
+
+@dataclass(frozen=True)
+class CostConfig:
+    """Weights of the parts; the values of Deformable DETR (arXiv 2010.04159) and its successors."""
+
+    names: float = 2.0
+    l1: float = 5.0
+    giou: float = 2.0
+    alpha: float = 0.25
+    gamma: float = 2.0
+
+
+@torch.no_grad()
+def match(predictions: Predictions, batch: Batch, config: CostConfig, matcher: Matcher) -> Matches:
+    """Match the true boxes of every image to its regions.
+
+    Raises FloatingPointError if a cost is not finite: the assignment would fail or, worse, be arbitrary.
+    """
+    if batch.box_valid_BN.shape[1] == 0:
+        nothing = torch.zeros(0, dtype=torch.int64, device=predictions.scores_BQL.device)
+        return Matches(nothing, nothing, nothing)
+    cost_BQN = matching_cost(predictions, batch, config).cpu().numpy()
+    valid_BN = batch.box_valid_BN.cpu().numpy()
+    images, regions, chosen = [], [], []
+    for b in np.flatnonzero(valid_BN.any(1)):
+        columns = np.flatnonzero(valid_BN[b])
+        cost_QN = cost_BQN[b][:, columns]
+        if not np.isfinite(cost_QN).all():
+            raise FloatingPointError("matching cost is not finite: the model's scores or boxes hold NaN or infinity")
+        region, column = matcher(cost_QN)
+        images.append(np.full(len(region), b))
+        regions.append(region)
+        chosen.append(columns[column])
+    parts = (np.concatenate(part).astype(np.int64) if part else np.zeros(0, np.int64) for part in (images, regions, chosen))
+    return Matches(*(torch.from_numpy(part).to(predictions.scores_BQL.device) for part in parts))
+
+
+def matching_cost(predictions: Predictions, batch: Batch, config: CostConfig) -> Tensor:
+    """Cost (B, Q, N) in single precision: focal cost of the box's names, L1 and generalised IoU."""
+    scores_BQL = predictions.scores_BQL.float()
+    probability_BQL = scores_BQL.sigmoid()
+    # Focal loss as a positive less focal loss as a negative: what choosing the region changes in the loss.
+    positive = config.alpha * (1 - probability_BQL) ** config.gamma * -functional.logsigmoid(scores_BQL)
+    negative = (1 - config.alpha) * probability_BQL**config.gamma * -functional.logsigmoid(-scores_BQL)
+    named_BNL = batch.named_BNL.float()
+    share_BNL = named_BNL / named_BNL.sum(-1, keepdim=True).clamp(min=1)  # a box with several names: their mean
+    names_BQN = (positive - negative) @ share_BNL.transpose(1, 2)
+    predicted_BQ4, true_BN4 = predictions.boxes_cxcywh_BQ4.float(), batch.boxes_cxcywh_BN4.float()
+    l1_BQN = torch.cdist(predicted_BQ4, true_BN4, p=1)
+    giou_BQN = boxes.generalized_iou(boxes.cxcywh_to_xyxy(predicted_BQ4)[:, :, None], boxes.cxcywh_to_xyxy(true_BN4)[:, None])
+    return config.names * names_BQN + config.l1 * l1_BQN - config.giou * giou_BQN

@@ -1,0 +1,78 @@
+"""A trained detector as a folder: what evaluation, inference and the registry read.
+
+config.json  model.safetensors  vocabulary/
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
+from omnidet import config
+from omnidet.data.vocabulary import Vocabulary
+from omnidet.model.detector import Detector, ModelConfig
+from omnidet.model.vit import PretrainedConfig
+
+FORMAT_VERSION = 1
+
+
+def save(folder: Path, detector: Detector, vocabulary: Vocabulary, names: list[str], facts: Mapping[str, Any]) -> None:
+    """Write the bundle into an existing folder.
+
+    Args:
+        names: class names that the detector was trained on: what is asked for where a caller names nothing.
+        facts: provenance, written into `config.json`.
+    """
+    content = {
+        "format_version": FORMAT_VERSION,
+        "model": config.describe(detector.config),
+        "vocabulary_hash": vocabulary.content_hash,
+        "names": names,
+        "provenance": dict(facts),
+    }
+    save_file({k: v.detach().cpu().contiguous() for k, v in detector.state_dict().items()}, folder / "model.safetensors")
+    (folder / "vocabulary").mkdir()
+    vocabulary.save(folder / "vocabulary")
+    (folder / "config.json").write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def read_config(folder: Path) -> dict[str, Any]:
+    """The content of `config.json`. Raises FileNotFoundError or ValueError with the remedy."""
+    path = folder / "config.json"
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"{folder} is no trained detector: it has no config.json (train one, or give a registered version)"
+        )
+    try:
+        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{path} is not JSON ({error}): the bundle is damaged") from error
+    if content.get("format_version") != FORMAT_VERSION:
+        raise ValueError(f"{path} has format version {content.get('format_version')}, this program reads {FORMAT_VERSION}")
+    return content
+
+
+def load(folder: Path) -> tuple[Detector, Vocabulary, dict[str, Any]]:
+    """The detector (in evaluation mode, on the CPU), its vocabulary and the content of `config.json`.
+
+    Raises FileNotFoundError or ValueError that names what does not fit.
+    """
+    content = read_config(folder)
+    vocabulary = Vocabulary.load(folder / "vocabulary")
+    if vocabulary.content_hash != content["vocabulary_hash"]:
+        raise ValueError(f"{folder}/vocabulary is not the one the detector was trained with: its content hash does not fit")
+    model_config = config.parse(ModelConfig, content["model"])
+    if isinstance(model_config.backbone, PretrainedConfig):  # its weights come from the bundle
+        model_config = config.override(model_config, "backbone.weights=random")
+    detector = Detector(model_config, vocabulary.num_tokens)
+    try:
+        detector.load_state_dict(load_file(folder / "model.safetensors"))
+    except (OSError, SafetensorError, RuntimeError) as error:
+        reason = str(error).strip().splitlines()[-1]
+        raise ValueError(f"{folder}/model.safetensors does not fit its config.json: {reason}") from error
+    return detector.eval(), vocabulary, content

@@ -1,0 +1,71 @@
+"""The detector: one backbone, one head, one vocabulary.
+
+The score of phrase p on region z is `s(z, p) = z . (w_p E) + w_p . b`, its token weights applied to the token logits. It
+does not depend on what else is asked, and costs one row of a matrix product.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from torch import Tensor, nn
+
+from omnidet.model import vit
+from omnidet.model.heads import RegionHead, TokenTable
+from omnidet.schema import Batch, PhraseTable, Predictions
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """What the detector is made of."""
+
+    image_size: int = 640
+    """Side of the square input, pixels; a multiple of 16."""
+    backbone: vit.StemConfig | vit.PretrainedConfig = field(default_factory=vit.PretrainedConfig)
+    embedding_width: int = 256
+    """Width of token and region embeddings: the vocabulary's share of the parameters is tokens x width."""
+
+
+class Detector(nn.Module):
+    """Images and a label space in, Predictions out."""
+
+    def __init__(self, config: ModelConfig, num_tokens: int) -> None:
+        super().__init__()
+        self.config = config
+        self.backbone = vit.build(config.backbone, config.image_size)
+        self.head = RegionHead(self.backbone.width, config.embedding_width)
+        self.tokens = TokenTable(num_tokens, config.embedding_width)
+
+    def forward(self, batch: Batch) -> Predictions:
+        """Everything that the losses ask for."""
+        embeddings_BQD, boxes_BQ4, image_BD = self.regions(batch.images_BCHW)
+        rows_PD, biases_P = self.tokens.phrases(batch.phrases)
+        # Each image is scored on its own label space only: memory grows with regions x names, never x vocabulary.
+        own_BL = batch.name_BL.clamp(min=0)
+        scores_BQL = embeddings_BQD @ rows_PD[own_BL].transpose(1, 2) + biases_P[own_BL][:, None]
+        return Predictions(
+            embeddings_BQD=embeddings_BQD,
+            boxes_cxcywh_BQ4=boxes_BQ4,
+            image_embeddings_BD=image_BD,
+            scores_BQL=scores_BQL.float(),
+            phrase_embeddings_PD=rows_PD,
+            phrase_biases_P=biases_P,
+            token_embeddings_TD=self.tokens.embeddings,
+            token_biases_T=self.tokens.biases,
+        )
+
+    def regions(self, images_BCHW: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Region embeddings (B, Q, D), boxes cxcywh (B, Q, 4) and image embedding (B, D): all that an image costs."""
+        side = images_BCHW.shape[-1] // self.backbone.patch
+        embeddings_BQD, boxes_BQ4, image_BD = self.head(
+            self.backbone(images_BCHW), (images_BCHW.shape[-2] // self.backbone.patch, side)
+        )
+        return embeddings_BQD, boxes_BQ4, image_BD
+
+    def phrases(self, table: PhraseTable) -> tuple[Tensor, Tensor]:
+        """What any list of words costs, once: rows (P, D) and biases (P,) for `scores`."""
+        return self.tokens.phrases(table)
+
+    def num_parameters(self) -> dict[str, int]:
+        """Parameters by part."""
+        return {name: sum(p.numel() for p in part.parameters()) for name, part in self.named_children()}

@@ -1,0 +1,94 @@
+"""A folder in COCO's layout, and what else stands beside it: the main job on real images, at a size a laptop can run."""
+
+from __future__ import annotations
+
+from omnidet.data import transforms
+from omnidet.data.build import Dataset, ShardsConfig
+from omnidet.data.mixing import MixingConfig, Stream
+from omnidet.data.vocabulary import VocabularyConfig
+from omnidet.inference import benchmarks
+from omnidet.inference.benchmarks import Benchmark, EvaluationConfig
+from omnidet.losses.boxes_giou import boxes_giou
+from omnidet.losses.boxes_l1 import boxes_l1
+from omnidet.losses.caption import caption
+from omnidet.losses.names import names
+from omnidet.losses.token_alignment import token_alignment
+from omnidet.model.detector import ModelConfig
+from omnidet.model.vit import PretrainedConfig
+from omnidet.recipes.recipe import Recipe, RegisterConfig
+from omnidet.training.loop import TrainConfig
+from omnidet.training.objective import WeightedLoss
+from omnidet.training.optimizer import OptimizerConfig
+
+
+def coco_folder() -> Recipe:
+    """ViT-B/16 at 160 px from random weights: it shows that formats, joins and code paths are right, not what is reachable.
+
+    Run it with `make demo-real DATA=<folder>`; 60 steps are a few minutes on 2 cores. For a detector worth having, set
+    `model.backbone.weights=pretrained`, `model.image_size=640` and many more steps, on a GPU.
+    """
+    return Recipe(
+        world=None,
+        shards=ShardsConfig(
+            train=(
+                Dataset("train/coco", "coco", ".", "train2017"),
+                Dataset("train/lvis", "lvis", ".", "v1_train", optional=True),
+                Dataset("train/refcocog", "refcocog", ".", "umd/train", optional=True),
+                Dataset("train/refcocog_google", "refcocog", ".", "google/val", optional=True),
+                Dataset("train/flickr30k", "flickr30k", "flickr30k", "train", optional=True),
+                Dataset("train/laion", "laion", "laion", "train", optional=True),
+                Dataset("train/cc12m", "cc12m", "cc12m", "train", optional=True),
+            ),
+            evaluation=(
+                Dataset("eval/coco", "coco", ".", "val2017"),
+                Dataset("eval/lvis", "lvis", ".", "v1_val", optional=True),
+                Dataset("eval/lvis_v0.5", "lvis", ".", "v0.5_val", optional=True),
+                Dataset("eval/refcocog", "refcocog", ".", "umd/val", optional=True),
+                Dataset("eval/refcocos", "refcocos", ".", "test", optional=True),
+            ),
+        ),
+        vocabulary=VocabularyConfig(size=30_000),
+        model=ModelConfig(image_size=160, backbone=PretrainedConfig(weights="random"), embedding_width=256),
+        streams=(
+            Stream("det", ("train/coco", "train/lvis"), 4, transforms=(transforms.flip, transforms.crop)),
+            Stream(
+                "grd",
+                ("train/refcocog", "train/refcocog_google", "train/flickr30k"),
+                2,
+                describes=True,
+                transforms=(transforms.flip,),
+            ),
+            Stream(
+                "img",
+                ("train/coco", "train/flickr30k", "train/laion", "train/cc12m"),
+                2,
+                boxes=False,
+                captions=True,
+                transforms=(transforms.flip,),
+            ),
+        ),
+        mixing=MixingConfig(max_names=100, workers=2),
+        losses=(
+            WeightedLoss(names, 2.0),
+            WeightedLoss(boxes_l1, 5.0),
+            WeightedLoss(boxes_giou, 2.0),
+            WeightedLoss(token_alignment, 0.2),
+            WeightedLoss(caption, 0.2),
+        ),
+        train=TrainConfig(
+            steps=60,
+            optimizer=OptimizerConfig(learning_rate=2e-4, weight_decay=0.05, warmup_steps=10, max_gradient_norm=1.0),
+            average_decay=0.99,
+            checkpoint_every=60,
+        ),
+        evaluation=EvaluationConfig(
+            benchmarks=(
+                Benchmark("coco", benchmarks.coco, "eval/coco"),
+                Benchmark("lvis", benchmarks.lvis, "eval/lvis", optional=True),
+                Benchmark("lvis_v0.5", benchmarks.lvis, "eval/lvis_v0.5", optional=True),
+                Benchmark("refcocog", benchmarks.refcocog, "eval/refcocog", optional=True),
+                Benchmark("refcocos", benchmarks.refcocog, "eval/refcocos", optional=True),
+            )
+        ),
+        register=RegisterConfig(name="omnidet-coco-folder"),
+    )

@@ -1,0 +1,80 @@
+"""The demo: three streams of a small synthetic world, from scratch."""
+
+from __future__ import annotations
+
+from omnidet.data import transforms
+from omnidet.data.build import Dataset, ShardsConfig
+from omnidet.data.mixing import MixingConfig, Stream
+from omnidet.data.tiny_world import TinyWorld
+from omnidet.data.vocabulary import VocabularyConfig
+from omnidet.inference import benchmarks
+from omnidet.inference.benchmarks import Benchmark, EvaluationConfig
+from omnidet.losses.boxes_giou import boxes_giou
+from omnidet.losses.boxes_l1 import boxes_l1
+from omnidet.losses.caption import caption
+from omnidet.losses.names import names
+from omnidet.losses.token_alignment import token_alignment
+from omnidet.model.detector import ModelConfig
+from omnidet.model.vit import StemConfig
+from omnidet.recipes.recipe import Recipe, RegisterConfig
+from omnidet.training.loop import TrainConfig
+from omnidet.training.objective import WeightedLoss
+from omnidet.training.optimizer import OptimizerConfig
+
+
+def tiny_world() -> Recipe:
+    """A small vision transformer with a convolutional stem on 128 px scenes.
+
+    Run it with `make demo`.
+    """
+    return Recipe(
+        world=TinyWorld(),
+        shards=ShardsConfig(
+            train=(
+                Dataset("train/coco", "coco", "coco", "train2017"),
+                Dataset("train/lvis", "lvis", "coco", "v1_train"),
+                Dataset("train/refcocog", "refcocog", "coco", "umd/train"),
+                Dataset("train/flickr30k", "flickr30k", "flickr30k", "train"),
+                Dataset("train/laion", "laion", "laion", "train"),
+                Dataset("train/cc12m", "cc12m", "cc12m", "train"),
+            ),
+            evaluation=(
+                Dataset("eval/coco", "coco", "coco", "val2017"),
+                Dataset("eval/lvis", "lvis", "coco", "v1_val"),
+                Dataset("eval/refcocog", "refcocog", "coco", "umd/val"),
+                Dataset("eval/refcocog_unseen", "refcocog", "coco", "umd/test"),
+                Dataset("eval/flickr30k", "flickr30k", "flickr30k", "test"),
+            ),
+        ),
+        vocabulary=VocabularyConfig(size=2000),
+        model=ModelConfig(image_size=128, backbone=StemConfig(), embedding_width=192),
+        streams=(
+            Stream("det", ("train/coco", "train/lvis"), 12, transforms=(transforms.flip, transforms.crop)),
+            Stream("grd", ("train/refcocog", "train/flickr30k"), 12, describes=True, transforms=(transforms.flip,)),
+            Stream("img", ("train/laion", "train/cc12m"), 8, boxes=False, captions=True, transforms=(transforms.flip,)),
+        ),
+        mixing=MixingConfig(max_names=40, workers=2),
+        losses=(
+            WeightedLoss(names, 2.0),
+            WeightedLoss(boxes_l1, 5.0),
+            WeightedLoss(boxes_giou, 2.0),
+            WeightedLoss(token_alignment, 0.2),
+            WeightedLoss(caption, 0.2),
+        ),
+        train=TrainConfig(
+            steps=1300,
+            optimizer=OptimizerConfig(learning_rate=1e-3, weight_decay=0.05, warmup_steps=50, max_gradient_norm=1.0),
+            average_decay=0.99,
+            checkpoint_every=200,
+        ),
+        evaluation=EvaluationConfig(
+            benchmarks=(
+                Benchmark("coco", benchmarks.coco, "eval/coco"),
+                Benchmark("lvis", benchmarks.lvis, "eval/lvis"),
+                Benchmark("refcocog", benchmarks.refcocog, "eval/refcocog"),
+                Benchmark("refcocog", benchmarks.refcocog, "eval/refcocog_unseen", suffix="unseen"),
+                Benchmark("flickr30k", benchmarks.flickr30k, "eval/flickr30k"),
+            )
+        ),
+        register=RegisterConfig(name="omnidet-tiny-world"),
+    )

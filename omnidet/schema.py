@@ -1,0 +1,167 @@
+"""The types that cross a stage boundary: read this first.
+
+    sources --Record--> shards --Record--> mixing --Batch--> model --Predictions--> matching --Matches--> losses
+    losses --LossTerm--> training          model --Predictions--> evaluation --Metrics--> registry
+
+Shape suffixes used everywhere in the package:
+    B images in the batch          Q regions (queries: one for each patch) of an image
+    L names in an image's label space, padded to the longest of the batch
+    N boxes of an image, padded    P distinct phrases of the batch     K non-zero (phrase, token) pairs
+    T tokens of the vocabulary     D width of a region embedding       S streams
+    C, H, W channels, height, width of an image
+Boxes say their format in the name: `xyxy` pixel corners, `cxcywh` centre and size as shares of the square input.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TypeVar
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+FloatArray = npt.NDArray[np.float32]
+IntArray = npt.NDArray[np.int64]
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True, eq=False)
+class Record:
+    """One image with what is known about it; the same for every dataset.
+
+    The label space of the image is `phrases` and `absent`. Anything outside it is unknown: it gives no loss.
+    COCO lists the rest of its 80 names as absent, LVIS its `neg_category_ids`, a grounding dataset nothing.
+    """
+
+    image: bytes
+    """The encoded image as it came from the dataset."""
+    width: int
+    height: int
+    source: str
+    """Name of the dataset, for provenance only: nothing downstream of `sources/` decides by it."""
+    image_id: str
+    """`<collection>:<id>`; the same picture has the same id in every dataset, as `coco:391895` in COCO, LVIS and RefCOCOg."""
+    boxes_xyxy: FloatArray = dataclasses.field(default_factory=lambda: np.zeros((0, 4), np.float32))
+    """(N, 4) in pixels."""
+    phrases: tuple[str, ...] = ()
+    """The distinct words that name something in the image."""
+    phrase_boxes: tuple[tuple[int, ...], ...] = ()
+    """For each phrase the boxes that it names. A phrase may name several boxes and a box have several phrases."""
+    absent: tuple[str, ...] = ()
+    """Phrases that are verified to name nothing in the image."""
+    not_exhaustive: tuple[str, ...] = ()
+    """Those of `phrases` that may name more than their boxes: they give positives and no negatives."""
+    caption: str = ""
+
+
+@dataclass(frozen=True, eq=False)
+class PhraseTable:
+    """Distinct phrases as weighted sets of tokens, in the compressed row form that `embedding_bag` takes."""
+
+    token_ids_K: Tensor
+    """(K,) int64."""
+    weights_K: Tensor
+    """(K,) float32; the weights of one phrase sum to 1."""
+    offsets_P: Tensor
+    """(P,) int64, where each phrase begins in the two tensors above."""
+
+    def __len__(self) -> int:
+        return self.offsets_P.shape[0]
+
+    def entropy(self) -> Tensor:
+        """Entropy (P,) of each phrase's weights, in nats: the least that a cross-entropy against them can reach."""
+        ends_P = torch.cat([self.offsets_P[1:], self.offsets_P.new_tensor([len(self.weights_K)])])
+        row_K = torch.repeat_interleave(ends_P - self.offsets_P)
+        negative_K = -torch.xlogy(self.weights_K, self.weights_K)
+        return negative_K.new_zeros(len(self)).index_add(0, row_K, negative_K)
+
+    def to(self, device: torch.device) -> PhraseTable:
+        return _to(self, device)
+
+
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """One step's input, all streams together. Masks say what is supervised; every field is always there."""
+
+    images_BCHW: Tensor
+    """uint8 RGB, letterboxed into a square: the picture stands in the upper left corner."""
+    sizes_B2: Tensor
+    """(height, width) of the picture inside the square as shares of the side, float32."""
+    stream_BS: Tensor
+    """1 in the column of the recipe's stream that the image came from, float32: sums over a stream are matrix products."""
+    phrases: PhraseTable
+    name_BL: Tensor
+    """Label space of each image: index into `phrases`, -1 where padded, int64."""
+    negative_BL: Tensor
+    """Whether regions that the name does not describe are negatives for it, bool. False where padded or not exhaustive."""
+    boxes_cxcywh_BN4: Tensor
+    """True boxes as shares of the square, float32."""
+    box_valid_BN: Tensor
+    """False where padded, bool."""
+    named_BNL: Tensor
+    """Whether name l describes box n, bool."""
+    describes_B: Tensor
+    """Whether the phrases of a box describe all of it, so that the token softmax is trained on it, bool."""
+    caption_B: Tensor
+    """Index of the caption in `phrases`, -1 where there is none, int64."""
+
+    def to(self, device: torch.device) -> Batch:
+        return _to(self, device)
+
+
+@dataclass(frozen=True, eq=False)
+class Predictions:
+    """What the model says of a batch."""
+
+    embeddings_BQD: Tensor
+    boxes_cxcywh_BQ4: Tensor
+    image_embeddings_BD: Tensor
+    scores_BQL: Tensor
+    """Logit of each name of the image's label space on each region, float32; undefined where the name is padding."""
+    phrase_embeddings_PD: Tensor
+    """Rows of the batch's phrases, `w E`: the logit of phrase p on embedding z is `z . row_p + bias_p`."""
+    phrase_biases_P: Tensor
+    token_embeddings_TD: Tensor
+    token_biases_T: Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class Matches:
+    """Which region stands for which box: M pairs over the whole batch."""
+
+    image_M: Tensor
+    region_M: Tensor
+    box_M: Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class LossTerm:
+    """A sum and what to divide it by, for each stream, so that any split over ranks gives the same gradient."""
+
+    total_S: Tensor
+    """(S,) float32, part of the graph even where nothing is supervised."""
+    count_S: Tensor
+    """(S,) float32, the number of positives; no gradient."""
+
+
+@dataclass(frozen=True)
+class Metrics:
+    """Result of one evaluation."""
+
+    benchmark: str
+    protocol: str
+    """How the numbers were made, to be printed beside them."""
+    values: Mapping[str, float]
+    """Flat names such as `AP50`, shares from 0 to 1."""
+    details: Mapping[str, object] = dataclasses.field(default_factory=dict)
+    """Per-category numbers, counts and the like, in JSON types."""
+
+
+def _to(value: _T, device: torch.device) -> _T:
+    """Copy of a dataclass with every tensor in it on `device`."""
+    moved = {f.name: getattr(value, f.name).to(device) for f in dataclasses.fields(value)}  # type: ignore[arg-type]
+    return dataclasses.replace(value, **moved)  # type: ignore[type-var]

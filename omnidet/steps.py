@@ -1,0 +1,236 @@
+"""One function a pipeline step: locations (local paths or s3://) in, locations out.
+
+`cli.py`, `dvc.yaml` and the Kubeflow components are thin callers of these. Each step writes its output whole or not at all.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import os
+import subprocess
+import time
+from pathlib import Path
+from typing import Any
+
+import omnidet
+from omnidet import config as configuration
+from omnidet import registry, report, storage
+from omnidet.data import build, shards, tiny_world
+from omnidet.data import vocabulary as vocabulary_module
+from omnidet.data.mixing import Loader, Mixture, Stream
+from omnidet.inference import benchmarks
+from omnidet.inference.detector import OmniDet
+from omnidet.model import bundle
+from omnidet.model.detector import Detector
+from omnidet.recipes.recipe import Recipe
+from omnidet.schema import Record
+from omnidet.training import distributed, loop, metrics
+
+SAMPLES_IN_REPORT = 12
+SHOWN_SCORE = 0.3
+"""Detections below this score are left out of the report's pictures."""
+
+
+def draw_world(out: Path, recipe: Recipe) -> None:
+    """Draw the synthetic datasets of the recipe."""
+    if recipe.world is None:
+        raise ValueError("this recipe reads real data and draws no world: use the recipe tiny_world")
+    with storage.staged_directory(out) as stage:
+        tiny_world.draw(recipe.world, stage)
+
+
+def build_shards(data: Path, out: str, recipe: Recipe, paths: dict[str, str] | None = None) -> shards.Index:
+    """Datasets under `data` -> shard folder `out`."""
+    if not data.is_dir():
+        raise FileNotFoundError(f"data folder {data} does not exist: give the folder that holds the datasets")
+    return build.build(data, out, recipe.shards, paths)
+
+
+def build_vocabulary(shards_location: str, out: str, recipe: Recipe) -> vocabulary_module.Vocabulary:
+    """Words of the training shards -> vocabulary folder `out`."""
+    index = shards.read_index(shards_location)
+    texts = [text for name in index.sets if name.startswith("train/") for text in shards.texts(index, name)]
+    built = vocabulary_module.build(texts, recipe.vocabulary)
+    for name, truth in index.ground_truth.items():
+        try:
+            built.check_names(list(truth["names"].values()))
+        except ValueError as error:
+            raise ValueError(f"{name}: {error}") from error
+    with storage.staged_directory(out) as stage:
+        built.save(stage)
+    return built
+
+
+def train(shards_location: str, vocabulary_location: str, out: Path, recipe: Recipe, work: Path | None = None) -> None:
+    """Shards + vocabulary -> trained detector in the folder `out`.
+
+    Args:
+        work: folder for checkpoints and the metric log; a run with the same recipe and data goes on from its newest
+            checkpoint there. Default: `<out>.work`.
+    """
+    started = time.monotonic()
+    index = shards.read_index(shards_location)
+    vocabulary = vocabulary_module.Vocabulary.load(storage.local_copy(vocabulary_location, ".cache/vocabulary"))
+    streams = _streams_with_data(recipe.streams, index)
+    facts = provenance(recipe, index, vocabulary)
+    folder = (work or out.with_name(out.name + ".work")) / facts["run"]
+    with distributed.world() as world:
+        loop.seed_everything(recipe.train.seed)
+        detector = Detector(recipe.model, vocabulary.num_tokens)
+        mixture = Mixture(
+            index, vocabulary, streams, recipe.mixing, recipe.model.image_size, recipe.train.seed, world.rank, world.size
+        )
+        loader = Loader(mixture, recipe.train.steps)
+        averaged = loop.fit(detector, loader, recipe.losses, recipe.train, world, folder)
+        if world.is_main:
+            facts["train_seconds"] = round(time.monotonic() - started)
+            with storage.staged_directory(out) as stage:
+                bundle.save(stage, averaged, vocabulary, _training_names(index, streams), facts)
+                storage.write_bytes(stage / "training.jsonl", storage.read_bytes(folder / "metrics.jsonl"))
+
+
+def evaluate(model: str, shards_location: str, metrics_path: str, out: str, recipe: Recipe) -> benchmarks.Evaluation:
+    """Detector + evaluation shards -> flat metrics file, and a folder with predictions, protocols and details."""
+    index = shards.read_index(shards_location)
+    detector = OmniDet.from_pretrained(storage.local_copy(model, ".cache/models"))
+    result = benchmarks.run(detector, index, recipe.evaluation)
+    with storage.staged_directory(out) as stage:
+        for set_name, rows in result.rows.items():
+            storage.write_text(stage / f"{set_name.replace('/', '_')}.json", benchmarks.to_json(rows))
+        content = {"values": result.values, "protocols": result.protocols, "details": result.details}
+        storage.write_text(stage / storage.INDEX_NAME, json.dumps(content, indent=1) + "\n")
+    storage.write_text(metrics_path, json.dumps(result.values, indent=1) + "\n")
+    return result
+
+
+def write_report(model: str, shards_location: str, evaluation: str, out: str, recipe: Recipe) -> None:
+    """Everything about a run in one HTML file."""
+    index = shards.read_index(shards_location)
+    folder = storage.local_copy(model, ".cache/models")
+    result = json.loads(storage.read_text(storage.join(evaluation, storage.INDEX_NAME)))
+    facts = bundle.read_config(folder)["provenance"]
+    samples = [
+        sample
+        for benchmark in recipe.evaluation.benchmarks
+        if benchmark.set_name in index.sets
+        for sample in _samples(index, benchmark.set_name, evaluation)
+    ]
+    report.write(
+        out,
+        title=recipe.register.name,
+        subtitle="An open-vocabulary detector: class names and free phrases through one head, trained in one pass.",
+        metrics=result["values"],
+        protocols=result["protocols"],
+        training_log=metrics.read(folder / "training.jsonl"),
+        samples=samples,
+        facts={key.replace("_", " "): str(value) for key, value in facts.items() if not isinstance(value, dict | list)},
+    )
+
+
+def register(model: str, metrics_path: str, registry_path: Path, recipe: Recipe) -> tuple[registry.Version, bool]:
+    """Trained detector + its metrics -> a version in the registry; the second value is False if it already was one."""
+    folder = storage.local_copy(model, ".cache/models")
+    try:
+        values = json.loads(storage.read_text(metrics_path))
+    except ValueError as error:
+        raise ValueError(f"{metrics_path} is not JSON ({error}): evaluate the model again") from error
+    facts = bundle.read_config(folder)["provenance"]
+    return registry.register(registry_path, recipe.register.name, folder, values, facts)
+
+
+def provenance(recipe: Recipe, index: shards.Index, vocabulary: vocabulary_module.Vocabulary) -> dict[str, Any]:
+    """Everything that the weights depend on; `run` is a hash over it."""
+    facts = {
+        "recipe": configuration.describe(recipe),
+        "dataset_version": index.dataset_version,
+        "vocabulary_hash": vocabulary.content_hash,
+        "omnidet_version": omnidet.__version__,
+    }
+    parts = ("model", "streams", "mixing", "losses", "train")  # evaluating otherwise does not change the weights
+    content = json.dumps(
+        [{k: facts["recipe"][k] for k in parts}, index.dataset_version, vocabulary.content_hash], sort_keys=True
+    )
+    return {"run": _short_hash(content), **facts, "git_commit": _git_commit()}
+
+
+def _streams_with_data(streams: tuple[Stream, ...], index: shards.Index) -> tuple[Stream, ...]:
+    """The streams without the sets that this shard folder does not have (its datasets were optional)."""
+    kept = []
+    for stream in streams:
+        sets = tuple(name for name in stream.sets if name in index.sets)
+        if sets:
+            kept.append(dataclasses.replace(stream, sets=sets))
+        else:
+            print(f"stream {stream.name}: left out, for {index.location} has none of {', '.join(stream.sets)}")
+    if not kept:
+        raise ValueError(f"{index.location} has no set of any stream of the recipe: it holds {', '.join(index.sets)}")
+    return tuple(kept)
+
+
+def _training_names(index: shards.Index, streams: tuple[Stream, ...]) -> list[str]:
+    """Class names of the training data: the words of verified label spaces."""
+    names: dict[str, None] = {}
+    for set_name in dict.fromkeys(name for stream in streams if stream.boxes for name in stream.sets):
+        for record in shards.texts(index, set_name):
+            if record.absent:
+                names.update(dict.fromkeys((*record.phrases, *record.absent)))
+    return sorted(names)
+
+
+def _samples(index: shards.Index, set_name: str, evaluation: str) -> list[report.Sample]:
+    """The first images of a set with what is true and what was found."""
+    rows = json.loads(storage.read_text(storage.join(evaluation, f"{set_name.replace('/', '_')}.json")))
+    by_image: dict[str, list[dict[str, Any]]] = {}
+    for row in rows:
+        by_image.setdefault(str(row["image_id"]).rpartition(":")[2], []).append(row)
+    truth = index.ground_truth.get(set_name)
+    samples: list[report.Sample] = []
+    for record in shards.records(index, set_name):
+        own = by_image.get(record.image_id.partition(":")[2], [])
+        if len(samples) == SAMPLES_IN_REPORT:
+            break
+        if record.phrases:
+            samples.append(_names_sample(record, own, truth["names"]) if truth else _phrase_sample(record, own[0]))
+    return samples
+
+
+def _names_sample(record: Record, rows: list[dict[str, Any]], names: dict[str, str]) -> report.Sample:
+    found = []
+    for row in sorted(rows, key=lambda row: -row["score"]):
+        x, y, w, h = row["bbox"]
+        if row["score"] >= SHOWN_SCORE:
+            found.append(((x, y, x + w, y + h), names[str(row["category_id"])], row["score"]))
+    return report.Sample(f"{record.source} {record.image_id}", "names", record.image, _truth(record), found)
+
+
+def _phrase_sample(record: Record, row: dict[str, Any]) -> report.Sample:
+    truth = [(box, label) for box, label in _truth(record) if label == row["phrase"]]
+    found = [(tuple(row["boxes_xyxy"][0]), row["phrase"], row["scores"][0])]
+    return report.Sample(row["phrase"], "phrase", record.image, truth, found)
+
+
+def _truth(record: Record) -> list[tuple[tuple[float, float, float, float], str]]:
+    pairs = zip(record.phrases, record.phrase_boxes, strict=True)
+    return [(tuple(float(v) for v in record.boxes_xyxy[i]), phrase) for phrase, named in pairs for i in named]  # type: ignore[misc]
+
+
+def _git_commit() -> str:
+    """The commit of the code, with a mark if files were changed since; from the environment where there is no checkout."""
+    given = os.environ.get("OMNIDET_GIT_COMMIT")
+    if given:
+        return given
+    root = Path(omnidet.__file__).parent
+    try:
+        described = subprocess.run(
+            ["git", "describe", "--always", "--abbrev=12", "--dirty", "--exclude=*"],
+            cwd=root, capture_output=True, text=True, check=True, timeout=10,
+        )  # fmt: skip
+    except (OSError, subprocess.SubprocessError):
+        return "unknown"
+    return described.stdout.strip()
+
+
+def _short_hash(content: str) -> str:
+    return hashlib.sha256(content.encode()).hexdigest()[:12]

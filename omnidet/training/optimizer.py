@@ -1,0 +1,57 @@
+"""AdamW with layer decay, and a schedule that is a pure function of the step."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from timm.optim._param_groups import param_groups_layer_decay
+from torch import nn, optim
+
+from omnidet.model.detector import Detector
+
+
+@dataclass(frozen=True)
+class OptimizerConfig:
+    """AdamW, linear warm-up, cosine decay to 0."""
+
+    learning_rate: float = 1e-4
+    weight_decay: float = 0.05
+    beta2: float = 0.999
+    warmup_steps: int = 1000
+    layer_decay: float = 1.0
+    """Factor on the learning rate from one backbone block to the one below; 1 for a backbone trained from scratch."""
+    max_gradient_norm: float = 1.0
+
+
+def build(model: nn.Module, config: OptimizerConfig) -> optim.AdamW:
+    """The optimizer. Norms and biases do not decay, nor do token embeddings: a rare token would fade between its texts."""
+    detector = getattr(model, "module", model)
+    assert isinstance(detector, Detector)
+    groups: list[dict[str, Any]] = param_groups_layer_decay(
+        detector.backbone.transformer, config.weight_decay, layer_decay=config.layer_decay
+    )
+    head = list(detector.head.parameters())
+    groups.append({"params": [p for p in head if p.ndim > 1], "weight_decay": config.weight_decay})
+    groups.append({"params": [p for p in head if p.ndim <= 1], "weight_decay": 0.0})
+    groups.append({"params": list(detector.tokens.parameters()), "weight_decay": 0.0})
+    for group in groups:
+        group["scale"] = group.pop("lr_scale", 1.0)
+    fused = next(detector.parameters()).is_cuda
+    return optim.AdamW(groups, lr=config.learning_rate, betas=(0.9, config.beta2), fused=fused)
+
+
+def set_learning_rate(optimizer: optim.Optimizer, config: OptimizerConfig, step: int, last_step: int) -> float:
+    """Set the rate of step `step` (from 0) in every group and return it."""
+    rate = config.learning_rate * schedule(step, config.warmup_steps, last_step)
+    for group in optimizer.param_groups:
+        group["lr"] = rate * group["scale"]
+    return rate
+
+
+def schedule(step: int, warmup_steps: int, last_step: int) -> float:
+    """Share of the full learning rate: linear warm-up, then half a cosine down to 0."""
+    if step < warmup_steps:
+        return (step + 1) / warmup_steps
+    return 0.5 * (1 + math.cos(math.pi * (step - warmup_steps) / max(last_step - warmup_steps, 1)))

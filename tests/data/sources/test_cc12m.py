@@ -1,0 +1,89 @@
+"""CC12M: tars in any order, captions in either place, and tars that are cut short."""
+
+from __future__ import annotations
+
+import pytest
+from PIL import Image
+
+from omnidet.data.quarantine import Quarantine
+from omnidet.data.sources import cc12m
+from tests.data.sources.handmade import jpeg, tar
+
+
+def read(root):
+    quarantine = Quarantine()
+    return list(cc12m.read(str(root), "train", quarantine)), quarantine
+
+
+def test_captions_from_text_or_json(tmp_path):
+    told = b'{"caption": "<PERSON> on\\n a <PERSON>"}'
+    members = [("2.png", jpeg(2)), ("2.json", told), ("1.JPG", jpeg(1)), ("1.txt", b" a  boat ")]
+    tar(tmp_path / "a.tar", members)
+    records, quarantine = read(tmp_path)
+    assert not quarantine.lines
+    assert [(r.image_id, r.caption, r.image) for r in records] == [
+        ("cc12m:a/1", "a boat", jpeg(1)),
+        ("cc12m:a/2", "person on a person", jpeg(2)),
+    ]
+
+
+def test_faults_are_counted(tmp_path):
+    members = [("1.txt", b"no image"), ("2.jpg", jpeg(2)), ("3.jpg", jpeg(3)), ("3.txt", b" \n"), ("4.jpg", b"no jpeg")]
+    members += [("4.txt", b"x"), ("5.jpg", jpeg(5)), ("5.txt", b"first"), ("5.txt", b"second"), ("6.jpg", jpeg(6))]
+    members += [("6.json", b"{"), ("7.jpg", jpeg(7)), ("7.json", b'{"caption": null}')]
+    tar(tmp_path / "a.tar", members)
+    records, quarantine = read(tmp_path)
+    assert [r.caption for r in records] == ["first"]
+    assert dict(quarantine.counts) == {
+        "cc12m: caption: duplicate key": 1,
+        "cc12m: record: missing image file": 1,
+        "cc12m: caption: empty caption": 4,
+        "cc12m: record: unreadable image": 1,
+    }
+    assert '"a.tar:1"' in "".join(quarantine.lines)
+
+
+def test_every_cut_and_a_broken_header_are_named(tmp_path):
+    path = tmp_path / "a.tar"
+    tar(path, [("1.jpg", jpeg(1)), ("1.txt", b"one"), ("2.jpg", jpeg(2)), ("2.txt", b"two")])
+    whole = path.read_bytes()
+    content_end = whole.rindex(b"two") + 512
+    for size in range(0, content_end, 97):
+        path.write_bytes(whole[:size])
+        with pytest.raises(ValueError, match=r"a\.tar is truncated or corrupt"):
+            read(tmp_path)
+    broken = bytearray(whole)
+    broken[whole.index(b"2.jpg") + 150] ^= 0xFF  # in the checksum of a header
+    path.write_bytes(broken)
+    with pytest.raises(ValueError, match=r"a\.tar is truncated or corrupt"):
+        read(tmp_path)
+    path.write_bytes(b"<html>" * 1000)
+    with pytest.raises(ValueError, match=r"a\.tar is truncated or corrupt"):
+        read(tmp_path)
+
+
+def test_an_empty_tar_is_no_fault(tmp_path):
+    tar(tmp_path / "a.tar", [])
+    assert read(tmp_path)[0] == []
+
+
+def test_unknown_split_is_named(tmp_path):
+    with pytest.raises(ValueError, match="no split 'val': use 'train'"):
+        cc12m.image_ids(str(tmp_path), "val")
+
+
+def test_real_tar(shared_data):
+    records, quarantine = read(shared_data / "cc12m_sample")
+    assert not quarantine.lines
+    assert len(records) == 32
+    ids = [r.image_id for r in records]
+    assert ids == sorted(ids)
+    assert ids[0] == "cc12m:cc12m-train-0000/000000001"
+    assert sum("person" in r.caption for r in records) >= 5
+    assert not any("<PERSON>" in r.caption for r in records)
+
+
+def test_a_bomb_is_told_from_a_broken_image(tmp_path, monkeypatch):
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
+    tar(tmp_path / "a.tar", [("1.jpg", jpeg(1)), ("1.txt", b"x")])
+    assert dict(read(tmp_path)[1].counts) == {"cc12m: record: image too large": 1}

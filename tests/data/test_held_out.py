@@ -1,0 +1,124 @@
+"""Held-out images: ids across datasets, and near copies from the web."""
+
+from __future__ import annotations
+
+import io
+import itertools
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from omnidet.data.held_out import MAX_DISTANCE, collect, perceptual_hash
+from omnidet.data.quarantine import Quarantine
+from omnidet.data.sources import by_name
+from omnidet.schema import Record
+from tests.data.sources.handmade import WRITERS, jpeg, write
+
+
+def distance(one, other):
+    return int(np.bitwise_count(one ^ other))
+
+
+def copied(content, scale=1.0, quality=85, kind="JPEG"):
+    with Image.open(io.BytesIO(content)) as image:
+        out = io.BytesIO()
+        size = (round(image.width * scale), round(image.height * scale))
+        image.convert("RGB").resize(size).save(out, kind, quality=quality)
+    return out.getvalue()
+
+
+@pytest.fixture
+def evaluations(tmp_path):
+    """One entry a dataset that is evaluated, in folders of their own."""
+    return [(n, str(tmp_path / n), WRITERS[n](tmp_path / n)[0]) for n in ("coco", "lvis", "refcocog", "flickr30k")]
+
+
+def record(image_id, image=b""):
+    return Record(image, 40, 30, source="any", image_id=image_id)
+
+
+def test_ids_are_held_out_whatever_the_dataset(evaluations):
+    held_out = collect(evaluations, hash_images=False)
+    assert held_out.reason(record("coco:2")) == "coco val2017"
+    assert held_out.reason(record("coco:4")) == "lvis v1_val"
+    assert held_out.reason(record("coco:5")) == "refcocog umd/val"
+    assert held_out.reason(record("flickr30k:36")) == "flickr30k val"
+    assert held_out.reason(record("coco:36")) is None
+    assert held_out.reason(record("laion:2")) is None
+    assert held_out.image_ids == {*(f"coco:{i}" for i in (2, 7, 4, 9, 5, 8)), "flickr30k:36", "flickr30k:1000"}
+    assert len(held_out.hashes) == 0
+
+
+def test_the_first_benchmark_of_an_image_counts(evaluations):
+    coco = evaluations[0]
+    again = collect([("refcocog", *evaluations[2][1:]), coco, coco])
+    assert len(again.hashes) == len(again.image_ids) == 4
+    assert again.reason(record("coco:5")) == "refcocog umd/val"
+
+
+def test_near_copies_from_the_web_are_found_and_others_are_not(evaluations):
+    held_out = collect(evaluations)
+    assert len(held_out.hashes) == len(held_out.hash_ids) == 8
+    assert held_out.reason(record("laion:x", copied(jpeg(2), 2.0))) == "near copy of coco val2017"
+    assert held_out.reason(record("cc12m:x", copied(jpeg(36), 1.5, 70))) == "near copy of flickr30k val"
+    assert held_out.reason(record("laion:x", jpeg(12345))) is None
+    # A curated id is what it says: a copy of COCO in COCO is another image of COCO.
+    assert held_out.reason(record("coco:77", jpeg(2))) is None
+
+
+@pytest.mark.parametrize("broken", [b"", b"GIF89a", jpeg(1)[:200]])
+def test_an_image_that_cannot_be_decoded_is_left_to_the_quarantine(evaluations, broken):
+    assert perceptual_hash(broken) is None
+    assert collect(evaluations).reason(record("laion:x", broken)) is None
+
+
+def test_a_bomb_is_not_decoded(monkeypatch):
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)
+    assert perceptual_hash(jpeg(1)) is None
+
+
+def test_a_missing_evaluation_set_is_an_error(tmp_path):
+    with pytest.raises(FileNotFoundError, match="does not exist"):
+        collect([("coco", str(tmp_path), "val2017")])
+
+
+def test_training_and_evaluation_are_disjoint_after_the_filter(evaluations, tmp_path):
+    """Rule 2, over every stream: COCO shares an id, the web list holds a copy."""
+    write(tmp_path / "laion/images/a.jpg", b"")
+    split, _ = WRITERS["laion"](tmp_path / "laion")
+    write(tmp_path / "laion/images/b.jpg", copied(jpeg(7), 1.6))
+    held_out = collect(evaluations)
+    training = [("laion", str(tmp_path / "laion"), split), evaluations[0]]
+    records = [r for name, *where in training for r in by_name(name).read(*where, Quarantine())]
+    kept = [r for r in records if held_out.reason(r) is None]
+    assert [r.caption for r in kept] == ["an apple"]
+    assert not {r.image_id for r in kept} & held_out.image_ids
+
+
+@pytest.fixture(scope="module")
+def real(shared_data):
+    """100 real images of three collections."""
+    entries = [("coco", "coco_sample", "val2017", 60), ("cc12m", "cc12m_sample", "train", 32)]
+    entries += [("flickr30k", "flickr30k_entities_sample", "train", 8)]
+    return [
+        r.image
+        for name, folder, split, number in entries
+        for r in itertools.islice(by_name(name).read(str(shared_data / folder), split, Quarantine()), number)
+    ]
+
+
+def test_real_pictures_are_far_apart_and_their_copies_near(real):
+    hashes = [perceptual_hash(image) for image in real]
+    assert min(distance(a, b) for a, b in itertools.combinations(hashes, 2)) >= 3 * MAX_DISTANCE
+    for kwargs in ({"quality": 90}, {"scale": 0.5}, {"scale": 1.4}):
+        copies = [perceptual_hash(copied(image, **kwargs)) for image in real]
+        assert np.mean([distance(a, b) <= MAX_DISTANCE for a, b in zip(hashes, copies, strict=True)]) >= 0.99
+
+
+def test_leak_in_the_real_samples(shared_data):
+    """Five of the eight RefCOCOg images of google's val are in the sample of COCO train2017: exactly they are dropped."""
+    root = str(shared_data / "coco_sample")
+    held_out = collect([("coco", root, "val2017"), ("refcocog", root, "google/val"), ("lvis", root, "v0.5_val")], False)
+    reasons = map(held_out.reason, by_name("coco").read(root, "train2017", Quarantine()))
+    assert [r for r in reasons if r] == ["refcocog google/val"] * 5

@@ -1,0 +1,63 @@
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from omnidet import boxes
+from omnidet.evaluation import refcocog
+from omnidet.evaluation.refcocog import Expression
+
+TRUE = np.array([[0, 0, 10, 10]], np.float32)
+
+
+def expression(relational=False, boxes_xyxy=TRUE, text="red ball"):
+    return Expression("coco:1", text, boxes_xyxy, relational)
+
+
+def evaluate(expressions, *found):
+    return refcocog.evaluate(expressions, np.array(found, np.float32))
+
+
+def test_each_expression_counts_once():
+    expressions = [expression(), expression(), expression(relational=True), expression(relational=True)]
+    metrics = evaluate(expressions, [0, 0, 10, 10], [0, 0, 10, 6], [0, 0, 10, 4], [20, 20, 30, 30])
+    assert metrics.values == {"AIGT": 0.5, "AIGT_plain": 1.0, "AIGT_relational": 0.0}
+    counts = {"images": 1, "expressions": 4, "plain": 2, "relational": 2, "hits": 2}
+    assert metrics.details == {"counts": counts}
+    assert "share of expressions whose best box has IoU >= 0.5 with the annotated box" in metrics.protocol
+    json.dumps([metrics.values, metrics.details])
+
+
+def test_it_is_iou_and_not_generalised_iou():
+    true, found = np.array([[0, 0, 10, 10]], np.float32), [3, 0, 13, 11]
+    pair = torch.from_numpy(true[0]), torch.tensor(found, dtype=torch.float32)
+    assert boxes.iou(*pair) >= 0.5
+    assert boxes.generalized_iou(*pair) < 0.5
+    assert evaluate([expression(boxes_xyxy=true)], found).values["AIGT"] == 1
+
+
+def test_exactly_one_half_is_a_hit():
+    assert evaluate([expression()], [0, 0, 10, 5]).values["AIGT"] == 1
+    assert evaluate([expression()], [0, 0, 10, 4.99]).values["AIGT"] == 0
+
+
+def test_any_of_several_accepted_boxes_will_do():
+    both = np.array([[50, 50, 60, 60], [0, 0, 10, 10]], np.float32)
+    assert evaluate([expression(boxes_xyxy=both)], [0, 0, 10, 10]).values["AIGT"] == 1
+
+
+def test_a_kind_without_expressions_has_no_number():
+    assert set(evaluate([expression()], [0, 0, 1, 1]).values) == {"AIGT", "AIGT_plain"}
+    assert set(evaluate([expression(relational=True)], [0, 0, 1, 1]).values) == {"AIGT", "AIGT_relational"}
+
+
+def test_what_cannot_be_counted_is_refused():
+    with pytest.raises(ValueError, match="no expressions"):
+        refcocog.evaluate([], np.zeros((0, 4), np.float32))
+    with pytest.raises(ValueError, match="2 expressions need one box each"):
+        evaluate([expression(), expression()], [0, 0, 1, 1])
+    with pytest.raises(ValueError, match="not finite"):
+        evaluate([expression()], [0, 0, np.nan, 1])
+    with pytest.raises(ValueError, match="'red ball' of image coco:1 has no box"):
+        evaluate([expression(boxes_xyxy=np.zeros((0, 4), np.float32))], [0, 0, 1, 1])

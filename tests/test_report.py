@@ -1,0 +1,226 @@
+import io
+import math
+from html.parser import HTMLParser
+
+import pytest
+from PIL import Image
+
+from omnidet import report
+from omnidet.report import Sample
+
+METRICS = {
+    "coco/AP": 0.4351,
+    "coco/AP50": 0.6,
+    "refcocog/AIGT": 0.723,
+    "refcocog/AIGT_plain": 1.0,
+    "speed/images_per_second": 31.25,
+}
+PROTOCOLS = {"coco": "COCO bbox, by <pycocotools>", "refcocog": "AIGT at IoU >= 0.5"}
+LOG = [
+    {"step": 0, "loss": 9.0, "det/names": 3.0, "grd/names": 4.0, "img/caption": 2.0, "learning_rate": 1e-4},
+    {"step": 10, "loss": 5.0, "det/names": 2.0, "grd/names": math.nan, "img/caption": 1.5, "learning_rate": 2e-4},
+    {"step": 20, "loss": 4.0, "det/names": 1.0, "img/caption": 1.0, "learning_rate": 1e-4, "gradient_norm": 1.5},
+]
+FACTS = {"recipe": "tiny_world", "git commit": "8c9bcc3"}
+
+
+class Page(HTMLParser):
+    """The elements of a page with their attributes, its text, and whether every element is closed."""
+
+    VOID = ("meta", "img", "input", "link", "br")
+
+    def __init__(self, content):
+        super().__init__()
+        self.elements, self.open, self.pieces = [], [], []
+        self.feed(content)
+        self.close()
+        self.text = " ".join(" ".join(self.pieces).split())
+
+    def handle_starttag(self, tag, attrs):
+        self.elements.append((tag, dict(attrs)))
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.pieces.append(data)
+
+    def of(self, tag, css_class=None):
+        found = [attributes for name, attributes in self.elements if name == tag]
+        return found if css_class is None else [a for a in found if css_class in a.get("class", "").split()]
+
+
+def picture(width=64, height=48, form="PNG"):
+    content = io.BytesIO()
+    Image.new("RGB", (width, height), "teal").save(content, form)
+    return content.getvalue()
+
+
+def sample(
+    kind="names", title="scene.png", truth=(((1, 2, 11, 12), "ball"),), predicted=(((1, 2, 11, 12), "ball", 0.87),), **image
+):
+    return Sample(title, kind, picture(**image), truth, predicted)
+
+
+def write(folder, **changes):
+    path = folder / "report.html"
+    given = {
+        "title": "A run",
+        "subtitle": "of few steps",
+        "metrics": METRICS,
+        "protocols": PROTOCOLS,
+        "training_log": LOG,
+        "samples": [sample(), sample("phrase", "the red ball")],
+        "facts": FACTS,
+    }
+    report.write(path, **(given | changes))
+    content = path.read_text()
+    page = Page(content)
+    assert page.open == []
+    return content, page
+
+
+def test_every_number_stands_with_its_name_and_protocol(tmp_path):
+    _, page = write(tmp_path)
+    for text in ("A run", "of few steps", "AP50 ", ".435", ".600", "AIGT_plain", "1.000", "images_per_second", "31.25"):
+        assert text in page.text
+    for text in (*PROTOCOLS.values(), *FACTS, *FACTS.values()):
+        assert text in page.text
+
+
+def test_the_file_stands_alone(tmp_path):
+    content, page = write(tmp_path)
+    assert "://" not in content
+    assert "url(" not in content
+    assert "@import" not in content
+    for tag, attributes in page.elements:
+        assert tag not in ("script", "link", "iframe", "object")
+        assert "href" not in attributes
+        assert attributes.get("src", "data:image/jpeg;base64,").startswith("data:image/jpeg;base64,")
+
+
+def test_text_is_escaped_everywhere(tmp_path):
+    evil = "<script>alert(1)</script>\"'"
+    samples = [sample(kind, evil, [((1, 2, 9, 9), evil)], [((1, 2, 9, 9), evil, 0.5)]) for kind in ("names", "phrase")]
+    content, page = write(
+        tmp_path,
+        title=evil,
+        subtitle=evil,
+        metrics={f"{evil}/{evil}": 0.5},
+        protocols={evil: evil},
+        training_log=[{"step": 1, "loss": 1.0, f"{evil}/{evil}": 1.0}],
+        samples=samples,
+        facts={evil: evil},
+    )
+    assert "<script" not in content
+    assert "&lt;script&gt;" in content
+    assert not any(name.startswith("on") for _, attributes in page.elements for name in attributes)
+
+
+def test_every_sample_is_drawn(tmp_path):
+    samples = [sample(title=f"scene {i}") for i in range(5)] + [sample("phrase", f"phrase {i}") for i in range(3)]
+    _, page = write(tmp_path, samples=samples)
+    images = page.of("img")
+    assert [image["alt"] for image in images] == [f"{s.title}: 1 true and 1 found boxes" for s in samples]
+    assert {(image["width"], image["height"]) for image in images} == {("64", "48")}
+    rectangles = page.of("rect", "edge")
+    assert len(rectangles) == 2 * len(samples)
+    assert {tuple(r[k] for k in ("x", "y", "width", "height")) for r in rectangles} == {("1", "2", "10", "10")}
+    assert page.text.count("ball .870") == 3 * len(samples)  # on the picture, on pointing at the box, below the picture
+
+
+def test_the_same_label_has_the_same_colour(tmp_path):
+    found = [((0, 0, 9, 9), "ball", 0.9), ((20, 20, 30, 30), "cone", 0.8), ((40, 0, 50, 9), "ball", 0.7)]
+    _, page = write(tmp_path, samples=[sample(predicted=found)])
+    lowest, middle, highest = [r["class"] for r in page.of("rect", "edge") if r["class"] != "edge"]
+    assert lowest == highest != middle
+
+
+@pytest.mark.parametrize(
+    ("kind", "predicted", "expected"),
+    [
+        ("names", [((0, 0, 10, 10), "ball", 0.9), ((20, 0, 30, 10), "ball", 0.1)], "1 of 2"),
+        ("names", [((0, 0, 10, 10), "ball", 0.2), ((20, 0, 30, 10), "cone", 0.1)], "✓ 2 of 2"),
+        ("names", [], "0 of 2"),
+        ("phrase", [((0, 0, 10, 10), "the toy", 0.9), ((20, 0, 30, 10), "the toy", 0.8)], "1 of 2"),
+        ("phrase", [((50, 0, 60, 10), "the toy", 0.9), ((20, 0, 30, 10), "the toy", 0.8)], "0 of 2"),
+    ],
+)
+def test_what_was_found_is_counted(tmp_path, kind, predicted, expected):
+    truth = [((0, 0, 10, 10), "ball"), ((20, 0, 30, 10), "cone")]
+    _, page = write(tmp_path, samples=[sample(kind, truth=truth, predicted=predicted)])
+    assert f" {expected} " in page.text
+
+
+def test_labels_stay_inside_the_picture_and_off_one_another():
+    found = [
+        ((-5.0, -5.0, 20.0, 20.0), "ball", 0.5),
+        ((-5.0, -5.0, 20.0, 20.0), "ball", 0.6),
+        ((90.0, 80.0, 99.0, 99.0), "a", 0.9),
+    ]
+    size = 5.0
+    places = report._label_places(found, size, 100, 100)
+    assert all(0 <= x <= 100 and size <= y <= 100 for x, y in places)
+    assert abs(places[0][1] - places[1][1]) >= size
+    assert places[2][0] + 0.6 * size * len("a .900") <= 100
+
+
+def test_a_chart_for_each_term_with_all_its_streams(tmp_path):
+    _, page = write(tmp_path)
+    charts = [a["aria-label"] for a in page.of("svg") if "aria-label" in a]
+    names = ("loss", "loss: names", "loss: caption", "learning rate", "gradient norm")
+    assert charts == [f"{name} against the step" for name in names]
+    assert len(page.of("polyline", "smooth")) == len(page.of("polyline", "raw")) == 6
+    coordinates = [float(v) for line in page.of("polyline") for pair in line["points"].split() for v in pair.split(",")]
+    assert all(map(math.isfinite, coordinates))
+
+
+def test_long_logs_are_thinned(tmp_path):
+    log = [{"step": i, "loss": 1e4 * 0.999**i} for i in range(9000)]
+    content, page = write(tmp_path, training_log=log, samples=[])
+    assert len(page.of("polyline", "raw")[0]["points"].split()) == report.MAX_POINTS
+    assert "powers of ten" in page.text
+    assert len(content) < 50_000
+
+
+def test_a_run_without_anything_is_still_a_page(tmp_path):
+    _, page = write(tmp_path, metrics={}, protocols={}, training_log=[], samples=[], facts={})
+    assert "A run" in page.text
+    assert page.of("svg") == []
+    _, page = write(tmp_path, metrics={"AP": math.nan}, training_log=[{"loss": math.nan, "step": 1}, {"constant": 0.0}])
+    assert "n/a" in page.text
+
+
+def test_the_numbers_of_others_are_shown_only_when_asked_for(tmp_path):
+    assert "Grounding DINO" not in write(tmp_path)[1].text
+    text = write(tmp_path, published=True)[1].text
+    assert "Grounding DINO 63.4 39.1 27.5" in text
+    assert "neither split nor protocol" in text
+
+
+def test_large_pictures_are_made_small_and_keep_their_coordinates(tmp_path):
+    content, page = write(tmp_path, samples=[sample(width=3000, height=2000, form="JPEG")])
+    assert page.of("img")[0]["width"] == "3000"
+    assert len(content) < 100_000
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "expected"),
+    [(0.0, 1.0, [0, 0.5, 1]), (3.0, 3.0, [0, 1, 2, 3]), (0.0, 0.0, [0, 0.5, 1]), (140.0, 160.0, [140, 145, 150, 155, 160])],
+)
+def test_ticks_are_round(low, high, expected):
+    assert report._ticks(low, high) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(0.0, "0"), (12_000, "12k"), (2.5e6, "2.5M"), (3e-4, "3e-4"), (0.25, "0.25"), (150, "150")]
+)
+def test_tick_labels_are_short(value, text):
+    assert report._compact(value) == text
+
+
+def test_an_unknown_kind_of_sample_is_refused():
+    with pytest.raises(ValueError, match="'name': give one of names, phrase"):
+        sample("name")
