@@ -27,7 +27,11 @@ def override(config: Config, *assignments: str) -> Config:
         path, equals, text = assignment.partition("=")
         if not equals:
             raise ValueError(f"{assignment!r} is not of the form field=value, as in train.steps=100")
-        config = _replaced(config, path.strip().split("."), yaml.safe_load(text), path.strip())
+        try:
+            value = yaml.safe_load(text)
+        except yaml.YAMLError as error:
+            raise ValueError(f"{assignment!r}: {text!r} is not a YAML value") from error
+        config = _replaced(config, path.strip().split("."), value, path.strip())
     return config
 
 

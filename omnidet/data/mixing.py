@@ -144,7 +144,13 @@ class Loader:
             worker_init_fn=_use_one_thread,
             pin_memory=torch.cuda.is_available(),
         )
-        for batch in loader:
+        batches = iter(loader)
+        while self.step < self.last_step:
+            try:
+                batch = next(batches)
+            except (ValueError, FileNotFoundError) as error:
+                # A worker's error comes with its traceback as text: the last line is what it says.
+                raise type(error)(str(error).strip().splitlines()[-1].removeprefix(f"{type(error).__name__}: ")) from error
             self.step += 1
             yield batch
 

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from PIL import Image, ImageDraw, UnidentifiedImageError
 from torch import Tensor
+from torch.nn import functional
 
 from omnidet import boxes
 from omnidet.data import transforms
@@ -22,6 +23,10 @@ from omnidet.schema import FloatArray, IntArray, Record
 
 NAMES_AT_ONCE = 4096
 """Names scored together: bounds the memory to regions x this, however many names are asked."""
+
+NAMES_IN_PRODUCT = 128
+"""Names of one matrix product. Its shape decides the order of summation: with one shape, a score is the same to the bit
+whatever else is asked."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -148,7 +153,11 @@ def _to_pixels(boxes_xyxy: FloatArray, letterboxed: Record, original: tuple[int,
 
 
 def _scores(embeddings_QD: Tensor, rows_PD: Tensor, biases_P: Tensor) -> Tensor:
-    return (embeddings_QD.float() @ rows_PD.float().T + biases_P.float()).sigmoid()
+    embeddings_QD, rows_PD = embeddings_QD.float(), rows_PD.float()
+    padding = -len(rows_PD) % NAMES_IN_PRODUCT
+    blocks = functional.pad(rows_PD, (0, 0, 0, padding)).split(NAMES_IN_PRODUCT)
+    products_QP = torch.cat([embeddings_QD @ block.T for block in blocks], 1)[:, : len(rows_PD)]
+    return (products_QP + biases_P.float()).sigmoid()
 
 
 @torch.inference_mode()

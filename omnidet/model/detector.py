@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+import torch
 from torch import Tensor, nn
 
 from omnidet.model import vit
@@ -42,12 +43,14 @@ class Detector(nn.Module):
         rows_PD, biases_P = self.tokens.phrases(batch.phrases)
         # Each image is scored on its own label space only: memory grows with regions x names, never x vocabulary.
         own_BL = batch.name_BL.clamp(min=0)
-        scores_BQL = embeddings_BQD @ rows_PD[own_BL].transpose(1, 2) + biases_P[own_BL][:, None]
+        # In single precision: the token losses are differences of these scores and logits.
+        with torch.autocast(embeddings_BQD.device.type, enabled=False):
+            scores_BQL = embeddings_BQD @ rows_PD[own_BL].transpose(1, 2) + biases_P[own_BL][:, None]
         return Predictions(
             embeddings_BQD=embeddings_BQD,
             boxes_cxcywh_BQ4=boxes_BQ4,
             image_embeddings_BD=image_BD,
-            scores_BQL=scores_BQL.float(),
+            scores_BQL=scores_BQL,
             phrase_embeddings_PD=rows_PD,
             phrase_biases_P=biases_P,
             token_embeddings_TD=self.tokens.embeddings,

@@ -32,10 +32,11 @@ class RegionHead(nn.Module):
     def forward(self, tokens_BQW: Tensor, grid: tuple[int, int]) -> tuple[Tensor, Tensor, Tensor]:
         """Patch tokens -> region embeddings (B, Q, D), boxes cxcywh (B, Q, 4), image embedding (B, D)."""
         tokens_BQW = self.norm(tokens_BQW)
-        embeddings_BQD = self.embedding(tokens_BQW)
-        image_BD = self.embedding(tokens_BQW.mean(1))
+        embeddings_BQD = self.embedding(tokens_BQW).float()
+        image_BD = self.embedding(tokens_BQW.mean(1)).float()
         # In single precision: half precision moves a box of a large image by whole pixels.
-        offsets_BQ4 = self.box(tokens_BQW).float()
+        with torch.autocast(tokens_BQW.device.type, enabled=False):
+            offsets_BQ4 = self.box(tokens_BQW.float())
         boxes_BQ4 = (offsets_BQ4 + _prior_boxes(grid, offsets_BQ4.device)).sigmoid()
         boxes_BQ4 = torch.cat([boxes_BQ4[..., :2], boxes_BQ4[..., 2:].clamp(min=MIN_SIDE)], -1)
         return embeddings_BQD, boxes_BQ4, image_BD

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import itertools
+import pickle
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import timm
 import torch
-from timm.models.vision_transformer import VisionTransformer
+from safetensors import SafetensorError
+from timm.models import load_state_dict
+from timm.models.vision_transformer import VisionTransformer, checkpoint_filter_fn
 from torch import Tensor, nn
 
 from omnidet import storage
@@ -118,10 +122,11 @@ def _pretrained(config: PretrainedConfig, image_size: int) -> Backbone:
     if config.weights not in ("pretrained", "random"):
         if not storage.exists(config.weights):
             raise FileNotFoundError(f"backbone weights {config.weights} do not exist: give a file, 'pretrained' or 'random'")
-        options["pretrained_cfg_overlay"] = {"file": str(storage.local_copy(config.weights, ".cache/weights"))}
     try:
-        model = timm.create_model(config.name, pretrained=config.weights != "random", **options)
-    except (RuntimeError, OSError, KeyError) as error:
+        model = timm.create_model(config.name, pretrained=config.weights == "pretrained", **options)
+        if config.weights not in ("pretrained", "random"):
+            _load_file(model, storage.local_copy(config.weights, ".cache/weights"))
+    except (RuntimeError, OSError, KeyError, EOFError, SafetensorError, pickle.UnpicklingError) as error:
         # timm's message may run over hundreds of lines (every key that does not fit); the first says what is wrong.
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise ValueError(
@@ -132,3 +137,14 @@ def _pretrained(config: PretrainedConfig, image_size: int) -> Backbone:
         raise ValueError(f"backbone {config.name!r} is not a vision transformer with 16x16 patches")
     own: Any = model.pretrained_cfg
     return Backbone(model, own.get("mean", IMAGENET_MEAN), own.get("std", IMAGENET_STD))
+
+
+def _load_file(model: nn.Module, path: Path) -> None:
+    """Weights of a file into the model; a classifier in the file is left out.
+
+    Not timm's own loading: for a model without a classifier it leaves random what the file lacks, and says nothing.
+    """
+    state = checkpoint_filter_fn(load_state_dict(str(path), weights_only=True), model)
+    missing = model.load_state_dict(state, strict=False).missing_keys
+    if missing:
+        raise RuntimeError(f"the file lacks {len(missing)} parameters of it, {missing[0]} the first")

@@ -50,7 +50,13 @@ def tiny_world() -> Recipe:
         model=ModelConfig(image_size=128, backbone=StemConfig(), embedding_width=192),
         streams=(
             Stream("det", ("train/coco", "train/lvis"), 12, transforms=(transforms.flip, transforms.crop)),
-            Stream("grd", ("train/refcocog", "train/flickr30k"), 12, describes=True, transforms=(transforms.flip,)),
+            Stream(
+                "grd",
+                ("train/refcocog", "train/refcocog", "train/flickr30k"),
+                12,
+                describes=True,
+                transforms=(transforms.flip,),
+            ),
             Stream("img", ("train/laion", "train/cc12m"), 8, boxes=False, captions=True, transforms=(transforms.flip,)),
         ),
         mixing=MixingConfig(max_names=40, workers=2),

@@ -74,7 +74,10 @@ def fit(
         batch = batch.to(world.device)
         with autocast(world.device, config.precision):
             predictions = model(batch)
-        matches = match(predictions, batch, config.cost, matcher)
+        try:
+            matches = match(predictions, batch, config.cost, matcher)
+        except FloatingPointError as error:
+            raise FloatingPointError(f"step {step}: {error}") from error
         loss, report = objective(losses, streams, world.size, predictions, batch, matches)
         _stop_if_not_finite(step, loss, report)
         loss.backward()  # type: ignore[no-untyped-call]
