@@ -43,10 +43,10 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True, metavar="STEP")
 
     world = _step(commands, "world", "draw the synthetic datasets of the demo", _world)
-    world.add_argument("--out", type=Path, required=True, help="folder to write")
+    world.add_argument("--out", required=True, help="folder to write")
 
     shard = _step(commands, "shards", "datasets -> shards", _shards)
-    shard.add_argument("--data", type=Path, required=True, help="folder that holds the datasets")
+    shard.add_argument("--data", required=True, help="folder that holds the datasets")
     shard.add_argument("--path", action="append", default=[], metavar="NAME=FOLDER", help="a dataset that stands elsewhere")
     shard.add_argument("--out", required=True, help="shard folder to write, local or s3://")
 
@@ -57,8 +57,8 @@ def _parser() -> argparse.ArgumentParser:
     train = _step(commands, "train", "shards + vocabulary -> trained detector", _train)
     train.add_argument("--shards", required=True)
     train.add_argument("--vocabulary", required=True)
-    train.add_argument("--out", type=Path, required=True, help="folder of the trained detector")
-    train.add_argument("--work", type=Path, help="folder of checkpoints and the metric log (default: <out>.work)")
+    train.add_argument("--out", required=True, help="folder of the trained detector, local or s3://")
+    train.add_argument("--work", help="folder of checkpoints and the metric log (default: <out>.work)")
 
     evaluate = _step(commands, "evaluate", "detector + shards -> metrics", _evaluate)
     evaluate.add_argument("--model", required=True, help="folder of a trained detector or registered version")
@@ -117,7 +117,7 @@ def load_recipe(params: Path | None, name: str | None, assignments: list[str]) -
     if params is not None:
         try:
             fields = yaml.safe_load(params.read_text(encoding="utf-8")) or {}
-        except yaml.YAMLError as error:
+        except (yaml.YAMLError, UnicodeDecodeError) as error:
             raise ValueError(f"{params} is not YAML: {_one_line(error)}") from error
         if not isinstance(fields, dict):
             raise ValueError(f"{params} holds a {type(fields).__name__}: fields of a recipe are expected")
@@ -179,7 +179,7 @@ def _predict(options: argparse.Namespace) -> None:
     if not options.image.is_file():
         raise FileNotFoundError(f"image {options.image} does not exist")
     content = options.image.read_bytes()
-    inference.image_size(content, str(options.image))
+    inference.image_size(content, str(options.image), whole=True)
     found = inference.OmniDet.from_pretrained(folder).detect([content], options.phrases, threshold=options.threshold)[0]
     for box, score, phrase in zip(found.boxes_xyxy, found.scores, found.phrase, strict=True):
         corners = " ".join(f"{v:7.1f}" for v in box)

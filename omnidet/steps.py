@@ -11,6 +11,7 @@ import json
 import os
 import subprocess
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from omnidet.model import bundle
 from omnidet.model.detector import Detector
 from omnidet.recipes.recipe import Recipe
 from omnidet.schema import Record
+from omnidet.storage import Location
 from omnidet.training import distributed, loop, metrics
 
 SAMPLES_IN_REPORT = 12
@@ -33,7 +35,7 @@ SHOWN_SCORE = 0.3
 """Detections below this score are left out of the report's pictures."""
 
 
-def draw_world(out: Path, recipe: Recipe) -> None:
+def draw_world(out: Location, recipe: Recipe) -> None:
     """Draw the synthetic datasets of the recipe."""
     if recipe.world is None:
         raise ValueError("this recipe reads real data and draws no world: use the recipe tiny_world")
@@ -41,14 +43,14 @@ def draw_world(out: Path, recipe: Recipe) -> None:
         tiny_world.draw(recipe.world, stage)
 
 
-def build_shards(data: Path, out: str, recipe: Recipe, paths: dict[str, str] | None = None) -> shards.Index:
+def build_shards(data: Location, out: Location, recipe: Recipe, paths: Mapping[str, str] | None = None) -> shards.Index:
     """Datasets under `data` -> shard folder `out`."""
-    if not data.is_dir():
-        raise FileNotFoundError(f"data folder {data} does not exist: give the folder that holds the datasets")
-    return build.build(data, out, recipe.shards, paths)
+    if not storage.list_files(data):
+        raise FileNotFoundError(f"data folder {data} does not exist or is empty: give the folder that holds the datasets")
+    return build.build(storage.local_copy(data, ".cache/data"), str(out), recipe.shards, paths)
 
 
-def build_vocabulary(shards_location: str, out: str, recipe: Recipe) -> vocabulary_module.Vocabulary:
+def build_vocabulary(shards_location: Location, out: Location, recipe: Recipe) -> vocabulary_module.Vocabulary:
     """Words of the training shards -> vocabulary folder `out`."""
     index = shards.read_index(shards_location)
     texts = [text for name in index.sets if name.startswith("train/") for text in shards.texts(index, name)]
@@ -63,19 +65,23 @@ def build_vocabulary(shards_location: str, out: str, recipe: Recipe) -> vocabula
     return built
 
 
-def train(shards_location: str, vocabulary_location: str, out: Path, recipe: Recipe, work: Path | None = None) -> None:
+def train(
+    shards_location: Location, vocabulary_location: Location, out: Location, recipe: Recipe, work: Location | None = None
+) -> None:
     """Shards + vocabulary -> trained detector in the folder `out`.
 
     Args:
         work: folder for checkpoints and the metric log; a run with the same recipe and data goes on from its newest
-            checkpoint there. Default: `<out>.work`.
+            checkpoint there. Local; default `<out>.work`.
     """
     started = time.monotonic()
     index = shards.read_index(shards_location)
     vocabulary = vocabulary_module.Vocabulary.load(storage.local_copy(vocabulary_location, ".cache/vocabulary"))
     streams = _streams_with_data(recipe.streams, index)
     facts = provenance(recipe, index, vocabulary)
-    folder = (work or out.with_name(out.name + ".work")) / facts["run"]
+    if work is None:
+        work = ".cache/work" if storage.is_s3(out) else f"{out}.work"
+    folder = Path(work) / facts["run"]
     with distributed.world() as world:
         loop.seed_everything(recipe.train.seed)
         detector = Detector(recipe.model, vocabulary.num_tokens)
@@ -91,7 +97,9 @@ def train(shards_location: str, vocabulary_location: str, out: Path, recipe: Rec
                 storage.write_bytes(stage / "training.jsonl", storage.read_bytes(folder / "metrics.jsonl"))
 
 
-def evaluate(model: str, shards_location: str, metrics_path: str, out: str, recipe: Recipe) -> benchmarks.Evaluation:
+def evaluate(
+    model: Location, shards_location: Location, metrics_path: Location, out: Location, recipe: Recipe
+) -> benchmarks.Evaluation:
     """Detector + evaluation shards -> flat metrics file, and a folder with predictions, protocols and details."""
     index = shards.read_index(shards_location)
     detector = OmniDet.from_pretrained(storage.local_copy(model, ".cache/models"))
@@ -105,7 +113,7 @@ def evaluate(model: str, shards_location: str, metrics_path: str, out: str, reci
     return result
 
 
-def write_report(model: str, shards_location: str, evaluation: str, out: str, recipe: Recipe) -> None:
+def write_report(model: Location, shards_location: Location, evaluation: Location, out: Location, recipe: Recipe) -> None:
     """Everything about a run in one HTML file."""
     index = shards.read_index(shards_location)
     folder = storage.local_copy(model, ".cache/models")
@@ -129,7 +137,7 @@ def write_report(model: str, shards_location: str, evaluation: str, out: str, re
     )
 
 
-def register(model: str, metrics_path: str, registry_path: Path, recipe: Recipe) -> tuple[registry.Version, bool]:
+def register(model: Location, metrics_path: Location, registry_path: Location, recipe: Recipe) -> tuple[registry.Version, bool]:
     """Trained detector + its metrics -> a version in the registry; the second value is False if it already was one."""
     folder = storage.local_copy(model, ".cache/models")
     try:
@@ -137,7 +145,7 @@ def register(model: str, metrics_path: str, registry_path: Path, recipe: Recipe)
     except ValueError as error:
         raise ValueError(f"{metrics_path} is not JSON ({error}): evaluate the model again") from error
     facts = bundle.read_config(folder)["provenance"]
-    return registry.register(registry_path, recipe.register.name, folder, values, facts)
+    return registry.register(Path(registry_path), recipe.register.name, folder, values, facts)
 
 
 def provenance(recipe: Recipe, index: shards.Index, vocabulary: vocabulary_module.Vocabulary) -> dict[str, Any]:
@@ -179,7 +187,7 @@ def _training_names(index: shards.Index, streams: tuple[Stream, ...]) -> list[st
     return sorted(names)
 
 
-def _samples(index: shards.Index, set_name: str, evaluation: str) -> list[report.Sample]:
+def _samples(index: shards.Index, set_name: str, evaluation: Location) -> list[report.Sample]:
     """The first images of a set with what is true and what was found."""
     rows = json.loads(storage.read_text(storage.join(evaluation, f"{set_name.replace('/', '_')}.json")))
     by_image: dict[str, list[dict[str, Any]]] = {}

@@ -103,7 +103,9 @@ def toy_vocabulary() -> Vocabulary:
     return vocabulary.build(texts, VocabularyConfig(size=400, min_frequency=1))
 
 
-MODEL = ModelConfig(image_size=IMAGE_SIZE, backbone=StemConfig(width=32, depth=2, num_heads=2, drop_path=0.2), embedding_width=16)
+MODEL = ModelConfig(
+    image_size=IMAGE_SIZE, backbone=StemConfig(width=32, depth=2, num_heads=2, drop_path=0.2), embedding_width=16
+)
 
 
 def toy_detector(seed: int = 0, model: ModelConfig = MODEL) -> Detector:
@@ -235,9 +237,10 @@ def recipe(steps: int = 10) -> Recipe:
     """The demo with small numbers."""
     return config.override(
         tiny_world(),
+        *("world.broken=1", "world.web_copies=1", "shards.max_bad_share=0.9"),
         *("world.train_images=40", "world.val_images=8", "world.lvis_val_from_train=4", "world.refcocog_val_images=6"),
         *("world.refcocog_test_images=6", "world.flickr30k_train=20", "world.flickr30k_val=4", "world.flickr30k_test=6"),
-        *("world.laion_images=20", "world.cc12m_samples=20", "world.web_copies=1", "world.broken=1", "shards.max_bad_share=0.9"),
+        *("world.laion_images=20", "world.cc12m_samples=20"),
         *("vocabulary.size=600", "model.embedding_width=32", "mixing.workers=0"),
         *("model.backbone.width=32", "model.backbone.depth=2", "model.backbone.num_heads=2"),
         *(f"train.steps={steps}", "train.log_every=2", "train.checkpoint_every=4", "train.optimizer.warmup_steps=2"),

@@ -152,8 +152,11 @@ def four_numbers(box: Any) -> list[float] | None:
 
 
 def plain(text: str) -> str:
-    """The text with every run of white space made one blank."""
-    return " ".join(text.split())
+    """The text with every run of white space made one blank.
+
+    Half a character, which JSON can hold and UTF-8 cannot, becomes "?".
+    """
+    return " ".join(text.encode("utf-8", "replace").decode().split())
 
 
 def join_captions(captions: Iterable[str]) -> str:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
 import shutil
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -46,8 +48,18 @@ class ShardsConfig:
     """Whether web images are compared with the evaluation images by perceptual hash."""
 
 
-def build(data: Path, out: str, config: ShardsConfig, paths: dict[str, str] | None = None) -> shards.Index:
+@dataclass(frozen=True)
+class Plan:
+    """What a build is made of: the sets that there are data for, and the images that no training set may hold."""
+
+    sets: tuple[str, ...]
+    held_out: held_out.HeldOut
+
+
+def build(data: Path, out: str, config: ShardsConfig, paths: Mapping[str, str] | None = None) -> shards.Index:
     """Write the shard folder `out`, whole or not at all, and return its index.
+
+    The same in parts, for a pipeline that builds each set on another machine: `plan`, `build_set`, `merge`.
 
     Args:
         data: folder that holds the datasets at their `Dataset.path`.
@@ -56,28 +68,71 @@ def build(data: Path, out: str, config: ShardsConfig, paths: dict[str, str] | No
 
     Raises FileNotFoundError for a missing dataset, ValueError for a broken one.
     """
-    where = {d: str((paths or {}).get(d.source) or data / d.path) for d in (*config.train, *config.evaluation)}
-    evaluation = [d for d in config.evaluation if _present(d, where[d])]
-    train = [d for d in config.train if _present(d, where[d])]
-    kept_out = held_out.collect(((d.source, where[d], d.split) for d in evaluation), hash_images=config.hash_images)
-    quarantine, dropped = Quarantine(config.max_bad_share), {}
-    sets: dict[str, tuple[shards.Shard, ...]] = {}
-    truths: dict[str, Any] = {}
+    planned = plan(data, config, paths)
     with storage.staged_directory(out) as stage:
-        for dataset in [*train, *evaluation]:
-            counts: Counter[str] = Counter()
-            known = kept_out if dataset in train else None
-            records = _usable(dataset, where[dataset], quarantine, known, counts)
-            sets[dataset.set_name] = shards.write_set(records, stage, dataset.set_name, config.samples_per_shard)
-            quarantine.check_share(dataset.source, shards.num_samples(sets[dataset.set_name]))
-            if counts:
-                dropped[dataset.set_name] = dict(sorted(counts.items()))
-            if dataset in evaluation:
-                _copy_ground_truth(dataset, where[dataset], stage, truths)
-        storage.write_text(stage / "quarantine.jsonl", "".join(line + "\n" for line in quarantine.lines))
-        report = {"held_out": dropped, "quarantined": dict(sorted(quarantine.counts.items()))}
-        shards.write_index(stage, sets, truths, report)
+        for name in planned.sets:
+            build_set(data, str(stage), name, planned.held_out, config, paths)
+        merge(str(stage), planned.sets)
     return shards.read_index(out)
+
+
+def plan(data: Path, config: ShardsConfig, paths: Mapping[str, str] | None = None) -> Plan:
+    """Which sets can be built, and what is held out of the training sets."""
+    evaluation = [d for d in config.evaluation if _present(d, _root(d, data, paths))]
+    train = [d for d in config.train if _present(d, _root(d, data, paths))]
+    entries = [(d.source, _root(d, data, paths), d.split) for d in evaluation]
+    kept_out = held_out.collect(entries, hash_images=config.hash_images)
+    return Plan(tuple(d.set_name for d in (*train, *evaluation)), kept_out)
+
+
+def build_set(
+    data: Path,
+    out: str,
+    set_name: str,
+    kept_out: held_out.HeldOut,
+    config: ShardsConfig,
+    paths: Mapping[str, str] | None = None,
+) -> None:
+    """Write one set to `out/set_name`, whole or not at all, with what was left out beside it."""
+    dataset = {d.set_name: d for d in (*config.train, *config.evaluation)}[set_name]
+    root = _root(dataset, data, paths)
+    quarantine, dropped = Quarantine(config.max_bad_share), Counter[str]()
+    with storage.staged_directory(storage.join(out, set_name)) as stage:
+        records = _usable(dataset, root, quarantine, kept_out if dataset in config.train else None, dropped)
+        written = shards.write_set(records, stage, "", config.samples_per_shard)
+        quarantine.check_share(dataset.source, shards.num_samples(written))
+        content = {
+            "shards": [dataclasses.asdict(shard) for shard in written],
+            "ground_truth": _copy_ground_truth(dataset, root, stage),
+            "held_out": dict(sorted(dropped.items())),
+            "quarantined": dict(sorted(quarantine.counts.items())),
+        }
+        storage.write_text(stage / "quarantine.jsonl", "".join(line + "\n" for line in quarantine.lines))
+        storage.write_text(stage / storage.INDEX_NAME, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
+
+
+def merge(out: str, set_names: Sequence[str]) -> None:
+    """Write the index over the sets that `build_set` wrote to `out`: only now is the folder whole."""
+    sets: dict[str, tuple[shards.Shard, ...]] = {}
+    truths: dict[str, Mapping[str, Any]] = {}
+    dropped: dict[str, Any] = {}
+    quarantined: Counter[str] = Counter()
+    lines: list[str] = []
+    for name in set_names:
+        content = json.loads(storage.read_text(storage.join(out, name, storage.INDEX_NAME)))
+        lines.append(storage.read_text(storage.join(out, name, "quarantine.jsonl")))
+        sets[name] = tuple(shards.Shard(**{**shard, "path": f"{name}/{shard['path']}"}) for shard in content["shards"])
+        quarantined += Counter(content["quarantined"])
+        if content["held_out"]:
+            dropped[name] = content["held_out"]
+        if content["ground_truth"]:
+            truths[name] = {**content["ground_truth"], "file": f"{name}/{content['ground_truth']['file']}"}
+    storage.write_text(storage.join(out, "quarantine.jsonl"), "".join(lines))
+    shards.write_index(out, sets, truths, {"held_out": dropped, "quarantined": dict(sorted(quarantined.items()))})
+
+
+def _root(dataset: Dataset, data: Path, paths: Mapping[str, str] | None) -> str:
+    return str((paths or {}).get(dataset.source) or data / dataset.path)
 
 
 def _present(dataset: Dataset, root: str) -> bool:
@@ -106,13 +161,13 @@ def _usable(
             yield cleaned
 
 
-def _copy_ground_truth(dataset: Dataset, root: str, stage: Path, truths: dict[str, Any]) -> None:
+def _copy_ground_truth(dataset: Dataset, root: str, stage: Path) -> dict[str, Any] | None:
     """Keep the official annotation file beside the shards: the official evaluation reads it, and nothing else does."""
     truth = sources.by_name(dataset.source).ground_truth(root, dataset.split)
-    if truth is not None:
-        name = f"{dataset.set_name}/ground_truth.json"
-        shutil.copyfile(truth.path, stage / name)
-        truths[dataset.set_name] = {"file": name, "names": {str(k): v for k, v in truth.names.items()}}
+    if truth is None or not dataset.set_name.startswith("eval/"):
+        return None
+    shutil.copyfile(truth.path, stage / "ground_truth.json")
+    return {"file": "ground_truth.json", "names": {str(k): v for k, v in truth.names.items()}}
 
 
 def describe(index: shards.Index) -> str:

@@ -9,6 +9,7 @@ benchmark.
 from __future__ import annotations
 
 import io
+import json
 import warnings
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -50,6 +51,18 @@ class HeldOut:
     def image_ids(self) -> frozenset[str]:
         """Ids of every held-out image."""
         return frozenset(self.benchmarks)
+
+    def to_json(self) -> str:
+        """For a file that other machines read."""
+        return json.dumps(
+            {"benchmarks": dict(self.benchmarks), "hashes": dict(zip(self.hash_ids, self.hashes.tolist(), strict=True))}
+        )
+
+    @classmethod
+    def from_json(cls, text: str) -> HeldOut:
+        """What `to_json` wrote."""
+        content = json.loads(text)
+        return cls(content["benchmarks"], np.array(list(content["hashes"].values()), np.uint64), tuple(content["hashes"]))
 
     def reason(self, record: Record) -> str | None:
         """The benchmark that holds the record's image, "near copy of <benchmark>" for a web image, or None.

@@ -150,6 +150,8 @@ class Loader:
                 batch = next(batches)
             except (ValueError, FileNotFoundError) as error:
                 # A worker's error comes with its traceback as text: the last line is what it says.
+                if "DataLoader worker process" not in str(error):
+                    raise
                 raise type(error)(str(error).strip().splitlines()[-1].removeprefix(f"{type(error).__name__}: ")) from error
             self.step += 1
             yield batch

@@ -6,6 +6,7 @@ import dataclasses
 import io
 import json
 import math
+import unicodedata
 import warnings
 from collections import Counter
 
@@ -43,6 +44,11 @@ class Quarantine:
         self.counts[f"{source}: {kind}: {reason}"] += 1
         self.lines.append(json.dumps({"source": source, "item": item, "kind": kind, "reason": reason}, ensure_ascii=False))
 
+    def add(self, other: Quarantine) -> None:
+        """Note what another one has refused."""
+        self.counts += other.counts
+        self.lines += other.lines
+
     def check_share(self, source: str, kept: int) -> None:
         """Raise ValueError if too many records of a source were refused."""
         reasons = {k.split(": ", 2)[2]: n for k, n in self.counts.items() if k.startswith(f"{source}: record: ")}
@@ -64,6 +70,7 @@ def clean(record: Record, quarantine: Quarantine) -> Record | None:
     if problem:
         quarantine.reject(record.source, record.image_id, problem)
         return None
+    record = _without_empty_texts(record, quarantine)
     boxes = record.boxes_xyxy.astype(np.float64)
     good = np.ones(len(boxes), bool)
     for i, box in enumerate(boxes):
@@ -76,7 +83,7 @@ def clean(record: Record, quarantine: Quarantine) -> Record | None:
     new_index = np.cumsum(good) - 1
     phrases, phrase_boxes = [], []
     for phrase, named in zip(record.phrases, record.phrase_boxes, strict=True):
-        if not phrase.strip():
+        if not _has_words(phrase):
             quarantine.reject(record.source, record.image_id, "empty phrase", "phrase")
             continue
         left = tuple(int(new_index[i]) for i in named if good[i])
@@ -103,6 +110,22 @@ def clean(record: Record, quarantine: Quarantine) -> Record | None:
     )
 
 
+def _without_empty_texts(record: Record, quarantine: Quarantine) -> Record:
+    """The record without a caption or absent names that hold no word; none at all is nothing to complain of."""
+    caption = record.caption
+    if caption and not _has_words(caption):
+        quarantine.reject(record.source, record.image_id, "empty caption", "caption")
+        caption = ""
+    for _ in (name for name in record.absent if not _has_words(name)):
+        quarantine.reject(record.source, record.image_id, "empty phrase", "phrase")
+    return dataclasses.replace(record, caption=caption, absent=tuple(name for name in record.absent if _has_words(name)))
+
+
+def _has_words(text: str) -> bool:
+    """Whether there is a letter, digit or symbol: the vocabulary has no token for anything else."""
+    return any(unicodedata.category(c)[0] in "LMNS" for c in unicodedata.normalize("NFKC", text))
+
+
 def _partly_lost(record: Record, good: np.ndarray, phrases: list[str]) -> list[str]:
     """Phrases that kept some boxes and lost others: what is left is not all of them."""
     pairs = zip(record.phrases, record.phrase_boxes, strict=True)
@@ -122,7 +145,7 @@ def _image_problem(record: Record) -> str | None:
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         return "image too large"
     except (OSError, SyntaxError, ValueError, EOFError, ArithmeticError) as error:  # what Pillow's decoders raise
-        return "truncated image" if "truncated" in str(error) else "unreadable image"
+        return "truncated image" if "truncated" in str(error).lower() else "unreadable image"
     if size != (record.width, record.height):
         return "image size differs from the annotation"
     return None

@@ -64,7 +64,7 @@ class Index:
 
 
 def write_set(records: Iterable[Record], folder: Path, name: str, samples_per_shard: int) -> tuple[Shard, ...]:
-    """Write the records as `folder/name/000000.tar`, ... in the order they come.
+    """Write the records as `folder/name/000000.tar`, ... in the order they come; `name` may be empty.
 
     Returns what was written; paths are relative to `folder`.
     """
@@ -73,15 +73,15 @@ def write_set(records: Iterable[Record], folder: Path, name: str, samples_per_sh
     for record in records:
         pending.append(record)
         if len(pending) == samples_per_shard:
-            shards.append(_write_shard(pending, folder, f"{name}/{len(shards):06d}.tar", len(shards) * samples_per_shard))
+            shards.append(_write_shard(pending, folder, name, len(shards), samples_per_shard))
             pending = []
     if pending:
-        shards.append(_write_shard(pending, folder, f"{name}/{len(shards):06d}.tar", len(shards) * samples_per_shard))
+        shards.append(_write_shard(pending, folder, name, len(shards), samples_per_shard))
     return tuple(shards)
 
 
 def write_index(
-    folder: Path,
+    folder: storage.Location,
     sets: Mapping[str, tuple[Shard, ...]],
     ground_truth: Mapping[str, Mapping[str, Any]],
     report: Mapping[str, Any],
@@ -95,10 +95,10 @@ def write_index(
         "ground_truth": dict(ground_truth),
         "report": dict(report),
     }
-    storage.write_text(folder / storage.INDEX_NAME, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
+    storage.write_text(storage.join(folder, storage.INDEX_NAME), json.dumps(content, indent=1, ensure_ascii=False) + "\n")
 
 
-def read_index(location: str) -> Index:
+def read_index(location: storage.Location) -> Index:
     """The index of a shard folder. Raises FileNotFoundError or ValueError with the remedy."""
     path = storage.join(location, storage.INDEX_NAME)
     if not storage.exists(path):
@@ -171,8 +171,10 @@ def open_shard(location: str, shard: Shard) -> ShardReader:
     return ShardReader(location, shard)
 
 
-def _write_shard(batch: list[Record], folder: Path, path: str, first_key: int) -> Shard:
+def _write_shard(batch: list[Record], folder: Path, name: str, number: int, samples_per_shard: int) -> Shard:
+    path = f"{name}/{number:06d}.tar".lstrip("/")
     target = folder / path
+    first_key = number * samples_per_shard
     target.parent.mkdir(parents=True, exist_ok=True)
     with webdataset.TarWriter(str(target), encoder=False, mtime=0, user="omnidet", group="omnidet") as tar:
         for i, record in enumerate(batch, start=first_key):

@@ -62,6 +62,7 @@ class Vocabulary:
     def __init__(self, tokenizer: tokenizers.Tokenizer, idf_T: FloatArray) -> None:
         self.tokenizer = tokenizer
         self.idf_T = idf_T
+        self.special_ids = frozenset(tokenizer.token_to_id(token) for token in _SPECIAL_TOKENS)
         self.encode = functools.lru_cache(maxsize=200_000)(self._encode)
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -93,10 +94,12 @@ class Vocabulary:
             encoding = self.tokenizer.encode(part)
             words = Counter(encoding.word_ids)
             for token, word in zip(encoding.ids, encoding.word_ids, strict=True):
+                if token in self.special_ids:  # written out, as "<pad>": no word
+                    continue
                 # A word counts once, however many subwords it falls into.
                 weights[token + shift] = weights.get(token + shift, 0.0) + float(self.idf_T[token]) / words[word]
             if sum(weights.values()) <= 0:  # nothing but words that occur everywhere
-                weights.update(dict.fromkeys((token + shift for token in encoding.ids), 1.0))
+                weights = dict.fromkeys(weights, 1.0)
         if not weights:
             raise ValueError(f"the phrase {text!r} is empty: it needs a letter, a digit or a symbol")
         ids = sorted(token for token, weight in weights.items() if weight > 0)
@@ -145,10 +148,14 @@ class Vocabulary:
         for name in ("tokenizer.json", "idf.safetensors", "vocabulary.json"):
             if not (folder / name).is_file():
                 raise FileNotFoundError(f"{folder / name} does not exist: build the vocabulary with `omnidet vocabulary`")
-        facts = json.loads((folder / "vocabulary.json").read_text(encoding="utf-8"))
-        tokenizer = tokenizers.Tokenizer.from_file(str(folder / "tokenizer.json"))
-        vocabulary = cls(tokenizer, load_file(folder / "idf.safetensors")["idf"])
-        if vocabulary.content_hash != facts["content_hash"]:
+        try:
+            facts = json.loads((folder / "vocabulary.json").read_text(encoding="utf-8"))
+            content_hash = facts["content_hash"]
+            tokenizer = tokenizers.Tokenizer.from_file(str(folder / "tokenizer.json"))
+            vocabulary = cls(tokenizer, load_file(folder / "idf.safetensors")["idf"])
+        except Exception as error:  # tokenizers raises plain Exception
+            raise ValueError(f"{folder} is damaged ({error}): build the vocabulary again") from error
+        if vocabulary.content_hash != content_hash:
             raise ValueError(f"{folder} was changed after it was built: its content hash does not fit; build it again")
         return vocabulary
 

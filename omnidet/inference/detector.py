@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image, ImageDraw, UnidentifiedImageError
+from PIL import Image, ImageDraw
 from torch import Tensor
 from torch.nn import functional
 
@@ -115,15 +115,21 @@ class OmniDet:
     def _prepare(self, image: bytes) -> tuple[transforms.Example, tuple[int, int]]:
         width, height = image_size(image)
         record = Record(image=image, width=width, height=height, source="", image_id="")
-        return transforms.letterbox(transforms.decode(record, self.image_size), self.image_size), (width, height)
+        try:
+            decoded = transforms.decode(record, self.image_size)
+        except (OSError, SyntaxError, ValueError) as error:  # what Pillow says of a damaged file
+            raise ValueError(f"the image cannot be read as an image: {error}") from error
+        return transforms.letterbox(decoded, self.image_size), (width, height)
 
 
-def image_size(image: bytes, name: str = "the image") -> tuple[int, int]:
-    """Width and height. Raises ValueError if it is no image."""
+def image_size(image: bytes, name: str = "the image", whole: bool = False) -> tuple[int, int]:
+    """Width and height. Raises ValueError if it is no image or, if asked for the whole, ends too early or is damaged."""
     try:
         with Image.open(io.BytesIO(image)) as opened:
+            if whole:
+                opened.load()
             return opened.size
-    except (UnidentifiedImageError, Image.DecompressionBombError) as error:
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise ValueError(f"{name} cannot be read as an image: {error}") from error
 
 
@@ -155,9 +161,11 @@ def _to_pixels(boxes_xyxy: FloatArray, letterboxed: Record, original: tuple[int,
 def _scores(embeddings_QD: Tensor, rows_PD: Tensor, biases_P: Tensor) -> Tensor:
     embeddings_QD, rows_PD = embeddings_QD.float(), rows_PD.float()
     padding = -len(rows_PD) % NAMES_IN_PRODUCT
-    blocks = functional.pad(rows_PD, (0, 0, 0, padding)).split(NAMES_IN_PRODUCT)
-    products_QP = torch.cat([embeddings_QD @ block.T for block in blocks], 1)[:, : len(rows_PD)]
-    return (products_QP + biases_P.float()).sigmoid()
+    rows = torch.split(functional.pad(rows_PD, (0, 0, 0, padding)), NAMES_IN_PRODUCT)
+    biases = torch.split(functional.pad(biases_P.float(), (0, padding)), NAMES_IN_PRODUCT)
+    # The sigmoid too: at the end of an odd row another instruction computes it.
+    blocks = [(embeddings_QD @ row.T + bias).sigmoid() for row, bias in zip(rows, biases, strict=True)]
+    return torch.cat(blocks, 1)[:, : len(rows_PD)]
 
 
 @torch.inference_mode()

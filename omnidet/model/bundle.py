@@ -52,8 +52,12 @@ def read_config(folder: Path) -> dict[str, Any]:
         content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
         raise ValueError(f"{path} is not JSON ({error}): the bundle is damaged") from error
-    if content.get("format_version") != FORMAT_VERSION:
-        raise ValueError(f"{path} has format version {content.get('format_version')}, this program reads {FORMAT_VERSION}")
+    version = content.get("format_version") if isinstance(content, dict) else None
+    if version != FORMAT_VERSION:
+        raise ValueError(f"{path} has format version {version}, this program reads {FORMAT_VERSION}")
+    lacking = [key for key in ("model", "vocabulary_hash", "names", "provenance") if key not in content]
+    if lacking:
+        raise ValueError(f"{path} has no {', '.join(lacking)}: the bundle is damaged")
     return content
 
 

@@ -119,14 +119,13 @@ def build(config: PretrainedConfig | StemConfig, image_size: int) -> Backbone:
 
 def _pretrained(config: PretrainedConfig, image_size: int) -> Backbone:
     options: dict[str, Any] = {"img_size": image_size, "num_classes": 0, "drop_path_rate": config.drop_path}
-    if config.weights not in ("pretrained", "random"):
-        if not storage.exists(config.weights):
-            raise FileNotFoundError(f"backbone weights {config.weights} do not exist: give a file, 'pretrained' or 'random'")
+    if config.weights not in ("pretrained", "random") and not storage.exists(config.weights):
+        raise FileNotFoundError(f"backbone weights {config.weights} do not exist: give a file, 'pretrained' or 'random'")
     try:
         model = timm.create_model(config.name, pretrained=config.weights == "pretrained", **options)
-        if config.weights not in ("pretrained", "random"):
+        if config.weights not in ("pretrained", "random") and isinstance(model, VisionTransformer):
             _load_file(model, storage.local_copy(config.weights, ".cache/weights"))
-    except (RuntimeError, OSError, KeyError, EOFError, SafetensorError, pickle.UnpicklingError) as error:
+    except (RuntimeError, OSError, KeyError, TypeError, EOFError, SafetensorError, pickle.UnpicklingError) as error:
         # timm's message may run over hundreds of lines (every key that does not fit); the first says what is wrong.
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise ValueError(
@@ -139,7 +138,7 @@ def _pretrained(config: PretrainedConfig, image_size: int) -> Backbone:
     return Backbone(model, own.get("mean", IMAGENET_MEAN), own.get("std", IMAGENET_STD))
 
 
-def _load_file(model: nn.Module, path: Path) -> None:
+def _load_file(model: VisionTransformer, path: Path) -> None:
     """Weights of a file into the model; a classifier in the file is left out.
 
     Not timm's own loading: for a model without a classifier it leaves random what the file lacks, and says nothing.

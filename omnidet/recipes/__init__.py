@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from omnidet.recipes.coco_folder import coco_folder
 from omnidet.recipes.recipe import Recipe
-from omnidet.recipes.tiny_world import tiny_world
+from omnidet.recipes.tiny_world import tiny_world, tiny_world_det
 
-RECIPES = [tiny_world, coco_folder]
+RECIPES = [tiny_world, tiny_world_det, coco_folder]
 
 
 def by_name(name: str) -> Recipe:

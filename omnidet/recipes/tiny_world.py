@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 from omnidet.data import transforms
 from omnidet.data.build import Dataset, ShardsConfig
 from omnidet.data.mixing import MixingConfig, Stream
@@ -68,7 +70,7 @@ def tiny_world() -> Recipe:
             WeightedLoss(caption, 0.2),
         ),
         train=TrainConfig(
-            steps=1300,
+            steps=1400,
             optimizer=OptimizerConfig(learning_rate=1e-3, weight_decay=0.05, warmup_steps=50, max_gradient_norm=1.0),
             average_decay=0.99,
             checkpoint_every=200,
@@ -83,4 +85,14 @@ def tiny_world() -> Recipe:
             )
         ),
         register=RegisterConfig(name="omnidet-tiny-world"),
+    )
+
+
+def tiny_world_det() -> Recipe:
+    """The demo with the Det stream alone, for comparison: what the other two streams bring (docs/decisions/0005)."""
+    recipe = tiny_world()
+    return dataclasses.replace(
+        recipe,
+        streams=tuple(stream for stream in recipe.streams if stream.name == "det"),
+        register=RegisterConfig(name="omnidet-tiny-world-det"),
     )

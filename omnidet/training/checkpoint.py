@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -54,7 +55,7 @@ def load(path: Path, state: State) -> dict[str, Any]:
         state.model.load_state_dict(load_file(path / "model.safetensors"))
         state.average.load_state_dict(load_file(path / "average.safetensors"))
         state.optimizer.load_state_dict(torch.load(path / "optimizer.pt", weights_only=True))
-    except (OSError, SafetensorError, RuntimeError, ValueError, KeyError) as error:
+    except (OSError, SafetensorError, RuntimeError, ValueError, KeyError, EOFError, pickle.UnpicklingError) as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise ValueError(f"checkpoint {path} does not fit this run ({reason}): remove it to begin anew") from error
     return facts

@@ -63,39 +63,38 @@ def fit(
     streams = [stream.name for stream in loader.mixture.streams]
     images_per_step = sum(stream.images_per_step for stream in loader.mixture.streams)
     started, first_step = time.monotonic(), loader.step
-    progress = tqdm(
+    with tqdm(
         total=config.steps, initial=loader.step, desc="train", unit="step", disable=not world.is_main, mininterval=1
-    )
-    for batch in loader:
-        step = loader.step - 1
-        # Stochastic depth draws from a generator that depends on the step alone: a resumed run draws the same.
-        torch.manual_seed(config.seed * 1_000_003 + step)
-        rate = optimizer.set_learning_rate(state.optimizer, config.optimizer, step, config.steps)
-        batch = batch.to(world.device)
-        with autocast(world.device, config.precision):
-            predictions = model(batch)
-        try:
-            matches = match(predictions, batch, config.cost, matcher)
-        except FloatingPointError as error:
-            raise FloatingPointError(f"step {step}: {error}") from error
-        loss, report = objective(losses, streams, world.size, predictions, batch, matches)
-        _stop_if_not_finite(step, loss, report)
-        loss.backward()  # type: ignore[no-untyped-call]
-        norm = nn.utils.clip_grad_norm_(detector.parameters(), config.optimizer.max_gradient_norm)
-        _stop_if_not_finite(step, norm, {"gradient norm": norm})
-        state.optimizer.step()
-        state.optimizer.zero_grad()
-        average.update_parameters(detector)
-        progress.update()
-        if log and (loader.step % config.log_every == 0 or loader.step == config.steps):
-            speed = images_per_step * (loader.step - first_step) / (time.monotonic() - started)
-            numbers = {"loss": loss.detach(), "gradient_norm": norm.detach(), **report}
-            row = {name: round(float(value), 6) for name, value in numbers.items()}
-            log.write({"step": loader.step, **row, "learning_rate": rate, "images_per_second": round(speed, 1)})
-            progress.set_postfix(loss=f"{row['loss']:.2f}", refresh=False)
-        if world.is_main and (loader.step % config.checkpoint_every == 0 or loader.step == config.steps):
-            checkpoint.save(folder / "checkpoints", loader.step, state, {"loader": loader.state_dict()})
-    progress.close()
+    ) as progress:
+        for batch in loader:
+            step = loader.step - 1
+            # Stochastic depth draws from a generator that depends on the step alone: a resumed run draws the same.
+            torch.manual_seed(config.seed * 1_000_003 + step)
+            rate = optimizer.set_learning_rate(state.optimizer, config.optimizer, step, config.steps)
+            batch = batch.to(world.device)
+            with autocast(world.device, config.precision):
+                predictions = model(batch)
+            try:
+                matches = match(predictions, batch, config.cost, matcher)
+            except FloatingPointError as error:
+                raise FloatingPointError(f"step {step}: {error}") from error
+            loss, report = objective(losses, streams, world.size, predictions, batch, matches)
+            _stop_if_not_finite(step, loss, report)
+            loss.backward()  # type: ignore[no-untyped-call]
+            norm = nn.utils.clip_grad_norm_(detector.parameters(), config.optimizer.max_gradient_norm)
+            _stop_if_not_finite(step, norm, {"gradient norm": norm})
+            state.optimizer.step()
+            state.optimizer.zero_grad()
+            average.update_parameters(detector)
+            progress.update()
+            if log and (loader.step % config.log_every == 0 or loader.step == config.steps):
+                speed = images_per_step * (loader.step - first_step) / (time.monotonic() - started)
+                numbers = {"loss": loss.detach(), "gradient_norm": norm.detach(), **report}
+                row = {name: round(float(value), 6) for name, value in numbers.items()}
+                log.write({"step": loader.step, **row, "learning_rate": rate, "images_per_second": round(speed, 1)})
+                progress.set_postfix(loss=f"{row['loss']:.2f}", refresh=False)
+            if world.is_main and (loader.step % config.checkpoint_every == 0 or loader.step == config.steps):
+                checkpoint.save(folder / "checkpoints", loader.step, state, {"loader": loader.state_dict()})
     averaged = average.module
     assert isinstance(averaged, Detector)
     return averaged.eval()

@@ -1,0 +1,339 @@
+"""The whole of stage 1 to 3 on a small world: no leak, counts as planted, whole or not at all."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import shutil
+import signal
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from omnidet.data import build, shards, sources
+from omnidet.data.build import Dataset, ShardsConfig
+from omnidet.data.held_out import MAX_DISTANCE, perceptual_hash
+from omnidet.data.quarantine import Quarantine
+from omnidet.data.tiny_world import TinyWorld, draw
+from tests.data.sources.handmade import box, coco_files, coco_image, jpeg, write, write_coco, write_laion
+
+SMALL = TinyWorld(
+    train_images=40,
+    val_images=8,
+    lvis_val_from_train=3,
+    refcocog_val_images=4,
+    refcocog_test_images=4,
+    flickr30k_train=12,
+    flickr30k_val=2,
+    flickr30k_test=2,
+    laion_images=10,
+    cc12m_samples=10,
+    web_copies=2,
+    broken=1,
+)
+CONFIG = ShardsConfig(
+    train=(
+        Dataset("train/coco", "coco", "coco", "train2017"),
+        Dataset("train/lvis", "lvis", "coco", "v1_train"),
+        Dataset("train/refcocog", "refcocog", "coco", "umd/train"),
+        Dataset("train/flickr30k", "flickr30k", "flickr30k", "train"),
+        Dataset("train/laion", "laion", "laion", "train"),
+        Dataset("train/cc12m", "cc12m", "cc12m", "train"),
+    ),
+    evaluation=(
+        Dataset("eval/coco", "coco", "coco", "val2017"),
+        Dataset("eval/lvis", "lvis", "coco", "v1_val"),
+        Dataset("eval/refcocog", "refcocog", "coco", "umd/val"),
+        Dataset("eval/refcocog_unseen", "refcocog", "coco", "umd/test"),
+        Dataset("eval/flickr30k", "flickr30k", "flickr30k", "test"),
+    ),
+    samples_per_shard=16,
+    max_bad_share=0.5,
+)
+# What the world plants and what the report calls it, where the words differ.
+NAMES = {
+    "missing image": "missing image file",
+    ("laion", "missing image"): "dead link",
+    ("refcocog", "empty caption"): "empty phrase",
+}
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory) -> Path:
+    root = tmp_path_factory.mktemp("world") / "drawn"
+    draw(SMALL, root, processes=1)
+    return root
+
+
+@pytest.fixture(scope="module")
+def facts(world):
+    return json.loads((world / "world.json").read_text())
+
+
+@pytest.fixture(scope="module")
+def index(world, tmp_path_factory) -> shards.Index:
+    return build.build(world, str(tmp_path_factory.mktemp("built") / "shards"), CONFIG)
+
+
+def ids(index, part):
+    return {r.image_id for name in index.sets if name.startswith(part) for r in shards.texts(index, name)}
+
+
+def test_no_training_image_is_an_evaluation_image(index, world):
+    """The contract, over every set: by what the shards hold, and by what the evaluation splits name."""
+    evaluated = ids(index, "eval/")
+    named = {i for d in CONFIG.evaluation for i in sources.by_name(d.source).image_ids(str(world / d.path), d.split)}
+    assert len(evaluated) >= 20
+    assert evaluated <= named
+    for dataset in CONFIG.train:
+        assert not ids(index, dataset.set_name) & named, dataset.set_name
+
+
+def test_it_would_have_leaked(world):
+    """Every training split but Flickr30K's and the web's holds ids that are evaluated: the contract above is no empty one."""
+    named = {i for d in CONFIG.evaluation for i in sources.by_name(d.source).image_ids(str(world / d.path), d.split)}
+    for dataset in CONFIG.train[:2]:
+        assert sources.by_name(dataset.source).image_ids(str(world / dataset.path), dataset.split) & named
+
+
+def test_planted_copies_are_dropped_and_counted(index, facts):
+    leaks, held_out = facts["coco"]["leaks"], index.report["held_out"]
+    assert {name: sum(counts.values()) for name, counts in held_out.items()} == {
+        "train/coco": leaks["refcocog held out in coco train"] + leaks["lvis val in coco train"],
+        "train/lvis": leaks["refcocog held out in lvis train"],
+        "train/laion": 2,
+        "train/cc12m": 2,
+    }
+    assert held_out["train/coco"]["lvis v1_val"] == leaks["lvis val in coco train"]
+    for name in ("laion", "cc12m"):
+        assert held_out[f"train/{name}"] == {"near copy of coco val2017": len(facts[name]["copies of coco val"])}
+        assert len(facts[name]["copies of coco val"]) == 2
+    evaluated = [perceptual_hash(r.image) for r in shards.records(index, "eval/coco")]
+    for name in ("train/laion", "train/cc12m"):
+        for record in shards.records(index, name):
+            own = perceptual_hash(record.image)
+            assert min(int(own ^ other).bit_count() for other in evaluated) > MAX_DISTANCE
+
+
+def test_quarantine_is_as_planted(index, facts):
+    expected = Counter(
+        {
+            (source, NAMES.get((source, kind), NAMES.get(kind, kind))): count
+            for source, planted in facts["broken"].items()
+            for kind, count in planted.items()
+        }
+    )
+    expected["laion", "duplicate url"] = facts["laion"]["duplicate rows"]
+    found = Counter()
+    for key, count in index.report["quarantined"].items():
+        source, _, reason = key.split(": ", 2)
+        found[source, reason] += count
+    assert found == expected
+    lines = [json.loads(line) for line in Path(index.location, "quarantine.jsonl").read_text().splitlines()]
+    assert Counter((line["source"], line["reason"]) for line in lines) == expected
+
+
+def test_nothing_is_lost_without_a_word(index, facts):
+    sizes = {name: shards.num_samples(members) for name, members in index.sets.items()}
+    assert sizes["train/coco"] == facts["coco"]["usable"] == SMALL.train_images
+    assert sizes["eval/coco"] == SMALL.val_images
+    assert sizes["eval/refcocog"] == SMALL.refcocog_val_images
+    assert sizes["eval/refcocog_unseen"] == SMALL.refcocog_test_images
+    assert sizes["eval/lvis"] == SMALL.val_images + SMALL.lvis_val_from_train
+    assert sizes["train/flickr30k"] == SMALL.flickr30k_train - 3
+    assert sizes["train/laion"] == sizes["train/cc12m"] == SMALL.laion_images - 4
+    assert list(index.sets) == sorted(d.set_name for d in (*CONFIG.train, *CONFIG.evaluation))
+    assert all(member.samples <= 16 for members in index.sets.values() for member in members)
+
+
+def test_records_of_the_shards_are_sound(index):
+    for name in index.sets:
+        for record in shards.texts(index, name):
+            assert not set(record.phrases) & set(record.absent)
+            assert set(record.not_exhaustive) <= set(record.phrases)
+            assert len(record.phrases) == len(set(record.phrases)) == len(record.phrase_boxes)
+            assert {i for named in record.phrase_boxes for i in named} <= set(range(len(record.boxes_xyxy)))
+            assert (record.boxes_xyxy >= 0).all()
+            assert (record.boxes_xyxy <= [record.width, record.height] * 2).all()
+
+
+def test_ground_truth_is_the_official_file(index, world):
+    assert set(index.ground_truth) == {"eval/coco", "eval/lvis"}
+    for name, file in {"eval/coco": "instances_val2017.json", "eval/lvis": "lvis_v1_val.json"}.items():
+        truth = index.ground_truth[name]
+        kept = Path(index.location, truth["file"])
+        assert kept.read_bytes() == (world / "coco/annotations" / file).read_bytes()
+        assert set(truth["names"]) == {str(c["id"]) for c in json.loads(kept.read_bytes())["categories"]}
+
+
+def test_built_twice_the_bytes_are_the_same(index, world, tmp_path):
+    again = build.build(world, str(tmp_path / "again"), CONFIG)
+    assert again.dataset_version == index.dataset_version
+    for path in Path(index.location).rglob("*"):
+        if path.is_file():
+            assert path.read_bytes() == (tmp_path / "again" / path.relative_to(index.location)).read_bytes()
+
+
+def test_report_for_people(index):
+    text = build.describe(index)
+    assert f"data version {index.dataset_version[:12]}" in text
+    assert "train/laion: 2 images held out: near copy of coco val2017" in text
+    assert "quarantined: 1 x coco: record: truncated image" in text
+    assert "train/coco                     40 images in 3 shards" in text
+
+
+# By hand
+
+
+def one(set_name, source, **more):
+    return Dataset(set_name, source, source, {"coco": "val2017", "laion": "train"}[source], **more)
+
+
+WEB = one("train/laion", "laion")
+
+
+def test_missing_optional_dataset_is_said(tmp_path, capsys):
+    write_laion(tmp_path / "laion")
+    config = ShardsConfig((WEB,), (one("eval/coco", "coco", optional=True),))
+    index = build.build(tmp_path, str(tmp_path / "out"), config)
+    assert list(index.sets) == ["train/laion"]
+    said = capsys.readouterr()
+    assert f"eval/coco: left out, for {tmp_path}/coco/annotations/instances_val2017.json does not exist" in said.out + said.err
+
+
+@pytest.mark.parametrize(
+    "config", [ShardsConfig((WEB,), (one("eval/coco", "coco"),)), ShardsConfig((one("train/coco", "coco"), WEB), ())]
+)
+def test_missing_dataset_is_named_and_nothing_is_left(tmp_path, config):
+    write_laion(tmp_path / "laion")
+    with pytest.raises(FileNotFoundError, match=rf"{tmp_path}/coco/annotations/instances_val2017.json does not exist"):
+        build.build(tmp_path, str(tmp_path / "out"), config)
+    assert [p.name for p in tmp_path.iterdir()] == ["laion"]
+
+
+def test_a_dataset_may_stand_elsewhere(tmp_path):
+    write_laion(tmp_path / "elsewhere")
+    index = build.build(tmp_path, str(tmp_path / "out"), ShardsConfig((WEB,), ()), {"laion": str(tmp_path / "elsewhere")})
+    assert shards.num_samples(index.shards("train/laion")) == 2
+
+
+def test_broken_dataset_stops_the_build(tmp_path):
+    write_laion(tmp_path / "laion")
+    write(tmp_path / "laion/images/a.jpg", jpeg(1)[:-100])
+    with pytest.raises(ValueError, match=r"laion: 1 of 2 records are unusable \(1 truncated image\), more than .* share 0.1"):
+        build.build(tmp_path, str(tmp_path / "out"), ShardsConfig((WEB,), ()))
+    assert [p.name for p in tmp_path.iterdir()] == ["laion"]
+    index = build.build(tmp_path, str(tmp_path / "out"), ShardsConfig((WEB,), (), max_bad_share=0.5))
+    assert index.report["quarantined"] == {"laion: record: truncated image": 1}
+
+
+def split_of_coco(root, split, good, broken):
+    """Images with one box each; the last ones are truncated."""
+    first = {"val2017": 1, "train2017": 1001}[split]
+    images = [coco_image(first + i) for i in range(good + broken)]
+    coco_files(root, images, [box(i["id"], i["id"], 3) for i in images])
+    for image in images:
+        content = jpeg(image["id"])
+        write(root / split / image["file_name"], content if image["id"] < first + good else content[:-100])
+    if split != "val2017":
+        shutil.move(root / "annotations/instances_val2017.json", root / f"annotations/instances_{split}.json")
+
+
+@pytest.mark.parametrize(("train", "val", "stops"), [((40, 4), (4, 0), False), ((40, 0), (2, 2), True)])
+def test_share_of_bad_records_is_that_of_the_split(tmp_path, train, val, stops):
+    """What a large training split refuses does not condemn a small evaluation split, and does not hide what it refuses."""
+    split_of_coco(tmp_path / "coco", "train2017", *train)
+    split_of_coco(tmp_path / "coco", "val2017", *val)
+    both = ShardsConfig((Dataset("train/coco", "coco", "coco", "train2017"),), (one("eval/coco", "coco"),))
+    if stops:
+        with pytest.raises(ValueError, match="coco: 2 of 4 records are unusable"):
+            build.build(tmp_path, str(tmp_path / "out"), both)
+    else:
+        index = build.build(tmp_path, str(tmp_path / "out"), both)
+        assert index.report["quarantined"] == {"coco: record: truncated image": 4}
+
+
+def test_half_a_character_does_not_stop_the_build(tmp_path):
+    """JSON can hold half of a surrogate pair, UTF-8 cannot."""
+    write_coco(tmp_path / "coco")
+    captions = {"images": [coco_image(7)], "annotations": [{"id": 1, "image_id": 7, "caption": "A car \ud83d here."}]}
+    write(tmp_path / "coco/annotations/captions_val2017.json", json.dumps(captions))
+    index = build.build(tmp_path, str(tmp_path / "out"), ShardsConfig((one("train/coco", "coco"),), ()))
+    assert [r.caption for r in shards.texts(index, "train/coco")] == ["", "A car ? here."]
+
+
+def test_near_copies_are_compared_only_if_asked(tmp_path):
+    write_coco(tmp_path / "coco")
+    write_laion(tmp_path / "laion")  # a.jpg is no image of COCO's, b.jpg is image 2
+    config = ShardsConfig((WEB,), (one("eval/coco", "coco"),))
+    index = build.build(tmp_path, str(tmp_path / "out"), config)
+    assert index.report["held_out"] == {"train/laion": {"near copy of coco val2017": 1}}
+    index = build.build(tmp_path, str(tmp_path / "out"), dataclasses.replace(config, hash_images=False))
+    assert index.report["held_out"] == {}
+    assert shards.num_samples(index.shards("train/laion")) == 2
+
+
+def test_evaluation_images_are_not_held_out_of_their_own_set(tmp_path):
+    write_coco(tmp_path / "coco")
+    config = ShardsConfig((one("train/coco", "coco"),), (one("eval/coco", "coco"),))
+    index = build.build(tmp_path, str(tmp_path / "out"), config)
+    assert shards.num_samples(index.shards("eval/coco")) == 2
+    assert shards.num_samples(index.shards("train/coco")) == 0
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from omnidet.data import build, shards
+from tests.data.test_build import ShardsConfig, WEB, one
+
+real, count = shards._write_shard, 0
+def write_shard(*arguments):
+    global count
+    count += 1
+    written = real(*arguments)
+    if count == 2:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return written
+shards._write_shard = write_shard
+build.build(Path(sys.argv[1]), sys.argv[1] + "/out", ShardsConfig((WEB,), (one("eval/coco", "coco"),), 1))
+"""
+
+
+@pytest.mark.slow
+def test_killed_build_leaves_nothing_and_a_rerun_clears_up(tmp_path):
+    write_coco(tmp_path / "coco")
+    write_laion(tmp_path / "laion")
+    done = subprocess.run([sys.executable, "-c", KILLED, str(tmp_path)], capture_output=True, text=True)
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    (stage,) = {p.name for p in tmp_path.iterdir()} - {"coco", "laion"}
+    assert stage.startswith(".out.stage-")
+    with pytest.raises(FileNotFoundError, match=r"out/index.json does not exist"):
+        shards.read_index(str(tmp_path / "out"))
+    index = build.build(tmp_path, str(tmp_path / "out"), ShardsConfig((WEB,), (one("eval/coco", "coco"),), 1))
+    assert {p.name for p in tmp_path.iterdir()} == {"coco", "laion", "out"}
+    assert sum(1 for name in index.sets for _ in shards.records(index, name)) == 3
+
+
+def test_failing_adapter_leaves_the_old_shards(tmp_path):
+    write_laion(tmp_path / "laion")
+    config = ShardsConfig((WEB,), ())
+    before = build.build(tmp_path, str(tmp_path / "out"), config)
+    (tmp_path / "laion/a.parquet").write_bytes(b"no parquet")
+    with pytest.raises(ValueError, match=r"a.parquet is not a readable parquet file"):
+        build.build(tmp_path, str(tmp_path / "out"), config)
+    assert shards.read_index(str(tmp_path / "out")).dataset_version == before.dataset_version
+    assert {p.name for p in tmp_path.iterdir()} == {"laion", "out"}
+
+
+def test_quarantines_add_up():
+    first, second = Quarantine(), Quarantine()
+    first.reject("a", "1", "x")
+    second.reject("a", "2", "x")
+    second.reject("b", "3", "y", "box")
+    first.add(second)
+    assert first.counts == {"a: record: x": 2, "b: box: y": 1}
+    assert [json.loads(line)["item"] for line in first.lines] == ["1", "2", "3"]

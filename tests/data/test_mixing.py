@@ -1,0 +1,425 @@
+"""The mix: the same batches whoever makes them, each stream its share, and only what is known is supervised."""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import itertools
+from collections import Counter
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from omnidet.data import shards, transforms, vocabulary
+from omnidet.data.mixing import Loader, MixingConfig, Mixture, Stream
+from omnidet.data.vocabulary import VocabularyConfig
+from omnidet.schema import Batch, PhraseTable, Record
+
+SIDE = 32
+COCO = ("star", "circle", "dog", "moon", "hot dog")
+COUNTS = {"train/coco": 12, "train/lvis": 7, "train/grounding": 9, "train/web": 10}
+FIRST = {name: 50 * i for i, name in enumerate(COUNTS)}
+pytestmark = [
+    # Not of this package: forking from a process with threads (Python 3.12), and fewer cores than workers.
+    pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning"),
+    pytest.mark.filterwarnings("ignore:This DataLoader will create:UserWarning"),
+]
+
+
+def png(shade, width=40, height=20):
+    """A picture all of one grey, by which a batch shows what it holds."""
+    out = io.BytesIO()
+    Image.new("L", (width, height), int(shade)).save(out, "PNG")
+    return out.getvalue()
+
+
+def make(shade=0, boxes=((4, 5, 20, 15),), **more):
+    fields = {"width": 40, "height": 20, "source": "toy", "image_id": f"toy:{shade}", **more}
+    fields["boxes_xyxy"] = np.array(boxes, np.float32).reshape(-1, 4)
+    return Record(image=png(shade, fields["width"], fields["height"]), **fields)
+
+
+def coco(shade):
+    present = COCO[shade % 4]
+    return make(
+        shade, phrases=(present,), phrase_boxes=((0,),), absent=tuple(n for n in COCO if n != present), caption="A thing."
+    )
+
+
+def lvis(shade):
+    return make(shade, phrases=("star", "dog"), phrase_boxes=((0,), (0,)), absent=("moon",), not_exhaustive=("dog",))
+
+
+def grounding(shade):
+    boxes = [(0, 0, 10, 10), (20, 5, 40, 20)]
+    return make(
+        shade, boxes, phrases=("star left of circle", "both"), phrase_boxes=((0,), (0, 1)), caption="star left of circle"
+    )
+
+
+def web(shade):
+    return make(shade, (), caption=f"A red star {shade}." if shade % 3 else "")
+
+
+SETS = dict(zip(COUNTS, (coco, lvis, grounding, web), strict=True))
+WORDS = vocabulary.build(
+    [make(phrases=(*COCO, "red", "both", "star left of circle"), phrase_boxes=((),) * 8, caption="A red thing.")] * 2,
+    VocabularyConfig(size=500),
+)
+STREAMS = (
+    Stream("det", ("train/coco", "train/lvis"), 4, transforms=(transforms.flip, transforms.crop)),
+    Stream("grd", ("train/grounding",), 3, describes=True),
+    Stream("img", ("train/web",), 2, boxes=False, captions=True),
+)
+
+
+def write(folder, sets) -> shards.Index:
+    written = {name: shards.write_set(records, folder, name, 3) for name, records in sets.items()}
+    shards.write_index(folder, written, {}, {})
+    return shards.read_index(str(folder))
+
+
+@pytest.fixture(scope="module")
+def index(tmp_path_factory):
+    sets = {name: [SETS[name](FIRST[name] + i) for i in range(count)] for name, count in COUNTS.items()}
+    return write(tmp_path_factory.mktemp("shards"), sets)
+
+
+def mixture(index, streams=STREAMS, rank=0, world_size=1, seed=0, **config):
+    return Mixture(
+        index, WORDS, streams, MixingConfig(**({"workers": 0, "window_shards": 2} | config)), SIDE, seed, rank, world_size
+    )
+
+
+def batches(index, workers=0, steps=5, start=0, **more):
+    loader = Loader(mixture(index, workers=workers, **more), steps)
+    loader.load_state_dict({"step": start})
+    return list(loader)
+
+
+def assert_same(one: Batch, other: Batch):
+    for field in dataclasses.fields(one):
+        a, b = getattr(one, field.name), getattr(other, field.name)
+        if isinstance(a, PhraseTable):
+            assert_same(a, b)
+        else:
+            assert a.dtype == b.dtype, field.name
+            assert torch.equal(a, b), field.name
+
+
+def differs(one: Batch, other: Batch):
+    return one.images_BCHW.shape != other.images_BCHW.shape or not torch.equal(one.images_BCHW, other.images_BCHW)
+
+
+def shades(batch: Batch) -> list[int]:
+    """Which picture each image of a batch is: its upper left pixel."""
+    return batch.images_BCHW[:, 0, 0, 0].tolist()
+
+
+def single(tmp_path, *records, stream=None, **config) -> Batch:
+    """One batch of exactly these records, in their order."""
+    index = write(tmp_path, {f"train/{i}": [record] for i, record in enumerate(records)})
+    names = tuple(f"train/{i}" for i in range(len(records)))
+    stream = dataclasses.replace(stream or Stream("det", (), 0), sets=names, images_per_step=len(records))
+    return mixture(index, (stream,), **config)[0]
+
+
+def space(batch: Batch, records, b=0):
+    """{name: (is a negative elsewhere, boxes that it names)} of an image, names by their encoding."""
+    known = {name for r in records for name in (*r.phrases, *r.absent)}
+    rows = {tuple(WORDS.encode(name)[0].tolist()): name for name in known}
+    ends = [*batch.phrases.offsets_P.tolist()[1:], len(batch.phrases.token_ids_K)]
+    found = {}
+    for column, phrase in enumerate(batch.name_BL[b].tolist()):
+        if phrase >= 0:
+            ids = batch.phrases.token_ids_K[batch.phrases.offsets_P[phrase] : ends[phrase]]
+            boxes = batch.named_BNL[b, :, column].nonzero().flatten().tolist()
+            found[rows[tuple(ids.tolist())]] = (bool(batch.negative_BL[b, column]), boxes)
+    return found
+
+
+# The order
+
+
+def test_same_batches_for_any_number_of_workers(index):
+    alone = batches(index)
+    assert len(alone) == 5
+    for workers in (1, 2):
+        for one, other in zip(alone, batches(index, workers), strict=True):
+            assert_same(one, other)
+
+
+def test_resumed_run_gets_the_next_batch(index):
+    whole = batches(index, steps=6)
+    loader = Loader(mixture(index), 6)
+    assert loader.state_dict() == {"step": 0}
+    for batch, expected in zip(itertools.islice(loader, 2), whole[:2], strict=True):
+        assert_same(batch, expected)
+    state = loader.state_dict()
+    assert state == {"step": 2}
+    resumed = Loader(mixture(index), 6)
+    resumed.load_state_dict(state)
+    for batch, expected in zip(resumed, whole[2:], strict=True):
+        assert_same(batch, expected)
+    assert resumed.state_dict() == {"step": 6}
+    assert list(resumed) == []
+
+
+def test_resumed_workers_count_what_was_handed_out_not_what_was_prefetched(index):
+    whole = batches(index, steps=4)
+    loader = Loader(mixture(index, workers=1), 8)
+    running = iter(loader)
+    assert_same(next(running), whole[0])
+    assert_same(next(running), whole[1])
+    assert loader.state_dict() == {"step": 2}
+    running.close()
+
+
+@pytest.mark.parametrize("world_size", [2, 3])
+def test_ranks_together_hold_the_images_of_one(index, world_size):
+    alone = mixture(index)
+    ranks = [mixture(index, rank=rank, world_size=world_size) for rank in range(world_size)]
+    for step in range(4):
+        whole, parts = alone[step], [rank[step] for rank in ranks]
+        images = Counter((i.numpy().tobytes(), *s.tolist()) for i, s in zip(whole.images_BCHW, whole.stream_BS, strict=True))
+        split = Counter(
+            (i.numpy().tobytes(), *s.tolist()) for p in parts for i, s in zip(p.images_BCHW, p.stream_BS, strict=True)
+        )
+        assert split == images
+        boxes = Counter(tuple(b.tolist()) for b in whole.boxes_cxcywh_BN4[whole.box_valid_BN])
+        assert boxes == Counter(tuple(b.tolist()) for p in parts for b in p.boxes_cxcywh_BN4[p.box_valid_BN])
+        assert max(len(p.images_BCHW) for p in parts) - min(len(p.images_BCHW) for p in parts) <= len(STREAMS)
+
+
+def test_order_depends_on_seed_and_step_alone(index):
+    first = mixture(index)
+    expected = [first[step] for step in range(3)]
+    again = mixture(index)
+    for step in (2, 0, 1):
+        assert_same(again[step], expected[step])
+    assert differs(expected[0], expected[1])
+    assert differs(mixture(index, seed=1)[0], expected[0])
+
+
+def test_each_stream_has_its_share_and_each_epoch_every_image(index):
+    streams = (Stream("det", ("train/coco", "train/lvis"), 4), Stream("img", ("train/web",), 5, boxes=False, captions=True))
+    made = batches(index, steps=12, streams=streams)
+    seen = Counter()
+    for batch in made:
+        assert batch.stream_BS.sum(0).tolist() == [4, 5]
+        assert batch.stream_BS.sum(1).tolist() == [1] * 9
+        here = shades(batch)
+        assert all(shade < 100 for shade in here[:4])
+        assert sum(shade < 50 for shade in here[:4]) == 2, "the sets of a stream in equal parts"
+        assert all(shade >= 150 for shade in here[4:])
+        seen.update(here)
+    assert [seen[i] for i in range(12)] == [2] * 12, "24 draws are two epochs of coco"
+    assert sum(seen[50 + i] for i in range(7)) == 24
+    assert {seen[50 + i] for i in range(7)} == {3, 4}
+    assert [seen[150 + i] for i in range(10)] == [6] * 10
+    webs = [shade for batch in made for shade in shades(batch)[4:]]
+    assert webs[:10] != webs[10:20], "another order in each epoch"
+
+
+def test_a_set_named_twice_is_seen_twice_as_often(index):
+    streams = (Stream("det", ("train/coco", "train/coco", "train/lvis"), 6),)
+    seen = Counter(shade < 50 for batch in batches(index, steps=4, streams=streams) for shade in shades(batch))
+    assert seen == {True: 16, False: 8}
+
+
+def test_streams_and_sets_are_shuffled_apart(index):
+    streams = (Stream("one", ("train/coco",), 12), Stream("two", ("train/coco",), 12))
+    here = shades(batches(index, steps=1, streams=streams)[0])
+    assert sorted(here[:12]) == sorted(here[12:]) == list(range(12))
+    assert here[:12] != here[12:]
+
+
+def test_transforms_differ_from_draw_to_draw_and_not_from_run_to_run(tmp_path):
+    index = write(tmp_path, {"train/coco": [coco(3)]})
+    stream = Stream("det", ("train/coco",), 8, transforms=(transforms.flip,))
+    boxes = batches(index, steps=1, streams=(stream,))[0].boxes_cxcywh_BN4[:, 0, 0]
+    assert len(set(boxes.tolist())) == 2
+    assert torch.equal(boxes, batches(index, steps=1, streams=(stream,))[0].boxes_cxcywh_BN4[:, 0, 0])
+
+
+# The label space
+
+
+def test_coco_names_that_are_absent_are_negatives(tmp_path):
+    records = [coco(0)]
+    batch = single(tmp_path, *records)
+    assert space(batch, records) == {
+        "star": (True, [0]),
+        "circle": (True, []),
+        "dog": (True, []),
+        "moon": (True, []),
+        "hot dog": (True, []),
+    }
+    assert batch.caption_B.tolist() == [-1], "the stream does not supervise captions"
+
+
+def test_lvis_unknown_gives_nothing_and_not_exhaustive_no_negatives(tmp_path):
+    """Beside COCO in one batch: what is COCO's label space stays COCO's."""
+    records = [coco(0), lvis(1)]
+    batch = single(tmp_path, *records)
+    assert set(space(batch, records, 0)) == set(COCO)
+    assert space(batch, records, 1) == {"star": (True, [0]), "dog": (False, [0]), "moon": (True, [])}
+    assert batch.name_BL[1].tolist()[3:] == [-1, -1]
+    assert not batch.negative_BL[1, 3:].any()
+    assert not batch.named_BNL[1, :, 3:].any()
+    assert len(batch.phrases) == len(COCO), "each name once in the batch"
+
+
+def test_grounding_knows_its_own_phrases_only(tmp_path):
+    records = [coco(0), grounding(1)]
+    batch = single(tmp_path, *records, stream=Stream("grd", (), 0, describes=True))
+    assert space(batch, records, 1) == {"star left of circle": (True, [0]), "both": (True, [0, 1])}
+    assert batch.describes_B.tolist() == [True, True]
+
+
+def test_image_stream_has_no_label_space(tmp_path):
+    records = [coco(0), lvis(1)]
+    batch = single(tmp_path, *records, stream=Stream("img", (), 0, boxes=False, captions=True))
+    assert batch.name_BL.shape == (2, 0)
+    assert batch.boxes_cxcywh_BN4.shape == (2, 0, 4)
+    assert batch.named_BNL.shape == (2, 0, 0)
+    assert batch.caption_B.tolist() == [0, -1], "the second has none"
+    assert len(batch.phrases) == 1
+    assert not batch.describes_B.any()
+
+
+def test_captions_have_no_roles(tmp_path):
+    stream = Stream("grd", (), 0, captions=True)
+    batch = single(tmp_path, grounding(1), stream=stream)
+    ends = [*batch.phrases.offsets_P.tolist()[1:], len(batch.phrases.token_ids_K)]
+
+    def ids(phrase):
+        return batch.phrases.token_ids_K[batch.phrases.offsets_P[phrase] : ends[phrase]].tolist()
+
+    words = "star left of circle"
+    assert ids(batch.name_BL[0, 0]) == WORDS.encode(words)[0].tolist()
+    assert ids(batch.caption_B[0]) == WORDS.encode(words, False)[0].tolist()
+    assert ids(batch.caption_B[0]) != ids(batch.name_BL[0, 0])
+
+
+def test_same_caption_is_one_phrase(tmp_path):
+    records = [make(i, (), caption="A red thing.") for i in range(3)]
+    batch = single(tmp_path, *records, stream=Stream("img", (), 0, boxes=False, captions=True))
+    assert batch.caption_B.tolist() == [0, 0, 0]
+    assert len(batch.phrases) == 1
+
+
+def test_batch_without_a_box_or_word(tmp_path):
+    batch = single(tmp_path, make(1, ()), make(2, (), absent=("dog",)))
+    assert batch.boxes_cxcywh_BN4.shape == (2, 0, 4)
+    assert batch.box_valid_BN.shape == (2, 0)
+    assert batch.name_BL.tolist() == [[-1], [0]]
+    assert batch.negative_BL.tolist() == [[False], [True]]
+    batch = single(tmp_path / "none", make(1, ()))
+    assert batch.name_BL.shape == (1, 0)
+    assert len(batch.phrases) == 0
+    assert batch.phrases.entropy().shape == (0,)
+
+
+def test_every_batch_has_the_types_of_the_schema(index, tmp_path):
+    kinds = {
+        "images_BCHW": torch.uint8,
+        "sizes_B2": torch.float32,
+        "stream_BS": torch.float32,
+        "name_BL": torch.int64,
+        "negative_BL": torch.bool,
+        "boxes_cxcywh_BN4": torch.float32,
+        "box_valid_BN": torch.bool,
+        "named_BNL": torch.bool,
+        "describes_B": torch.bool,
+        "caption_B": torch.int64,
+    }
+    for batch in (mixture(index)[0], single(tmp_path, make(1, ()))):
+        assert {name: getattr(batch, name).dtype for name in kinds} == kinds
+        assert {f.name for f in dataclasses.fields(batch)} == {*kinds, "phrases"}
+
+
+def test_boxes_are_shares_of_the_square(tmp_path):
+    """A 40x20 picture in a square of 32: scaled by 0.8, so 32x16 at the top."""
+    batch = single(tmp_path, coco(200), make(90, [(0, 0, 40, 20)], phrases=("dog",), phrase_boxes=((0,),)))
+    assert batch.boxes_cxcywh_BN4[0, 0].tolist() == pytest.approx([12 / 40, 10 / 40, 16 / 40, 10 / 40])
+    assert batch.boxes_cxcywh_BN4[1, 0].tolist() == pytest.approx([0.5, 0.25, 1, 0.5])
+    assert batch.sizes_B2.tolist() == [[0.5, 1.0]] * 2
+    assert batch.images_BCHW.shape == (2, 3, SIDE, SIDE)
+    assert (batch.images_BCHW[0, :, :16] == 200).all()
+    assert (batch.images_BCHW[0, :, 16:] == transforms.PADDING).all()
+
+
+# Caps
+
+
+def crowd(num_boxes=30, **more):
+    boxes = [(i, 0, i + 5, 10) for i in range(num_boxes)]
+    named = (tuple(range(num_boxes)), (3,))
+    return make(1, boxes, phrases=("star", "dog"), phrase_boxes=named, absent=("moon", "circle", "hot dog"), **more)
+
+
+def test_cap_of_boxes(tmp_path):
+    record = crowd()
+    batch = single(tmp_path, record, max_boxes=10)
+    assert batch.boxes_cxcywh_BN4.shape == (1, 10, 4)
+    centres = (batch.boxes_cxcywh_BN4[0, :, 0] * 40 - 2.5).round().int().tolist()
+    assert centres == sorted(set(centres))
+    assert set(centres) <= set(range(30))
+    found = space(batch, [record])
+    assert found["star"] == (False, list(range(10))), "some of its boxes were left out: no negatives"
+    assert found["dog"] == (False, [centres.index(3)] if 3 in centres else [])
+    assert found["moon"] == (True, []), "absent is absent, however crowded"
+    whole = space(single(tmp_path / "whole", record, max_boxes=30), [record])
+    assert whole["star"] == (True, list(range(30)))
+    assert whole["dog"] == (True, [3])
+
+
+def test_cap_of_names_leaves_out_absent_ones_at_random(tmp_path):
+    record = crowd(4)
+    index = write(tmp_path, {"train/0": [record]})
+    stream = Stream("det", ("train/0",), 1)
+    kept = Counter()
+    for step in range(60):
+        batch = mixture(index, (stream,), max_names=3)[step]
+        found = space(batch, [record])
+        assert list(found)[:2] == ["star", "dog"], "what is there comes first"
+        assert len(found) == 3
+        kept.update(list(found)[2:])
+    assert set(kept) == {"moon", "circle", "hot dog"}
+    assert min(kept.values()) > 8
+
+
+def test_cap_below_the_present_names(tmp_path):
+    boxes = [(0, 0, 9, 9), (10, 0, 20, 9), (20, 0, 30, 9)]
+    record = make(1, boxes, phrases=("star", "dog", "moon"), phrase_boxes=((0,), (1,), (2,)), absent=("circle",))
+    batch = single(tmp_path, record, max_names=2)
+    assert space(batch, [record]) == {"star": (True, [0]), "dog": (True, [1])}
+    assert batch.box_valid_BN.tolist() == [[True, True, False]], "the box of the third has no name to be matched by"
+
+
+def test_box_without_a_name_is_not_matched(tmp_path):
+    record = make(1, [(0, 0, 9, 9), (10, 0, 20, 9)], phrases=("dog",), phrase_boxes=((1,),))
+    assert single(tmp_path, record).box_valid_BN.tolist() == [[False, True]]
+
+
+# Errors
+
+
+def test_empty_set_is_refused(tmp_path):
+    index = write(tmp_path, {"train/coco": []})
+    with pytest.raises(ValueError, match="set 'train/coco' of stream 'det' is empty: take it out of the recipe"):
+        mixture(index, (Stream("det", ("train/coco",), 1),))
+    with pytest.raises(ValueError, match="has no set 'train/other'"):
+        mixture(index, (Stream("det", ("train/other",), 1),))
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_corrupt_shard_is_named_in_one_line(tmp_path, workers):
+    index = write(tmp_path, {"train/coco": [coco(i) for i in range(3)]})
+    path = tmp_path / "train/coco/000000.tar"
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(ValueError, match=r"^\S+train/coco/000000.tar is corrupt .*: build the shards again$"):
+        batches(index, workers, steps=1, streams=(Stream("det", ("train/coco",), 1),))

@@ -1,0 +1,326 @@
+"""Shards: the same bytes twice, open to any WebDataset reader, exact there and back, and sound or refused."""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import itertools
+import json
+import tarfile
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+from webdataset import tariterators
+
+from omnidet.data import shards
+from omnidet.schema import Record
+from tests.data.sources.handmade import jpeg
+
+
+def make(i, **more):
+    fields = {
+        "boxes_xyxy": np.array([[i, 0.1, i + 2.7, 9]], np.float32),
+        "phrases": (f"thing {i}", "Ding ü"),
+        "phrase_boxes": ((0,), (0,)),
+        "absent": ("cow", "hot dog"),
+        "not_exhaustive": ("Ding ü",),
+        "caption": f"Number {i}. 红色 🙂",
+    }
+    return Record(jpeg(i), 40, 30, "toy", f"toy:{i}", **(fields | more))
+
+
+def write(folder: Path, count=7, per_shard=3, name="train/toy") -> shards.Index:
+    written = shards.write_set((make(i) for i in range(count)), folder, name, per_shard)
+    shards.write_index(folder, {name: written}, {}, {"held_out": {}})
+    return shards.read_index(str(folder))
+
+
+def assert_same(one: Record, other: Record) -> None:
+    for field in dataclasses.fields(Record):
+        a, b = getattr(one, field.name), getattr(other, field.name)
+        if field.name == "boxes_xyxy":
+            assert a.dtype == b.dtype == np.float32
+            assert a.shape == b.shape
+            assert a.tobytes() == b.tobytes()
+        else:
+            assert a == b
+            assert type(a) is type(b)
+
+
+def webdataset_samples(path: Path):
+    """By webdataset's own reader, on a file that is opened here as it leaves its own ones open."""
+    with path.open("rb") as stream:
+        files = tariterators.tar_file_expander([{"url": path.name, "stream": stream}])
+        return list(tariterators.group_by_keys(files))
+
+
+# Writing
+
+
+def test_built_twice_the_bytes_are_the_same(tmp_path):
+    first, second = write(tmp_path / "a"), write(tmp_path / "b")
+    files = sorted(p.relative_to(tmp_path / "a") for p in (tmp_path / "a").rglob("*") if p.is_file())
+    assert len(files) == 4
+    for name in files:
+        assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
+    assert first.dataset_version == second.dataset_version
+    assert write(tmp_path / "c", count=6).dataset_version != first.dataset_version
+
+
+def test_index_says_what_is_there(tmp_path):
+    index = write(tmp_path)
+    members = index.shards("train/toy")
+    assert [m.path for m in members] == [f"train/toy/{i:06d}.tar" for i in range(3)]
+    assert [m.samples for m in members] == [3, 3, 1]
+    assert shards.num_samples(members) == 7
+    assert [m.size_bytes for m in members] == [(tmp_path / m.path).stat().st_size for m in members]
+    assert index.report == {"held_out": {}}
+    with pytest.raises(ValueError, match=f"{tmp_path} has no set 'train/other': it holds train/toy"):
+        index.shards("train/other")
+
+
+def test_exact_number_leaves_no_empty_shard(tmp_path):
+    assert [m.samples for m in write(tmp_path, count=6).shards("train/toy")] == [3, 3]
+    assert shards.write_set([], tmp_path, "train/none", 3) == ()
+
+
+def test_webdataset_opens_them_and_keys_are_unique_and_sorted(tmp_path):
+    index = write(tmp_path, count=25, per_shard=10)
+    samples = [s for m in index.shards("train/toy") for s in webdataset_samples(tmp_path / m.path)]
+    keys = [s["__key__"] for s in samples]
+    assert keys == sorted(set(keys))
+    assert len(keys) == 25
+    for i, sample in enumerate(samples):
+        assert sample["jpg"] == jpeg(i)
+        assert json.loads(sample["json"])["image_id"] == f"toy:{i}"
+    for member in index.shards("train/toy"):
+        with tarfile.open(tmp_path / member.path) as tar:
+            assert {(m.mtime, m.uname, m.gname) for m in tar} == {(0, "omnidet", "omnidet")}
+            assert len({(m.uid, m.gid, m.mode) for m in tar}) == 1
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF"])
+def test_member_is_named_after_the_kind_of_image(tmp_path, kind):
+    out = io.BytesIO()
+    Image.new("RGB", (4, 3)).save(out, kind)
+    record = Record(out.getvalue(), 4, 3, "toy", "toy:1", caption="x")
+    members = shards.write_set([record], tmp_path, "s", 1)
+    (sample,) = webdataset_samples(tmp_path / members[0].path)
+    suffix = {"JPEG": "jpg", "TIFF": "bin"}.get(kind, kind.lower())
+    assert sample[suffix] == record.image
+    assert shards.ShardReader(str(tmp_path), members[0]).read(0).image == record.image
+
+
+# Reading
+
+
+def test_records_there_and_back(tmp_path):
+    index = write(tmp_path)
+    for i, (record, texts) in enumerate(zip(shards.records(index, "train/toy"), shards.texts(index, "train/toy"), strict=True)):
+        assert_same(record, make(i))
+        assert_same(texts, dataclasses.replace(make(i), image=b""))
+    assert i == 6
+
+
+def test_samples_are_read_in_any_order(tmp_path):
+    index = write(tmp_path)
+    reader = shards.ShardReader(index.location, index.shards("train/toy")[1])
+    for i in (2, 0, 1, 0):
+        assert_same(reader.read(i), make(3 + i))
+
+
+words = st.text(max_size=20)
+floats = st.floats(width=32, allow_nan=False, allow_infinity=False)
+
+
+@st.composite
+def any_record(draw):
+    boxes = draw(st.lists(st.lists(floats, min_size=4, max_size=4), max_size=4))
+    phrases = tuple(draw(st.lists(words, max_size=4)))
+    indices = st.lists(st.integers(0, max(len(boxes) - 1, 0)), max_size=3).map(tuple)
+    return Record(
+        image=draw(st.binary(min_size=1, max_size=600)),
+        width=draw(st.integers(1, 10_000)),
+        height=draw(st.integers(1, 10_000)),
+        source=draw(words),
+        image_id=draw(words),
+        boxes_xyxy=np.array(boxes, np.float32).reshape(-1, 4),
+        phrases=phrases,
+        phrase_boxes=tuple(draw(indices) for _ in phrases),
+        absent=tuple(draw(st.lists(words, max_size=3))),
+        not_exhaustive=tuple(draw(st.lists(words, max_size=3))),
+        caption=draw(words),
+    )
+
+
+@settings(max_examples=30, deadline=None, derandomize=True)
+@given(st.lists(any_record(), min_size=1, max_size=3))
+def test_any_record_there_and_back_exactly(tmp_path_factory, made):
+    folder = tmp_path_factory.mktemp("any")
+    (member,) = shards.write_set(made, folder, "s", 10)
+    reader = shards.ShardReader(str(folder), member)
+    for i, record in enumerate(made):
+        assert_same(reader.read(i), record)
+
+
+@settings(max_examples=300, deadline=None, derandomize=True)
+@given(st.lists(floats, min_size=4, max_size=4))
+def test_float32_boxes_are_exact(numbers):
+    record = Record(b"x", 1, 1, "toy", "toy:1", np.array([numbers], np.float32))
+    assert_same(shards._decode(shards._encode(record), b"x"), record)
+
+
+def test_boxes_are_written_short():
+    record = Record(b"x", 1, 1, "toy", "toy:1", np.array([[0.1, 0.2, 33.3, 128]], np.float32))
+    assert b"[[0.1,0.2,33.3,128.0]]" in shards._encode(record)
+
+
+# Refusing
+
+
+def flip_byte(path, _):
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+def cut(path, _):
+    path.write_bytes(path.read_bytes()[:-512])
+
+
+def lengthen(path, _):
+    path.write_bytes(path.read_bytes() + b"\0" * 512)
+
+
+def empty(path, _):
+    path.write_bytes(b"")
+
+
+def exchange(path, index):
+    path.write_bytes(Path(index.location, index.shards("train/toy")[0].path).read_bytes())
+
+
+@pytest.mark.parametrize("damage", [flip_byte, cut, lengthen, empty, exchange])
+def test_corrupt_shard_is_named(tmp_path, damage):
+    index = write(tmp_path)
+    damage(tmp_path / "train/toy/000001.tar", index)
+    reading = shards.records(index, "train/toy")
+    assert [next(reading).image_id for _ in range(3)] == ["toy:0", "toy:1", "toy:2"], "the shard before it is sound"
+    with pytest.raises(ValueError, match=r"train/toy/000001.tar is corrupt .*: build the shards again") as caught:
+        next(reading)
+    assert "\n" not in str(caught.value)
+
+
+def test_missing_shard_is_named(tmp_path):
+    index = write(tmp_path)
+    (tmp_path / "train/toy/000002.tar").unlink()
+    with pytest.raises(FileNotFoundError, match=r"train/toy/000002.tar does not exist though the index names it") as caught:
+        list(shards.texts(index, "train/toy"))
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("samples", [2, 4])
+def test_another_count_is_named(tmp_path, samples):
+    member = write(tmp_path).shards("train/toy")[0]
+    with pytest.raises(ValueError, match=rf"000000.tar holds 3 samples, the index says {samples}: build it again"):
+        shards.ShardReader(str(tmp_path), dataclasses.replace(member, samples=samples))
+
+
+def change_index(folder, **changes):
+    content = json.loads((folder / "index.json").read_text()) | changes
+    (folder / "index.json").write_text(json.dumps({k: v for k, v in content.items() if v is not None}))
+
+
+def test_other_schema_version_of_the_index_is_refused(tmp_path):
+    write(tmp_path)
+    change_index(tmp_path, schema_version=99)
+    with pytest.raises(ValueError, match=r"index.json has schema version 99, this is 1: build the shards again"):
+        shards.read_index(str(tmp_path))
+
+
+def test_other_schema_version_of_a_sample_is_refused(tmp_path, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(shards, "SCHEMA_VERSION", 2)
+        members = shards.write_set([make(5)], tmp_path, "s", 1)
+    with pytest.raises(ValueError, match=r"sample toy:5 has another schema version than 1: build the shards again"):
+        shards.ShardReader(str(tmp_path), members[0]).read(0)
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"{", b"[]", b"3", b'{"schema_version": 1}', b"\xff\xfe", b'{"schema_version": 1, "sets": {"a": [{}]}}']
+)
+def test_what_is_no_index_is_refused(tmp_path, content):
+    (tmp_path / "index.json").write_bytes(content)
+    with pytest.raises(ValueError, match=r"index.json is not a shard index .*: build the shards again"):
+        shards.read_index(str(tmp_path))
+
+
+def test_missing_index_is_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"index.json does not exist: build the shards with `omnidet shards`"):
+        shards.read_index(str(tmp_path))
+
+
+# Order
+
+SIZES = [5, 1, 7, 3, 4, 6, 2]
+
+
+def epoch_order(epoch, seed=0, window=3, sizes=SIZES):
+    return [shards.order(sizes, seed, epoch, window, position) for position in range(sum(sizes))]
+
+
+@pytest.mark.parametrize("window", [1, 2, 3, 7, 100])
+def test_order_is_a_permutation(window):
+    everything = [(s, i) for s, size in enumerate(SIZES) for i in range(size)]
+    for epoch in range(4):
+        assert sorted(epoch_order(epoch, window=window)) == everything
+
+
+def test_order_differs_between_epochs_and_seeds():
+    orders = [tuple(epoch_order(epoch, seed)) for epoch, seed in itertools.product(range(5), range(2))]
+    assert len(set(orders)) == 10
+    firsts = {order[0][0] for order in (epoch_order(epoch) for epoch in range(40))}
+    assert firsts == set(range(len(SIZES))), "each shard comes first in some epoch"
+
+
+def test_samples_within_a_shard_change_places_too():
+    orders = {tuple(epoch_order(epoch, seed, sizes=[6])) for epoch, seed in itertools.product(range(5), range(2))}
+    assert len(orders) == 10
+
+
+def test_order_is_a_pure_function():
+    first = epoch_order(2)
+    shards._permutation.cache_clear()
+    for position in reversed(range(sum(SIZES))):
+        epoch_order(1, seed=9)
+        assert shards.order(SIZES, 0, 2, 3, position) == first[position]
+
+
+@pytest.mark.parametrize("window", [1, 2, 3])
+def test_order_has_no_more_than_a_window_of_shards_open(window):
+    most = 0
+    for epoch in range(10):
+        left, begun = Counter(dict(enumerate(SIZES))), set()
+        for shard, _ in epoch_order(epoch, window=window):
+            begun.add(shard)
+            left[shard] -= 1
+            most = max(most, len([s for s in begun if left[s]]))
+            assert len([s for s in begun if left[s]]) <= window
+    assert most == window
+
+
+def test_order_mixes_the_shards_of_a_window():
+    order = [shard for shard, _ in epoch_order(0, window=2, sizes=[50] * 4)]
+    changes = sum(a != b for a, b in itertools.pairwise(order[:100]))
+    assert len(set(order[:100])) == 2
+    assert changes > 30
+
+
+def test_order_ends_with_the_epoch():
+    with pytest.raises(IndexError, match="position lies beyond the epoch"):
+        shards.order(SIZES, 0, 0, 3, sum(SIZES))

@@ -1,0 +1,165 @@
+"""The detector as users hold it: boxes in the picture's own pixels, scores that stand alone, errors in one line."""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import nn
+
+from omnidet.inference import detector as inference
+from omnidet.inference.detector import Detections, OmniDet
+from omnidet.model.heads import _prior_boxes
+from tests import toys
+
+
+class FixedBox(nn.Module):
+    """A box head that says the same box at every patch, whatever the prior."""
+
+    def __init__(self, cxcywh: list[float], grid: tuple[int, int]) -> None:
+        super().__init__()
+        self.offsets = torch.tensor(cxcywh).logit() - _prior_boxes(grid, torch.device("cpu"))
+
+    def forward(self, tokens: torch.Tensor) -> torch.Tensor:
+        return self.offsets.expand(len(tokens), *self.offsets.shape)
+
+
+def _omnidet(seed: int = 0) -> OmniDet:
+    return OmniDet(toys.toy_detector(seed), toys.toy_vocabulary(), {})
+
+
+def _says(cxcywh: list[float]) -> OmniDet:
+    found = _omnidet()
+    found.detector.head.box = FixedBox(cxcywh, (4, 4))
+    return found
+
+
+def _square(box: tuple[float, float, float, float], width: int, height: int) -> list[float]:
+    """A box in pixels of a picture as shares of the square that the picture stands in, upper left."""
+    x0, y0, x1, y1 = (value / max(width, height) for value in box)
+    return [(x0 + x1) / 2, (y0 + y1) / 2, x1 - x0, y1 - y0]
+
+
+@pytest.mark.parametrize(("width", "height"), [(300, 100), (100, 300), (64, 64), (16, 16), (333, 111)])
+def test_boxes_come_back_in_pixels_of_the_picture(width, height):
+    box = (0.1 * width, 0.2 * height, 0.5 * width, 0.8 * height)
+    detector = _says(_square(box, width, height))
+    image = toys.png(width, height, [])
+    (found,) = detector.detect([image], ["red star"], 3)
+    # The shorter side is rounded to whole pixels of the square: half a pixel of 64 is the most that this moves.
+    tolerance = 0.5 * max(width, height) / 64
+    np.testing.assert_allclose(found.boxes_xyxy, np.tile(box, (3, 1)), atol=tolerance)
+    ((boxes, _),) = detector.locate(image, ["red star"])
+    np.testing.assert_allclose(boxes[0], box, atol=tolerance)
+
+
+def test_boxes_are_cut_at_the_border_of_the_picture():
+    (found,) = _says([0.5, 0.5, 0.999, 0.999]).detect([toys.png(300, 100, [])], ["red star"], 1)
+    np.testing.assert_allclose(found.boxes_xyxy[0], [0, 0, 300, 100], atol=0.5)
+
+
+def test_pictures_of_several_sizes_in_one_call_keep_their_own_pixels():
+    box = [0.2, 0.1, 0.2, 0.1]
+    images = [toys.png(300, 100, []), toys.png(40, 80, [])]
+    found = _says(box).detect(images, ["red star"], 1)
+    np.testing.assert_allclose(found[0].boxes_xyxy[0], [30, 15, 90, 45], atol=2)
+    np.testing.assert_allclose(found[1].boxes_xyxy[0], [8, 4, 24, 12], atol=0.5)
+
+
+def _names(count: int) -> list[str]:
+    return [f"{colour} {shape} {i}" for i in range(count) for colour in toys.COLOURS for shape in toys.SHAPES][:count]
+
+
+def test_the_score_of_a_phrase_is_the_same_to_the_bit_whatever_else_is_asked():
+    detector, image = _omnidet(), toys.png(64, 64, [(5, 5, 30, 30)])
+    thousand = _names(1000)
+    together = detector.locate(image, thousand)
+    for p in (0, 1, 127, 128, 500, 999):
+        ((box, score),) = detector.locate(image, [thousand[p]])
+        assert np.array_equal(score, together[p][1])
+        assert np.array_equal(box, together[p][0])
+    (alone,) = detector.detect([image], [thousand[500]], 16)
+    (among,) = detector.detect([image], thousand, 16000)
+    own = among.phrase == 500
+    assert own.sum() == 16
+    assert np.array_equal(alone.scores, among.scores[own])
+
+
+def test_the_score_is_the_weighted_mean_of_token_logits():
+    detector, image = _omnidet(), toys.png(64, 64, [(5, 5, 30, 30)])
+    _, embeddings = detector.regions([image])
+    tokens = detector.detector.tokens
+    logits = embeddings[0].clone() @ tokens.embeddings.T + tokens.biases
+    ids, weights = toys.toy_vocabulary().encode("star left of circle")
+    expected = (logits[:, ids] @ torch.from_numpy(weights)).sigmoid().max()
+    ((_, score),) = detector.locate(image, ["star left of circle"])
+    assert score[0] == pytest.approx(float(expected.detach()), abs=1e-6)
+
+
+@pytest.mark.parametrize("at_once", [1, 7, 30, 4096])
+def test_the_best_over_chunks_of_names_are_the_best_of_all(monkeypatch, at_once):
+    monkeypatch.setattr(inference, "NAMES_AT_ONCE", at_once)
+    detector, image, names = _omnidet(), toys.png(64, 64, [(5, 5, 30, 30)]), _names(30)
+    (found,) = detector.detect([image], names, 50)
+    prompt = detector.prompt(names)
+    boxes, embeddings = detector.regions([image])
+    every = (embeddings[0] @ prompt.rows_PD.T + prompt.biases_P).sigmoid().numpy()
+    order = np.argsort(-every, axis=None, kind="stable")[:50]
+    np.testing.assert_allclose(found.scores, every.flatten()[order], atol=1e-6)
+    assert (np.diff(found.scores) <= 0).all()
+    regions, phrases = np.unravel_index(order, every.shape)
+    assert found.phrase.tolist() == phrases.tolist()
+    np.testing.assert_allclose(found.boxes_xyxy, boxes[0][regions])
+
+
+def test_threshold_keeps_what_reaches_it():
+    detector, image = _omnidet(), toys.png(64, 64, [])
+    (every,) = detector.detect([image], toys.NAMES, 40)
+    threshold = float(every.scores[10])
+    (found,) = detector.detect([image], toys.NAMES, 40, threshold=threshold)
+    assert len(found.scores) == 11
+    assert len(found.boxes_xyxy) == len(found.phrase) == 11
+    (nothing,) = detector.detect([image], toys.NAMES, 40, threshold=1.0)
+    assert nothing.boxes_xyxy.shape == (0, 4)
+
+
+def test_more_boxes_asked_than_there_are_regions():
+    detector, image = _omnidet(), toys.png(64, 64, [])
+    (found,) = detector.detect([image], ["red star", "ring"], 1000)
+    assert len(found.scores) == 2 * 16
+    located = detector.locate(image, ["red star"], top=1000)
+    assert located[0][0].shape == (16, 4)
+
+
+def test_a_prompt_is_encoded_once_for_many_images():
+    detector, image = _omnidet(), toys.png(64, 64, [(5, 5, 30, 30)])
+    prompt = detector.prompt(["red star", "ring"])
+    (first,), (second,) = detector.detect([image], prompt, 5), detector.detect([image], ["red star", "ring"], 5)
+    assert np.array_equal(first.scores, second.scores)
+
+
+def test_what_is_no_image_is_refused():
+    whole = io.BytesIO()
+    Image.fromarray(np.random.default_rng(0).integers(0, 255, (64, 64, 3), np.uint8)).save(whole, "JPEG")
+    for content in (b"", b"no image", whole.getvalue()[: len(whole.getvalue()) // 2]):
+        with pytest.raises(ValueError, match="cannot be read as an image") as caught:
+            _omnidet().detect([content], ["red star"])
+        assert "\n" not in str(caught.value)
+
+
+def test_empty_words_are_refused():
+    for phrase in ("", "  ", "…"):
+        with pytest.raises(ValueError, match="is empty: it needs a letter"):
+            _omnidet().detect([toys.png(8, 8, [])], ["red star", phrase])
+
+
+def test_drawing_shows_the_boxes():
+    image = toys.png(60, 20, [])
+    found = Detections(np.array([[10, 5, 30, 15]], np.float32), np.array([0.5], np.float32), np.array([0]))
+    picture = np.asarray(inference.draw(image, found, ["red star"]))
+    assert picture.shape[:2] == (160, 480)
+    assert picture[100, 80].tolist() != [128, 128, 128]  # the left edge at 10 * 8
+    assert picture[100, 160].tolist() == [128, 128, 128]

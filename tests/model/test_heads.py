@@ -1,0 +1,82 @@
+"""The head: the score of a phrase, the box prior, independence of what else is asked."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+
+from omnidet.model.heads import RegionHead, TokenTable
+from tests import toys
+
+
+def test_score_of_a_phrase_is_the_weighted_mean_of_its_token_logits():
+    vocabulary = toys.toy_vocabulary()
+    table = TokenTable(vocabulary.num_tokens, 8)
+    torch.nn.init.normal_(table.biases)
+    phrases = ("red star", "star left of circle", "ring")
+    table.requires_grad_(False)
+    rows, biases = table.phrases(vocabulary.table(phrases))
+    region = torch.randn(8)
+    for p, phrase in enumerate(phrases):
+        ids, weights = vocabulary.encode(phrase)
+        logits = [float(region @ table.embeddings[token] + table.biases[token]) for token in ids]
+        by_hand = sum(w * logit for w, logit in zip(weights.tolist(), logits, strict=True))
+        assert float(region @ rows[p] + biases[p]) == pytest.approx(by_hand, abs=1e-5)
+
+
+def test_what_a_phrase_means_is_the_same_to_the_bit_alone_and_among_a_thousand():
+    vocabulary = toys.toy_vocabulary()
+    table = TokenTable(vocabulary.num_tokens, 192)
+    thousand = [f"{a} {b} {c}" for a in toys.COLOURS for b in toys.SHAPES for c in range(63)][:1000]
+    rows, biases = table.phrases(vocabulary.table(thousand))
+    for p in (0, 1, 499, 999):
+        row, bias = table.phrases(vocabulary.table([thousand[p]]))
+        assert torch.equal(row[0], rows[p])
+        assert torch.equal(bias[0], biases[p])
+
+
+def test_before_training_every_name_has_the_prior_score_and_every_patch_its_own_place():
+    table = TokenTable(toys.toy_vocabulary().num_tokens, 8)
+    _, biases = table.phrases(toys.toy_vocabulary().table(["red star", "green ring"]))
+    torch.testing.assert_close(biases.sigmoid(), torch.full((2,), 0.01))
+
+    rows, columns = 2, 4
+    _, boxes, _ = RegionHead(16, 8)(torch.randn(3, rows * columns, 16), (rows, columns))
+    for b in range(3):
+        for row in range(rows):
+            for column in range(columns):
+                box = boxes[b, row * columns + column]
+                expected = torch.tensor([(column + 0.5) / columns, (row + 0.5) / rows, 2 / columns, min(2 / rows, 0.9)])
+                torch.testing.assert_close(box, expected)
+
+
+def test_boxes_have_a_least_side_and_stay_in_the_unit_square():
+    head = RegionHead(16, 8)
+    with torch.no_grad():
+        head.box[-1].bias.copy_(torch.tensor([50.0, -50.0, -50.0, 50.0]))
+    _, boxes, _ = head(torch.randn(1, 4, 16), (2, 2))
+    assert boxes.min() >= 0
+    assert boxes.max() <= 1
+    torch.testing.assert_close(boxes[0, :, 2], torch.full((4,), 1e-4))
+
+
+def test_half_precision_moves_no_box():
+    torch.manual_seed(0)
+    head = RegionHead(16, 8)
+    torch.nn.init.normal_(head.box[-1].weight)
+    tokens = torch.randn(2, 4, 16)
+    _, exact, _ = head(tokens, (2, 2))
+    with torch.autocast("cpu", torch.bfloat16):
+        embeddings, boxes, image = head(tokens, (2, 2))
+    assert {embeddings.dtype, boxes.dtype, image.dtype} == {torch.float32}
+    torch.testing.assert_close(boxes, exact, atol=1e-6, rtol=0)
+
+
+def test_image_embedding_is_of_the_mean_patch():
+    head = RegionHead(16, 8)
+    tokens = torch.randn(2, 4, 16)
+    embeddings, _, image = head(tokens, (2, 2))
+    torch.testing.assert_close(image, embeddings.mean(1))  # the layer is linear
+    assert math.prod(image.shape) == 16

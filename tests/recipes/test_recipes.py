@@ -1,0 +1,68 @@
+"""Recipes build and describe themselves; params.yaml and dvc.yaml agree with them and with the command line."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from omnidet import cli, config
+from omnidet.data import sources
+from omnidet.recipes import RECIPES, by_name
+
+ROOT = Path(__file__).parents[2]
+STAGES: dict[str, dict[str, Any]] = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
+PARAMS: dict[str, Any] = yaml.safe_load((ROOT / "params.yaml").read_text())
+
+
+@pytest.mark.parametrize("recipe", RECIPES, ids=lambda r: r.__name__)
+def test_every_recipe_builds_and_describes_itself(recipe):
+    built = recipe()
+    assert built == by_name(recipe.__name__)
+    assert json.loads(json.dumps(config.describe(built))) == config.describe(built)
+    assert recipe.__doc__
+    names = [d.set_name for d in (*built.shards.train, *built.shards.evaluation)]
+    assert len(names) == len(set(names))
+    for stream in built.streams:
+        assert set(stream.sets) <= set(names), stream.name
+    for benchmark in built.evaluation.benchmarks:
+        assert benchmark.set_name in names
+    for dataset in (*built.shards.train, *built.shards.evaluation):
+        sources.by_name(dataset.source)
+
+
+def test_params_are_the_defaults_of_the_recipe():
+    """One default, one place: a value in params.yaml that differs from the recipe's own would be a second one."""
+    assert cli.load_recipe(ROOT / "params.yaml", None, []) == by_name(PARAMS["recipe"])
+
+
+def test_params_name_every_part_that_a_stage_depends_on():
+    for stage in STAGES.values():
+        assert set(stage["params"]) <= set(PARAMS)
+
+
+def test_every_dependency_exists_or_is_made_by_a_stage():
+    made = {
+        next(iter(out)) if isinstance(out, dict) else out for s in STAGES.values() for out in s["outs"] + s.get("metrics", [])
+    }
+    for name, stage in STAGES.items():
+        for path in stage["deps"]:
+            assert path in made or (ROOT / path).exists(), f"{name}: {path}"
+
+
+@pytest.mark.parametrize("name", STAGES)
+def test_every_stage_is_a_command_that_the_program_knows_on_paths_that_it_declares(name):
+    stage = STAGES[name]
+    program, *arguments = shlex.split(stage["cmd"])
+    options = vars(cli._parser().parse_args(arguments))
+    assert program == "omnidet"
+    assert options["command"] == name
+    assert options["params"] == Path("params.yaml")
+    read = [str(options[key]) for key in ("data", "shards", "vocabulary", "model", "evaluation") if options.get(key)]
+    assert set(read) <= set(stage["deps"])
+    outs = [next(iter(out)) if isinstance(out, dict) else out for out in stage["outs"]]
+    assert str(options.get("registry") if name == "register" else options["out"]) in outs

@@ -1,0 +1,170 @@
+"""The command line: wrong input ends with one line that names the thing, and exit code 2."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from omnidet import cli, registry
+from tests import toys
+
+ROOT = Path(__file__).parents[1]
+TINY = (
+    "model.image_size=64 model.embedding_width=16 model.backbone.width=32 model.backbone.depth=1 model.backbone.num_heads=2 "
+    "train.steps=2 mixing.workers=1"
+)
+SETTINGS = [part for field in TINY.split() for part in ("--set", field)]
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory) -> Path:
+    """Shards, a vocabulary, a detector and a picture; nothing in it is changed."""
+    folder = tmp_path_factory.mktemp("cli")
+    toys.write_shards(folder / "shards")
+    toys.write_vocabulary(folder / "vocabulary")
+    toys.write_bundle(folder / "model")
+    (folder / "picture.png").write_bytes(toys.png(90, 30, [(5, 5, 20, 20)]))
+    (folder / "no-picture.png").write_text("no picture")
+    (folder / "half-picture.png").write_bytes(toys.png(90, 30, [(5, 5, 20, 20)])[:100])
+    (folder / "empty").mkdir()
+    (folder / "no.yaml").write_text("recipe: [tiny_world")
+    (folder / "list.yaml").write_text("- recipe")
+    (folder / "unknown-field.yaml").write_text("recipe: tiny_world\ntrain:\n  stepps: 3\n")
+    (folder / "wrong-type.yaml").write_text("recipe: tiny_world\ntrain:\n  steps: many\n")
+    (folder / "no-recipe.yaml").write_text("train:\n  steps: 3\n")
+    (folder / "binary.yaml").write_bytes(b"\xff\xfe\x00")
+    (folder / "no-metrics.json").write_text("{")
+    toys.write_shards(folder / "corrupt")
+    shard = folder / "corrupt" / "train" / "coco" / "000000.tar"
+    shard.write_bytes(shard.read_bytes()[:-600] + b"x" + shard.read_bytes()[-599:])
+    toys.write_shards(folder / "lost-shard")
+    (folder / "lost-shard" / "train" / "coco" / "000000.tar").unlink()
+    toys.write_shards(folder / "bad-index")
+    (folder / "bad-index" / "index.json").write_text('{"schema_version": 1}')
+    for part in ("model.safetensors", "config.json", "vocabulary/tokenizer.json"):
+        damaged = folder / f"damaged-{Path(part).stem}"
+        toys.write_bundle(damaged)
+        (damaged / part).write_bytes((damaged / part).read_bytes()[:50])
+    return folder
+
+
+# Arguments of a wrong call ({p} is the place), and what its one line must say.
+WRONG = {
+    "shards --recipe tiny_world --data {p}/nowhere --out {p}/out": "data folder {p}/nowhere does not exist",
+    "shards --recipe tiny_world --data {p}/empty --out {p}/out": "data folder {p}/empty does not exist or is empty",
+    "shards --recipe tiny_world --data {p}/empty --out {p}/out --path cc12m": "--path 'cc12m' is not of the form NAME=FOLDER",
+    "vocabulary --recipe tiny_world --shards {p}/nowhere --out {p}/out": "{p}/nowhere/index.json does not exist: build the",
+    "vocabulary --recipe tiny_world --shards {p}/bad-index --out {p}/out": "bad-index/index.json is not a shard index",
+    "vocabulary --recipe tiny_world --shards {p}/corrupt --out {p}/out": "train/coco/000000.tar is corrupt",
+    "vocabulary --recipe tiny_world --shards {p}/lost-shard --out {p}/out": "000000.tar does not exist though the index",
+    "train --recipe tiny_world --shards {p}/corrupt --vocabulary {p}/vocabulary --out {p}/out @": "000000.tar is corrupt",
+    "train --recipe tiny_world --shards {p}/shards --vocabulary {p}/nowhere --out {p}/out @": "{p}/nowhere does not exist",
+    "train --recipe tiny_world --shards {p}/shards --vocabulary {p}/empty --out {p}/out @": "empty/tokenizer.json does not",
+    "world --recipe nonsense --out {p}/out": "unknown recipe 'nonsense': the known ones are tiny_world, coco_folder",
+    "world --recipe coco_folder --out {p}/out": "this recipe reads real data and draws no world",
+    "world --out {p}/out": "no recipe is named: give --params params.yaml or --recipe NAME",
+    "world --recipe tiny_world --out {p}/out --set world.nonsense=1": "unknown field 'world.nonsense': TinyWorld has seed,",
+    "world --recipe tiny_world --out {p}/out --set nonsense=1": "unknown field 'nonsense'",
+    "world --recipe tiny_world --out {p}/out --set world.seed.x=1": "unknown field 'world.seed.x'",
+    "world --recipe tiny_world --out {p}/out --set world.seed=red": "world.seed='red' does not fit: expected int",
+    "world --recipe tiny_world --out {p}/out --set world.seed=1.5": "world.seed=1.5 does not fit: expected int",
+    "world --recipe tiny_world --out {p}/out --set world.seed=[1": "'world.seed=[1': '[1' is not a YAML value",
+    "world --recipe tiny_world --out {p}/out --set world.seed": "'world.seed' is not of the form field=value",
+    "world --recipe tiny_world --out {p}/out --set world.image_size=8": "TinyWorld.image_size is 8: give at least 96",
+    "world --params {p}/nowhere.yaml --out {p}/out": "{p}/nowhere.yaml",
+    "world --params {p}/empty --out {p}/out": "{p}/empty",
+    "world --params {p}/no.yaml --out {p}/out": "{p}/no.yaml is not YAML",
+    "world --params {p}/list.yaml --out {p}/out": "{p}/list.yaml holds a list: fields of a recipe are expected",
+    "world --params {p}/binary.yaml --out {p}/out": "{p}/binary.yaml",
+    "world --params {p}/no-recipe.yaml --out {p}/out": "no recipe is named",
+    "world --params {p}/unknown-field.yaml --out {p}/out": "unknown field 'train.stepps': TrainConfig has steps",
+    "world --params {p}/wrong-type.yaml --out {p}/out": "train.steps='many' does not fit: expected int",
+    "predict {p}/picture.png --model {p}/model --phrases= --out {p}/out": "the phrase '' is empty",
+    "predict {p}/nowhere.png --model {p}/model --phrases star --out {p}/out": "image {p}/nowhere.png does not exist",
+    "predict {p}/no-picture.png --model {p}/model --phrases star --out {p}/out": "{p}/no-picture.png cannot be read as an",
+    "predict {p}/half-picture.png --model {p}/model --phrases star --out {p}/out": "{p}/half-picture.png cannot be read as",
+    "predict {p}/empty --model {p}/model --phrases star --out {p}/out": "image {p}/empty does not exist",
+    "predict {p}/picture.png --registry {p}/empty --phrases star --out {p}/out": "no model 'omnidet-tiny-world' in {p}/empty",
+    "predict {p}/picture.png --model nonsense@3 --registry {p}/empty --phrases star": "no model 'nonsense'",
+    "predict {p}/picture.png --model {p}/damaged-model --phrases star --out {p}/out": "damaged-model/model.safetensors does",
+    "predict {p}/picture.png --model {p}/damaged-config --phrases star --out {p}/out": "damaged-config/config.json is not",
+    "predict {p}/picture.png --model {p}/damaged-tokenizer --phrases star --out {p}/out": "damaged-tokenizer/vocabulary is",
+    "evaluate --recipe tiny_world --model {p}/model --shards {p}/shards --metrics {p}/m --out {p}/out": "eval/coco",
+    "evaluate --recipe tiny_world --model {p}/empty --shards {p}/shards --metrics {p}/m --out {p}/out": "no trained detector",
+    "register --recipe tiny_world --model {p}/model --metrics {p}/nowhere --registry {p}/out": "{p}/nowhere",
+    "register --recipe tiny_world --model {p}/model --metrics {p}/no-metrics.json --registry {p}/out": "is not JSON",
+    "register --recipe tiny_world --model {p}/model --metrics {p}/empty --registry {p}/out --set register.name=A": "",
+    "summary --metrics {p}/nowhere.json --report {p}/report": "{p}/nowhere.json",
+}
+
+
+@pytest.mark.parametrize("call", WRONG)
+def test_wrong_input_is_one_line_and_exit_code_2(place, capsys, call):
+    text = call.replace("{p}", str(place))
+    arguments = [part for word in text.split() for part in (SETTINGS if word == "@" else [word])]
+    assert cli.main(arguments) == 2
+    error = capsys.readouterr().err.splitlines()
+    said = [line for line in error if line.startswith("omnidet ")]
+    assert len(said) == 1, error
+    assert said[0].startswith(f"omnidet {arguments[0]}: ")
+    assert WRONG[call].replace("{p}", str(place)) in said[0]
+    assert "Traceback" not in "".join(error)
+    assert [line for line in error if line and not line.startswith("omnidet ") and "%|" not in line and "/?" not in line] == []
+    assert not (place / "out").exists()
+
+
+@pytest.mark.slow
+def test_the_real_command_says_one_line(place):
+    arguments = ["predict", str(place / "nowhere.png"), "--model", str(place / "model"), "--phrases", "star"]
+    ran = subprocess.run(
+        [sys.executable, "-m", "omnidet.cli", *arguments], cwd=ROOT, capture_output=True, text=True, timeout=120
+    )
+    assert ran.returncode == 2
+    assert ran.stdout == ""
+    assert ran.stderr == f"omnidet predict: image {place}/nowhere.png does not exist\n"
+
+
+def test_words_that_no_command_knows_end_with_the_usage(capsys):
+    with pytest.raises(SystemExit) as caught:
+        cli.main(["nonsense"])
+    assert caught.value.code == 2
+    assert "invalid choice" in capsys.readouterr().err
+
+
+def test_predict_prints_boxes_and_draws_them(place, tmp_path, capsys):
+    picture = str(place / "picture.png")
+    arguments = ["predict", picture, "--model", str(place / "model"), "--phrases", "red star", "ring", "--out"]
+    assert cli.main([*arguments, str(tmp_path / "a.png"), "--threshold", "0"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 32 + 1
+    assert {line.split(maxsplit=5)[5] for line in lines[:-1]} == {"red star", "ring"}
+    assert lines[-1] == str(tmp_path / "a.png")
+    assert (tmp_path / "a.png").stat().st_size > 0
+    assert cli.main([*arguments, str(tmp_path / "b.png"), "--threshold", "1"]) == 0
+    assert "nothing scores 1.0 or more" in capsys.readouterr().out
+
+
+def test_models_and_summary(place, tmp_path, capsys):
+    registry.register(tmp_path / "registry", "toy", place / "model", {"coco/AP": 0.5}, {})
+    assert cli.main(["models", "--registry", str(tmp_path / "registry")]) == 0
+    assert capsys.readouterr().out == "toy@1\n  coco/AP  0.500\n"
+    (tmp_path / "metrics.json").write_text('{"coco/AP": 0.5}')
+    report = tmp_path / "report.html"
+    summary = ["summary", "--metrics", str(tmp_path / "metrics.json"), "--registry", str(tmp_path / "registry")]
+    assert cli.main([*summary, "--report", str(report)]) == 0
+    said = capsys.readouterr().out
+    assert "registered  toy@1" in said
+    assert str(report) in said
+
+
+def test_set_stands_above_params_and_another_recipe_above_both(tmp_path):
+    params = tmp_path / "params.yaml"
+    params.write_text("recipe: tiny_world\ntrain:\n  steps: 3\n  seed: 5\n")
+    recipe = cli.load_recipe(params, None, ["train.steps=7"])
+    assert (recipe.train.steps, recipe.train.seed) == (7, 5)
+    assert cli.load_recipe(params, "coco_folder", []) == cli.load_recipe(None, "coco_folder", [])
+    assert os.fspath(params)

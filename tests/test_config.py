@@ -1,0 +1,171 @@
+"""Changing one field by name, and plain data there and back."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from omnidet.config import describe, override, override_nested, parse
+from omnidet.model.detector import ModelConfig
+from omnidet.model.vit import PretrainedConfig, StemConfig
+
+
+@dataclass(frozen=True)
+class Optimizer:
+    learning_rate: float = 1e-4
+    betas: tuple[float, float] = (0.9, 0.999)
+
+
+@dataclass(frozen=True)
+class Train:
+    steps: int = 10
+    optimizer: Optimizer = field(default_factory=Optimizer)
+    names: tuple[str, ...] = ("a",)
+    limit: float | None = None
+    resume: bool = False
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Run:
+    train: Train = field(default_factory=Train)
+    second: Train | None = None
+    name: str = "run"
+
+
+def test_nested_field():
+    before = Run()
+    after = override(before, "train.optimizer.learning_rate=0.5", "train.steps=100", "name=other")
+    assert after.train.optimizer.learning_rate == 0.5
+    assert (after.train.steps, after.name) == (100, "other")
+    assert after == dataclasses.replace(
+        before, name="other", train=dataclasses.replace(before.train, steps=100, optimizer=Optimizer(0.5))
+    )
+    assert before == Run()
+
+
+@pytest.mark.parametrize(
+    ("assignment", "value"),
+    [
+        ("train.optimizer.learning_rate=1e-3", 0.001),
+        ("train.optimizer.learning_rate=3", 3.0),
+        ("train.optimizer.betas=[0.5, 1]", (0.5, 1.0)),
+        ("train.names=[x, y, z]", ("x", "y", "z")),
+        ("train.names=[]", ()),
+        ("train.limit=2", 2.0),
+        ("train.limit=null", None),
+        ("train.limit=", None),
+        ("train.resume=true", True),
+        ("train.note=a=b", "a=b"),
+        (" train.steps = 7", 7),
+    ],
+)
+def test_values_are_read_as_the_field_asks(assignment, value):
+    config = override(override(Run(), "train.limit=9"), assignment)
+    for name in assignment.partition("=")[0].strip().split("."):
+        config = getattr(config, name)
+    assert config == value
+    assert type(config) is type(value)
+
+
+@pytest.mark.parametrize(
+    ("assignment", "message"),
+    [
+        ("train.stepz=1", "unknown field 'train.stepz': Train has steps, optimizer, "),
+        ("trian.steps=1", "unknown field 'trian.steps': Run has train, second, name"),
+        ("train.steps.more=1", "unknown field 'train.steps.more': 'steps' has no fields of its own"),
+        ("second.steps=1", "unknown field 'second.steps': 'second' has no fields of its own"),
+        ("train.steps=ten", "train.steps='ten' does not fit: expected int"),
+        ("train.steps=1.5", "train.steps=1.5 does not fit: expected int"),
+        ("train.steps=true", "train.steps=True does not fit: expected int"),
+        ("train.steps=null", "train.steps=None does not fit: expected int"),
+        ("train.optimizer.learning_rate=fast", "learning_rate='fast' does not fit: expected float"),
+        ("train.optimizer.learning_rate=true", "learning_rate=True does not fit: expected float"),
+        ("train.optimizer.betas=[1]", r"betas=\[1\] does not fit: expected tuple\[float, float\]"),
+        ("train.names=abc", r"names='abc' does not fit: expected tuple\[str, \.\.\.\]"),
+        ("train.names=[1]", "train.names=1 does not fit: expected str"),
+        ("train.limit=x", r"limit='x' does not fit: expected float \| None"),
+        ("train.resume=1", "train.resume=1 does not fit: expected bool"),
+        ("name=5", "name=5 does not fit: expected str"),
+        ("train=5", "train=5 does not fit: expected Train"),
+        ("train.steps", "'train.steps' is not of the form field=value"),
+        ("train.names=[a", r"'train.names=\[a': '\[a' is not a YAML value"),
+    ],
+)
+def test_what_does_not_exist_or_fit_is_refused(assignment, message):
+    with pytest.raises(ValueError, match=message) as caught:
+        override(Run(), assignment)
+    assert "\n" not in str(caught.value)
+
+
+def test_nested_mapping():
+    values = {"name": "other", "train": {"steps": 5, "optimizer": {"learning_rate": "1e-2"}, "names": ["p", "q"]}}
+    expected = override(Run(), "name=other", "train.steps=5", "train.optimizer.learning_rate=0.01", "train.names=[p, q]")
+    assert override_nested(Run(), values) == expected
+    assert override_nested(Run(), {}) == Run()
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"train": {"optimizer": {"rate": 1}}}, "unknown field 'train.optimizer.rate': Optimizer has learning_rate, betas"),
+        ({"train": {"optimizer": {"learning_rate": []}}}, r"train.optimizer.learning_rate=\[\] does not fit"),
+        ({"train": {"steps": {"a": 1}}}, "train.steps={'a': 1} does not fit"),
+        ({"nothing": {"a": 1}}, "unknown field 'nothing'"),
+    ],
+)
+def test_nested_mapping_is_refused_by_its_whole_path(values, message):
+    with pytest.raises(ValueError, match=message):
+        override_nested(Run(), values)
+
+
+def a_loss():
+    """Stands for a part of a recipe."""
+
+
+def test_describe_gives_plain_data():
+    config = {"run": Run(), "path": Path("a/b"), "loss": a_loss, "parts": (Optimizer, 1), "module": json, 3: None}
+    described = describe(config)
+    assert json.loads(json.dumps(described)) == described
+    assert described["run"]["train"]["optimizer"] == {"learning_rate": 1e-4, "betas": [0.9, 0.999]}
+    assert described["run"]["second"] is None
+    assert described["path"] == "a/b"
+    assert described["loss"] == "tests.test_config.a_loss"
+    assert described["parts"] == ["tests.test_config.Optimizer", 1]
+    assert (described["module"], described["3"]) == ("json", None)
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        ModelConfig(image_size=128, backbone=StemConfig(width=64, depth=2, drop_path=0.25), embedding_width=32),
+        ModelConfig(image_size=320, backbone=PretrainedConfig(name="vit_small_patch16_224", weights="random", drop_path=0.0)),
+        ModelConfig(),
+    ],
+)
+def test_model_config_there_and_back(config):
+    assert parse(ModelConfig, json.loads(json.dumps(describe(config)))) == config
+
+
+def test_nested_config_there_and_back():
+    config = Run(train=Train(names=("x", "y"), limit=1.5), second=Train(optimizer=Optimizer(betas=(0.1, 0.2))))
+    assert parse(Run, json.loads(json.dumps(describe(config)))) == config
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"colour": 1}, "ModelConfig has no field 'colour'"),
+        ({"backbone": {"width": 1, "name": "x"}}, "ModelConfig.backbone has unknown fields: width, name"),
+        ({"backbone": describe(StemConfig()) | {"window": 7}}, "ModelConfig.backbone has unknown fields: width, .*, window"),
+        ({"image_size": "big"}, "image_size='big' does not fit: expected int"),
+        ({"backbone": 3}, "backbone=3 does not fit"),
+    ],
+)
+def test_content_of_another_version_is_refused(change, message):
+    with pytest.raises(ValueError, match=message):
+        parse(ModelConfig, describe(ModelConfig()) | change)

@@ -1,0 +1,176 @@
+"""The loop: it learns, stops before harm, and after a kill goes on as if nothing had happened."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from omnidet.training import checkpoint, loop, metrics
+from tests import toys
+
+
+@pytest.fixture
+def index(tmp_path):
+    return toys.write_shards(tmp_path / "shards")
+
+
+def _weights(folder: Path) -> dict[str, torch.Tensor]:
+    newest = checkpoint.latest(folder / "checkpoints")
+    assert newest is not None
+    state = {f"{name}:{k}": v for name in ("model", "average") for k, v in load_file(newest / f"{name}.safetensors").items()}
+    moments = torch.load(newest / "optimizer.pt", weights_only=True)["state"]
+    return state | {f"optimizer:{i}.{k}": v for i, values in moments.items() for k, v in values.items()}
+
+
+def _rows(folder: Path) -> list[dict[str, float]]:
+    return [{k: v for k, v in row.items() if k != "images_per_second"} for row in metrics.read(folder / "metrics.jsonl")]
+
+
+def _assert_equal(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> None:
+    assert one.keys() == other.keys()
+    assert [name for name in one if not torch.equal(one[name], other[name])] == []
+
+
+def test_it_learns_and_logs(index, tmp_path):
+    averaged = toys.train(index, tmp_path / "run", train=dataclasses.replace(toys.TRAIN, steps=60))
+    rows = metrics.read(tmp_path / "run" / "metrics.jsonl")
+    assert [row["step"] for row in rows] == list(range(2, 61, 2))
+    assert rows[-1]["loss"] < 0.8 * rows[0]["loss"]
+    assert {"det/names", "grd/token_alignment", "img/caption", "learning_rate", "gradient_norm", "loss"} <= set(rows[0])
+    assert "det/token_alignment" not in rows[0]
+    assert not averaged.training
+    own = load_file(checkpoint.latest(tmp_path / "run" / "checkpoints") / "model.safetensors")
+    assert not torch.equal(averaged.tokens.embeddings, own["tokens.embeddings"])  # the average, not the last weights
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kill_in", [2, 7])
+def test_killed_and_resumed_is_the_same_to_the_bit(index, tmp_path, kill_in):
+    whole = toys.train(index, tmp_path / "whole")
+    killed = subprocess.run(
+        [sys.executable, "-m", "tests.toys", str(tmp_path), str(kill_in)], cwd=Path(__file__).parents[2], timeout=120
+    )
+    assert killed.returncode == -signal.SIGKILL
+    newest = checkpoint.latest(tmp_path / "run" / "checkpoints")
+    assert (newest.name if newest else None) == {2: None, 7: "00000004"}[kill_in]
+    assert [row["step"] for row in metrics.read(tmp_path / "run" / "metrics.jsonl")] == {2: [2], 7: [2, 4, 6]}[kill_in]
+    resumed = toys.train(index, tmp_path / "run")
+    _assert_equal(dict(whole.state_dict()), dict(resumed.state_dict()))
+    _assert_equal(_weights(tmp_path / "whole"), _weights(tmp_path / "run"))
+    assert _rows(tmp_path / "run") == _rows(tmp_path / "whole")
+
+
+def test_stopped_in_between_and_resumed_is_the_same_to_the_bit(index, tmp_path):
+    def stop(_term: object) -> None:
+        raise KeyboardInterrupt
+
+    toys.train(index, tmp_path / "whole")
+    with pytest.raises(KeyboardInterrupt):
+        toys.train(index, tmp_path / "run", (*toys.LOSSES[:-1], toys.at_call(toys.LOSSES[-1], 9, stop)))
+    toys.train(index, tmp_path / "run")
+    _assert_equal(_weights(tmp_path / "whole"), _weights(tmp_path / "run"))
+    assert _rows(tmp_path / "run") == _rows(tmp_path / "whole")
+
+
+def test_the_number_of_workers_changes_nothing(index, tmp_path):
+    toys.train(index, tmp_path / "none", workers=0)
+    toys.train(index, tmp_path / "two", workers=2)
+    _assert_equal(_weights(tmp_path / "none"), _weights(tmp_path / "two"))
+
+
+def test_a_finished_run_is_not_trained_again(index, tmp_path):
+    first = toys.train(index, tmp_path / "run")
+    stamp = (tmp_path / "run" / "metrics.jsonl").read_text()
+    _assert_equal(dict(first.state_dict()), dict(toys.train(index, tmp_path / "run").state_dict()))
+    assert (tmp_path / "run" / "metrics.jsonl").read_text() == stamp
+
+
+@pytest.mark.parametrize("value", [torch.nan, torch.inf])
+def test_a_loss_that_is_not_finite_stops_before_the_update_and_is_named(index, tmp_path, value, monkeypatch):
+    def spoil(term):
+        return dataclasses.replace(term, total_S=term.total_S * torch.tensor([1.0, value, 1.0]))
+
+    updates = []
+    real = torch.optim.AdamW.step
+    monkeypatch.setattr(torch.optim.AdamW, "step", lambda self, *a, **k: (updates.append(1), real(self, *a, **k))[1])
+    losses = (toys.LOSSES[0], toys.at_call(toys.LOSSES[1], 5, spoil), *toys.LOSSES[2:])
+    with pytest.raises(FloatingPointError, match=r"step 5: grd/boxes_l1 is not finite: the weights are untouched"):
+        toys.train(index, tmp_path / "run", losses)
+    assert len(updates) == 5
+    assert checkpoint.latest(tmp_path / "run" / "checkpoints").name == "00000004"
+
+
+def test_a_gradient_that_is_not_finite_stops_before_the_update(index, tmp_path, monkeypatch):
+    class Bad(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, total):
+            return total.clone()
+
+        @staticmethod
+        def backward(ctx, gradient):
+            return gradient * torch.nan
+
+    updates = []
+    real = torch.optim.AdamW.step
+    monkeypatch.setattr(torch.optim.AdamW, "step", lambda self, *a, **k: (updates.append(1), real(self, *a, **k))[1])
+    spoil = lambda term: dataclasses.replace(term, total_S=Bad.apply(term.total_S))  # noqa: E731
+    losses = (toys.at_call(toys.LOSSES[0], 3, spoil), *toys.LOSSES[1:])
+    with pytest.raises(FloatingPointError, match="step 3: gradient norm is not finite"):
+        toys.train(index, tmp_path / "run", losses)
+    assert len(updates) == 3
+
+
+def test_scores_that_are_not_finite_stop_with_the_step_named(index, tmp_path):
+    hook_calls = []
+
+    def spoil(module, _arguments, output):
+        hook_calls.append(1)
+        return output * torch.nan if len(hook_calls) == 3 else output
+
+    original = toys.Detector.__init__
+
+    def with_hook(self, *arguments):
+        original(self, *arguments)
+        self.head.embedding.register_forward_hook(spoil)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(toys.Detector, "__init__", with_hook)
+        with pytest.raises(FloatingPointError, match="step 1: matching cost is not finite"):
+            toys.train(index, tmp_path / "run")
+
+
+def test_bfloat16_trains_on_the_cpu(index, tmp_path):
+    half = toys.train(index, tmp_path / "half", train=dataclasses.replace(toys.TRAIN, precision="bfloat16"))
+    exact = toys.train(index, tmp_path / "exact")
+    assert all(tensor.dtype != torch.bfloat16 for tensor in half.state_dict().values())
+    losses = [[row["loss"] for row in _rows(tmp_path / name)] for name in ("half", "exact")]
+    assert losses[0] != losses[1]
+    assert losses[0] == pytest.approx(losses[1], rel=0.05)
+    assert not torch.equal(half.tokens.embeddings, exact.tokens.embeddings)
+
+
+def test_a_precision_that_is_unknown():
+    with pytest.raises(ValueError, match="train.precision='half': expected auto, bfloat16 or float32"):
+        loop.autocast(torch.device("cpu"), "half")
+
+
+def test_the_average_follows_slowly_and_from_the_first_step(index, tmp_path):
+    """With a decay of 0.9 the first updates weigh more: (1 + n) / (10 + n)."""
+    steps = dataclasses.replace(toys.TRAIN, steps=2, checkpoint_every=1, log_every=1)
+    toys.train(index, tmp_path / "run", train=steps)
+    folder = tmp_path / "run" / "checkpoints"
+    parts = {n: [load_file(folder / f"{s:08d}" / f"{n}.safetensors") for s in (1, 2)] for n in ("model", "average")}
+    name = "tokens.embeddings"
+    # The first update copies the weights; the second keeps (1 + 1) / (10 + 1) of the old average.
+    torch.testing.assert_close(parts["average"][0][f"module.{name}"], parts["model"][0][name])
+    expected = torch.lerp(parts["model"][1][name], parts["model"][0][name], 2 / 11)
+    torch.testing.assert_close(parts["average"][1][f"module.{name}"], expected)
+    assert json.loads((folder / "00000002" / "state.json").read_text()) == {"step": 2, "loader": {"step": 2}}

@@ -1,0 +1,86 @@
+"""Parameter groups and the schedule."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+
+from omnidet.model.detector import Detector, ModelConfig
+from omnidet.model.vit import PretrainedConfig
+from omnidet.training import optimizer
+from omnidet.training.optimizer import OptimizerConfig, schedule
+from tests import toys
+
+
+def test_schedule_values():
+    assert schedule(0, 10, 110) == pytest.approx(0.1)
+    assert schedule(4, 10, 110) == pytest.approx(0.5)
+    assert schedule(9, 10, 110) == pytest.approx(1.0)
+    assert schedule(10, 10, 110) == pytest.approx(1.0)
+    assert schedule(35, 10, 110) == pytest.approx(0.5 * (1 + math.cos(math.pi / 4)))
+    assert schedule(60, 10, 110) == pytest.approx(0.5)
+    assert schedule(110, 10, 110) == pytest.approx(0.0)
+    assert schedule(0, 0, 1) == pytest.approx(1.0)
+    assert schedule(0, 0, 0) == pytest.approx(1.0)  # no division by zero
+
+
+def test_every_parameter_is_in_exactly_one_group():
+    for detector in (
+        toys.toy_detector(),
+        Detector(ModelConfig(64, PretrainedConfig("vit_tiny_patch16_224", "random"), 8), toys.toy_vocabulary().num_tokens),
+    ):
+        built = optimizer.build(detector, OptimizerConfig(layer_decay=0.7))
+        grouped = [id(p) for group in built.param_groups for p in group["params"]]
+        assert len(grouped) == len(set(grouped))
+        assert set(grouped) == {id(p) for p in detector.parameters()}
+
+
+def _group_of(built: torch.optim.Optimizer, parameter: torch.Tensor) -> dict[str, object]:
+    (found,) = [group for group in built.param_groups if any(p is parameter for p in group["params"])]
+    return found
+
+
+def test_weights_decay_and_norms_biases_and_tokens_do_not():
+    detector = toys.toy_detector()
+    built = optimizer.build(detector, OptimizerConfig(weight_decay=0.05))
+    blocks = detector.backbone.transformer.blocks
+    decays = {
+        detector.head.embedding.weight: 0.05,
+        blocks[0].mlp.fc1.weight: 0.05,
+        detector.head.embedding.bias: 0.0,
+        detector.head.norm.weight: 0.0,
+        blocks[0].norm1.weight: 0.0,
+        blocks[0].mlp.fc1.bias: 0.0,
+        detector.tokens.embeddings: 0.0,
+        detector.tokens.biases: 0.0,
+    }
+    for parameter, decay in decays.items():
+        assert _group_of(built, parameter)["weight_decay"] == decay
+
+
+def test_layers_below_learn_slower_by_the_factor():
+    detector = toys.toy_detector()
+    config = OptimizerConfig(learning_rate=1.0, layer_decay=0.5, warmup_steps=0)
+    built = optimizer.build(detector, config)
+    assert optimizer.set_learning_rate(built, config, 0, 100) == 1.0
+    transformer = detector.backbone.transformer
+
+    def rate(parameter: torch.Tensor) -> float:
+        return _group_of(built, parameter)["lr"]
+
+    top = rate(transformer.blocks[1].mlp.fc1.weight)
+    assert rate(transformer.blocks[0].mlp.fc1.weight) == pytest.approx(top / 2)
+    assert rate(transformer.pos_embed) == pytest.approx(top / 4)
+    assert rate(transformer.norm.weight) == pytest.approx(1.0)
+    assert rate(detector.head.embedding.weight) == 1.0
+    assert rate(detector.tokens.embeddings) == 1.0
+
+
+def test_the_rate_is_a_function_of_the_step_alone():
+    config = OptimizerConfig(learning_rate=0.2, warmup_steps=10)
+    built = optimizer.build(toys.toy_detector(), config)
+    for step in (60, 3, 60, 0):
+        assert optimizer.set_learning_rate(built, config, step, 110) == pytest.approx(0.2 * schedule(step, 10, 110))
+        assert {group["lr"] for group in built.param_groups} == {0.2 * schedule(step, 10, 110)}
