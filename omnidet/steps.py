@@ -20,6 +20,7 @@ from omnidet import config as configuration
 from omnidet import registry, report, storage
 from omnidet.data import build, shards, tiny_world
 from omnidet.data import vocabulary as vocabulary_module
+from omnidet.data.held_out import HeldOut
 from omnidet.data.mixing import Loader, Mixture, Stream
 from omnidet.inference import benchmarks
 from omnidet.inference.detector import OmniDet
@@ -31,6 +32,8 @@ from omnidet.storage import Location
 from omnidet.training import distributed, loop, metrics
 
 SAMPLES_IN_REPORT = 12
+PLAN_NAME = "plan.json"
+"""Beside the sets of a shard folder that is built in parts."""
 SHOWN_SCORE = 0.3
 """Detections below this score are left out of the report's pictures."""
 
@@ -48,6 +51,31 @@ def build_shards(data: Location, out: Location, recipe: Recipe, paths: Mapping[s
     if not storage.list_files(data):
         raise FileNotFoundError(f"data folder {data} does not exist or is empty: give the folder that holds the datasets")
     return build.build(storage.local_copy(data, ".cache/data"), str(out), recipe.shards, paths)
+
+
+def plan_shards(data: Location, out: Location, recipe: Recipe, paths: Mapping[str, str] | None = None) -> list[str]:
+    """What `build_shards` would build, for machines that share the work: names of the sets; the plan goes to `out`.
+
+    The order of a build in parts: this, then `build_shard_set` for each name, on any machine, then `merge_shards`.
+    """
+    planned = build.plan(storage.local_copy(data, ".cache/data"), recipe.shards, paths)
+    content = {"sets": planned.sets, "held_out": json.loads(planned.held_out.to_json())}
+    storage.write_text(storage.join(out, PLAN_NAME), json.dumps(content))
+    return list(planned.sets)
+
+
+def build_shard_set(
+    data: Location, out: Location, set_name: str, recipe: Recipe, paths: Mapping[str, str] | None = None
+) -> None:
+    """One set of the plan in `out`."""
+    held_out = HeldOut.from_json(json.dumps(_plan(out)["held_out"]))
+    build.build_set(storage.local_copy(data, ".cache/data"), str(out), set_name, held_out, recipe.shards, paths)
+
+
+def merge_shards(out: Location) -> shards.Index:
+    """The index over all sets of the plan in `out`, which makes it a shard folder."""
+    build.merge(str(out), _plan(out)["sets"])
+    return shards.read_index(out)
 
 
 def build_vocabulary(shards_location: Location, out: Location, recipe: Recipe) -> vocabulary_module.Vocabulary:
@@ -146,6 +174,14 @@ def register(model: Location, metrics_path: Location, registry_path: Location, r
         raise ValueError(f"{metrics_path} is not JSON ({error}): evaluate the model again") from error
     facts = bundle.read_config(folder)["provenance"]
     return registry.register(Path(registry_path), recipe.register.name, folder, values, facts)
+
+
+def _plan(out: Location) -> dict[str, Any]:
+    path = storage.join(out, PLAN_NAME)
+    if not storage.exists(path):
+        raise FileNotFoundError(f"{path} does not exist: plan the shards first")
+    content: dict[str, Any] = json.loads(storage.read_text(path))
+    return content
 
 
 def provenance(recipe: Recipe, index: shards.Index, vocabulary: vocabulary_module.Vocabulary) -> dict[str, Any]:

@@ -91,39 +91,53 @@ class ObjectStore:
         return {"AWS_ENDPOINT_URL": self.endpoint, "AWS_REGION": "us-east-1", **keys}
 
     def start(self) -> None:
-        """Start the processes and wait until they answer."""
-        for name in SERVERS:
-            program = [_BIN / f"swift-{name}-server", self.folder / "etc" / f"{name}.conf", "-v"]
-            with (self.folder / f"{name}.log").open("ab") as log:
-                started = subprocess.Popen(
-                    [sys.executable, "-c", _EXEC, *program],
-                    stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
-                )  # fmt: skip
-            self.processes.append(started)
+        """Start the processes and wait until they answer.
+
+        The proxy is the last to start and the first to stop: while it does not reach the others it says of every bucket that
+        there is none, which no client may take for a passing fault.
+        """
         deadline = time.monotonic() + START_SECONDS
-        waiting = list(self.ports.values())
-        while waiting:
-            with contextlib.suppress(OSError):
-                socket.create_connection(("127.0.0.1", waiting[0]), timeout=1).close()
-                waiting.pop(0)
-                continue
-            if time.monotonic() > deadline or any(process.poll() is not None for process in self.processes):
-                self.stop()
-                raise RuntimeError("Swift did not start:\n" + "\n".join(self._log(name) for name in SERVERS))
-            time.sleep(0.05)
+        for name in SERVERS[:-1]:
+            self._run(name)
+        for name in SERVERS[:-1]:
+            self._wait(name, deadline)
+        self._run("proxy")
+        self._wait("proxy", deadline)
         with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(f"{self.endpoint}/healthcheck") as answer:
             assert answer.read() == b"OK"
 
     def stop(self) -> None:
         """End the processes, as a machine that loses its power would."""
-        for process in self.processes:
+        for process in reversed(self.processes):
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
             process.wait()
         self.processes.clear()
 
+    def _run(self, name: str) -> None:
+        program = [_BIN / f"swift-{name}-server", self.folder / "etc" / f"{name}.conf", "-v"]
+        with (self.folder / f"{name}.log").open("ab") as log:
+            started = subprocess.Popen(
+                [sys.executable, "-c", _EXEC, *program],
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
+            )  # fmt: skip
+        self.processes.append(started)
+
+    def _wait(self, name: str, deadline: float) -> None:
+        while True:
+            try:
+                socket.create_connection(("127.0.0.1", self.ports[name]), timeout=1).close()
+            except OSError:
+                if time.monotonic() > deadline or any(process.poll() is not None for process in self.processes):
+                    self.stop()
+                    raise RuntimeError("Swift did not start:\n" + "\n".join(self._log(name) for name in SERVERS)) from None
+                time.sleep(0.05)
+            else:
+                return
+
     def _log(self, name: str) -> str:
-        return f"{name}: {(self.folder / f'{name}.log').read_text(errors='replace')[-1500:]}"
+        path = self.folder / f"{name}.log"
+        return f"{name}: {path.read_text(errors='replace')[-1500:] if path.exists() else 'not started'}"
 
 
 @contextlib.contextmanager

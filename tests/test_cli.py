@@ -64,7 +64,7 @@ WRONG = {
     "train --recipe tiny_world --shards {p}/corrupt --vocabulary {p}/vocabulary --out {p}/out @": "000000.tar is corrupt",
     "train --recipe tiny_world --shards {p}/shards --vocabulary {p}/nowhere --out {p}/out @": "{p}/nowhere does not exist",
     "train --recipe tiny_world --shards {p}/shards --vocabulary {p}/empty --out {p}/out @": "empty/tokenizer.json does not",
-    "world --recipe nonsense --out {p}/out": "unknown recipe 'nonsense': the known ones are tiny_world, coco_folder",
+    "world --recipe nonsense --out {p}/out": "unknown recipe 'nonsense': the known ones are tiny_world, ",
     "world --recipe coco_folder --out {p}/out": "this recipe reads real data and draws no world",
     "world --out {p}/out": "no recipe is named: give --params params.yaml or --recipe NAME",
     "world --recipe tiny_world --out {p}/out --set world.nonsense=1": "unknown field 'world.nonsense': TinyWorld has seed,",

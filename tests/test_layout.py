@@ -18,8 +18,10 @@ BESIDE = [
 OTHER_TREES = ("components", "pipelines", "containers", "manifests", "docs", "benchmarks")
 """Folders of tests/ that mirror a folder beside omnidet/."""
 WITHOUT_A_MODULE = {
+    "test_dvc_remote.py",
     "test_layout.py",
     "test_real_data.py",
+    "test_storage_s3.py",
     "data/sources/test_contract.py",
     "losses/test_contract.py",
     "matching/test_contract.py",

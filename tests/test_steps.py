@@ -20,14 +20,7 @@ from tests import toys
 pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parents[1]
-SMALL = (
-    "world.broken=1 world.web_copies=1 world.train_images=40 world.val_images=8 world.lvis_val_from_train=4 "
-    "world.refcocog_val_images=6 world.refcocog_test_images=6 world.flickr30k_train=20 world.flickr30k_val=4 "
-    "world.flickr30k_test=6 world.laion_images=20 world.cc12m_samples=20 shards.max_bad_share=0.9 vocabulary.size=600 "
-    "model.embedding_width=32 model.backbone.width=32 model.backbone.depth=2 model.backbone.num_heads=2 mixing.workers=1 "
-    "train.steps=10 train.log_every=2 train.checkpoint_every=4 train.optimizer.warmup_steps=2"
-).split()
-SETTINGS = ["--recipe", "tiny_world", *(part for field in SMALL for part in ("--set", field))]
+SETTINGS = ["--recipe", "tiny_world", *(part for field in (*toys.SMALL, "mixing.workers=1") for part in ("--set", field))]
 METRICS = {
     *("coco/AP", "coco/AP50", "lvis/AP", "refcocog/AIGT", "refcocog/AIGT_plain", "refcocog/AIGT_relational"),
     *("refcocog/AIGT_unseen", "flickr30k/R@1", "flickr30k/R@5", "flickr30k/R@10"),

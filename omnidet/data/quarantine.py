@@ -44,11 +44,6 @@ class Quarantine:
         self.counts[f"{source}: {kind}: {reason}"] += 1
         self.lines.append(json.dumps({"source": source, "item": item, "kind": kind, "reason": reason}, ensure_ascii=False))
 
-    def add(self, other: Quarantine) -> None:
-        """Note what another one has refused."""
-        self.counts += other.counts
-        self.lines += other.lines
-
     def check_share(self, source: str, kept: int) -> None:
         """Raise ValueError if too many records of a source were refused."""
         reasons = {k.split(": ", 2)[2]: n for k, n in self.counts.items() if k.startswith(f"{source}: record: ")}

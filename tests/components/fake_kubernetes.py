@@ -63,6 +63,7 @@ class Fake:
         rules: RBAC rules; a call that none allows is answered with 403. None allows everything.
         token: the bearer token that is accepted; None accepts any.
         cut_log_after: number of log lines after which a followed stream breaks off in the middle of a line, once.
+        cut_is_clean: the stream ends there as if it were whole, as a proxy does it.
         finalizer_reads: number of reads that a deleted job outlives.
     """
 
@@ -71,6 +72,7 @@ class Fake:
     rules: list[dict[str, Any]] | None = None
     token: str | None = None
     cut_log_after: int | None = None
+    cut_is_clean: bool = False
     finalizer_reads: int = 0
     runtimes: set[str] = field(default_factory=lambda: {"omnidet-torch"})
     jobs: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -319,7 +321,9 @@ class _Handler(BaseHTTPRequestHandler):
         for number, line in enumerate(lines):
             if query.get("follow") and number == self.state.cut_log_after:
                 self.state.cut_log_after = None
-                self._chunk(line[:40])  # half a line, then the connection is dropped without the last chunk
+                self._chunk(line[:-2])
+                if self.state.cut_is_clean:
+                    self.wfile.write(b"0\r\n\r\n")
                 self.close_connection = True
                 return
             self._chunk((line if query.get("timestamps") else line.partition(" ")[2]) + "\n")

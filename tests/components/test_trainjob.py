@@ -161,16 +161,19 @@ class TestRun:
         assert verified == [True]
         assert (len(fake.created), fake.deleted) == (1, [])
 
-    def test_a_dropped_log_stream_loses_and_repeats_no_line(self, fake: Fake, capsys: pytest.CaptureFixture[str]) -> None:
+    @pytest.mark.parametrize("is_clean", [False, True])
+    def test_a_dropped_log_stream_loses_and_repeats_no_line(
+        self, fake: Fake, capsys: pytest.CaptureFixture[str], is_clean: bool
+    ) -> None:
         fake.status = lambda _: ends("Complete", after=0 if len(fake.log_queries) > 1 else 1_000)(1)
-        fake.cut_log_after = 6
+        fake.cut_log_after, fake.cut_is_clean = 6, is_clean
         pod = f"{JOB.name}-node-0-0-abcde"
         fake.add_pod(pod, JOB.name)
         fake.logs[pod] = log_lines(*(f"step {i}" for i in range(10)))
         run(JOB, api(fake), is_there, QUICK)
         captured = capsys.readouterr()
         assert [line for line in captured.out.splitlines() if line.startswith("step")] == [f"step {i}" for i in range(10)]
-        assert "connecting again" in captured.err
+        assert ("connecting again" in captured.err) is not is_clean
         assert fake.log_queries[1]["sinceTime"] == "2026-11-22T12:00:01.251Z"
 
     def test_the_log_follows_node_0_into_a_new_pod(self, fake: Fake, capsys: pytest.CaptureFixture[str]) -> None:
@@ -333,8 +336,8 @@ class TestOutages:
         run(JOB, api(fake), is_there, QUICK)
 
     def test_an_api_that_stays_away_is_given_up_and_the_job_left_to_a_retry(self, fake: Fake) -> None:
-        fake.faults = [("get", "trainjobs", 500)] * 1000
-        with pytest.raises(ClusterError, match=r"reading TrainJob kubeflow/omnidet-train-.*: 500 scripted 500"):
+        fake.faults = [("list", "pods", 500)] * 1000
+        with pytest.raises(ClusterError, match=r"listing pods of TrainJob kubeflow/omnidet-train-.*: 500 scripted 500"):
             run(JOB, api(fake, patience_seconds=0.2), is_there, QUICK)
         assert fake.deleted == []
 

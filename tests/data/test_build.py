@@ -16,7 +16,6 @@ import pytest
 from omnidet.data import build, shards, sources
 from omnidet.data.build import Dataset, ShardsConfig
 from omnidet.data.held_out import MAX_DISTANCE, perceptual_hash
-from omnidet.data.quarantine import Quarantine
 from omnidet.data.tiny_world import TinyWorld, draw
 from tests.data.sources.handmade import box, coco_files, coco_image, jpeg, write, write_coco, write_laion
 
@@ -177,6 +176,21 @@ def test_built_twice_the_bytes_are_the_same(index, world, tmp_path):
             assert path.read_bytes() == (tmp_path / "again" / path.relative_to(index.location)).read_bytes()
 
 
+def test_built_in_parts_the_bytes_are_the_same(index, world, tmp_path):
+    """As a pipeline does it, each set on another machine; the folder is whole with the index only."""
+    planned = build.plan(world, CONFIG)
+    out = str(tmp_path / "parts")
+    for name in reversed(planned.sets):
+        build.build_set(world, out, name, planned.held_out, CONFIG)
+        with pytest.raises(FileNotFoundError):
+            shards.read_index(out)
+    build.merge(out, planned.sets)
+    files = sorted(p.relative_to(index.location) for p in Path(index.location).rglob("*") if p.is_file())
+    assert files == sorted(p.relative_to(out) for p in Path(out).rglob("*") if p.is_file())
+    for name in files:
+        assert Path(index.location, name).read_bytes() == Path(out, name).read_bytes()
+
+
 def test_report_for_people(index):
     text = build.describe(index)
     assert f"data version {index.dataset_version[:12]}" in text
@@ -327,13 +341,3 @@ def test_failing_adapter_leaves_the_old_shards(tmp_path):
         build.build(tmp_path, str(tmp_path / "out"), config)
     assert shards.read_index(str(tmp_path / "out")).dataset_version == before.dataset_version
     assert {p.name for p in tmp_path.iterdir()} == {"laion", "out"}
-
-
-def test_quarantines_add_up():
-    first, second = Quarantine(), Quarantine()
-    first.reject("a", "1", "x")
-    second.reject("a", "2", "x")
-    second.reject("b", "3", "y", "box")
-    first.add(second)
-    assert first.counts == {"a: record: x": 2, "b: box: y": 1}
-    assert [json.loads(line)["item"] for line in first.lines] == ["1", "2", "3"]

@@ -45,7 +45,7 @@ class Truth(OmniDet):
         self,
         images: Sequence[bytes],
         prompt: Prompt | Sequence[str],
-        max_detections: int = 100,
+        max_detections: int = 100,  # noqa: ARG002
         threshold: float = 0.0,  # noqa: ARG002
     ) -> list[Detections]:
         assert isinstance(prompt, Prompt)

@@ -56,7 +56,9 @@ def overlay(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[str, list[O
     file = copy / "overlays/cluster/kustomization.yaml"
     # The option as the file shows it: take the comment signs away.
     file.write_text(re.sub(r"^# (components:|  - \.\./\.\./components/)", r"\1", file.read_text(), flags=re.MULTILINE))
-    return "cluster", objects(kustomize(copy / "overlays/cluster"))
+    built = objects(kustomize(copy / "overlays/cluster"))
+    assert [item for item in built if item["kind"] == "LocalQueue"], "the overlay does not show how Kueue is switched on"
+    return "cluster", built
 
 
 def one(built: list[Object], kind: str, name: str) -> Object:

@@ -27,7 +27,9 @@ def _state(seed: int, train: bool = False) -> checkpoint.State:
 
 def _same(one: checkpoint.State, other: checkpoint.State) -> bool:
     modules = [(one.model, other.model), (one.average, other.average)]
-    weights = all(torch.equal(a, b) for m, n in modules for a, b in zip(m.state_dict().values(), n.state_dict().values()))
+    weights = all(
+        torch.equal(a, b) for m, n in modules for a, b in zip(m.state_dict().values(), n.state_dict().values(), strict=True)
+    )
     moments = [s.optimizer.state_dict()["state"] for s in (one, other)]
     equal = moments[0].keys() == moments[1].keys()
     return weights and equal and all(torch.equal(moments[0][i][k], moments[1][i][k]) for i in moments[0] for k in moments[0][i])
@@ -88,5 +90,5 @@ def test_one_of_another_model_is_refused(tmp_path):
 def test_loading_runs_no_code(tmp_path):
     path = checkpoint.save(tmp_path, 4, _state(1), {})
     torch.save({"state": toys.Leaves, "param_groups": []}, path / "optimizer.pt")  # a class is code
-    with pytest.raises(ValueError, match="does not fit this run|remove it"):
+    with pytest.raises(ValueError, match="does not fit this run"):
         checkpoint.load(path, _state(1))

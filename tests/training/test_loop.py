@@ -111,11 +111,11 @@ def test_a_loss_that_is_not_finite_stops_before_the_update_and_is_named(index, t
 def test_a_gradient_that_is_not_finite_stops_before_the_update(index, tmp_path, monkeypatch):
     class Bad(torch.autograd.Function):
         @staticmethod
-        def forward(ctx, total):
+        def forward(_ctx, total):
             return total.clone()
 
         @staticmethod
-        def backward(ctx, gradient):
+        def backward(_ctx, gradient):
             return gradient * torch.nan
 
     updates = []
@@ -158,7 +158,7 @@ def test_bfloat16_trains_on_the_cpu(index, tmp_path):
 
 
 def test_a_precision_that_is_unknown():
-    with pytest.raises(ValueError, match="train.precision='half': expected auto, bfloat16 or float32"):
+    with pytest.raises(ValueError, match=r"train\.precision='half': expected auto, bfloat16 or float32"):
         loop.autocast(torch.device("cpu"), "half")
 
 
