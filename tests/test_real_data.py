@@ -76,11 +76,11 @@ def overfit_recipe() -> Recipe:
         base,
         world=None,
         shards=ShardsConfig(train=(dataset,), evaluation=(Dataset("eval/coco", "coco", ".", "val2017"),)),
-        model=dataclasses.replace(base.model, image_size=192, backbone=StemConfig()),
+        model=dataclasses.replace(base.model, image_size=128, backbone=StemConfig()),
         streams=(dataclasses.replace(base.streams[0], sets=("train/coco",), images_per_step=8, transforms=()),),
         evaluation=EvaluationConfig((Benchmark("coco", benchmarks.coco, "eval/coco"),)),
     )
-    return override(recipe, "train.steps=350", "train.average_decay=0.9", "mixing.workers=0", "mixing.max_names=80")
+    return override(recipe, "train.steps=220", "train.average_decay=0.9", "mixing.workers=0", "mixing.max_names=80")
 
 
 def write_coco_excerpt(source: Path, target: Path, num_images: int) -> None:
