@@ -1,6 +1,7 @@
 """`omnidet <step>`: a thin command line over `steps.py`.
 
-Wrong input ends with one line that names the thing and the remedy, and exit code 2.
+Wrong input ends with one line that names the thing and the remedy, and exit code 2. `gate` ends with 3 where a detector did
+not pass.
 """
 
 from __future__ import annotations
@@ -13,10 +14,14 @@ from typing import Any
 
 import yaml
 
-from omnidet import __version__, config, recipes, registry, steps
+from omnidet import __version__, config, recipes, steps, storage
 from omnidet.data import build
 from omnidet.inference import detector as inference
 from omnidet.recipes.recipe import Recipe
+from omnidet.registry import versions
+
+GATE_CLOSED = 3
+"""Exit code of `gate` where a detector did not pass."""
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -24,7 +29,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser = _parser()
     options = parser.parse_args(arguments)
     try:
-        options.run(options)
+        code: int | None = options.run(options)
     except (ValueError, FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError) as error:
         print(f"omnidet {options.command}: {_one_line(error)}", file=sys.stderr)
         return 2
@@ -34,7 +39,7 @@ def main(arguments: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         print(f"omnidet {options.command}: stopped", file=sys.stderr)
         return 130
-    return 0
+    return code or 0
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -72,29 +77,51 @@ def _parser() -> argparse.ArgumentParser:
     report.add_argument("--evaluation", required=True, help="what `evaluate --out` wrote")
     report.add_argument("--out", required=True, help="HTML file to write")
 
+    gate = _step(commands, "gate", "metrics against the champion's -> decision; exit code 3 if not passed", _gate)
+    gate.add_argument("--metrics", required=True, help="what `evaluate --metrics` wrote")
+    gate.add_argument("--registry", required=True, help="folder or s3:// URI")
+    gate.add_argument("--out", required=True, help="JSON file to write: the decision and its numbers")
+
     register = _step(commands, "register", "detector + metrics -> registered version", _register)
     register.add_argument("--model", required=True)
     register.add_argument("--metrics", required=True)
-    register.add_argument("--registry", type=Path, required=True)
+    register.add_argument("--registry", required=True, help="folder or s3:// URI")
+    register.add_argument("--alias", default="", help="alias that points to the version from then on, such as champion")
 
     predict = _command(commands, "predict", "find any words in an image", _predict)
     predict.add_argument("image", type=Path)
     predict.add_argument(
         "--phrases", nargs="+", required=True, metavar="WORDS", help='such as "red star" "star left of circle"'
     )
-    predict.add_argument("--model", default="omnidet-tiny-world", help="registered model (NAME or NAME@VERSION) or a folder")
-    predict.add_argument("--registry", type=Path, default=Path("registry"))
+    predict.add_argument(
+        "--model", default="omnidet-tiny-world", help="registered model (NAME, NAME@3, NAME@champion), or a folder"
+    )
+    predict.add_argument("--registry", default="registry")
     predict.add_argument("--threshold", type=float, default=0.3, help="least score that is shown (default: 0.3)")
     predict.add_argument("--out", type=Path, help="picture to draw (default: <image>.detections.png in this folder)")
 
     summary = _command(commands, "summary", "what a run reached, for people", _summary)
     summary.add_argument("--metrics", type=Path, required=True)
-    summary.add_argument("--registry", type=Path, default=Path("registry"))
+    summary.add_argument("--registry", default="registry")
     summary.add_argument("--report", type=Path, required=True)
 
-    models = _command(commands, "models", "what the registry holds", _models)
-    models.add_argument("--registry", type=Path, default=Path("registry"))
+    models = _command(commands, "models", "what the registry holds; which version an alias points to", _models_list)
+    models.add_argument("--registry", default="registry", help="folder or s3:// URI (default: registry)")
+    _models_commands(models.add_subparsers(metavar="ACTION"))
     return parser
+
+
+def _models_commands(commands: Any) -> None:
+    show = _command(commands, "show", "a version's metrics and provenance", _models_show)
+    show.add_argument("reference", metavar="NAME[@VERSION]", help="NAME alone is its newest version")
+    promote = _command(commands, "promote", "point an alias to a version", _models_promote)
+    promote.add_argument("reference", metavar="NAME@VERSION")
+    rollback = _command(commands, "rollback", "point an alias back to the version before", _models_rollback)
+    rollback.add_argument("name", metavar="NAME")
+    for command in (promote, rollback):
+        command.add_argument("--alias", default=versions.CHAMPION, help="(default: champion)")
+    for command in (_command(commands, "list", "every version (as no action)", _models_list), show, promote, rollback):
+        command.add_argument("--registry", default=argparse.SUPPRESS, help="folder or s3:// URI (default: registry)")
 
 
 def _command(commands: Any, name: str, text: str, run: Any) -> argparse.ArgumentParser:
@@ -167,15 +194,23 @@ def _report(options: argparse.Namespace) -> None:
     print(options.out)
 
 
+def _gate(options: argparse.Namespace) -> int:
+    passed = steps.gate(options.metrics, options.registry, options.out, _recipe(options))
+    decision = json.loads(storage.read_text(options.out))
+    print(f"{'passed' if passed else 'not passed'} against {decision['champion'] or 'no champion: the minimums decide'}")
+    print("\n".join(decision["reasons"]), end="\n" if decision["reasons"] else "")
+    return 0 if passed else GATE_CLOSED
+
+
 def _register(options: argparse.Namespace) -> None:
-    version, is_new = steps.register(options.model, options.metrics, options.registry, _recipe(options))
-    print(f"{version} {'registered' if is_new else 'was registered already'} in {version.path}")
+    version, is_new = steps.register(options.model, options.metrics, options.registry, _recipe(options), options.alias)
+    print(f"{version} {'registered' if is_new else 'was registered already'} in {version.location}")
 
 
 def _predict(options: argparse.Namespace) -> None:
     folder = Path(options.model)
     if not (folder / "config.json").is_file():
-        folder = registry.find(options.registry, options.model).path
+        folder = versions.find(options.registry, options.model).folder()
     if not options.image.is_file():
         raise FileNotFoundError(f"image {options.image} does not exist")
     content = options.image.read_bytes()
@@ -193,18 +228,45 @@ def _predict(options: argparse.Namespace) -> None:
 
 def _summary(options: argparse.Namespace) -> None:
     values = json.loads(options.metrics.read_text(encoding="utf-8"))
-    found = [v for name in registry.models(options.registry) for v in registry.versions(options.registry, name)]
+    found = [v for name in versions.models(options.registry) for v in versions.versions(options.registry, name)]
     print(_table(values))
     for version in found:
         if version.metrics == values:
-            print(f"registered  {version} in {version.path}")
+            print(f"registered  {version} in {version.location}")
     print(f"report      {options.report.resolve()}")
 
 
-def _models(options: argparse.Namespace) -> None:
-    for name in registry.models(options.registry):
-        for version in registry.versions(options.registry, name):
-            print(f"{version}\n{_table(version.metrics, indent='  ')}")
+def _models_list(options: argparse.Namespace) -> None:
+    for name in versions.models(options.registry):
+        aliases = versions.aliases(options.registry, name)
+        for version in versions.versions(options.registry, name):
+            print(f"{_with_aliases(version, aliases)}\n{_table(version.metrics, indent='  ')}")
+
+
+def _models_show(options: argparse.Namespace) -> None:
+    version = versions.find(options.registry, options.reference)
+    print(f"{_with_aliases(version, versions.aliases(options.registry, version.name))}\n{version.location}")
+    print(_table(version.metrics, indent="  "))
+    facts = {key: value for key, value in version.provenance.items() if isinstance(value, str | int | float)}
+    width = max(len(key) for key in facts)
+    print("\n".join(f"  {key:{width}}  {value}" for key, value in facts.items()))
+
+
+def _models_promote(options: argparse.Namespace) -> None:
+    if "@" not in options.reference:
+        raise ValueError(f"{options.reference!r} names no version: give one, as {options.reference}@3")
+    version = versions.find(options.registry, options.reference)
+    versions.promote(options.registry, version.name, version.number, options.alias)
+    print(f"{version.name}@{options.alias} is {version}")
+
+
+def _models_rollback(options: argparse.Namespace) -> None:
+    version = versions.rollback(options.registry, options.name, options.alias)
+    print(f"{version.name}@{options.alias} is {version} again")
+
+
+def _with_aliases(version: versions.Version, aliases: dict[str, int]) -> str:
+    return "  ".join([str(version), *(alias for alias, number in aliases.items() if number == version.number)])
 
 
 def _table(values: dict[str, float], indent: str = "") -> str:

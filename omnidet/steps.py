@@ -17,7 +17,7 @@ from typing import Any
 
 import omnidet
 from omnidet import config as configuration
-from omnidet import registry, report, storage
+from omnidet import report, storage
 from omnidet.data import build, shards, tiny_world
 from omnidet.data import vocabulary as vocabulary_module
 from omnidet.data.held_out import HeldOut
@@ -27,6 +27,8 @@ from omnidet.inference.detector import OmniDet
 from omnidet.model import bundle
 from omnidet.model.detector import Detector
 from omnidet.recipes.recipe import Recipe
+from omnidet.registry import gate as gate_module
+from omnidet.registry import kubeflow, versions
 from omnidet.schema import Record
 from omnidet.storage import Location
 from omnidet.training import distributed, loop, metrics
@@ -100,16 +102,14 @@ def train(
 
     Args:
         work: folder for checkpoints and the metric log; a run with the same recipe and data goes on from its newest
-            checkpoint there. Local; default `<out>.work`.
+            checkpoint there, on whatever machine. Local or `s3://`; default `<out>.work`.
     """
     started = time.monotonic()
     index = shards.read_index(shards_location)
     vocabulary = vocabulary_module.Vocabulary.load(storage.local_copy(vocabulary_location, ".cache/vocabulary"))
     streams = _streams_with_data(recipe.streams, index)
     facts = provenance(recipe, index, vocabulary)
-    if work is None:
-        work = ".cache/work" if storage.is_s3(out) else f"{out}.work"
-    folder = Path(work) / facts["run"]
+    folder = storage.join(work or f"{out}.work", facts["run"])
     with distributed.world() as world:
         loop.seed_everything(recipe.train.seed)
         detector = Detector(recipe.model, vocabulary.num_tokens)
@@ -122,7 +122,7 @@ def train(
             facts["train_seconds"] = round(time.monotonic() - started)
             with storage.staged_directory(out) as stage:
                 bundle.save(stage, averaged, vocabulary, _training_names(index, streams), facts)
-                storage.write_bytes(stage / "training.jsonl", storage.read_bytes(folder / "metrics.jsonl"))
+                storage.write_bytes(stage / "training.jsonl", storage.read_bytes(loop.log_path(folder)))
 
 
 def evaluate(
@@ -165,15 +165,54 @@ def write_report(model: Location, shards_location: Location, evaluation: Locatio
     )
 
 
-def register(model: Location, metrics_path: Location, registry_path: Location, recipe: Recipe) -> tuple[registry.Version, bool]:
-    """Trained detector + its metrics -> a version in the registry; the second value is False if it already was one."""
+def gate(metrics_path: Location, registry_location: Location, out: Location, recipe: Recipe) -> bool:
+    """Whether metrics are good enough to follow the champion's; the decision and its numbers go to the JSON file `out`.
+
+    Where the registry has no champion the minimums of the recipe decide alone.
+    """
+    values = _read_metrics(metrics_path)
+    name = recipe.register.name
+    has_champion = versions.CHAMPION in versions.aliases(registry_location, name)
+    champion = versions.find(registry_location, f"{name}@{versions.CHAMPION}") if has_champion else None
+    decision = gate_module.decide(values, champion.metrics if champion else None, recipe.gate)
+    content = {"champion": str(champion) if champion else None, **decision.describe()}
+    content["config"] = configuration.describe(recipe.gate)
+    storage.write_text(out, json.dumps(content, indent=1) + "\n")
+    return decision.passed
+
+
+def register(
+    model: Location, metrics_path: Location, registry_location: Location, recipe: Recipe, alias: str = ""
+) -> tuple[versions.Version, bool]:
+    """Trained detector + its metrics -> a version in the registry; the second value is False if it already was one.
+
+    A Kubeflow Model Registry is told of it where the environment names one (`registry/kubeflow.py`).
+
+    Args:
+        alias: points to the version from then on, such as `champion`.
+    """
     folder = storage.local_copy(model, ".cache/models")
-    try:
-        values = json.loads(storage.read_text(metrics_path))
-    except ValueError as error:
-        raise ValueError(f"{metrics_path} is not JSON ({error}): evaluate the model again") from error
+    values = _read_metrics(metrics_path)
     facts = bundle.read_config(folder)["provenance"]
-    return registry.register(Path(registry_path), recipe.register.name, folder, values, facts)
+    server = kubeflow.connect() if kubeflow.address() else None  # nothing is registered where it does not answer
+    version, is_new = versions.register(registry_location, recipe.register.name, folder, values, facts)
+    if server:
+        plain = {key: value for key, value in version.provenance.items() if isinstance(value, str | int | float)}
+        uri = version.location if storage.is_s3(version.location) else Path(version.location).resolve().as_uri()
+        server.register(version.name, str(version.number), uri, plain | version.metrics, kubeflow.run_source())
+    if alias:
+        versions.promote(registry_location, version.name, version.number, alias)
+    return version, is_new
+
+
+def _read_metrics(path: Location) -> dict[str, float]:
+    try:
+        values = json.loads(storage.read_text(path))
+    except ValueError as error:
+        raise ValueError(f"{path} is not JSON ({error}): evaluate the model again") from error
+    if not isinstance(values, dict) or not all(type(value) in (int, float) for value in values.values()):
+        raise ValueError(f'{path} is no flat file of metrics, as {{"coco/AP": 0.5}}: evaluate the model again')
+    return values
 
 
 def _plan(out: Location) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -9,8 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from omnidet import cli, registry
+from omnidet import cli
+from omnidet.registry import kubeflow, versions
 from tests import toys
+from tests.registry.fake_model_registry import ModelRegistry
 
 ROOT = Path(__file__).parents[1]
 TINY = (
@@ -149,7 +152,7 @@ def test_predict_prints_boxes_and_draws_them(place, tmp_path, capsys):
 
 
 def test_models_and_summary(place, tmp_path, capsys):
-    registry.register(tmp_path / "registry", "toy", place / "model", {"coco/AP": 0.5}, {})
+    versions.register(tmp_path / "registry", "toy", place / "model", {"coco/AP": 0.5}, {})
     assert cli.main(["models", "--registry", str(tmp_path / "registry")]) == 0
     assert capsys.readouterr().out == "toy@1\n  coco/AP  0.500\n"
     (tmp_path / "metrics.json").write_text('{"coco/AP": 0.5}')
@@ -168,3 +171,124 @@ def test_set_stands_above_params_and_another_recipe_above_both(tmp_path):
     assert (recipe.train.steps, recipe.train.seed) == (7, 5)
     assert cli.load_recipe(params, "coco_folder", []) == cli.load_recipe(None, "coco_folder", [])
     assert os.fspath(params)
+
+
+@pytest.fixture
+def registry(place, tmp_path) -> str:
+    """Three versions of `toy`; none is the champion."""
+    for ap in (0.1, 0.2, 0.3):
+        versions.register(tmp_path / "registry", "toy", place / "model", {"coco/AP": ap}, {"run": f"run-{ap}"})
+    return str(tmp_path / "registry")
+
+
+def test_models_list_show_promote_rollback(registry, capsys):
+    def said(*arguments: str) -> str:
+        assert cli.main(["models", *arguments, "--registry", registry]) == 0
+        return capsys.readouterr().out
+
+    assert said("promote", "toy@3") == "toy@champion is toy@3\n"
+    assert said("promote", "toy@1") == "toy@champion is toy@1\n"
+    assert said("promote", "toy@champion", "--alias", "served") == "toy@served is toy@1\n"
+    listed = "toy@1  champion  served\n  coco/AP  0.100\ntoy@2\n  coco/AP  0.200\ntoy@3\n  coco/AP  0.300\n"
+    assert said("list") == said() == listed
+    assert cli.main(["models", "--registry", registry, "list"]) == 0
+    assert capsys.readouterr().out == listed
+    assert said("rollback", "toy") == "toy@champion is toy@3 again\n"
+    shown = said("show", "toy@champion")
+    assert shown.startswith(f"toy@3  champion\n{registry}/toy/3\n  coco/AP  0.300\n  run             run-0.3\n")
+    assert "weights_sha256" in shown
+    assert said("show", "toy@1").startswith("toy@1  served\n")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    {
+        "show toy@9": "no version 9 of 'toy'",
+        "show other": "no model 'other' in",
+        "promote toy": "'toy' names no version: give one, as toy@3",
+        "promote toy@9": "no version 9 of 'toy'",
+        "promote toy@1 --alias 3": "alias '3': use lower-case letters",
+        "rollback toy": "no alias champion of 'toy'",
+        "rollback other": "no alias champion of 'other'",
+    }.items(),
+)
+def test_wrong_words_about_models(registry, capsys, arguments, message):
+    assert cli.main(["models", *arguments.split(), "--registry", registry]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("omnidet models: ")
+    assert message in error
+    assert error.count("\n") == 1
+
+
+def test_predict_takes_the_champion(place, registry, tmp_path):
+    versions.promote(registry, "toy", 2)
+    arguments = [
+        "predict",
+        str(place / "picture.png"),
+        "--registry",
+        registry,
+        "--phrases",
+        "ring",
+        "--out",
+        str(tmp_path / "o.png"),
+    ]
+    assert cli.main([*arguments, "--model", "toy@champion"]) == 0
+    assert cli.main([*arguments, "--model", "toy@nobody"]) == 2
+
+
+def test_gate(registry, tmp_path, capsys):
+    metrics, out = tmp_path / "metrics.json", tmp_path / "gate" / "decision.json"
+    recipe = ["--recipe", "tiny_world", "--set", "register.name=toy"]
+
+    def gate(ap: float, *settings: str) -> int:
+        metrics.write_text(json.dumps({"coco/AP": ap}))
+        files = ["--metrics", str(metrics), "--registry", registry, "--out", str(out)]
+        return cli.main(["gate", *recipe, *settings, *files])
+
+    assert gate(0.0) == 0  # no champion yet
+    assert capsys.readouterr().out == "passed against no champion: the minimums decide\n"
+    assert gate(0.0, "--set", "gate.minimum=[coco/AP=0.1]") == 3
+    versions.promote(registry, "toy", 2)
+    assert gate(0.19) == 0
+    decision = json.loads(out.read_text())
+    assert (decision["passed"], decision["champion"], decision["config"]["max_drop"]) == (True, "toy@2", 0.02)
+    capsys.readouterr()
+    assert gate(0.1) == 3
+    reason = "coco/AP: 0.1000 against the champion's 0.2000, a drop of 0.02 is allowed"
+    assert capsys.readouterr().out == f"not passed against toy@2\n{reason}\n"
+    decision = json.loads(out.read_text())
+    assert (decision["passed"], decision["reasons"]) == (False, [reason])
+    (row,) = decision["rows"]
+    assert (row["metric"], row["champion"], row["candidate"], row["ok"]) == ("coco/AP", 0.2, 0.1, False)
+    assert gate(0.1, "--set", "gate.max_drop=0.2") == 0
+    assert gate(float("nan")) == 3
+    out.unlink()
+    assert gate(0.1, "--set", "gate.minimum=[coco/AP]") == 2
+    metrics.write_text('{"coco/AP": "high"}')
+    assert cli.main(["gate", *recipe, "--metrics", str(metrics), "--registry", registry, "--out", str(out)]) == 2
+    assert "is no flat file of metrics" in capsys.readouterr().err
+    assert not out.exists()
+
+
+def test_register_promotes_and_tells_the_model_registry(place, tmp_path, capsys, monkeypatch):
+    (tmp_path / "metrics.json").write_text('{"coco/AP": 0.5}')
+    folder = tmp_path / "registry"
+    arguments = ["register", "--recipe", "tiny_world", "--set", "register.name=toy", "--model", str(place / "model")]
+    arguments += ["--metrics", str(tmp_path / "metrics.json"), "--registry", str(folder), "--alias", "champion"]
+    monkeypatch.setattr(kubeflow, "WAIT_SECONDS", 0.01)
+    server = ModelRegistry("v1alpha3")
+    monkeypatch.setenv("MODEL_REGISTRY_ADDRESS", server.address)
+    try:
+        for said in ("registered", "was registered already"):
+            assert cli.main(arguments) == 0
+            assert capsys.readouterr().out == f"toy@1 {said} in {folder}/toy/1\n"
+        (version,) = server.versions
+        assert [a["uri"] for a in server.artifacts[version["id"]]] == [(folder / "toy" / "1").as_uri()]
+        assert version["customProperties"]["coco/AP"] == {"metadataType": "MetadataDoubleValue", "double_value": 0.5}
+        assert versions.aliases(folder, "toy") == {"champion": 1}
+    finally:
+        server.stop()
+    arguments[arguments.index(str(folder))] = str(tmp_path / "other")
+    assert cli.main(arguments) == 1
+    assert f"omnidet register: no Model Registry answers at {server.address}" in capsys.readouterr().err
+    assert not (tmp_path / "other").exists()  # nothing is half-registered

@@ -64,7 +64,7 @@ def test_main_job_on_real_samples(shared_data: Path, tmp_path: Path) -> None:
     version, is_new = steps.register(model, numbers, tmp_path / "registry", recipe)
     assert is_new
     picture = next((shared_data / "coco_sample/images/val2017").glob("*.jpg")).read_bytes()
-    found = OmniDet.from_pretrained(version.path).detect([picture], ["person", "dog left of the car"], max_detections=5)[0]
+    found = OmniDet.from_pretrained(version.folder()).detect([picture], ["person", "dog left of the car"], max_detections=5)[0]
     assert found.boxes_xyxy.shape == (5, 4)
 
 

@@ -11,9 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from omnidet import cli, registry, steps
+from omnidet import cli, steps
 from omnidet.inference.detector import OmniDet
 from omnidet.model import bundle
+from omnidet.registry import versions
 from omnidet.training import metrics
 from tests import toys
 
@@ -76,9 +77,9 @@ def test_the_whole_chain(place, tmp_path, capsys, monkeypatch):
         _run("register", *SETTINGS, "--model", model, "--metrics", numbers, "--registry", tmp_path / "registry")
         said = capsys.readouterr().out
         assert ("was registered already" in said) == (not new)
-    (version,) = registry.versions(tmp_path / "registry", "omnidet-tiny-world")
+    (version,) = versions.versions(tmp_path / "registry", "omnidet-tiny-world")
     assert version.metrics == values
-    detector = OmniDet.from_pretrained(version.path)
+    detector = OmniDet.from_pretrained(version.folder())
 
     picture = next((place / "world" / "coco" / "val2017").iterdir())
     _run("predict", picture, "--registry", tmp_path / "registry", "--phrases", "red star", "--threshold", "0")

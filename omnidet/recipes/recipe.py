@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from omnidet.data.build import ShardsConfig
 from omnidet.data.mixing import MixingConfig, Stream
@@ -10,6 +10,7 @@ from omnidet.data.tiny_world import TinyWorld
 from omnidet.data.vocabulary import VocabularyConfig
 from omnidet.inference.benchmarks import EvaluationConfig
 from omnidet.model.detector import ModelConfig
+from omnidet.registry.gate import GateConfig
 from omnidet.training.loop import TrainConfig
 from omnidet.training.objective import WeightedLoss
 
@@ -37,3 +38,4 @@ class Recipe:
     train: TrainConfig
     evaluation: EvaluationConfig
     register: RegisterConfig
+    gate: GateConfig = field(default_factory=GateConfig)

@@ -12,10 +12,12 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 from tqdm import tqdm
 
+from omnidet import storage
 from omnidet.data.mixing import Loader
 from omnidet.matching.cost import CostConfig, Matcher, match
 from omnidet.matching.hungarian import hungarian
 from omnidet.model.detector import Detector
+from omnidet.storage import Location
 from omnidet.training import checkpoint, distributed, optimizer
 from omnidet.training.metrics import MetricLog
 from omnidet.training.objective import WeightedLoss, objective
@@ -43,21 +45,22 @@ def fit(
     losses: Sequence[WeightedLoss],
     config: TrainConfig,
     world: distributed.World,
-    folder: Path,
+    folder: Location,
     matcher: Matcher = hungarian,
 ) -> Detector:
     """Train to `config.steps`, from the newest checkpoint in `folder` if there is one, and return the averaged detector.
 
-    Writes `folder/metrics.jsonl` and `folder/checkpoints/`. Raises FloatingPointError, before the weights are touched, if a
-    loss or gradient is not finite.
+    Writes `folder/checkpoints/`, local or on an object store, and the metric log (`log_path`). Raises FloatingPointError,
+    before the weights are touched, if a loss or gradient is not finite.
     """
     detector.to(world.device)
     average = AveragedModel(detector, avg_fn=_moving_average(config.average_decay), use_buffers=True)
     state = checkpoint.State(detector, average, optimizer.build(detector, config.optimizer))
-    newest = checkpoint.latest(folder / "checkpoints")
+    checkpoints = storage.join(folder, "checkpoints")
+    newest = checkpoint.latest(checkpoints)
     if newest is not None:
-        loader.load_state_dict(checkpoint.load(newest, state)["loader"])
-    log = MetricLog(folder / "metrics.jsonl", loader.step) if world.is_main else None
+        loader.load_state_dict(checkpoint.load(newest, state, log_path(folder) if world.is_main else None)["loader"])
+    log = MetricLog(log_path(folder), loader.step) if world.is_main else None
     model = distributed.parallel(detector, world)
     model.train()
     streams = [stream.name for stream in loader.mixture.streams]
@@ -94,10 +97,17 @@ def fit(
                 log.write({"step": loader.step, **row, "learning_rate": rate, "images_per_second": round(speed, 1)})
                 progress.set_postfix(loss=f"{row['loss']:.2f}", refresh=False)
             if world.is_main and (loader.step % config.checkpoint_every == 0 or loader.step == config.steps):
-                checkpoint.save(folder / "checkpoints", loader.step, state, {"loader": loader.state_dict()})
+                checkpoint.save(checkpoints, loader.step, state, {"loader": loader.state_dict()}, log_path(folder))
     averaged = average.module
     assert isinstance(averaged, Detector)
     return averaged.eval()
+
+
+def log_path(folder: Location) -> Path:
+    """Where the metric log of a run is written: always a local file; each checkpoint carries a copy."""
+    return (
+        Path(".cache/training", Path(folder).name, "metrics.jsonl") if storage.is_s3(folder) else Path(folder, "metrics.jsonl")
+    )
 
 
 def seed_everything(seed: int) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from pathlib import Path
 
 import pytest
 import torch
@@ -38,8 +39,8 @@ def _same(one: checkpoint.State, other: checkpoint.State) -> bool:
 def test_everything_comes_back(tmp_path):
     saved, fresh = _state(1, train=True), _state(2)
     assert not _same(saved, fresh)
-    path = checkpoint.save(tmp_path, 7, saved, {"loader": {"step": 7}})
-    assert checkpoint.latest(tmp_path) == path
+    path = Path(checkpoint.save(tmp_path, 7, saved, {"loader": {"step": 7}}))
+    assert checkpoint.latest(tmp_path) == str(path)
     assert checkpoint.load(path, fresh) == {"step": 7, "loader": {"step": 7}}
     assert _same(saved, fresh)
 
@@ -49,7 +50,7 @@ def test_only_the_newest_are_kept_in_the_order_of_steps(tmp_path):
     for step in (8, 9, 10, 100):
         checkpoint.save(tmp_path, step, state, {})
     assert sorted(p.name for p in tmp_path.iterdir()) == ["00000010", "00000100"]
-    assert checkpoint.latest(tmp_path).name == "00000100"
+    assert Path(checkpoint.latest(tmp_path)).name == "00000100"
 
 
 def test_none_there(tmp_path):
@@ -58,17 +59,17 @@ def test_none_there(tmp_path):
 
 def test_what_a_killed_process_left_is_no_checkpoint(tmp_path):
     state = _state(1)
-    whole = checkpoint.save(tmp_path, 4, state, {})
+    whole = Path(checkpoint.save(tmp_path, 4, state, {}))
     shutil.copytree(whole, tmp_path / ".00000008.stage-abc")
     shutil.copytree(whole, tmp_path / "00000008")
-    (tmp_path / "00000008" / "state.json").unlink()
-    assert checkpoint.latest(tmp_path) == whole
+    (tmp_path / "00000008" / "index.json").unlink()
+    assert checkpoint.latest(tmp_path) == str(whole)
 
 
-@pytest.mark.parametrize("name", ["model.safetensors", "average.safetensors", "optimizer.pt", "state.json"])
+@pytest.mark.parametrize("name", ["model.safetensors", "average.safetensors", "optimizer.pt", "index.json"])
 @pytest.mark.parametrize("damage", ["cut", "gone"])
 def test_a_damaged_one_is_named(tmp_path, name, damage):
-    path = checkpoint.save(tmp_path, 4, _state(1, train=True), {"loader": {}})
+    path = Path(checkpoint.save(tmp_path, 4, _state(1, train=True), {"loader": {}}))
     if damage == "gone":
         (path / name).unlink()
     else:
@@ -80,7 +81,7 @@ def test_a_damaged_one_is_named(tmp_path, name, damage):
 
 
 def test_one_of_another_model_is_refused(tmp_path):
-    path = checkpoint.save(tmp_path, 4, _state(1), {})
+    path = Path(checkpoint.save(tmp_path, 4, _state(1), {}))
     other = toys.toy_detector(0, toys.dataclasses.replace(toys.MODEL, embedding_width=12))
     state = checkpoint.State(other, AveragedModel(other, use_buffers=True), optimizer.build(other, OptimizerConfig()))
     with pytest.raises(ValueError, match="does not fit this run"):
@@ -88,7 +89,7 @@ def test_one_of_another_model_is_refused(tmp_path):
 
 
 def test_loading_runs_no_code(tmp_path):
-    path = checkpoint.save(tmp_path, 4, _state(1), {})
+    path = Path(checkpoint.save(tmp_path, 4, _state(1), {}))
     torch.save({"state": toys.Leaves, "param_groups": []}, path / "optimizer.pt")  # a class is code
     with pytest.raises(ValueError, match="does not fit this run"):
         checkpoint.load(path, _state(1))

@@ -23,7 +23,7 @@ def index(tmp_path):
 
 
 def _weights(folder: Path) -> dict[str, torch.Tensor]:
-    newest = checkpoint.latest(folder / "checkpoints")
+    newest = Path(checkpoint.latest(folder / "checkpoints"))
     assert newest is not None
     state = {f"{name}:{k}": v for name in ("model", "average") for k, v in load_file(newest / f"{name}.safetensors").items()}
     moments = torch.load(newest / "optimizer.pt", weights_only=True)["state"]
@@ -47,7 +47,7 @@ def test_it_learns_and_logs(index, tmp_path):
     assert {"det/names", "grd/token_alignment", "img/caption", "learning_rate", "gradient_norm", "loss"} <= set(rows[0])
     assert "det/token_alignment" not in rows[0]
     assert not averaged.training
-    own = load_file(checkpoint.latest(tmp_path / "run" / "checkpoints") / "model.safetensors")
+    own = load_file(Path(checkpoint.latest(tmp_path / "run" / "checkpoints")) / "model.safetensors")
     assert not torch.equal(averaged.tokens.embeddings, own["tokens.embeddings"])  # the average, not the last weights
 
 
@@ -105,7 +105,7 @@ def test_a_loss_that_is_not_finite_stops_before_the_update_and_is_named(index, t
     with pytest.raises(FloatingPointError, match=r"step 5: grd/boxes_l1 is not finite: the weights are untouched"):
         toys.train(index, tmp_path / "run", losses)
     assert len(updates) == 5
-    assert checkpoint.latest(tmp_path / "run" / "checkpoints").name == "00000004"
+    assert Path(checkpoint.latest(tmp_path / "run" / "checkpoints")).name == "00000004"
 
 
 def test_a_gradient_that_is_not_finite_stops_before_the_update(index, tmp_path, monkeypatch):
@@ -173,4 +173,4 @@ def test_the_average_follows_slowly_and_from_the_first_step(index, tmp_path):
     torch.testing.assert_close(parts["average"][0][f"module.{name}"], parts["model"][0][name])
     expected = torch.lerp(parts["model"][1][name], parts["model"][0][name], 2 / 11)
     torch.testing.assert_close(parts["average"][1][f"module.{name}"], expected)
-    assert json.loads((folder / "00000002" / "state.json").read_text()) == {"step": 2, "loader": {"step": 2}}
+    assert json.loads((folder / "00000002" / "index.json").read_text()) == {"step": 2, "loader": {"step": 2}}

@@ -1,0 +1,13 @@
+"""One shard set of the plan."""
+
+from kfp import dsl
+
+from components import images
+
+
+@dsl.component(base_image=images.DATA, install_kfp_package=False)
+def build_shard_set(part: str) -> str:
+    """Read one dataset, clean it, write its shards; gives the name of the set."""
+    from components import launch
+
+    return launch.build_shard_set(part)

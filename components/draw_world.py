@@ -1,0 +1,13 @@
+"""The data to read: what was given, or the synthetic datasets of the recipe."""
+
+from kfp import dsl
+
+from components import images
+
+
+@dsl.component(base_image=images.DATA, install_kfp_package=False)
+def draw_world(data: str, data_folder: str, recipe: str, settings: list[str]) -> str:
+    """Give the location of the datasets; draw them first where none were given."""
+    from components import launch
+
+    return launch.datasets(data, data_folder, recipe, settings)

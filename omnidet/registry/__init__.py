@@ -1,0 +1,12 @@
+"""Stage 10: detector + Metrics + provenance -> a registered version that never changes.
+
+    trained detector --+
+                       +--> gate: Metrics against those of the champion --> Decision
+    Metrics -----------+                                                        | passed
+                                                                                v
+                          kubeflow <-- versions: <registry>/<name>/<number>/ <--+
+    (the Model Registry of a cluster)                 aliases/champion.json
+
+`versions` keeps whole detectors in a local folder or on an object store, `gate` says whether one may follow another, `kubeflow`
+tells a cluster's Model Registry of them. `steps.py` puts the three together.
+"""

@@ -1,0 +1,123 @@
+"""Whether a detector may follow the champion: its Metrics against those of the champion.
+
+    candidate's metrics + champion's metrics + GateConfig -> Decision
+
+Nothing passes for want of a number: a metric that the candidate lacks, or that is not finite, fails.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+HEADLINES = ("AP", "AIGT", "R@1")
+"""What is compared of each benchmark, as `coco/AP`, where the config names nothing."""
+_ROUNDING = 1e-9
+
+
+@dataclass(frozen=True)
+class GateConfig:
+    """What a detector must reach to be registered."""
+
+    max_drop: float = 0.02
+    """How far a metric may be below the champion's; below 0 it must be above by so much."""
+    minimum: tuple[str, ...] = ()
+    """What must be reached whatever the champion has, as `coco/AP50=0.3`."""
+    metrics: tuple[str, ...] = ()
+    """Metrics that are compared; the champion's headlines (AP, AIGT, R@1 of each benchmark) where none is named."""
+
+    def __post_init__(self) -> None:
+        if not math.isfinite(self.max_drop):
+            raise ValueError(f"gate.max_drop is {self.max_drop}: give a number, as 0.02")
+        self.floors()
+
+    def floors(self) -> dict[str, float]:
+        """`minimum` by metric. Raises ValueError for what is not of the form metric=number."""
+        floors = {}
+        for item in self.minimum:
+            metric, _, text = item.rpartition("=")
+            try:
+                floors[metric] = float(text)
+            except ValueError:
+                floors[metric] = math.nan
+            if not metric or not math.isfinite(floors[metric]):
+                raise ValueError(f"gate.minimum {item!r} is not of the form metric=number, as coco/AP50=0.3")
+        return floors
+
+
+@dataclass(frozen=True)
+class Row:
+    """One metric in the decision."""
+
+    metric: str
+    champion: float | None
+    candidate: float | None
+    difference: float | None
+    """Candidate less champion; None where one of them is missing or not finite."""
+    allowed: float | None
+    """The least value that passes; None where any number does."""
+    ok: bool
+
+
+@dataclass(frozen=True)
+class Decision:
+    """Whether the candidate passed, and why not."""
+
+    passed: bool
+    reasons: tuple[str, ...]
+    """One for each thing that failed; empty if it passed."""
+    rows: tuple[Row, ...]
+
+    def describe(self) -> dict[str, Any]:
+        """Plain data for a JSON file: what is not finite becomes None, the reasons name it."""
+        content = dataclasses.asdict(self)
+        for row in content["rows"]:
+            row.update({k: None for k, v in row.items() if isinstance(v, float) and not math.isfinite(v)})
+        return content
+
+
+def decide(candidate: Mapping[str, float], champion: Mapping[str, float] | None, config: GateConfig) -> Decision:
+    """Compare with the champion's metrics and the minimums; without a champion (None), with the minimums."""
+    floors = config.floors()
+    compared = config.metrics or tuple(name for name in (candidate if champion is None else champion) if _is_headline(name))
+    reasons, rows = [], []
+    if champion is not None and not any(name in champion for name in compared):
+        wanted = ", ".join(compared or HEADLINES)
+        reasons.append(f"nothing to compare: the champion has no {wanted} (it has {', '.join(champion) or 'no metrics'})")
+    for name in dict.fromkeys((*compared, *floors)):
+        before = champion.get(name) if champion is not None and name in compared else None
+        limits = [] if before is None else [before - config.max_drop]
+        limits += [floors[name]] if name in floors else []
+        row = _row(name, before, candidate.get(name), limits)
+        rows.append(row)
+        if not row.ok:
+            reasons.append(_reason(row, config.max_drop, floors.get(name)))
+    return Decision(not reasons, tuple(reasons), tuple(rows))
+
+
+def _is_headline(name: str) -> bool:
+    return name.rpartition("/")[2] in HEADLINES
+
+
+def _row(name: str, before: float | None, value: float | None, limits: list[float]) -> Row:
+    known = [v for v in (before, value) if v is not None and math.isfinite(v)]
+    difference = value - before if value is not None and before is not None and len(known) == 2 else None
+    finite = value is not None and math.isfinite(value) and (before is None or math.isfinite(before))
+    # Each limit for itself: max() of a list with NaN depends on the order.
+    ok = finite and all(value is not None and value >= limit - _ROUNDING for limit in limits)
+    return Row(name, before, value, difference, max(limits) if limits else None, ok)
+
+
+def _reason(row: Row, max_drop: float, floor: float | None) -> str:
+    if row.candidate is None:
+        return f"{row.metric}: the candidate has none"
+    if not math.isfinite(row.candidate):
+        return f"{row.metric}: the candidate's is {row.candidate}"
+    if row.champion is not None and not math.isfinite(row.champion):
+        return f"{row.metric}: the champion's is {row.champion}: promote a sound version"
+    if floor is not None and row.candidate < floor - _ROUNDING:
+        return f"{row.metric}: {row.candidate:.4f} is below the minimum of {floor:.4f}"
+    return f"{row.metric}: {row.candidate:.4f} against the champion's {row.champion:.4f}, a drop of {max_drop:g} is allowed"

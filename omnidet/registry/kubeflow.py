@@ -1,0 +1,219 @@
+"""Tell the Kubeflow Model Registry of a version: model -> version -> artifact with its URI, over REST.
+
+Servers speak `/api/model_registry/v1` or the older `v1alpha3`; which one is asked first. Nothing is made twice: a run that
+died half-way is completed by the next. From the environment:
+
+    MODEL_REGISTRY_ADDRESS      http(s)://host:port; where it is not set there is no such registry
+    MODEL_REGISTRY_TOKEN_FILE   file with a bearer token, such as a projected service account token
+    SSL_CERT_FILE               the CA of an https server, where the machine does not know it
+    OMNIDET_RUN_ID, OMNIDET_RUN_NAME, OMNIDET_RUN_NAMESPACE    the pipeline run that the version came from
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, urlsplit
+
+import urllib3
+from urllib3.exceptions import HTTPError, MaxRetryError
+from urllib3.util import Retry, Timeout
+
+APIS = ("v1", "v1alpha3")
+CONNECT_SECONDS = 4.0
+READ_SECONDS = 30.0
+TRIES = 4
+WAIT_SECONDS = 1.0
+"""Before the third try; doubles after each. The second comes at once."""
+MODEL_FORMAT = "omnidet"
+
+_BUSY = (429, 502, 503, 504)
+_SHOWN_CHARACTERS = 200
+
+Value = str | int | float | bool
+Object = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Registered:
+    """Ids of what the registry holds; KServe's labels take the first two."""
+
+    model_id: str
+    version_id: str
+    artifact_id: str
+
+
+def address() -> str:
+    """Where the registry is, or nothing."""
+    return os.environ.get("MODEL_REGISTRY_ADDRESS", "").strip()
+
+
+def connect() -> Server:
+    """The server in `MODEL_REGISTRY_ADDRESS`, once it has answered.
+
+    Raises ConnectionError, PermissionError or another OSError of one line; ValueError for a wrong setting.
+    """
+    given = address()
+    parts = urlsplit(given)
+    if "@" in parts.netloc:
+        raise ValueError("MODEL_REGISTRY_ADDRESS holds a user or password: give a token in MODEL_REGISTRY_TOKEN_FILE")
+    if parts.scheme not in ("http", "https") or not parts.netloc or parts.path.strip("/"):
+        raise ValueError(f"MODEL_REGISTRY_ADDRESS={given!r} is not of the form http(s)://host:port")
+    return Server(f"{parts.scheme}://{parts.netloc}", _token())
+
+
+def run_source() -> dict[str, str]:
+    """The pipeline run of this process in the fields that Kubeflow's own components use; empty outside of a run."""
+    run_id = os.environ.get("OMNIDET_RUN_ID", "")
+    if not run_id:
+        return {}
+    return {
+        "modelSourceKind": "kfp",
+        "modelSourceClass": "pipelinerun",
+        "modelSourceGroup": os.environ.get("OMNIDET_RUN_NAMESPACE", ""),
+        "modelSourceId": run_id,
+        "modelSourceName": os.environ.get("OMNIDET_RUN_NAME", ""),
+    }
+
+
+class Server:
+    """A registry that answers, and the version of the API that it speaks."""
+
+    def __init__(self, url: str, token: str = "") -> None:
+        self._url = url
+        self._headers = {"Accept": "application/json"} | ({"Authorization": f"Bearer {token}"} if token else {})
+        retries = Retry(
+            TRIES - 1,
+            allowed_methods=None,  # what was made though the answer was lost is found, by the 409 of the second try
+            status_forcelist=_BUSY,
+            backoff_factor=WAIT_SECONDS / 2,
+            redirect=False,
+            raise_on_status=False,
+            respect_retry_after_header=False,  # a server may ask for hours
+        )
+        timeout = Timeout(connect=CONNECT_SECONDS, read=READ_SECONDS)
+        self._http = urllib3.PoolManager(retries=retries, timeout=timeout)
+        for api in APIS:
+            self.api = api
+            if self._call("GET", "registered_models", {"pageSize": "1"}) is not None:
+                return
+        raise OSError(f"{url} is no Kubeflow Model Registry ({' and '.join(APIS)} are not there): see MODEL_REGISTRY_ADDRESS")
+
+    def register(
+        self, name: str, version: str, uri: str, metadata: Mapping[str, Value], source: Mapping[str, str] | None = None
+    ) -> Registered:
+        """Make the model, its version and the artifact with the URI, as far as they are not there.
+
+        Args:
+            metadata: properties of the version.
+            source: provenance of the artifact, as from `run_source`.
+
+        Raises ValueError where the version is there with another URI.
+        """
+        model = self._find_or_make("registered_model", {"name": name}, {"name": name})
+        own = {"name": version, "registeredModelId": model["id"], "state": "LIVE", "customProperties": _properties(metadata)}
+        query = {"name": version, "parentResourceId": model["id"]}
+        made = self._find_or_make("model_version", query, own)
+        path = f"model_versions/{quote(made['id'], safe='')}/artifacts"
+        artifacts = (self._call("GET", path, {"pageSize": "100"}) or {}).get("items") or []
+        there = [a for a in artifacts if a.get("artifactType", "model-artifact") == "model-artifact"]
+        if not there:
+            content = {"artifactType": "model-artifact", "name": name, "uri": uri, "modelFormatName": MODEL_FORMAT}
+            there = [self._made("POST", path, content | dict(source or {}))]
+        elif all(artifact.get("uri") != uri for artifact in there):
+            raise ValueError(
+                f"version {version} of {name!r} at {self._url} is {there[0].get('uri')}, not {uri}: "
+                "set register.name to a name that no other registry uses"
+            )
+        artifact = next(a for a in there if a.get("uri", uri) == uri)
+        return Registered(model["id"], made["id"], artifact["id"])
+
+    def _find_or_make(self, kind: str, query: Mapping[str, str], content: Object) -> Object:
+        found = self._call("GET", kind, query)
+        if found is None:
+            found = self._call("POST", f"{kind}s", content=content, conflict_is_none=True)
+        if found is None:  # another one made it in between, or the answer to our own first try was lost
+            found = self._call("GET", kind, query)
+        return self._with_id(found, kind)
+
+    def _made(self, method: str, path: str, content: Object) -> Object:
+        return self._with_id(self._call(method, path, content=content), path)
+
+    def _with_id(self, found: Object | None, path: str) -> Object:
+        if found is None or not isinstance(found.get("id"), str):
+            raise OSError(f"the Model Registry at {self._url} gave no id for {path}: see its log")
+        return found
+
+    def _call(
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, str] | None = None,
+        content: Object | None = None,
+        *,
+        conflict_is_none: bool = False,
+    ) -> Object | None:
+        """The answer's JSON; None for 404 to a GET (and 409, where that is asked for)."""
+        url = f"{self._url}/api/model_registry/{self.api}/{path}"
+        try:
+            if content is None:
+                answer = self._http.request(method, url, fields=query, headers=self._headers)
+            else:
+                answer = self._http.request(method, url, json=content, headers=self._headers)
+        except HTTPError as error:
+            cause = error.reason if isinstance(error, MaxRetryError) and error.reason else error
+            text = " ".join(str(cause).rpartition(": ")[2].split())
+            raise ConnectionError(
+                f"no Model Registry answers at {self._url} ({text}): start it, or correct MODEL_REGISTRY_ADDRESS"
+            ) from error
+        if (answer.status == 404 and method == "GET") or (answer.status == 409 and conflict_is_none):
+            return None
+        if answer.status in (401, 403):
+            raise PermissionError(
+                f"the Model Registry at {self._url} refuses us ({answer.status}): see the token in MODEL_REGISTRY_TOKEN_FILE"
+            )
+        try:
+            decoded = json.loads(answer.data)
+        except ValueError:
+            decoded = None
+        if answer.status not in (200, 201):
+            message = decoded.get("message", "") if isinstance(decoded, dict) else ""
+            raise OSError(
+                f"the Model Registry at {self._url} answers {answer.status} to {method} {path}: "
+                f"{' '.join(str(message).split())[:_SHOWN_CHARACTERS] or 'see its log'}"
+            )
+        if not isinstance(decoded, dict):
+            raise OSError(f"{self._url} answers, but not as a Model Registry: see MODEL_REGISTRY_ADDRESS")
+        return decoded
+
+
+def _token() -> str:
+    path = os.environ.get("MODEL_REGISTRY_TOKEN_FILE", "")
+    if not path:
+        return ""
+    if not Path(path).is_file():
+        raise FileNotFoundError(f"MODEL_REGISTRY_TOKEN_FILE={path!r} does not exist")
+    token = Path(path).read_text(encoding="utf-8").strip()
+    if not token or not token.isascii() or any(c.isspace() for c in token):
+        raise ValueError(f"MODEL_REGISTRY_TOKEN_FILE={path!r} does not hold one token")
+    return token
+
+
+def _properties(metadata: Mapping[str, Value]) -> dict[str, dict[str, Any]]:
+    """Custom properties as the API has them: each with its type, 64-bit integers as text."""
+    properties: dict[str, dict[str, Any]] = {}
+    for key, value in metadata.items():
+        if isinstance(value, bool):
+            properties[key] = {"metadataType": "MetadataBoolValue", "bool_value": value}
+        elif isinstance(value, int):
+            properties[key] = {"metadataType": "MetadataIntValue", "int_value": str(value)}
+        elif isinstance(value, float) and math.isfinite(value):
+            properties[key] = {"metadataType": "MetadataDoubleValue", "double_value": value}
+        else:
+            properties[key] = {"metadataType": "MetadataStringValue", "string_value": str(value)}
+    return properties

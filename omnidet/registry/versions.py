@@ -1,0 +1,282 @@
+"""Versions that never change, and aliases that point to them, in a local folder or on an object store.
+
+    <registry>/<name>/<number>/  config.json  model.safetensors  vocabulary/  metrics.json  provenance.json  README.md
+                                 version.json (hashes of all the others)
+    <registry>/<name>/aliases/champion.json
+
+A number belongs to one registration. Locally the whole folder is moved onto it in one step. On an object store `CLAIM` is put
+under it where there is none, and `version.json` last of all. A killed registration leaves something hidden, or a claim: no
+version, and its number is not given again. What there is, is read from these files: no index beside them could say otherwise.
+
+Registering the same weights with the same metrics gives the version that is there.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import shutil
+import socket
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from omnidet import storage
+from omnidet.model import bundle
+from omnidet.storage import Location
+
+CHAMPION = "champion"
+"""The alias of the version in service: what the gate compares with."""
+INDEX_NAME = "version.json"
+"""The file that makes a numbered folder a version."""
+CLAIM_NAME = "CLAIM"
+"""On an object store: whoever put it there owns the number."""
+
+_ALIASES = "aliases"
+_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
+_ALIAS = re.compile(r"[a-z][a-z0-9._-]{0,62}")
+_NUMBER = re.compile(r"[1-9][0-9]*")
+
+
+@dataclass(frozen=True)
+class Version:
+    """One registered version."""
+
+    name: str
+    number: int
+    location: str
+    """Its folder, local or `s3://`."""
+
+    def __str__(self) -> str:
+        return f"{self.name}@{self.number}"
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        """Its numbers when it was registered."""
+        content: dict[str, float] = _read_json(storage.join(self.location, "metrics.json"))
+        return content
+
+    @property
+    def provenance(self) -> dict[str, Any]:
+        """Where it came from: hashes of data, vocabulary, weights and code."""
+        content: dict[str, Any] = _read_json(storage.join(self.location, "provenance.json"))
+        return content
+
+    @property
+    def hashes(self) -> dict[str, str]:
+        """SHA-256 of each of its files."""
+        content: dict[str, str] = _read_json(storage.join(self.location, INDEX_NAME))["sha256"]
+        return content
+
+    def folder(self, cache: Location = ".cache/models") -> Path:
+        """A local folder to load it from: its own, or a copy in `cache`."""
+        return storage.local_copy(self.location, cache)
+
+
+def register(
+    registry: Location, name: str, model: Path, metrics: Mapping[str, float], provenance: Mapping[str, Any]
+) -> tuple[Version, bool]:
+    """Register a trained detector as the next version of `name`; the second value is False if it already was one.
+
+    Raises ValueError for a bad name, FileNotFoundError or ValueError for a folder that holds no whole detector.
+    """
+    if not _NAME.fullmatch(name):
+        raise ValueError(f"model name {name!r}: use lower-case letters, digits, dots, dashes and underscores, 63 at most")
+    bundle.load(model)  # refuses a damaged one
+    weights = _sha256(model / "model.safetensors")
+    for version in versions(registry, name):
+        if version.hashes["model.safetensors"] == weights and _comparable(version.metrics) == _comparable(metrics):
+            return version, False
+    facts = {**provenance, "weights_sha256": weights}
+    publish = _publish_to_store if storage.is_s3(registry) else _publish_locally
+    number = publish(registry, name, model, metrics, facts)
+    return Version(name, number, storage.join(registry, name, str(number))), True
+
+
+def versions(registry: Location, name: str) -> list[Version]:
+    """All versions of a model, oldest first."""
+    if not _NAME.fullmatch(name):
+        return []
+    parts = [path.partition("/") for path in storage.list_files(storage.join(registry, name))]
+    numbers = sorted(int(first) for first, _, rest in parts if _NUMBER.fullmatch(first) and rest == INDEX_NAME)
+    return [Version(name, number, storage.join(registry, name, str(number))) for number in numbers]
+
+
+def models(registry: Location) -> list[str]:
+    """Names of all registered models."""
+    return [name for name in storage.list_folders(registry) if versions(registry, name)]
+
+
+def find(registry: Location, reference: str) -> Version:
+    """The version that `name` (its newest), `name@3` or `name@champion` means. Raises ValueError that lists what there is."""
+    name, at, which = reference.partition("@")
+    found = versions(registry, name)
+    if not found:
+        raise ValueError(f"no model {name!r} in {registry}: it holds {', '.join(models(registry)) or 'nothing'}")
+    if not at:
+        return found[-1]
+    pointers = aliases(registry, name)
+    wanted = which if _NUMBER.fullmatch(which) else str(pointers.get(which))
+    for version in found:
+        if str(version.number) == wanted:
+            return version
+    kind = "version" if _NUMBER.fullmatch(which) else "alias"
+    known = ", ".join(f"{alias} ({number})" for alias, number in pointers.items()) or "none"
+    raise ValueError(
+        f"no {kind} {which} of {name!r} in {registry}: it has {found[0].number} to {found[-1].number}, and aliases: {known}"
+    )
+
+
+def aliases(registry: Location, name: str) -> dict[str, int]:
+    """The aliases of a model and the number that each points to."""
+    if not _NAME.fullmatch(name):
+        return {}
+    files = storage.list_files(storage.join(registry, name, _ALIASES))
+    names = [file.removesuffix(".json") for file in files if file.endswith(".json")]
+    pointers = {alias: _read_alias(registry, name, alias) for alias in names if _ALIAS.fullmatch(alias)}
+    return {alias: pointer["version"] for alias, pointer in pointers.items() if pointer}
+
+
+def promote(registry: Location, name: str, number: int, alias: str = CHAMPION) -> Version:
+    """Point the alias to a version, and remember the one before. Of two callers at once, the later one's word stands.
+
+    Raises ValueError for a version that is not there, or an alias that could be taken for a number.
+    """
+    if not _ALIAS.fullmatch(alias):
+        raise ValueError(f"alias {alias!r}: use lower-case letters, digits, dots, dashes and underscores, a letter first")
+    version = find(registry, f"{name}@{number}")
+    pointer = _read_alias(registry, name, alias)
+    if pointer is None:
+        _write_alias(registry, name, alias, number, [])
+    elif pointer["version"] != number:
+        _write_alias(registry, name, alias, number, [*pointer["history"], pointer["version"]])
+    return version
+
+
+def rollback(registry: Location, name: str, alias: str = CHAMPION) -> Version:
+    """Point the alias back to the version before. Raises ValueError where there is none."""
+    pointer = _read_alias(registry, name, alias) if _NAME.fullmatch(name) and _ALIAS.fullmatch(alias) else None
+    if pointer is None:
+        known = ", ".join(aliases(registry, name)) or "none"
+        raise ValueError(f"no alias {alias} of {name!r} in {registry}: it has aliases: {known}")
+    if not pointer["history"]:
+        raise ValueError(f"{name}@{alias} was never anything but version {pointer['version']}: promote another version")
+    version = find(registry, f"{name}@{pointer['history'][-1]}")
+    _write_alias(registry, name, alias, version.number, pointer["history"][:-1])
+    return version
+
+
+def _publish_locally(registry: Location, name: str, model: Path, metrics: Mapping[str, float], facts: Mapping[str, Any]) -> int:
+    """Move a finished folder onto the next free number: one that is taken is not empty, and such a one is never replaced."""
+    folder = Path(registry) / name
+    folder.mkdir(parents=True, exist_ok=True)
+    stage = Path(tempfile.mkdtemp(dir=folder, prefix=".stage-"))
+    try:
+        _fill(stage, name, model, metrics, facts)
+        hashes = _hashes(stage)
+        stage.chmod(0o755)
+        number = _next_number(registry, name)
+        while True:
+            _write_json(stage / INDEX_NAME, {"name": name, "number": number, "sha256": hashes})
+            try:
+                stage.rename(folder / str(number))
+            except OSError:
+                if not (folder / str(number)).exists():
+                    raise
+                number += 1
+            else:
+                return number
+    finally:
+        shutil.rmtree(stage, ignore_errors=True)
+
+
+def _publish_to_store(
+    registry: Location, name: str, model: Path, metrics: Mapping[str, float], facts: Mapping[str, Any]
+) -> int:
+    """Claim the next free number, upload, and say last that it is a version."""
+    claim = json.dumps({"host": socket.gethostname(), "process": os.getpid()}).encode()
+    number = _next_number(registry, name)
+    while not storage.write_bytes_if_absent(storage.join(registry, name, str(number), CLAIM_NAME), claim):
+        number += 1
+    target = storage.join(registry, name, str(number))
+    with storage.staged_directory(target) as stage:
+        _fill(stage, name, model, metrics, facts)
+        hashes = _hashes(stage)
+        (stage / CLAIM_NAME).write_bytes(claim)  # what is not in the stage would be removed
+    storage.write_bytes(storage.join(target, INDEX_NAME), _json({"name": name, "number": number, "sha256": hashes}))
+    return number
+
+
+def _next_number(registry: Location, name: str) -> int:
+    """One more than any number that a version or a claim has."""
+    first_parts = {path.partition("/")[0] for path in storage.list_files(storage.join(registry, name))}
+    return max((int(part) for part in first_parts if _NUMBER.fullmatch(part)), default=0) + 1
+
+
+def _fill(stage: Path, name: str, model: Path, metrics: Mapping[str, float], facts: Mapping[str, Any]) -> None:
+    shutil.copytree(model, stage, dirs_exist_ok=True)
+    _write_json(stage / "metrics.json", dict(metrics))
+    _write_json(stage / "provenance.json", dict(facts))
+    (stage / "README.md").write_text(_card(name, bundle.read_config(model), metrics, facts), encoding="utf-8")
+
+
+def _card(name: str, config: Mapping[str, Any], metrics: Mapping[str, float], facts: Mapping[str, Any]) -> str:
+    numbers = "\n".join(f"| {key} | {value:.3f} |" for key, value in metrics.items())
+    origin = "\n".join(f"| {key} | `{value}` |" for key, value in facts.items() if isinstance(value, str | int))
+    return (
+        f"# {name}\n\nAn OmniDet open-vocabulary detector: it finds what any words name.\n\n"
+        "```python\nfrom omnidet.inference.detector import OmniDet\n\n"
+        'detector = OmniDet.from_pretrained("<this folder>")\n'
+        'found = detector.detect([open("picture.jpg", "rb").read()], ["red star", "star left of circle"])\n```\n\n'
+        f"Input: {config['model']['image_size']} px square. Names it was trained on: {len(config['names'])}.\n\n"
+        f"## Metrics\n\n| metric | value |\n|---|---|\n{numbers}\n\n## Provenance\n\n| | |\n|---|---|\n{origin}\n"
+    )
+
+
+def _alias_location(registry: Location, name: str, alias: str) -> str:
+    return storage.join(registry, name, _ALIASES, f"{alias}.json")
+
+
+def _read_alias(registry: Location, name: str, alias: str) -> dict[str, Any] | None:
+    location = _alias_location(registry, name, alias)
+    try:
+        content: dict[str, Any] = _read_json(location)
+    except FileNotFoundError:
+        return None
+    except ValueError as error:
+        raise ValueError(f"{location} is not JSON ({error}): remove it and promote a version") from error
+    return content
+
+
+def _write_alias(registry: Location, name: str, alias: str, number: int, history: list[int]) -> None:
+    storage.write_bytes(_alias_location(registry, name, alias), _json({"version": number, "history": history}))
+
+
+def _comparable(metrics: Mapping[str, float]) -> dict[str, str]:
+    """As text: NaN is no reason to register the same again."""
+    return {key: str(float(value)) for key, value in metrics.items()}
+
+
+def _read_json(location: str) -> Any:
+    return json.loads(storage.read_text(location))
+
+
+def _json(content: object) -> bytes:
+    return (json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode()
+
+
+def _write_json(path: Path, content: object) -> None:
+    path.write_bytes(_json(content))
+
+
+def _hashes(folder: Path) -> dict[str, str]:
+    return {p.relative_to(folder).as_posix(): _sha256(p) for p in sorted(folder.rglob("*")) if p.is_file()}
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

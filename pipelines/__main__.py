@@ -1,0 +1,200 @@
+"""`python -m pipelines compile | submit | schedule | status | run-local`.
+
+Exit codes: 0 done, and the run succeeded · 1 the run failed, was cancelled or skipped, or a package is stale · 2 wrong input,
+or the server is away or refuses · 3 `run-local` alone: the gate refused the detector.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+from kfp_server_api import ApiException
+from urllib3.exceptions import HTTPError
+
+from pipelines import client, local, package, parameters
+
+DEFAULT_EXPERIMENT = "omnidet"
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command and return its exit code."""
+    options = _parser().parse_args(arguments)
+    try:
+        return int(options.run(options))
+    except (ValueError, FileNotFoundError, PermissionError, client.ServerError) as error:
+        _say(options, error)
+        return 2
+    except (ApiException, HTTPError) as error:
+        _say(options, client.explain(error))
+        return 2
+    except KeyboardInterrupt:
+        _say(options, "stopped; a run that was submitted goes on")
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m pipelines", description="OmniDet's pipelines.")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    compiled = _command(commands, "compile", "write the packages to pipelines/compiled/", _compile)
+    compiled.add_argument("--check", action="store_true", help="write nothing; fail if a package is stale")
+
+    submit = _on_server(commands, "submit", "upload the pipeline and run it", _submit)
+    submit.add_argument("--run-name", help="default: name of the pipeline and version")
+    submit.add_argument("--no-wait", action="store_true", help="return as soon as the run is there")
+    submit.add_argument("--no-cache", action="store_true", help="run every step, whatever ran before")
+    submit.add_argument("--timeout", type=float, default=7 * 86400, metavar="SECONDS", help="wait no longer (default: a week)")
+    submit.add_argument("--poll", type=float, default=10, metavar="SECONDS", help="between two looks (default: 10)")
+
+    schedule = _on_server(commands, "schedule", "make a recurring run what is given here", _schedule)
+    schedule.add_argument("--schedule-name", required=True, help="of the recurring run; there is one of that name")
+    schedule.add_argument("--cron", required=True, help='six fields, seconds first: "0 0 3 * * 1" is Mondays at 3')
+    schedule.add_argument("--max-concurrency", type=int, default=1, help="runs at the same time (default: 1)")
+
+    status = _command(commands, "status", "state of a run", _status)
+    status.add_argument("run_id", metavar="RUN_ID")
+    _server_options(status)
+
+    locally = _command(commands, "run-local", "run the pipeline on this machine, without a cluster", _run_local)
+    locally.add_argument("--runner", choices=("subprocess", "docker"), default="subprocess")
+    locally.add_argument("--out", type=Path, default=Path("runs/local"), help="folder of the run (default: runs/local)")
+    locally.add_argument("--image-repository", help="of the images for --runner docker, as ghcr.io/omnidet")
+    locally.add_argument("--image-tag", help="of the images for --runner docker")
+    _parameters(locally)
+    return parser
+
+
+def _command(commands: Any, name: str, text: str, run: Any) -> argparse.ArgumentParser:
+    command: argparse.ArgumentParser = commands.add_parser(name, help=text, description=text)
+    command.set_defaults(run=run)
+    return command
+
+
+def _on_server(commands: Any, name: str, text: str, run: Any) -> argparse.ArgumentParser:
+    command = _command(commands, name, text, run)
+    _server_options(command)
+    command.add_argument("--package", type=Path, help="compiled pipeline (default: the one of --pipeline in the repository)")
+    command.add_argument("--name", help="of the pipeline on the server (default: its own)")
+    command.add_argument("--experiment", default=DEFAULT_EXPERIMENT)
+    _parameters(command)
+    return command
+
+
+def _server_options(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--host", default=os.environ.get("KFP_ENDPOINT"), help="URL of Kubeflow Pipelines (or KFP_ENDPOINT)")
+    command.add_argument("--namespace", default=os.environ.get("KFP_NAMESPACE"), help="of the profile (or KFP_NAMESPACE)")
+    command.add_argument(
+        "--token-file", type=Path, default=os.environ.get("KFP_TOKEN_FILE"), help="(or KFP_TOKEN_FILE, KFP_TOKEN)"
+    )
+
+
+def _parameters(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--pipeline", choices=package.NAMES, default=package.NAMES[0])
+    command.add_argument("parameters", nargs="*", metavar="NAME=VALUE", help="parameters of the pipeline")
+
+
+def _compile(options: argparse.Namespace) -> int:
+    if options.check:
+        stale = package.stale()
+        if stale:
+            print(f"stale: {', '.join(stale)}; run `python -m pipelines compile` and commit", file=sys.stderr)
+        return 1 if stale else 0
+    for name in package.NAMES:
+        package.compile_to(name, package.path(name))
+        print(package.path(name))
+    return 0
+
+
+def _submit(options: argparse.Namespace) -> int:
+    file, spec, values = _package(options)
+    server = _server(options)
+    connection = server.connect()
+    version, name = package.version(file), options.name or spec["pipelineInfo"]["name"]
+    uploaded = client.upload(connection, server.namespace, name, version, file)
+    run_name = options.run_name or f"{name} {version}"
+    caching = False if options.no_cache else None
+    run_id = client.submit(connection, server.namespace, uploaded, options.experiment, run_name, values, caching)
+    print(f"run {run_id} of {name} {version}: {server.url('runs', run_id)}", flush=True)
+    if options.no_wait:
+        return 0
+    return _ended(client.wait(server.connect, run_id, options.timeout, options.poll))
+
+
+def _schedule(options: argparse.Namespace) -> int:
+    client.check_cron(options.cron)
+    file, spec, values = _package(options)
+    server = _server(options)
+    connection = server.connect()
+    version, name = package.version(file), options.name or spec["pipelineInfo"]["name"]
+    uploaded = client.upload(connection, server.namespace, name, version, file)
+    identity, what = client.schedule(
+        connection, server.namespace, uploaded, options.experiment, options.schedule_name, options.cron, values,
+        options.max_concurrency,
+    )  # fmt: skip
+    print(f"schedule {options.schedule_name} of {name} {version} {what}: {server.url('recurringrun', identity)}")
+    return 0
+
+
+def _status(options: argparse.Namespace) -> int:
+    server = _server(options)
+    connection = server.connect()
+    run = connection.get_run(options.run_id)
+    if run.state in client.ENDED:
+        return _ended(run)
+    print(f"run {run.run_id}: {run.state}")
+    return 0
+
+
+def _ended(run: Any) -> int:
+    if run.state == "SUCCEEDED":
+        print(f"run {run.run_id}: SUCCEEDED")
+        return 0
+    print(f"run {run.run_id}: {run.state}: {client.why(run)}", file=sys.stderr)
+    return 1
+
+
+def _run_local(options: argparse.Namespace) -> int:
+    local.use_images(options.image_repository, options.image_tag)
+    values = parameters.parse(package.spec(package.path(options.pipeline)), options.parameters)
+    folder = options.out.resolve()
+    workspace = values.pop("workspace", str(folder / "workspace"))
+    values.setdefault("registry", str(folder / "registry"))
+    outcome = local.run(options.runner, folder, workspace, values)
+    for name, value in (outcome.metrics or {}).items():
+        print(f"{name:28} {value:.3f}")
+    if outcome.error:
+        print(f"failed: {outcome.error}", file=sys.stderr)
+        return 1
+    if not outcome.passed:
+        print(f"not registered: the gate refused, see {outcome.folder}/gate.json", file=sys.stderr)
+        return 3
+    print(f"registered {outcome.version} in {values['registry']}\nrun        {outcome.folder}")
+    return 0
+
+
+def _package(options: argparse.Namespace) -> tuple[Path, dict[str, Any], dict[str, Any]]:
+    """Package, its content, and the checked parameters: nothing has been sent yet."""
+    file = options.package or package.path(options.pipeline)
+    if not file.is_file():
+        raise FileNotFoundError(f"{file} does not exist: make it with `python -m pipelines compile`")
+    spec = package.spec(file)
+    return file, spec, parameters.parse(spec, options.parameters)
+
+
+def _server(options: argparse.Namespace) -> client.Server:
+    if not options.host:
+        raise ValueError("no host: give --host or KFP_ENDPOINT, as http://localhost:8080")
+    token_file = Path(options.token_file) if options.token_file else None
+    return client.Server(options.host, options.namespace, os.environ.get("KFP_TOKEN"), token_file)
+
+
+def _say(options: argparse.Namespace, error: object) -> None:
+    print(f"pipelines {options.command}: {' '.join(str(error).split())}", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

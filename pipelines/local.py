@@ -1,0 +1,126 @@
+"""Run a pipeline on this machine through `kfp.local`: the same definition, no cluster. What is Kubernetes' is left out."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import sys
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from kfp import local
+
+from omnidet import storage
+from pipelines.defaults import ROOT
+
+STORE_VARIABLES = ("AWS_", "MINIO_", "OMNIDET_", "OMP_NUM_THREADS", "SSL_CERT_FILE")
+"""What containers get of this process's environment, by the beginning of the name."""
+IMAGE_VARIABLES = {"repository": "OMNIDET_IMAGE_REPOSITORY", "tag": "OMNIDET_IMAGE_TAG"}
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a run left in its folder.
+
+    Attributes:
+        folder: of the run, below the workspace; None if it did not come that far.
+        metrics: by benchmark; None if it was not measured.
+        version: that was registered, as name@1; None if the gate said no.
+        passed: what the gate said; None if it was not asked.
+    """
+
+    folder: str | None
+    metrics: dict[str, float] | None
+    version: str | None
+    passed: bool | None
+    error: str | None = None
+
+
+def use_images(repository: str | None, tag: str | None) -> None:
+    """Name the images of the steps. Before the pipeline is imported: its components hold their names."""
+    for variable, value in zip(IMAGE_VARIABLES.values(), (repository, tag), strict=True):
+        if value is not None:
+            os.environ[variable] = value
+    if "components.images" in sys.modules and (repository, tag) != (None, None):
+        raise RuntimeError("the components are imported already, with other images")
+
+
+def run(runner: str, folder: Path, workspace: str, parameters: Mapping[str, Any]) -> Outcome:
+    """Run `train_detector` and tell what came of it.
+
+    Args:
+        runner: `subprocess`, in this Python environment, or `docker`, in the images.
+        folder: for the artifacts of the steps.
+        workspace: the pipeline's parameter, a local folder or s3://.
+        parameters: the others.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    # Steps import `components` from the checkout; their working directory is this process's.
+    os.environ["PYTHONPATH"] = os.pathsep.join(p for p in (str(ROOT), os.environ.get("PYTHONPATH")) if p)
+    chosen = local.SubprocessRunner(use_venv=False) if runner == "subprocess" else _docker(workspace, parameters)
+    # No workspace_root: kfp removes that folder, with all that is in it, when the pipeline ends.
+    local.init(runner=chosen, pipeline_root=str(folder / "artifacts"))
+    pipeline = importlib.import_module("pipelines.train_detector").train_detector
+    before = set(storage.list_folders(storage.join(workspace, "runs")))
+    error = None
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", category=RuntimeWarning, module="kfp.local")  # an image without "python" in its name
+        try:
+            pipeline(workspace=workspace, **parameters)
+        except RuntimeError as raised:  # kfp.local has no class of its own for a step that failed
+            error = " ".join(str(raised).split())
+    return outcome(workspace, before, error)
+
+
+def outcome(workspace: str, before: set[str], error: str | None = None) -> Outcome:
+    """Read the folder of the run that is new. The files count, not what kfp says: it takes a lost container for a success."""
+    new = sorted(set(storage.list_folders(storage.join(workspace, "runs"))) - before)
+    if len(new) != 1:
+        what = "the run left no folder" if not new else f"several runs at once: {', '.join(new)}"
+        return Outcome(None, None, None, None, error or f"{what} in {storage.join(workspace, 'runs')}")
+    folder = storage.join(workspace, "runs", new[0])
+    metrics, decision = _json(folder, "metrics.json"), _json(folder, "gate.json")
+    registered = _json(folder, "registered.json")
+    if error is None and decision is None:
+        error = f"{folder} has no gate.json: a step before the gate failed"
+    passed = None if decision is None else bool(decision["passed"])
+    if error is None and passed and registered is None:
+        error = f"{folder} has no registered.json though the gate said yes"
+    return Outcome(folder, metrics, registered and registered["version"], passed, error)
+
+
+def _docker(workspace: str, parameters: Mapping[str, Any]) -> local.DockerRunner:
+    """As this user, for artifacts come back through a mount; with the host's network, for an object store may listen there."""
+    try:
+        import docker
+    except ImportError as error:
+        raise ValueError("the Docker runner needs the Python package docker: pip install docker") from error
+    try:
+        docker.from_env().ping()
+    except docker.errors.DockerException as error:
+        raise ValueError(f"no Docker engine answers ({error}): start one, or use --runner subprocess") from error
+    variables = {name: value for name, value in os.environ.items() if name.startswith(STORE_VARIABLES)}
+    mounts = []
+    for place in (workspace, parameters.get("registry", ""), parameters.get("data", "")):
+        if place and not storage.is_s3(place):
+            Path(place).mkdir(parents=True, exist_ok=True)
+            mounts.append(docker.types.Mount(str(Path(place).resolve()), str(Path(place).resolve()), type="bind"))
+    files = [variables[name] for name in ("AWS_CA_BUNDLE", "SSL_CERT_FILE", "AWS_SHARED_CREDENTIALS_FILE") if name in variables]
+    mounts += [docker.types.Mount(file, file, type="bind", read_only=True) for file in files]
+    return local.DockerRunner(
+        environment={**variables, "HOME": "/tmp"},
+        mounts=mounts,
+        network_mode="host",
+        shm_size="1g",
+        user=f"{os.getuid()}:{os.getgid()}",
+        working_dir="/tmp",
+    )
+
+
+def _json(folder: str, name: str) -> Any:
+    path = storage.join(folder, name)
+    return json.loads(storage.read_text(path)) if storage.exists(path) else None

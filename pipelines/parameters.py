@@ -1,0 +1,60 @@
+"""`name=value` on a command line -> typed parameters of a pipeline, checked before anything is sent or started."""
+
+from __future__ import annotations
+
+import contextlib
+import difflib
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import yaml
+
+MOST_BYTES = 10_000
+"""KFP refuses runs with more parameters than that; long lists belong into a file in the object store."""
+KINDS: Mapping[str, tuple[tuple[type, ...], str]] = {
+    "NUMBER_INTEGER": ((int,), "a whole number"),
+    "NUMBER_DOUBLE": ((int, float), "a number"),
+    "BOOLEAN": ((bool,), "true or false"),
+    "LIST": ((list,), 'a list, as ["a", "b"]'),
+    "STRUCT": ((dict,), 'a mapping, as {"a": "b"}'),
+}
+
+
+def parse(spec: Mapping[str, Any], assignments: Sequence[str]) -> dict[str, Any]:
+    """Values for the parameters of a compiled pipeline. Raises ValueError for an unknown name, a wrong type, one left out."""
+    known: dict[str, Any] = spec["root"].get("inputDefinitions", {}).get("parameters", {})
+    values: dict[str, Any] = {}
+    for assignment in assignments:
+        name, equals, text = assignment.partition("=")
+        if not equals:
+            raise ValueError(f"{assignment!r} is not of the form name=value, as train_steps=100")
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=1)
+            hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(known)}"
+            raise ValueError(f"the pipeline has no parameter {name!r}: {hint}")
+        values[name] = _value(name, text, known[name]["parameterType"])
+    missing = [name for name, kind in known.items() if "defaultValue" not in kind and not kind.get("isOptional")]
+    for name in missing:
+        if name not in values:
+            raise ValueError(f"parameter {name} has no default: give {name}=...")
+    size = len(json.dumps(values).encode())
+    if size > MOST_BYTES:
+        raise ValueError(f"the parameters are {size} bytes, KFP takes {MOST_BYTES}: put long lists into a file")
+    return values
+
+
+def _value(name: str, text: str, kind: str) -> Any:
+    if kind == "STRING":
+        return text
+    types, wanted = KINDS[kind]
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError:
+        value = None
+    if kind == "NUMBER_DOUBLE" and isinstance(value, str):  # YAML 1.1 reads 1e-3 as text
+        with contextlib.suppress(ValueError):
+            value = float(value)
+    if not isinstance(value, types) or (isinstance(value, bool) and kind != "BOOLEAN"):
+        raise ValueError(f"{name}={text!r} does not fit: expected {wanted}")
+    return float(value) if kind == "NUMBER_DOUBLE" else value

@@ -1,0 +1,127 @@
+"""The main job on a cluster; the same steps as `dvc.yaml`."""
+
+from kfp import dsl
+
+from components import images
+from components.build_shard_set import build_shard_set
+from components.build_vocabulary import build_vocabulary
+from components.configure import configure
+from components.draw_world import draw_world
+from components.evaluate import evaluate
+from components.gate import gate
+from components.merge_shards import merge_shards
+from components.plan_shards import plan_shards
+from components.register import register
+from components.show_decision import show_decision
+from components.train import train
+from pipelines.defaults import PARAMS
+from pipelines.placement import HOUR, place, prepare
+
+TRAIN_HOURS = 7 * 24
+"""After so long training is stopped, in one pod or in many."""
+SETS_AT_ONCE = 4
+"""Shard sets that are built at the same time."""
+
+
+@dsl.pipeline(name="omnidet-train-detector", display_name="OmniDet: train a detector")
+def train_detector(
+    data: str = "",
+    data_version: str = "",
+    workspace: str = "s3://omnidet/pipeline",
+    registry: str = "s3://omnidet/registry",
+    recipe: str = PARAMS["recipe"],
+    train_images: int = PARAMS["world"]["train_images"],
+    image_size: int = PARAMS["model"]["image_size"],
+    train_steps: int = PARAMS["train"]["steps"],
+    learning_rate: float = PARAMS["train"]["optimizer"]["learning_rate"],
+    seed: int = PARAMS["train"]["seed"],
+    settings: list[str] = [],  # noqa: B006
+    num_nodes: int = 1,
+    gpus_per_node: int = 0,
+    cpu: str = "2",
+    memory: str = "16Gi",
+    shared_memory: str = "8Gi",
+    node_selector: dict[str, str] = {},  # noqa: B006
+    tolerations: list[dict[str, object]] = [],  # noqa: B006
+    queue: str = "",
+    object_store_secret: str = "omnidet-object-store",
+    object_store_config: str = "omnidet-object-store",
+) -> None:
+    """Datasets -> shards -> vocabulary -> one training pass -> benchmarks -> gate -> registry.
+
+    Args:
+        data: Folder or s3:// URI of the datasets. Empty draws the synthetic world of the recipe tiny_world.
+        data_version: Any text that names what `data` holds now, such as a date or hash. Give a new one when the data changes:
+            steps are cached by it.
+        workspace: Folder or s3:// URI for everything a run makes. Runs write to folders of their own below it.
+        registry: Folder or s3:// URI of the model registry.
+        recipe: Name of the recipe: tiny_world, coco_folder. For another one than the default, look at the five numbers below.
+        train_images: Training scenes of the drawn world; 0 leaves it to the recipe. Unused where `data` is given.
+        image_size: Side of the detector's input in pixels; 0 leaves it to the recipe.
+        train_steps: Optimizer steps; 0 leaves it to the recipe.
+        learning_rate: Highest learning rate; 0 leaves it to the recipe.
+        seed: Of weights, order of samples and augmentation.
+        settings: Any other field of the recipe, as ["register.name=my-detector", "mixing.workers=8"]; above all the rest.
+        num_nodes: 1 trains in the step's own pod; more train in a Kubeflow TrainJob, for which the workspace must be s3://.
+        gpus_per_node: GPUs of each training node, one process each; 0 trains on the CPU.
+        cpu: CPU request of a training node.
+        memory: Memory limit of a training node. What stands in /dev/shm counts.
+        shared_memory: Size of /dev/shm in the pods of a TrainJob. With one node the memory limit bounds it.
+        node_selector: Labels of the nodes to train on, as {"nvidia.com/gpu.product": "NVIDIA-H100-80GB-HBM3"}.
+        tolerations: Taints to tolerate, as [{"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"}].
+        queue: Kueue LocalQueue for training on several nodes; empty starts at once.
+        object_store_secret: Secret with AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY; may be missing where pods have a role.
+        object_store_config: ConfigMap with AWS_ENDPOINT_URL and AWS_REGION; may be missing for AWS itself.
+    """
+    store = (object_store_secret, object_store_config)
+
+    run = configure(
+        recipe=recipe, settings=settings, train_images=train_images, image_size=image_size, train_steps=train_steps,
+        learning_rate=learning_rate, seed=seed, data=data, data_version=data_version, workspace=workspace,
+        run_id=dsl.PIPELINE_JOB_ID_PLACEHOLDER,
+    )  # fmt: skip
+    prepare(run, *store, is_cached=False)
+    of_data = {"data_folder": run.outputs["data_folder"], "recipe": recipe, "settings": run.outputs["data_settings"]}
+    of_run = {"run_folder": run.outputs["run_folder"], "recipe": recipe, "settings": run.outputs["settings"]}
+
+    drawn = draw_world(data=data, **of_data)
+    prepare(drawn, *store)
+    planned = plan_shards(data=drawn.output, **of_data)
+    prepare(planned, *store, hours=6)
+    with dsl.ParallelFor(planned.output, parallelism=SETS_AT_ONCE) as part:
+        built = build_shard_set(part=part)
+        prepare(built, *store, hours=24)
+    merged = merge_shards(data_folder=run.outputs["data_folder"], set_names=dsl.Collected(built.output))
+    prepare(merged, *store)
+    shards = merged.outputs["Output"]
+
+    words = build_vocabulary(
+        shards=shards, data_folder=run.outputs["data_folder"], recipe=recipe, settings=run.outputs["vocabulary_settings"]
+    )
+    prepare(words, *store, hours=6)
+
+    trains = {
+        "shards": shards, "vocabulary": words.output, **of_run, "num_nodes": num_nodes, "gpus_per_node": gpus_per_node,
+        "deadline_seconds": TRAIN_HOURS * HOUR, "image": images.TRAIN,
+        "cpu": cpu, "memory": memory, "shared_memory": shared_memory,
+        "node_selector": node_selector, "tolerations": tolerations,
+        "object_store_secret": object_store_secret, "object_store_config": object_store_config, "queue": queue,
+    }  # fmt: skip
+    with dsl.If(num_nodes == 1, name="one-node"):
+        in_pod = train(**trains)
+        prepare(in_pod, *store, hours=TRAIN_HOURS)
+        place(in_pod, gpus_per_node, cpu, memory, node_selector, tolerations)
+    with dsl.Else(name="many-nodes"):
+        on_nodes = train(**trains)  # this pod only minds the job
+        prepare(on_nodes, *store, hours=2 * TRAIN_HOURS)  # waiting in a queue counts for it, not for the job
+    model = dsl.OneOf(in_pod.output, on_nodes.output)
+
+    measured = evaluate(model=model, shards=shards, **of_run)
+    prepare(measured, *store, hours=24)
+    place(measured, gpus_per_node, cpu, memory, node_selector, tolerations)
+    passed = gate(metrics=measured.outputs["Output"], registry=registry, **of_run)
+    prepare(passed, *store, is_cached=False)  # the champion may have changed
+    prepare(show_decision(run_folder=run.outputs["run_folder"]).after(passed), *store, is_cached=False)
+    with dsl.If(passed.output == True, name="passed"):  # noqa: E712
+        registered = register(model=model, metrics=measured.outputs["Output"], registry=registry, **of_run)
+        prepare(registered, *store, is_cached=False)

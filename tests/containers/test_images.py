@@ -1,0 +1,175 @@
+"""The images, built from this checkout and run."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+from pathlib import Path
+
+import certifi
+import pytest
+
+import omnidet
+from tests.containers import engine
+
+pytestmark = [pytest.mark.docker, pytest.mark.slow]
+
+KINDS = pytest.mark.parametrize("kind", engine.KINDS)
+HARDENED = ("--read-only", "--cap-drop=ALL", "--security-opt=no-new-privileges")
+ROOT_USER = ("--user=0:0", "--entrypoint=")
+STEP = """
+from typing import NamedTuple
+from kfp.dsl import *
+
+Out = NamedTuple("Out", [("count", int), ("ok", bool)])
+
+def step(names: list, rate: float, metrics: Output[Metrics], page: Output[HTML]) -> Out:
+    from omnidet import steps
+    metrics.log_metric("rate", rate)
+    open(page.path, "w").write("<p>" + steps.__name__)
+    return (len(names), True)
+"""
+EXECUTOR_INPUT = {
+    "inputs": {"parameterValues": {"names": ["a", "b"], "rate": 0.5}},
+    "outputs": {
+        "artifacts": {
+            name: {"artifacts": [{"name": name, "type": {"schemaTitle": f"system.{kind}"}, "uri": f"/work/out/{name}"}]}
+            for name, kind in (("metrics", "Metrics"), ("page", "HTML"))
+        },
+        "outputFile": "/work/out/output.json",
+    },
+}
+
+
+@pytest.fixture
+def folder(tmp_path) -> Path:
+    """A folder to mount that belongs to the images' user."""
+    os.chown(tmp_path, 65532, 65532)
+    return tmp_path
+
+
+def _mounted(folder: Path) -> tuple[str, ...]:
+    return ("--mount", f"type=bind,source={folder},target=/work")
+
+
+@KINDS
+def test_it_runs_as_nobody_special(docker_images, kind):
+    said = docker_images.run(kind, "sh", "-c", "id -u; id -un; pwd; touch /work/x && echo written; touch /opt/x || true")
+    assert said.stdout.split() == ["65532", "omnidet", "/work", "written"]
+    assert "Permission denied" in said.stderr
+
+
+@KINDS
+def test_it_holds_this_version(docker_images, kind):
+    assert docker_images.run(kind, "omnidet", "--version").stdout.strip() == f"omnidet {omnidet.__version__}"
+
+
+@KINDS
+def test_its_labels_say_what_it_is(docker_images, kind):
+    labels = json.loads(docker_images.inspect(kind, "{{json .Config.Labels}}"))
+    revision = labels.pop("org.opencontainers.image.revision")
+    assert labels == {
+        "org.opencontainers.image.title": f"omnidet {kind}",
+        "org.opencontainers.image.version": omnidet.__version__,
+        "org.opencontainers.image.licenses": "Apache-2.0",
+    }
+    assert re.fullmatch(r"[0-9a-f]{40}(-dirty)?|unknown", revision)
+    assert docker_images.run(kind, "printenv", "OMNIDET_GIT_COMMIT").stdout.strip() == revision
+
+
+@KINDS
+def test_it_has_no_compiler_and_no_installer_of_its_own(docker_images, kind):
+    tools = "gcc cc g++ c++ clang ld make"
+    found = docker_images.run(
+        kind, "sh", "-c", f"for tool in {tools}; do command -v $tool; done; python -m pip --version; true"
+    )
+    assert found.stdout == ""
+    assert "No module named pip" in found.stderr
+
+
+@KINDS
+def test_nothing_of_how_it_was_built_stays(docker_images, kind):
+    history = subprocess.run(
+        [docker_images.docker, "history", "--no-trunc", "--format", "{{.CreatedBy}}", docker_images.reference[kind]],
+        capture_output=True, text=True, check=True,
+    ).stdout  # fmt: skip
+    assert not re.search(r"https?://|(?i:proxy)|index-url|TORCH_INDEX_URL|BEGIN CERTIFICATE", history), history
+    assert not re.search(r"(?i)pip_|proxy|_ca_|cert", docker_images.inspect(kind, "{{json .Config.Env}}"))
+    # The settings of pip that the build got carry a mark. Shared libraries are gigabytes, and no place for settings.
+    search = (
+        f"grep -rlsF --exclude='*.so*' --exclude-dir=proc --exclude-dir=sys {engine.MARK} /; ls /run/secrets/* /etc/pip.conf"
+    )
+    found = docker_images.run(kind, "sh", "-c", f"{search}; true", options=ROOT_USER)
+    for path in found.stdout.split():  # where a secret was mounted there may be an empty file
+        assert docker_images.run(kind, "stat", "--format=%s", path, options=ROOT_USER).stdout.strip() == "0", path
+
+
+@KINDS
+def test_it_trusts_no_certificate_but_those_of_its_base(docker_images, kind):
+    own = "/etc/ssl/certs/ca-certificates.crt"
+    base = subprocess.run(
+        [docker_images.docker, "run", "--rm", "--network=none", engine.BASE_IMAGE, "cat", own],
+        capture_output=True, text=True, check=True,
+    ).stdout  # fmt: skip
+    assert _certificates(docker_images.run(kind, "cat", own).stdout) == _certificates(base)
+    public = _certificates(base) | _certificates(Path(certifi.where()).read_text(encoding="utf-8"))
+    only_here = _certificates(Path(own).read_text(encoding="utf-8")) - public
+    packaged = docker_images.run(kind, "sh", "-c", "cat $(find /opt/venv -name '*.pem')").stdout
+    assert not _certificates(packaged) & only_here
+
+
+def _certificates(text: str) -> set[str]:
+    found = re.findall(r"-----BEGIN CERTIFICATE-----(.*?)-----END CERTIFICATE-----", text, re.DOTALL)
+    return {"".join(certificate.split()) for certificate in found}
+
+
+@KINDS
+def test_a_kfp_step_runs_in_it(docker_images, kind, folder):
+    (folder / "step.py").write_text(STEP)
+    ran = docker_images.run(
+        kind, "python3", "-m", "kfp.dsl.executor_main", "--component_module_path", "/work/step.py",
+        "--executor_input", json.dumps(EXECUTOR_INPUT), "--function_to_execute", "step",
+        options=(*HARDENED, *_mounted(folder), "--env=_KFP_RUNTIME=true"),
+    )  # fmt: skip
+    output = json.loads((folder / "out" / "output.json").read_text())
+    assert output["parameterValues"] == {"count": 2, "ok": True}, ran.stderr
+    assert output["artifacts"]["metrics"]["artifacts"][0]["metadata"] == {"rate": 0.5}
+    assert (folder / "out" / "page").read_text() == "<p>omnidet.steps"
+
+
+@KINDS
+def test_what_the_steps_import_is_there(docker_images, kind):
+    call = "import components, omnidet.cli, omnidet.evaluation.lvis as lvis; from components import launch; lvis._official()"
+    docker_images.run(kind, "python", "-c", call, options=HARDENED)
+
+
+def test_data_is_drawn_and_sharded_in_the_image(docker_images, folder):
+    size = ("--recipe", "tiny_world", "--set", "world.train_images=10")
+    options = (*HARDENED, *_mounted(folder), "--tmpfs=/tmp")
+    docker_images.run("data", "omnidet", "world", *size, "--out", "data/world", options=options)
+    docker_images.run("data", "omnidet", "shards", *size, "--data", "data/world", "--out", "data/shards", options=options)
+    assert list((folder / "data" / "shards").rglob("*.tar"))
+    assert {path.stat().st_uid for path in (folder / "data" / "shards").rglob("*")} == {65532}
+
+
+def test_the_reaper_starts_as_the_manifest_runs_it(docker_images):
+    said = docker_images.run("control", "python", "-m", "components.reaper", "--help", options=HARDENED)
+    assert "Delete TrainJobs" in said.stdout
+
+
+def test_training_can_start_jobs_and_processes(docker_images):
+    docker_images.run("train", "python", "-c", "from components import trainjob", options=HARDENED)
+    assert (
+        "omnidet" in docker_images.run("train", "torchrun", "-m", "omnidet.cli", "--version", options=("--tmpfs=/tmp",)).stdout
+    )
+
+
+def test_the_pipelines_compile_in_the_control_image(docker_images, folder):
+    call = (
+        "from kfp import compiler; from pipelines.train_detector import train_detector;"
+        "compiler.Compiler().compile(train_detector, '/work/package.yaml')"
+    )
+    docker_images.run("control", "python", "-c", call, options=(*HARDENED, *_mounted(folder), "--tmpfs=/tmp"))
+    assert "train-detector" in (folder / "package.yaml").read_text()

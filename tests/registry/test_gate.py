@@ -1,0 +1,123 @@
+"""The gate: what may follow the champion."""
+
+from __future__ import annotations
+
+import json
+import math
+
+import pytest
+
+from omnidet import config
+from omnidet.registry import gate
+from omnidet.registry.gate import GateConfig
+
+CHAMPION = {"coco/AP": 0.50, "coco/AP50": 0.70, "refcocog/AIGT": 0.80, "refcocog/AIGT_plain": 0.9, "flickr30k/R@1": 0.60}
+
+
+def _decide(champion=CHAMPION, fields: dict | None = None, **changed: float | None) -> gate.Decision:
+    """`coco_AP=0.4` changes `coco/AP` of a candidate that else is as the champion; None takes it away."""
+    names = {name.replace("/", "_").replace("@", "_"): name for name in CHAMPION}
+    candidate = {**CHAMPION, **{names.get(key, key): value for key, value in changed.items()}}
+    return gate.decide({k: v for k, v in candidate.items() if v is not None}, champion, GateConfig(**(fields or {})))
+
+
+def test_as_good_passes_and_the_rows_show_the_headlines():
+    decision = _decide()
+    assert (decision.passed, decision.reasons) == (True, ())
+    assert [row.metric for row in decision.rows] == ["coco/AP", "refcocog/AIGT", "flickr30k/R@1"]
+    assert all(row.ok and row.difference == 0 for row in decision.rows)
+    assert decision.rows[0].allowed == pytest.approx(0.48)
+
+
+@pytest.mark.parametrize(("value", "passed"), [(0.9, True), (0.481, True), (0.48, True), (0.4799, False), (0.0, False)])
+def test_a_drop_is_allowed_up_to_the_limit(value, passed):
+    decision = _decide(coco_AP=value)
+    assert decision.passed == passed
+    if not passed:
+        assert decision.reasons == (f"coco/AP: {value:.4f} against the champion's 0.5000, a drop of 0.02 is allowed",)
+
+
+def test_the_limit_is_not_missed_by_rounding():
+    for step in range(3, 100):
+        champion = {"coco/AP": step / 100}
+        assert gate.decide({"coco/AP": (step - 2) / 100}, champion, GateConfig()).passed, step
+
+
+def test_parts_of_a_benchmark_are_compared_only_where_they_are_named():
+    assert _decide(refcocog_AIGT_plain=0.1, coco_AP50=0.1).passed
+    decision = _decide(refcocog_AIGT_plain=0.1, coco_AP=0.0, fields={"metrics": ("refcocog/AIGT_plain",)})
+    assert [row.metric for row in decision.rows] == ["refcocog/AIGT_plain"]
+    assert not decision.passed
+
+
+def test_every_failure_is_a_reason():
+    assert len(_decide(coco_AP=0.1, flickr30k_R_1=0.1).reasons) == 2
+
+
+def test_a_metric_that_the_candidate_lacks_fails():
+    decision = _decide(coco_AP=None)
+    assert decision.reasons == ("coco/AP: the candidate has none",)
+    assert decision.rows[0] == gate.Row("coco/AP", 0.5, None, None, 0.48, ok=False)
+
+
+def test_a_metric_that_the_champion_lacks_is_not_compared_but_must_be_there_if_it_is_named():
+    champion = {"coco/AP": 0.5}
+    assert gate.decide({"coco/AP": 0.5, "lvis/AP": 0.1}, champion, GateConfig()).passed
+    named = GateConfig(metrics=("coco/AP", "lvis/AP"))
+    assert gate.decide({"coco/AP": 0.5, "lvis/AP": 0.1}, champion, named).passed
+    assert gate.decide({"coco/AP": 0.5}, champion, named).reasons == ("lvis/AP: the candidate has none",)
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+@pytest.mark.parametrize("champion", [CHAMPION, None])
+def test_what_is_not_finite_fails(value, champion):
+    decision = _decide(champion, coco_AP=value)
+    assert decision.reasons == (f"coco/AP: the candidate's is {value}",)
+    content = decision.describe()
+    assert content["rows"][0]["candidate"] is None
+    json.dumps(content, allow_nan=False)
+
+
+def test_a_champion_that_is_not_finite_fails():
+    decision = _decide({"coco/AP": math.nan})
+    assert decision.reasons == ("coco/AP: the champion's is nan: promote a sound version",)
+    json.dumps(decision.describe(), allow_nan=False)
+
+
+def test_a_champion_with_nothing_to_compare_fails():
+    (reason,) = _decide({"own/score": 1.0}).reasons
+    assert reason.startswith("nothing to compare: the champion has no AP, AIGT, R@1 (it has own/score)")
+    assert not _decide({}).passed
+    assert not _decide(fields={"metrics": ("coco/APP",)}).passed
+
+
+def test_the_first_version_passes_if_the_minimums_hold():
+    assert _decide(None).passed
+    assert gate.decide({}, None, GateConfig()).passed
+    fields = {"minimum": ("coco/AP50=0.7", "refcocog/AIGT=0.3")}
+    assert _decide(None, fields).passed
+    assert _decide(None, fields, coco_AP50=0.6).reasons == ("coco/AP50: 0.6000 is below the minimum of 0.7000",)
+    assert _decide(None, fields, coco_AP50=None).reasons == ("coco/AP50: the candidate has none",)
+
+
+def test_minimums_and_the_champion_hold_together():
+    fields = {"minimum": ("coco/AP=0.49",)}
+    decision = _decide(coco_AP=0.485, fields=fields)
+    assert decision.rows[0].allowed == 0.49
+    assert decision.reasons == ("coco/AP: 0.4850 is below the minimum of 0.4900",)
+    assert _decide(coco_AP=0.495, fields=fields).passed
+    assert not _decide(coco_AP=0.495, fields={"max_drop": -0.01}).passed  # must be better
+    assert _decide(coco_AP=0.6, refcocog_AIGT=0.9, flickr30k_R_1=0.7, fields={"max_drop": -0.01}).passed
+
+
+@pytest.mark.parametrize("item", ["coco/AP", "=0.3", "coco/AP=", "coco/AP=much", "coco/AP=nan"])
+def test_wrong_minimums(item):
+    with pytest.raises(ValueError, match=r"is not of the form metric=number, as coco/AP50=0.3"):
+        GateConfig(minimum=(item,))
+
+
+def test_settings_come_from_the_command_line():
+    given = config.override(GateConfig(), "max_drop=0.1", "minimum=[coco/AP50=0.3]")
+    assert (given.max_drop, given.floors()) == (0.1, {"coco/AP50": 0.3})
+    with pytest.raises(ValueError, match=r"gate.max_drop is nan"):
+        config.override(GateConfig(), "max_drop=.nan")
