@@ -17,7 +17,7 @@ from typing import Any
 
 import omnidet
 from omnidet import config as configuration
-from omnidet import report, storage
+from omnidet import gallery, report, storage
 from omnidet.data import build, shards, tiny_world
 from omnidet.data import vocabulary as vocabulary_module
 from omnidet.data.held_out import HeldOut
@@ -29,15 +29,11 @@ from omnidet.model.detector import Detector
 from omnidet.recipes.recipe import Recipe
 from omnidet.registry import gate as gate_module
 from omnidet.registry import kubeflow, versions
-from omnidet.schema import Record
 from omnidet.storage import Location
 from omnidet.training import distributed, loop, metrics
 
-SAMPLES_IN_REPORT = 12
 PLAN_NAME = "plan.json"
 """Beside the sets of a shard folder that is built in parts."""
-SHOWN_SCORE = 0.3
-"""Detections below this score are left out of the report's pictures."""
 
 
 def draw_world(out: Location, recipe: Recipe) -> None:
@@ -151,7 +147,7 @@ def write_report(model: Location, shards_location: Location, evaluation: Locatio
         sample
         for benchmark in recipe.evaluation.benchmarks
         if benchmark.set_name in index.sets
-        for sample in _samples(index, benchmark.set_name, evaluation)
+        for sample in gallery.samples(index, benchmark.set_name, evaluation)
     ]
     report.write(
         out,
@@ -260,43 +256,6 @@ def _training_names(index: shards.Index, streams: tuple[Stream, ...]) -> list[st
             if record.absent:
                 names.update(dict.fromkeys((*record.phrases, *record.absent)))
     return sorted(names)
-
-
-def _samples(index: shards.Index, set_name: str, evaluation: Location) -> list[report.Sample]:
-    """The first images of a set with what is true and what was found."""
-    rows = json.loads(storage.read_text(storage.join(evaluation, f"{set_name.replace('/', '_')}.json")))
-    by_image: dict[str, list[dict[str, Any]]] = {}
-    for row in rows:
-        by_image.setdefault(str(row["image_id"]).rpartition(":")[2], []).append(row)
-    truth = index.ground_truth.get(set_name)
-    samples: list[report.Sample] = []
-    for record in shards.records(index, set_name):
-        own = by_image.get(record.image_id.partition(":")[2], [])
-        if len(samples) == SAMPLES_IN_REPORT:
-            break
-        if record.phrases:
-            samples.append(_names_sample(record, own, truth["names"]) if truth else _phrase_sample(record, own[0]))
-    return samples
-
-
-def _names_sample(record: Record, rows: list[dict[str, Any]], names: dict[str, str]) -> report.Sample:
-    found = []
-    for row in sorted(rows, key=lambda row: -row["score"]):
-        x, y, w, h = row["bbox"]
-        if row["score"] >= SHOWN_SCORE:
-            found.append(((x, y, x + w, y + h), names[str(row["category_id"])], row["score"]))
-    return report.Sample(f"{record.source} {record.image_id}", "names", record.image, _truth(record), found)
-
-
-def _phrase_sample(record: Record, row: dict[str, Any]) -> report.Sample:
-    truth = [(box, label) for box, label in _truth(record) if label == row["phrase"]]
-    found = [(tuple(row["boxes_xyxy"][0]), row["phrase"], row["scores"][0])]
-    return report.Sample(row["phrase"], "phrase", record.image, truth, found)
-
-
-def _truth(record: Record) -> list[tuple[tuple[float, float, float, float], str]]:
-    pairs = zip(record.phrases, record.phrase_boxes, strict=True)
-    return [(tuple(float(v) for v in record.boxes_xyxy[i]), phrase) for phrase, named in pairs for i in named]  # type: ignore[misc]
 
 
 def _git_commit() -> str:

@@ -60,7 +60,7 @@ def test_killed_and_resumed_is_the_same_to_the_bit(index, tmp_path, kill_in):
     )
     assert killed.returncode == -signal.SIGKILL
     newest = checkpoint.latest(tmp_path / "run" / "checkpoints")
-    assert (newest.name if newest else None) == {2: None, 7: "00000004"}[kill_in]
+    assert (Path(newest).name if newest else None) == {2: None, 7: "00000004"}[kill_in]
     assert [row["step"] for row in metrics.read(tmp_path / "run" / "metrics.jsonl")] == {2: [2], 7: [2, 4, 6]}[kill_in]
     resumed = toys.train(index, tmp_path / "run")
     _assert_equal(dict(whole.state_dict()), dict(resumed.state_dict()))
