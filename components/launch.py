@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -248,6 +249,7 @@ def register(
     model: str, metrics_uri: str, registry: str, run_folder: str, name: str, settings: Sequence[str], out: str
 ) -> dict[str, str]:
     """Register, and note in the run's folder and the artifact what was registered; returns that."""
+    os.environ.setdefault("OMNIDET_RUN_ID", Path(run_folder).name)  # the Model Registry links the version to its run
     version, is_new = steps.register(model, metrics_uri, registry, recipe(name, settings), alias="champion")
     print(f"{version} {'registered' if is_new else 'was registered already'} in {registry}")
     facts = {"version": str(version), "registry": registry, "model": model}

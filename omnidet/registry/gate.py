@@ -24,6 +24,8 @@ class GateConfig:
 
     max_drop: float = 0.02
     """How far a metric may be below the champion's; below 0 it must be above by so much."""
+    drops: tuple[str, ...] = ()
+    """Other allowed drops for single benchmarks or metrics, as `lvis=0.05` or `lvis/AP=0.05`."""
     minimum: tuple[str, ...] = ()
     """What must be reached whatever the champion has, as `coco/AP50=0.3`."""
     metrics: tuple[str, ...] = ()
@@ -33,19 +35,29 @@ class GateConfig:
         if not math.isfinite(self.max_drop):
             raise ValueError(f"gate.max_drop is {self.max_drop}: give a number, as 0.02")
         self.floors()
+        _numbers("drops", self.drops, "lvis=0.05")
 
     def floors(self) -> dict[str, float]:
         """`minimum` by metric. Raises ValueError for what is not of the form metric=number."""
-        floors = {}
-        for item in self.minimum:
-            metric, _, text = item.rpartition("=")
-            try:
-                floors[metric] = float(text)
-            except ValueError:
-                floors[metric] = math.nan
-            if not metric or not math.isfinite(floors[metric]):
-                raise ValueError(f"gate.minimum {item!r} is not of the form metric=number, as coco/AP50=0.3")
-        return floors
+        return _numbers("minimum", self.minimum, "coco/AP50=0.3")
+
+    def allowed_drop(self, metric: str) -> float:
+        """How far this metric may fall: its own entry in `drops`, else its benchmark's, else `max_drop`."""
+        drops = _numbers("drops", self.drops, "lvis=0.05")
+        return drops.get(metric, drops.get(metric.partition("/")[0], self.max_drop))
+
+
+def _numbers(field: str, items: tuple[str, ...], example: str) -> dict[str, float]:
+    numbers = {}
+    for item in items:
+        name, _, text = item.rpartition("=")
+        try:
+            numbers[name] = float(text)
+        except ValueError:
+            numbers[name] = math.nan
+        if not name or not math.isfinite(numbers[name]):
+            raise ValueError(f"gate.{field} {item!r} is not of the form metric=number, as {example}")
+    return numbers
 
 
 @dataclass(frozen=True)
@@ -89,12 +101,12 @@ def decide(candidate: Mapping[str, float], champion: Mapping[str, float] | None,
         reasons.append(f"nothing to compare: the champion has no {wanted} (it has {', '.join(champion) or 'no metrics'})")
     for name in dict.fromkeys((*compared, *floors)):
         before = champion.get(name) if champion is not None and name in compared else None
-        limits = [] if before is None else [before - config.max_drop]
+        limits = [] if before is None else [before - config.allowed_drop(name)]
         limits += [floors[name]] if name in floors else []
         row = _row(name, before, candidate.get(name), limits)
         rows.append(row)
         if not row.ok:
-            reasons.append(_reason(row, config.max_drop, floors.get(name)))
+            reasons.append(_reason(row, config.allowed_drop(name), floors.get(name)))
     return Decision(not reasons, tuple(reasons), tuple(rows))
 
 
@@ -111,7 +123,7 @@ def _row(name: str, before: float | None, value: float | None, limits: list[floa
     return Row(name, before, value, difference, max(limits) if limits else None, ok)
 
 
-def _reason(row: Row, max_drop: float, floor: float | None) -> str:
+def _reason(row: Row, allowed_drop: float, floor: float | None) -> str:
     if row.candidate is None:
         return f"{row.metric}: the candidate has none"
     if not math.isfinite(row.candidate):
@@ -120,4 +132,4 @@ def _reason(row: Row, max_drop: float, floor: float | None) -> str:
         return f"{row.metric}: the champion's is {row.champion}: promote a sound version"
     if floor is not None and row.candidate < floor - _ROUNDING:
         return f"{row.metric}: {row.candidate:.4f} is below the minimum of {floor:.4f}"
-    return f"{row.metric}: {row.candidate:.4f} against the champion's {row.champion:.4f}, a drop of {max_drop:g} is allowed"
+    return f"{row.metric}: {row.candidate:.4f} against the champion's {row.champion:.4f}, a drop of {allowed_drop:g} is allowed"

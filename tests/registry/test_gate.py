@@ -121,3 +121,16 @@ def test_settings_come_from_the_command_line():
     assert (given.max_drop, given.floors()) == (0.1, {"coco/AP50": 0.3})
     with pytest.raises(ValueError, match=r"gate.max_drop is nan"):
         config.override(GateConfig(), "max_drop=.nan")
+
+
+def test_a_benchmark_or_metric_may_have_a_drop_of_its_own() -> None:
+    champion = {"coco/AP": 0.50, "lvis/AP": 0.40, "refcocog/AIGT": 0.90}
+    candidate = {"coco/AP": 0.49, "lvis/AP": 0.36, "refcocog/AIGT": 0.90}
+    assert gate.decide(candidate, champion, GateConfig()).reasons == (
+        "lvis/AP: 0.3600 against the champion's 0.4000, a drop of 0.02 is allowed",
+    )
+    assert gate.decide(candidate, champion, GateConfig(drops=("lvis=0.05",))).passed
+    strict = gate.decide(candidate, champion, GateConfig(drops=("lvis=0.05", "lvis/AP=0.03")))
+    assert "a drop of 0.03 is allowed" in strict.reasons[0]
+    with pytest.raises(ValueError, match=r"gate.drops 'lvis' is not of the form"):
+        GateConfig(drops=("lvis",))
