@@ -7,7 +7,7 @@ export DVC_NO_ANALYTICS := 1
 # Two processes that each use all cores are slower than one: tests run in as many processes as there are cores.
 ONE_THREAD := OMP_NUM_THREADS=1
 
-.PHONY: help demo demo-real test test-fast check format install clean
+.PHONY: help demo demo-real test test-fast test-docker images check format install clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -27,11 +27,17 @@ demo-real: $(INSTALLED)  ## the same on a folder in COCO's layout: make demo-rea
 	omnidet register --recipe coco_folder --model runs/real/model --metrics runs/real/evaluation.json --registry registry
 	@omnidet summary --metrics runs/real/evaluation.json --registry registry --report runs/real/report.html
 
-test: $(INSTALLED)  ## all tests (under 10 minutes on 2 cores)
-	$(ONE_THREAD) pytest -n 2 --dist worksteal
+test: $(INSTALLED)  ## all tests but those of the images (under 10 minutes on 2 cores)
+	$(ONE_THREAD) pytest -n 2 --dist worksteal -m "not docker"
 
 test-fast: $(INSTALLED)  ## the tests that take seconds (under a minute)
-	$(ONE_THREAD) pytest -n 2 -m "not slow" --dist worksteal
+	$(ONE_THREAD) pytest -n 2 --dist worksteal -m "not slow and not s3 and not docker"
+
+test-docker: $(INSTALLED)  ## build the images and run steps and the pipeline in them (needs root and a Docker engine)
+	pytest -m docker
+
+images: $(INSTALLED)  ## build the container images of the pipeline's steps
+	containers/build
 
 check: $(INSTALLED)  ## what a change must pass: style, types, import contracts, all tests
 	ruff check .

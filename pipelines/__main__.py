@@ -160,10 +160,11 @@ def _ended(run: Any) -> int:
 def _run_local(options: argparse.Namespace) -> int:
     local.use_images(options.image_repository, options.image_tag)
     values = parameters.parse(package.spec(package.path(options.pipeline)), options.parameters)
+    local.check(options.pipeline, values)
     folder = options.out.resolve()
-    workspace = values.pop("workspace", str(folder / "workspace"))
-    values.setdefault("registry", str(folder / "registry"))
-    outcome = local.run(options.runner, folder, workspace, values)
+    places = {"workspace": str(folder / "workspace"), "registry": str(folder / "registry"), **values}
+    values |= local.absolute({name: places[name] for name in ("workspace", "registry", "data") if places.get(name)})
+    outcome = local.run(options.runner, folder, values.pop("workspace"), values)
     for name, value in (outcome.metrics or {}).items():
         print(f"{name:28} {value:.3f}")
     if outcome.error:

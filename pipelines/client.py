@@ -1,6 +1,6 @@
 """Upload, run and schedule on a Kubeflow Pipelines server. A thin layer over `kfp.Client`, for what that leaves open:
 
-`kfp run create --wait` exits with 0 when the run failed and waits for ever when it was cancelled, and a schedule cannot be
+`kfp run create --watch` exits with 0 when the run failed and waits for ever when it was cancelled, and a schedule cannot be
 updated.
 """
 
@@ -217,7 +217,8 @@ def _facts(job: Any) -> dict[str, Any]:
 
 
 def _recurring_runs(client: Any, namespace: str | None, name: str) -> list[Any]:
-    found, token = [], ""
+    found: list[Any] = []
+    token = ""
     while True:
         page = client.list_recurring_runs(page_token=token, page_size=100, namespace=namespace, filter=_equals(name))
         found += page.recurring_runs or []

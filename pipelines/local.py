@@ -15,6 +15,7 @@ from typing import Any
 from kfp import local
 
 from omnidet import storage
+from pipelines import package
 from pipelines.defaults import ROOT
 
 STORE_VARIABLES = ("AWS_", "MINIO_", "OMNIDET_", "OMP_NUM_THREADS", "SSL_CERT_FILE")
@@ -49,6 +50,23 @@ def use_images(repository: str | None, tag: str | None) -> None:
         raise RuntimeError("the components are imported already, with other images")
 
 
+def check(name: str, parameters: Mapping[str, Any]) -> None:
+    """Raise ValueError now for a setting that the first step would refuse, three times."""
+    from components import launch
+
+    defaults = package.spec(package.path(name))["root"]["inputDefinitions"]["parameters"]
+    given = {key: parameters.get(key, value.get("defaultValue")) for key, value in defaults.items()}
+    launch.recipe(given["recipe"], given["settings"])
+
+
+def absolute(places: Mapping[str, str]) -> dict[str, str]:
+    """The locations without regard to a working directory. Raises FileNotFoundError for data that is not there."""
+    found = {name: place if storage.is_s3(place) else str(Path(place).resolve()) for name, place in places.items()}
+    if "data" in found and not storage.is_s3(found["data"]) and not Path(found["data"]).is_dir():
+        raise FileNotFoundError(f"data={found['data']} does not exist: give the folder that holds the datasets")
+    return found
+
+
 def run(runner: str, folder: Path, workspace: str, parameters: Mapping[str, Any]) -> Outcome:
     """Run `train_detector` and tell what came of it.
 
@@ -69,6 +87,7 @@ def run(runner: str, folder: Path, workspace: str, parameters: Mapping[str, Any]
     error = None
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", category=RuntimeWarning, module="kfp.local")  # an image without "python" in its name
+        warnings.filterwarnings("ignore", "Task .* have no effect in the current local runner", UserWarning)
         try:
             pipeline(workspace=workspace, **parameters)
         except RuntimeError as raised:  # kfp.local has no class of its own for a step that failed
@@ -108,7 +127,7 @@ def _docker(workspace: str, parameters: Mapping[str, Any]) -> local.DockerRunner
     for place in (workspace, parameters.get("registry", ""), parameters.get("data", "")):
         if place and not storage.is_s3(place):
             Path(place).mkdir(parents=True, exist_ok=True)
-            mounts.append(docker.types.Mount(str(Path(place).resolve()), str(Path(place).resolve()), type="bind"))
+            mounts.append(docker.types.Mount(place, place, type="bind"))
     files = [variables[name] for name in ("AWS_CA_BUNDLE", "SSL_CERT_FILE", "AWS_SHARED_CREDENTIALS_FILE") if name in variables]
     mounts += [docker.types.Mount(file, file, type="bind", read_only=True) for file in files]
     return local.DockerRunner(

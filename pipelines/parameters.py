@@ -55,6 +55,7 @@ def _value(name: str, text: str, kind: str) -> Any:
     if kind == "NUMBER_DOUBLE" and isinstance(value, str):  # YAML 1.1 reads 1e-3 as text
         with contextlib.suppress(ValueError):
             value = float(value)
-    if not isinstance(value, types) or (isinstance(value, bool) and kind != "BOOLEAN"):
+    fits = isinstance(value, types) and (kind == "BOOLEAN" or not isinstance(value, bool))
+    if not fits:
         raise ValueError(f"{name}={text!r} does not fit: expected {wanted}")
     return float(value) if kind == "NUMBER_DOUBLE" else value

@@ -247,7 +247,7 @@ def test_several_nodes_are_a_trainjob(monkeypatch):
 
     jobs = []
     monkeypatch.setattr(cluster, "own_namespace", lambda: "omnidet")
-    monkeypatch.setattr(trainjob, "run", lambda job, api, verify: jobs.append((job, verify)))
+    monkeypatch.setattr(trainjob, "run", lambda job, _, verify: jobs.append((job, verify)))
     monkeypatch.setattr(launch, "_check_detector", lambda _: None)
     tolerations = [{"key": "gpu", "operator": "Exists", "tolerationSeconds": 30.0}]
     _train("s3://b/w/runs/1b2c-3d", num_nodes=2, gpus_per_node=8, tolerations=tolerations, queue="omnidet")

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -44,12 +45,13 @@ class Images:
     docker: str
 
     def run(
-        self, kind: str, *command: str, options: tuple[str, ...] = (), check: bool = True, seconds: float = 300
+        self, kind: str, *command: str, options: tuple[str, ...] = (), network: str = "none", seconds: float = 120
     ) -> subprocess.CompletedProcess[str]:
-        """Run a command in a new container of that image, without a network."""
-        call = [self.docker, "run", "--rm", "--network=none", *options, self.reference[kind], *command]
-        ran = subprocess.run(call, capture_output=True, text=True, timeout=seconds)
-        if check and ran.returncode:
+        """Run a command in a new container of that image; AssertionError with its output if it fails."""
+        limit = ["timeout", "--kill-after=5", str(seconds)]  # in the container: a client that goes leaves it running
+        call = [self.docker, "run", "--rm", f"--network={network}", *options, self.reference[kind], *limit, *command]
+        ran = subprocess.run(call, capture_output=True, text=True, timeout=seconds + 60)
+        if ran.returncode:
             raise AssertionError(f"{' '.join(call)} ended with {ran.returncode}\n{ran.stdout}{ran.stderr}")
         return ran
 
@@ -143,12 +145,12 @@ def _start(docker: str) -> None:
         raise NoEngineError("no docker engine answers, and there is no dockerd to start: apt-get install docker.io iptables")
     if os.geteuid():
         raise NoEngineError("no docker engine answers, and only root can start one")
-    with LOG.open("w") as log:
-        process = subprocess.Popen([server], stdout=log, stderr=subprocess.STDOUT, start_new_session=True)
-    PROCESS.write_text(str(process.pid))
+    # Its parent is init: it outlives this process if another one still uses it.
+    number = _output("sh", "-c", f"setsid {server} > {LOG} 2>&1 < /dev/null & echo $!")
+    PROCESS.write_text(number)
     give_up_at = time.monotonic() + 60
     while not _answers(docker):
-        if process.poll() is not None or time.monotonic() > give_up_at:
+        if not _runs(int(number)) or time.monotonic() > give_up_at:
             _stop()
             raise NoEngineError(f"dockerd does not start:\n{LOG.read_text()[-2000:]}")
         time.sleep(0.2)
@@ -160,13 +162,21 @@ def _stop() -> None:
         return
     number = int(PROCESS.read_text())
     PROCESS.unlink()
+    if not _runs(number):
+        return
+    os.kill(number, signal.SIGTERM)
     give_up_at = time.monotonic() + 30
-    with contextlib.suppress(ProcessLookupError, ChildProcessError):
-        if Path(f"/proc/{number}/comm").read_text().strip() != "dockerd":
-            return
-        os.kill(number, signal.SIGTERM)
-        while time.monotonic() < give_up_at and Path(f"/proc/{number}/stat").read_text().rpartition(")")[2].split()[0] != "Z":
-            time.sleep(0.1)
+    while _runs(number) and time.monotonic() < give_up_at:
+        time.sleep(0.1)
+
+
+def _runs(number: int) -> bool:
+    """Whether that process is a living dockerd, or about to become it."""
+    try:
+        name, state = re.search(r"\((.*)\) (.)", Path(f"/proc/{number}/stat").read_text()).groups()
+    except FileNotFoundError:
+        return False
+    return name in ("sh", "setsid", "dockerd") and state != "Z"
 
 
 def _answers(docker: str) -> bool:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
 import shutil
 import subprocess
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -26,6 +28,11 @@ def _of(name: str) -> list[str]:
     return [line.partition(" ")[2] for line in INSTRUCTIONS if line.partition(" ")[0] == name]
 
 
+def _stages() -> list[list[str]]:
+    starts = [i for i, line in enumerate(INSTRUCTIONS) if line.startswith("FROM ")]
+    return [INSTRUCTIONS[i:j] for i, j in itertools.pairwise([*starts, len(INSTRUCTIONS)])]
+
+
 def test_the_base_has_a_full_tag_and_no_digest_of_our_own():
     (default,) = (line for line in _of("ARG") if line.startswith("BASE_IMAGE"))
     assert re.fullmatch(r"BASE_IMAGE=python:3\.11\.\d+-slim-[a-z]+", default)
@@ -41,7 +48,7 @@ def test_every_stage_stands_on_the_base_or_on_another_stage():
 
 
 def test_the_image_ends_as_a_user_that_is_a_number_and_not_root():
-    last_stage = INSTRUCTIONS[max(i for i, line in enumerate(INSTRUCTIONS) if line.startswith("FROM ")) :]
+    last_stage = _stages()[-1]
     users = [line for line in last_stage if line.startswith("USER ")]
     assert users == ["USER 65532:65532"]
     assert not [line for line in last_stage[last_stage.index(users[0]) :] if line.startswith(("RUN ", "COPY "))]
@@ -61,18 +68,27 @@ def test_every_installation_is_pinned_and_leaves_no_cache():
         assert "--no-cache-dir" in call, call
 
 
+def test_every_package_that_is_asked_for_has_a_pin():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    asked = [*project["dependencies"], *project["optional-dependencies"]["pipelines"], "typing_extensions"]
+    names = {re.match(r"[\w.-]+", line).group().lower().replace("_", "-") for line in asked}
+    pins = (ROOT / "constraints.txt").read_text(encoding="utf-8").lower().replace("_", "-").splitlines()
+    assert sorted(names - {line.partition("==")[0] for line in pins}) == []
+
+
 def test_calls_of_the_index_get_its_address_as_a_secret():
-    for line in _of("RUN"):
-        if re.search(r"-m pip ", line) and "--no-index" not in line:
-            assert "--mount=type=secret,id=pip_conf --mount=type=secret,id=ca_bundle" in line
+    for stage in _stages():
+        calls = [line for line in stage if "-m pip " in line and "--no-index" not in line]
+        for line in calls:
+            assert line.startswith("RUN --mount=type=secret,id=pip_conf --mount=type=secret,id=ca_bundle ")
+        # Arguments are known to the stage that declares them, not to those upon it.
+        if calls:
+            assert {"ARG PIP_CONFIG_FILE=/run/secrets/pip_conf", "ARG PIP_CERT"} <= set(stage)
 
 
 def test_the_address_of_torchs_index_is_in_no_stage_that_an_image_is_made_of():
-    stages = re.split(r"^FROM ", TEXT, flags=re.MULTILINE)[1:]
-    assert {re.match(r".* AS (\S+)", stage).group(1) for stage in stages if "TORCH_INDEX_URL" in stage} == {
-        "requirements",
-        "torch",
-    }
+    knowing = [stage[0].partition(" AS ")[2] for stage in _stages() if "TORCH_INDEX_URL" in " ".join(stage)]
+    assert knowing == ["requirements", "torch"]
     assert not [line for line in _of("FROM") if line.startswith(("torch ", "requirements "))]
 
 

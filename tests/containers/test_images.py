@@ -17,8 +17,10 @@ from tests.containers import engine
 pytestmark = [pytest.mark.docker, pytest.mark.slow]
 
 KINDS = pytest.mark.parametrize("kind", engine.KINDS)
+TEMPORARY = "--tmpfs=/tmp"  # torch does not load without a folder for temporary files
 HARDENED = ("--read-only", "--cap-drop=ALL", "--security-opt=no-new-privileges")
 ROOT_USER = ("--user=0:0", "--entrypoint=")
+ROOT = Path(__file__).parents[2]
 STEP = """
 from typing import NamedTuple
 from kfp.dsl import *
@@ -63,7 +65,7 @@ def test_it_runs_as_nobody_special(docker_images, kind):
 
 @KINDS
 def test_it_holds_this_version(docker_images, kind):
-    assert docker_images.run(kind, "omnidet", "--version").stdout.strip() == f"omnidet {omnidet.__version__}"
+    assert docker_images.run(kind, "omnidet", "--version").stdout.strip() == omnidet.__version__
 
 
 @KINDS
@@ -142,12 +144,27 @@ def test_a_kfp_step_runs_in_it(docker_images, kind, folder):
 @KINDS
 def test_what_the_steps_import_is_there(docker_images, kind):
     call = "import components, omnidet.cli, omnidet.evaluation.lvis as lvis; from components import launch; lvis._official()"
-    docker_images.run(kind, "python", "-c", call, options=HARDENED)
+    docker_images.run(kind, "python", "-c", call, options=(*HARDENED, TEMPORARY))
+
+
+@KINDS
+def test_every_package_is_the_pinned_one(docker_images, kind):
+    call = "import importlib.metadata as m; print(*(f'{d.name}=={d.version}' for d in m.distributions(path=m.sys.path[1:])))"
+    installed = {_canonical(pin) for pin in docker_images.run(kind, "python", "-c", call).stdout.split()}
+    pinned = {_canonical(line) for line in (ROOT / "constraints.txt").read_text(encoding="utf-8").split()}
+    assert installed - pinned == {f"omnidet=={omnidet.__version__}"}
+
+
+def _canonical(pin: str) -> str:
+    name, _, version = pin.partition("==")
+    return f"{re.sub('[-_.]+', '-', name).lower()}=={version.partition('+')[0]}"
 
 
 def test_data_is_drawn_and_sharded_in_the_image(docker_images, folder):
-    size = ("--recipe", "tiny_world", "--set", "world.train_images=10")
-    options = (*HARDENED, *_mounted(folder), "--tmpfs=/tmp")
+    size = ["--recipe", "tiny_world"]
+    for setting in ("train_images=10", "refcocog_val_images=4", "laion_images=20", "cc12m_samples=20", "flickr30k_train=20"):
+        size += ["--set", f"world.{setting}"]
+    options = (*HARDENED, *_mounted(folder), TEMPORARY)
     docker_images.run("data", "omnidet", "world", *size, "--out", "data/world", options=options)
     docker_images.run("data", "omnidet", "shards", *size, "--data", "data/world", "--out", "data/shards", options=options)
     assert list((folder / "data" / "shards").rglob("*.tar"))
@@ -161,9 +178,7 @@ def test_the_reaper_starts_as_the_manifest_runs_it(docker_images):
 
 def test_training_can_start_jobs_and_processes(docker_images):
     docker_images.run("train", "python", "-c", "from components import trainjob", options=HARDENED)
-    assert (
-        "omnidet" in docker_images.run("train", "torchrun", "-m", "omnidet.cli", "--version", options=("--tmpfs=/tmp",)).stdout
-    )
+    assert "omnidet" in docker_images.run("train", "torchrun", "-m", "omnidet.cli", "--version", options=(TEMPORARY,)).stdout
 
 
 def test_the_pipelines_compile_in_the_control_image(docker_images, folder):
@@ -171,5 +186,5 @@ def test_the_pipelines_compile_in_the_control_image(docker_images, folder):
         "from kfp import compiler; from pipelines.train_detector import train_detector;"
         "compiler.Compiler().compile(train_detector, '/work/package.yaml')"
     )
-    docker_images.run("control", "python", "-c", call, options=(*HARDENED, *_mounted(folder), "--tmpfs=/tmp"))
+    docker_images.run("control", "python", "-c", call, options=(*HARDENED, *_mounted(folder), TEMPORARY))
     assert "train-detector" in (folder / "package.yaml").read_text()

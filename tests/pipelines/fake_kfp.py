@@ -19,6 +19,15 @@ Object = dict[str, Any]
 PREFIX = "/apis/v2beta1"
 
 
+@dataclass(frozen=True)
+class Asked:
+    """What a call says."""
+
+    identity: str
+    query: dict[str, str]
+    body: Any
+
+
 @dataclass
 class Fake:
     """What the server holds, and how it misbehaves.
@@ -70,56 +79,62 @@ class Fake:
         for pattern, kind in _ROUTES.items():
             match = re.fullmatch(pattern, call)
             if match:
-                return getattr(self, f"_{kind}")(*match.groups(), query=query, body=body)
+                return getattr(self, f"_{kind}")(Asked("".join(match.groups()), query, body))
         self.unexpected.append(call)
         return 404, {"error_message": f"no such call: {call}"}
 
-    def _healthz(self, query: Any, body: Any) -> tuple[int, Object]:
+    def _healthz(self, _: Asked) -> tuple[int, Object]:
         return 200, {"multi_user": False}
 
-    def _list_experiments(self, query: Any, body: Any) -> tuple[int, Object]:
-        return 200, {"experiments": _matching(self.experiments, query)}
+    def _list_experiments(self, asked: Asked) -> tuple[int, Object]:
+        return 200, {"experiments": _matching(self.experiments, asked.query)}
 
-    def _create_experiment(self, query: Any, body: Any) -> tuple[int, Object]:
-        self.experiments.append({**body, "experiment_id": f"experiment-{len(self.experiments)}"})
+    def _create_experiment(self, asked: Asked) -> tuple[int, Object]:
+        self.experiments.append({**asked.body, "experiment_id": f"experiment-{len(self.experiments)}"})
         return 200, self.experiments[-1]
 
-    def _list_pipelines(self, query: Any, body: Any) -> tuple[int, Object]:
-        found = [p for p in _matching(self.pipelines, query) if p["display_name"] not in self.blind]
+    def _list_pipelines(self, asked: Asked) -> tuple[int, Object]:
+        found = [p for p in _matching(self.pipelines, asked.query) if p["display_name"] not in self.blind]
         self.blind.clear()
         return 200, {"pipelines": found}
 
-    def _upload(self, query: Any, body: Any) -> tuple[int, Object]:
-        if any(p["display_name"] == query["name"] for p in self.pipelines):
-            return 409, {"error_message": f"pipeline {query['name']} already exists"}
-        self.packages.append(body)
-        self.pipelines.append({"display_name": query["name"], "pipeline_id": f"pipeline-{len(self.pipelines)}"})
+    def _upload(self, asked: Asked) -> tuple[int, Object]:
+        if any(p["display_name"] == asked.query["name"] for p in self.pipelines):
+            return 409, {"error_message": f"pipeline {asked.query['name']} already exists"}
+        self.packages.append(asked.body)
+        self.pipelines.append({"display_name": asked.query["name"], "pipeline_id": f"pipeline-{len(self.pipelines)}"})
         return 200, self.pipelines[-1]
 
-    def _upload_version(self, query: Any, body: Any) -> tuple[int, Object]:
-        if query["pipelineid"] not in {p["pipeline_id"] for p in self.pipelines}:
+    def _upload_version(self, asked: Asked) -> tuple[int, Object]:
+        if asked.query["pipelineid"] not in {p["pipeline_id"] for p in self.pipelines}:
             return 404, {"error_message": "no such pipeline"}
-        if any(v["display_name"] == query["name"] for v in self.versions if v["pipeline_id"] == query["pipelineid"]):
-            return 409, {"error_message": f"version {query['name']} already exists"}
-        self.packages.append(body)
+        if any(
+            v["display_name"] == asked.query["name"] for v in self.versions if v["pipeline_id"] == asked.query["pipelineid"]
+        ):
+            return 409, {"error_message": f"version {asked.query['name']} already exists"}
+        self.packages.append(asked.body)
         identity = f"version-{len(self.versions)}"
-        version = {"display_name": query["name"], "pipeline_id": query["pipelineid"], "pipeline_version_id": identity}
+        version = {
+            "display_name": asked.query["name"],
+            "pipeline_id": asked.query["pipelineid"],
+            "pipeline_version_id": identity,
+        }
         self.versions.append(version)
         return 200, version
 
-    def _list_versions(self, pipeline: str, query: Any, body: Any) -> tuple[int, Object]:
-        own = [v for v in self.versions if v["pipeline_id"] == pipeline]
-        return 200, {"pipeline_versions": _matching(own, query)}
+    def _list_versions(self, asked: Asked) -> tuple[int, Object]:
+        own = [v for v in self.versions if v["pipeline_id"] == asked.identity]
+        return 200, {"pipeline_versions": _matching(own, asked.query)}
 
-    def _create_run(self, query: Any, body: Any) -> tuple[int, Object]:
+    def _create_run(self, asked: Asked) -> tuple[int, Object]:
         identity = f"run-{len(self.runs)}"
-        self.runs[identity] = {**body, "run_id": identity, "looks": 0}
-        return 200, {**body, "run_id": identity}
+        self.runs[identity] = {**asked.body, "run_id": identity, "looks": 0}
+        return 200, {**asked.body, "run_id": identity}
 
-    def _get_run(self, identity: str, query: Any, body: Any) -> tuple[int, Object]:
-        if identity not in self.runs:
-            return 404, {"error_message": f"run {identity} not found"}
-        run = self.runs[identity]
+    def _get_run(self, asked: Asked) -> tuple[int, Object]:
+        if asked.identity not in self.runs:
+            return 404, {"error_message": f"run {asked.identity} not found"}
+        run = self.runs[asked.identity]
         state = self.states[min(run["looks"], len(self.states) - 1)]
         run["looks"] += 1
         shown = {key: value for key, value in run.items() if key != "looks"} | {"state": state}
@@ -128,18 +143,18 @@ class Fake:
             shown["run_details"] = {"task_details": [{"display_name": "configure", "state": "SUCCEEDED"}, task]}
         return 200, shown
 
-    def _list_schedules(self, query: Any, body: Any) -> tuple[int, Object]:
-        return 200, {"recurringRuns": _matching(self.schedules, query)}
+    def _list_schedules(self, asked: Asked) -> tuple[int, Object]:
+        return 200, {"recurringRuns": _matching(self.schedules, asked.query)}
 
-    def _create_schedule(self, query: Any, body: Any) -> tuple[int, Object]:
+    def _create_schedule(self, asked: Asked) -> tuple[int, Object]:
         number = self.calls["POST /recurringruns"]
         # As the back-end: identifiers, and 64-bit numbers as text.
-        own = {**body, "recurring_run_id": f"schedule-{number}", "max_concurrency": str(body["max_concurrency"])}
+        own = {**asked.body, "recurring_run_id": f"schedule-{number}", "max_concurrency": str(asked.body["max_concurrency"])}
         self.schedules.append(own)
         return 200, own
 
-    def _delete_schedule(self, identity: str, query: Any, body: Any) -> tuple[int, Object]:
-        self.schedules = [s for s in self.schedules if s["recurring_run_id"] != identity]
+    def _delete_schedule(self, asked: Asked) -> tuple[int, Object]:
+        self.schedules = [s for s in self.schedules if s["recurring_run_id"] != asked.identity]
         return 200, {}
 
 

@@ -1,9 +1,14 @@
-"""submit, schedule and status against a server that speaks KFP's REST API: exit codes by the run's state, one line for trouble."""
+"""Submit, schedule and status against a server that speaks KFP's REST API: exit codes by state, one line for trouble."""
 
 from __future__ import annotations
 
+import json
+import os
 import socket
+import subprocess
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -243,3 +248,20 @@ def test_the_wait_ends_when_the_server_stays_away(fake):
     server = client.Server(fake.host)
     with pytest.raises(Exception, match="503"):
         client.wait(server.connect, "run-0", 60, poll_seconds=0.01, patience_seconds=0.1)
+
+
+@pytest.mark.parametrize("state", ["SUCCEEDED", "FAILED"])
+def test_plain_kfp_says_0_and_the_state_as_the_docs_tell(fake, tmp_path, state):
+    """docs/pipeline.md, "With nothing but kfp"."""
+    fake.states = (state,)
+    ran = subprocess.run(
+        [
+            *(str(Path(sys.executable).parent / "kfp"), "--endpoint", fake.host, "--namespace", "omnidet", "--output", "json"),
+            *("--existing-token", "none", "run", "create", "--experiment-name", "omnidet", "--run-name", "train"),
+            *("--package-file", str(package.path("train_detector")), "--timeout", "60", "train_steps=20"),
+        ],
+        capture_output=True, text=True, timeout=120, env={**os.environ, "HOME": str(tmp_path)},
+    )  # fmt: skip
+    assert ran.returncode == 0, ran.stderr
+    assert json.loads(ran.stdout[ran.stdout.index("{") :])["state"] == state
+    assert fake.runs["run-0"]["runtime_config"]["parameters"] == {"train_steps": 20}

@@ -1,0 +1,108 @@
+"""The pipeline on this machine: the very definition that goes to a cluster, and the numbers of its steps called one by one."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from components import launch
+from omnidet import steps
+from omnidet.registry import versions
+from pipelines import __main__ as command
+from pipelines import local
+from tests import toys
+
+NUMBERS = {"train_images": 40, "image_size": 64, "train_steps": 10}
+SETTINGS = [s for s in toys.SMALL if not s.startswith(("world.train_images", "train.steps"))]
+MODEL = "omnidet-tiny-world"
+
+
+def _run(out: Path, *parameters: str) -> int:
+    numbers = [f"{name}={value}" for name, value in NUMBERS.items()]
+    given = [*numbers, f"settings={json.dumps(SETTINGS)}", *parameters]
+    return command.main(["run-local", "--runner", "subprocess", "--out", str(out), *given])
+
+
+def _direct(folder: Path) -> dict[str, float]:
+    """The same steps, one after the other, in this process."""
+    run = launch.configure("tiny_world", SETTINGS, [*NUMBERS.values(), 1e-3, 0], "", "", str(folder), "direct")
+    recipe = launch.recipe("tiny_world", run.settings)
+    world, shards, words, model = (str(folder / name) for name in ("world", "shards", "words", "model"))
+    steps.draw_world(world, recipe)
+    steps.build_shards(world, shards, recipe)
+    steps.build_vocabulary(shards, words, recipe)
+    steps.train(shards, words, model, recipe)
+    return dict(steps.evaluate(model, shards, str(folder / "metrics.json"), str(folder / "evaluation"), recipe).values)
+
+
+@pytest.mark.slow
+def test_the_whole_pipeline(tmp_path, monkeypatch, capfd):
+    monkeypatch.setenv("PYTHONPATH", "")  # given back afterwards
+    monkeypatch.chdir(tmp_path)
+    out = tmp_path / "local"
+    assert _run(out) == 0, capfd.readouterr()
+    said = capfd.readouterr().out
+    assert f"registered {MODEL}@1 in {out / 'registry'}" in said
+    (folder,) = (out / "workspace" / "runs").iterdir()
+    metrics = json.loads((folder / "metrics.json").read_text())
+    assert metrics == _direct(tmp_path / "direct")
+    (version,) = versions.versions(out / "registry", MODEL)
+    assert version.metrics == metrics
+    assert versions.aliases(out / "registry", MODEL) == {"champion": 1}
+    assert version.provenance["recipe"]["world"]["train_images"] == 40  # every setting, not those of training alone
+    assert json.loads((folder / "gate.json").read_text())["passed"] is True
+    names = {path.name for path in (out / "artifacts").rglob("*") if path.is_file()}
+    assert {"dataset", "metrics", "table", "report", "decision", "registered"} <= names
+
+
+def test_a_wrong_setting_is_told_before_anything_starts(tmp_path, capsys):
+    assert _run(tmp_path / "out", 'settings=["train.stps=1"]') == 2
+    said = capsys.readouterr().err.strip()
+    assert "unknown field 'train.stps'" in said
+    assert "\n" not in said
+    assert not (tmp_path / "out").exists()
+
+
+def test_data_that_is_not_there(tmp_path, capsys):
+    assert _run(tmp_path / "out", f"data={tmp_path / 'none'}") == 2
+    assert "does not exist: give the folder" in capsys.readouterr().err
+
+
+def test_docker_without_an_engine(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("PYTHONPATH", "")
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/no-docker.sock")
+    assert command.main(["run-local", "--runner", "docker", "--out", str(tmp_path / "out")]) == 2
+    said = capsys.readouterr().err.strip()
+    assert "Docker" in said
+    assert "\n" not in said
+
+
+def _folder(workspace: Path, name: str, files: dict[str, object]) -> None:
+    (workspace / "runs" / name).mkdir(parents=True)
+    for file, content in files.items():
+        (workspace / "runs" / name / file).write_text(json.dumps(content))
+
+
+def test_the_outcome_is_what_stands_in_the_folder(tmp_path):
+    place = str(tmp_path)
+    assert "left no folder" in str(local.outcome(place, set()).error)
+    assert local.outcome(place, set(), "step train failed").error == "step train failed"
+    _folder(tmp_path, "1", {"metrics.json": {"coco/AP": 0.5}})
+    assert "no gate.json" in str(local.outcome(place, set()).error)
+    _folder(tmp_path, "2", {"gate.json": {"passed": False}})
+    assert "several runs" in str(local.outcome(place, set()).error)
+    refused = local.outcome(place, {"1"})
+    assert (refused.passed, refused.version, refused.error) == (False, None, None)
+    _folder(tmp_path, "3", {"gate.json": {"passed": True}})
+    assert "no registered.json" in str(local.outcome(place, {"1", "2"}).error)
+    _folder(tmp_path, "4", {"gate.json": {"passed": True}, "registered.json": {"version": "toy@4"}})
+    assert local.outcome(place, {"1", "2", "3"}).version == "toy@4"
+
+
+@pytest.mark.parametrize(("outcome", "code"), [((True, "toy@1", None), 0), ((False, None, None), 3), ((None, None, "no"), 1)])
+def test_the_exit_code_tells_the_outcome(tmp_path, monkeypatch, outcome, code):
+    passed, version, error = outcome
+    monkeypatch.setattr(local, "run", lambda *_: local.Outcome("f", {"coco/AP": 0.5}, version, passed, error))
+    assert _run(tmp_path) == code
