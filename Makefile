@@ -7,7 +7,7 @@ export DVC_NO_ANALYTICS := 1
 # Two processes that each use all cores are slower than one: tests run in as many processes as there are cores.
 ONE_THREAD := OMP_NUM_THREADS=1
 
-.PHONY: help demo demo-real test test-fast test-docker images check format install clean
+.PHONY: help pipeline demo demo-real test test-fast test-docker images check format install clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -44,7 +44,11 @@ check: $(INSTALLED)  ## what a change must pass: style, types, import contracts,
 	ruff format --check .
 	mypy
 	lint-imports
+	python -m pipelines compile --check
 	$(MAKE) test
+
+pipeline: $(INSTALLED)  ## compile the pipelines into pipelines/compiled
+	python -m pipelines compile
 
 format: $(INSTALLED)  ## put files into the house style
 	ruff check --fix .

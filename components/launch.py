@@ -204,7 +204,7 @@ def _object_store(nodes: Nodes) -> dict[str, Any]:
     """References to what the pipeline's own pods get from the same Secret and ConfigMap."""
     from components.trainjob_manifest import Reference
 
-    variables: dict[str, Any] = {"OMNIDET_GIT_COMMIT": steps._git_commit()}
+    variables: dict[str, Any] = {"OMNIDET_GIT_COMMIT": steps.git_commit()}
     for key in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         variables[key] = Reference("secret", nodes.object_store_secret, key, optional=True)
     for key in ("AWS_ENDPOINT_URL", "AWS_REGION"):

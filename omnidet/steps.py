@@ -231,7 +231,7 @@ def provenance(recipe: Recipe, index: shards.Index, vocabulary: vocabulary_modul
     content = json.dumps(
         [{k: facts["recipe"][k] for k in parts}, index.dataset_version, vocabulary.content_hash], sort_keys=True
     )
-    return {"run": _short_hash(content), **facts, "git_commit": _git_commit()}
+    return {"run": _short_hash(content), **facts, "git_commit": git_commit()}
 
 
 def _streams_with_data(streams: tuple[Stream, ...], index: shards.Index) -> tuple[Stream, ...]:
@@ -258,7 +258,7 @@ def _training_names(index: shards.Index, streams: tuple[Stream, ...]) -> list[st
     return sorted(names)
 
 
-def _git_commit() -> str:
+def git_commit() -> str:
     """The commit of the code, with a mark if files were changed since; from the environment where there is no checkout."""
     given = os.environ.get("OMNIDET_GIT_COMMIT")
     if given:
