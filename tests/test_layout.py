@@ -26,6 +26,7 @@ WITHOUT_A_MODULE = {
     "data/sources/test_contract.py",
     "losses/test_contract.py",
     "matching/test_contract.py",
+    "pipelines/test_docker.py",
     "recipes/test_recipes.py",
 }
 

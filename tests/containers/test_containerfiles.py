@@ -102,7 +102,7 @@ def test_the_context_holds_what_the_images_are_made_of_and_nothing_else():
     copied = set()
     for line in _of("COPY"):
         if not line.startswith("--from"):
-            copied |= set(line.split()[:-1])
+            copied |= {word for word in line.split()[:-1] if not word.startswith("--")}
     assert named == copied
     assert not named & {".git", ".venv", "data", "runs", "registry", "metrics", "tests", "."}
 
@@ -134,7 +134,10 @@ def test_build_makes_all_images_with_version_and_commit(fake_docker):
         assert re.search(r"REVISION=([0-9a-f]{40}(-dirty)?|unknown) ", call)
         assert "BASE_IMAGE" not in call
         assert "--secret" not in call
-    assert ["TORCH_INDEX_URL=https://download.pytorch.org/whl/cpu" in call for call in calls] == [True, True, False]
+    log.unlink()
+    assert _build({**environment, "TORCH_INDEX_URL": "https://index.example/cpu"}).returncode == 0
+    calls = log.read_text().splitlines()
+    assert ["TORCH_INDEX_URL=https://index.example/cpu" in call for call in calls] == [True, True, False]
 
 
 def test_build_passes_base_index_and_secrets_on(fake_docker, tmp_path):

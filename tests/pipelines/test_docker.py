@@ -1,0 +1,49 @@
+"""The whole pipeline in the built images, with everything it makes in a real object store."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from omnidet import storage
+from omnidet.registry import versions
+from tests.conftest import Bucket
+from tests.containers import engine
+from tests.containers.conftest import docker_images  # noqa: F401  a fixture
+from tests.pipelines.test_local import MODEL, NUMBERS, SETTINGS, _direct
+
+ROOT = Path(__file__).parents[2]
+
+pytestmark = [pytest.mark.docker, pytest.mark.slow, pytest.mark.s3]
+
+
+def test_the_whole_pipeline_in_its_images(
+    tmp_path: Path,
+    s3: Bucket,
+    docker_images: engine.Images,  # noqa: F811
+) -> None:
+    """Registered in s3://, with the numbers of the same steps called one by one in this process."""
+    repository, _, tag = docker_images.reference["control"].partition("/control:")
+    numbers = [f"{name}={value}" for name, value in NUMBERS.items()]
+    places = [f"workspace={s3.uri}/pipeline", f"registry={s3.uri}/registry"]
+    images = ["--image-repository", repository, "--image-tag", tag]
+    run_local = [sys.executable, "-m", "pipelines", "run-local", "--runner", "docker", "--out", str(tmp_path / "out"), *images]
+    ran = subprocess.run(
+        [*run_local, *numbers, f"settings={json.dumps(SETTINGS)}", *places],
+        cwd=ROOT,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=1800,
+    )
+    assert ran.returncode == 0, ran.stdout[-4000:] + ran.stderr[-4000:]
+    (version,) = versions.versions(f"{s3.uri}/registry", MODEL)
+    assert versions.aliases(f"{s3.uri}/registry", MODEL) == {"champion": 1}
+    assert version.metrics == _direct(tmp_path / "direct")
+    (run,) = storage.list_folders(f"{s3.uri}/pipeline/runs")
+    assert json.loads(storage.read_text(f"{s3.uri}/pipeline/runs/{run}/gate.json"))["passed"] is True
