@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from PIL import Image
 
 from omnidet import __version__, config, recipes, steps, storage
 from omnidet.data import build
@@ -85,6 +86,7 @@ def _parser() -> argparse.ArgumentParser:
     register = _step(commands, "register", "detector + metrics -> registered version", _register)
     register.add_argument("--model", required=True)
     register.add_argument("--metrics", required=True)
+    register.add_argument("--receipt", help="JSON file to write that says what was registered, for DVC")
     register.add_argument("--registry", required=True, help="folder or s3:// URI")
     register.add_argument("--alias", default="", help="alias that points to the version from then on, such as champion")
 
@@ -204,6 +206,10 @@ def _gate(options: argparse.Namespace) -> int:
 
 def _register(options: argparse.Namespace) -> None:
     version, is_new = steps.register(options.model, options.metrics, options.registry, _recipe(options), options.alias)
+    if options.receipt:
+        storage.write_text(
+            options.receipt, json.dumps({"version": str(version), "location": version.location}, indent=1) + "\n"
+        )
     print(f"{version} {'registered' if is_new else 'was registered already'} in {version.location}")
 
 
@@ -215,13 +221,16 @@ def _predict(options: argparse.Namespace) -> None:
         raise FileNotFoundError(f"image {options.image} does not exist")
     content = options.image.read_bytes()
     inference.image_size(content, str(options.image), whole=True)
+    content = inference.upright(content)
+    out = options.out or Path(f"{options.image.stem}.detections.png")
+    if out.suffix.lower() not in Image.registered_extensions() or not out.parent.is_dir():
+        raise ValueError(f"--out {out}: give a picture file such as found.png in a folder that exists")
     found = inference.OmniDet.from_pretrained(folder).detect([content], options.phrases, threshold=options.threshold)[0]
     for box, score, phrase in zip(found.boxes_xyxy, found.scores, found.phrase, strict=True):
         corners = " ".join(f"{v:7.1f}" for v in box)
         print(f"{score:.3f}  {corners}  {options.phrases[phrase]}")
     if not len(found.scores):
         print(f"nothing scores {options.threshold} or more: lower --threshold to see what comes next")
-    out = options.out or Path(f"{options.image.stem}.detections.png")
     inference.draw(content, found, options.phrases).save(out)
     print(out)
 

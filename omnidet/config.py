@@ -18,6 +18,12 @@ import yaml
 Config = TypeVar("Config")
 
 
+def require(holds: bool, complaint: str) -> None:
+    """Raise ValueError with the complaint unless it holds: the checks of a part's config, in its `__post_init__`."""
+    if not holds:
+        raise ValueError(complaint)
+
+
 def override(config: Config, *assignments: str) -> Config:
     """Copy of `config` with each `path.to.field=value` set; the value is read as YAML and checked against the field's type.
 

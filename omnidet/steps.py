@@ -40,6 +40,7 @@ def draw_world(out: Location, recipe: Recipe) -> None:
     """Draw the synthetic datasets of the recipe."""
     if recipe.world is None:
         raise ValueError("this recipe reads real data and draws no world: use the recipe tiny_world")
+    storage.require_replaceable(out, "world.json")
     with storage.staged_directory(out) as stage:
         tiny_world.draw(recipe.world, stage)
 
@@ -48,6 +49,7 @@ def build_shards(data: Location, out: Location, recipe: Recipe, paths: Mapping[s
     """Datasets under `data` -> shard folder `out`."""
     if not storage.list_files(data):
         raise FileNotFoundError(f"data folder {data} does not exist or is empty: give the folder that holds the datasets")
+    storage.require_replaceable(out, "quarantine.jsonl", data, *(paths or {}).values())
     return build.build(storage.local_copy(data, ".cache/data"), str(out), recipe.shards, paths)
 
 
@@ -79,6 +81,7 @@ def merge_shards(out: Location) -> shards.Index:
 def build_vocabulary(shards_location: Location, out: Location, recipe: Recipe) -> vocabulary_module.Vocabulary:
     """Words of the training shards -> vocabulary folder `out`."""
     index = shards.read_index(shards_location)
+    storage.require_replaceable(out, "vocabulary.json", shards_location)
     texts = [text for name in index.sets if name.startswith("train/") for text in shards.texts(index, name)]
     built = vocabulary_module.build(texts, recipe.vocabulary)
     for name, truth in index.ground_truth.items():
@@ -105,6 +108,7 @@ def train(
     vocabulary = vocabulary_module.Vocabulary.load(storage.local_copy(vocabulary_location, ".cache/vocabulary"))
     streams = _streams_with_data(recipe.streams, index)
     facts = provenance(recipe, index, vocabulary)
+    storage.require_replaceable(out, "config.json", shards_location, vocabulary_location, *([work] if work else []))
     folder = storage.join(work or f"{out}.work", facts["run"])
     with distributed.world() as world:
         loop.seed_everything(recipe.train.seed)
@@ -126,6 +130,8 @@ def evaluate(
 ) -> benchmarks.Evaluation:
     """Detector + evaluation shards -> flat metrics file, and a folder with predictions, protocols and details."""
     index = shards.read_index(shards_location)
+    storage.require_replaceable(out, storage.INDEX_NAME, model, shards_location)
+    storage.require_file_place(metrics_path)
     detector = OmniDet.from_pretrained(storage.local_copy(model, ".cache/models"))
     result = benchmarks.run(detector, index, recipe.evaluation)
     with storage.staged_directory(out) as stage:
@@ -139,6 +145,7 @@ def evaluate(
 
 def write_report(model: Location, shards_location: Location, evaluation: Location, out: Location, recipe: Recipe) -> None:
     """Everything about a run in one HTML file."""
+    storage.require_file_place(out)
     index = shards.read_index(shards_location)
     folder = storage.local_copy(model, ".cache/models")
     result = json.loads(storage.read_text(storage.join(evaluation, storage.INDEX_NAME)))
@@ -187,6 +194,8 @@ def register(
     Args:
         alias: points to the version from then on, such as `champion`.
     """
+    if alias:
+        versions.check_alias(alias)
     folder = storage.local_copy(model, ".cache/models")
     values = _read_metrics(metrics_path)
     facts = bundle.read_config(folder)["provenance"]

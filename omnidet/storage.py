@@ -131,6 +131,37 @@ def local_copy(location: Location, cache: Location) -> Path:
     return Path(location)
 
 
+def require_file_place(location: Location) -> None:
+    """Raise ValueError unless a file can be written there."""
+    if not is_s3(location):
+        if Path(location).is_dir():
+            raise ValueError(f"{location} is a folder: give the name of a file to write")
+        for part in Path(location).parents:
+            if part.exists() and not part.is_dir():
+                raise ValueError(f"{part} is a file: give another place to write")
+
+
+def require_replaceable(location: Location, marker: str, *inputs: Location) -> None:
+    """Raise ValueError unless a step may write a folder there: nothing, an empty folder, or what the step itself wrote before.
+
+    Asked before the work begins, so that nothing of value is lost and no work is done in vain.
+
+    Args:
+        marker: the file that every output of the step holds.
+        inputs: locations that the step reads.
+    """
+    same = not is_s3(location) and Path(location).resolve() in [Path(given).resolve() for given in inputs if not is_s3(given)]
+    if same or location in inputs:
+        raise ValueError(f"{location} is also what is read: give another folder to write")
+    if not is_s3(location):
+        for part in (Path(location), *Path(location).parents):
+            if part.exists() and not part.is_dir():
+                raise ValueError(f"{part} is a file: give another folder to write")
+    held = list_files(location)
+    if held and marker not in held:
+        raise ValueError(f"{location} holds other things ({held[0]} and the like): give a new or an empty folder to write")
+
+
 @contextmanager
 def staged_directory(location: Location) -> Iterator[Path]:
     """A fresh local folder that becomes `location` when the block ends well and vanishes when it does not.
@@ -151,6 +182,9 @@ def staged_directory(location: Location) -> Iterator[Path]:
     try:
         yield stage
         stage.chmod(0o755)
+        for path in stage.rglob("*"):
+            if path.is_file():
+                _give_default_mode(path)  # some libraries write private files
         if target.exists():
             retired = _hidden(target, _OLD)
             target.rename(retired / target.name)

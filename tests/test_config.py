@@ -12,6 +12,7 @@ import pytest
 from omnidet.config import describe, override, override_nested, parse
 from omnidet.model.detector import ModelConfig
 from omnidet.model.vit import PretrainedConfig, StemConfig
+from omnidet.recipes import by_name
 
 
 @dataclass(frozen=True)
@@ -169,3 +170,19 @@ def test_nested_config_there_and_back():
 def test_content_of_another_version_is_refused(change, message):
     with pytest.raises(ValueError, match=message):
         parse(ModelConfig, describe(ModelConfig()) | change)
+
+
+@pytest.mark.parametrize(
+    "assignment",
+    [
+        *("train.steps=0", "train.steps=-5", "train.log_every=0", "train.checkpoint_every=0", "train.seed=-1"),
+        *("train.average_decay=2", "train.optimizer.learning_rate=-1", "train.optimizer.max_gradient_norm=0"),
+        *("train.optimizer.warmup_steps=-1", "mixing.max_names=0", "mixing.window_shards=0", "mixing.workers=-1"),
+        *("model.image_size=100", "model.image_size=0", "model.embedding_width=0", "model.backbone.depth=0"),
+        *("vocabulary.size=-1", "vocabulary.min_frequency=0", "shards.samples_per_shard=0", "shards.max_bad_share=2"),
+    ],
+)
+def test_a_number_that_makes_no_sense_is_refused_by_name(assignment):
+    field, _, value = assignment.partition("=")
+    with pytest.raises(ValueError, match=rf"^{field}={value}.*give"):
+        override(by_name("tiny_world"), assignment)

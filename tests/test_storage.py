@@ -268,3 +268,28 @@ def test_wrong_endpoint_is_named(monkeypatch):
             storage.exists("s3://bucket/key")
     finally:
         storage._client.cache_clear()
+
+
+@pytest.mark.parametrize("held", ["thesis.txt", "sub/thesis.txt"])
+def test_a_step_replaces_its_own_output_and_nothing_else(tmp_path, held):
+    target = tmp_path / "out"
+    storage.require_replaceable(target, "config.json")
+    target.mkdir()
+    storage.require_replaceable(target, "config.json")
+    storage.write_text(target / held, "years of work")
+    with pytest.raises(ValueError, match="holds other things"):
+        storage.require_replaceable(target, "config.json")
+    storage.write_text(target / "config.json", "{}")
+    storage.require_replaceable(target, "config.json")
+    with pytest.raises(ValueError, match="is also what is read"):
+        storage.require_replaceable(tmp_path / "sub" / ".." / "out", "config.json", target)
+    with pytest.raises(ValueError, match="is a file"):
+        storage.require_replaceable(target / held / "below", "config.json")
+
+
+def test_what_is_published_can_be_read_by_others(tmp_path):
+    with storage.staged_directory(tmp_path / "out") as stage:
+        (stage / "sub").mkdir()
+        (stage / "sub" / "weights").write_bytes(b"x")
+        (stage / "sub" / "weights").chmod(0o600)
+    assert (tmp_path / "out" / "sub" / "weights").stat().st_mode & 0o044 == 0o044

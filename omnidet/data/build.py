@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
 import shutil
 from collections import Counter
@@ -14,6 +15,7 @@ from typing import Any
 from tqdm import tqdm
 
 from omnidet import storage
+from omnidet.config import require
 from omnidet.data import held_out, shards, sources
 from omnidet.data.quarantine import Quarantine, clean
 from omnidet.schema import Record
@@ -47,6 +49,10 @@ class ShardsConfig:
     hash_images: bool = True
     """Whether web images are compared with the evaluation images by perceptual hash."""
 
+    def __post_init__(self) -> None:
+        require(self.samples_per_shard >= 1, f"shards.samples_per_shard={self.samples_per_shard}: give 1 or more")
+        require(0 <= self.max_bad_share <= 1, f"shards.max_bad_share={self.max_bad_share}: give a share from 0 to 1")
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -68,6 +74,8 @@ def build(data: Path, out: str, config: ShardsConfig, paths: Mapping[str, str] |
 
     Raises FileNotFoundError for a missing dataset, ValueError for a broken one.
     """
+    unknown = sorted(set(paths or {}) - {d.source for d in (*config.train, *config.evaluation)})
+    require(not unknown, f"--path {', '.join(unknown)}: the recipe reads no such dataset")
     planned = plan(data, config, paths)
     with storage.staged_directory(out) as stage:
         for name in planned.sets:
@@ -167,7 +175,8 @@ def _copy_ground_truth(dataset: Dataset, root: str, stage: Path) -> dict[str, An
     if truth is None or not dataset.set_name.startswith("eval/"):
         return None
     shutil.copyfile(truth.path, stage / "ground_truth.json")
-    return {"file": "ground_truth.json", "names": {str(k): v for k, v in truth.names.items()}}
+    digest = hashlib.sha256((stage / "ground_truth.json").read_bytes()).hexdigest()
+    return {"file": "ground_truth.json", "sha256": digest, "names": {str(k): v for k, v in truth.names.items()}}
 
 
 def describe(index: shards.Index) -> str:

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from omnidet.config import require
 from omnidet.data import shards, transforms
 from omnidet.data.vocabulary import Vocabulary
 from omnidet.schema import Batch, Record
@@ -53,6 +54,11 @@ class MixingConfig:
     """Shards that are shuffled together."""
     workers: int = 2
     """Processes that make batches; 0 for none."""
+
+    def __post_init__(self) -> None:
+        for name in ("max_names", "max_boxes", "window_shards"):
+            require(getattr(self, name) >= 1, f"mixing.{name}={getattr(self, name)}: give 1 or more")
+        require(self.workers >= 0, f"mixing.workers={self.workers}: give 0 or more")
 
 
 class Mixture(Dataset[Batch]):

@@ -88,6 +88,7 @@ def write_index(
 ) -> None:
     """Write `index.json`, which makes the folder a whole shard folder."""
     hashes = [shard.sha256 for name in sorted(sets) for shard in sets[name]]
+    hashes += [str(ground_truth[name].get("sha256")) for name in sorted(ground_truth)]
     content = {
         "schema_version": SCHEMA_VERSION,
         "dataset_version": hashlib.sha256("\n".join(hashes).encode()).hexdigest(),
@@ -111,7 +112,7 @@ def read_index(location: storage.Location) -> Index:
             )
         sets = {name: tuple(Shard(**shard) for shard in shards) for name, shards in content["sets"].items()}
         return Index(str(location), content["dataset_version"], sets, content["ground_truth"], content["report"])
-    except (json.JSONDecodeError, KeyError, TypeError, UnicodeDecodeError) as error:
+    except (json.JSONDecodeError, KeyError, TypeError, AttributeError, UnicodeDecodeError) as error:
         raise ValueError(f"{path} is not a shard index ({error!r}): build the shards again") from error
 
 

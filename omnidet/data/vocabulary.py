@@ -31,6 +31,7 @@ from safetensors.numpy import load_file, save_file
 from tokenizers import normalizers, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
+from omnidet.config import require
 from omnidet.schema import FloatArray, IntArray, PhraseTable, Record
 
 RELATIONS = (
@@ -54,6 +55,10 @@ class VocabularyConfig:
     """Number of tokens of the tokenizer at most; the vocabulary is twice that, with the context tokens."""
     min_frequency: int = 2
     """Subwords that occur less often are left in parts."""
+
+    def __post_init__(self) -> None:
+        require(self.size >= 257, f"vocabulary.size={self.size}: give 257 (all bytes and the padding) or more")
+        require(self.min_frequency >= 1, f"vocabulary.min_frequency={self.min_frequency}: give 1 or more")
 
 
 class Vocabulary:

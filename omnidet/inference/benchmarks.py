@@ -5,6 +5,7 @@ A benchmark is a function `(OmniDet, Index, set name) -> (Metrics, rows)`; the r
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import json
 from collections.abc import Callable, Iterator, Sequence
@@ -125,12 +126,18 @@ def _detect_names(detector: OmniDet, index: shards.Index, set_name: str, count: 
     truth = index.ground_truth.get(set_name)
     if truth is None:
         raise ValueError(f"{index.location} has no ground truth for {set_name!r}: build the shards with an evaluation set")
+    path = storage.local_copy(storage.join(index.location, truth["file"]), ".cache/shards")
+    if hashlib.sha256(path.read_bytes()).hexdigest() != truth["sha256"]:
+        raise ValueError(f"{path} is corrupt (its hash is not the index's): build the shards again")
+    # A dataset may hold images that its boxes do not cover (COCO's captions list more): they are not judged.
+    judged = {int(image["id"]) for image in json.loads(path.read_text(encoding="utf-8"))["images"]}
     names = truth["names"]
     detector.vocabulary.check_names(list(names.values()))
     prompt = detector.prompt(list(names.values()))
     category_ids = [int(number) for number in names]
     rows: list[Detection] = []
-    for records in _batches(_images(index, set_name), IMAGES_AT_ONCE):
+    images = (record for record in _images(index, set_name) if int(record.image_id.partition(":")[2]) in judged)
+    for records in _batches(images, IMAGES_AT_ONCE):
         found = detector.detect([record.image for record in records], prompt, count)
         for record, detections in zip(records, found, strict=True):
             image_id = int(record.image_id.partition(":")[2])
@@ -138,7 +145,7 @@ def _detect_names(detector: OmniDet, index: shards.Index, set_name: str, count: 
                 x0, y0, x1, y1 = (float(v) for v in box)
                 bbox = [x0, y0, x1 - x0, y1 - y0]
                 rows.append({"image_id": image_id, "category_id": category_ids[phrase], "bbox": bbox, "score": float(score)})
-    return str(storage.local_copy(storage.join(index.location, truth["file"]), ".cache/shards")), rows
+    return str(path), rows
 
 
 def _phrase_row(record: Record, text: str, boxes: Any, scores: Any) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,12 +11,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image, ImageDraw
+from PIL import Image, ImageDraw, ImageOps
 from torch import Tensor
 from torch.nn import functional
 
 from omnidet import boxes
 from omnidet.data import transforms
+from omnidet.data.quarantine import MAX_PIXELS
 from omnidet.data.vocabulary import Vocabulary
 from omnidet.model import bundle
 from omnidet.model.detector import Detector
@@ -125,12 +127,31 @@ class OmniDet:
 def image_size(image: bytes, name: str = "the image", whole: bool = False) -> tuple[int, int]:
     """Width and height. Raises ValueError if it is no image or, if asked for the whole, ends too early or is damaged."""
     try:
-        with Image.open(io.BytesIO(image)) as opened:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            opened = Image.open(io.BytesIO(image))
+        with opened:
+            if opened.width * opened.height > MAX_PIXELS:
+                raise ValueError(f"{opened.width} x {opened.height} pixels are more than {MAX_PIXELS}")
             if whole:
                 opened.load()
             return opened.size
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise ValueError(f"{name} cannot be read as an image: {error}") from error
+
+
+def upright(image: bytes) -> bytes:
+    """The picture as a viewer shows it: turned as its EXIF tag says, and on white where it is transparent."""
+    with Image.open(io.BytesIO(image)) as opened:
+        if opened.getexif().get(0x0112, 1) == 1 and not opened.has_transparency_data:
+            return image
+        turned = ImageOps.exif_transpose(opened)
+        if turned.has_transparency_data:
+            layers = turned.convert("RGBA")
+            turned = Image.alpha_composite(Image.new("RGBA", layers.size, "white"), layers)
+        content = io.BytesIO()
+        turned.convert("RGB").save(content, "PNG")
+    return content.getvalue()
 
 
 def draw(image: bytes, found: Detections, phrases: Sequence[str]) -> Image.Image:

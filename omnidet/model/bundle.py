@@ -5,6 +5,7 @@ config.json  model.safetensors  vocabulary/
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -36,6 +37,7 @@ def save(folder: Path, detector: Detector, vocabulary: Vocabulary, names: list[s
         "provenance": dict(facts),
     }
     save_file({k: v.detach().cpu().contiguous() for k, v in detector.state_dict().items()}, folder / "model.safetensors")
+    content["weights_sha256"] = _sha256(folder / "model.safetensors")
     (folder / "vocabulary").mkdir()
     vocabulary.save(folder / "vocabulary")
     (folder / "config.json").write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
@@ -55,7 +57,7 @@ def read_config(folder: Path) -> dict[str, Any]:
     version = content.get("format_version") if isinstance(content, dict) else None
     if version != FORMAT_VERSION:
         raise ValueError(f"{path} has format version {version}, this program reads {FORMAT_VERSION}")
-    lacking = [key for key in ("model", "vocabulary_hash", "names", "provenance") if key not in content]
+    lacking = [key for key in ("model", "vocabulary_hash", "weights_sha256", "names", "provenance") if key not in content]
     if lacking:
         raise ValueError(f"{path} has no {', '.join(lacking)}: the bundle is damaged")
     return content
@@ -73,6 +75,9 @@ def load(folder: Path) -> tuple[Detector, Vocabulary, dict[str, Any]]:
     model_config = config.parse(ModelConfig, content["model"])
     if isinstance(model_config.backbone, PretrainedConfig):  # its weights come from the bundle
         model_config = config.override(model_config, "backbone.weights=random")
+    weights = folder / "model.safetensors"
+    if weights.is_file() and _sha256(weights) != content["weights_sha256"]:
+        raise ValueError(f"{weights} is corrupt: its hash is not the one in config.json; fetch or train the detector again")
     detector = Detector(model_config, vocabulary.num_tokens)
     try:
         detector.load_state_dict(load_file(folder / "model.safetensors"))
@@ -80,3 +85,8 @@ def load(folder: Path) -> tuple[Detector, Vocabulary, dict[str, Any]]:
         reason = str(error).strip().splitlines()[-1]
         raise ValueError(f"{folder}/model.safetensors does not fit its config.json: {reason}") from error
     return detector.eval(), vocabulary, content
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 
+from omnidet.config import require
 from omnidet.model import vit
 from omnidet.model.heads import RegionHead, TokenTable
 from omnidet.schema import Batch, PhraseTable, Predictions
@@ -25,6 +26,12 @@ class ModelConfig:
     backbone: vit.StemConfig | vit.PretrainedConfig = field(default_factory=vit.PretrainedConfig)
     embedding_width: int = 256
     """Width of token and region embeddings: the vocabulary's share of the parameters is tokens x width."""
+
+    def __post_init__(self) -> None:
+        fitting = max(16, round(self.image_size / 16) * 16)
+        usable = 16 <= self.image_size <= 4096 and self.image_size % 16 == 0
+        require(usable, f"model.image_size={self.image_size} is not a multiple of the patch size 16: give {min(fitting, 4096)}")
+        require(self.embedding_width >= 1, f"model.embedding_width={self.embedding_width}: give 1 or more")
 
 
 class Detector(nn.Module):

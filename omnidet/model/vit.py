@@ -16,6 +16,7 @@ from timm.models.vision_transformer import VisionTransformer, checkpoint_filter_
 from torch import Tensor, nn
 
 from omnidet import storage
+from omnidet.config import require
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -45,6 +46,11 @@ class StemConfig:
     depth: int = 6
     num_heads: int = 3
     drop_path: float = 0.0
+
+    def __post_init__(self) -> None:
+        require(self.depth >= 1, f"model.backbone.depth={self.depth}: give 1 or more")
+        require(self.num_heads >= 1, f"model.backbone.num_heads={self.num_heads}: give 1 or more")
+        require(self.width >= 8, f"model.backbone.width={self.width}: give 8 or more")
 
 
 class Backbone(nn.Module):
@@ -101,6 +107,8 @@ def build(config: PretrainedConfig | StemConfig, image_size: int) -> Backbone:
     if image_size % 16:
         raise ValueError(f"image_size={image_size} is not a multiple of the patch size 16")
     if isinstance(config, StemConfig):
+        fits = config.width % config.num_heads == 0
+        require(fits, f"model.backbone.width={config.width} is not a multiple of num_heads={config.num_heads}")
         transformer = VisionTransformer(
             img_size=image_size,
             embed_layer=ConvolutionalStem,

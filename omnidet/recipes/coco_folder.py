@@ -22,9 +22,9 @@ from omnidet.training.optimizer import OptimizerConfig
 
 
 def coco_folder() -> Recipe:
-    """ViT-B/16 at 160 px from random weights: it shows that formats, joins and code paths are right, not what is reachable.
+    """ViT-B/16 at 128 px from random weights: it shows that formats, joins and code paths are right, not what is reachable.
 
-    Run it with `make demo-real DATA=<folder>`; 60 steps are a few minutes on 2 cores. For a detector worth having, set
+    Run it with `make demo-real DATA=<folder>`; 40 steps are a few minutes on 2 cores. For a detector worth having, set
     `model.backbone.weights=pretrained`, `model.image_size=640` and many more steps, on a GPU.
     """
     return Recipe(
@@ -48,7 +48,7 @@ def coco_folder() -> Recipe:
             ),
         ),
         vocabulary=VocabularyConfig(size=30_000),
-        model=ModelConfig(image_size=160, backbone=PretrainedConfig(weights="random"), embedding_width=256),
+        model=ModelConfig(image_size=128, backbone=PretrainedConfig(weights="random"), embedding_width=256),
         streams=(
             Stream("det", ("train/coco", "train/lvis"), 4, transforms=(transforms.flip, transforms.crop)),
             Stream(
@@ -76,10 +76,10 @@ def coco_folder() -> Recipe:
             WeightedLoss(caption, 0.2),
         ),
         train=TrainConfig(
-            steps=60,
+            steps=40,
             optimizer=OptimizerConfig(learning_rate=2e-4, weight_decay=0.05, warmup_steps=10, max_gradient_norm=1.0),
             average_decay=0.99,
-            checkpoint_every=60,
+            checkpoint_every=40,
         ),
         evaluation=EvaluationConfig(
             benchmarks=(

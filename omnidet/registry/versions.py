@@ -141,13 +141,18 @@ def aliases(registry: Location, name: str) -> dict[str, int]:
     return {alias: pointer["version"] for alias, pointer in pointers.items() if pointer}
 
 
+def check_alias(alias: str) -> None:
+    """Raise ValueError for an alias that cannot be one."""
+    if not _ALIAS.fullmatch(alias):
+        raise ValueError(f"alias {alias!r}: use lower-case letters, digits, dots, dashes and underscores, a letter first")
+
+
 def promote(registry: Location, name: str, number: int, alias: str = CHAMPION) -> Version:
     """Point the alias to a version, and remember the one before. Of two callers at once, the later one's word stands.
 
     Raises ValueError for a version that is not there, or an alias that could be taken for a number.
     """
-    if not _ALIAS.fullmatch(alias):
-        raise ValueError(f"alias {alias!r}: use lower-case letters, digits, dots, dashes and underscores, a letter first")
+    check_alias(alias)
     version = find(registry, f"{name}@{number}")
     pointer = _read_alias(registry, name, alias)
     if pointer is None:

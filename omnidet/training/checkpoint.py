@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import pickle
 import shutil
@@ -16,6 +17,8 @@ from torch import nn, optim
 
 from omnidet import storage
 from omnidet.storage import Location
+
+_TENSORS = ("model.safetensors", "average.safetensors", "optimizer.pt")
 
 
 @dataclass(frozen=True)
@@ -36,7 +39,8 @@ def save(folder: Location, step: int, state: State, facts: dict[str, Any], log: 
         torch.save(state.optimizer.state_dict(), stage / "optimizer.pt")
         if log is not None:
             shutil.copyfile(log, stage / "metrics.jsonl")
-        (stage / storage.INDEX_NAME).write_text(json.dumps({"step": step, **facts}, indent=1), encoding="utf-8")
+        content = {"step": step, **facts, "sha256": {name: _sha256(stage / name) for name in _TENSORS}}
+        (stage / storage.INDEX_NAME).write_text(json.dumps(content, indent=1), encoding="utf-8")
     for old in _all(folder)[:-keep]:
         storage.remove(old)
     return target
@@ -56,12 +60,15 @@ def load(location: Location, state: State, log: Path | None = None) -> dict[str,
     path = storage.local_copy(location, ".cache/checkpoints")
     try:
         facts: dict[str, Any] = json.loads((path / storage.INDEX_NAME).read_text(encoding="utf-8"))
+        for name in _TENSORS:
+            if _sha256(path / name) != facts["sha256"][name]:
+                raise ValueError(f"{name} is corrupt")
         state.model.load_state_dict(load_file(path / "model.safetensors"))
         state.average.load_state_dict(load_file(path / "average.safetensors"))
         state.optimizer.load_state_dict(torch.load(path / "optimizer.pt", weights_only=True))
         if log is not None and (path / "metrics.jsonl").exists():
             storage.write_bytes(log, storage.read_bytes(path / "metrics.jsonl"))
-    except (OSError, SafetensorError, RuntimeError, ValueError, KeyError, EOFError, pickle.UnpicklingError) as error:
+    except (OSError, SafetensorError, RuntimeError, ValueError, KeyError, TypeError, EOFError, pickle.UnpicklingError) as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise ValueError(f"checkpoint {location} does not fit this run ({reason}): remove it to begin anew") from error
     return facts
@@ -74,3 +81,8 @@ def _all(folder: Location) -> list[str]:
 
 def _flat(module: nn.Module) -> dict[str, torch.Tensor]:
     return {name: tensor.detach().cpu().contiguous() for name, tensor in module.state_dict().items()}
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -13,6 +13,7 @@ from torch.optim.swa_utils import AveragedModel
 from tqdm import tqdm
 
 from omnidet import storage
+from omnidet.config import require
 from omnidet.data.mixing import Loader
 from omnidet.matching.cost import CostConfig, Matcher, match
 from omnidet.matching.hungarian import hungarian
@@ -37,6 +38,12 @@ class TrainConfig:
     """`auto`: bfloat16 on a GPU that has it, else float32. `bfloat16` and `float32` force one."""
     log_every: int = 10
     checkpoint_every: int = 500
+
+    def __post_init__(self) -> None:
+        for name in ("steps", "log_every", "checkpoint_every"):
+            require(getattr(self, name) >= 1, f"train.{name}={getattr(self, name)}: give 1 or more")
+        require(self.seed >= 0, f"train.seed={self.seed}: give 0 or more")
+        require(0 <= self.average_decay < 1, f"train.average_decay={self.average_decay}: give a share below 1, as 0.999")
 
 
 def fit(

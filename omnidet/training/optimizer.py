@@ -9,6 +9,7 @@ from typing import Any
 from timm.optim._param_groups import param_groups_layer_decay
 from torch import nn, optim
 
+from omnidet.config import require
 from omnidet.model.detector import Detector
 
 
@@ -23,6 +24,12 @@ class OptimizerConfig:
     layer_decay: float = 1.0
     """Factor on the learning rate from one backbone block to the one below; 1 for a backbone trained from scratch."""
     max_gradient_norm: float = 1.0
+
+    def __post_init__(self) -> None:
+        for name in ("learning_rate", "max_gradient_norm", "layer_decay"):
+            require(getattr(self, name) > 0, f"train.optimizer.{name}={getattr(self, name)}: give a number above 0")
+        for name in ("weight_decay", "warmup_steps"):
+            require(getattr(self, name) >= 0, f"train.optimizer.{name}={getattr(self, name)}: give 0 or more")
 
 
 def build(model: nn.Module, config: OptimizerConfig) -> optim.AdamW:

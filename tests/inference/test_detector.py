@@ -163,3 +163,26 @@ def test_drawing_shows_the_boxes():
     assert picture.shape[:2] == (160, 480)
     assert picture[100, 80].tolist() != [128, 128, 128]  # the left edge at 10 * 8
     assert picture[100, 160].tolist() == [128, 128, 128]
+
+
+def test_a_picture_is_turned_as_its_tag_says_and_put_on_white():
+    lying = Image.new("RGB", (30, 10), "red")
+    tag = Image.Exif()
+    tag[0x0112] = 6  # to be turned a quarter clockwise
+    content = io.BytesIO()
+    lying.save(content, "JPEG", exif=tag)
+    assert inference.image_size(inference.upright(content.getvalue())) == (10, 30)
+    clear = io.BytesIO()
+    Image.new("RGBA", (4, 4), (255, 0, 0, 0)).save(clear, "PNG")
+    with Image.open(io.BytesIO(inference.upright(clear.getvalue()))) as opened:
+        assert opened.convert("RGB").getpixel((1, 1)) == (255, 255, 255)
+    plain = io.BytesIO()
+    lying.save(plain, "JPEG")
+    assert inference.upright(plain.getvalue()) == plain.getvalue()
+
+
+def test_a_bomb_is_refused_before_it_is_decoded():
+    content = io.BytesIO()
+    Image.new("1", (9000, 9000)).save(content, "PNG")
+    with pytest.raises(ValueError, match="9000 x 9000 pixels are more than"):
+        inference.image_size(content.getvalue(), whole=True)

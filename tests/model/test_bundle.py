@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 
@@ -63,6 +64,7 @@ def _other_vocabulary(folder: Path) -> None:
 
 def _other_weights(folder: Path) -> None:
     save_file({"tokens.biases": torch.zeros(3)}, folder / "model.safetensors")
+    _change(folder, weights_sha256=hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest())
 
 
 DAMAGES = {
@@ -75,7 +77,7 @@ DAMAGES = {
     "vocabulary is damaged (": lambda f: (f / "vocabulary" / "idf.safetensors").write_bytes(b"short"),
     "vocabulary.json": lambda f: (f / "vocabulary" / "vocabulary.json").unlink(),
     "does not fit its config.json": _other_weights,
-    "model.safetensors does not fit": lambda f: (f / "model.safetensors").write_bytes(
+    "model.safetensors is corrupt": lambda f: (f / "model.safetensors").write_bytes(
         (f / "model.safetensors").read_bytes()[:-100]
     ),
     "model.safetensors does": lambda f: (f / "model.safetensors").unlink(),

@@ -65,4 +65,4 @@ def test_every_stage_is_a_command_that_the_program_knows_on_paths_that_it_declar
     read = [str(options[key]) for key in ("data", "shards", "vocabulary", "model", "evaluation") if options.get(key)]
     assert set(read) <= set(stage["deps"])
     outs = [next(iter(out)) if isinstance(out, dict) else out for out in stage["outs"]]
-    assert str(options.get("registry") if name == "register" else options["out"]) in outs
+    assert str(options["receipt"] if name == "register" else options["out"]) in outs
