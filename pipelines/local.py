@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import json
 import os
@@ -119,7 +120,8 @@ def _docker(workspace: str, parameters: Mapping[str, Any]) -> local.DockerRunner
     except ImportError as error:
         raise ValueError("the Docker runner needs the Python package docker: pip install docker") from error
     try:
-        docker.from_env().ping()
+        with contextlib.closing(docker.from_env()) as client:
+            client.ping()
     except docker.errors.DockerException as error:
         raise ValueError(f"no Docker engine answers ({error}): start one, or use --runner subprocess") from error
     variables = {name: value for name, value in os.environ.items() if name.startswith(STORE_VARIABLES)}

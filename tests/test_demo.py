@@ -54,7 +54,7 @@ def copy_of_checkout(target: Path) -> Path:
             (target / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(ROOT / name, target / name)
     params = yaml.safe_load((target / "params.yaml").read_text())
-    params["world"] |= {"train_images": 60, "val_images": 12, "lvis_val_from_train": 2, "refcocog_val_images": 12}
+    params["world"] |= {"train_images": 60, "val_images": 20, "lvis_val_from_train": 2, "refcocog_val_images": 12}
     params["world"] |= {"refcocog_test_images": 12, "flickr30k_train": 20, "flickr30k_val": 4, "flickr30k_test": 10}
     params["world"] |= {"laion_images": 30, "cc12m_samples": 30, "broken": 1}
     params["shards"]["max_bad_share"] = 0.5
