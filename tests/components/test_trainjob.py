@@ -144,7 +144,8 @@ class TestManifest:
         assert "hunter2" not in str(caught.value)
 
     def test_takes_a_digest(self) -> None:
-        dataclasses.replace(JOB, image="ghcr.io/omnidet/train@sha256:" + "0" * 64)
+        image = "ghcr.io/omnidet/train@sha256:" + "0" * 64
+        assert dataclasses.replace(JOB, image=image).image == image
 
 
 class TestRun:
