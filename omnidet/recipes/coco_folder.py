@@ -24,7 +24,7 @@ from omnidet.training.optimizer import OptimizerConfig
 def coco_folder() -> Recipe:
     """ViT-B/16 at 128 px from random weights: it shows that formats, joins and code paths are right, not what is reachable.
 
-    Run it with `make demo-real DATA=<folder>`; a step at 96 px took 2.5 to 4 s on 2 busy cores. For a detector worth having, set
+    Run it with `make demo-real DATA=<folder>`; a step at 96 px took 2.5 to 4 s on 2 busy cores. For a detector of use, set
     `model.backbone.weights=pretrained`, `model.image_size=640` and many more steps, on a GPU.
     """
     return Recipe(
