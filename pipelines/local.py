@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import builtins
 import contextlib
 import importlib
 import json
 import os
 import sys
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -86,7 +87,7 @@ def run(runner: str, folder: Path, workspace: str, parameters: Mapping[str, Any]
     pipeline = importlib.import_module("pipelines.train_detector").train_detector
     before = set(storage.list_folders(storage.join(workspace, "runs")))
     error = None
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), _print_kept():
         warnings.filterwarnings("ignore", category=RuntimeWarning, module="kfp.local")  # an image without "python" in its name
         warnings.filterwarnings("ignore", "Task .* have no effect in the current local runner", UserWarning)
         try:
@@ -111,6 +112,16 @@ def outcome(workspace: str, before: set[str], error: str | None = None) -> Outco
     if error is None and passed and registered is None:
         error = f"{folder} has no registered.json though the gate said yes"
     return Outcome(folder, metrics, registered and registered["version"], passed, error)
+
+
+@contextlib.contextmanager
+def _print_kept() -> Iterator[None]:
+    """Give back `print`: kfp indents it during a step, and of two at once the later one restores the other's."""
+    own = builtins.print
+    try:
+        yield
+    finally:
+        builtins.print = own
 
 
 def _docker(workspace: str, parameters: Mapping[str, Any]) -> local.DockerRunner:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import gc
 import json
 from pathlib import Path
@@ -43,7 +44,9 @@ def test_the_whole_pipeline(tmp_path, monkeypatch, capfd):
     monkeypatch.setenv("PYTHONPATH", "")  # given back afterwards
     monkeypatch.chdir(tmp_path)
     out = tmp_path / "local"
+    own_print = builtins.print
     assert _run(out) == 0, capfd.readouterr()
+    assert builtins.print is own_print  # two steps at once leave kfp's indented one behind
     said = capfd.readouterr().out
     assert f"registered {MODEL}@1 in {out / 'registry'}" in said
     (folder,) = (out / "workspace" / "runs").iterdir()
