@@ -77,6 +77,7 @@ def _parser() -> argparse.ArgumentParser:
     report.add_argument("--shards", required=True)
     report.add_argument("--evaluation", required=True, help="what `evaluate --out` wrote")
     report.add_argument("--out", required=True, help="HTML file to write")
+    report.add_argument("--before", metavar="FOLDER", help="evaluation of the detector that this one may replace, to compare")
 
     gate = _step(commands, "gate", "metrics against the champion's -> decision; exit code 3 if not passed", _gate)
     gate.add_argument("--metrics", required=True, help="what `evaluate --metrics` wrote")
@@ -192,7 +193,8 @@ def _evaluate(options: argparse.Namespace) -> None:
 
 
 def _report(options: argparse.Namespace) -> None:
-    steps.write_report(options.model, options.shards, options.evaluation, options.out, _recipe(options))
+    recipe = _recipe(options)
+    steps.write_report(options.model, options.shards, options.evaluation, options.out, recipe, options.before)
     print(options.out)
 
 

@@ -9,7 +9,7 @@ import torch
 
 from omnidet import boxes, storage
 from omnidet.data import shards
-from omnidet.report import Sample
+from omnidet.report.pictures import Sample
 from omnidet.schema import Record
 from omnidet.storage import Location
 

@@ -17,7 +17,7 @@ from typing import Any
 
 import omnidet
 from omnidet import config as configuration
-from omnidet import gallery, report, storage
+from omnidet import gallery, storage
 from omnidet.data import build, shards, tiny_world
 from omnidet.data import vocabulary as vocabulary_module
 from omnidet.data.held_out import HeldOut
@@ -29,6 +29,7 @@ from omnidet.model.detector import Detector
 from omnidet.recipes.recipe import Recipe
 from omnidet.registry import gate as gate_module
 from omnidet.registry import kubeflow, versions
+from omnidet.report import page
 from omnidet.storage import Location
 from omnidet.training import distributed, loop, metrics
 
@@ -143,8 +144,22 @@ def evaluate(
     return result
 
 
-def write_report(model: Location, shards_location: Location, evaluation: Location, out: Location, recipe: Recipe) -> None:
-    """Everything about a run in one HTML file."""
+def write_report(
+    model: Location,
+    shards_location: Location,
+    evaluation: Location,
+    out: Location,
+    recipe: Recipe,
+    before: Location | None = None,
+    zero_shot: Mapping[str, float] | None = None,
+) -> None:
+    """Everything about a run in one HTML file.
+
+    Args:
+        evaluation: what `evaluate` wrote.
+        before: evaluation of the detector that this one may replace, on the same sets: shown side by side.
+        zero_shot: flat metrics that were reached before anything of new categories was trained on, beside them.
+    """
     storage.require_file_place(out)
     index = shards.read_index(shards_location)
     folder = storage.local_copy(model, ".cache/models")
@@ -156,7 +171,7 @@ def write_report(model: Location, shards_location: Location, evaluation: Locatio
         if benchmark.set_name in index.sets
         for sample in gallery.samples(index, benchmark.set_name, evaluation)
     ]
-    report.write(
+    page.write(
         out,
         title=recipe.register.name,
         subtitle="An open-vocabulary detector: class names and free phrases through one head, trained in one pass.",
@@ -165,6 +180,8 @@ def write_report(model: Location, shards_location: Location, evaluation: Locatio
         training_log=metrics.read(folder / "training.jsonl"),
         samples=samples,
         facts={key.replace("_", " "): str(value) for key, value in facts.items() if not isinstance(value, dict | list)},
+        before=json.loads(storage.read_text(storage.join(before, storage.INDEX_NAME)))["values"] if before else None,
+        zero_shot=zero_shot,
     )
 
 

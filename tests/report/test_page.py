@@ -5,8 +5,10 @@ from html.parser import HTMLParser
 import pytest
 from PIL import Image
 
-from omnidet import report
-from omnidet.report import Sample
+from omnidet.report import charts
+from omnidet.report import page as report
+from omnidet.report.page import Table
+from omnidet.report.pictures import Sample
 
 METRICS = {
     "coco/AP": 0.4351,
@@ -154,19 +156,6 @@ def test_what_was_found_is_counted(tmp_path, kind, predicted, expected):
     assert f" {expected} " in page.text
 
 
-def test_labels_stay_inside_the_picture_and_off_one_another():
-    found = [
-        ((-5.0, -5.0, 20.0, 20.0), "ball", 0.5),
-        ((-5.0, -5.0, 20.0, 20.0), "ball", 0.6),
-        ((90.0, 80.0, 99.0, 99.0), "a", 0.9),
-    ]
-    size = 5.0
-    places = report._label_places(found, size, 100, 100)
-    assert all(0 <= x <= 100 and size <= y <= 100 for x, y in places)
-    assert abs(places[0][1] - places[1][1]) >= size
-    assert places[2][0] + 0.6 * size * len("a .900") <= 100
-
-
 def test_a_chart_for_each_term_with_all_its_streams(tmp_path):
     _, page = write(tmp_path)
     charts = [a["aria-label"] for a in page.of("svg") if "aria-label" in a]
@@ -180,7 +169,7 @@ def test_a_chart_for_each_term_with_all_its_streams(tmp_path):
 def test_long_logs_are_thinned(tmp_path):
     log = [{"step": i, "loss": 1e4 * 0.999**i} for i in range(9000)]
     content, page = write(tmp_path, training_log=log, samples=[])
-    assert len(page.of("polyline", "raw")[0]["points"].split()) == report.MAX_POINTS
+    assert len(page.of("polyline", "raw")[0]["points"].split()) == charts.MAX_POINTS
     assert "powers of ten" in page.text
     assert len(content) < 50_000
 
@@ -206,21 +195,24 @@ def test_large_pictures_are_made_small_and_keep_their_coordinates(tmp_path):
     assert len(content) < 100_000
 
 
-@pytest.mark.parametrize(
-    ("low", "high", "expected"),
-    [(0.0, 1.0, [0, 0.5, 1]), (3.0, 3.0, [0, 1, 2, 3]), (0.0, 0.0, [0, 0.5, 1]), (140.0, 160.0, [140, 145, 150, 155, 160])],
-)
-def test_ticks_are_round(low, high, expected):
-    assert report._ticks(low, high) == pytest.approx(expected)
+BEFORE = {"coco/AP": 0.4, "coco/AP50": 0.6002, "refcocog/AIGT": 0.8, "gone/AP": 0.1}
 
 
-@pytest.mark.parametrize(
-    ("value", "text"), [(0.0, "0"), (12_000, "12k"), (2.5e6, "2.5M"), (3e-4, "3e-4"), (0.25, "0.25"), (150, "150")]
-)
-def test_tick_labels_are_short(value, text):
-    assert report._compact(value) == text
+def test_before_and_after_stand_side_by_side(tmp_path):
+    assert "Before and after" not in write(tmp_path)[1].text
+    assert "Before and after" not in write(tmp_path, before={"gone/AP": 0.1})[1].text
+    _, page = write(tmp_path, before=BEFORE)
+    assert "Number before now change coco AP .400 .435 +.035 coco AP50 .600 .600 ±0 refcocog AIGT .800 .723 −.077" in page.text
+    verdicts = [a["class"] for a in page.of("td") if a.get("class") in ("better", "worse", "same")]
+    assert verdicts == ["better", "same", "worse"]
+    _, page = write(tmp_path, before=BEFORE, zero_shot={"coco/AP": 0.1, "refcocog/AIGT_plain": 0.9})
+    assert "zero-shot before now change coco AP .100 .400 .435 +.035" in page.text
+    assert "refcocog AIGT_plain .900 – 1.000 +.100" in page.text
 
 
-def test_an_unknown_kind_of_sample_is_refused():
-    with pytest.raises(ValueError, match="'name': give one of names, phrase"):
-        sample("name")
+def test_further_tables_are_shown(tmp_path):
+    table = Table("Data", ["Set", "images"], [["train/coco", "4,000"], ["<b>", "1"]], "What it was trained on")
+    _, page = write(tmp_path, tables=[table])
+    assert "Data What it was trained on Set images train/coco 4,000 <b> 1" in page.text
+    with pytest.raises(ValueError, match="'Data' has a row of 1 cells for 2 columns"):
+        Table("Data", ["Set", "images"], [["train/coco"]])
