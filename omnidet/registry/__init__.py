@@ -5,7 +5,7 @@
     Metrics -----------+                                                        | passed
                                                                                 v
                           kubeflow <-- versions: <registry>/<name>/<number>/ <--+
-    (the Model Registry of a cluster)                 aliases/champion.json
+    (the Model Registry of a cluster)                 aliases/champion/
 
 `versions` keeps whole detectors in a local folder or on an object store, `gate` says whether one may follow another, `kubeflow`
 tells a cluster's Model Registry of them. `steps.py` puts the three together.

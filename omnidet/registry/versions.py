@@ -2,7 +2,7 @@
 
     <registry>/<name>/<number>/  config.json  model.safetensors  vocabulary/  metrics.json  provenance.json  README.md
                                  version.json (hashes of all the others)
-    <registry>/<name>/aliases/champion.json
+    <registry>/<name>/aliases/champion/00000001.json    what the alias points to: pointers.py
 
 A number belongs to one registration. Locally the whole folder is moved onto it in one step. On an object store `CLAIM` is put
 under it where there is none, and `version.json` last of all. A killed registration leaves something hidden, or a claim: no
@@ -23,10 +23,12 @@ import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import EllipsisType
 from typing import Any
 
 from omnidet import storage
 from omnidet.model import bundle
+from omnidet.registry import pointers
 from omnidet.storage import Location
 
 CHAMPION = "champion"
@@ -36,10 +38,10 @@ INDEX_NAME = "version.json"
 CLAIM_NAME = "CLAIM"
 """On an object store: whoever put it there owns the number."""
 
-_ALIASES = "aliases"
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
-_ALIAS = re.compile(r"[a-z][a-z0-9._-]{0,62}")
 _NUMBER = re.compile(r"[1-9][0-9]*")
+_TRIES = 50
+"""Each failed one means that another caller's change went in."""
 
 
 @dataclass(frozen=True)
@@ -135,44 +137,66 @@ def aliases(registry: Location, name: str) -> dict[str, int]:
     """The aliases of a model and the number that each points to."""
     if not _NAME.fullmatch(name):
         return {}
-    files = storage.list_files(storage.join(registry, name, _ALIASES))
-    names = [file.removesuffix(".json") for file in files if file.endswith(".json")]
-    pointers = {alias: _read_alias(registry, name, alias) for alias in names if _ALIAS.fullmatch(alias)}
-    return {alias: pointer["version"] for alias, pointer in pointers.items() if pointer}
+    found = {alias: pointers.read(registry, name, alias) for alias in pointers.names(registry, name)}
+    return {alias: pointer.version for alias, pointer in found.items() if pointer}
 
 
 def check_alias(alias: str) -> None:
     """Raise ValueError for an alias that cannot be one."""
-    if not _ALIAS.fullmatch(alias):
+    if not pointers.ALIAS.fullmatch(alias):
         raise ValueError(f"alias {alias!r}: use lower-case letters, digits, dots, dashes and underscores, a letter first")
 
 
-def promote(registry: Location, name: str, number: int, alias: str = CHAMPION) -> Version:
-    """Point the alias to a version, and remember the one before. Of two callers at once, the later one's word stands.
+def promote(
+    registry: Location, name: str, number: int, alias: str = CHAMPION, expected: int | EllipsisType | None = ...
+) -> Version:
+    """Point the alias to a version, and remember the one before. Callers at once come one after the other.
 
-    Raises ValueError for a version that is not there, or an alias that could be taken for a number.
+    Args:
+        expected: what the alias must point to until then (None: nothing); left out, whatever it points to. An alias that
+            points to `number` already is left as it is, so that a step that is tried again ends well.
+
+    Raises ValueError for a version that is not there, an alias that could be taken for a number, or one that does not point
+    to `expected` (any more).
     """
     check_alias(alias)
     version = find(registry, f"{name}@{number}")
-    pointer = _read_alias(registry, name, alias)
-    if pointer is None:
-        _write_alias(registry, name, alias, number, [])
-    elif pointer["version"] != number:
-        _write_alias(registry, name, alias, number, [*pointer["history"], pointer["version"]])
-    return version
+    for _ in range(_TRIES):
+        before = pointers.read(registry, name, alias)
+        current = before.version if before else None
+        if current == number:
+            return version
+        if expected is not ... and current != expected:
+            raise ValueError(
+                f"{name}@{alias} points to {_said(current)}, not to {_said(expected)} as expected: compare {version} with what "
+                "it points to now, then promote again"
+            )
+        history = (*before.history, before.version) if before else ()
+        if pointers.change(registry, name, alias, before, number, history):
+            return version
+    raise OSError(f"{name}@{alias} in {registry} could not be written {_TRIES} times: others change it all the time; try again")
 
 
 def rollback(registry: Location, name: str, alias: str = CHAMPION) -> Version:
-    """Point the alias back to the version before. Raises ValueError where there is none."""
-    pointer = _read_alias(registry, name, alias) if _NAME.fullmatch(name) and _ALIAS.fullmatch(alias) else None
-    if pointer is None:
+    """Point the alias back to the version before.
+
+    Raises ValueError where there is none, or where another caller changed the alias meanwhile: two who undo the same step do
+    not undo two.
+    """
+    before = pointers.read(registry, name, alias) if _NAME.fullmatch(name) and pointers.ALIAS.fullmatch(alias) else None
+    if before is None:
         known = ", ".join(aliases(registry, name)) or "none"
         raise ValueError(f"no alias {alias} of {name!r} in {registry}: it has aliases: {known}")
-    if not pointer["history"]:
-        raise ValueError(f"{name}@{alias} was never anything but version {pointer['version']}: promote another version")
-    version = find(registry, f"{name}@{pointer['history'][-1]}")
-    _write_alias(registry, name, alias, version.number, pointer["history"][:-1])
+    if not before.history:
+        raise ValueError(f"{name}@{alias} was never anything but version {before.version}: promote another version")
+    version = find(registry, f"{name}@{before.history[-1]}")
+    if not pointers.change(registry, name, alias, before, version.number, before.history[:-1]):
+        raise ValueError(f"{name}@{alias} was changed by another in this moment: look where it points, then roll back again")
     return version
+
+
+def _said(number: int | None) -> str:
+    return "nothing" if number is None else f"version {number}"
 
 
 def _publish_locally(registry: Location, name: str, model: Path, metrics: Mapping[str, float], facts: Mapping[str, Any]) -> int:
@@ -240,25 +264,6 @@ def _card(name: str, config: Mapping[str, Any], metrics: Mapping[str, float], fa
         f"Input: {config['model']['image_size']} px square. Names it was trained on: {len(config['names'])}.\n\n"
         f"## Metrics\n\n| metric | value |\n|---|---|\n{numbers}\n\n## Provenance\n\n| | |\n|---|---|\n{origin}\n"
     )
-
-
-def _alias_location(registry: Location, name: str, alias: str) -> str:
-    return storage.join(registry, name, _ALIASES, f"{alias}.json")
-
-
-def _read_alias(registry: Location, name: str, alias: str) -> dict[str, Any] | None:
-    location = _alias_location(registry, name, alias)
-    try:
-        content: dict[str, Any] = _read_json(location)
-    except FileNotFoundError:
-        return None
-    except ValueError as error:
-        raise ValueError(f"{location} is not JSON ({error}): remove it and promote a version") from error
-    return content
-
-
-def _write_alias(registry: Location, name: str, alias: str, number: int, history: list[int]) -> None:
-    storage.write_bytes(_alias_location(registry, name, alias), _json({"version": number, "history": history}))
 
 
 def _comparable(metrics: Mapping[str, float]) -> dict[str, str]:

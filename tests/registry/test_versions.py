@@ -7,14 +7,16 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from omnidet import storage
+from omnidet import s3_client, storage
 from omnidet.inference.detector import OmniDet
-from omnidet.registry import versions
+from omnidet.registry import pointers, versions
 from tests import toys
 from tests.object_store import OneAtATime
 
@@ -234,8 +236,8 @@ def test_promote_and_rollback(registry, model):
         versions.promote(registry, "toy", number)
     versions.promote(registry, "toy", 3, "challenger")
     assert versions.aliases(registry, "toy") == {"challenger": 3, "champion": 2}
-    pointer = json.loads(storage.read_text(f"{registry}/toy/aliases/champion.json"))
-    assert pointer == {"version": 2, "history": [1, 3]}
+    pointer = json.loads(storage.read_text(f"{registry}/toy/aliases/champion/00000003.json"))
+    assert (pointer["version"], pointer["history"]) == (2, [1, 3])
     assert versions.models(registry) == ["toy"]
     assert [versions.rollback(registry, "toy").number for _ in range(2)] == [3, 1]
     with pytest.raises(ValueError, match="toy@champion was never anything but version 1: promote another"):
@@ -260,8 +262,101 @@ def test_wrong_promotions(registry, model):
     assert versions.aliases(registry, "toy") == {}
 
 
-def test_a_damaged_alias_is_named(registry, model):
-    versions.register(registry, "toy", model, {}, {})
-    storage.write_text(f"{registry}/toy/aliases/champion.json", "{")
-    with pytest.raises(ValueError, match=r"aliases/champion.json is not JSON .*: remove it and promote a version"):
+def _place_versions(registry: str, count: int) -> None:
+    """What an alias may point to: its index makes a folder a version."""
+    for number in range(1, count + 1):
+        storage.write_text(f"{registry}/toy/{number}/version.json", "{}")
+
+
+def test_the_changes_of_an_alias_are_its_story(registry):
+    """Every file that was written stays as it is, a way back too."""
+    _place_versions(registry, 2)
+    kept: dict[str, bytes] = {}
+    for change in (lambda: versions.promote(registry, "toy", 1), lambda: versions.promote(registry, "toy", 2)):
+        change()
+        kept |= _content(f"{registry}/toy/aliases")
+    versions.rollback(registry, "toy")
+    now = _content(f"{registry}/toy/aliases")
+    assert kept.items() <= now.items()
+    story = [json.loads(now[f"champion/0000000{number}.json"]) for number in (1, 2, 3)]
+    assert [step["version"] for step in story] == [1, 2, 1]
+    assert len(now) == 3
+
+
+def test_an_alias_of_the_first_layout_is_read_and_gone_on_from(registry):
+    _place_versions(registry, 3)
+    storage.write_text(f"{registry}/toy/aliases/champion.json", json.dumps({"version": 2, "history": [1]}))
+    assert versions.aliases(registry, "toy") == {"champion": 2}
+    assert versions.promote(registry, "toy", 3, expected=2).number == 3
+    assert versions.aliases(registry, "toy") == {"champion": 3}
+    assert [versions.rollback(registry, "toy").number for _ in range(2)] == [2, 1]
+
+
+def test_promote_what_was_compared_or_nothing(registry):
+    _place_versions(registry, 3)
+    with pytest.raises(ValueError, match=r"toy@champion points to nothing, not to version 3 as expected: compare toy@1 with"):
+        versions.promote(registry, "toy", 1, expected=3)
+    assert versions.aliases(registry, "toy") == {}
+    versions.promote(registry, "toy", 1, expected=None)
+    versions.promote(registry, "toy", 2, expected=1)
+    for stale in (1, None):
+        with pytest.raises(ValueError, match=r"points to version 2, not to (version 1|nothing) as expected") as caught:
+            versions.promote(registry, "toy", 3, expected=stale)
+        assert "\n" not in str(caught.value)
+    versions.promote(registry, "toy", 2, expected=1)  # the same once more, as by a step that is tried again
+    assert versions.aliases(registry, "toy") == {"champion": 2}
+    assert versions.rollback(registry, "toy").number == 1
+
+
+@pytest.mark.parametrize("expecting", [False, True])
+def test_promotions_at_once_come_one_after_the_other(registry, request, monkeypatch, expecting):
+    """None is lost from the history; of those that expect the same champion exactly one is made."""
+    if storage.is_s3(registry):  # Swift itself looks and writes in two steps
+        monkeypatch.setenv("AWS_ENDPOINT_URL", request.getfixturevalue("one_at_a_time").endpoint)
+        s3_client._client.cache_clear()
+    _place_versions(registry, 6)
+    versions.promote(registry, "toy", 1)
+    together = threading.Barrier(5)
+
+    def promote(number: int) -> bool:
+        together.wait()
+        try:
+            versions.promote(registry, "toy", number, **({"expected": 1} if expecting else {}))
+        except ValueError as error:
+            return "as expected" not in str(error)
+        return True
+
+    with ThreadPoolExecutor(5) as pool:
+        done = list(pool.map(promote, range(2, 7)))
+    last = versions.aliases(registry, "toy")["champion"]
+    back = [last]
+    while back[-1] != 1:
+        back.append(versions.rollback(registry, "toy").number)
+    assert sorted(back) == ([1, last] if expecting else [1, 2, 3, 4, 5, 6])
+    assert done.count(True) == (1 if expecting else 5)
+
+
+def test_two_who_undo_the_same_promotion_do_not_undo_two(registry, monkeypatch):
+    _place_versions(registry, 3)
+    for number in (1, 2, 3):
+        versions.promote(registry, "toy", number)
+    seen = pointers.read(registry, "toy", "champion")
+    assert versions.rollback(registry, "toy").number == 2
+    with monkeypatch.context() as patch:
+        patch.setattr(pointers, "read", lambda *_: seen)  # the other one looked before
+        with pytest.raises(ValueError, match="was changed by another in this moment"):
+            versions.rollback(registry, "toy")
+    assert versions.aliases(registry, "toy") == {"champion": 2}
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"), [("{", "is not JSON"), ("[]", "is not of the form"), ('{"version": "2"}', "is not of the form")]
+)
+def test_a_damaged_alias_is_named(registry, content, reason):
+    _place_versions(registry, 1)
+    versions.promote(registry, "toy", 1)
+    storage.write_text(f"{registry}/toy/aliases/champion/00000002.json", content)
+    with pytest.raises(ValueError, match=rf"aliases/champion/00000002.json {reason}.*: remove it and promote a version"):
         versions.find(registry, "toy@champion")
+    storage.remove(f"{registry}/toy/aliases/champion/00000002.json")
+    assert versions.find(registry, "toy@champion").number == 1
