@@ -16,6 +16,7 @@ import yaml
 from PIL import Image
 
 from omnidet import __version__, config, recipes, steps, storage
+from omnidet.commands import score as score_command
 from omnidet.data import build
 from omnidet.inference import detector as inference
 from omnidet.recipes.recipe import Recipe
@@ -111,6 +112,7 @@ def _parser() -> argparse.ArgumentParser:
     models = _command(commands, "models", "what the registry holds; which version an alias points to", _models_list)
     models.add_argument("--registry", default="registry", help="folder or s3:// URI (default: registry)")
     _models_commands(models.add_subparsers(metavar="ACTION"))
+    score_command.add(commands)
     return parser
 
 

@@ -4,6 +4,10 @@
                 -> best box for each phrase                  -> refcocog    -> Metrics
                 -> ranked boxes for each phrase              -> flickr30k   -> Metrics
 
-Every `Metrics` carries its protocol, to be printed beside the numbers. COCO and LVIS are counted by their official code.
+Every `Metrics` carries its protocol, to be printed beside the numbers. COCO and LVIS:
+
+    file -> truth, rows -> detections -> judging (right or wrong) -> average_precision -> coco | lvis, with resampling
+
+are counted in arrays, in bounded memory, and equal the official code (`official.py`) to the last digit.
 To add a benchmark, write one file here with `evaluate(...) -> Metrics` that names its protocol, and name it in the recipe.
 """

@@ -1,10 +1,17 @@
-"""The form in which boxes reach COCO and LVIS, and what is refused before their official code reads it."""
+"""Detections in the official result format, read piece by piece into columns and checked.
+
+A file is one JSON list of objects, as COCO and LVIS take it, or JSON lines. It is never held as a whole: 6 million
+detections take 300 MB as columns and ten times as much as Python objects.
+"""
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
-from collections.abc import Collection, Mapping, Sequence
+import re
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypedDict
 
@@ -12,6 +19,12 @@ import numpy as np
 import numpy.typing as npt
 
 from omnidet import storage
+from omnidet.evaluation.truth import Doubles, Truth
+
+ROWS_AT_ONCE = 50_000
+CHARACTERS_AT_ONCE = 1 << 22
+LONGEST_ROW = 1 << 24
+_BETWEEN = re.compile(r"[\s,]*")
 
 
 class Detection(TypedDict):
@@ -24,47 +37,136 @@ class Detection(TypedDict):
     score: float
 
 
-def read_ground_truth(location: str | Path) -> dict[str, Any]:
-    """The annotation file. Raises ValueError where the official code would silently miscount."""
-    dataset: dict[str, Any] = json.loads(storage.read_text(location))
-    missing = [name for name in ("images", "annotations", "categories") if name not in dataset]
-    if missing:
-        raise ValueError(f"{location} has no {missing[0]!r}: give a COCO or LVIS annotation file with boxes")
-    ids = {annotation["id"] for annotation in dataset["annotations"]}
-    # Both tools mark a box as found by writing the annotation's id over a 0.
-    if 0 in ids:
-        raise ValueError(f"{location} has an annotation with id 0, which the official code counts as missed: number from 1")
-    if len(ids) < len(dataset["annotations"]):
-        raise ValueError(f"{location} has {len(dataset['annotations'])} annotations but {len(ids)} ids: give each its own id")
-    return dataset
+@dataclass(frozen=True, eq=False)
+class Found:
+    """D detections in the order of their file; images and categories by their place in the truth."""
+
+    image_D: npt.NDArray[np.int32]
+    category_D: npt.NDArray[np.int32]
+    boxes_xywh_D4: Doubles
+    score_D: Doubles
+
+    def __len__(self) -> int:
+        return len(self.score_D)
+
+    def select(self, kept: npt.NDArray[Any]) -> Found:
+        """Those of a mask or of places."""
+        return Found(self.image_D[kept], self.category_D[kept], self.boxes_xywh_D4[kept], self.score_D[kept])
 
 
-def check(detections: Sequence[Detection], image_ids: Collection[int], category_ids: Collection[int]) -> None:
-    """Raise ValueError at the first detection that no evaluation can count; an empty list is fine."""
-    images, categories = frozenset(image_ids), frozenset(category_ids)
-    for index, detection in enumerate(detections):
-        if detection["image_id"] not in images:
-            raise ValueError(
-                f"detection {index}: image_id {detection['image_id']!r} is not in the ground truth: evaluate the same split"
-            )
-        if detection["category_id"] not in categories:
-            raise ValueError(
-                f"detection {index}: category_id {detection['category_id']!r} is not in the ground truth: "
-                "map the names to its category ids"
-            )
-        if not math.isfinite(detection["score"]):
-            raise ValueError(f"detection {index}: score is {detection['score']}: the model diverged, use an earlier checkpoint")
-        box = detection["bbox"]
-        if len(box) != 4 or not all(map(math.isfinite, box)) or box[2] < 0 or box[3] < 0:
+def collect(detections: Iterable[Mapping[str, Any]], truth: Truth) -> tuple[Found, int]:
+    """Columns of the detections on the images of the truth, and how many were on images that it leaves out.
+
+    Raises:
+        ValueError: for a detection that no evaluation can count, named by its index from 0.
+    """
+    images = {image_id: place for place, image_id in enumerate(truth.image_ids)} | dict.fromkeys(truth.left_out, -1)
+    categories = {category_id: place for place, category_id in enumerate(truth.category_ids)}
+    parts: list[Found] = []
+    rows, first, left_out = iter(detections), 0, 0
+    while batch := list(itertools.islice(rows, ROWS_AT_ONCE)):
+        columns = _columns(batch, images, categories)
+        if columns is None:  # slowly, to name it
+            check(batch, images, categories, first)
+            raise ValueError(f"detections {first} to {first + len(batch) - 1} mix strings and numbers: write numbers")
+        known = columns.image_D >= 0
+        left_out += int((~known).sum())
+        parts.append(columns if known.all() else columns.select(known))
+        first += len(batch)
+    if not parts:
+        return Found(np.zeros(0, np.int32), np.zeros(0, np.int32), np.zeros((0, 4)), np.zeros(0)), 0
+    names = ("image_D", "category_D", "boxes_xywh_D4", "score_D")
+    return Found(*(np.concatenate([getattr(part, name) for part in parts]) for name in names)), left_out
+
+
+def _columns(rows: Sequence[Mapping[str, Any]], images: Mapping[int, int], categories: Mapping[int, int]) -> Found | None:
+    """None where a row is not fit to count."""
+    try:
+        image = np.array([images[row["image_id"]] for row in rows], np.int32)
+        category = np.array([categories[row["category_id"]] for row in rows], np.int32)
+        boxes, score = np.array([row["bbox"] for row in rows]), np.array([row["score"] for row in rows])
+    except (KeyError, TypeError, ValueError, OverflowError):
+        return None
+    if boxes.shape != (len(rows), 4) or score.shape != (len(rows),):
+        return None
+    if boxes.dtype.kind not in "if" or score.dtype.kind not in "if":
+        return None
+    if not (np.isfinite(boxes).all() and np.isfinite(score).all() and (boxes[:, 2:] >= 0).all()):
+        return None
+    return Found(image, category, boxes.astype(np.float64), score.astype(np.float64))
+
+
+def check(
+    detections: Sequence[Mapping[str, Any]], image_ids: Collection[int], category_ids: Collection[int], first: int = 0
+) -> None:
+    """Raise ValueError at the first detection that no evaluation can count; an empty list is fine.
+
+    A box may reach beyond its image: the official codes count it as it is, and so it is counted here.
+    """
+    for index, detection in enumerate(detections, first):
+        if not isinstance(detection, Mapping):
+            raise ValueError(f"detection {index} is {str(detection)[:40]!r}: an object with image_id, category_id, bbox, score")
+        missing = [name for name in ("image_id", "category_id", "bbox", "score") if name not in detection]
+        if missing:
+            raise ValueError(f"detection {index} has no {missing[0]!r}: give image_id, category_id, bbox and score")
+        for field, known in (("image_id", image_ids), ("category_id", category_ids)):
+            value = detection[field]
+            if not isinstance(value, int | float) or value not in known:
+                remedy = "evaluate the same split" if field == "image_id" else "map the names to its category ids"
+                raise ValueError(f"detection {index}: {field} {value!r} is not in the ground truth: {remedy}")
+        score, box = detection["score"], detection["bbox"]
+        if not _is_number(score):
+            raise ValueError(f"detection {index}: score is {score}: the model diverged, use an earlier checkpoint")
+        if not isinstance(box, Sequence) or len(box) != 4 or not all(map(_is_number, box)) or box[2] < 0 or box[3] < 0:
             raise ValueError(f"detection {index}: bbox is {box}: give finite [x, y, width, height] in pixels")
 
 
-def category_precision(precision_TRK: npt.NDArray[np.float64], names: Sequence[str]) -> dict[str, float | None]:
-    """Average precision of each category over T IoU thresholds and R recall points; None where it has no box to find."""
-    values = (column[column > -1] for column in np.moveaxis(precision_TRK, -1, 0))
-    return {name: float(v.mean()) if v.size else None for name, v in zip(names, values, strict=True)}
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and math.isfinite(value)
 
 
-def split_undefined(values: Mapping[str, float]) -> tuple[dict[str, float], list[str]]:
-    """The defined values, and the names of those without a box to find: the tools' -1 is no share, and JSON has no NaN."""
-    return {k: float(v) for k, v in values.items() if v > -1}, [k for k, v in values.items() if v <= -1]
+def read_rows(location: str | Path) -> Iterator[dict[str, Any]]:
+    """The objects of a JSON list or of JSON lines, one by one, in bounded memory.
+
+    Raises:
+        FileNotFoundError: for a file that is not there.
+        ValueError: for a file that is neither or ends too early.
+    """
+    if not storage.is_s3(location) and not Path(location).is_file():
+        raise FileNotFoundError(f"{location} does not exist: give a file of results")
+    decoder = json.JSONDecoder()
+    in_list = ended = False
+    count, place, text = 0, 0, ""
+    with storage.local_copy(location, ".cache/results").open(encoding="utf-8-sig") as file:
+        try:
+            while more := file.read(CHARACTERS_AT_ONCE):
+                text, place = text[place:] + more, 0
+                if not count and not in_list:
+                    place = _skip(text, 0)
+                    in_list = text.startswith("[", place)
+                    place += in_list
+                while (place := _skip(text, place)) < len(text) and not ended:
+                    if in_list and text[place] == "]":
+                        ended, place = True, place + 1
+                        break
+                    try:
+                        row, end = decoder.raw_decode(text, place)
+                    except json.JSONDecodeError:
+                        break  # perhaps the rest is in the next piece
+                    if not isinstance(row, dict):
+                        raise ValueError(f"{location}: item {count} is {str(row)[:40]!r}: objects are expected")
+                    yield row
+                    count, place = count + 1, end
+                if len(text) - place > LONGEST_ROW:
+                    break  # what stands there is no object
+        except UnicodeDecodeError as error:
+            raise ValueError(f"{location} is no text after item {count} ({error.reason}): give a JSON file") from error
+    rest = text[_skip(text, place) :]
+    nothing = not count and not in_list and Path(location).suffix != ".jsonl"
+    if rest or nothing or (in_list and not ended):
+        raise ValueError(f"{location} is not whole JSON: it breaks off or is damaged after item {count}; write it anew")
+
+
+def _skip(text: str, place: int) -> int:
+    match = _BETWEEN.match(text, place)
+    return match.end() if match else place

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 from omnidet.boxes import iou
+from omnidet.evaluation import resampling
 from omnidet.schema import FloatArray, Metrics
 
 MIN_IOU = 0.5
@@ -53,13 +54,17 @@ def evaluate(phrases: Sequence[PhraseTruth], predictions: Sequence[FloatArray]) 
         found[""].append(_rank(phrase, boxes_xyxy, phrase.boxes_xyxy))
         found["_merged"].append(_rank(phrase, boxes_xyxy, _enclosing(phrase.boxes_xyxy)))
     values = {f"R@{k}{custom}": float(np.mean(np.array(r) < k)) for custom, r in found.items() for k in RANKS}
+    images = [phrase.image_id for phrase, _ in pairs]
+    resampled = {
+        f"R@{k}{custom}": resampling.share(np.array(ranks) < k, images) for custom, ranks in found.items() for k in RANKS
+    }
     counts = {
         "images": len({p.image_id for p in phrases}),
         "phrases": len(phrases),
         "evaluated": len(pairs),
         "without_boxes": len(phrases) - len(pairs),
     }
-    return Metrics("flickr30k", PROTOCOL, values, {"counts": counts})
+    return Metrics("flickr30k", PROTOCOL, values, {"counts": counts} | resampling.describe(values, resampled))
 
 
 def _rank(phrase: PhraseTruth, predicted_xyxy: FloatArray, true_xyxy: FloatArray) -> int:

@@ -1,112 +1,100 @@
-"""LVIS average precision of boxes, v0.5 and v1, counted by the official `lvis` package.
+"""LVIS average precision of boxes, v0.5 and v1, equal to that of the official `lvis` package.
 
 Protocol: Gupta et al., LVIS, CVPR 2019. The annotation is federated: a detection counts only where its category is
 known to be present or absent in the image. Categories are rare, common or frequent by the images of the training set.
+Fixed AP: Dave et al., Evaluating Large-Vocabulary Object Detectors: The Devil is in the Details, 2021.
 """
 
 from __future__ import annotations
 
-import functools
-import importlib
-import importlib.metadata
-import importlib.util
-import logging
-import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
 
-from omnidet.evaluation.detections import Detection, category_precision, check, read_ground_truth, split_undefined
+from omnidet.evaluation import resampling
+from omnidet.evaluation.average_precision import Curves, accumulate, resampled
+from omnidet.evaluation.category_metrics import intervals as intervals_of
+from omnidet.evaluation.category_metrics import split_undefined
+from omnidet.evaluation.detections import Found, collect
+from omnidet.evaluation.judging import judge
+from omnidet.evaluation.truth import FREQUENCIES, Truth, read
 from omnidet.schema import Metrics
 
+PROTOCOLS = ("standard", "fixed")
+MAX_DETECTIONS = 300
+"""Of an image, for the standard protocol."""
+MAX_OF_CATEGORY = 10_000
+"""Over all images, for the fixed protocol; an image then has any number."""
 
-def evaluate(ground_truth: str | Path, detections: Sequence[Detection], max_detections: int = 300) -> Metrics:
+
+def evaluate(
+    ground_truth: str | Path,
+    detections: Iterable[Mapping[str, Any]],
+    max_detections: int = MAX_DETECTIONS,
+    protocol: str = "standard",
+    only_images: Collection[int] | None = None,
+    intervals: bool = True,
+) -> Metrics:
     """Average precision, also of the rare, common and frequent categories, and recall.
 
     Args:
         ground_truth: LVIS annotation file, v0.5 or v1, local or `s3://`.
         detections: boxes of any number an image, best without a score threshold; may be empty: every number is then 0.
-        max_detections: how many of an image count, those of the highest score. The official value is 300.
+        max_detections: standard protocol: how many of an image count, those of the highest score. The official value is 300.
+        protocol: `standard`, or `fixed`: the 10,000 best of each category over all images count. Ask the detector for 1,000
+            an image then, or categories are starved.
+        only_images: ids of the images to evaluate, as those of minival; detections elsewhere are left out.
+        intervals: whether to resample images for confidence intervals.
 
     Raises:
         ValueError: for a detection that cannot be counted, named by its index.
     """
     if max_detections < 1:
         raise ValueError(f"max_detections={max_detections} must be at least 1: the official value is 300")
-    dataset = read_ground_truth(ground_truth)
-    if any("neg_category_ids" not in image for image in dataset["images"]):
-        raise ValueError(f"{ground_truth} has images without neg_category_ids: give an LVIS file, or evaluate with COCO")
-    check(detections, {i["id"] for i in dataset["images"]}, {c["id"] for c in dataset["categories"]})
-    evaluator = _run(dataset, detections, max_detections)
-    values, undefined = split_undefined(evaluator.get_results())
-    names = {c["id"]: c["name"] for c in dataset["categories"]}
-    # Axes: IoU threshold, recall point, category, area range (all).
-    precision_TRK = np.asarray(evaluator.eval["precision"])[..., 0]
-    details = {
-        "per_category_AP": category_precision(precision_TRK, [names[i] for i in evaluator.params.cat_ids]),
-        "undefined": undefined,
-        "counts": {
-            "images": len(dataset["images"]),
-            "annotations": len(dataset["annotations"]),
-            "categories": len(names),
-            "detections": len(detections),
-            "detections_judged": sum(len(found) for found in evaluator._dts.values()),
-        },
-    }
-    version = importlib.metadata.version("lvis")
-    protocol = f"LVIS bbox, IoU .50:.05:.95, {max_detections} detections an image, federated, lvis {version}"
-    return Metrics("lvis", protocol, values, details)
+    if protocol not in PROTOCOLS:
+        raise ValueError(f"LVIS has no protocol {protocol!r}: give one of {', '.join(PROTOCOLS)}")
+    truth = read(ground_truth, federated=True, only_images=only_images)
+    found, left_out = collect(detections, truth)
+    is_fixed = protocol == "fixed"
+    kept = _best(found, found.category_D, MAX_OF_CATEGORY) if is_fixed else _best(found, found.image_D, max_detections)
+    judged = judge(truth, kept, len(kept) + 1)
+    curves = accumulate(truth, judged, (len(kept) + 1,))
+    values, undefined = split_undefined(_values(curves, truth, "" if is_fixed else f"@{max_detections}"))
+    counts = {"detections": len(found), "detections_judged": len(judged.score_D)}
+    details: dict[str, Any] = {"per_category_AP": curves.by_category(truth.names), "undefined": undefined}
+    details["counts"] = truth.counts() | counts | ({"detections_left_out": left_out} if only_images is not None else {})
+    if intervals:
+        resampled_BKT = resampled(truth, judged, resampling.draw(len(truth.image_ids)))
+        details |= intervals_of(values, details["per_category_AP"], resampled_BKT, truth)
+    return Metrics("lvis", _protocol(truth, found, is_fixed, max_detections), values, details)
 
 
-def _run(dataset: dict[str, Any], detections: Sequence[Detection], max_detections: int) -> Any:
-    """The official evaluator after its run."""
-    official = _official()
-    # The constructors only read files; that of LVISResults also fails on an empty list and copies the whole ground truth.
-    truth, results = official.LVIS.__new__(official.LVIS), official.LVISResults.__new__(official.LVISResults)
-    truth.dataset = dataset
-    kept = results.limit_dets_per_image(detections, max_detections)
-    annotations = [{**d, "id": number, "area": d["bbox"][2] * d["bbox"][3]} for number, d in enumerate(kept, 1)]
-    results.dataset = {**dataset, "annotations": annotations}
-    for index in (truth, results):
-        index.logger = logging.getLogger("lvis")
-        index._create_index()
-    evaluator = official.LVISEval(truth, results, "bbox")
-    evaluator.params.max_dets = max_detections
-    evaluator.run()
-    return evaluator
+def _values(curves: Curves, truth: Truth, ending: str) -> dict[str, float]:
+    """The thirteen numbers of `LVISEval.get_results`, by its names."""
+    frequencies = np.array(truth.frequencies)
+    values = {"AP": curves.mean_precision(), "AP50": curves.mean_precision(threshold=0)}
+    values["AP75"] = curves.mean_precision(threshold=5)
+    values |= {f"AP{name}": curves.mean_precision(size) for size, name in enumerate("sml", 1)}
+    values |= {f"AP{name}": curves.mean_precision(categories=frequencies == name) for name in FREQUENCIES}
+    values[f"AR{ending}"] = curves.mean_recall()
+    return values | {f"AR{name}{ending}": curves.mean_recall(size) for size, name in enumerate("sml", 1)}
 
 
-class _NumpyWithFloat:
-    """numpy as `lvis.eval` knew it: `np.float` was Python's float and is gone since numpy 1.24."""
+def _best(found: Found, group_D: np.ndarray, most: int) -> Found:
+    """The `most` of the highest score of each group, in the order of the file; of equal scores the first."""
+    order = np.lexsort((-found.score_D, group_D))
+    starts = np.flatnonzero(np.r_[True, group_D[order][1:] != group_D[order][:-1]]) if len(order) else np.zeros(0, np.int64)
+    rank = np.arange(len(order)) - np.repeat(starts, np.diff(np.r_[starts, len(order)]))
+    return found.select(np.sort(order[rank < most]))
 
-    float = float
 
-    def __getattr__(self, name: str) -> Any:
-        return getattr(np, name)
-
-
-@functools.cache
-def _official() -> ModuleType:
-    """The module `lvis.eval`, loaded without the package's `__init__`.
-
-    That one imports OpenCV and matplotlib for drawing, and OpenCV needs libGL, which slim machines lack. So an empty
-    package stands in for it while the submodules load. Afterwards `sys.modules` is as before: who imports lvis gets it whole.
-    """
-    spec = importlib.util.find_spec("lvis")
-    if spec is None or spec.submodule_search_locations is None:
-        raise ImportError("the package lvis is not installed: pip install lvis")
-    before = {name: sys.modules.pop(name) for name in list(sys.modules) if name.split(".")[0] == "lvis"}
-    package = ModuleType("lvis")
-    package.__path__ = list(spec.submodule_search_locations)
-    sys.modules["lvis"] = package
-    try:
-        module = importlib.import_module("lvis.eval")
-    finally:
-        for name in [name for name in sys.modules if name.split(".")[0] == "lvis"]:
-            del sys.modules[name]
-        sys.modules.update(before)
-    vars(module)["np"] = _NumpyWithFloat()
-    return module
+def _protocol(truth: Truth, found: Found, is_fixed: bool, max_detections: int) -> str:
+    subset = f", {len(truth.image_ids)} of {len(truth.image_ids) + len(truth.left_out)} images" if truth.left_out else ""
+    if is_fixed:
+        starved = int((np.bincount(found.category_D, minlength=len(truth.category_ids)) < MAX_OF_CATEGORY).sum())
+        kind = f"fixed AP: the {MAX_OF_CATEGORY} best of a category, any number an image; {starved} categories had fewer"
+    else:
+        kind = f"standard AP: {max_detections} detections an image"
+    return f"LVIS bbox, IoU .50:.05:.95, {kind}, federated{subset}, as lvis 0.5.3"

@@ -66,7 +66,8 @@ def test_no_detections_are_worth_nothing(tmp_path, capsys):
     metrics = coco.evaluate(ground_truth(tmp_path), [])
     assert metrics.values["AP"] == 0
     assert set(metrics.values.values()) == {0.0}
-    assert metrics.details["counts"] == {"images": 2, "annotations": 3, "categories": 3, "detections": 0}
+    counts = {"images": 2, "annotations": 3, "categories": 3, "detections": 0, "detections_judged": 0}
+    assert metrics.details["counts"] == counts
     assert capsys.readouterr().out == ""
 
 

@@ -36,7 +36,8 @@ def test_the_rank_decides(place, expected):
 def test_phrases_without_boxes_are_left_out_and_counted():
     metrics = flickr30k.evaluate([phrase(LEFT), phrase(text="a fine day")], [array(LEFT), array()])
     assert metrics.values["R@1"] == 1
-    assert metrics.details == {"counts": {"images": 1, "phrases": 2, "evaluated": 1, "without_boxes": 1}}
+    assert metrics.details["counts"] == {"images": 1, "phrases": 2, "evaluated": 1, "without_boxes": 1}
+    assert set(metrics.details["intervals"]) == set(metrics.values)
 
 
 def test_no_prediction_is_a_miss():

@@ -24,7 +24,8 @@ def test_each_expression_counts_once():
     metrics = evaluate(expressions, [0, 0, 10, 10], [0, 0, 10, 6], [0, 0, 10, 4], [20, 20, 30, 30])
     assert metrics.values == {"AIGT": 0.5, "AIGT_plain": 1.0, "AIGT_relational": 0.0}
     counts = {"images": 1, "expressions": 4, "plain": 2, "relational": 2, "hits": 2}
-    assert metrics.details == {"counts": counts}
+    assert metrics.details["counts"] == counts
+    assert set(metrics.details["intervals"]) == set(metrics.values)
     assert "share of expressions whose best box has IoU >= 0.5 with the annotated box" in metrics.protocol
     json.dumps([metrics.values, metrics.details])
 
@@ -61,3 +62,34 @@ def test_what_cannot_be_counted_is_refused():
         evaluate([expression()], [0, 0, np.nan, 1])
     with pytest.raises(ValueError, match="'red ball' of image coco:1 has no box"):
         evaluate([expression(boxes_xyxy=np.zeros((0, 4), np.float32))], [0, 0, 1, 1])
+
+
+def test_intervals_are_those_of_images_not_of_expressions():
+    """All expressions of an image stand or fall together: ten times as many say no more."""
+    few = [Expression(f"coco:{n}", "ball", TRUE, relational=False) for n in range(40)]
+    found = [[0, 0, 10, 10] if n % 2 else [50, 50, 60, 60] for n in range(40)]
+    low, high = evaluate(few, *found).details["intervals"]["AIGT"]
+    assert high - low == pytest.approx(2 * 1.96 * 0.5 / 40**0.5, rel=0.25)
+    many = evaluate(few * 10, *(found * 10)).details["intervals"]["AIGT"]
+    assert many == pytest.approx([low, high], abs=1e-6)
+
+
+def test_scrambling_is_always_the_same_and_changes_the_order():
+    text = "the red star left of the blue circle"
+    scrambled = refcocog.scramble(text)
+    assert scrambled != text
+    assert sorted(scrambled.split()) == sorted(text.split())
+    assert refcocog.scramble(text) == scrambled == "blue star red the left circle the of"
+    for short in ("star", "very very", ""):
+        assert refcocog.scramble(short) == short
+    assert refcocog.scramble("red star") == "star red"
+
+
+def test_the_control_has_numbers_of_its_own():
+    both = [expression(), expression(relational=True)]
+    found = np.array([[0, 0, 10, 10], [0, 0, 10, 10]], np.float32)
+    scrambled = np.array([[0, 0, 10, 10], [50, 50, 60, 60]], np.float32)
+    values = refcocog.evaluate(both, found, scrambled).values
+    assert values["AIGT"] == values["AIGT_relational"] == 1
+    control = {"AIGT_scrambled": 0.5, "AIGT_plain_scrambled": 1, "AIGT_relational_scrambled": 0}
+    assert {name: v for name, v in values.items() if name.endswith("scrambled")} == control

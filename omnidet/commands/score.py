@@ -1,0 +1,134 @@
+"""`omnidet score`: judge any detector's results, in the official formats, by the official protocols."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+from collections.abc import Callable, Mapping
+from typing import Any
+
+PROTOCOLS = {
+    "coco": ("standard",),
+    "lvis": ("standard", "fixed"),
+    "refcocog": ("standard",),
+    "flickr30k": ("any-box", "merged-box"),
+}
+"""Of each benchmark, the default first; Flickr30K's are both printed where none is chosen."""
+SPLITS = {"refcocog": "umd/val", "flickr30k": "test"}
+
+
+def add(commands: Any) -> None:
+    """Register the command."""
+    text = "judge any detector's results by the official protocols"
+    command = commands.add_parser("score", help=text, description=text)
+    command.set_defaults(run=run)
+    command.add_argument("benchmark", choices=list(PROTOCOLS))
+    command.add_argument("--ground-truth", required=True, metavar="FILE", help="official annotation file (docs/evaluation.md)")
+    command.add_argument("--detections", required=True, metavar="FILE", help="results: a JSON list or JSON lines")
+    command.add_argument("--protocol", help="lvis: standard (300 detections an image) or fixed (10,000 a category)")
+    command.add_argument("--images", metavar="FILE", help="lvis: JSON list of image ids, or annotation file, such as minival's")
+    command.add_argument("--split", help="refcocog: umd/val (default), umd/test, google/val; flickr30k: test (default), val")
+    command.add_argument("--no-intervals", action="store_true", help="leave out the confidence intervals, which take longest")
+    command.add_argument("--json", metavar="OUT", help="JSON file to write: the numbers under flat keys such as AP50")
+    command.add_argument("--details", metavar="OUT", help="JSON file to write: protocol, categories, intervals, counts")
+
+
+def run(options: argparse.Namespace) -> None:
+    """Judge and print. Raises ValueError or FileNotFoundError that names what is wrong."""
+    from omnidet import storage
+
+    for out in (options.json, options.details):
+        if out:
+            storage.require_file_place(out)
+    known = PROTOCOLS[options.benchmark]
+    if options.protocol and options.protocol not in known:
+        raise ValueError(f"{options.benchmark} has no protocol {options.protocol!r}: give one of {', '.join(known)}")
+    if options.split and options.benchmark not in SPLITS:
+        raise ValueError(f"--split is for {' and '.join(SPLITS)}: a file of {options.benchmark} is one split")
+    if options.images and options.benchmark != "lvis":
+        raise ValueError("--images is for lvis: of other benchmarks give the annotation file of the part")
+    metrics = _JUDGES[options.benchmark](options)
+    values = dict(metrics.values)
+    if options.json:
+        storage.write_text(options.json, json.dumps(values, indent=1) + "\n")
+    if options.details:
+        content = {"values": values, "protocol": metrics.protocol, "details": dict(metrics.details)}
+        storage.write_text(options.details, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
+    print(metrics.protocol)
+    print(table(values, metrics.details))
+
+
+def table(values: Mapping[str, float], details: Mapping[str, Any]) -> str:
+    """The numbers with their intervals, and the counts, for people."""
+    intervals = details.get("intervals", {}) if isinstance(details, Mapping) else {}
+    width = max(map(len, values), default=0)
+    lines = []
+    for name, value in values.items():
+        ends = intervals.get(name)
+        lines.append(f"{name:{width}}  {value:.4f}" + (f"  ({ends[0]:.4f} to {ends[1]:.4f})" if ends else ""))
+    if intervals:
+        lines.append(f"in brackets: {details['interval_protocol']}")
+    lines.append(", ".join(f"{name.replace('_', ' ')} {count}" for name, count in details["counts"].items()))
+    return "\n".join(lines)
+
+
+def _coco(options: argparse.Namespace) -> Any:
+    from omnidet.evaluation import coco, detections
+
+    rows = detections.read_rows(options.detections)
+    return coco.evaluate(options.ground_truth, rows, intervals=not options.no_intervals)
+
+
+def _lvis(options: argparse.Namespace) -> Any:
+    from omnidet.evaluation import detections, lvis, truth
+
+    only = None
+    if options.images:
+        content = truth.read_json(options.images)
+        listed = content.get("images") if isinstance(content, dict) else content
+        if not isinstance(listed, list):
+            raise ValueError(f"{options.images} holds no images: give a JSON list of ids or an annotation file")
+        only = [image["id"] if isinstance(image, dict) else image for image in listed]
+    return lvis.evaluate(
+        options.ground_truth,
+        detections.read_rows(options.detections),
+        protocol=options.protocol or "standard",
+        only_images=only,
+        intervals=not options.no_intervals,
+    )
+
+
+def _refcocog(options: argparse.Namespace) -> Any:
+    from omnidet.evaluation import detections, phrase_files, refcocog
+
+    split = options.split or SPLITS["refcocog"]
+    expressions = phrase_files.read_expressions(options.ground_truth, split)
+    boxes, missing = phrase_files.best_boxes(expressions, detections.read_rows(options.detections))
+    metrics = _with_missing(refcocog.evaluate(list(expressions.values()), boxes), "expressions_without_result", missing)
+    return dataclasses.replace(metrics, protocol=f"RefCOCOg {split}; {metrics.protocol}")
+
+
+def _flickr30k(options: argparse.Namespace) -> Any:
+    from omnidet.evaluation import detections, flickr30k, phrase_files
+
+    truth = phrase_files.read_phrases(options.ground_truth, options.split or SPLITS["flickr30k"])
+    predictions, missing = phrase_files.ranked_boxes(truth, detections.read_rows(options.detections))
+    metrics = flickr30k.evaluate([phrase for phrases in truth.values() for phrase in phrases], predictions)
+    if options.protocol:
+        is_merged = options.protocol == "merged-box"
+        values = {name: value for name, value in metrics.values.items() if name.endswith("_merged") == is_merged}
+        metrics = dataclasses.replace(metrics, values=values)
+    return _with_missing(metrics, "sentences_without_result", missing)
+
+
+def _with_missing(metrics: Any, name: str, missing: int) -> Any:
+    return dataclasses.replace(metrics, details={**metrics.details, "counts": {**metrics.details["counts"], name: missing}})
+
+
+_JUDGES: dict[str, Callable[[argparse.Namespace], Any]] = {
+    "coco": _coco,
+    "lvis": _lvis,
+    "refcocog": _refcocog,
+    "flickr30k": _flickr30k,
+}

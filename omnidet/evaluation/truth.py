@@ -1,0 +1,165 @@
+"""A ground truth file of COCO or LVIS, checked, in columns.
+
+Refused is what the official code would count wrong without a word: two images of one id, two annotations of one id, an
+annotation without an area. As there, annotations of other images or categories than the file lists do not count.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from omnidet import storage
+from omnidet.schema import IntArray
+
+FREQUENCIES = ("r", "c", "f")
+"""Rare, common and frequent categories of LVIS."""
+Bools = npt.NDArray[np.bool_]
+Doubles = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Truth:
+    """G boxes on I images of C categories; images and categories stand in the order of their ids and are named by place."""
+
+    image_ids: tuple[int, ...]
+    category_ids: tuple[int, ...]
+    names: tuple[str, ...]
+    frequencies: tuple[str, ...]
+    """Of each category, one of `FREQUENCIES`; empty for COCO."""
+    image_G: IntArray
+    category_G: IntArray
+    boxes_xywh_G4: Doubles
+    area_G: Doubles
+    """Of the drawn mask: it decides whether an object is small, medium or large."""
+    ignored_G: Bools
+    """Neither to be found nor false where found."""
+    crowd_G: Bools
+    """Any number of boxes may lie in it (COCO)."""
+    judged_pairs: IntArray | None
+    """Sorted `image * C + category` of what is known to be in an image or absent from it; None where all is known (COCO)."""
+    not_exhaustive_pairs: IntArray
+    """Sorted pairs where not every object was drawn: what is found beside them is not false (LVIS)."""
+    left_out: tuple[int, ...] = ()
+    """Ids of images in the file that are not evaluated."""
+
+    def counts(self) -> dict[str, int]:
+        """Images, annotations and categories, for the details of the metrics."""
+        return {"images": len(self.image_ids), "annotations": len(self.image_G), "categories": len(self.category_ids)}
+
+
+def read_json(location: str | Path) -> Any:
+    """Content of a JSON file. Raises ValueError in one line for what is none."""
+    try:
+        return json.loads(storage.read_text(location))
+    except ValueError as error:  # also what is not text
+        raise ValueError(f"{location} is not whole JSON ({error}): fetch or write it anew") from error
+
+
+def read_dataset(location: str | Path) -> dict[str, Any]:
+    """The annotation file. Raises ValueError where the official code would silently miscount."""
+    dataset = read_json(location)
+    missing = [name for name in ("images", "annotations", "categories") if name not in dataset]
+    if not isinstance(dataset, dict) or missing:
+        raise ValueError(f"{location} has no {(missing or ['images'])[0]!r}: give a COCO or LVIS annotation file with boxes")
+    needed = {"images": ("id",), "annotations": ("id", "image_id", "category_id", "bbox", "area"), "categories": ("id", "name")}
+    for part, fields in needed.items():
+        for number, entry in enumerate(dataset[part]):
+            lacking = [field for field in fields if field not in entry]
+            if lacking:
+                raise ValueError(f"{location}: entry {number} of {part!r} has no {lacking[0]!r}: give an official file")
+    for part in needed:
+        ids = {entry["id"] for entry in dataset[part]}
+        if len(ids) < len(dataset[part]):
+            raise ValueError(f"{location} has {len(dataset[part])} {part} but {len(ids)} ids: give each its own id")
+    # Both tools mark a box as found by writing the annotation's id over a 0.
+    if any(annotation["id"] == 0 for annotation in dataset["annotations"]):
+        raise ValueError(f"{location} has an annotation with id 0, which the official code counts as missed: number from 1")
+    return dataset
+
+
+def read(location: str | Path, federated: bool = False, only_images: Collection[int] | None = None) -> Truth:
+    """The file in columns.
+
+    Args:
+        federated: whether it is LVIS's, where only some categories of an image are known.
+        only_images: ids of the images to evaluate, as those of minival; all where None.
+
+    Raises:
+        ValueError: for a file that is none of the kind, or an image id that it does not have.
+    """
+    dataset = read_dataset(location)
+    if federated and any("neg_category_ids" not in image for image in dataset["images"]):
+        raise ValueError(f"{location} has images without neg_category_ids: give an LVIS file, or evaluate with COCO")
+    every = sorted(image["id"] for image in dataset["images"])
+    wanted = set(every) if only_images is None else set(only_images)
+    unknown = sorted(wanted - set(every))
+    if unknown or not wanted:
+        what = f"has no image {unknown[0]}" if unknown else "has no images to evaluate"
+        raise ValueError(f"{location} {what}: give ids of its images")
+    images = {image_id: place for place, image_id in enumerate(i for i in every if i in wanted)}
+    listed = sorted(dataset["categories"], key=lambda category: category["id"])
+    categories = {category["id"]: place for place, category in enumerate(listed)}
+    own = [a for a in dataset["annotations"] if a["image_id"] in images and a["category_id"] in categories]
+    image_G = np.array([images[a["image_id"]] for a in own], np.int64)
+    category_G = np.array([categories[a["category_id"]] for a in own], np.int64)
+    crowd_G = np.array([not federated and bool(a.get("iscrowd", 0)) for a in own], np.bool_)
+    kept = [image for image in dataset["images"] if image["id"] in images]
+    judged = np.empty(0, np.int64)
+    if federated:
+        positive = image_G * len(categories) + category_G
+        judged = np.union1d(positive, _pairs(kept, "neg_category_ids", images, categories))
+    boxes_xywh_G4 = _boxes(own, location)
+    return Truth(
+        image_ids=tuple(images),
+        category_ids=tuple(categories),
+        names=tuple(category["name"] for category in listed),
+        frequencies=_frequencies(listed, location) if federated else (),
+        image_G=image_G,
+        category_G=category_G,
+        boxes_xywh_G4=boxes_xywh_G4,
+        area_G=np.array([a["area"] for a in own], np.float64),
+        # pycocotools takes `iscrowd` and nothing else; lvis takes `ignore`.
+        ignored_G=np.array([bool(a.get("ignore", 0)) for a in own], np.bool_) if federated else crowd_G,
+        crowd_G=crowd_G,
+        judged_pairs=judged if federated else None,
+        not_exhaustive_pairs=_pairs(kept if federated else [], "not_exhaustive_category_ids", images, categories),
+        left_out=tuple(i for i in every if i not in wanted),
+    )
+
+
+def contains(sorted_values: IntArray, asked: IntArray) -> Bools:
+    """Which of the asked values are among the sorted ones."""
+    if not len(sorted_values):
+        return np.zeros(len(asked), np.bool_)
+    place = np.searchsorted(sorted_values, asked).clip(max=len(sorted_values) - 1)
+    found: Bools = sorted_values[place] == asked
+    return found
+
+
+def _pairs(
+    images: Sequence[Mapping[str, Any]], field: str, places: Mapping[int, int], categories: Mapping[int, int]
+) -> IntArray:
+    pairs = [places[i["id"]] * len(categories) + categories[c] for i in images for c in i.get(field, ()) if c in categories]
+    return np.unique(np.array(pairs, np.int64))
+
+
+def _frequencies(categories: Sequence[Mapping[str, Any]], location: str | Path) -> tuple[str, ...]:
+    for category in categories:
+        if category.get("frequency") not in FREQUENCIES:
+            raise ValueError(f"{location}: category {category['name']!r} has no frequency r, c or f: give an LVIS file")
+    return tuple(category["frequency"] for category in categories)
+
+
+def _boxes(annotations: Sequence[Mapping[str, Any]], location: str | Path) -> Doubles:
+    for annotation in annotations:
+        box = annotation["bbox"]
+        if not isinstance(box, list) or len(box) != 4:
+            raise ValueError(f"{location}: annotation {annotation['id']} has bbox {box}: give [x, y, width, height]")
+    return np.array([a["bbox"] for a in annotations], np.float64).reshape(-1, 4)

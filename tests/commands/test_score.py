@@ -1,0 +1,212 @@
+"""`omnidet score` on files of every kind, good and bad."""
+
+import json
+import pickle
+import re
+
+import pytest
+
+from omnidet import cli
+from omnidet.evaluation import official
+from omnidet.evaluation.coco import NAMES
+from tests.evaluation.worlds import world
+
+
+def write(path, content):
+    path.write_text(json.dumps(content))
+    return str(path)
+
+
+def score(benchmark, truth, found, *options):
+    return cli.main(["score", benchmark, "--ground-truth", truth, "--detections", found, *map(str, options)])
+
+
+def test_coco_gives_the_official_numbers_under_flat_keys(tmp_path, capsys):
+    dataset, found = world(0)
+    truth = write(tmp_path / "instances.json", dataset)
+    lines = tmp_path / "found.jsonl"
+    lines.write_text("".join(json.dumps(row) + "\n" for row in found))
+    for source in (write(tmp_path / "found.json", found), str(lines)):
+        out, details = tmp_path / "numbers.json", tmp_path / "details.json"
+        assert score("coco", truth, source, "--json", out, "--details", details) == 0
+        values = json.loads(out.read_text())
+        assert values == pytest.approx(dict(zip(NAMES, official.coco(truth, found).stats, strict=True)), abs=1e-9)
+        printed = capsys.readouterr().out
+        assert "COCO bbox" in printed
+        low, high = json.loads(details.read_text())["details"]["intervals"]["AP"]
+        assert f"AP     {values['AP']:.4f}  ({low:.4f} to {high:.4f})" in printed
+
+
+def test_lvis_by_both_protocols_and_on_a_part_of_the_images(tmp_path, capsys):
+    dataset, found = world(1, federated=True)
+    truth, results = write(tmp_path / "lvis.json", dataset), write(tmp_path / "found.json", found)
+    expected = {300: official.lvis(truth, found).get_results(), -1: official.lvis(truth, found, -1).get_results()}
+    for protocol, most in (("standard", 300), ("fixed", -1)):
+        assert score("lvis", truth, results, "--protocol", protocol, "--json", tmp_path / "out.json", "--no-intervals") == 0
+        values = json.loads((tmp_path / "out.json").read_text())
+        assert values["APr"] == pytest.approx(expected[most]["APr"], abs=1e-9)
+        assert f"{protocol} AP" in capsys.readouterr().out
+    part = {"images": dataset["images"][:5]}
+    assert score("lvis", truth, results, "--images", write(tmp_path / "minival.json", part)) == 0
+    assert "5 of 12 images" in capsys.readouterr().out
+
+
+def test_the_golden_files(shared_data, tmp_path):
+    folder = shared_data / "coco_eval_golden"
+    files = (str(folder / "instances_val2014_100.json"), str(folder / "instances_val2014_fakebbox100_results.json"))
+    assert score("coco", *files, "--json", tmp_path / "out.json", "--no-intervals") == 0
+    expected = json.loads((folder / "expected_bbox_stats.json").read_text())["stats"]
+    values = json.loads((tmp_path / "out.json").read_text())
+    assert values == pytest.approx({name.replace("@", ""): v for name, v in expected.items()}, abs=1e-9)
+
+
+EXPRESSIONS = [
+    {"id": 11, "image_id": 1, "sentence": "red ball", "bbox": [0, 0, 10, 10]},
+    {"id": 12, "image_id": 1, "sentence": "ball left of the dog", "bbox": [20, 0, 10, 10]},
+    {"id": 13, "image_id": 2, "sentence": "dog", "bbox": [0, 0, 10, 10]},
+    {"id": 14, "image_id": 2, "sentence": "cat", "bbox": [0, 0, 10, 10]},
+]
+RIGHT = [
+    {"id": 11, "bbox": [0, 0, 10, 10]},
+    {"id": 12, "bbox": [20, 0, 10, 5.1], "score": 0.9},
+    {"id": 12, "bbox": [90, 0, 10, 5], "score": 0.8},
+    {"id": 13, "bbox": [1, 1, 2, 2], "score": 0.9},
+]
+
+
+def test_refcocog_takes_the_best_box_and_counts_each_expression_once(tmp_path, capsys):
+    truth, results = write(tmp_path / "refs.json", EXPRESSIONS), write(tmp_path / "found.json", RIGHT)
+    assert score("refcocog", truth, results, "--json", tmp_path / "out.json") == 0
+    values = json.loads((tmp_path / "out.json").read_text())
+    assert values == {"AIGT": 0.5, "AIGT_plain": pytest.approx(1 / 3), "AIGT_relational": 1}
+    printed = capsys.readouterr().out
+    assert "expressions without result 1" in printed
+    assert "RefCOCOg umd/val" in printed
+
+
+def test_the_official_pickle_and_google_s_val(tmp_path, capsys):
+    sentences = [{"sent_id": 5, "sent": "red ball", "raw": "", "tokens": []}]
+    refs = [{"ref_id": 1, "ann_id": 3, "image_id": 1, "split": "val", "sentences": sentences}]
+    for name in ("refs(umd).p", "refs(google).p"):
+        (tmp_path / name).write_bytes(pickle.dumps(refs, protocol=2))
+    write(tmp_path / "instances.json", {"annotations": [{"id": 3, "bbox": [0, 0, 4, 4]}]})
+    results = write(tmp_path / "found.json", [{"id": 5, "bbox": [0, 0, 4, 4]}])
+    assert score("refcocog", str(tmp_path / "refs(umd).p"), results) == 0
+    assert score("refcocog", str(tmp_path / "refs(umd).p"), results, "--split", "umd/test") == 2
+    assert score("refcocog", str(tmp_path / "refs(google).p"), results) == 2
+    assert "val shares images with its train" in capsys.readouterr().err
+    assert score("refcocog", str(tmp_path / "refs(google).p"), results, "--split", "google/val") == 0
+    assert "RefCOCOg google/val" in capsys.readouterr().out
+    merged = [*EXPRESSIONS, EXPRESSIONS[0] | {"id": 99, "split_by": "google"}]
+    assert score("refcocog", write(tmp_path / "merged.json", merged), results) == 2
+    assert "Google's split" in capsys.readouterr().err
+
+
+def test_flickr30k_counts_every_phrase_of_every_sentence_as_the_reference(tmp_path, capsys):
+    (tmp_path / "Sentences").mkdir()
+    (tmp_path / "Annotations").mkdir()
+    (tmp_path / "test.txt").write_text("7\n")
+    text = "[/EN#1/people Two dogs] on [/EN#2/scene a field] .\n[/EN#0/notvisual It] is fine .\n[/EN#1/people Two dogs] run .\n"
+    (tmp_path / "Sentences" / "7.txt").write_text(text)
+    boxes = [(1, (0, 0, 10, 10)), (1, (20, 0, 30, 10))]
+    things = "".join(
+        f"<object><name>{name}</name><bndbox><xmin>{b[0]}</xmin><ymin>{b[1]}</ymin><xmax>{b[2]}</xmax><ymax>{b[3]}</ymax></bndbox>"
+        "</object>"
+        for name, b in boxes
+    )
+    scene = "<object><name>2</name><scene>1</scene><nobndbox>0</nobndbox></object>"
+    size = "<size><width>50</width><height>50</height><depth>3</depth></size>"
+    (tmp_path / "Annotations" / "7.xml").write_text(f"<annotation>{size}{things}{scene}</annotation>")
+    rows = [
+        {"image_id": 7, "sentence_id": 0, "boxes": [[[0, 0, 10, 10]]]},
+        {"image_id": 7, "sentence_id": 1, "boxes": []},
+        {"image_id": "7", "sentence_id": 2, "boxes": [[[40, 40, 50, 50], [0, 0, 30, 10]]]},
+    ]
+    found = write(tmp_path / "found.json", rows)
+    assert score("flickr30k", str(tmp_path), found, "--json", tmp_path / "out.json") == 0
+    values = json.loads((tmp_path / "out.json").read_text())
+    # Of the field there is no box: two phrases are left, the same words in two sentences.
+    any_box = {"R@1": 0.5, "R@5": 0.5, "R@10": 0.5}
+    merged_box = {"R@1_merged": 0, "R@5_merged": 0.5, "R@10_merged": 0.5}
+    assert values == any_box | merged_box
+    plain = [
+        {"image_id": 7, "sentence_id": n, "phrases": [{"phrase": "dogs", "boxes": [list(b) for _, b in boxes]}]} for n in (0, 2)
+    ]
+    assert score("flickr30k", write(tmp_path / "truth.json", plain), found, "--protocol", "merged-box", "--json", "o.json") == 0
+
+
+@pytest.fixture(autouse=True)
+def _elsewhere(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+BAD = {
+    "coco": [
+        ([{"image_id": 999, "category_id": 1, "bbox": [0, 0, 1, 1], "score": 1}], "detection 0: image_id 999"),
+        ([{"image_id": 3, "category_id": 99, "bbox": [0, 0, 1, 1], "score": 1}], "detection 0: category_id 99"),
+        ([{"image_id": 3, "category_id": 1, "bbox": [0, 0, 1, 1], "score": float("nan")}], "score is nan"),
+        ({"image_id": 3}, "detection 0 has no 'category_id'"),
+        ("no rows", "item 0 is 'no rows': objects are expected"),
+    ],
+    "refcocog": [
+        ([{"id": 99, "bbox": [0, 0, 1, 1]}], "result 0: id 99 is not in the ground truth"),
+        ([{"id": [1], "bbox": [0, 0, 1, 1]}], r"id \[1\] is not in the ground truth"),
+        ([{"id": 11, "bbox": [0, 0, -1, 1]}], "result 0: bbox is"),
+        ([{"id": 11, "bbox": [0, 0, float("nan"), 1]}], "are no boxes"),
+        ([{"id": 11, "bbox": [0, 0, 1, 1], "score": float("inf")}], "score is inf"),
+        ([{"id": 11, "bbox": [0, 0, 1, 1]}] * 2, "several boxes and no score"),
+        ([{"bbox": [0, 0, 1, 1]}], "result 0 has no 'id'"),
+    ],
+    "flickr30k": [
+        ([{"image_id": 8, "sentence_id": 0, "boxes": [[]]}], "sentence 0 of image 8 has no phrase"),
+        ([{"image_id": 7, "sentence_id": 0, "boxes": [[], []]}], "2 lists of boxes for 1 phrases"),
+        ([{"image_id": 7, "sentence_id": 0, "boxes": [[[1, 2, 3]]]}], "are no boxes"),
+        ([{"image_id": 7, "sentence_id": 0, "boxes": [[]]}] * 2, "comes a second time"),
+    ],
+}
+TRUTHS = {
+    "coco": world(0)[0],
+    "lvis": world(0, federated=True)[0],
+    "refcocog": EXPRESSIONS,
+    "flickr30k": [{"image_id": 7, "sentence_id": 0, "phrases": [{"phrase": "dogs", "boxes": [[0, 0, 1, 1]]}]}],
+}
+
+
+@pytest.mark.parametrize(("benchmark", "rows", "message"), [(b, rows, m) for b, cases in BAD.items() for rows, m in cases])
+def test_bad_results_end_with_one_line_and_leave_no_file(tmp_path, capsys, benchmark, rows, message):
+    truth, found = write(tmp_path / "truth.json", TRUTHS[benchmark]), write(tmp_path / "found.json", rows)
+    assert score(benchmark, truth, found, "--json", tmp_path / "out.json") == 2
+    said = capsys.readouterr().err
+    assert re.search(message, said)
+    assert said.count("\n") == 1
+    assert not (tmp_path / "out.json").exists()
+
+
+@pytest.mark.parametrize("benchmark", TRUTHS)
+def test_nothing_found_is_worth_nothing(tmp_path, benchmark):
+    truth, found = write(tmp_path / "truth.json", TRUTHS[benchmark]), write(tmp_path / "found.json", [])
+    assert score(benchmark, truth, found, "--json", tmp_path / "out.json") == 0
+    assert set(json.loads((tmp_path / "out.json").read_text()).values()) == {0.0}
+
+
+@pytest.mark.parametrize("benchmark", TRUTHS)
+def test_broken_files_and_options(tmp_path, capsys, benchmark):
+    truth, found = write(tmp_path / "truth.json", TRUTHS[benchmark]), write(tmp_path / "found.json", [])
+    half = tmp_path / "half.json"
+    half.write_text((tmp_path / "truth.json").read_text()[:-20])
+    is_list = isinstance(TRUTHS[benchmark], list)
+    doubled = TRUTHS[benchmark] * 2 if is_list else {**TRUTHS[benchmark], "images": TRUTHS[benchmark]["images"] * 2}
+    cases = {
+        (str(half), found): "not whole JSON",
+        (truth, str(half)): "is not whole JSON: it breaks off",
+        (truth, str(tmp_path / "none.json")): "none.json does not exist",
+        (str(tmp_path / "none.json"), found): "none.json",
+        (write(tmp_path / "twice.json", doubled), found): "two " if is_list else "but 12 ids",
+    }
+    for files, message in cases.items():
+        assert score(benchmark, *files) == 2
+        said = capsys.readouterr().err
+        assert message in said
+        assert said.count("\n") == 1
+    assert score(benchmark, truth, found, "--protocol", "mine") == 2
+    assert "has no protocol 'mine'" in capsys.readouterr().err

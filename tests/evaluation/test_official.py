@@ -1,0 +1,82 @@
+"""Our counting against the official code, number by number, where counting is hard."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from omnidet.evaluation import coco, judging, lvis, official
+from tests.evaluation.worlds import world
+
+
+@pytest.fixture(params=[None, 50], ids=["whole", "in pieces"])
+def pairs_at_once(request, monkeypatch):
+    if request.param:
+        monkeypatch.setattr(judging, "PAIRS_AT_ONCE", request.param)
+
+
+@pytest.mark.usefixtures("pairs_at_once")
+@pytest.mark.parametrize("seed", range(6))
+def test_coco_equals_pycocotools(tmp_path, seed):
+    dataset, found = world(seed)
+    path = tmp_path / "instances.json"
+    path.write_text(json.dumps(dataset))
+    evaluator = official.coco(path, found)
+    metrics = coco.evaluate(path, found, intervals=False)
+    expected = {name: v for name, v in zip(coco.NAMES, evaluator.stats, strict=True) if v > -1}
+    assert metrics.values == pytest.approx(expected, abs=1e-12)
+    assert len(metrics.values) == 12
+    precision = evaluator.eval["precision"][..., 0, -1]
+    names = {c["id"]: c["name"] for c in dataset["categories"]}
+    for k, category_id in enumerate(evaluator.params.catIds):
+        own = precision[:, :, k][precision[:, :, k] > -1]
+        expected_AP = pytest.approx(own.mean(), abs=1e-12) if len(own) else None
+        assert metrics.details["per_category_AP"][names[category_id]] == expected_AP
+
+
+@pytest.mark.usefixtures("pairs_at_once")
+@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("most", [300, 8])
+def test_lvis_equals_the_official_package(tmp_path, seed, most):
+    dataset, found = world(seed, federated=True)
+    path = tmp_path / "lvis.json"
+    path.write_text(json.dumps(dataset))
+    evaluator = official.lvis(path, found, most)
+    metrics = lvis.evaluate(path, found, most, intervals=False)
+    assert metrics.values == pytest.approx({k: v for k, v in evaluator.get_results().items() if v > -1}, abs=1e-12)
+    assert len(metrics.values) == 13
+    assert metrics.details["counts"]["detections_judged"] == sum(len(own) for own in evaluator._dts.values())
+
+
+def test_fixed_ap_equals_the_official_package_on_the_best_of_each_category(tmp_path, monkeypatch):
+    monkeypatch.setattr(lvis, "MAX_OF_CATEGORY", 20)
+    dataset, found = world(3, federated=True)
+    path = tmp_path / "lvis.json"
+    path.write_text(json.dumps(dataset))
+    best = []
+    for category in dataset["categories"]:
+        own = [d for d in found if d["category_id"] == category["id"]]
+        best += sorted(own, key=lambda d: d["score"], reverse=True)[:20]
+    assert len(best) < len(found)
+    expected = official.lvis(path, best, -1).get_results()
+    metrics = lvis.evaluate(path, found, protocol="fixed", intervals=False)
+    assert metrics.values == pytest.approx({name.replace("@-1", ""): v for name, v in expected.items()}, abs=1e-12)
+    assert "fixed AP: the 20 best of a category" in metrics.protocol
+
+
+def test_lvis_is_loaded_without_its_drawing_and_leaves_no_trace(tmp_path):
+    dataset, _ = world(0, federated=True)
+    path = tmp_path / "lvis.json"
+    path.write_text(json.dumps(dataset))
+    program = """
+import sys, numpy
+from omnidet.evaluation import official
+official.lvis(sys.argv[1], [])
+print([name for name in sys.modules if name.split(".")[0] in ("cv2", "matplotlib", "lvis")], hasattr(numpy, "float"))
+"""
+    result = subprocess.run([sys.executable, "-c", program, str(path)], capture_output=True, text=True, check=False)
+    assert result.stdout.strip() == "[] False", result.stderr
+    assert result.stderr == ""
+    assert not hasattr(np, "float")

@@ -1,0 +1,57 @@
+import json
+
+import pytest
+
+from omnidet.evaluation import lvis
+from omnidet.evaluation.truth import read
+from tests.evaluation.worlds import world
+
+
+def write(folder, dataset):
+    path = folder / "truth.json"
+    path.write_text(json.dumps(dataset))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (lambda d: d["images"].append(d["images"][0]), "13 images but 12 ids"),
+        (lambda d: d["categories"].append(d["categories"][0]), "7 categories but 6 ids"),
+        (lambda d: d["annotations"].append(d["annotations"][0]), "ids: give each its own id"),
+        (lambda d: d["annotations"][0].update(id=0), "number from 1"),
+        (lambda d: d["annotations"][3].pop("area"), "entry 3 of 'annotations' has no 'area'"),
+        (lambda d: d["annotations"][3].update(bbox=[1, 2]), r"has bbox \[1, 2\]"),
+        (lambda d: d.pop("annotations"), "has no 'annotations'"),
+        (lambda d: d["images"][2].pop("neg_category_ids"), "without neg_category_ids"),
+        (lambda d: d["categories"][1].pop("frequency"), "has no frequency r, c or f"),
+    ],
+)
+def test_what_would_be_counted_wrong_is_refused(tmp_path, spoil, message):
+    dataset, _ = world(0, federated=True)
+    spoil(dataset)
+    with pytest.raises(ValueError, match=message) as caught:
+        read(write(tmp_path, dataset), federated=True)
+    assert "\n" not in str(caught.value)
+
+
+def test_half_a_file(tmp_path):
+    path = write(tmp_path, world(0)[0])
+    path.write_text(path.read_text()[:500])
+    with pytest.raises(ValueError, match="is not whole JSON"):
+        read(path)
+
+
+def test_a_part_of_the_images_is_as_a_file_of_those_alone(tmp_path):
+    """As LVIS minival: 5,000 of val's images."""
+    dataset, found = world(4, images=24, federated=True)
+    chosen = [image["id"] for image in dataset["images"]][:10]
+    of_part = lvis.evaluate(write(tmp_path, dataset), found, only_images=chosen)
+    alone = {**dataset, "images": [i for i in dataset["images"] if i["id"] in chosen]}
+    own = [d for d in found if d["image_id"] in chosen]
+    of_file = lvis.evaluate(write(tmp_path, alone), own)
+    assert of_part.values == of_file.values
+    assert of_part.details["counts"]["detections_left_out"] == len(found) - len(own)
+    assert "10 of 24 images" in of_part.protocol
+    with pytest.raises(ValueError, match="has no image 999"):
+        lvis.evaluate(write(tmp_path, dataset), found, only_images=[999])
