@@ -143,6 +143,13 @@ def upload_folder(folder: Path, location: str, last: str) -> None:
         _in_parallel(lambda name: client().remove_object(bucket, prefix + name), old.keys() - files.keys() - {last})
 
 
+def download(location: str, target: Path) -> None:
+    """Write one object into a local file. Raises FileNotFoundError that names the location."""
+    bucket, key = bucket_and_key(location)
+    with explained(location), target.open("w+b") as file:
+        _download(file, bucket, key)
+
+
 def local_copy(location: str, cache: Path) -> Path:
     """Fetch the object or folder to `cache/bucket/key`, but for what is there already in this very version.
 

@@ -85,7 +85,11 @@ class PhraseTable:
 
 @dataclass(frozen=True, eq=False)
 class Batch:
-    """One step's input, all streams together. Masks say what is supervised; every field is always there."""
+    """One step's input, all streams together. Masks say what is supervised; every field is always there.
+
+    Streams of another image size are a batch of their own in `more`: each goes through the model, and the losses of all of
+    them are summed before the one backward.
+    """
 
     images_BCHW: Tensor
     """uint8 RGB, letterboxed into a square: the picture stands in the upper left corner."""
@@ -108,6 +112,12 @@ class Batch:
     """Whether the phrases of a box describe all of it, so that the token softmax is trained on it, bool."""
     caption_B: Tensor
     """Index of the caption in `phrases`, -1 where there is none, int64."""
+    more: tuple[Batch, ...] = ()
+    """The images of other sizes."""
+
+    def groups(self) -> tuple[Batch, ...]:
+        """The step as batches of one image size each."""
+        return dataclasses.replace(self, more=()), *self.more
 
     def to(self, device: torch.device) -> Batch:
         return _to(self, device)
@@ -163,5 +173,6 @@ class Metrics:
 
 def _to(value: _T, device: torch.device) -> _T:
     """Copy of a dataclass with every tensor in it on `device`."""
-    moved = {f.name: getattr(value, f.name).to(device) for f in dataclasses.fields(value)}  # type: ignore[arg-type]
+    fields = {f.name: getattr(value, f.name) for f in dataclasses.fields(value)}  # type: ignore[arg-type]
+    moved = {k: tuple(part.to(device) for part in v) if isinstance(v, tuple) else v.to(device) for k, v in fields.items()}
     return dataclasses.replace(value, **moved)  # type: ignore[type-var]

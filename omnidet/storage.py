@@ -131,6 +131,11 @@ def local_copy(location: Location, cache: Location) -> Path:
     return Path(location)
 
 
+def download(location: str, target: Path) -> None:
+    """Fetch one object of an `s3://` location into a local file, which is whole only when this returns."""
+    object_store.download(location, target)
+
+
 def require_file_place(location: Location) -> None:
     """Raise ValueError unless a file can be written there."""
     if not is_s3(location):

@@ -157,7 +157,7 @@ def no_matches() -> Matches:
 
 def select(full: Batch, images: list[int]) -> Batch:
     """Some images of a batch; the phrases stay."""
-    chosen = {f.name: getattr(full, f.name)[images] for f in dataclasses.fields(full) if f.name != "phrases"}
+    chosen = {f.name: getattr(full, f.name)[images] for f in dataclasses.fields(full) if f.name not in ("phrases", "more")}
     return dataclasses.replace(full, **chosen)
 
 

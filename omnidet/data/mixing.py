@@ -10,16 +10,19 @@ step needs the one before:
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 import torch
-from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import Dataset
 
 from omnidet.config import require
-from omnidet.data import shards, transforms
+from omnidet.data import label_space, shards, transforms, workers
+from omnidet.data.order import Order
+from omnidet.data.shard_cache import ShardCache
 from omnidet.data.vocabulary import Vocabulary
 from omnidet.schema import Batch, Record
 
@@ -40,6 +43,8 @@ class Stream:
     captions: bool = False
     """Whether the caption is supervised."""
     transforms: tuple[transforms.Transform, ...] = ()
+    image_size: int | None = None
+    """Side of the square in pixels; None for the model's own. Streams of another size are a batch of their own in the step."""
 
 
 @dataclass(frozen=True)
@@ -54,11 +59,14 @@ class MixingConfig:
     """Shards that are shuffled together."""
     workers: int = 2
     """Processes that make batches; 0 for none."""
+    cache_gigabytes: float = 50.0
+    """Shards that are read from an object store are kept in `.cache/shards` up to this size, for all processes together."""
 
     def __post_init__(self) -> None:
         for name in ("max_names", "max_boxes", "window_shards"):
             require(getattr(self, name) >= 1, f"mixing.{name}={getattr(self, name)}: give 1 or more")
         require(self.workers >= 0, f"mixing.workers={self.workers}: give 0 or more")
+        require(self.cache_gigabytes > 0, f"mixing.cache_gigabytes={self.cache_gigabytes}: give more than 0")
 
 
 class Mixture(Dataset[Batch]):
@@ -75,56 +83,97 @@ class Mixture(Dataset[Batch]):
         rank: int = 0,
         world_size: int = 1,
     ) -> None:
+        """`image_size` is that of the streams that name none. Raises ValueError for a stream that cannot be read so."""
         self.index, self.vocabulary, self.streams, self.config = index, vocabulary, tuple(streams), config
         self.image_size, self.seed, self.rank, self.world_size = image_size, seed, rank, world_size
-        for stream in streams:
-            for name in stream.sets:
-                if shards.num_samples(index.shards(name)) == 0:
+        self.cache = ShardCache(limit_bytes=round(config.cache_gigabytes * 1e9))
+        self.orders: dict[tuple[int, int], Order] = {}
+        """Of each (stream, number of the set in it)."""
+        for number, stream in enumerate(self.streams):
+            for part, name in enumerate(stream.sets):
+                samples = [shard.samples for shard in index.shards(name)]
+                if not sum(samples):
                     raise ValueError(f"set {name!r} of stream {stream.name!r} is empty: take it out of the recipe")
+                own_seed = int(np.random.SeedSequence([seed, number, part]).generate_state(1)[0])
+                self.orders[number, part] = Order(samples, own_seed, config.window_shards)
+        self.groups: dict[int, list[tuple[int, int]]] = {}
+        """By image size, what this rank takes of a step: (stream, number among the stream's images of the step)."""
+        for number, stream in enumerate(self.streams):
+            taken = range(rank, stream.images_per_step, world_size)
+            self.groups.setdefault(stream.image_size or image_size, []).extend((number, j) for j in taken)
+        for side, members in self.groups.items():
+            # Every rank must go through the model equally often.
+            if not members and len(self.groups) > 1:
+                raise ValueError(f"the streams of {side} px have fewer images a step than there are ranks: give {world_size}")
 
     def __getitem__(self, step: int) -> Batch:
-        examples, stream_ids = [], []
-        for number, stream in enumerate(self.streams):
-            for j in range(self.rank, stream.images_per_step, self.world_size):
-                draw = step * stream.images_per_step + j
-                examples.append(self._example(number, stream, draw))
-                stream_ids.append(number)
-        return self._collate(examples, stream_ids, step)
+        return self.make(step)
 
-    def _example(self, number: int, stream: Stream, draw: int) -> transforms.Example:
-        """Image number `draw` of a stream, decoded and transformed."""
+    def make(self, step: int, memory: npt.NDArray[np.uint8] | None = None) -> Batch:
+        """The batch of a step; `memory` is where to write its images (`num_bytes`), one group behind the other."""
+        memory = np.empty(self.num_bytes, np.uint8) if memory is None else memory
+        batches, start = [], 0
+        for number, (side, members) in enumerate(self.groups.items()):
+            images_BHWC = memory[start : start + len(members) * 3 * side**2].reshape(len(members), side, side, 3)
+            start += images_BHWC.size
+            examples = []
+            for (stream, j), out in zip(members, images_BHWC, strict=True):
+                draw = step * self.streams[stream].images_per_step + j
+                examples.append(transforms.letterbox(self._example(stream, draw, side), side, out))
+            random = np.random.default_rng([self.seed, step, self.rank, 1 + number])
+            batches.append(self._collate(images_BHWC, [e.record for e in examples], [s for s, _ in members], random))
+        return dataclasses.replace(batches[0], more=tuple(batches[1:]))
+
+    @property
+    def num_bytes(self) -> int:
+        """Size of the images of a step."""
+        return sum(len(members) * 3 * side**2 for side, members in self.groups.items())
+
+    def records(self, step: int) -> list[Record]:
+        """The images of a step as they stand in the shards."""
+        members = [member for group in self.groups.values() for member in group]
+        return [self._record(s, step * self.streams[s].images_per_step + j)[0] for s, j in members]
+
+    def _record(self, number: int, draw: int) -> tuple[Record, list[int]]:
+        """Image number `draw` of a stream, and the seed of what is drawn for it."""
+        stream = self.streams[number]
         part, position = draw % len(stream.sets), draw // len(stream.sets)
+        shard, i = self.orders[number, part].place(position)
         members = self.index.shards(stream.sets[part])
-        epoch, place = divmod(position, shards.num_samples(members))
-        seed = int(np.random.SeedSequence([self.seed, number, part]).generate_state(1)[0])
-        shard, i = shards.order([m.samples for m in members], seed, epoch, self.config.window_shards, place)
-        record = shards.open_shard(self.index.location, members[shard]).read(i)
-        random = np.random.default_rng([self.seed, number, part, position])
-        example = transforms.decode(record, self.image_size)
-        for transform in stream.transforms:
-            example = transform(example, random)
-        return transforms.letterbox(example, self.image_size)
+        return shards.open_shard(self.index.location, members[shard], self.cache).read(i), [self.seed, number, part, position]
 
-    def _collate(self, examples: list[transforms.Example], stream_ids: list[int], step: int) -> Batch:
-        random = np.random.default_rng([self.seed, step, self.rank, 1])
+    def _example(self, number: int, draw: int, side: int) -> transforms.Example:
+        """Image number `draw` of a stream, decoded and transformed."""
+        record, seed = self._record(number, draw)
+        random = np.random.default_rng(seed)
+        example = transforms.decode(record, side)
+        for transform in self.streams[number].transforms:
+            example = transform(example, random)
+        return example
+
+    def _collate(
+        self, images_BHWC: npt.NDArray[np.uint8], records: list[Record], stream_ids: list[int], random: np.random.Generator
+    ) -> Batch:
         supervised = [self.streams[i] for i in stream_ids]
         spaces = [
-            _label_space(example.record, self.config, random) if stream.boxes else _LabelSpace.empty()
-            for example, stream in zip(examples, supervised, strict=True)
+            label_space.label_space(record, self.config.max_names, self.config.max_boxes, random)
+            if stream.boxes
+            else label_space.LabelSpace.empty()
+            for record, stream in zip(records, supervised, strict=True)
         ]
         phrases: dict[tuple[str, bool], int] = {}
         for space in spaces:
             for name in space.names:
                 phrases.setdefault((name, True), len(phrases))
         captions = []
-        for example, stream in zip(examples, supervised, strict=True):
-            caption = example.record.caption if stream.captions else ""
+        for record, stream in zip(records, supervised, strict=True):
+            caption = record.caption if stream.captions else ""
             captions.append(phrases.setdefault((caption, False), len(phrases)) if caption.strip() else -1)
-        side = self.image_size
-        tensors = _stack_label_spaces(spaces, phrases, side)
+        side = images_BHWC.shape[1]
+        tensors = label_space.stack(spaces, phrases, side)
         return Batch(
-            images_BCHW=torch.from_numpy(np.stack([e.pixels for e in examples])).permute(0, 3, 1, 2),
-            sizes_B2=torch.tensor([[e.record.height / side, e.record.width / side] for e in examples]),
+            images_BCHW=torch.from_numpy(images_BHWC).permute(0, 3, 1, 2),
+            sizes_B2=torch.tensor([[record.height / side, record.width / side] for record in records]),
             stream_BS=torch.eye(len(self.streams))[stream_ids],
             phrases=self.vocabulary.table(phrases),
             describes_B=torch.tensor([stream.describes for stream in supervised]),
@@ -140,25 +189,7 @@ class Loader:
         self.mixture, self.last_step, self.step = mixture, last_step, 0
 
     def __iter__(self) -> Iterator[Batch]:
-        workers = self.mixture.config.workers
-        loader = DataLoader(
-            self.mixture,
-            batch_size=None,
-            sampler=range(self.step, self.last_step),
-            num_workers=workers,
-            prefetch_factor=4 if workers else None,
-            worker_init_fn=_use_one_thread,
-            pin_memory=torch.cuda.is_available(),
-        )
-        batches = iter(loader)
-        while self.step < self.last_step:
-            try:
-                batch = next(batches)
-            except (ValueError, FileNotFoundError) as error:
-                # A worker's error comes with its traceback as text: the last line is what it says.
-                if "DataLoader worker process" not in str(error):
-                    raise
-                raise type(error)(str(error).strip().splitlines()[-1].removeprefix(f"{type(error).__name__}: ")) from error
+        for batch in workers.batches(self.mixture, range(self.step, self.last_step), self.mixture.config.workers):
             self.step += 1
             yield batch
 
@@ -169,70 +200,3 @@ class Loader:
     def load_state_dict(self, state: dict[str, int]) -> None:
         """Go on from there, at once."""
         self.step = state["step"]
-
-
-@dataclass(frozen=True)
-class _LabelSpace:
-    """The names of one image that are asked for, and the boxes they name."""
-
-    names: tuple[str, ...]
-    negative: tuple[bool, ...]
-    boxes_xyxy: np.ndarray
-    named: np.ndarray
-
-    @classmethod
-    def empty(cls) -> _LabelSpace:
-        return cls((), (), np.zeros((0, 4), np.float32), np.zeros((0, 0), bool))
-
-
-def _label_space(record: Record, config: MixingConfig, random: np.random.Generator) -> _LabelSpace:
-    boxes = record.boxes_xyxy
-    kept = np.arange(len(boxes))
-    if len(boxes) > config.max_boxes:
-        kept = np.sort(random.choice(len(boxes), config.max_boxes, replace=False))
-    capped = len(kept) < len(boxes)
-    present = record.phrases[: config.max_names]
-    absent: tuple[str, ...] = record.absent
-    room = config.max_names - len(present)
-    if len(absent) > room:
-        absent = tuple(absent[i] for i in np.sort(random.choice(len(absent), room, replace=False)))
-    named = np.zeros((len(boxes), len(present) + len(absent)), bool)
-    for column, members in enumerate(record.phrase_boxes[: len(present)]):
-        named[list(members), column] = True
-    # A name that lost boxes to the cap, here or in the dataset, says nothing of the regions that it does not name.
-    negative = tuple(phrase not in record.not_exhaustive and not capped for phrase in present) + (True,) * len(absent)
-    return _LabelSpace((*present, *absent), negative, boxes[kept], named[kept])
-
-
-def _stack_label_spaces(spaces: list[_LabelSpace], phrases: dict[tuple[str, bool], int], side: int) -> dict[str, Tensor]:
-    """Pad the label spaces of all images to the longest and the boxes to the most."""
-    num_images = len(spaces)
-    num_names = max((len(s.names) for s in spaces), default=0)
-    num_boxes = max((len(s.boxes_xyxy) for s in spaces), default=0)
-    name_BL = np.full((num_images, num_names), -1, np.int64)
-    negative_BL = np.zeros((num_images, num_names), bool)
-    boxes_BN4 = np.zeros((num_images, num_boxes, 4), np.float32)
-    valid_BN = np.zeros((num_images, num_boxes), bool)
-    named_BNL = np.zeros((num_images, num_boxes, num_names), bool)
-    for b, space in enumerate(spaces):
-        names, boxes = len(space.names), space.boxes_xyxy
-        name_BL[b, :names] = [phrases[name, True] for name in space.names]
-        negative_BL[b, :names] = space.negative
-        # In double precision first: the difference of two corners must not lose the last bits of a thin box.
-        corners = boxes.astype(np.float64) / side
-        boxes_BN4[b, : len(boxes), :2] = (corners[:, :2] + corners[:, 2:]) / 2
-        boxes_BN4[b, : len(boxes), 2:] = corners[:, 2:] - corners[:, :2]
-        # A box without a name (all were cropped or capped away) cannot be matched to anything.
-        valid_BN[b, : len(boxes)] = space.named.any(1)
-        named_BNL[b, : len(boxes), :names] = space.named
-    return {
-        "name_BL": torch.from_numpy(name_BL),
-        "negative_BL": torch.from_numpy(negative_BL),
-        "boxes_cxcywh_BN4": torch.from_numpy(boxes_BN4),
-        "box_valid_BN": torch.from_numpy(valid_BN),
-        "named_BNL": torch.from_numpy(named_BNL),
-    }
-
-
-def _use_one_thread(_worker: int) -> None:
-    torch.set_num_threads(1)

@@ -11,20 +11,22 @@ import dataclasses
 import functools
 import hashlib
 import json
-import tarfile
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import webdataset
 
 from omnidet import storage
+from omnidet.data.shard_cache import ShardCache
 from omnidet.schema import Record
 
 SCHEMA_VERSION = 1
 """Version of the `.json` member and of the index; a reader refuses any other."""
+
+DEFAULT_CACHE = ShardCache()
 
 _MAGIC = {b"\xff\xd8": "jpg", b"\x89PNG": "png", b"RIFF": "webp", b"GIF8": "gif", b"BM": "bmp"}
 
@@ -135,41 +137,43 @@ def texts(index: Index, set_name: str) -> Iterator[Record]:
 class ShardReader:
     """Random access to the samples of one shard."""
 
-    def __init__(self, location: str, shard: Shard, cache: str = ".cache/shards") -> None:
+    def __init__(self, location: str, shard: Shard, cache: ShardCache = DEFAULT_CACHE) -> None:
         """Check the shard against the index and find its samples.
 
         Raises FileNotFoundError or ValueError that names the shard.
         """
-        self.name = storage.join(location, shard.path)
-        try:
-            self.path = storage.local_copy(self.name, cache)
-        except FileNotFoundError:
-            raise FileNotFoundError(f"{self.name} does not exist though the index names it: build the shards again") from None
-        size = self.path.stat().st_size
-        if size != shard.size_bytes or _sha256(self.path) != shard.sha256:
-            raise ValueError(f"{self.name} is corrupt ({size} bytes, its hash is not the index's): build the shards again")
-        with tarfile.open(self.path) as tar:
-            members = [(m.name.rpartition(".")[2], m.offset_data, m.size) for m in tar if m.isfile()]
-        self.annotations = [(offset, length) for suffix, offset, length in members if suffix == "json"]
-        self.images = [(offset, length) for suffix, offset, length in members if suffix != "json"]
-        if not len(self.images) == len(self.annotations) == shard.samples:
-            raise ValueError(f"{self.name} holds {len(self.images)} samples, the index says {shard.samples}: build it again")
+        self.name, self.shard, self.cache = storage.join(location, shard.path), shard, cache
+        self.is_remote = storage.is_s3(location)
+        if self.is_remote:
+            self.table = cache.table(self.name, shard.size_bytes, shard.sha256)
+        else:
+            self.path = Path(self.name)
+            if not self.path.exists():
+                raise FileNotFoundError(f"{self.name} does not exist though the index names it: build the shards again")
+            self.table = cache.checked(self.path, self.name, shard.size_bytes, shard.sha256)
+        if len(self.table) != shard.samples:
+            raise ValueError(f"{self.name} holds {len(self.table)} samples, the index says {shard.samples}: build it again")
 
     def read(self, i: int) -> Record:
         """Sample `i` of the shard."""
-        with self.path.open("rb") as file:
-            return _decode(_at(file, *self.annotations[i]), _at(file, *self.images[i]))
+        with self._open() as file:
+            return _decode(_at(file, *self.table[i, :2].tolist()), _at(file, *self.table[i, 2:].tolist()))
 
     def read_texts(self, i: int) -> Record:
         """Sample `i` without its image, for passes over the words."""
-        with self.path.open("rb") as file:
-            return _decode(_at(file, *self.annotations[i]), b"")
+        with self._open() as file:
+            return _decode(_at(file, *self.table[i, :2].tolist()), b"")
+
+    def _open(self) -> BinaryIO:
+        if self.is_remote:  # the cache may have made room of it since
+            return self.cache.open(self.name, self.shard.size_bytes, self.shard.sha256)
+        return self.path.open("rb")
 
 
-@functools.lru_cache(maxsize=64)
-def open_shard(location: str, shard: Shard) -> ShardReader:
+@functools.lru_cache(maxsize=1024)
+def open_shard(location: str, shard: Shard, cache: ShardCache = DEFAULT_CACHE) -> ShardReader:
     """A reader that is checked once in each process."""
-    return ShardReader(location, shard)
+    return ShardReader(location, shard, cache)
 
 
 def _write_shard(batch: list[Record], folder: Path, name: str, number: int, samples_per_shard: int) -> Shard:
@@ -229,34 +233,6 @@ def _at(file: Any, offset: int, length: int) -> bytes:
 def _sha256(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def order(samples: list[int], seed: int, epoch: int, window: int, position: int) -> tuple[int, int]:
-    """Which (shard, sample) stands at `position` of an epoch's shuffled order.
-
-    Shards are shuffled, then the samples within each `window` of neighbouring shards. So the order is a pure function of
-    seed and epoch (exact resume costs nothing), and a reader needs no more than `window` shards at hand.
-
-    Args:
-        samples: number of samples of each shard.
-    """
-    shards = _permutation(len(samples), seed, epoch, 0)
-    for first in range(0, len(shards), window):
-        group = [int(s) for s in shards[first : first + window]]
-        size = sum(samples[s] for s in group)
-        if position < size:
-            chosen = int(_permutation(size, seed, epoch, 1 + first)[position])
-            for s in group:
-                if chosen < samples[s]:
-                    return s, chosen
-                chosen -= samples[s]
-        position -= size
-    raise IndexError("position lies beyond the epoch")
-
-
-@functools.lru_cache(maxsize=64)
-def _permutation(size: int, seed: int, epoch: int, part: int) -> np.ndarray:
-    return np.random.default_rng([seed, epoch, part]).permutation(size)
 
 
 def num_samples(shards: Iterable[Shard]) -> int:

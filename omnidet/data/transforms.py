@@ -1,20 +1,29 @@
 """Record -> Record with pixels: decode, crop, flip, resize. Boxes and left/right words follow the picture.
 
-A transform is a function `(Example, random) -> Example`; a stream of the recipe lists the ones it wants. What comes out is
-a square with the picture in its upper left corner (`letterbox`), the same in training and at inference.
+A transform is a function `(Example, random) -> Example`; a stream of the recipe lists the ones it wants (`augmentations/`
+holds more of them). What comes out is a square with the picture in its upper left corner (`letterbox`), the same in training
+and at inference.
+
+Which library does what was chosen by `benchmarks/loader.py`: simplejpeg decodes photos, to the same pixels as Pillow in 0.7 of
+the time, OpenCV mirrors and enlarges, torch makes smaller (with Pillow's own filter, in a quarter of the time).
 """
 
 from __future__ import annotations
 
 import dataclasses
+import functools
 import io
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 import numpy.typing as npt
+import simplejpeg
+import torch
 from PIL import Image
+from torch.nn import functional
 
 from omnidet.schema import FloatArray, Record
 
@@ -22,6 +31,10 @@ Pixels = npt.NDArray[np.uint8]
 
 PADDING = 128
 """Grey level of the part of the square that the picture does not fill: in the middle, so that it is no strong edge."""
+
+_JPEG = b"\xff\xd8"
+_SMALL = 256 * 256
+"""Pictures of fewer pixels are scaled by Pillow: it costs nothing there, and the drawn world stays the same to the bit."""
 
 _SIDE = re.compile(r"\b(left|right)(?=\b|most\b|hand\b)", re.IGNORECASE)
 
@@ -31,11 +44,16 @@ class Example:
     """A Record whose image is decoded; `record.width`, `height` and boxes are those of `pixels`."""
 
     pixels: Pixels
-    """(H, W, 3) RGB."""
+    """(H, W, 3) RGB; a view where that saves a copy, so that strides may be negative."""
     record: Record
+    frame: float = 0.0
+    """Side of the square that is to be seen, in pixels of the picture, where it is larger than the picture; else 0."""
 
 
 Transform = Callable[[Example, np.random.Generator], Example]
+
+
+cv2.setNumThreads(0)  # worker processes are the parallelism; its threads would not live through the fork
 
 
 def decode(record: Record, side: int | None = None) -> Example:
@@ -43,12 +61,29 @@ def decode(record: Record, side: int | None = None) -> Example:
 
     The boxes are scaled to the decoded size.
     """
-    with Image.open(io.BytesIO(record.image)) as image:
-        if side is not None:
-            image.draft("RGB", (side, side))  # never below the asked size; other formats ignore it
-        pixels = np.asarray(image.convert("RGB"))
+    pixels = _decode_jpeg(record, side) if record.image.startswith(_JPEG) else None
+    if pixels is None:
+        with Image.open(io.BytesIO(record.image)) as image:
+            if side is not None:
+                image.draft("RGB", (side, side))  # never below the asked size; other formats ignore it
+            pixels = np.array(image.convert("RGB"))
     height, width = pixels.shape[:2]
     return Example(pixels, _resized(record, width, height))
+
+
+def _decode_jpeg(record: Record, side: int | None) -> Pixels | None:
+    """Pixels of a JPEG, or None where Pillow must decide: CMYK, damaged, or not what its first bytes say."""
+    width, height = record.width, record.height
+    part = 1
+    while side is not None and part < 8 and min(width, height) >= 2 * part * side:
+        part *= 2
+    # Halves, quarters and eighths alone: the scales in between are slower than the whole.
+    scale = {"min_width": -(-width // part), "min_height": -(-height // part), "min_factor": 2} if part > 1 else {}
+    try:
+        pixels: Pixels = simplejpeg.decode_jpeg(record.image, **scale)
+    except ValueError:
+        return None
+    return pixels
 
 
 def flip(example: Example, random: np.random.Generator) -> Example:
@@ -66,7 +101,7 @@ def flip(example: Example, random: np.random.Generator) -> Example:
         not_exhaustive=tuple(_swap_sides(p) for p in record.not_exhaustive),
         caption=_swap_sides(record.caption),
     )
-    return Example(np.ascontiguousarray(example.pixels[:, ::-1]), flipped)
+    return Example(example.pixels[:, ::-1], flipped, example.frame)
 
 
 def crop(example: Example, random: np.random.Generator, min_share: float = 0.6, tries: int = 8) -> Example:
@@ -83,30 +118,72 @@ def crop(example: Example, random: np.random.Generator, min_share: float = 0.6, 
         x0 = int(random.integers(0, record.width - width + 1))
         y0 = int(random.integers(0, record.height - height + 1))
         window = np.array([x0, y0, x0 + width, y0 + height], np.float32)
-        inside = np.all((boxes[:, :2] >= window[:2]) & (boxes[:, 2:] <= window[2:]), axis=1)
-        outside = np.any((boxes[:, 2:] <= window[:2]) | (boxes[:, :2] >= window[2:]), axis=1)
-        if np.all(inside | outside):
+        inside: npt.NDArray[np.bool_] = ((boxes[:, :2] >= window[:2]) & (boxes[:, 2:] <= window[2:])).all(axis=1)
+        outside = ((boxes[:, 2:] <= window[:2]) | (boxes[:, :2] >= window[2:])).any(axis=1)
+        if (inside | outside).all():
             shifted = dataclasses.replace(record, boxes_xyxy=boxes - window[[0, 1, 0, 1]], width=width, height=height)
-            return Example(example.pixels[y0 : y0 + height, x0 : x0 + width], _keep_boxes(shifted, inside))
+            return Example(example.pixels[y0 : y0 + height, x0 : x0 + width], keep_boxes(shifted, inside))
     return example
 
 
-def letterbox(example: Example, side: int) -> Example:
-    """Scale the longer side to `side` and pad to a square at the right or below."""
+def letterbox(example: Example, side: int, out: Pixels | None = None) -> Example:
+    """Scale the longer side (or the frame) to `side` and pad to a square at the right or below.
+
+    Args:
+        out: where to write the pixels (side, side, 3), so that a batch is written once.
+    """
+    record, width, height = _fitted(example, side)
+    if out is None:
+        out = np.empty((side, side, 3), np.uint8)
+    _scale_into(out[:height, :width], example.pixels)
+    out[height:] = PADDING
+    out[:height, width:] = PADDING
+    return Example(out, record)
+
+
+def resize(example: Example, side: int) -> Example:
+    """Scale the longer side, or the frame where there is one, to `side`, without padding."""
+    record, width, height = _fitted(example, side)
+    out = np.empty((height, width, 3), np.uint8)
+    _scale_into(out, example.pixels)
+    return Example(out, record)
+
+
+def _fitted(example: Example, side: int) -> tuple[Record, int, int]:
+    """The record in a square of that side, and width and height there."""
     record = example.record
-    scale = side / max(record.width, record.height)
+    scale = side / max(record.width, record.height, example.frame)
     width, height = max(1, round(record.width * scale)), max(1, round(record.height * scale))
-    pixels = example.pixels
-    if pixels.shape[:2] != (height, width):
-        pixels = np.asarray(Image.fromarray(pixels).resize((width, height), Image.Resampling.BILINEAR))
-    if (height, width) != (side, side):
-        square = np.full((side, side, 3), PADDING, np.uint8)
-        square[:height, :width] = pixels
-        pixels = square
-    return Example(pixels, _resized(record, width, height))
+    return _resized(record, width, height), width, height
 
 
-def _keep_boxes(record: Record, kept: npt.NDArray[np.bool_]) -> Record:
+def _scale_into(out: Pixels, pixels: Pixels) -> None:
+    """Bilinear, and smooth where the picture gets smaller. Each pixel is written once where the libraries let it."""
+    (height, width), before = out.shape[:2], pixels.shape[:2]
+    if before != (height, width) and before[0] * before[1] < _SMALL:
+        whole = Image.fromarray(np.ascontiguousarray(pixels))
+        out[...] = np.asarray(whole.resize((width, height), Image.Resampling.BILINEAR))
+    elif pixels.strides[1] < 0:
+        upright = pixels[:, ::-1]
+        if before != (height, width):
+            upright = np.empty(out.shape, np.uint8)
+            _scale_into(upright, pixels[:, ::-1])
+        cv2.flip(upright, 1, dst=out)
+    elif before == (height, width):
+        out[...] = pixels
+    elif height >= before[0] and width >= before[1]:
+        cv2.resize(pixels, (width, height), dst=out, interpolation=cv2.INTER_LINEAR)
+    else:
+        planes = torch.from_numpy(pixels).permute(2, 0, 1)[None]
+        smaller = functional.interpolate(planes, (height, width), mode="bilinear", align_corners=False, antialias=True)
+        out[...] = smaller[0].permute(1, 2, 0).numpy()
+
+
+def keep_boxes(record: Record, kept: npt.NDArray[np.bool_]) -> Record:
+    """The record with those of its boxes (N,) that are left after a crop.
+
+    A phrase that names none of them any more is verified absent if the image's label space was verified at all, else dropped.
+    """
     if kept.all():
         return record
     new_index = np.cumsum(kept) - 1
@@ -135,6 +212,7 @@ def _resized(record: Record, width: int, height: int) -> Record:
     return dataclasses.replace(record, boxes_xyxy=boxes, width=width, height=height)
 
 
+@functools.lru_cache(maxsize=10_000)  # the same names stand on image after image
 def _swap_sides(text: str) -> str:
     return _SIDE.sub(lambda found: _in_case("right" if found[0].lower() == "left" else "left", found[0]), text)
 

@@ -104,6 +104,9 @@ def assert_same(one: Batch, other: Batch):
         a, b = getattr(one, field.name), getattr(other, field.name)
         if isinstance(a, PhraseTable):
             assert_same(a, b)
+        elif isinstance(a, tuple):
+            for one_more, other_more in zip(a, b, strict=True):
+                assert_same(one_more, other_more)
         else:
             assert a.dtype == b.dtype, field.name
             assert torch.equal(a, b), field.name
@@ -338,7 +341,7 @@ def test_every_batch_has_the_types_of_the_schema(index, tmp_path):
     }
     for batch in (mixture(index)[0], single(tmp_path, make(1, ()))):
         assert {name: getattr(batch, name).dtype for name in kinds} == kinds
-        assert {f.name for f in dataclasses.fields(batch)} == {*kinds, "phrases"}
+        assert {f.name for f in dataclasses.fields(batch)} == {*kinds, "phrases", "more"}
 
 
 def test_boxes_are_shares_of_the_square(tmp_path):

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import io
-import itertools
 import json
 import tarfile
-from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -263,64 +261,3 @@ def test_what_is_no_index_is_refused(tmp_path, content):
 def test_missing_index_is_named(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"index.json does not exist: build the shards with `omnidet shards`"):
         shards.read_index(str(tmp_path))
-
-
-# Order
-
-SIZES = [5, 1, 7, 3, 4, 6, 2]
-
-
-def epoch_order(epoch, seed=0, window=3, sizes=SIZES):
-    return [shards.order(sizes, seed, epoch, window, position) for position in range(sum(sizes))]
-
-
-@pytest.mark.parametrize("window", [1, 2, 3, 7, 100])
-def test_order_is_a_permutation(window):
-    everything = [(s, i) for s, size in enumerate(SIZES) for i in range(size)]
-    for epoch in range(4):
-        assert sorted(epoch_order(epoch, window=window)) == everything
-
-
-def test_order_differs_between_epochs_and_seeds():
-    orders = [tuple(epoch_order(epoch, seed)) for epoch, seed in itertools.product(range(5), range(2))]
-    assert len(set(orders)) == 10
-    firsts = {order[0][0] for order in (epoch_order(epoch) for epoch in range(40))}
-    assert firsts == set(range(len(SIZES))), "each shard comes first in some epoch"
-
-
-def test_samples_within_a_shard_change_places_too():
-    orders = {tuple(epoch_order(epoch, seed, sizes=[6])) for epoch, seed in itertools.product(range(5), range(2))}
-    assert len(orders) == 10
-
-
-def test_order_is_a_pure_function():
-    first = epoch_order(2)
-    shards._permutation.cache_clear()
-    for position in reversed(range(sum(SIZES))):
-        epoch_order(1, seed=9)
-        assert shards.order(SIZES, 0, 2, 3, position) == first[position]
-
-
-@pytest.mark.parametrize("window", [1, 2, 3])
-def test_order_has_no_more_than_a_window_of_shards_open(window):
-    most = 0
-    for epoch in range(10):
-        left, begun = Counter(dict(enumerate(SIZES))), set()
-        for shard, _ in epoch_order(epoch, window=window):
-            begun.add(shard)
-            left[shard] -= 1
-            most = max(most, len([s for s in begun if left[s]]))
-            assert len([s for s in begun if left[s]]) <= window
-    assert most == window
-
-
-def test_order_mixes_the_shards_of_a_window():
-    order = [shard for shard, _ in epoch_order(0, window=2, sizes=[50] * 4)]
-    changes = sum(a != b for a, b in itertools.pairwise(order[:100]))
-    assert len(set(order[:100])) == 2
-    assert changes > 30
-
-
-def test_order_ends_with_the_epoch():
-    with pytest.raises(IndexError, match="position lies beyond the epoch"):
-        shards.order(SIZES, 0, 0, 3, sum(SIZES))

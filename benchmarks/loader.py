@@ -1,0 +1,133 @@
+"""How fast batches are made: the loader with all three streams mixed, beside a bare loop over the same images.
+
+    python benchmarks/loader.py --data path/to/coco_sample --json OUT
+
+The bare loop holds the encoded images in memory, decodes each one and resizes it to fit the square, with the same libraries
+in the same number of processes, and does nothing else. The loader reads shards, decodes, flips and crops, resizes, pads,
+encodes the words, stacks and hands the batches to another process. Both see exactly the same images. Rounds alternate, the
+medians count.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import multiprocessing
+import resource
+import statistics
+import tempfile
+import time
+import warnings
+from pathlib import Path
+
+import torch
+
+from omnidet.data import build, shards, transforms, vocabulary
+from omnidet.data.mixing import Loader, MixingConfig, Mixture, Stream
+from omnidet.recipes.coco_folder import coco_folder
+from omnidet.schema import Record
+
+STREAMS = (
+    Stream("det", ("train/coco",), 8, transforms=(transforms.flip, transforms.crop)),
+    Stream("grd", ("train/refcocog_google",), 4, describes=True, transforms=(transforms.flip,)),
+    Stream("img", ("train/coco",), 4, boxes=False, captions=True, transforms=(transforms.flip,)),
+)
+
+
+def prepare(data: Path, work: Path) -> tuple[shards.Index, vocabulary.Vocabulary]:
+    """The photos as shards, and a vocabulary of their words."""
+    index = build.build(data, str(work / "shards"), coco_folder().shards)
+    words = [text for name in index.sets if name.startswith("train/") for text in shards.texts(index, name)]
+    return index, vocabulary.build(words, vocabulary.VocabularyConfig(size=3000))
+
+
+def drawn(mixture: Mixture, steps: int) -> list[Record]:
+    """The images that the loader draws, as they stand in the shards."""
+    return [record for step in range(steps) for record in mixture.records(step)]
+
+
+def bare_loop(images: list[Record], side: int) -> None:
+    """Decode and resize, nothing else."""
+    for record in images:
+        transforms.resize(transforms.decode(record, side), side)
+
+
+def _timed(images: list[Record], side: int, barrier: object, cpu: object) -> None:
+    torch.set_num_threads(1)
+    barrier.wait()  # type: ignore[attr-defined]
+    started = time.process_time()
+    bare_loop(images, side)
+    cpu.put(time.process_time() - started)  # type: ignore[attr-defined]
+
+
+def measure_bare(images: list[Record], side: int, processes: int) -> tuple[float, float]:
+    """Images a second, and milliseconds of processor time an image."""
+    context = multiprocessing.get_context("fork")
+    barrier, cpu = context.Barrier(processes + 1), context.SimpleQueue()
+    running = [context.Process(target=_timed, args=(images[i::processes], side, barrier, cpu)) for i in range(processes)]
+    for process in running:
+        process.start()
+    barrier.wait()
+    started = time.perf_counter()
+    used = sum(cpu.get() for _ in running)
+    for process in running:
+        process.join()
+    return len(images) / (time.perf_counter() - started), 1000 * used / len(images)
+
+
+def measure_loader(mixture: Mixture, steps: int, warm_up: int) -> tuple[float, float]:
+    """The same of the loader, from the batch number `warm_up` on; processor time is that of the workers, from their start."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    started, images = 0.0, 0
+    for step, batch in enumerate(Loader(mixture, steps), 1):
+        images += len(batch.images_BCHW) if step > warm_up else 0
+        if step == warm_up:
+            started = time.perf_counter()
+    seconds = time.perf_counter() - started
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    used = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return images / seconds, 1000 * used / (images * steps / (steps - warm_up))
+
+
+def main() -> None:
+    """Print the table, write the ratio."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, required=True, help="folder in COCO's layout")
+    parser.add_argument("--size", type=int, default=640, help="side of the square, pixels")
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--steps", type=int, default=40)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--json", type=Path)
+    options = parser.parse_args()
+    warnings.filterwarnings("ignore", category=DeprecationWarning)
+    with tempfile.TemporaryDirectory() as work:
+        index, words = prepare(options.data, Path(work))
+        streams = tuple(s for s in STREAMS if all(name in index.sets for name in s.sets))
+        mixture = Mixture(index, words, streams, MixingConfig(workers=options.workers), options.size, seed=0)
+        images = drawn(mixture, options.steps)
+        rows: dict[str, list[tuple[float, float]]] = {"bare loop": [], "loader": []}
+        for _ in range(options.rounds):
+            rows["bare loop"].append(measure_bare(images, options.size, options.workers))
+            rows["loader"].append(measure_loader(mixture, options.steps, warm_up=4))
+    print(
+        f"{len(images)} images a round ({', '.join(f'{s.name} {s.images_per_step}' for s in streams)} a step) "
+        f"at {options.size} px, {options.workers} processes, {options.rounds} rounds, medians"
+    )
+    print("| | images a second | a second and core | processor ms an image |\n|---|---|---|---|")
+    medians = {name: [statistics.median(column) for column in zip(*each, strict=True)] for name, each in rows.items()}
+    for name, (speed, used) in medians.items():
+        print(f"| {name} | {speed:.0f} | {speed / options.workers:.0f} | {used:.2f} |")
+    result = {
+        "loader_over_bare_loop": medians["loader"][0] / medians["bare loop"][0],
+        "loader_images_per_second": medians["loader"][0],
+        "bare_loop_images_per_second": medians["bare loop"][0],
+        "loader_processor_ms": medians["loader"][1],
+        "bare_loop_processor_ms": medians["bare loop"][1],
+    }
+    print(f"loader over bare loop: {result['loader_over_bare_loop']:.2f}")
+    if options.json:
+        options.json.write_text(json.dumps({k: round(v, 4) for k, v in result.items()}, indent=1) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
