@@ -118,9 +118,9 @@ def crop(example: Example, random: np.random.Generator, min_share: float = 0.6, 
         x0 = int(random.integers(0, record.width - width + 1))
         y0 = int(random.integers(0, record.height - height + 1))
         window = np.array([x0, y0, x0 + width, y0 + height], np.float32)
-        inside: npt.NDArray[np.bool_] = ((boxes[:, :2] >= window[:2]) & (boxes[:, 2:] <= window[2:])).all(axis=1)
-        outside = ((boxes[:, 2:] <= window[:2]) | (boxes[:, :2] >= window[2:])).any(axis=1)
-        if (inside | outside).all():
+        inside = np.all((boxes[:, :2] >= window[:2]) & (boxes[:, 2:] <= window[2:]), axis=1)
+        outside = np.any((boxes[:, 2:] <= window[:2]) | (boxes[:, :2] >= window[2:]), axis=1)
+        if np.all(inside | outside):
             shifted = dataclasses.replace(record, boxes_xyxy=boxes - window[[0, 1, 0, 1]], width=width, height=height)
             return Example(example.pixels[y0 : y0 + height, x0 : x0 + width], keep_boxes(shifted, inside))
     return example
