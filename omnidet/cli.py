@@ -16,6 +16,7 @@ import yaml
 from PIL import Image
 
 from omnidet import __version__, config, recipes, steps, storage
+from omnidet.commands import download as download_command
 from omnidet.commands import score as score_command
 from omnidet.data import build
 from omnidet.inference import detector as inference
@@ -108,6 +109,8 @@ def _parser() -> argparse.ArgumentParser:
     summary.add_argument("--metrics", type=Path, required=True)
     summary.add_argument("--registry", default="registry")
     summary.add_argument("--report", type=Path, required=True)
+
+    download_command.add(commands)
 
     models = _command(commands, "models", "what the registry holds; which version an alias points to", _models_list)
     models.add_argument("--registry", default="registry", help="folder or s3:// URI (default: registry)")

@@ -1,0 +1,244 @@
+"""An archive from the web -> files in a folder, and nothing anywhere else.
+
+Zip, tar and gzipped tar. A name that leads out of the folder, a link, a device, a member twice, a bomb or an encrypted or cut
+archive is refused before or while it is read, and what was written until then is removed. What is not named here is not
+trusted: sizes are counted as they are written, whatever the archive says.
+"""
+
+from __future__ import annotations
+
+import gzip
+import io
+import shutil
+import stat
+import struct
+import tarfile
+import unicodedata
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import IO, BinaryIO
+
+CHUNK_BYTES = 1 << 20
+BLOCK_BYTES = 512
+MAX_NAME_BYTES = 1024
+MAX_PART_BYTES = 255
+MAX_HEADER_BYTES = 1 << 20
+"""Of a tar's header: a name in a header of its own can claim any length."""
+_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+_SKIPPED = ("__MACOSX", ".DS_Store")
+"""What one kind of computer adds to every archive; no dataset has a use for it."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What an archive may hold. The largest known, COCO train2017, holds 118,287 images and 19 GB."""
+
+    max_members: int = 1_000_000
+    max_bytes: int = 400_000_000_000
+    max_ratio: float = 60.0
+    """Unpacked to packed, of the whole archive; annotation files in JSON stay far below."""
+    free_ratio_bytes: int = 100_000_000
+    """Below so many unpacked bytes any ratio will do: a short file of zeros is no bomb."""
+
+
+@dataclass(frozen=True)
+class Member:
+    """A file that was unpacked."""
+
+    name: str
+    """Relative to the folder, with slashes."""
+    size_bytes: int
+
+
+class _Budget:
+    """What is left of the limits."""
+
+    def __init__(self, archive: Path, limits: Limits) -> None:
+        self.archive, self.limits = archive, limits
+        self.packed = archive.stat().st_size
+        self.members = 0
+        self.bytes = 0
+        self.names: set[str] = set()
+
+    def refuse(self, problem: str) -> ValueError:
+        return ValueError(f"{self.archive} {problem}: it is not unpacked; fetch it from a source that you trust")
+
+    def take_name(self, name: str, is_folder: bool) -> str:
+        """The name as a relative path. ValueError where it leads out of the folder, or names a file that was there before."""
+        self.members += 1
+        if self.members > self.limits.max_members:
+            raise self.refuse(f"holds more than {self.limits.max_members} members")
+        path = PurePosixPath(name)
+        if (
+            not name
+            or "\0" in name
+            or "\\" in name
+            or path.is_absolute()
+            or ".." in path.parts
+            or ":" in (path.parts or ("",))[0]
+            or len(name.encode("utf-8", "surrogateescape")) > MAX_NAME_BYTES
+            or any(len(part.encode("utf-8", "surrogateescape")) > MAX_PART_BYTES for part in path.parts)
+            or any(unicodedata.category(letter) == "Cc" for letter in name)
+        ):
+            raise self.refuse(f"has a member named {name[:200]!r}, which leads out of the folder or is no name")
+        plain = path.as_posix()
+        if not is_folder:
+            if plain in self.names:
+                raise self.refuse(f"has the member {plain[:200]!r} twice")
+            self.names.add(plain)
+        return plain
+
+    def take_bytes(self, count: int) -> None:
+        self.bytes += count
+        if self.bytes > self.limits.max_bytes:
+            raise self.refuse(f"unpacks to more than {self.limits.max_bytes} bytes")
+        if self.bytes > max(self.limits.free_ratio_bytes, self.limits.max_ratio * self.packed):
+            raise self.refuse(f"of {self.packed} bytes unpacks to more than {self.bytes - count}: it looks like a bomb")
+
+
+def is_archive(name: str) -> bool:
+    """Whether `unpack` knows the kind of file by its name."""
+    return name.lower().endswith((".zip", ".tar", ".tar.gz", ".tgz"))
+
+
+def unpack(
+    archive: Path, folder: Path, limits: Limits | None = None, progress: Callable[[int], None] = lambda _: None
+) -> list[Member]:
+    """Unpack into a new folder; files get the mode of any new file.
+
+    Raises ValueError that names the archive and its fault; then there is no folder.
+
+    Args:
+        progress: called with the number of further bytes that were written.
+    """
+    budget = _Budget(archive, limits or Limits())
+    name = archive.name.lower()
+    folder.mkdir(parents=True)
+    try:
+        if name.endswith(".zip"):
+            members = _unpack_zip(archive, budget)
+        elif is_archive(name):
+            members = _unpack_tar(archive, budget)
+        else:
+            raise ValueError(f"{archive} is no archive that can be unpacked: .zip, .tar, .tar.gz and .tgz are")
+        return [_write(folder, name, content, budget, progress) for name, content in members]
+    # Whatever the readers raise on garbage: it is the archive that is wrong.
+    except (
+        zipfile.BadZipFile,
+        tarfile.TarError,
+        zlib.error,
+        gzip.BadGzipFile,
+        EOFError,
+        NotImplementedError,
+        OverflowError,
+        UnicodeDecodeError,
+        RuntimeError,
+        LookupError,
+        struct.error,
+    ) as error:
+        shutil.rmtree(folder)
+        reason = " ".join(str(error).split())
+        raise ValueError(f"{archive} is cut or damaged ({reason}): fetch it anew") from error
+    except BaseException:
+        shutil.rmtree(folder)
+        raise
+
+
+def _write(folder: Path, name: str, content: IO[bytes], budget: _Budget, progress: Callable[[int], None]) -> Member:
+    target = folder / name
+    size = 0
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with content, target.open("xb") as out:
+            while chunk := content.read(CHUNK_BYTES):
+                budget.take_bytes(len(chunk))
+                out.write(chunk)
+                size += len(chunk)
+                progress(len(chunk))
+    except (FileExistsError, NotADirectoryError) as error:
+        raise budget.refuse(f"has {name[:200]!r} both as a file and as a folder") from error
+    return Member(name, size)
+
+
+def _unpack_zip(archive: Path, budget: _Budget) -> Iterator[tuple[str, IO[bytes]]]:
+    with zipfile.ZipFile(archive) as opened:
+        infos = opened.infolist()
+        if len(infos) > budget.limits.max_members:
+            raise budget.refuse(f"holds {len(infos)} members")
+        # Members that share their packed bytes make a small file unpack to anything (https://www.bamsoftware.com/hacks/zipbomb/).
+        if sum(info.compress_size for info in infos) > budget.packed:
+            raise budget.refuse("has members that overlap")
+        for info in infos:
+            name = budget.take_name(info.filename.rstrip("/"), info.filename.endswith("/"))
+            kind = stat.S_IFMT(info.external_attr >> 16)
+            if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
+                raise budget.refuse(f"has a link or a device in it ({name[:200]!r})")
+            if not 0 <= info.header_offset < budget.packed:
+                raise zipfile.BadZipFile(f"{name[:200]!r} begins outside of it")
+            if info.flag_bits & 1:
+                raise budget.refuse(f"has an encrypted member ({name[:200]!r})")
+            if info.compress_type not in _METHODS:
+                raise budget.refuse(f"is packed in an unusual way (method {info.compress_type} of {name[:200]!r})")
+            if not info.filename.endswith("/") and not _is_skipped(name):
+                yield name, opened.open(info)
+
+
+def _unpack_tar(archive: Path, budget: _Budget) -> Iterator[tuple[str, IO[bytes]]]:
+    with archive.open("rb") as file:
+        zipped = file.read(2) == b"\x1f\x8b"
+        file.seek(0)
+        plain = _Careful(gzip.GzipFile(fileobj=file) if zipped else file, budget)
+        with tarfile.open(fileobj=plain, mode="r:") as opened:
+            for member in opened:
+                opened.members = []  # type: ignore[attr-defined]  # else every header stays in memory
+                name = member.name.rstrip("/")
+                if name in (".", ""):
+                    continue
+                name = budget.take_name(name.removeprefix("./"), member.isdir())
+                if member.isdir():
+                    continue
+                if not member.isreg() or member.issparse():
+                    raise budget.refuse(f"has a link, a device or a sparse file in it ({name[:200]!r})")
+                content = opened.extractfile(member)
+                if content is not None and not _is_skipped(name):
+                    yield name, content
+        if plain.last_block != bytes(BLOCK_BYTES):  # Python's reader takes a broken header for the end
+            raise tarfile.ReadError("no end of archive")
+        while rest := plain.read(BLOCK_BYTES):  # to the end, for only there gzip has its checksum
+            budget.take_bytes(len(rest))
+
+
+class _Careful(io.RawIOBase):
+    """A stream that gives no more at once than a member needs: headers of a tar can ask for any amount."""
+
+    def __init__(self, stream: BinaryIO | gzip.GzipFile, budget: _Budget) -> None:
+        self._stream, self._budget = stream, budget
+        self.last_block = b""
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def read(self, size: int = -1) -> bytes:
+        if not 0 <= size <= MAX_HEADER_BYTES:
+            raise self._budget.refuse(f"has a header of {size} bytes")
+        content = self._stream.read(size)
+        if size == BLOCK_BYTES:
+            self.last_block = content
+        return content
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        return self._stream.seek(offset, whence)
+
+    def tell(self) -> int:
+        return self._stream.tell()
+
+
+def _is_skipped(name: str) -> bool:
+    parts = PurePosixPath(name).parts
+    return parts[0] in _SKIPPED or parts[-1] in _SKIPPED

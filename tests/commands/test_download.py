@@ -1,0 +1,46 @@
+"""`omnidet download`: lists, fetches, and names what is wrong in one line."""
+
+from __future__ import annotations
+
+import pytest
+
+from omnidet.cli import main
+from tests.data import hostile_server as hostile
+
+
+@pytest.fixture
+def catalogue(tmp_path):
+    with hostile.hostile_server() as site:
+        site.files["a.txt"] = b"hello"
+        path = tmp_path / "own.toml"
+        path.write_text(
+            f'[toy]\nabout = "a toy"\n[[toy.files]]\nname = "a.txt"\nurls = ["{site.url("a.txt")}"]\n', encoding="utf-8"
+        )
+        yield path
+
+
+def test_list_and_fetch(catalogue, tmp_path, capsys):
+    assert main(["download"]) == 0
+    assert "coco             3 files, 20.4 GB: COCO 2017" in capsys.readouterr().out
+    for state in ("fetched, 5 bytes", "there already, 5 bytes"):
+        assert main(["download", "toy", "--catalogue", str(catalogue), "--out", str(tmp_path / "out")]) == 0
+        assert f"toy: a.txt: {state}" in capsys.readouterr().out
+    assert (tmp_path / "out" / "a.txt").read_bytes() == b"hello"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "problem"),
+    [
+        (["none", "--out", "x"], "there is no dataset 'none' in the catalogue: use coco, lvis"),
+        (["coco"], "--out is missing"),
+        (["coco", "--out", "x", "--threads", "0"], "--threads 0 is less than 1"),
+        (["coco", "--out", "x", "--catalogue", "/no/such.toml"], "No such file"),
+        (["flickr30k", "--out", "x"], "give the file with --path"),
+    ],
+)
+def test_wrong_input(arguments, problem, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert main(["download", *arguments]) == 2
+    told = capsys.readouterr().err
+    assert problem in told
+    assert len(told.splitlines()) == 1
