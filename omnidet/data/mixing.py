@@ -20,7 +20,7 @@ import torch
 from torch.utils.data import Dataset
 
 from omnidet.config import require
-from omnidet.data import label_space, shards, transforms, workers
+from omnidet.data import batch_workers, label_space, shards, transforms
 from omnidet.data.order import Order
 from omnidet.data.shard_cache import ShardCache
 from omnidet.data.vocabulary import Vocabulary
@@ -189,7 +189,7 @@ class Loader:
         self.mixture, self.last_step, self.step = mixture, last_step, 0
 
     def __iter__(self) -> Iterator[Batch]:
-        for batch in workers.batches(self.mixture, range(self.step, self.last_step), self.mixture.config.workers):
+        for batch in batch_workers.batches(self.mixture, range(self.step, self.last_step), self.mixture.config.workers):
             self.step += 1
             yield batch
 
