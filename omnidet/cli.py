@@ -57,6 +57,8 @@ def _parser() -> argparse.ArgumentParser:
     shard.add_argument("--data", required=True, help="folder that holds the datasets")
     shard.add_argument("--path", action="append", default=[], metavar="NAME=FOLDER", help="a dataset that stands elsewhere")
     shard.add_argument("--out", required=True, help="shard folder to write, local or s3://")
+    shard.add_argument("--part", metavar="I/N", help="build part I of N of every set; when all are built: --merge")
+    shard.add_argument("--merge", action="store_true", help="make the parts in --out a shard folder")
 
     vocabulary = _step(commands, "vocabulary", "shards -> vocabulary", _vocabulary)
     vocabulary.add_argument("--shards", required=True)
@@ -178,7 +180,19 @@ def _shards(options: argparse.Namespace) -> None:
         if not equals:
             raise ValueError(f"--path {item!r} is not of the form NAME=FOLDER, as cc12m=data/cc12m")
         paths[name] = folder
-    print(build.describe(steps.build_shards(options.data, options.out, _recipe(options), paths)))
+    if options.merge:
+        print(build.describe(steps.merge_shards(options.out)))
+    elif options.part:
+        steps.build_shards_part(options.data, options.out, _recipe(options), _part(options.part), paths)
+    else:
+        print(build.describe(steps.build_shards(options.data, options.out, _recipe(options), paths)))
+
+
+def _part(text: str) -> tuple[int, int]:
+    number, slash, total = text.partition("/")
+    if not (slash and number.isdecimal() and total.isdecimal() and 1 <= int(number) <= int(total)):
+        raise ValueError(f"--part {text!r} is not of the form I/N with I from 1 to N, as 1/4")
+    return int(number), int(total)
 
 
 def _vocabulary(options: argparse.Namespace) -> None:

@@ -41,6 +41,21 @@ def exists(location: str) -> bool:
         return _version(bucket, key) is not None
 
 
+def size(location: str) -> int | None:
+    """Bytes of the object, or None where there is none."""
+    bucket, key = bucket_and_key(location)
+    with explained(location):
+        found = _version(bucket, key)
+    return found.size_bytes if found else None
+
+
+def upload_file(path: Path, location: str) -> None:
+    """Put one file as one object."""
+    bucket, key = bucket_and_key(location)
+    with explained(location):
+        _put_file(bucket, key, path)
+
+
 def read_bytes(location: str, offset: int, length: int | None) -> bytes:
     """The content, or a range of it; what lies behind the end is empty, as in a file."""
     bucket, key = bucket_and_key(location)
@@ -102,6 +117,13 @@ def list_files(location: str) -> list[str]:
     bucket, prefix = bucket_and_prefix(location)
     with explained(location):
         return sorted(_list(bucket, prefix))
+
+
+def has_files(location: str) -> bool:
+    """Whether there is any object below a folder."""
+    bucket, prefix = bucket_and_prefix(location)
+    with explained(location):
+        return next(iter(client().list_objects(bucket, prefix=prefix, recursive=True)), None) is not None
 
 
 def list_folders(location: str) -> list[str]:

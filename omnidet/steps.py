@@ -48,10 +48,9 @@ def draw_world(out: Location, recipe: Recipe) -> None:
 
 def build_shards(data: Location, out: Location, recipe: Recipe, paths: Mapping[str, str] | None = None) -> shards.Index:
     """Datasets under `data` -> shard folder `out`."""
-    if not storage.list_files(data):
-        raise FileNotFoundError(f"data folder {data} does not exist or is empty: give the folder that holds the datasets")
+    _require_data(data)
     storage.require_replaceable(out, "quarantine.jsonl", data, *(paths or {}).values())
-    return build.build(storage.local_copy(data, ".cache/data"), str(out), recipe.shards, paths)
+    return build.build(data, str(out), recipe.shards, paths)
 
 
 def plan_shards(data: Location, out: Location, recipe: Recipe, paths: Mapping[str, str] | None = None) -> list[str]:
@@ -59,23 +58,43 @@ def plan_shards(data: Location, out: Location, recipe: Recipe, paths: Mapping[st
 
     The order of a build in parts: this, then `build_shard_set` for each name, on any machine, then `merge_shards`.
     """
-    planned = build.plan(storage.local_copy(data, ".cache/data"), recipe.shards, paths)
+    _require_data(data)
+    planned = build.plan(data, recipe.shards, paths)
     content = {"sets": planned.sets, "held_out": json.loads(planned.held_out.to_json())}
     storage.write_text(storage.join(out, PLAN_NAME), json.dumps(content))
     return list(planned.sets)
 
 
 def build_shard_set(
-    data: Location, out: Location, set_name: str, recipe: Recipe, paths: Mapping[str, str] | None = None
+    data: Location,
+    out: Location,
+    set_name: str,
+    recipe: Recipe,
+    paths: Mapping[str, str] | None = None,
+    part: tuple[int, int] = build.WHOLE,
 ) -> None:
-    """One set of the plan in `out`."""
+    """One set of the plan in `out`, or part i of n of it."""
     held_out = HeldOut.from_json(json.dumps(_plan(out)["held_out"]))
-    build.build_set(storage.local_copy(data, ".cache/data"), str(out), set_name, held_out, recipe.shards, paths)
+    build.build_set(data, str(out), set_name, held_out, recipe.shards, paths, part)
+
+
+def build_shards_part(
+    data: Location, out: Location, recipe: Recipe, part: tuple[int, int], paths: Mapping[str, str] | None = None
+) -> None:
+    """Part i of n of every set; the first one to come writes the plan. `merge_shards` ends the build once all are done."""
+    storage.require_replaceable(out, PLAN_NAME, data, *(paths or {}).values())
+    if not storage.exists(storage.join(out, PLAN_NAME)):
+        plan_shards(data, out, recipe, paths)
+    for set_name in _plan(out)["sets"]:
+        build_shard_set(data, out, set_name, recipe, paths, part)
 
 
 def merge_shards(out: Location) -> shards.Index:
     """The index over all sets of the plan in `out`, which makes it a shard folder."""
-    build.merge(str(out), _plan(out)["sets"])
+    sets = _plan(out)["sets"]
+    for set_name in sets:
+        build.finish_set(str(out), set_name)
+    build.merge(str(out), sets)
     return shards.read_index(out)
 
 
@@ -235,6 +254,11 @@ def _read_metrics(path: Location) -> dict[str, float]:
     if not isinstance(values, dict) or not all(type(value) in (int, float) for value in values.values()):
         raise ValueError(f'{path} is no flat file of metrics, as {{"coco/AP": 0.5}}: evaluate the model again')
     return values
+
+
+def _require_data(data: Location) -> None:
+    if not storage.has_files(data):
+        raise FileNotFoundError(f"data folder {data} does not exist or is empty: give the folder that holds the datasets")
 
 
 def _plan(out: Location) -> dict[str, Any]:

@@ -53,6 +53,19 @@ def read_bytes(location: Location, offset: int = 0, length: int | None = None) -
         return file.read() if length is None else file.read(length)
 
 
+def size(location: Location) -> int | None:
+    """Bytes of the file or object, or None where there is none."""
+    if is_s3(location):
+        return object_store.size(str(location))
+    path = Path(location)
+    return path.stat().st_size if path.is_file() else None
+
+
+def upload(path: Path, location: Location) -> None:
+    """Put a local file on an object store, a large one in parts: readers see the old object or the whole new one."""
+    object_store.upload_file(path, str(location))
+
+
 def read_text(location: Location) -> str:
     """The content as UTF-8 text."""
     return read_bytes(location).decode()
@@ -93,6 +106,13 @@ def list_files(location: Location) -> list[str]:
         return object_store.list_files(str(location))
     root = Path(location)
     return sorted(p.relative_to(root).as_posix() for p in root.rglob("*") if p.is_file())
+
+
+def has_files(location: Location) -> bool:
+    """Whether there is any file below a folder, without listing them all."""
+    if is_s3(location):
+        return object_store.has_files(str(location))
+    return any(path.is_file() for path in Path(location).rglob("*"))
 
 
 def list_folders(location: Location) -> list[str]:
@@ -190,15 +210,21 @@ def staged_directory(location: Location) -> Iterator[Path]:
         for path in stage.rglob("*"):
             if path.is_file():
                 _give_default_mode(path)  # some libraries write private files
-        if target.exists():
-            retired = _hidden(target, _OLD)
-            target.rename(retired / target.name)
-            stage.rename(target)
-            shutil.rmtree(retired)
-        else:
-            stage.rename(target)
+        replace_directory(stage, target)
     finally:
         shutil.rmtree(stage, ignore_errors=True)
+
+
+def replace_directory(stage: Location, location: Location) -> None:
+    """Move a local folder to its place beside it; what was there vanishes in the same moment."""
+    target = Path(location)
+    if target.exists():
+        retired = _hidden(target, _OLD)
+        target.rename(retired / target.name)
+        Path(stage).rename(target)
+        shutil.rmtree(retired)
+    else:
+        Path(stage).rename(target)
 
 
 def _hidden(target: Path, suffix: str = "") -> Path:

@@ -5,23 +5,32 @@ No dataset is known here.
 
 from __future__ import annotations
 
+import functools
 import io
-import json
+import itertools
+import reprlib
 import warnings
 from collections import defaultdict
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from PIL import Image
 
+from omnidet import storage
+from omnidet.data import json_lists
+from omnidet.data.folder import DataFolder
 from omnidet.data.quarantine import Quarantine
-from omnidet.schema import FloatArray
+from omnidet.schema import FloatArray, Record
 
+T = TypeVar("T")
 Entry = Mapping[str, Any]
 """One JSON object of an annotation file."""
+Piece = functools.partial[Iterator[Record]]
+"""Some of a split's records, to be read in any process with a quarantine: a module's function and plain data."""
+PIECE_UNITS = 1000
+"""Images, rows or members of one piece where nobody asks for another number."""
 
 
 @dataclass(frozen=True)
@@ -66,30 +75,26 @@ class Regions:
         return tuple(tuple(indices) for indices in self._named.values())
 
 
-def load_json(path: Path, remedy: str) -> Any:
-    """The content of a JSON file, without segmentation masks: they are most of a file and no adapter reads them.
+def load_json(folder: DataFolder, name: str, remedy: str, keep: Mapping[str, Sequence[str]]) -> Any:
+    """The content of a JSON file, but of the lists `keep` alone, and of their elements the named fields alone.
 
-    Raises FileNotFoundError with the remedy, and ValueError for what is not JSON.
+    What is left out is most of such a file: masks, areas, licences. Raises FileNotFoundError with the remedy, and ValueError
+    for what is not JSON.
     """
-    require_file(path, remedy)
+    require(folder, name, remedy)
     try:
-        return json.loads(path.read_bytes(), object_hook=_without_masks)
+        return json_lists.load(folder.path(name), keep)
     except (ValueError, RecursionError) as error:  # UnicodeDecodeError and JSONDecodeError are ValueErrors
-        raise ValueError(f"{path} is not JSON ({error}): fetch or write it anew") from error
+        raise ValueError(f"{storage.join(folder.location, name)} is not JSON ({error}): fetch or write it anew") from error
 
 
-def _without_masks(entry: dict[str, Any]) -> dict[str, Any]:
-    entry.pop("segmentation", None)
-    return entry
-
-
-def require_file(path: Path, remedy: str) -> None:
+def require(folder: DataFolder, name: str, remedy: str) -> None:
     """Raise FileNotFoundError with the remedy where there is no such file."""
-    if not path.is_file():
-        raise FileNotFoundError(f"{path} does not exist: {remedy}")
+    if not folder.has(name):
+        raise FileNotFoundError(f"{storage.join(folder.location, name)} does not exist: {remedy}")
 
 
-def entries(data: Any, key: str, fields: Mapping[str, type | tuple[type, ...]], path: Path) -> list[Entry]:
+def entries(data: Any, key: str, fields: Mapping[str, type | tuple[type, ...]], path: str) -> list[Entry]:
     """`data[key]`, a list of objects that have the fields with the given types; ValueError names what is missing."""
     found = data.get(key) if isinstance(data, dict) else None
     if not isinstance(found, list):
@@ -97,12 +102,13 @@ def entries(data: Any, key: str, fields: Mapping[str, type | tuple[type, ...]], 
     return checked(found, key, fields, path)
 
 
-def checked(found: list[Any], what: str, fields: Mapping[str, type | tuple[type, ...]], path: Path) -> list[Entry]:
+def checked(found: list[Any], what: str, fields: Mapping[str, type | tuple[type, ...]], path: str) -> list[Entry]:
     """The same list, once every entry is known to be an object with the fields."""
     for i, entry in enumerate(found):
         for field, kind in fields.items():
             if not isinstance(entry, dict) or not isinstance(entry.get(field), kind):
-                got = repr(entry.get(field, "nothing") if isinstance(entry, dict) else entry)[:80]
+                # reprlib: what a file holds may be nested without end
+                got = reprlib.repr(entry.get(field, "nothing") if isinstance(entry, dict) else entry)[:80]
                 raise ValueError(f"{path}: {what}[{i}] needs {field!r} of type {_type_names(kind)}, got {got}: mend the file")
     return found
 
@@ -164,16 +170,17 @@ def join_captions(captions: Iterable[str]) -> str:
     return " . ".join(dict.fromkeys(captions))
 
 
-def find_image(root: str, names: Iterable[str]) -> Path | None:
-    """The first of the relative names that is a file below `root` or `root/images`."""
-    for name in names:
-        # A name comes out of an annotation file: it must not lead out of the dataset.
-        if Path(name).is_absolute() or ".." in Path(name).parts:
-            continue
-        for path in (Path(root, name), Path(root, "images", name)):
-            if path.is_file():
-                return path
-    return None
+def batched(items: Iterable[T], size: int) -> Iterator[list[T]]:
+    """Lists of `size` items, the last one shorter."""
+    left = iter(items)
+    while batch := list(itertools.islice(left, size)):
+        yield batch
+
+
+def chained(pieces: Iterable[Piece], quarantine: Quarantine) -> Iterator[Record]:
+    """The records of all pieces in order: a split read in one go."""
+    for piece in pieces:
+        yield from piece(quarantine)
 
 
 def image_size(content: bytes) -> tuple[int, int] | str:

@@ -18,8 +18,10 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from omnidet.data.annotations import Piece
 from omnidet.data.quarantine import Quarantine
 from omnidet.data.sources import by_name
+from omnidet.data.parallel import in_order
 from omnidet.schema import Record
 
 CURATED = ("coco:", "flickr30k:")
@@ -81,10 +83,11 @@ class HeldOut:
         return f"near copy of {self.benchmarks[self.hash_ids[nearest]]}" if distances[nearest] <= MAX_DISTANCE else None
 
 
-def collect(evaluations: Iterable[tuple[str, str, str]], hash_images: bool = True) -> HeldOut:
+def collect(evaluations: Iterable[tuple[str, str, str]], hash_images: bool = True, workers: int = 1) -> HeldOut:
     """The held-out images of (source name, root, split) entries, in the order in which reasons name them.
 
-    `hash_images` reads every evaluation image once; without it only ids are compared. What the adapters refuse of an
+    `hash_images` reads every evaluation image once, in `workers` processes (0: one a core); without it only ids are compared.
+    What the adapters refuse of an
     evaluation set is noted where the set is evaluated, not here.
     """
     benchmarks: dict[str, str] = {}
@@ -93,11 +96,16 @@ def collect(evaluations: Iterable[tuple[str, str, str]], hash_images: bool = Tru
         source = by_name(name)
         for image_id in sorted(source.image_ids(root, split)):
             benchmarks.setdefault(image_id, f"{name} {split}")
-        for record in source.read(root, split, Quarantine()) if hash_images else ():
-            own = perceptual_hash(record.image) if record.image_id not in hashes else None
-            if own is not None:
-                hashes[record.image_id] = own
+        pieces = source.pieces(root, split, Quarantine()) if hash_images else ()
+        for found in in_order(_hashes, None, pieces, workers):
+            hashes = {**found, **hashes}
     return HeldOut(benchmarks, np.array(list(hashes.values()), np.uint64), tuple(hashes))
+
+
+def _hashes(_: None, piece: Piece) -> dict[str, np.uint64]:
+    """The hash of each image of a piece by its id."""
+    found = ((record.image_id, perceptual_hash(record.image)) for record in piece(Quarantine()))
+    return {image_id: own for image_id, own in found if own is not None}
 
 
 def perceptual_hash(content: bytes) -> np.uint64 | None:

@@ -13,6 +13,7 @@ from collections import Counter
 import numpy as np
 from PIL import Image
 
+from omnidet.data import jpeg
 from omnidet.schema import Record
 
 MAX_PIXELS = 50_000_000
@@ -56,12 +57,13 @@ class Quarantine:
             )
 
 
-def clean(record: Record, quarantine: Quarantine) -> Record | None:
+def clean(record: Record, quarantine: Quarantine, decode: bool = False) -> Record | None:
     """The record without its bad boxes and phrases, or None if it cannot be used; what is taken out is noted.
 
-    The image is fully decoded once here, so that training never meets a truncated one.
+    Training never meets an image that stops its decoder: a JPEG file is known to have all its parts, anything else is
+    decoded here, as every image is with `decode`.
     """
-    problem = _image_problem(record)
+    problem = _image_problem(record, decode)
     if problem:
         quarantine.reject(record.source, record.image_id, problem)
         return None
@@ -127,23 +129,31 @@ def _partly_lost(record: Record, good: np.ndarray, phrases: list[str]) -> list[s
     return [p for p, named in pairs if p in phrases and not all(good[i] for i in named)]
 
 
-def _image_problem(record: Record) -> str | None:
+def _image_problem(record: Record, decode: bool) -> str | None:
+    size = None if decode else jpeg.size_if_whole(record.image)
+    return _decoding_problem(record) if size is None else _size_problem(size, record)
+
+
+def _size_problem(size: tuple[int, int], record: Record) -> str | None:
+    if size[0] * size[1] > MAX_PIXELS:
+        return "image too large"
+    return "image size differs from the annotation" if size != (record.width, record.height) else None
+
+
+def _decoding_problem(record: Record) -> str | None:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             image = Image.open(io.BytesIO(record.image))
         with image:
-            size = image.size
-            if size[0] * size[1] > MAX_PIXELS:
-                return "image too large"
-            image.load()
+            problem = _size_problem(image.size, record)
+            if problem != "image too large":
+                image.load()
+            return problem
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         return "image too large"
     except (OSError, SyntaxError, ValueError, EOFError, ArithmeticError) as error:  # what Pillow's decoders raise
         return "truncated image" if "truncated" in str(error).lower() else "unreadable image"
-    if size != (record.width, record.height):
-        return "image size differs from the annotation"
-    return None
 
 
 def _box_problem(box: np.ndarray, width: int, height: int) -> str | None:

@@ -10,24 +10,27 @@ from __future__ import annotations
 import dataclasses
 import functools
 import hashlib
+import io
+import itertools
 import json
+import tarfile
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
-import webdataset
 
 from omnidet import storage
 from omnidet.data.shard_cache import ShardCache
-from omnidet.schema import Record
+from omnidet.schema import FloatArray, Record
 
 SCHEMA_VERSION = 1
 """Version of the `.json` member and of the index; a reader refuses any other."""
 
 DEFAULT_CACHE = ShardCache()
 
+_BUFFER_BYTES = 1 << 20
 _MAGIC = {b"\xff\xd8": "jpg", b"\x89PNG": "png", b"RIFF": "webp", b"GIF8": "gif", b"BM": "bmp"}
 
 
@@ -70,16 +73,20 @@ def write_set(records: Iterable[Record], folder: Path, name: str, samples_per_sh
 
     Returns what was written; paths are relative to `folder`.
     """
-    shards: list[Shard] = []
-    pending: list[Record] = []
-    for record in records:
-        pending.append(record)
-        if len(pending) == samples_per_shard:
-            shards.append(_write_shard(pending, folder, name, len(shards), samples_per_shard))
-            pending = []
-    if pending:
-        shards.append(_write_shard(pending, folder, name, len(shards), samples_per_shard))
-    return tuple(shards)
+    numbered = zip(itertools.count(), records, strict=False)
+    keyed = ((f"{i:09d}", record) for i, record in numbered)
+    paths = (f"{name}/{number:06d}.tar".lstrip("/") for number in itertools.count())
+    return _write_shards(keyed, folder, paths, samples_per_shard)
+
+
+def write_piece(records: Iterable[Record], folder: Path, number: int, samples_per_shard: int) -> tuple[Shard, ...]:
+    """Write the records of a set's piece as `folder/<number>.tar`, `folder/<number>_001.tar`, ...; none where there are none.
+
+    Keys begin with the number of the piece, so that they are unique in the set and pieces know nothing of one another.
+    """
+    keyed = ((f"{number:06d}-{i:06d}", record) for i, record in enumerate(records))
+    paths = (f"{number:06d}_{i:03d}.tar" if i else f"{number:06d}.tar" for i in itertools.count())
+    return _write_shards(keyed, folder, paths, samples_per_shard)
 
 
 def write_index(
@@ -176,15 +183,52 @@ def open_shard(location: str, shard: Shard, cache: ShardCache = DEFAULT_CACHE) -
     return ShardReader(location, shard, cache)
 
 
-def _write_shard(batch: list[Record], folder: Path, name: str, number: int, samples_per_shard: int) -> Shard:
-    path = f"{name}/{number:06d}.tar".lstrip("/")
+def _write_shards(
+    keyed: Iterable[tuple[str, Record]], folder: Path, paths: Iterator[str], samples_per_shard: int
+) -> tuple[Shard, ...]:
+    shards, left = [], iter(keyed)
+    for first in left:
+        chosen = itertools.chain([first], itertools.islice(left, samples_per_shard - 1))
+        shards.append(_write_shard(chosen, folder, next(paths)))
+    return tuple(shards)
+
+
+def _write_shard(keyed: Iterable[tuple[str, Record]], folder: Path, path: str) -> Shard:
+    """Write one tar as its records come: no more than one of them is in memory. It has its name when it is whole."""
     target = folder / path
-    first_key = number * samples_per_shard
     target.parent.mkdir(parents=True, exist_ok=True)
-    with webdataset.TarWriter(str(target), encoder=False, mtime=0, user="omnidet", group="omnidet") as tar:
-        for i, record in enumerate(batch, start=first_key):
-            tar.write({"__key__": f"{i:09d}", _suffix(record.image): record.image, "json": _encode(record)})
-    return Shard(path, len(batch), target.stat().st_size, _sha256(target))
+    part = target.with_name(f".{target.name}.part")
+    count = 0
+    with part.open("wb", buffering=_BUFFER_BYTES) as file:
+        hashed = _Hashed(file)
+        with tarfile.open(fileobj=hashed, mode="w", format=tarfile.USTAR_FORMAT, copybufsize=_BUFFER_BYTES) as tar:  # type: ignore[call-overload]
+            for key, record in keyed:
+                _add(tar, f"{key}.{_suffix(record.image)}", record.image)
+                _add(tar, f"{key}.json", _encode(record))
+                count += 1
+    part.replace(target)
+    return Shard(path, count, hashed.size, hashed.digest.hexdigest())
+
+
+class _Hashed:
+    """A file for `tarfile`, hashed as it is written."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self.file, self.digest, self.size = file, hashlib.sha256(), 0
+
+    def write(self, content: bytes) -> int:
+        self.digest.update(content)
+        self.size += len(content)
+        return self.file.write(content)
+
+    def tell(self) -> int:
+        return self.size
+
+
+def _add(tar: tarfile.TarFile, name: str, content: bytes) -> None:
+    member = tarfile.TarInfo(name)
+    member.size, member.mode, member.uname, member.gname = len(content), 0o444, "omnidet", "omnidet"
+    tar.addfile(member, io.BytesIO(content))
 
 
 def _encode(record: Record) -> bytes:
@@ -194,8 +238,7 @@ def _encode(record: Record) -> bytes:
         "image_id": record.image_id,
         "width": record.width,
         "height": record.height,
-        # The shortest text that reads back as the same float32: keeps the member small and exact.
-        "boxes_xyxy": [[float(str(x)) for x in box] for box in record.boxes_xyxy.astype(np.float32)],
+        "boxes_xyxy": _short(record.boxes_xyxy.astype(np.float32)),
         "phrases": record.phrases,
         "phrase_boxes": record.phrase_boxes,
         "absent": record.absent,
@@ -203,6 +246,14 @@ def _encode(record: Record) -> bytes:
         "caption": record.caption,
     }
     return json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def _short(boxes: FloatArray) -> list[list[float]]:
+    """Numbers whose shortest text reads back as the same float32: keeps the member small and exact."""
+    hundredths = np.round(boxes.astype(np.float64), 2)
+    if (hundredths.astype(np.float32) == boxes).all():  # what datasets hold; the other way takes longer than all the rest
+        return hundredths.tolist()  # type: ignore[no-any-return]
+    return [[float(str(x)) for x in box] for box in boxes]
 
 
 def _decode(annotation: bytes, image: bytes) -> Record:

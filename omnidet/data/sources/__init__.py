@@ -1,6 +1,6 @@
 """Stage 1: files of a dataset -> Records. One file a dataset; the file name is the dataset's name.
 
-To add one, write `omnidet/data/sources/<name>.py` with the two functions of `Source` and name it in SOURCES.
+To add one, write `omnidet/data/sources/<name>.py` with the functions of `Source` and name it in SOURCES.
 Its `read` yields Records in a fixed order, opens nothing but the dataset's own files, and hands what it cannot use to the
 quarantine. It knows no torch, no tokens and no resizing.
 """
@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Protocol, cast
 
-from omnidet.data.annotations import GroundTruth
+from omnidet.data.annotations import GroundTruth, Piece
 from omnidet.data.quarantine import Quarantine
 from omnidet.data.sources import cc12m, coco, flickr30k, laion, lvis, refcocog, refcocos
 from omnidet.schema import Record
@@ -24,6 +24,18 @@ class Source(Protocol):
 
         Raises FileNotFoundError for a missing file and ValueError for one that is not in the dataset's format.
         """
+        ...
+
+    def pieces(self, root: str, split: str, quarantine: Quarantine, size: int = ...) -> Iterator[Piece]:
+        """The same records in pieces of about `size`, each of which any process can read.
+
+        The order and the cut depend on the files alone. What the split as a whole has wrong goes to this quarantine, what a
+        record has wrong to the one that its piece is given.
+        """
+        ...
+
+    def check(self, root: str, split: str) -> None:
+        """Raise FileNotFoundError with the remedy where the split is not there; opens nothing large."""
         ...
 
     def image_ids(self, root: str, split: str) -> set[str]:

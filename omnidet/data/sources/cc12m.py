@@ -5,12 +5,15 @@ https://github.com/google-research-datasets/conceptual-12m. The caption is the t
 
 from __future__ import annotations
 
+import functools
 import json
 import tarfile
 from collections.abc import Iterator
 from pathlib import Path
 
 from omnidet.data import annotations as files
+from omnidet.data.annotations import PIECE_UNITS, Piece
+from omnidet.data.folder import DataFolder
 from omnidet.data.quarantine import Quarantine
 from omnidet.schema import Record
 
@@ -26,20 +29,34 @@ Members = dict[str, dict[str, tarfile.TarInfo]]
 
 def read(root: str, split: str, quarantine: Quarantine) -> Iterator[Record]:
     """One Record a pair, by tar name and key. Only one image is held in memory."""
-    for path in _tars(root, split):
-        with _opened(path) as archive:
-            members = _members(archive, path, quarantine)
-            for key in sorted(members):
-                record = _record(archive, path, key, members[key], quarantine)
-                if record:
-                    yield record
+    return files.chained(pieces(root, split, quarantine), quarantine)
+
+
+def pieces(root: str, split: str, quarantine: Quarantine, size: int = PIECE_UNITS) -> Iterator[Piece]:  # noqa: ARG001
+    """The same, a tar a piece: how many pairs it holds is known when it is read."""
+    for name in _tars(root, split):
+        yield functools.partial(_read_piece, DataFolder(root), name)
+
+
+def _read_piece(folder: DataFolder, name: str, quarantine: Quarantine) -> Iterator[Record]:
+    with folder.fetched(name) as path, _opened(path) as archive:
+        members = _members(archive, path, quarantine)
+        for key in sorted(members):
+            record = _record(archive, path, key, members[key], quarantine)
+            if record:
+                yield record
+
+
+def check(root: str, split: str) -> None:
+    """Raise FileNotFoundError where there is no tar."""
+    _tars(root, split)
 
 
 def image_ids(root: str, split: str) -> set[str]:
     """Ids of every key that has an image."""
     found = set()
-    for path in _tars(root, split):
-        with _opened(path) as archive:
+    for name in _tars(root, split):
+        with DataFolder(root).fetched(name) as path, _opened(path) as archive:
             for key, kinds in _members(archive, path, Quarantine()).items():
                 if any(kind in kinds for kind in IMAGE_KINDS):
                     found.add(_image_id(path, key))
@@ -55,10 +72,10 @@ def _image_id(path: Path, key: str) -> str:
     return f"cc12m:{path.stem}/{key}"
 
 
-def _tars(root: str, split: str) -> list[Path]:
+def _tars(root: str, split: str) -> list[str]:
     if split != SPLIT:
         raise ValueError(f"cc12m has no split {split!r}: use {SPLIT!r}, the only one")
-    found = sorted(Path(root).glob("*.tar"))
+    found = DataFolder(root).names(".tar")
     if not found:
         raise FileNotFoundError(f"{root}/*.tar does not exist: put the WebDataset tars there")
     return found

@@ -5,93 +5,130 @@ https://cocodataset.org/#format-data. Any dataset in the same format can be read
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
+import functools
+from collections.abc import Collection, Iterator, Mapping
+from typing import Any, NamedTuple
 
+from omnidet import storage
 from omnidet.data import annotations as files
-from omnidet.data.annotations import Entry, GroundTruth, Regions
+from omnidet.data.annotations import PIECE_UNITS, Entry, GroundTruth, Piece, Regions
+from omnidet.data.folder import DataFolder
 from omnidet.data.quarantine import Quarantine
 from omnidet.schema import Record
 
 SOURCE = "coco"
 IMAGE = {"id": int, "file_name": str, "width": int, "height": int}
 ANNOTATION = {"id": int, "image_id": int}
+CATEGORY = {"id": int, "name": str}
+KEPT_OF_BOXES = (*ANNOTATION, "category_id", "bbox", "iscrowd")
+KEPT_OF_CAPTIONS = (*ANNOTATION, "caption")
+REMEDY = "unpack COCO's annotations into the root, or name another split"
+
+
+class _Image(NamedTuple):
+    """What both files say of an image."""
+
+    entry: Entry
+    is_searched: bool
+    """Whether it stands in the instances file: one that only the captions cover was perhaps never searched for the names."""
+    boxes: list[Entry]
+    captions: list[Entry]
 
 
 def read(root: str, split: str, quarantine: Quarantine) -> Iterator[Record]:
     """One Record an image of the union of both files, by ascending id; images without boxes are kept as negatives."""
-    instances = _load(root, "instances", split)
-    captions = _load(root, "captions", split)
-    categories = _categories(instances, _path(root, "instances", split))
-    boxed = _images(instances, root, "instances", split, quarantine)
-    captioned = _images(captions, root, "captions", split, quarantine) if captions else {}
-    box_entries = files.entries(instances, "annotations", ANNOTATION, _path(root, "instances", split))
-    boxes = files.by_image(_known(box_entries, boxed, "annotation", "box", quarantine))
-    texts = {}
-    if captions:
-        text_entries = files.entries(captions, "annotations", ANNOTATION, _path(root, "captions", split))
-        texts = files.by_image(_known(text_entries, captioned, "caption", "caption", quarantine))
-    for image_id, image in sorted({**captioned, **boxed}.items()):
-        path = files.find_image(root, [f"{split}/{image['file_name']}"])
-        if path is None:
-            quarantine.reject(SOURCE, f"image {image_id} {image['file_name']}", "missing image file")
+    return files.chained(pieces(root, split, quarantine), quarantine)
+
+
+def pieces(root: str, split: str, quarantine: Quarantine, size: int = PIECE_UNITS) -> Iterator[Piece]:
+    """The same, `size` images a piece."""
+    folder = DataFolder(root)
+    check(root, split)
+    instances, captions = _name("instances", split), _name("captions", split)
+    boxed = _lists(folder, instances, {"categories": CATEGORY, "images": IMAGE, "annotations": KEPT_OF_BOXES})
+    categories = _categories(boxed, storage.join(root, instances))
+    images = _images(boxed, storage.join(root, instances), quarantine)
+    captioned, texts, content = {}, {}, None
+    if folder.has(captions):
+        content = _lists(folder, captions, {"images": IMAGE, "annotations": KEPT_OF_CAPTIONS})
+        captioned = _images(content, storage.join(root, captions), quarantine)
+    found = files.entries(boxed, "annotations", ANNOTATION, storage.join(root, instances))
+    boxes = files.by_image(_known(found, images, "annotation", "box", quarantine))
+    if content is not None:
+        found = files.entries(content, "annotations", ANNOTATION, storage.join(root, captions))
+        texts = files.by_image(_known(found, captioned, "caption", "caption", quarantine))
+    for batch in files.batched(sorted({**captioned, **images}.items()), size):
+        told = [_Image(entry, i in images, boxes.pop(i, []), texts.pop(i, [])) for i, entry in batch]
+        yield functools.partial(_read_piece, folder, split, categories, told)
+
+
+def _read_piece(
+    folder: DataFolder, split: str, categories: dict[int, str], images: list[_Image], quarantine: Quarantine
+) -> Iterator[Record]:
+    contents = folder.read_images([[f"{split}/{image.entry['file_name']}"] for image in images])
+    for image, content in zip(images, contents, strict=True):
+        image_id = image.entry["id"]
+        if content is None:
+            quarantine.reject(SOURCE, f"image {image_id} {image.entry['file_name']}", "missing image file")
             continue
-        regions, crowded = _regions(boxes.get(image_id, []), categories, quarantine)
+        regions, crowded = _regions(image.boxes, categories, quarantine)
         present = {*regions.phrases, *crowded}
         yield Record(
-            image=path.read_bytes(),
-            width=image["width"],
-            height=image["height"],
+            image=content,
+            width=image.entry["width"],
+            height=image.entry["height"],
             source=SOURCE,
             image_id=f"coco:{image_id}",
             boxes_xyxy=regions.boxes_xyxy,
             phrases=regions.phrases,
             phrase_boxes=regions.phrase_boxes,
-            # An image that only the captions file covers was perhaps never searched for the 80 names.
-            absent=tuple(n for n in categories.values() if n not in present) if image_id in boxed else (),
+            absent=tuple(n for n in categories.values() if n not in present) if image.is_searched else (),
             not_exhaustive=tuple(n for n in regions.phrases if n in crowded),
-            caption=_caption(texts.get(image_id, []), quarantine),
+            caption=_caption(image.captions, quarantine),
         )
+
+
+def check(root: str, split: str) -> None:
+    """Raise FileNotFoundError where the annotations are missing; the captions may be."""
+    files.require(DataFolder(root), _name("instances", split), REMEDY)
 
 
 def image_ids(root: str, split: str) -> set[str]:
     """Ids of the union of both files."""
-    found = set()
-    for task in ("instances", "captions"):
-        data = _load(root, task, split)
-        if data:
-            found |= {f"coco:{image['id']}" for image in files.entries(data, "images", IMAGE, _path(root, task, split))}
+    folder, found = DataFolder(root), set()
+    check(root, split)
+    for name in (_name("instances", split), _name("captions", split)):
+        if folder.has(name):
+            images = files.entries(_lists(folder, name, {"images": IMAGE}), "images", IMAGE, storage.join(root, name))
+            found |= {f"coco:{image['id']}" for image in images}
     return found
 
 
 def ground_truth(root: str, split: str) -> GroundTruth | None:
     """The instances file, which pycocotools reads."""
-    path = _path(root, "instances", split)
-    return GroundTruth(str(path), _categories(_load(root, "instances", split), path))
+    folder, name = DataFolder(root), _name("instances", split)
+    names = _categories(_lists(folder, name, {"categories": CATEGORY}), storage.join(root, name))
+    return GroundTruth(str(folder.path(name)), names)
 
 
-def _path(root: str, task: str, split: str) -> Path:
-    return Path(root, "annotations", f"{task}_{split}.json")
+def _name(task: str, split: str) -> str:
+    return f"annotations/{task}_{split}.json"
 
 
-def _load(root: str, task: str, split: str) -> Entry | None:
-    path = _path(root, task, split)
-    if task == "captions" and not path.is_file():
-        return None
-    data: Entry = files.load_json(path, "unpack COCO's annotations into the root, or name another split")
-    return data
+def _lists(folder: DataFolder, name: str, keep: Mapping[str, Collection[str]]) -> Any:
+    return files.load_json(folder, name, REMEDY, {key: tuple(fields) for key, fields in keep.items()})
 
 
-def _categories(instances: Entry | None, path: Path) -> dict[int, str]:
-    found = files.entries(instances, "categories", {"id": int, "name": str}, path)
+def _categories(content: Any, path: str) -> dict[int, str]:
+    found = files.entries(content, "categories", CATEGORY, path)
     names = {category["id"]: files.plain(category["name"]) for category in found}
     if len(set(names.values())) != len(found):
         raise ValueError(f"{path}: two categories share an id or a name: rename one of them")
     return names
 
 
-def _images(data: Entry | None, root: str, task: str, split: str, quarantine: Quarantine) -> dict[int, Entry]:
-    found = files.entries(data, "images", IMAGE, _path(root, task, split))
+def _images(content: Any, path: str, quarantine: Quarantine) -> dict[int, Entry]:
+    found = files.entries(content, "images", IMAGE, path)
     return {image["id"]: image for image in files.first_of_each(found, SOURCE, "image", "record", quarantine)}
 
 
@@ -111,7 +148,8 @@ def _regions(found: list[Entry], categories: dict[int, str], quarantine: Quarant
     """
     regions, crowded = Regions(), set()
     for entry in found:
-        name = categories.get(entry.get("category_id", -1))
+        category_id = entry.get("category_id")
+        name = categories.get(category_id) if isinstance(category_id, int) else None
         if name is None:
             quarantine.reject(SOURCE, f"annotation {entry['id']}", "unknown category id", "box")
             continue

@@ -6,15 +6,17 @@ in the xml: `[/EN#151/people two men] in [/EN#0/notvisual the background] .` Box
 
 from __future__ import annotations
 
+import functools
 import re
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 from xml.etree import ElementTree
 
+from omnidet import storage
 from omnidet.data import annotations as files
-from omnidet.data.annotations import Regions
+from omnidet.data.annotations import PIECE_UNITS, Piece, Regions
+from omnidet.data.folder import DataFolder
 from omnidet.data.quarantine import Quarantine
 from omnidet.schema import Record
 
@@ -39,21 +41,37 @@ def read(root: str, split: str, quarantine: Quarantine) -> Iterator[Record]:
 
     Ids of which the copy under `root` has neither sentences nor image are no part of it and are passed over.
     """
+    return files.chained(pieces(root, split, quarantine), quarantine)
+
+
+def pieces(root: str, split: str, quarantine: Quarantine, size: int = PIECE_UNITS) -> Iterator[Piece]:
+    """The same, `size` images a piece."""
+    folder = DataFolder(root)
     listed = [{"id": image_id} for image_id in _listed(root, split)]
-    unrelated = _unrelated(root)
+    unrelated = _unrelated(folder)
     unique = [entry["id"] for entry in files.first_of_each(listed, SOURCE, "image", "record", quarantine)]
-    for image_id in sorted(unique, key=lambda i: (len(i), i)):
-        sentences = Path(root, "Sentences", f"{image_id}.txt")
-        image = files.find_image(root, [f"{folder}/{image_id}.jpg" for folder in IMAGE_FOLDERS])
-        if image is None and not sentences.is_file():
+    for batch in files.batched(sorted(unique, key=lambda i: (len(i), i)), size):
+        yield functools.partial(_read_piece, folder, [(i, unrelated.get(i, frozenset())) for i in batch])
+
+
+def _read_piece(folder: DataFolder, images: list[tuple[str, frozenset[int]]], quarantine: Quarantine) -> Iterator[Record]:
+    contents = folder.read_images([[f"{place}/{image_id}.jpg" for place in IMAGE_FOLDERS] for image_id, _ in images])
+    for (image_id, unrelated), content in zip(images, contents, strict=True):
+        sentences = folder.read(f"Sentences/{image_id}.txt")
+        if content is None and sentences is None:
             continue
-        if image is None or not sentences.is_file():
-            reason = "missing image file" if image is None else "missing sentence file"
+        if content is None or sentences is None:
+            reason = "missing image file" if content is None else "missing sentence file"
             quarantine.reject(SOURCE, f"image {image_id}", reason)
             continue
-        record = _record(root, image_id, image, sentences, unrelated, quarantine)
+        record = _record(image_id, content, sentences, folder.read(f"Annotations/{image_id}.xml"), unrelated, quarantine)
         if record:
             yield record
+
+
+def check(root: str, split: str) -> None:
+    """Raise FileNotFoundError where the list of ids is missing."""
+    _list_name(root, split)
 
 
 def image_ids(root: str, split: str) -> set[str]:
@@ -100,35 +118,46 @@ class _NoDoctype(ElementTree.TreeBuilder):
         raise ValueError("a DOCTYPE, which these files do not have")
 
 
+def _list_name(root: str, split: str) -> str:
+    for name in (f"{split}.txt", f"splits/{split}.txt"):
+        if DataFolder(root).has(name):
+            return name
+    missing = storage.join(root, f"{split}.txt")
+    raise FileNotFoundError(f"{missing} does not exist: put the split lists train.txt, val.txt, test.txt there")
+
+
 def _listed(root: str, split: str) -> list[str]:
-    for path in (Path(root, f"{split}.txt"), Path(root, "splits", f"{split}.txt")):
-        if path.is_file():
-            ids = path.read_text(encoding="utf-8").split()
-            strange = next((i for i in ids if not i.isdecimal()), None)
-            if strange:
-                raise ValueError(f"{path} is not a list of image ids: it holds {strange[:40]!r}")
-            return ids
-    raise FileNotFoundError(f"{Path(root, split)}.txt does not exist: put the split lists train.txt, val.txt, test.txt there")
+    name = _list_name(root, split)
+    ids = (DataFolder(root).read(name) or b"").decode("utf-8", "replace").split()
+    strange = next((i for i in ids if not i.isdecimal() or not i.isascii()), None)
+    if strange:
+        raise ValueError(f"{storage.join(root, name)} is not a list of image ids: it holds {strange[:40]!r}")
+    return ids
 
 
-def _unrelated(root: str) -> set[tuple[str, int]]:
-    """(image id, sentence number from 1) of sentences that do not describe their image."""
-    for path in (Path(root, "UNRELATED_CAPTIONS"), Path(root, "splits", "UNRELATED_CAPTIONS")):
-        if path.is_file():
-            lines = (line.split() for line in path.read_text(encoding="utf-8").splitlines() if not line.startswith("#"))
-            return {(words[0], int(words[1])) for words in lines if len(words) == 2 and words[1].isdecimal()}
-    return set()
+def _unrelated(folder: DataFolder) -> dict[str, frozenset[int]]:
+    """By image id the numbers, from 1, of sentences that do not describe their image."""
+    for name in ("UNRELATED_CAPTIONS", "splits/UNRELATED_CAPTIONS"):
+        content = folder.read(name)
+        if content is not None:
+            lines = [line.split() for line in content.decode("utf-8", "replace").splitlines() if not line.startswith("#")]
+            found: dict[str, set[int]] = defaultdict(set)
+            for words in lines:
+                if len(words) == 2 and words[1].isdecimal() and len(words[1]) < 10:
+                    found[words[0]].add(int(words[1]))
+            return {image_id: frozenset(numbers) for image_id, numbers in found.items()}
+    return {}
 
 
 def _record(
-    root: str, image_id: str, image: Path, sentences: Path, unrelated: set[tuple[str, int]], quarantine: Quarantine
+    image_id: str, content: bytes, sentences: bytes, xml: bytes | None, unrelated: frozenset[int], quarantine: Quarantine
 ) -> Record | None:
-    xml, content, boxes = Path(root, "Annotations", f"{image_id}.xml"), image.read_bytes(), Boxes()
-    if xml.is_file():
+    boxes = Boxes()
+    if xml is not None:
         try:
-            boxes = parse_boxes(xml.read_bytes())
+            boxes = parse_boxes(xml)
         except ValueError as error:
-            quarantine.reject(SOURCE, f"image {image_id} {xml.name}: {error}", "unreadable box file")
+            quarantine.reject(SOURCE, f"image {image_id} {image_id}.xml: {error}", "unreadable box file")
             return None
     size = (boxes.width, boxes.height) if boxes.width and boxes.height else files.image_size(content)
     if isinstance(size, str):
@@ -151,12 +180,12 @@ def _record(
 
 
 def _sentences(
-    image_id: str, path: Path, unrelated: set[tuple[str, int]], quarantine: Quarantine
+    image_id: str, content: bytes, unrelated: frozenset[int], quarantine: Quarantine
 ) -> tuple[list[str], list[tuple[str, str]]]:
     """The plain sentences of an image, and their (chain, words)."""
     texts, tags = [], []
-    for number, line in enumerate(path.read_bytes().decode("utf-8", "replace").splitlines(), 1):
-        if (image_id, number) in unrelated:
+    for number, line in enumerate(content.decode("utf-8", "replace").splitlines(), 1):
+        if number in unrelated:
             continue
         try:
             text, found = parse_sentence(line)

@@ -5,6 +5,7 @@ https://laion.ai/blog/laion-400-open-dataset. A URL may be relative to its list,
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,8 +15,11 @@ from urllib.parse import unquote, urljoin, urlsplit
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from omnidet import storage
 from omnidet.data import annotations as files
+from omnidet.data.annotations import PIECE_UNITS, Piece
 from omnidet.data.download import fetch_all
+from omnidet.data.folder import DataFolder
 from omnidet.data.quarantine import Quarantine
 from omnidet.schema import Record
 
@@ -23,7 +27,6 @@ SOURCE = "laion"
 SPLIT = "train"
 URL_COLUMNS = ("url",)
 TEXT_COLUMNS = ("text", "caption")
-ROWS_AT_A_TIME = 1000
 
 
 @dataclass(frozen=True)
@@ -31,29 +34,64 @@ class _Row:
     item: str
     url: str
     location: str
+    """A whole URL, or a name relative to a list on an object store."""
+    is_link: bool
     caption: str
 
 
 def read(root: str, split: str, quarantine: Quarantine) -> Iterator[Record]:
     """One Record a URL that still answers, in the order of the lists (sorted by name) and their rows."""
+    return files.chained(pieces(root, split, quarantine), quarantine)
+
+
+def pieces(root: str, split: str, quarantine: Quarantine, size: int = PIECE_UNITS) -> Iterator[Piece]:  # noqa: ARG001
+    """The same, `size` rows a piece."""
     seen: set[bytes] = set()  # 8 bytes a URL are all that is kept of the rows gone by
-    for path in _lists(root, split):
-        for rows in _row_groups(path):
-            usable = [row for row in rows if _usable(row, path, seen, quarantine)]
-            for row, content in zip(usable, fetch_all(row.location for row in usable), strict=True):
-                if isinstance(content, OSError):
-                    quarantine.reject(SOURCE, f"{row.item}: {content}", "dead link", "link")
-                    continue
-                size = files.image_size(content)
-                if isinstance(size, str):
-                    quarantine.reject(SOURCE, row.item, size)
-                else:
-                    yield Record(content, *size, source=SOURCE, image_id=_image_id(row.url), caption=row.caption)
+    for name in _lists(root, split):
+        for rows in _row_groups(root, name, size):
+            wanted = [(row, _problem(row, root, seen)) for row in rows]
+            yield functools.partial(_read_piece, DataFolder(root), wanted)
+
+
+def _read_piece(
+    folder: DataFolder, rows: list[tuple[_Row, tuple[str, str] | None]], quarantine: Quarantine
+) -> Iterator[Record]:
+    for row, problem in rows:
+        if problem:
+            quarantine.reject(SOURCE, row.item, *problem)
+    usable = [row for row, problem in rows if not problem]
+    for row, content in zip(usable, _contents(folder, usable), strict=True):
+        if isinstance(content, OSError):
+            quarantine.reject(SOURCE, f"{row.item}: {content}", "dead link", "link")
+            continue
+        size = files.image_size(content)
+        if isinstance(size, str):
+            quarantine.reject(SOURCE, row.item, size)
+        else:
+            yield Record(content, *size, source=SOURCE, image_id=_image_id(row.url), caption=row.caption)
+
+
+def _contents(folder: DataFolder, rows: list[_Row]) -> Iterator[bytes | OSError]:
+    """What each row points to: a link in the web, or a file beside a list on an object store."""
+    stored = folder.read_images([[row.location] for row in rows if not row.is_link])
+    fetched = fetch_all(row.location for row in rows if row.is_link)
+    for row in rows:
+        if row.is_link:
+            yield next(fetched)
+        else:
+            content = next(stored)
+            yield OSError(f"{row.location!r} does not stand beside the list") if content is None else content
+
+
+def check(root: str, split: str) -> None:
+    """Raise FileNotFoundError where there is no list."""
+    _lists(root, split)
 
 
 def image_ids(root: str, split: str) -> set[str]:
     """Ids of every URL in the lists, dead or alive."""
-    return {_image_id(row.url) for path in _lists(root, split) for rows in _row_groups(path) for row in rows if row.url}
+    rows = (row for name in _lists(root, split) for rows in _row_groups(root, name, PIECE_UNITS) for row in rows)
+    return {_image_id(row.url) for row in rows if row.url}
 
 
 def ground_truth(root: str, split: str) -> None:  # noqa: ARG001  (the protocol of a source)
@@ -66,26 +104,26 @@ def _image_id(url: str) -> str:
     return f"laion:{hashlib.sha1(url.encode('utf-8', 'surrogatepass')).hexdigest()[:16]}"
 
 
-def _lists(root: str, split: str) -> list[Path]:
+def _lists(root: str, split: str) -> list[str]:
     if split != SPLIT:
         raise ValueError(f"laion has no split {split!r}: use {SPLIT!r}, the only one")
-    found = sorted(Path(root).glob("*.parquet"))
+    found = DataFolder(root).names(".parquet")
     if not found:
         raise FileNotFoundError(f"{root}/*.parquet does not exist: put the parquet lists of URL and TEXT there")
     return found
 
 
-def _row_groups(path: Path) -> Iterator[list[_Row]]:
-    """The rows of a list, some at a time."""
-    number = 0
+def _row_groups(root: str, name: str, size: int) -> Iterator[list[_Row]]:
+    """The rows of a list, `size` at a time."""
+    number, path = 0, DataFolder(root).path(name)
     try:
         with pq.ParquetFile(path) as table:
             names = {name.lower(): name for name in reversed(table.schema_arrow.names)}
             url, text = _column(names, URL_COLUMNS, path), _column(names, TEXT_COLUMNS, path)
-            base = path.resolve().as_uri()
-            for batch in table.iter_batches(ROWS_AT_A_TIME, columns=[url, text]):
+            base = "" if storage.is_s3(root) else path.resolve().as_uri()
+            for batch in table.iter_batches(size, columns=[url, text]):
                 pairs = zip(batch.column(url).to_pylist(), batch.column(text).to_pylist(), strict=True)
-                yield [_row(f"{path.name} row {number + i}", base, *pair) for i, pair in enumerate(pairs)]
+                yield [_row(f"{name} row {number + i}", base, *pair) for i, pair in enumerate(pairs)]
                 number += len(batch)
     except (pa.ArrowException, UnicodeDecodeError) as error:
         raise ValueError(f"{path} is not a readable parquet file ({str(error)[:200]}): fetch it anew") from error
@@ -102,29 +140,30 @@ def _row(item: str, base: str, url: object, text: object) -> _Row:
     written = url.strip() if isinstance(url, str) else ""
     try:
         location = urljoin(base, written)
+        is_link = bool(urlsplit(location).scheme)
     except ValueError:  # a malformed host, which fetch names
-        location = written
-    return _Row(f"{item} {written}", written, location, files.plain(text) if isinstance(text, str) else "")
+        location, is_link = written, True
+    caption = files.plain(text) if isinstance(text, str) else ""
+    return _Row(f"{item} {written}", written, location if is_link else unquote(location), is_link, caption)
 
 
-def _usable(row: _Row, path: Path, seen: set[bytes], quarantine: Quarantine) -> bool:
+def _problem(row: _Row, root: str, seen: set[bytes]) -> tuple[str, str] | None:
+    """Why a row is not fetched, and what kind of thing is lost; None for one that is, which is seen from then on."""
     digest = hashlib.sha1(row.url.encode("utf-8", "surrogatepass")).digest()[:8]
     if not row.url:
-        quarantine.reject(SOURCE, row.item, "empty url", "link")
-    elif digest in seen:
-        quarantine.reject(SOURCE, row.item, "duplicate url", "link")
-    elif not row.caption:
-        quarantine.reject(SOURCE, row.item, "empty caption", "caption")
-    elif _leads_outside(row.location, path):
-        quarantine.reject(SOURCE, row.item, "link to a file outside the dataset", "link")
-    else:
-        seen.add(digest)
-        return True
-    return False
+        return "empty url", "link"
+    if digest in seen:
+        return "duplicate url", "link"
+    if not row.caption:
+        return "empty caption", "caption"
+    if _leads_outside(row.location, root):
+        return "link to a file outside the dataset", "link"
+    seen.add(digest)
+    return None
 
 
-def _leads_outside(location: str, path: Path) -> bool:
+def _leads_outside(location: str, root: str) -> bool:
     """Whether a list, which comes from the web, asks for a local file that does not stand beside or below it."""
     if not location.startswith("file:"):
         return False
-    return not Path(unquote(urlsplit(location).path)).resolve().is_relative_to(path.resolve().parent)
+    return storage.is_s3(root) or not Path(unquote(urlsplit(location).path)).resolve().is_relative_to(Path(root).resolve())

@@ -6,41 +6,60 @@ Only the names that were annotated or verified absent are the label space of an 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
+import functools
+from collections.abc import Collection, Iterator, Mapping
+from typing import Any
 
+from omnidet import storage
 from omnidet.data import annotations as files
-from omnidet.data.annotations import Entry, GroundTruth, Regions
+from omnidet.data.annotations import PIECE_UNITS, Entry, GroundTruth, Piece, Regions
+from omnidet.data.folder import DataFolder
 from omnidet.data.quarantine import Quarantine
 from omnidet.schema import Record
 
 SOURCE = "lvis"
 IMAGE = {"id": int, "width": int, "height": int, "neg_category_ids": list, "not_exhaustive_category_ids": list}
 ANNOTATION = {"id": int, "image_id": int, "category_id": int}
+CATEGORY = {"id": int, "name": str}
+REMEDY = "unpack LVIS's annotations into `annotations/` of the COCO root, or name another split, such as v1_train"
 
 
 def read(root: str, split: str, quarantine: Quarantine) -> Iterator[Record]:
     """One Record an image, by ascending id."""
-    path = _path(root, split)
-    data = _load(root, split)
+    return files.chained(pieces(root, split, quarantine), quarantine)
+
+
+def pieces(root: str, split: str, quarantine: Quarantine, size: int = PIECE_UNITS) -> Iterator[Piece]:
+    """The same, `size` images a piece."""
+    path = storage.join(root, _name(split))
+    data = _load(root, split, {"categories": CATEGORY, "images": (*IMAGE, "coco_url"), "annotations": (*ANNOTATION, "bbox")})
     categories = _categories(data, path)
     found = files.entries(data, "images", IMAGE, path)
     images = {image["id"]: image for image in files.first_of_each(found, SOURCE, "image", "record", quarantine)}
     boxes = files.by_image(_known(files.entries(data, "annotations", ANNOTATION, path), images, quarantine))
-    for image_id, image in sorted(images.items()):
-        image_path = files.find_image(root, _image_names(image))
-        if image_path is None:
-            quarantine.reject(SOURCE, f"image {image_id}", "missing image file")
+    del found, data
+    for batch in files.batched(sorted(images.items()), size):
+        told = [(image, boxes.pop(image_id, [])) for image_id, image in batch]
+        yield functools.partial(_read_piece, DataFolder(root), categories, told)
+
+
+def _read_piece(
+    folder: DataFolder, categories: dict[int, str], images: list[tuple[Entry, list[Entry]]], quarantine: Quarantine
+) -> Iterator[Record]:
+    contents = folder.read_images([_image_names(image) for image, _ in images])
+    for (image, boxes), content in zip(images, contents, strict=True):
+        if content is None:
+            quarantine.reject(SOURCE, f"image {image['id']}", "missing image file")
             continue
-        regions, unread = _regions(boxes.get(image_id, []), categories, quarantine)
+        regions, unread = _regions(boxes, categories, quarantine)
         partly = {*_names(image, "not_exhaustive_category_ids", categories, quarantine), *unread}
         present = {*regions.phrases, *partly}
         yield Record(
-            image=image_path.read_bytes(),
+            image=content,
             width=image["width"],
             height=image["height"],
             source=SOURCE,
-            image_id=f"coco:{image_id}",
+            image_id=f"coco:{image['id']}",
             boxes_xyxy=regions.boxes_xyxy,
             phrases=regions.phrases,
             phrase_boxes=regions.phrase_boxes,
@@ -49,15 +68,21 @@ def read(root: str, split: str, quarantine: Quarantine) -> Iterator[Record]:
         )
 
 
+def check(root: str, split: str) -> None:
+    """Raise FileNotFoundError where the annotations are missing."""
+    files.require(DataFolder(root), _name(split), REMEDY)
+
+
 def image_ids(root: str, split: str) -> set[str]:
     """Ids of every image in the file: COCO ids."""
-    return {f"coco:{image['id']}" for image in files.entries(_load(root, split), "images", IMAGE, _path(root, split))}
+    data = _load(root, split, {"images": IMAGE})
+    return {f"coco:{image['id']}" for image in files.entries(data, "images", IMAGE, storage.join(root, _name(split)))}
 
 
 def ground_truth(root: str, split: str) -> GroundTruth | None:
     """The annotation file, which the official `lvis` package reads."""
-    path = _path(root, split)
-    return GroundTruth(str(path), _categories(_load(root, split), path))
+    names = _categories(_load(root, split, {"categories": CATEGORY}), storage.join(root, _name(split)))
+    return GroundTruth(str(DataFolder(root).path(_name(split))), names)
 
 
 def category_phrase(name: str) -> str:
@@ -68,18 +93,16 @@ def category_phrase(name: str) -> str:
     return files.plain(name.replace("_", " ").replace("(", " ").replace(")", " "))
 
 
-def _path(root: str, split: str) -> Path:
-    return Path(root, "annotations", f"lvis_{split}.json")
+def _name(split: str) -> str:
+    return f"annotations/lvis_{split}.json"
 
 
-def _load(root: str, split: str) -> Entry:
-    remedy = "unpack LVIS's annotations into `annotations/` of the COCO root, or name another split, such as v1_train"
-    data: Entry = files.load_json(_path(root, split), remedy)
-    return data
+def _load(root: str, split: str, keep: Mapping[str, Collection[str]]) -> Any:
+    return files.load_json(DataFolder(root), _name(split), REMEDY, {key: tuple(fields) for key, fields in keep.items()})
 
 
-def _categories(data: Entry, path: Path) -> dict[int, str]:
-    found = files.entries(data, "categories", {"id": int, "name": str}, path)
+def _categories(data: Any, path: str) -> dict[int, str]:
+    found = files.entries(data, "categories", CATEGORY, path)
     names = {category["id"]: category_phrase(category["name"]) for category in found}
     if len(set(names.values())) != len(found):
         raise ValueError(f"{path}: two categories share an id or their words: rename one of them")
@@ -120,6 +143,6 @@ def _regions(found: list[Entry], categories: dict[int, str], quarantine: Quarant
 def _names(image: Entry, field: str, categories: dict[int, str], quarantine: Quarantine) -> list[str]:
     """Names of a list of category ids of an image, each once."""
     for category_id in image[field]:
-        if category_id not in categories:
+        if not isinstance(category_id, int) or category_id not in categories:
             quarantine.reject(SOURCE, f"image {image['id']} {field} {category_id}", "unknown category id", "phrase")
-    return list(dict.fromkeys(categories[i] for i in image[field] if i in categories))
+    return list(dict.fromkeys(categories[i] for i in image[field] if isinstance(i, int) and i in categories))

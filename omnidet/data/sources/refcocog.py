@@ -7,6 +7,7 @@ with its train. Where there is no `refcocog/` folder, an excerpt `annotations/re
 
 from __future__ import annotations
 
+import functools
 import io
 import pickle
 from collections.abc import Iterator
@@ -14,8 +15,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
+from omnidet import storage
 from omnidet.data import annotations as files
-from omnidet.data.annotations import Entry, Regions
+from omnidet.data.annotations import PIECE_UNITS, Entry, Piece, Regions
+from omnidet.data.folder import DataFolder
 from omnidet.data.quarantine import Quarantine
 from omnidet.schema import Record
 
@@ -23,6 +26,9 @@ SOURCE = "refcocog"
 SPLITS = ("umd/train", "umd/val", "umd/test", "google/train", "google/val")
 REF = {"ref_id": int, "ann_id": int, "image_id": int, "split": str, "sentences": list}
 EXCERPT_REF = {"image_id": int, "ann_id": int, "sentence": str, "file_name": str}
+INSTANCES = "refcocog/instances.json"
+IMAGE = {"id": int, "width": int, "height": int}
+ANNOTATION = {"id": int, "image_id": int}
 REMEDY = "unpack RefCOCOg as `refcocog/` into the COCO root"
 
 
@@ -38,19 +44,30 @@ class _Object:
 
 def read(root: str, split: str, quarantine: Quarantine) -> Iterator[Record]:
     """One Record an image with the sentences of all its objects in this split, by ascending image id."""
+    return files.chained(pieces(root, split, quarantine), quarantine)
+
+
+def pieces(root: str, split: str, quarantine: Quarantine, size: int = PIECE_UNITS) -> Iterator[Piece]:
+    """The same, `size` images a piece."""
     grouped: dict[int, list[_Object]] = {}
     things, sizes = _load(root, split, quarantine)
     for thing in things:
         grouped.setdefault(thing.image_id, []).append(thing)
-    for image_id, found in sorted(grouped.items()):
-        if not any(thing.sentences for thing in found):  # each stands in the quarantine already
-            continue
-        path = files.find_image(root, _image_names(image_id))
-        if path is None:
+    # An object without sentences stands in the quarantine already.
+    named = ((image_id, found) for image_id, found in sorted(grouped.items()) if any(thing.sentences for thing in found))
+    for batch in files.batched(named, size):
+        yield functools.partial(_read_piece, DataFolder(root), [(i, found, sizes.get(i)) for i, found in batch])
+
+
+def _read_piece(
+    folder: DataFolder, images: list[tuple[int, list[_Object], tuple[int, int] | None]], quarantine: Quarantine
+) -> Iterator[Record]:
+    contents = folder.read_images([_image_names(image_id) for image_id, _, _ in images])
+    for (image_id, found, told), content in zip(images, contents, strict=True):
+        if content is None:
             quarantine.reject(SOURCE, f"image {image_id}", "missing image file")
             continue
-        content = path.read_bytes()
-        size = sizes.get(image_id) or files.image_size(content)
+        size = told or files.image_size(content)
         if isinstance(size, str):
             quarantine.reject(SOURCE, f"image {image_id}", size)
             continue
@@ -69,6 +86,14 @@ def read(root: str, split: str, quarantine: Quarantine) -> Iterator[Record]:
         )
 
 
+def check(root: str, split: str) -> None:
+    """Raise FileNotFoundError where the refs are missing."""
+    refs, excerpt = _files(split)
+    folder = DataFolder(root)
+    if not folder.has(excerpt):
+        files.require(folder, refs, REMEDY)
+
+
 def image_ids(root: str, split: str) -> set[str]:
     """Ids of every image that has an object in the split: COCO ids."""
     return {f"coco:{thing.image_id}" for thing in _load(root, split, Quarantine())[0]}
@@ -79,29 +104,37 @@ def ground_truth(root: str, split: str) -> None:  # noqa: ARG001  (the protocol 
     return
 
 
-def _load(root: str, split: str, quarantine: Quarantine) -> tuple[list[_Object], dict[int, tuple[int, int]]]:
-    """The objects of a split, and (width, height) by image id, which is empty for an excerpt."""
+def _files(split: str) -> tuple[str, str]:
+    """The refs of a split, and its excerpt."""
     if split not in SPLITS:
         raise ValueError(f"refcocog has no split {split!r}: use one of {', '.join(SPLITS)}")
     by, part = split.split("/")
-    excerpt = Path(root, "annotations", f"refcocog_{by}_{part}.json")
-    if not Path(root, "refcocog").is_dir() and excerpt.is_file():
-        refs = files.entries(files.load_json(excerpt, REMEDY), "refs", EXCERPT_REF, excerpt)
+    return f"refcocog/refs({by}).p", f"annotations/refcocog_{by}_{part}.json"
+
+
+def _load(root: str, split: str, quarantine: Quarantine) -> tuple[list[_Object], dict[int, tuple[int, int]]]:
+    """The objects of a split, and (width, height) by image id, which is empty for an excerpt."""
+    folder = DataFolder(root)
+    refs_name, excerpt = _files(split)
+    if not folder.has(refs_name) and folder.has(excerpt):
+        content = files.load_json(folder, excerpt, REMEDY, {"refs": (*EXCERPT_REF, "bbox")})
+        refs = files.entries(content, "refs", EXCERPT_REF, storage.join(root, excerpt))
         return [_Object(r["image_id"], r["ann_id"], (r["sentence"],), r.get("bbox")) for r in refs], {}
-    path = Path(root, "refcocog", f"refs({by}).p")
-    files.require_file(path, REMEDY)
-    refs = [ref for ref in files.checked(load_plain_pickle(path), "ref", REF, path) if ref["split"] == part]
-    instances_path = Path(root, "refcocog", "instances.json")
-    instances = files.load_json(instances_path, REMEDY)
-    boxes = {a["id"]: a for a in files.entries(instances, "annotations", {"id": int, "image_id": int}, instances_path)}
-    images = files.entries(instances, "images", {"id": int, "width": int, "height": int}, instances_path)
+    files.require(folder, refs_name, REMEDY)
+    path, part = folder.path(refs_name), split.split("/")[1]
+    refs = [ref for ref in files.checked(load_plain_pickle(path), "ref", REF, str(path)) if ref["split"] == part]
+    keep = {"annotations": (*ANNOTATION, "bbox"), "images": tuple(IMAGE)}
+    instances = files.load_json(folder, INSTANCES, REMEDY, keep)
+    found = files.entries(instances, "annotations", ANNOTATION, storage.join(root, INSTANCES))
+    boxes = {annotation["id"]: annotation for annotation in found}
+    images = files.entries(instances, "images", IMAGE, storage.join(root, INSTANCES))
     sizes = {image["id"]: (image["width"], image["height"]) for image in images}
     unique = files.first_of_each(refs, SOURCE, "ref", "phrase", quarantine, key="ref_id")
-    return [_object(ref, boxes, sizes, path, quarantine) for ref in unique], sizes
+    return [_object(ref, boxes, sizes, str(path), quarantine) for ref in unique], sizes
 
 
 def _object(
-    ref: Entry, boxes: dict[int, Entry], sizes: dict[int, tuple[int, int]], path: Path, quarantine: Quarantine
+    ref: Entry, boxes: dict[int, Entry], sizes: dict[int, tuple[int, int]], path: str, quarantine: Quarantine
 ) -> _Object:
     """The object of a ref, without sentences where its box is unknown: the image is in the split all the same."""
     item = f"ref {ref['ref_id']} annotation {ref['ann_id']}"

@@ -5,29 +5,43 @@ The images are COCO's val2017. Boxes are xyxy in pixels. An expression marked `e
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
-from pathlib import Path
 
+from omnidet import storage
 from omnidet.data import annotations as files
-from omnidet.data.annotations import Entry, Regions
+from omnidet.data.annotations import PIECE_UNITS, Entry, Piece, Regions
+from omnidet.data.folder import DataFolder
 from omnidet.data.quarantine import Quarantine
 from omnidet.schema import Record
 
 SOURCE = "refcocos"
+NAME = "annotations/refcocos.json"
+REMEDY = "put RefCOCOS's list of expressions there"
 EXPRESSION = {"image_id": int, "image": str, "width": int, "height": int, "normal_caption": str, "categories": dict}
 
 
 def read(root: str, split: str, quarantine: Quarantine) -> Iterator[Record]:
     """One Record an image with all its expressions, by ascending image id."""
-    for image_id, found in sorted(files.by_image(_load(root, split)).items()):
-        image = found[0]
-        path = files.find_image(root, [image["image"]])
-        if path is None:
+    return files.chained(pieces(root, split, quarantine), quarantine)
+
+
+def pieces(root: str, split: str, quarantine: Quarantine, size: int = PIECE_UNITS) -> Iterator[Piece]:  # noqa: ARG001
+    """The same, `size` images a piece."""
+    for batch in files.batched(sorted(files.by_image(_load(root, split)).items()), size):
+        yield functools.partial(_read_piece, DataFolder(root), [found for _, found in batch])
+
+
+def _read_piece(folder: DataFolder, images: list[list[Entry]], quarantine: Quarantine) -> Iterator[Record]:
+    contents = folder.read_images([[found[0]["image"]] for found in images])
+    for found, content in zip(images, contents, strict=True):
+        image, image_id = found[0], found[0]["image_id"]
+        if content is None:
             quarantine.reject(SOURCE, f"image {image_id} {image['image']}", "missing image file")
             continue
         regions, absent = _regions(found, quarantine)
         yield Record(
-            image=path.read_bytes(),
+            image=content,
             width=image["width"],
             height=image["height"],
             source=SOURCE,
@@ -37,6 +51,13 @@ def read(root: str, split: str, quarantine: Quarantine) -> Iterator[Record]:
             phrase_boxes=regions.phrase_boxes,
             absent=tuple(p for p in absent if p not in regions.phrases),
         )
+
+
+def check(root: str, split: str) -> None:
+    """Raise FileNotFoundError where the list is missing."""
+    if split != "test":
+        raise ValueError(f"refcocos has no split {split!r}: use 'test', the only one")
+    files.require(DataFolder(root), NAME, REMEDY)
 
 
 def image_ids(root: str, split: str) -> set[str]:
@@ -50,10 +71,9 @@ def ground_truth(root: str, split: str) -> None:  # noqa: ARG001  (the protocol 
 
 
 def _load(root: str, split: str) -> list[Entry]:
-    if split != "test":
-        raise ValueError(f"refcocos has no split {split!r}: use 'test', the only one")
-    path = Path(root, "annotations", "refcocos.json")
-    data = files.load_json(path, "put RefCOCOS's list of expressions there")
+    check(root, split)
+    data = files.load_json(DataFolder(root), NAME, REMEDY, {})
+    path = storage.join(root, NAME)
     if not isinstance(data, list):
         raise ValueError(f"{path} is not a list of expressions: it is not in the dataset's format")
     return files.checked(data, "expression", EXPRESSION, path)

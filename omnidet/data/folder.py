@@ -1,0 +1,98 @@
+"""The files of a dataset, in a local folder or on an object store, where they are fetched one by one as they are read."""
+
+from __future__ import annotations
+
+import tempfile
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+
+from omnidet import storage
+
+CACHE = ".cache/data"
+"""Where annotation files from an object store are kept; images and tars are not."""
+NUM_THREADS = 8
+IMAGE_FOLDERS = ("", "images/")
+"""Below a dataset's folder its images stand as named, or below `images/`."""
+
+
+@dataclass(frozen=True)
+class DataFolder:
+    """Files below one location, by relative name."""
+
+    location: str
+    _lucky: list[str] = field(default_factory=list, compare=False, repr=False)
+    """Folders in which images were found, the last first: on an object store a wrong guess costs a request."""
+
+    def has(self, name: str) -> bool:
+        """Whether there is a file of that name."""
+        if storage.is_s3(self.location):
+            return storage.exists(storage.join(self.location, name))
+        return Path(self.location, name).is_file()
+
+    def path(self, name: str) -> Path:
+        """A local path of the file, or where a local one would be if it is not there."""
+        if storage.is_s3(self.location):
+            return storage.local_copy(storage.join(self.location, name), CACHE)
+        return Path(self.location, name)
+
+    def read(self, name: str) -> bytes | None:
+        """The content, or None where there is no such file.
+
+        The name may come out of an annotation file: it leads nowhere else.
+        """
+        if not name or PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts or "\0" in name:
+            return None
+        try:
+            return storage.read_bytes(storage.join(self.location, name))
+        except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
+            return None
+        except OSError as error:
+            if error.errno == 36:  # ENAMETOOLONG: no file has such a name
+                return None
+            raise
+
+    def read_image(self, names: Iterable[str]) -> bytes | None:
+        """The first of the images that is there, as named or below `images/`."""
+        places = [f"{folder}{name}" for name in names for folder in IMAGE_FOLDERS]
+        if storage.is_s3(self.location):
+            places.sort(key=lambda place: str(PurePosixPath(place).parent) not in self._lucky)
+        for place in places:
+            content = self.read(place)
+            if content is not None:
+                self._lucky[:1] = [str(PurePosixPath(place).parent)]
+                return content
+        return None
+
+    def read_images(self, wanted: Sequence[Sequence[str]]) -> Iterator[bytes | None]:
+        """`read_image` of each, in order; several at once from an object store, with a few images at hand."""
+        if not storage.is_s3(self.location):
+            yield from map(self.read_image, wanted)
+            return
+        with ThreadPoolExecutor(NUM_THREADS) as pool:
+            ahead: deque[Future[bytes | None]] = deque()
+            for names in wanted:
+                ahead.append(pool.submit(self.read_image, names))
+                if len(ahead) > 2 * NUM_THREADS:
+                    yield ahead.popleft().result()
+            while ahead:
+                yield ahead.popleft().result()
+
+    def names(self, suffix: str) -> list[str]:
+        """Files directly in the folder whose names end so, sorted."""
+        if storage.is_s3(self.location):
+            found = storage.list_files(self.location)
+            return [name for name in found if "/" not in name and name.endswith(suffix)]
+        return sorted(path.name for path in Path(self.location).glob(f"*{suffix}"))
+
+    @contextmanager
+    def fetched(self, name: str) -> Iterator[Path]:
+        """A local path of a large file for the time of the block: nothing of an object store's is kept."""
+        if not storage.is_s3(self.location):
+            yield Path(self.location, name)
+            return
+        with tempfile.TemporaryDirectory(prefix="omnidet-") as temporary:
+            yield storage.local_copy(storage.join(self.location, name), temporary)

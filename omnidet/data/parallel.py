@@ -1,0 +1,67 @@
+"""Work on many items in several processes, with the results in the order of the items."""
+
+from __future__ import annotations
+
+import itertools
+import multiprocessing
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from typing import Any, TypeVar
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+Shared = TypeVar("Shared")
+
+FEW = 4
+"""So many items are worked on in this process: another one needs seconds to start."""
+
+
+def in_order(
+    work: Callable[[Shared, Item], Result], shared: Shared, items: Iterable[Item], workers: int = 0
+) -> Iterator[Result]:
+    """`work(shared, item)` of each item.
+
+    Args:
+        work: a module's function.
+        shared: what is the same for all items; sent to each process once.
+        items: taken as they are needed, so that few are in memory.
+        workers: number of processes; 0 for one a core.
+    """
+    left = iter(items)
+    few = list(itertools.islice(left, FEW + 1))
+    workers = workers or os.cpu_count() or 1
+    everything = itertools.chain(few, left)
+    if len(few) <= FEW or workers == 1:
+        for item in everything:
+            yield work(shared, item)
+        return
+    # Forked from a process without threads that has the modules loaded; a fork of this one would copy its locks as they are.
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["__main__", work.__module__])
+    with ProcessPoolExecutor(workers, context, _take, (work, shared)) as pool:
+        ahead: deque[Future[Any]] = deque()
+        try:
+            for item in everything:
+                ahead.append(pool.submit(_work_here, item))
+                if len(ahead) > workers + 1:
+                    yield ahead.popleft().result()
+            while ahead:
+                yield ahead.popleft().result()
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+_own: tuple[Callable[[Any, Any], Any], Any] | None = None
+"""Of a worker process: what it does, with what."""
+
+
+def _take(work: Callable[[Any, Any], Any], shared: Any) -> None:
+    global _own
+    _own = work, shared
+
+
+def _work_here(item: Any) -> Any:
+    assert _own is not None
+    return _own[0](_own[1], item)
