@@ -122,15 +122,17 @@ def decision(run_folder: str) -> str:
 
 def plan_shards(data: str, data_folder: str, name: str, settings: Sequence[str]) -> list[str]:
     """Plan the shards, and give the parts of the build, as `build_shard_set` takes them."""
-    sets = steps.plan_shards(data, shards(data_folder), recipe(name, settings))
+    chosen = recipe(name, settings)
+    sets, total = steps.plan_shards(data, shards(data_folder), chosen), chosen.shards.parts
     common = {"data": data, "data_folder": data_folder, "recipe": name, "settings": list(settings)}
-    return [json.dumps({"set": set_name, **common}) for set_name in sets]
+    return [json.dumps({"set": set_name, "part": [i + 1, total], **common}) for set_name in sets for i in range(total)]
 
 
 def build_shard_set(part: str) -> str:
     """Build the shard set of a part of the plan; returns its name."""
     own = json.loads(part)
-    steps.build_shard_set(own["data"], shards(own["data_folder"]), own["set"], recipe(own["recipe"], own["settings"]))
+    chosen, own_part = recipe(own["recipe"], own["settings"]), (own["part"][0], own["part"][1])
+    steps.build_shard_set(own["data"], shards(own["data_folder"]), own["set"], chosen, part=own_part)
     return str(own["set"])
 
 

@@ -27,7 +27,7 @@ def size_if_whole(content: bytes) -> tuple[int, int] | None:
     components: dict[int, int] = {}
     huffman: set[int] = set()
     quantisation: set[int] = set()
-    scanned = False
+    scanned = is_progressive = False
     at = 2
     while at + 4 <= len(content) and content[at] == 0xFF:
         marker = content[at + 1]
@@ -39,6 +39,7 @@ def size_if_whole(content: bytes) -> tuple[int, int] | None:
             return None
         at += 2 + length
         if marker in _FRAMES and size is None:
+            is_progressive = marker == _FRAMES[-1]
             parsed = _frame(segment)
             if parsed is None:
                 return None
@@ -50,7 +51,11 @@ def size_if_whole(content: bytes) -> tuple[int, int] | None:
             if not _quantisation_tables(segment, quantisation):
                 return None
         elif marker == _SCAN:
-            if size is None or not set(components.values()) <= quantisation or not _scan(segment, components, huffman):
+            if (
+                size is None
+                or not set(components.values()) <= quantisation
+                or not _scan(segment, components, huffman, is_progressive)
+            ):
                 return None
             found = _MARKER_IN_SCAN.search(content, at)
             if found is None:
@@ -106,15 +111,19 @@ def _quantisation_tables(segment: bytes, known: set[int]) -> bool:
     return True
 
 
-def _scan(segment: bytes, components: dict[int, int], huffman: set[int]) -> bool:
+def _scan(segment: bytes, components: dict[int, int], huffman: set[int], is_progressive: bool) -> bool:
     """Whether a scan names components of the frame, tables that are there, and coefficients that exist."""
     if not segment or not 1 <= segment[0] <= 4 or len(segment) != 4 + 2 * segment[0]:
         return False
     named = [segment[1 + 2 * i : 3 + 2 * i] for i in range(segment[0])]
-    first, last, bits = segment[-3:]
+    first, last, high, low = segment[-3], segment[-2], segment[-1] >> 4, segment[-1] & 15
     if len({n[0] for n in named}) != len(named) or not {n[0] for n in named} <= components.keys():
         return False
-    if first > last or last > 63 or bits >> 4 > 13 or bits & 15 > 13:
+    if not is_progressive:
+        return (first, last, high, low) == (0, 63, 0, 0) and all({n[1] >> 4, 0x10 | n[1] & 15} <= huffman for n in named)
+    of_band = last == 0 if first == 0 else first <= last <= 63 and len(named) == 1
+    if not of_band or low > 13 or (high and low != high - 1):
         return False
-    needs_dc, needs_ac = first == 0 and not bits >> 4, last > 0
-    return all((not needs_dc or n[1] >> 4 in huffman) and (not needs_ac or 0x10 | (n[1] & 15) in huffman) for n in named)
+    if first == 0:
+        return high > 0 or all(n[1] >> 4 in huffman for n in named)
+    return 0x10 | named[0][1] & 15 in huffman

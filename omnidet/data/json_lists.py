@@ -17,6 +17,7 @@ MAX_ELEMENT_CHARACTERS = 1 << 26
 """Of one element of a list, or of one value that is no list: what is longer is damage, as an unclosed string is."""
 
 _SPACE = re.compile(r"[ \t\n\r]*")
+_FOLLOWING = tuple(" \t\n\r,:]}")
 _DECODER = json.JSONDecoder()
 
 
@@ -109,7 +110,8 @@ class _Text:
         while True:
             try:
                 value, end = _DECODER.raw_decode(self.window, self.position)
-                if end < len(self.window) or self.at_end:  # a number at the end of the window may go on behind it
+                # The 1 of 1.5 is a number too: what follows a value tells that it is whole.
+                if self.at_end or self.window[end : end + 1] in _FOLLOWING or end - self.position > max_characters:
                     self.position = end
                     return value
             except json.JSONDecodeError as error:

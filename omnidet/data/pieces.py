@@ -137,4 +137,4 @@ def _receipt(location: str) -> dict[str, Any]:
 
 
 def _is_there(location: str, shard: dict[str, Any]) -> bool:
-    return storage.size(storage.join(location, shard["path"])) == shard["size_bytes"]
+    return storage.size(storage.join(location, shard["path"])) == int(shard["size_bytes"])

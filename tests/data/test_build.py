@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import io
 import json
 import shutil
 import signal
@@ -12,10 +13,12 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
+from omnidet.cli import main
 from omnidet.data import build, shards, sources
 from omnidet.data.build import Dataset, ShardsConfig
-from omnidet.data.held_out import MAX_DISTANCE, perceptual_hash
+from omnidet.data.held_out import MAX_DISTANCE, HeldOut, perceptual_hash
 from omnidet.data.tiny_world import TinyWorld, draw
 from tests.data.sources.handmade import box, coco_files, coco_image, jpeg, write, write_coco, write_laion
 
@@ -176,19 +179,47 @@ def test_built_twice_the_bytes_are_the_same(index, world, tmp_path):
             assert path.read_bytes() == (tmp_path / "again" / path.relative_to(index.location)).read_bytes()
 
 
-def test_built_in_parts_the_bytes_are_the_same(index, world, tmp_path):
-    """As a pipeline does it, each set on another machine; the folder is whole with the index only."""
+def files_of(folder) -> dict[str, bytes]:
+    return {p.relative_to(folder).as_posix(): p.read_bytes() for p in Path(folder).rglob("*") if p.is_file()}
+
+
+@pytest.mark.parametrize("total", [1, 3])
+def test_built_in_parts_the_bytes_are_the_same(index, world, tmp_path, total):
+    """As a pipeline does it, each part of each set on another machine; the folder is whole with the index only."""
     planned = build.plan(world, CONFIG)
     out = str(tmp_path / "parts")
-    for name in reversed(planned.sets):
-        build.build_set(world, out, name, planned.held_out, CONFIG)
-        with pytest.raises(FileNotFoundError):
-            shards.read_index(out)
-    build.merge(out, planned.sets)
-    files = sorted(p.relative_to(index.location) for p in Path(index.location).rglob("*") if p.is_file())
-    assert files == sorted(p.relative_to(out) for p in Path(out).rglob("*") if p.is_file())
-    for name in files:
-        assert Path(index.location, name).read_bytes() == Path(out, name).read_bytes()
+    for number in range(total, 0, -1):
+        for name in reversed(planned.sets):
+            build.build_set(world, out, name, planned.held_out, CONFIG, part=(number, total))
+            with pytest.raises(FileNotFoundError):
+                shards.read_index(out)
+            if number > 1:
+                with pytest.raises(FileNotFoundError, match=rf"{name}: not all parts are built \(there is .*3/3\)"):
+                    build.finish_set(out, name)
+    for _ in range(2):  # a merge that is repeated changes nothing
+        for name in planned.sets:
+            build.finish_set(out, name)
+        build.merge(out, planned.sets)
+        assert files_of(out) == files_of(index.location)
+
+
+def test_several_processes_give_the_same_bytes(world, tmp_path):
+    """Pieces of 8 images, so that there are more than one process takes alone."""
+    config = dataclasses.replace(CONFIG, train=CONFIG.train[:1], evaluation=CONFIG.evaluation[:1], samples_per_shard=8)
+    for workers in (1, 2):
+        build.build(world, str(tmp_path / str(workers)), dataclasses.replace(config, workers=workers))
+    assert files_of(tmp_path / "1") == files_of(tmp_path / "2")
+    assert len(files_of(tmp_path / "1")) > 10
+
+
+def test_command_line_builds_parts(world, tmp_path, capsys):
+    out, common = str(tmp_path / "out"), ["--recipe", "tiny_world", "--data", str(world), "--set", "shards.max_bad_share=0.5"]
+    for part in ("2/2", "1/2"):
+        assert main(["shards", *common, "--out", out, "--part", part]) == 0
+    assert main(["shards", *common, "--out", out, "--merge"]) == 0
+    assert "train/coco                     40 images in 1 shards" in capsys.readouterr().out
+    assert main(["shards", *common, "--out", out, "--part", "3/2"]) == 2
+    assert "--part '3/2' is not of the form I/N" in capsys.readouterr().err
 
 
 def test_report_for_people(index):
@@ -196,7 +227,7 @@ def test_report_for_people(index):
     assert f"data version {index.dataset_version[:12]}" in text
     assert "train/laion: 2 images held out: near copy of coco val2017" in text
     assert "quarantined: 1 x coco: record: truncated image" in text
-    assert "train/coco                     40 images in 3 shards" in text
+    assert "train/coco                     40 images in 4 shards" in text
 
 
 # By hand
@@ -239,9 +270,10 @@ def test_broken_dataset_stops_the_build(tmp_path):
     write(tmp_path / "laion/images/a.jpg", jpeg(1)[:-100])
     with pytest.raises(ValueError, match=r"laion: 1 of 2 records are unusable \(1 truncated image\), more than .* share 0.1"):
         build.build(tmp_path, str(tmp_path / "out"), ShardsConfig((WEB,), ()))
-    assert [p.name for p in tmp_path.iterdir()] == ["laion"]
+    assert {p.name for p in tmp_path.iterdir()} == {"laion", "out.work"}
     index = build.build(tmp_path, str(tmp_path / "out"), ShardsConfig((WEB,), (), max_bad_share=0.5))
     assert index.report["quarantined"] == {"laion: record: truncated image": 1}
+    assert {p.name for p in tmp_path.iterdir()} == {"laion", "out"}
 
 
 def split_of_coco(root, split, good, broken):
@@ -305,31 +337,79 @@ from omnidet.data import build, shards
 from tests.data.test_build import ShardsConfig, WEB, one
 
 real, count = shards._write_shard, 0
-def write_shard(*arguments):
+def write_shard(keyed, folder, path):
     global count
     count += 1
-    written = real(*arguments)
-    if count == 2:
-        os.kill(os.getpid(), signal.SIGKILL)
-    return written
+    def dying():
+        for item in keyed:
+            yield item
+            if count == 2:
+                os.kill(os.getpid(), signal.SIGKILL)
+    return real(dying(), folder, path)
 shards._write_shard = write_shard
 build.build(Path(sys.argv[1]), sys.argv[1] + "/out", ShardsConfig((WEB,), (one("eval/coco", "coco"),), 1))
 """
 
 
 @pytest.mark.slow
-def test_killed_build_leaves_nothing_and_a_rerun_clears_up(tmp_path):
+def test_killed_build_is_not_seen_and_a_rerun_goes_on(tmp_path):
     write_coco(tmp_path / "coco")
     write_laion(tmp_path / "laion")
     done = subprocess.run([sys.executable, "-c", KILLED, str(tmp_path)], capture_output=True, text=True)
     assert done.returncode == -signal.SIGKILL, done.stderr
-    (stage,) = {p.name for p in tmp_path.iterdir()} - {"coco", "laion"}
-    assert stage.startswith(".out.stage-")
+    assert {p.name for p in tmp_path.iterdir()} == {"coco", "laion", "out.work"}
+    (finished,) = (p.relative_to(tmp_path / "out.work") for p in tmp_path.rglob("*.tar"))
+    assert list(tmp_path.rglob(".*.tar.part"))
     with pytest.raises(FileNotFoundError, match=r"out/index.json does not exist"):
         shards.read_index(str(tmp_path / "out"))
-    index = build.build(tmp_path, str(tmp_path / "out"), ShardsConfig((WEB,), (one("eval/coco", "coco"),), 1))
+    first = (tmp_path / "out.work" / finished).stat().st_ino
+    config = ShardsConfig((WEB,), (one("eval/coco", "coco"),), 1)
+    index = build.build(tmp_path, str(tmp_path / "out"), config)
     assert {p.name for p in tmp_path.iterdir()} == {"coco", "laion", "out"}
+    assert (tmp_path / "out" / finished).stat().st_ino == first  # not written again
     assert sum(1 for name in index.sets for _ in shards.records(index, name)) == 3
+    build.build(tmp_path, str(tmp_path / "again"), config)
+    assert files_of(tmp_path / "out") == files_of(tmp_path / "again")
+
+
+def test_what_stands_there_is_kept_only_if_it_is_of_the_same_input(tmp_path):
+    write_laion(tmp_path / "laion")
+    config, out = ShardsConfig((WEB,), (), 1), str(tmp_path / "out")
+    planned = build.plan(tmp_path, config)
+
+    def built(config=config, kept_out=planned.held_out) -> list[int]:
+        build.build_set(tmp_path, out, "train/laion", kept_out, config)
+        return [p.stat().st_mtime_ns for p in sorted(Path(out).rglob("*.tar"))]
+
+    first = built()
+    assert built() == first
+    assert not set(built(dataclasses.replace(config, max_side=16))) & set(first)
+    first = built()
+    other = HeldOut({"laion:no": "coco val2017"}, planned.held_out.hashes, planned.held_out.hash_ids)
+    assert not set(built(kept_out=other)) & set(first)
+    first = built()
+    next(Path(out).rglob("000001.tar")).unlink()
+    again = built()
+    assert (again[0], again[1] != first[1]) == (first[0], True)
+
+
+def test_large_training_images_are_scaled_down_on_request_and_all_others_copied(tmp_path):
+    write_coco(tmp_path / "coco")
+    config = ShardsConfig((one("train/coco", "coco"),), (one("eval/coco", "coco"),), max_side=20)
+    kept_out = build.plan(tmp_path, dataclasses.replace(config, evaluation=())).held_out
+    build.build_set(tmp_path, str(tmp_path / "out"), "train/coco", kept_out, config)
+    build.build_set(tmp_path, str(tmp_path / "out"), "eval/coco", kept_out, config)
+    for name in ("train/coco", "eval/coco"):
+        build.finish_set(str(tmp_path / "out"), name)
+    build.merge(str(tmp_path / "out"), ["train/coco", "eval/coco"])
+    index = shards.read_index(str(tmp_path / "out"))
+    pairs = list(zip(shards.records(index, "train/coco"), shards.records(index, "eval/coco"), strict=True))
+    assert len(pairs) == 2
+    for small, large in pairs:
+        assert (large.width, large.height, small.width, small.height) == (40, 30, 20, 15)
+        assert Image.open(io.BytesIO(small.image)).size == (20, 15)
+        assert (small.boxes_xyxy * 2).tolist() == large.boxes_xyxy.tolist()
+        assert large.image in files_of(tmp_path / "coco").values()
 
 
 def test_failing_adapter_leaves_the_old_shards(tmp_path):
@@ -340,4 +420,7 @@ def test_failing_adapter_leaves_the_old_shards(tmp_path):
     with pytest.raises(ValueError, match=r"a.parquet is not a readable parquet file"):
         build.build(tmp_path, str(tmp_path / "out"), config)
     assert shards.read_index(str(tmp_path / "out")).dataset_version == before.dataset_version
+    assert {p.name for p in tmp_path.iterdir()} == {"laion", "out", "out.work"}
+    write_laion(tmp_path / "laion")
+    assert build.build(tmp_path, str(tmp_path / "out"), config).dataset_version == before.dataset_version
     assert {p.name for p in tmp_path.iterdir()} == {"laion", "out"}
