@@ -19,9 +19,9 @@ import numpy.typing as npt
 from PIL import Image
 
 from omnidet.data.annotations import Piece
+from omnidet.data.parallel import in_order
 from omnidet.data.quarantine import Quarantine
 from omnidet.data.sources import by_name
-from omnidet.data.parallel import in_order
 from omnidet.schema import Record
 
 CURATED = ("coco:", "flickr30k:")

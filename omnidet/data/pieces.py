@@ -23,8 +23,8 @@ from omnidet import storage
 from omnidet.data import shards
 from omnidet.data.annotations import Piece
 from omnidet.data.held_out import HeldOut
-from omnidet.data.quarantine import Quarantine, clean
 from omnidet.data.parallel import in_order
+from omnidet.data.quarantine import Quarantine, clean
 from omnidet.schema import Record
 
 PIECES = ".pieces"
