@@ -18,6 +18,7 @@ from PIL import Image
 from omnidet import __version__, config, recipes, steps, storage
 from omnidet.commands import download as download_command
 from omnidet.commands import score as score_command
+from omnidet.commands import serve as serve_command
 from omnidet.data import build
 from omnidet.inference import detector as inference
 from omnidet.recipes.recipe import Recipe
@@ -118,6 +119,7 @@ def _parser() -> argparse.ArgumentParser:
     models.add_argument("--registry", default="registry", help="folder or s3:// URI (default: registry)")
     _models_commands(models.add_subparsers(metavar="ACTION"))
     score_command.add(commands)
+    serve_command.add(commands)
     return parser
 
 
