@@ -75,6 +75,7 @@ def test_a_champion_is_served_followed_and_stopped(place):
         with pytest.raises(urllib.error.HTTPError) as refused:
             ask(path, b"no picture", "image/png")
         assert refused.value.code == 400
+        refused.value.close()
 
         versions.promote(place / "registry", "toy", 2)
         deadline = time.monotonic() + 30
