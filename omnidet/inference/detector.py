@@ -13,22 +13,15 @@ import numpy as np
 import torch
 from PIL import Image, ImageDraw, ImageOps
 from torch import Tensor
-from torch.nn import functional
 
 from omnidet import boxes
 from omnidet.data import transforms
 from omnidet.data.quarantine import MAX_PIXELS
 from omnidet.data.vocabulary import Vocabulary
+from omnidet.inference.search import best_pairs
 from omnidet.model import bundle
 from omnidet.model.detector import Detector
 from omnidet.schema import FloatArray, IntArray, Record
-
-NAMES_AT_ONCE = 4096
-"""Names scored together: bounds the memory to regions x this, however many names are asked."""
-
-NAMES_IN_PRODUCT = 128
-"""Names of one matrix product. Its shape decides the order of summation: with one shape, a score is the same to the bit
-whatever else is asked."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,7 +81,7 @@ class OmniDet:
         boxes_BQ4, embeddings_BQD = self.regions(images)
         found = []
         for boxes_Q4, embeddings_QD in zip(boxes_BQ4, embeddings_BQD, strict=True):
-            scores, region, phrase = _best_pairs(embeddings_QD, prompt, max_detections)
+            scores, region, phrase = best_pairs(embeddings_QD, prompt.rows_PD, prompt.biases_P, max_detections)
             kept = scores >= threshold
             chosen = boxes_Q4[region[kept].cpu().numpy()]
             found.append(Detections(chosen, scores[kept].cpu().numpy(), phrase[kept].cpu().numpy()))
@@ -98,12 +91,11 @@ class OmniDet:
         """For each phrase its `top` best boxes (K, 4) in pixels and their scores (K,): the phrase is known to be there."""
         prompt = self.prompt(phrases)
         boxes_BQ4, embeddings_BQD = self.regions([image])
-        scores_PQ = _scores(embeddings_BQD[0], prompt.rows_PD, prompt.biases_P).T
-        values_PK, regions_PK = scores_PQ.topk(min(top, scores_PQ.shape[1]), dim=1)
-        return [
-            (boxes_BQ4[0][region.cpu().numpy()], value.cpu().numpy())
-            for value, region in zip(values_PK, regions_PK, strict=True)
-        ]
+        located = []
+        for row_PD, bias_P in zip(prompt.rows_PD.split(1), prompt.biases_P.split(1), strict=True):
+            scores, region, _ = best_pairs(embeddings_BQD[0], row_PD, bias_P, top)
+            located.append((boxes_BQ4[0][region.cpu().numpy()], scores.cpu().numpy()))
+        return located
 
     @torch.inference_mode()
     def regions(self, images: Sequence[bytes]) -> tuple[list[FloatArray], Tensor]:
@@ -177,30 +169,3 @@ def _to_pixels(boxes_xyxy: FloatArray, letterboxed: Record, original: tuple[int,
     factors = np.array([width / letterboxed.width, height / letterboxed.height] * 2, np.float32)
     clipped: FloatArray = np.clip(boxes_xyxy * factors, 0, np.array([width, height] * 2, np.float32))
     return clipped
-
-
-def _scores(embeddings_QD: Tensor, rows_PD: Tensor, biases_P: Tensor) -> Tensor:
-    embeddings_QD, rows_PD = embeddings_QD.float(), rows_PD.float()
-    padding = -len(rows_PD) % NAMES_IN_PRODUCT
-    rows = torch.split(functional.pad(rows_PD, (0, 0, 0, padding)), NAMES_IN_PRODUCT)
-    biases = torch.split(functional.pad(biases_P.float(), (0, padding)), NAMES_IN_PRODUCT)
-    # The sigmoid too: at the end of an odd row another instruction computes it.
-    blocks = [(embeddings_QD @ row.T + bias).sigmoid() for row, bias in zip(rows, biases, strict=True)]
-    return torch.cat(blocks, 1)[:, : len(rows_PD)]
-
-
-@torch.inference_mode()
-def _best_pairs(embeddings_QD: Tensor, prompt: Prompt, count: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Scores, regions and phrases of the best `count` (region, phrase) pairs."""
-    best = torch.zeros(0, device=embeddings_QD.device)
-    places = torch.zeros(0, dtype=torch.int64, device=embeddings_QD.device)
-    num_phrases = len(prompt.phrases)
-    for first in range(0, num_phrases, NAMES_AT_ONCE):
-        chunk = slice(first, first + NAMES_AT_ONCE)
-        scores_QP = _scores(embeddings_QD, prompt.rows_PD[chunk], prompt.biases_P[chunk])
-        values, flat = scores_QP.flatten().topk(min(count, scores_QP.numel()))
-        width = scores_QP.shape[1]
-        place = flat // width * num_phrases + flat % width + first
-        best, order = torch.cat([best, values]).topk(min(count, len(best) + len(values)))
-        places = torch.cat([places, place])[order]
-    return best, places // num_phrases, places % num_phrases

@@ -8,16 +8,10 @@ from omnidet.data.mixing import MixingConfig, Stream
 from omnidet.data.vocabulary import VocabularyConfig
 from omnidet.inference import benchmarks
 from omnidet.inference.benchmarks import Benchmark, EvaluationConfig
-from omnidet.losses.boxes_giou import boxes_giou
-from omnidet.losses.boxes_l1 import boxes_l1
-from omnidet.losses.caption import caption
-from omnidet.losses.names import names
-from omnidet.losses.token_alignment import token_alignment
 from omnidet.model.detector import ModelConfig
 from omnidet.model.vit import PretrainedConfig
-from omnidet.recipes.recipe import Recipe, RegisterConfig
+from omnidet.recipes.recipe import LOSSES, Recipe, RegisterConfig
 from omnidet.training.loop import TrainConfig
-from omnidet.training.objective import WeightedLoss
 from omnidet.training.optimizer import OptimizerConfig
 
 
@@ -68,13 +62,7 @@ def coco_folder() -> Recipe:
             ),
         ),
         mixing=MixingConfig(max_names=100, workers=2),
-        losses=(
-            WeightedLoss(names, 2.0),
-            WeightedLoss(boxes_l1, 5.0),
-            WeightedLoss(boxes_giou, 2.0),
-            WeightedLoss(token_alignment, 0.2),
-            WeightedLoss(caption, 0.2),
-        ),
+        losses=LOSSES,
         train=TrainConfig(
             steps=40,
             optimizer=OptimizerConfig(learning_rate=2e-4, weight_decay=0.05, warmup_steps=10, max_gradient_norm=1.0),

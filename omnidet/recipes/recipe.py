@@ -9,10 +9,24 @@ from omnidet.data.mixing import MixingConfig, Stream
 from omnidet.data.tiny_world import TinyWorld
 from omnidet.data.vocabulary import VocabularyConfig
 from omnidet.inference.benchmarks import EvaluationConfig
+from omnidet.losses.boxes_giou import boxes_giou
+from omnidet.losses.boxes_l1 import boxes_l1
+from omnidet.losses.caption import caption
+from omnidet.losses.names import names
+from omnidet.losses.token_alignment import token_alignment
 from omnidet.model.detector import ModelConfig
 from omnidet.registry.gate import GateConfig
 from omnidet.training.loop import TrainConfig
 from omnidet.training.objective import WeightedLoss
+
+LOSSES = (
+    WeightedLoss(names, 2.0),
+    WeightedLoss(boxes_l1, 5.0),
+    WeightedLoss(boxes_giou, 2.0),
+    WeightedLoss(token_alignment, 0.2),
+    WeightedLoss(caption, 0.2),
+)
+"""All losses with the weights that every recipe begins from."""
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from PIL import Image
 from torch import nn
 
 from omnidet.inference import detector as inference
+from omnidet.inference import search
 from omnidet.inference.detector import Detections, OmniDet
 from omnidet.model.heads import _prior_boxes
 from tests import toys
@@ -83,6 +84,9 @@ def test_the_score_of_a_phrase_is_the_same_to_the_bit_whatever_else_is_asked():
         assert np.array_equal(box, together[p][0])
     (alone,) = detector.detect([image], [thousand[500]], 16)
     (among,) = detector.detect([image], thousand, 16000)
+    (best,) = detector.detect([image], thousand, 300)
+    assert np.array_equal(best.scores, among.scores[:300])
+    assert np.array_equal(best.phrase, among.phrase[:300])
     own = among.phrase == 500
     assert own.sum() == 16
     assert np.array_equal(alone.scores, among.scores[own])
@@ -101,7 +105,8 @@ def test_the_score_is_the_weighted_mean_of_token_logits():
 
 @pytest.mark.parametrize("at_once", [1, 7, 30, 4096])
 def test_the_best_over_chunks_of_names_are_the_best_of_all(monkeypatch, at_once):
-    monkeypatch.setattr(inference, "NAMES_AT_ONCE", at_once)
+    monkeypatch.setattr(search, "NAMES_AT_ONCE", at_once)
+    monkeypatch.setattr(search, "FIRST_NAMES", at_once)
     detector, image, names = _omnidet(), toys.png(64, 64, [(5, 5, 30, 30)]), _names(30)
     (found,) = detector.detect([image], names, 50)
     prompt = detector.prompt(names)

@@ -1,0 +1,136 @@
+"""The best (region, name) pairs of an image among any number of names: exact, in bounded memory, in little time.
+
+    all pairs --fast product, an upper bound of each score--> the few that may be among the best --exact score--> the best
+
+The exact score of a pair is summed in an order that its width alone decides, so it is the same to the bit whatever else is
+asked, in whatever company. The fast product is in bfloat16 where the processor multiplies it; what the rounding may hide is
+added to it by the Cauchy-Schwarz inequality, `|z.r - z'.r'| <= |z - z'| |r| + |z'| |r - r'|`, so no pair is lost.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+FIRST_NAMES = 256
+NAMES_AT_ONCE = 4096
+"""Names of one product: memory grows with regions x this, however many names are asked. The first product is small: it sets
+the bar that the next ones are measured against."""
+BLOCK = 64
+"""Neighbouring names whose bounds are looked at together: most blocks hold nothing of use."""
+EXACT_AT_ONCE = 16_384
+"""Pairs whose exact score is computed together."""
+SIGMOIDS_AT_ONCE = 1024
+
+# What a backend may lose of |z| |r| beyond the operands' own rounding: sums of single precision numbers; and where the
+# operands are given in single precision, their rounding too, for a caller may have allowed TF32 or bfloat16 products.
+_LOST_IN_SUMS = 2.0**-14
+_LOST_IN_PRODUCTS = 2.0**-8
+_ROUNDING_UP = 1 + 2.0**-7
+
+
+@torch.inference_mode()
+def best_pairs(embeddings_QD: Tensor, rows_PD: Tensor, biases_P: Tensor, count: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Probabilities (K,) float32, regions (K,) and names (K,) of the best `count` pairs, best first.
+
+    The same pairs, in the same order, as from the exact scores of all pairs; of equal ones the first region, then name.
+    """
+    search = _Search(embeddings_QD.float(), rows_PD.float(), biases_P.float(), count)
+    first, step = 0, FIRST_NAMES
+    while first < len(rows_PD):
+        search.look_at(first, min(first + step, len(rows_PD)))
+        first, step = first + step, NAMES_AT_ONCE
+    return probabilities(search.logits), search.places // len(rows_PD), search.places % len(rows_PD)
+
+
+def exact_logits(embeddings_KD: Tensor, rows_KD: Tensor, biases_K: Tensor) -> Tensor:
+    """Scores (K,) of K pairs in double precision: `z . row + bias`, each independent of the others to the bit."""
+    products_KW = embeddings_KD.double() * rows_KD.double()
+    width = 1 << (products_KW.shape[1] - 1).bit_length()
+    products_KW = functional.pad(products_KW, (0, width - products_KW.shape[1]))
+    # Halves are added element by element: a library's sum takes another order for another number of rows.
+    while width > 1:
+        width //= 2
+        products_KW = products_KW[:, :width] + products_KW[:, width:]
+    return products_KW[:, 0] + biases_K.double()
+
+
+def probabilities(logits_K: Tensor) -> Tensor:
+    """Sigmoid in single precision, the same to the bit for the same logit: at the end of an odd row, or of a thread's share,
+    another instruction would compute it."""
+    padded_K = functional.pad(logits_K, (0, -len(logits_K) % SIGMOIDS_AT_ONCE))
+    blocks = [block.sigmoid() for block in padded_K.split(SIGMOIDS_AT_ONCE)]
+    return torch.cat(blocks)[: len(logits_K)].float() if blocks else logits_K.float()
+
+
+class _Search:
+    """The best pairs so far, and what a new one must reach."""
+
+    def __init__(self, embeddings_QD: Tensor, rows_PD: Tensor, biases_P: Tensor, count: int) -> None:
+        self.embeddings_QD, self.rows_PD, self.biases_P, self.count = embeddings_QD, rows_PD, biases_P, count
+        device = embeddings_QD.device
+        self.logits = torch.zeros(0, dtype=torch.float64, device=device)
+        self.places = torch.zeros(0, dtype=torch.int64, device=device)
+        """region * P + name: each pair has one, so that equal scores have an order."""
+        self.bar = float("-inf")
+        fast = device.type == "cpu" and torch.ops.mkldnn._is_mkldnn_bf16_supported()
+        self.type, self.bits = (torch.bfloat16, torch.int16) if fast else (torch.float32, torch.int32)
+        self.slack = _LOST_IN_SUMS if fast else _LOST_IN_PRODUCTS
+        rounded, lost_Q1, norm_Q1 = self._rounded(embeddings_QD)
+        one_Q1 = torch.ones_like(norm_Q1)
+        self.left_QW = torch.cat([rounded, lost_Q1, norm_Q1, one_Q1, one_Q1, one_Q1], 1)
+
+    def look_at(self, first: int, last: int) -> None:
+        """Take what is among the best of the names first..last-1."""
+        if len(self.logits) < self.count:  # nothing to measure against yet
+            bounds_QP = self._bounds_above(float(self.biases_P[first:last].mean()), first, last)[:, : last - first]
+            likely = bounds_QP.flatten().float().topk(min(self.count, bounds_QP.numel())).indices
+            self._take(likely // (last - first) * len(self.rows_PD) + likely % (last - first) + first)
+            if len(self.logits) < self.count:
+                return  # all of them are
+        bar = self.bar
+        bounds_QP = self._bounds_above(bar, first, last)
+        # A bound below the bar is out. Rounding a sum keeps its sign, so the sign bit tells, and integers compare fast.
+        blocks_KN = bounds_QP.view(self.bits).view(-1, BLOCK)
+        for some in (blocks_KN.amax(1) >= 0).nonzero()[:, 0].split(EXACT_AT_ONCE):
+            block, column = (blocks_KN[some] >= 0).nonzero(as_tuple=True)
+            flat = some[block] * BLOCK + column
+            bound = bounds_QP.flatten()[flat].double() * _ROUNDING_UP + bar
+            place = flat // bounds_QP.shape[1] * len(self.rows_PD) + flat % bounds_QP.shape[1] + first
+            if len(place) > self.count:  # the most promising raise the bar for the rest
+                self._take(place[bound.topk(self.count).indices])
+            self._take(place[bound >= self.bar])
+
+    def _bounds_above(self, bar: float, first: int, last: int) -> Tensor:
+        """Upper bounds of the scores less `bar`, (Q, names padded to whole blocks); below 0 where padded."""
+        rounded, lost_P1, norm_P1 = self._rounded(self.rows_PD[first:last])
+        above_P1 = self.biases_P[first:last, None].double() - bar
+        above_P1 = above_P1 + above_P1.abs() * _LOST_IN_SUMS + torch.finfo(torch.float32).tiny
+        parts = []
+        for _ in range(3):  # numbers of few digits whose sum is the number itself
+            parts.append(above_P1.to(self.type))
+            above_P1 = above_P1 - parts[-1].double()
+        # The embeddings' loss meets the rows' norm, and their norm the rows' loss.
+        right_PW = torch.cat([rounded, norm_P1, lost_P1, *parts], 1)
+        right_PW = functional.pad(right_PW, (0, 0, 0, -len(right_PW) % BLOCK))
+        right_PW[last - first :, -1] = -1.0
+        return self.left_QW @ right_PW.T
+
+    def _rounded(self, values_ND: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """The values in the type of the fast product and, rounded up, (N, 1): the norm of what that lost, and their norm."""
+        rounded_ND = values_ND.to(self.type)
+        norm_N1 = values_ND.norm(dim=1, keepdim=True) * _ROUNDING_UP
+        lost_N1 = (values_ND - rounded_ND.float()).norm(dim=1, keepdim=True) * _ROUNDING_UP + self.slack * norm_N1
+        return rounded_ND, (lost_N1 * _ROUNDING_UP).to(self.type), (norm_N1 * _ROUNDING_UP).to(self.type)
+
+    def _take(self, places: Tensor) -> None:
+        """Compute the exact scores of pairs that are not there yet, and keep the best."""
+        for part in places[~torch.isin(places, self.places)].split(EXACT_AT_ONCE):
+            region, name = part // len(self.rows_PD), part % len(self.rows_PD)
+            logits = exact_logits(self.embeddings_QD[region], self.rows_PD[name], self.biases_P[name])
+            places, order = torch.cat([self.places, part]).sort()
+            logits, best = torch.cat([self.logits, logits])[order].sort(descending=True, stable=True)
+            self.logits, self.places = logits[: self.count], places[best[: self.count]]
+        if len(self.logits) == self.count:
+            self.bar = float(self.logits[-1])
