@@ -137,6 +137,8 @@ class Predictions:
     phrase_biases_P: Tensor
     token_embeddings_TD: Tensor
     token_biases_T: Tensor
+    calibration_B2: Tensor | None = None
+    """Temperature and bias of each image's stream, which are in `scores_BQL` already; None where the streams have none."""
 
 
 @dataclass(frozen=True, eq=False)

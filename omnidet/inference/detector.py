@@ -92,7 +92,7 @@ class OmniDet:
         prompt = self.prompt(phrases)
         boxes_BQ4, embeddings_BQD = self.regions([image])
         located = []
-        for row_PD, bias_P in zip(prompt.rows_PD.split(1), prompt.biases_P.split(1), strict=True):
+        for row_PD, bias_P in zip(torch.split(prompt.rows_PD, 1), torch.split(prompt.biases_P, 1), strict=True):
             scores, region, _ = best_pairs(embeddings_BQD[0], row_PD, bias_P, top)
             located.append((boxes_BQ4[0][region.cpu().numpy()], scores.cpu().numpy()))
         return located

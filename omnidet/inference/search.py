@@ -60,7 +60,7 @@ def probabilities(logits_K: Tensor) -> Tensor:
     """Sigmoid in single precision, the same to the bit for the same logit: at the end of an odd row, or of a thread's share,
     another instruction would compute it."""
     padded_K = functional.pad(logits_K, (0, -len(logits_K) % SIGMOIDS_AT_ONCE))
-    blocks = [block.sigmoid() for block in padded_K.split(SIGMOIDS_AT_ONCE)]
+    blocks = [block.sigmoid() for block in torch.split(padded_K, SIGMOIDS_AT_ONCE)]
     return torch.cat(blocks)[: len(logits_K)].float() if blocks else logits_K.float()
 
 
@@ -93,7 +93,7 @@ class _Search:
         bounds_QP = self._bounds_above(bar, first, last)
         # A bound below the bar is out. Rounding a sum keeps its sign, so the sign bit tells, and integers compare fast.
         blocks_KN = bounds_QP.view(self.bits).view(-1, BLOCK)
-        for some in (blocks_KN.amax(1) >= 0).nonzero()[:, 0].split(EXACT_AT_ONCE):
+        for some in torch.split((blocks_KN.amax(1) >= 0).nonzero()[:, 0], EXACT_AT_ONCE):
             block, column = (blocks_KN[some] >= 0).nonzero(as_tuple=True)
             flat = some[block] * BLOCK + column
             bound = bounds_QP.flatten()[flat].double() * _ROUNDING_UP + bar
@@ -126,7 +126,7 @@ class _Search:
 
     def _take(self, places: Tensor) -> None:
         """Compute the exact scores of pairs that are not there yet, and keep the best."""
-        for part in places[~torch.isin(places, self.places)].split(EXACT_AT_ONCE):
+        for part in torch.split(places[~torch.isin(places, self.places)], EXACT_AT_ONCE):
             region, name = part // len(self.rows_PD), part % len(self.rows_PD)
             logits = exact_logits(self.embeddings_QD[region], self.rows_PD[name], self.biases_P[name])
             places, order = torch.cat([self.places, part]).sort()

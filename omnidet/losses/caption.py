@@ -17,6 +17,9 @@ def caption(predictions: Predictions, batch: Batch, matches: Matches) -> LossTer
     image_MD = predictions.image_embeddings_BD[image_M]
     logits_MT = image_MD @ predictions.token_embeddings_TD.T + predictions.token_biases_T
     matched_M = (image_MD * predictions.phrase_embeddings_PD[phrase_M]).sum(1) + predictions.phrase_biases_P[phrase_M]
+    if predictions.calibration_B2 is not None:
+        temperature_M = predictions.calibration_B2[image_M, 0]
+        logits_MT, matched_M = logits_MT * temperature_M[:, None], matched_M * temperature_M
     loss_M = logits_MT.float().logsumexp(1) - matched_M.float() - batch.phrases.entropy()[phrase_M]
     stream_MS = batch.stream_BS[image_M]
     connected = (predictions.image_embeddings_BD.sum() + predictions.token_embeddings_TD.sum()) * 0

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import torch
+
 from omnidet.schema import Batch, LossTerm, Matches, Predictions
 
 
@@ -19,7 +21,11 @@ def token_alignment(predictions: Predictions, batch: Batch, matches: Matches) ->
     share_ML = named_ML / named_ML.sum(1, keepdim=True).clamp(min=1)
     entropy_P = batch.phrases.entropy()
     own_ML = batch.name_BL[image_M].clamp(min=0)
-    matched_ML = predictions.scores_BQL[image_M, region_M] + entropy_P[own_ML]
+    scores_ML = predictions.scores_BQL[image_M, region_M]
+    if predictions.calibration_B2 is not None:
+        temperature_M1, bias_M1 = torch.split(predictions.calibration_B2[image_M], 1, dim=1)
+        logits_MT, scores_ML = logits_MT * temperature_M1, scores_ML - bias_M1
+    matched_ML = scores_ML + entropy_P[own_ML]
     loss_M = logits_MT.float().logsumexp(1) - (share_ML * matched_ML).sum(1)
     stream_MS = batch.stream_BS[image_M]
     connected = (predictions.embeddings_BQD.sum() + predictions.token_embeddings_TD.sum()) * 0

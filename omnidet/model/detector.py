@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from omnidet.config import require
 from omnidet.model import vit
-from omnidet.model.heads import RegionHead, TokenTable
+from omnidet.model.heads import RegionHead, StreamCalibration, TokenTable
 from omnidet.schema import Batch, PhraseTable, Predictions
 
 
@@ -26,11 +26,14 @@ class ModelConfig:
     backbone: vit.StemConfig | vit.PretrainedConfig = field(default_factory=vit.PretrainedConfig)
     embedding_width: int = 256
     """Width of token and region embeddings: the vocabulary's share of the parameters is tokens x width."""
+    calibrated_streams: int = 0
+    """Number of streams, to give each a temperature and a bias of its own; 0 for none."""
 
     def __post_init__(self) -> None:
         fitting = max(16, round(self.image_size / 16) * 16)
         usable = 16 <= self.image_size <= 4096 and self.image_size % 16 == 0
         require(usable, f"model.image_size={self.image_size} is not a multiple of the patch size 16: give {min(fitting, 4096)}")
+        require(self.calibrated_streams >= 0, f"model.calibrated_streams={self.calibrated_streams}: give 0 or more")
         require(self.embedding_width >= 1, f"model.embedding_width={self.embedding_width}: give 1 or more")
 
 
@@ -43,6 +46,8 @@ class Detector(nn.Module):
         self.backbone = vit.build(config.backbone, config.image_size)
         self.head = RegionHead(self.backbone.width, config.embedding_width)
         self.tokens = TokenTable(num_tokens, config.embedding_width)
+        if config.calibrated_streams:
+            self.head.calibration = StreamCalibration(config.calibrated_streams)
 
     def forward(self, batch: Batch) -> Predictions:
         """Everything that the losses ask for."""
@@ -53,6 +58,9 @@ class Detector(nn.Module):
         # In single precision: the token losses are differences of these scores and logits.
         with torch.autocast(embeddings_BQD.device.type, enabled=False):
             scores_BQL = embeddings_BQD @ rows_PD[own_BL].transpose(1, 2) + biases_P[own_BL][:, None]
+            calibration_B2 = self.head.calibration(batch.stream_BS) if self.head.calibration else None
+            if calibration_B2 is not None:
+                scores_BQL = scores_BQL * calibration_B2[:, :1, None] + calibration_B2[:, 1:, None]
         return Predictions(
             embeddings_BQD=embeddings_BQD,
             boxes_cxcywh_BQ4=boxes_BQ4,
@@ -62,6 +70,7 @@ class Detector(nn.Module):
             phrase_biases_P=biases_P,
             token_embeddings_TD=self.tokens.embeddings,
             token_biases_T=self.tokens.biases,
+            calibration_B2=calibration_B2,
         )
 
     def regions(self, images_BCHW: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -73,8 +82,9 @@ class Detector(nn.Module):
         return embeddings_BQD, boxes_BQ4, image_BD
 
     def phrases(self, table: PhraseTable) -> tuple[Tensor, Tensor]:
-        """What any list of words costs, once: rows (P, D) and biases (P,) for `scores`."""
-        return self.tokens.phrases(table)
+        """What any list of words costs, once: rows (P, D) and biases (P,) of the one score, `z . row + bias`."""
+        rows_PD, biases_P = self.tokens.phrases(table)
+        return self.head.calibration.rows(rows_PD, biases_P) if self.head.calibration else (rows_PD, biases_P)
 
     def num_parameters(self) -> dict[str, int]:
         """Parameters by part."""

@@ -23,6 +23,7 @@ class RegionHead(nn.Module):
         self.norm = nn.LayerNorm(width)
         self.embedding = nn.Linear(width, embedding_width)
         self.box = nn.Sequential(nn.Linear(width, width), nn.GELU(), nn.Linear(width, width), nn.GELU(), nn.Linear(width, 4))
+        self.calibration: StreamCalibration | None = None
         last = self.box[-1]
         assert isinstance(last, nn.Linear)
         # The first boxes are the prior itself (OWL-ViT, arXiv 2205.06230, zero-initialised last layer).
@@ -40,6 +41,33 @@ class RegionHead(nn.Module):
         boxes_BQ4 = (offsets_BQ4 + _prior_boxes(grid, offsets_BQ4.device)).sigmoid()
         boxes_BQ4 = torch.cat([boxes_BQ4[..., :2], boxes_BQ4[..., 2:].clamp(min=MIN_SIDE)], -1)
         return embeddings_BQD, boxes_BQ4, image_BD
+
+
+class StreamCalibration(nn.Module):
+    """A temperature and a bias for each stream: the streams' losses pull the same logits to different scales.
+
+    A stream's scores are `temperature * s + bias`, its token logits `temperature * l`: a bias common to all tokens does not
+    change their softmax. At inference there is one score, that of the first stream.
+    """
+
+    def __init__(self, num_streams: int) -> None:
+        super().__init__()
+        self.log_temperatures = nn.Parameter(torch.zeros(num_streams))
+        self.biases = nn.Parameter(torch.zeros(num_streams))
+
+    def forward(self, stream_BS: Tensor) -> Tensor:
+        """Temperature and bias (B, 2) of each image. Raises ValueError for another number of streams."""
+        if stream_BS.shape[1] != len(self.biases):
+            raise ValueError(
+                f"model.calibrated_streams={len(self.biases)}, but there are {stream_BS.shape[1]} streams: "
+                "give their number, or 0"
+            )
+        return stream_BS @ torch.stack([self.log_temperatures.exp(), self.biases], 1)
+
+    def rows(self, rows_PD: Tensor, biases_P: Tensor) -> tuple[Tensor, Tensor]:
+        """Rows and biases of phrases that give the first stream's scores."""
+        temperature = self.log_temperatures[0].exp()
+        return rows_PD * temperature, biases_P * temperature + self.biases[0]
 
 
 class TokenTable(nn.Module):

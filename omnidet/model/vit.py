@@ -32,6 +32,13 @@ class PretrainedConfig:
     """`pretrained` for timm's own weights (downloaded), the path of a file that timm can load, or `random`."""
     drop_path: float = 0.1
     """Stochastic depth of the last block; falls to 0 in the first."""
+    window: int = 0
+    """Side, in patches, of the windows that blocks attend within; 0 for none. Must divide the patches of a side."""
+    global_blocks: tuple[int, ...] = (2, 5, 8, 11)
+    """Blocks that attend over the whole image all the same (ViTDet, arXiv 2203.16527)."""
+
+    def __post_init__(self) -> None:
+        require(self.window >= 0, f"model.backbone.window={self.window}: give 0 (none) or the patches of a window's side")
 
 
 @dataclass(frozen=True)
@@ -59,19 +66,65 @@ class Backbone(nn.Module):
     mean: Tensor
     std: Tensor
 
-    def __init__(self, transformer: VisionTransformer, mean: tuple[float, ...], std: tuple[float, ...]) -> None:
+    def __init__(
+        self,
+        transformer: VisionTransformer,
+        mean: tuple[float, ...],
+        std: tuple[float, ...],
+        window: int = 0,
+        global_blocks: tuple[int, ...] = (),
+    ) -> None:
         super().__init__()
         self.transformer = transformer
+        self.window, self.global_blocks = window, global_blocks
         self.width: int = transformer.embed_dim
         self.patch: int = 16
         self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1) * 255, persistent=False)
         self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1) * 255, persistent=False)
 
     def forward(self, images_BCHW: Tensor) -> Tensor:
-        """uint8 RGB images (B, 3, H, W) -> patch tokens (B, H/16 * W/16, width), row by row."""
+        """uint8 RGB images (B, 3, H, W) -> patch tokens (B, H/16 * W/16, width), row by row.
+
+        Position embeddings are resampled for another size than the one it was built for. Raises ValueError if the windows
+        do not fill the image.
+        """
         normal_BCHW = (images_BCHW.to(self.mean.dtype) - self.mean) / self.std
-        tokens = self.transformer.forward_features(normal_BCHW)
+        grid = images_BCHW.shape[-2] // self.patch, images_BCHW.shape[-1] // self.patch
+        tokens = self._in_windows(normal_BCHW, grid) if self.window else self.transformer.forward_features(normal_BCHW)
         return tokens[:, self.transformer.num_prefix_tokens :]
+
+    def _in_windows(self, normal_BCHW: Tensor, grid: tuple[int, int]) -> Tensor:
+        """timm's `forward_features`, with attention inside windows in all but the global blocks.
+
+        A class token goes into every window, and leaves as the mean of what came of it.
+        """
+        require_fitting(self.window, grid)
+        steps = self.transformer
+        tokens = steps.norm_pre(steps.patch_drop(steps._pos_embed(steps.patch_embed(normal_BCHW))))
+        inside = False
+        for number, block in enumerate(steps.blocks):
+            if (number not in self.global_blocks) != inside:
+                tokens = self._join(tokens, grid) if inside else self._split(tokens, grid)
+                inside = not inside
+            tokens = block(tokens)
+        whole: Tensor = steps.norm(self._join(tokens, grid) if inside else tokens)
+        return whole
+
+    def _split(self, tokens_BNW: Tensor, grid: tuple[int, int]) -> Tensor:
+        """An image's tokens -> those of its windows, as images of their own."""
+        (rows, columns), side, prefixes = grid, self.window, self.transformer.num_prefix_tokens
+        prefix, patches = tokens_BNW[:, :prefixes], tokens_BNW[:, prefixes:]
+        windows = patches.unflatten(1, (rows // side, side, columns // side, side)).transpose(2, 3).flatten(3, 4).flatten(1, 2)
+        repeated = prefix[:, None].expand(-1, windows.shape[1], -1, -1)
+        return torch.cat([repeated, windows], 2).flatten(0, 1)
+
+    def _join(self, tokens_KNW: Tensor, grid: tuple[int, int]) -> Tensor:
+        """The reverse of `_split`."""
+        (rows, columns), side, prefixes = grid, self.window, self.transformer.num_prefix_tokens
+        whole = tokens_KNW.unflatten(0, (-1, rows // side * (columns // side)))
+        prefix, windows = whole[:, :, :prefixes].mean(1), whole[:, :, prefixes:]
+        patches = windows.unflatten(2, (side, side)).unflatten(1, (rows // side, columns // side)).transpose(2, 3)
+        return torch.cat([prefix, patches.flatten(1, 4)], 1)
 
 
 class ConvolutionalStem(nn.Module):
@@ -90,8 +143,9 @@ class ConvolutionalStem(nn.Module):
         self.layers = nn.Sequential(*layers, nn.Conv2d(embed_dim, embed_dim, 1))
 
     def forward(self, images_BCHW: Tensor) -> Tensor:
+        """Features (B, H/16, W/16, width), which timm asks for where the image size may change."""
         features: Tensor = self.layers(images_BCHW)
-        return features.flatten(2).transpose(1, 2)
+        return features.permute(0, 2, 3, 1)
 
     def feat_ratio(self, as_scalar: bool = True) -> int | tuple[int, int]:
         """Pixels to a token, as timm asks its patch embeddings."""
@@ -118,6 +172,7 @@ def build(config: PretrainedConfig | StemConfig, image_size: int) -> Backbone:
             drop_path_rate=config.drop_path,
             num_classes=0,
             class_token=False,
+            dynamic_img_size=True,
             global_pool="avg",
             fc_norm=False,
         )
@@ -127,6 +182,9 @@ def build(config: PretrainedConfig | StemConfig, image_size: int) -> Backbone:
 
 def _pretrained(config: PretrainedConfig, image_size: int) -> Backbone:
     options: dict[str, Any] = {"img_size": image_size, "num_classes": 0, "drop_path_rate": config.drop_path}
+    options["dynamic_img_size"] = True
+    if config.window:
+        require_fitting(config.window, (image_size // 16, image_size // 16))
     if config.weights not in ("pretrained", "random") and not storage.exists(config.weights):
         raise FileNotFoundError(f"backbone weights {config.weights} do not exist: give a file, 'pretrained' or 'random'")
     try:
@@ -143,7 +201,18 @@ def _pretrained(config: PretrainedConfig, image_size: int) -> Backbone:
     if not isinstance(model, VisionTransformer) or model.patch_embed.patch_size != (16, 16):
         raise ValueError(f"backbone {config.name!r} is not a vision transformer with 16x16 patches")
     own: Any = model.pretrained_cfg
-    return Backbone(model, own.get("mean", IMAGENET_MEAN), own.get("std", IMAGENET_STD))
+    mean, std = own.get("mean", IMAGENET_MEAN), own.get("std", IMAGENET_STD)
+    return Backbone(model, mean, std, config.window, config.global_blocks)
+
+
+def require_fitting(window: int, grid: tuple[int, int]) -> None:
+    """Raise ValueError unless windows of that side fill a grid of patches."""
+    if grid[0] % window or grid[1] % window:
+        fitting = [str(side) for side in range(4, min(grid) + 1) if grid[0] % side == 0 and grid[1] % side == 0]
+        raise ValueError(
+            f"model.backbone.window={window} does not divide the {grid[0]} x {grid[1]} patches of an image: "
+            f"give {', '.join(fitting) or 'another image size'}, or 0 for none"
+        )
 
 
 def _load_file(model: VisionTransformer, path: Path) -> None:

@@ -7,8 +7,13 @@ import dataclasses
 import pytest
 import torch
 
+from omnidet.losses.caption import caption
+from omnidet.losses.token_alignment import token_alignment
 from omnidet.model.detector import Detector, ModelConfig
 from omnidet.model.vit import PretrainedConfig
+from omnidet.recipes.recipe import LOSSES
+from omnidet.schema import Matches
+from omnidet.training import optimizer
 from omnidet.training.loop import autocast
 from tests import toys
 
@@ -63,13 +68,72 @@ def test_bfloat16_keeps_boxes_and_scores_in_single_precision():
         with autocast(torch.device("cpu"), "bfloat16"):
             half = detector(batch)
     for field in dataclasses.fields(half):
-        assert getattr(half, field.name).dtype == torch.float32, field.name
+        value = getattr(half, field.name)
+        assert value is None or value.dtype == torch.float32, field.name
     # Backbone and embedding are in half precision, what is made of them is not: the difference is small, and there is one.
     torch.testing.assert_close(half.boxes_cxcywh_BQ4, exact.boxes_cxcywh_BQ4, atol=0.02, rtol=0)
     assert not torch.equal(half.embeddings_BQD, exact.embeddings_BQD)
     weights = toys.dense(batch.phrases, toys.toy_vocabulary().num_tokens)
     logits = half.embeddings_BQD[0] @ detector.tokens.embeddings.T + detector.tokens.biases
     torch.testing.assert_close(half.scores_BQL[0], (logits @ weights[batch.name_BL[0]].T).detach(), atol=1e-5, rtol=1e-5)
+
+
+def _calibrated() -> Detector:
+    torch.manual_seed(0)
+    detector = Detector(dataclasses.replace(toys.MODEL, calibrated_streams=3), toys.toy_vocabulary().num_tokens)
+    detector.load_state_dict(toys.toy_detector().state_dict(), strict=False)
+    return detector.eval()
+
+
+def test_calibration_begins_as_none():
+    plain, calibrated = toys.toy_detector()(toys.batch()), _calibrated()(toys.batch())
+    assert torch.equal(plain.scores_BQL, calibrated.scores_BQL)
+    matches = Matches(*(torch.tensor(part) for part in ([0, 2], [3, 5], [0, 0])))
+    for weighted in LOSSES:
+        terms = [weighted.loss(of, toys.batch(), matches).total_S for of in (plain, calibrated)]
+        assert torch.equal(*terms), weighted.loss.__name__
+
+
+def test_each_stream_has_its_own_temperature_and_bias_and_inference_those_of_the_first():
+    plain, calibrated, batch = toys.toy_detector(), _calibrated(), toys.batch()
+    with torch.no_grad():
+        calibrated.head.calibration.log_temperatures.copy_(torch.tensor([2.0, 0.5, 3.0]).log())
+        calibrated.head.calibration.biases.copy_(torch.tensor([0.3, -0.2, 0.1]))
+        temperature, bias = (batch.stream_BS @ torch.tensor([[2.0, 0.3], [0.5, -0.2], [3.0, 0.1]])).T[..., None, None]
+        torch.testing.assert_close(calibrated(batch).scores_BQL, plain(batch).scores_BQL * temperature + bias)
+        rows, biases = plain.phrases(batch.phrases)
+        own_rows, own_biases = calibrated.phrases(batch.phrases)
+    torch.testing.assert_close(own_rows, 2 * rows)
+    torch.testing.assert_close(own_biases, 2 * biases + 0.3)
+
+
+def test_token_losses_are_cross_entropies_of_the_scaled_token_logits():
+    """A temperature common to all tokens keeps the losses' floor at 0, and a bias does not count at all."""
+    detector, batch = _calibrated(), toys.batch()
+    matches = Matches(*(torch.tensor(part) for part in ([2], [5], [0])))
+    with torch.no_grad():
+        detector.head.calibration.biases.fill_(5.0)
+        plain, biased = toys.toy_detector()(batch), detector(batch)
+        for loss in (token_alignment, caption):
+            torch.testing.assert_close(loss(plain, batch, matches).total_S, loss(biased, batch, matches).total_S)
+        detector.head.calibration.log_temperatures.fill_(-50.0)  # all tokens alike: log of their number less the entropy
+        flat = detector(batch)
+        tokens, entropy = torch.tensor(float(len(detector.tokens.biases))), batch.phrases.entropy()
+        share = batch.named_BNL[2, 0].float()
+        expected = tokens.log() - (share * entropy[batch.name_BL[2].clamp(min=0)]).sum() / share.sum()
+        torch.testing.assert_close(token_alignment(flat, batch, matches).total_S.sum(), expected)
+        captions = batch.caption_B[batch.caption_B >= 0]
+        torch.testing.assert_close(caption(flat, batch, matches).total_S.sum(), (tokens.log() - entropy[captions]).sum())
+
+
+def test_calibration_is_trained_and_refuses_another_number_of_streams():
+    detector, batch = _calibrated(), toys.batch()
+    detector(batch).scores_BQL.square().sum().backward()
+    assert (detector.head.calibration.biases.grad[:2] != 0).all()
+    trained = {id(p) for group in optimizer.build(detector, optimizer.OptimizerConfig()).param_groups for p in group["params"]}
+    assert trained == {id(p) for p in detector.parameters()}
+    with pytest.raises(ValueError, match=r"model.calibrated_streams=3, but there are 2 streams: give their number, or 0"):
+        detector(dataclasses.replace(batch, stream_BS=batch.stream_BS[:, :2]))
 
 
 @pytest.mark.slow

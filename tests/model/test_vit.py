@@ -9,6 +9,7 @@ import pytest
 import timm
 import torch
 from safetensors.torch import save_file
+from timm.layers import resample_abs_pos_embed
 
 from omnidet.model import vit
 from omnidet.model.vit import PretrainedConfig, StemConfig
@@ -56,6 +57,58 @@ def test_pixels_are_normalised_to_about_unit_scale():
 def test_image_size_that_is_no_multiple_of_the_patch(size):
     with pytest.raises(ValueError, match=f"image_size={size} is not a multiple of the patch size 16"):
         vit.build(StemConfig(32, 2, 2), size)
+
+
+def _windowed(window: int, *global_blocks: int) -> vit.Backbone:
+    torch.manual_seed(0)
+    return vit.build(PretrainedConfig(TINY, "random", window=window, global_blocks=global_blocks), 64).eval()
+
+
+def test_windows_are_where_they_are_said_to_be():
+    """A patch reaches the others of its window and no further, until a global block comes."""
+    images = torch.randint(0, 256, (2, 3, 64, 64), dtype=torch.uint8)
+    changed = images.clone()
+    changed[0, :, 16:32, 32:48] = 255  # patch in row 1, column 2: in the upper right window of 2 x 2
+    inside = _windowed(2)
+    inside.transformer.cls_token = None  # it would carry something over at the border between two windows' runs
+    inside.transformer.num_prefix_tokens = 0
+    inside.transformer.no_embed_class = True
+    inside.transformer.pos_embed.data = inside.transformer.pos_embed.data[:, 1:]
+    with torch.no_grad():
+        reached = (inside(changed) - inside(images)).abs().sum(2)
+    assert reached[1].max() == 0
+    assert reached[0].nonzero().flatten().tolist() == [2, 3, 6, 7]
+    mixed = _windowed(2, 11)
+    with torch.no_grad():
+        assert ((mixed(changed) - mixed(images)).abs().sum(2)[0] > 0).all()
+
+
+def test_one_window_over_the_whole_image_is_no_window():
+    images = torch.randint(0, 256, (2, 3, 64, 64), dtype=torch.uint8)
+    with torch.no_grad():
+        torch.testing.assert_close(_windowed(4, 5)(images), _windowed(0)(images), atol=1e-5, rtol=1e-5)
+
+
+def test_windows_that_do_not_fill_the_image_are_refused():
+    with pytest.raises(ValueError, match=r"window=3 does not divide the 4 x 4 patches of an image: give 4, or 0 for none"):
+        _windowed(3)
+    with pytest.raises(ValueError, match=r"window=4 does not divide the 6 x 6 patches"), torch.no_grad():
+        _windowed(4)(torch.zeros(1, 3, 96, 96, dtype=torch.uint8))
+
+
+@pytest.mark.parametrize("config", [StemConfig(32, 2, 2), PretrainedConfig(TINY, "random")])
+def test_another_image_size_takes_resampled_positions(config):
+    backbone = vit.build(config, 64).eval()
+    images = torch.randint(0, 256, (1, 3, 64, 64), dtype=torch.uint8)
+    with torch.no_grad():
+        assert backbone(torch.zeros(2, 3, 96, 96, dtype=torch.uint8)).shape == (2, 36, backbone.width)
+        larger = vit.build(config, 96).eval()
+        state = backbone.transformer.state_dict()
+        prefixes = backbone.transformer.num_prefix_tokens
+        state["pos_embed"] = resample_abs_pos_embed(state["pos_embed"], [6, 6], [4, 4], num_prefix_tokens=prefixes)
+        larger.transformer.load_state_dict(state)
+        images = torch.randint(0, 256, (1, 3, 96, 96), dtype=torch.uint8)
+        torch.testing.assert_close(backbone(images), larger(images))
 
 
 def test_weights_of_a_file_are_used(tmp_path):

@@ -1,0 +1,175 @@
+"""What one image costs with 80, 1,203 and 100,000 names, beside Grounding DINO and OWL-ViT B/16 with the same names.
+
+    python benchmarks/concepts.py --json concepts.json --plot concepts.svg [--device cuda]
+
+ViT-B/16 at 640 px from random weights. Names are encoded before (`OmniDet.prompt`), as the two peers' prompts are tokenized
+before. Grounding DINO takes 256 tokens in a pass: its time is that of one pass times the passes. OWL-ViT reads any number
+of names; its text encoder's time is measured on 1,203 and, for 100,000, worked out. It may keep what it read: "cached".
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import torch
+from contestants import TINY, Size, batch, detector, grounding_dino, owlvit, owlvit_ids, prompt_ids
+from side_by_side import arguments, device, judge, machine, peak_memory, print_table, take_turns, write
+from torch import Tensor
+
+from omnidet.inference.search import best_pairs, exact_logits
+from omnidet.training.loop import autocast
+
+BARS = {
+    "time_1203_over_80": ("at most", 1.05),
+    "time_100000_over_80": ("at most", 1.25),
+    "grounding_dino_1203_over_ours": ("at least", 30.0),
+    "owlvit_1203_over_ours": ("at least", 1.1),
+    "top_300_as_exhaustive": ("at least", 1.0),
+}
+TOP = 300
+PROMPT_TOKENS = {80: 195, 1203: 4283}
+"""Tokens of the names of COCO and LVIS in Grounding DINO's prompt, separators included: 195 for COCO,
+4,283 for LVIS (github.com/IDEA-Research/GroundingDINO/issues/129). Other counts follow LVIS's mean."""
+PASS_TOKENS = 256
+
+
+def main() -> None:
+    """Measure, print, write."""
+    options = arguments(__doc__).parse_args()
+    on = device(options.device)
+    size = TINY if options.tiny else Size()
+    counts = (8, 24, 2000) if options.tiny else (80, 1203, 100_000)
+    keys = dict(zip(counts, (80, 1203, 100_000), strict=True))
+    values: dict[str, float] = {}
+    ours, rows, biases = _ours(size, on, counts)
+    times = take_turns(ours, options.rounds, on)
+    first, second, third = (times[f"{count:,} names"] for count in counts)
+    values["time_1203_over_80"], values["time_100000_over_80"] = second / first, third / first
+    peers = _peers(size, on, counts[:2])
+    measured = take_turns(peers, options.rounds, on)
+    table, drawn = [], {}
+    for count in counts:
+        own = times[f"{count:,} names"]
+        passes = _passes(keys[count])
+        dino = passes * measured["Grounding DINO, one pass"]
+        text = measured["OWL-ViT, text"] * count / counts[1]
+        owl_cached = measured[f"OWL-ViT, {min(count, counts[1]):,} names cached"]
+        cells = {"OmniDet": own, f"Grounding DINO, {passes:,} passes": dino, "OWL-ViT": text + owl_cached}
+        cells["OWL-ViT, names cached"] = owl_cached
+        for name, taken in cells.items():
+            worked_out = "worked out" if name != "OmniDet" and ((passes > 1 and "DINO" in name) or count == counts[2]) else ""
+            table.append([f"{count:,}", name, f"{taken:.3f} s", f"{taken / own:.2f}", worked_out])
+            drawn[f"{count:,} names: {name.partition(',')[0] if 'DINO' in name else name}"] = taken
+        for key, taken in (
+            ("ours", own),
+            ("grounding_dino", dino),
+            ("owlvit", text + owl_cached),
+            ("owlvit_cached", owl_cached),
+        ):
+            values[f"seconds_{key}_{keys[count]}"] = taken
+            if key != "ours":
+                values[f"{key}_{keys[count]}_over_ours"] = taken / own
+    print_table("One image", ["names", "detector", "time", "over OmniDet", ""], table)
+    values["top_300_as_exhaustive"] = float(_as_exhaustive(size, on, rows, biases, counts[2] if options.tiny else 20_000))
+    if on.type == "cpu":
+        values["search_memory_bytes_100000"] = peak_memory(_search_alone, size.image_size, counts[2], on=on)
+        pairs = (size.image_size // 16) ** 2 * counts[2] * 4
+        print(f"\nMemory of a search of {counts[2]:,} names: {values['search_memory_bytes_100000'] / 2**20:.0f} MiB with the")
+        print(f"names themselves; all scores at once would be {pairs / 2**20:.0f} MiB.")
+    print(f"\nOn {machine(on)}; medians of {options.rounds} turns.")
+    judge(values, BARS)
+    write(options, values, drawn, "s", "One image, by number of names")
+
+
+def _ours(size: Size, on: torch.device, counts: tuple[int, ...]) -> tuple[dict[str, Callable[[], object]], Tensor, Tensor]:
+    """Pixels to the best 300, for each number of names; and the rows and biases of all names."""
+    model, image = detector(size, on).eval(), batch(size).images_BCHW[:1].to(on)
+    rows, biases = _names(counts[-1], model.config.embedding_width)
+    rows, biases = rows.to(on), biases.to(on)
+
+    def detect(count: int) -> object:
+        with torch.inference_mode(), autocast(on, "auto"):
+            embeddings_BQD, _, _ = model.regions(image)
+        return best_pairs(embeddings_BQD[0], rows[:count], biases[:count], TOP)
+
+    return {f"{count:,} names": lambda count=count: detect(count) for count in counts}, rows, biases
+
+
+def _names(count: int, width: int) -> tuple[Tensor, Tensor]:
+    """Rows and biases of names of one to three tokens from a table such as the detector begins with."""
+    draw = torch.Generator().manual_seed(0)
+    tokens = torch.randn(30_000, width, generator=draw) * width**-0.5
+    chosen = torch.randint(0, len(tokens), (count, 3), generator=draw)
+    kept = torch.arange(3) < torch.randint(1, 4, (count, 1), generator=draw)
+    weights = kept / kept.sum(1, keepdim=True)
+    rows = torch.stack([weights[:, i, None] * tokens[chosen[:, i]] for i in range(3)]).sum(0)
+    return rows, torch.randn(count, generator=draw) * 0.1 - 4.6
+
+
+def _peers(size: Size, on: torch.device, counts: tuple[int, ...]) -> dict[str, Callable[[], object]]:
+    dino, owl = grounding_dino(size.tiny).to(on).eval(), owlvit(size).to(on).eval()
+    pixels = batch(size).images_BCHW[:1].to(on).float() / 255
+    prompt = prompt_ids(10_000, 3, PASS_TOKENS).to(on)
+    ids = owlvit_ids(counts[-1]).to(on)
+    width = owl.config.text_config.hidden_size
+
+    @torch.inference_mode()
+    def one_pass() -> object:
+        with autocast(on, "auto"):
+            return dino(pixel_values=pixels, input_ids=prompt, attention_mask=torch.ones_like(prompt)).logits
+
+    @torch.inference_mode()
+    def read() -> object:
+        with autocast(on, "auto"):
+            return owl.owlvit.get_text_features(input_ids=ids, attention_mask=(ids > 0).long())
+
+    @torch.inference_mode()
+    def cached(count: int) -> object:
+        queries = torch.ones(1, count, width, device=on)
+        with autocast(on, "auto"):
+            features, _ = owl.image_embedder(pixel_values=pixels)
+            patches = features.flatten(1, 2)
+            logits, _ = owl.class_predictor(patches, queries)
+            owl.box_predictor(patches, features)
+        return logits.flatten().topk(min(TOP, logits.numel()))
+
+    rest = {f"OWL-ViT, {count:,} names cached": lambda count=count: cached(count) for count in counts}
+    return {"Grounding DINO, one pass": one_pass, "OWL-ViT, text": read, **rest}
+
+
+def _passes(count: int) -> int:
+    """Passes of Grounding DINO: whole names, packed as full as their mean length lets them."""
+    tokens_of_a_name = PROMPT_TOKENS.get(count, count * PROMPT_TOKENS[1203] / 1203) / count
+    return math.ceil(count / math.floor((PASS_TOKENS - 2) / tokens_of_a_name))
+
+
+def _as_exhaustive(size: Size, on: torch.device, rows: Tensor, biases: Tensor, count: int) -> bool:
+    """Whether the best 300 are the same pairs, scores and order as of all pairs' exact scores."""
+    model, image = detector(size, on).eval(), batch(size).images_BCHW[:1].to(on)
+    with torch.inference_mode():
+        embeddings_QD = model.regions(image)[0][0].float()
+    best_logits = torch.zeros(0, dtype=torch.float64, device=on)
+    best_places = torch.zeros(0, dtype=torch.int64, device=on)
+    rows, biases = rows[:count], biases[:count]
+    names = torch.arange(count, device=on)
+    for region, embedding_D in enumerate(embeddings_QD):
+        logits = torch.cat([best_logits, embedding_D.double() @ rows.double().T + biases.double()])
+        places = torch.cat([best_places, region * count + names])
+        likely = logits.topk(min(2 * TOP, len(logits))).indices.sort().values
+        places = places[likely]
+        exact = exact_logits(embeddings_QD[places // count], rows[places % count], biases[places % count])
+        exact, order = exact.sort(descending=True, stable=True)
+        best_logits, best_places = exact[:TOP], places[order[:TOP]]
+    _, region, name = best_pairs(embeddings_QD, rows, biases, TOP)
+    return bool(torch.equal(region * count + name, best_places))
+
+
+def _search_alone(image_size: int, count: int) -> Callable[[], object]:
+    rows, biases = _names(count, 256)
+    embeddings = torch.randn((image_size // 16) ** 2, 256)
+    return lambda: best_pairs(embeddings, rows, biases, TOP)
+
+
+if __name__ == "__main__":
+    main()
