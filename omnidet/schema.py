@@ -139,6 +139,12 @@ class Predictions:
     token_biases_T: Tensor
     calibration_B2: Tensor | None = None
     """Temperature and bias of each image's stream, which are in `scores_BQL` already; None where the streams have none."""
+    more: tuple[Predictions, ...] = ()
+    """Of the images of other sizes: one for each of the batch's `more`."""
+
+    def groups(self) -> tuple[Predictions, ...]:
+        """One for each image size, in the batch's order."""
+        return dataclasses.replace(self, more=()), *self.more
 
 
 @dataclass(frozen=True, eq=False)
@@ -148,6 +154,12 @@ class Matches:
     image_M: Tensor
     region_M: Tensor
     box_M: Tensor
+    more: tuple[Matches, ...] = ()
+    """Of the images of other sizes: one for each of the batch's `more`."""
+
+    def groups(self) -> tuple[Matches, ...]:
+        """One for each image size, in the batch's order."""
+        return dataclasses.replace(self, more=()), *self.more
 
 
 @dataclass(frozen=True, eq=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -34,6 +35,13 @@ def match(predictions: Predictions, batch: Batch, config: CostConfig, matcher: M
 
     Raises FloatingPointError if a cost is not finite: the assignment would fail or, worse, be arbitrary.
     """
+    pairs = zip(predictions.groups(), batch.groups(), strict=True)
+    first, *rest = (_match_group(of, group, config, matcher) for of, group in pairs)
+    return dataclasses.replace(first, more=tuple(rest))
+
+
+def _match_group(predictions: Predictions, batch: Batch, config: CostConfig, matcher: Matcher) -> Matches:
+    """Match the images of one size."""
     if batch.box_valid_BN.shape[1] == 0:
         nothing = torch.zeros(0, dtype=torch.int64, device=predictions.scores_BQL.device)
         return Matches(nothing, nothing, nothing)

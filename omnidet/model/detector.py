@@ -6,6 +6,7 @@ does not depend on what else is asked, and costs one row of a matrix product.
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass, field
 
 import torch
@@ -51,6 +52,11 @@ class Detector(nn.Module):
 
     def forward(self, batch: Batch) -> Predictions:
         """Everything that the losses ask for."""
+        first, *rest = (self.predict(group) for group in batch.groups())
+        return dataclasses.replace(first, more=tuple(rest))
+
+    def predict(self, batch: Batch) -> Predictions:
+        """The same for images of one size."""
         embeddings_BQD, boxes_BQ4, image_BD = self.regions(batch.images_BCHW)
         rows_PD, biases_P = self.tokens.phrases(batch.phrases)
         # Each image is scored on its own label space only: memory grows with regions x names, never x vocabulary.

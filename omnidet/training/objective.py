@@ -35,7 +35,8 @@ def objective(
     Each stream is divided by its own number of positives over all ranks, so that neither the mix nor the split over ranks
     changes its scale. The sum is taken times the number of ranks, since DDP averages gradients.
     """
-    terms = [weighted.loss(predictions, batch, matches) for weighted in losses]
+    groups = list(zip(predictions.groups(), batch.groups(), matches.groups(), strict=True))
+    terms = [_sum([weighted.loss(*group) for group in groups]) for weighted in losses]
     counts_KS = sum_over_ranks(torch.stack([term.count_S for term in terms]).detach())
     means_KS = torch.stack([term.total_S for term in terms]) / counts_KS.clamp(min=1)
     weights_K1 = means_KS.new_tensor([weighted.weight for weighted in losses])[:, None]
@@ -48,3 +49,11 @@ def objective(
         if supervised_KS[k, s]
     }
     return total, report
+
+
+def _sum(terms: Sequence[LossTerm]) -> LossTerm:
+    """A loss over the images of all sizes."""
+    total_S, count_S = terms[0].total_S, terms[0].count_S
+    for term in terms[1:]:
+        total_S, count_S = total_S + term.total_S, count_S + term.count_S
+    return LossTerm(total_S, count_S)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import socket
 from pathlib import Path
@@ -12,7 +13,8 @@ import torch.multiprocessing
 
 from omnidet.matching.cost import CostConfig, match
 from omnidet.matching.hungarian import hungarian
-from omnidet.schema import LossTerm
+from omnidet.model.detector import Detector
+from omnidet.schema import Batch, LossTerm
 from omnidet.training import distributed
 from omnidet.training.objective import WeightedLoss, objective
 from tests import toys
@@ -91,3 +93,26 @@ def test_two_ranks_have_the_gradient_of_one(tmp_path):
             for name, gradient in alone.items():
                 assert gradient is not None, name
                 torch.testing.assert_close(together[name], gradient, atol=1e-6, rtol=1e-5, msg=lambda m, n=name: f"{n}: {m}")
+
+
+def _of_step(detector: Detector, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
+    """Loss and gradient of one backward."""
+    predictions = detector(batch)
+    matches = match(predictions, batch, CostConfig(), hungarian)
+    loss, _ = objective(toys.LOSSES, ["det", "grd", "img"], 1, predictions, batch, matches)
+    gradient = torch.autograd.grad(loss, list(detector.parameters()))
+    return loss, torch.cat([part.flatten() for part in gradient])
+
+
+def test_a_step_of_several_image_sizes_is_one_loss_and_one_backward():
+    detector, batch = toys.toy_detector(), toys.batch()
+    split = dataclasses.replace(toys.select(batch, [0, 2]), more=(toys.select(batch, [1, 3, 4]),))
+    for whole, parts in zip(_of_step(detector, batch), _of_step(detector, split), strict=True):
+        torch.testing.assert_close(parts, whole, atol=1e-5, rtol=1e-5)
+    smaller = toys.select(batch, [1, 3, 4])
+    smaller = dataclasses.replace(smaller, images_BCHW=smaller.images_BCHW[:, :, ::2, ::2])
+    mixed = dataclasses.replace(toys.select(batch, [0, 2]), more=(smaller,))
+    assert [of.boxes_cxcywh_BQ4.shape[:2] for of in detector(mixed).groups()] == [(2, 16), (3, 4)]
+    loss, gradient = _of_step(detector, mixed)
+    assert loss.isfinite()
+    assert (gradient != 0).float().mean() > 0.5
