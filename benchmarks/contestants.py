@@ -49,12 +49,14 @@ class Size:
     boxes: int = 20
     words: int = 30_000
     """Tokens of the tokenizer; the vocabulary holds each twice (with its context twin)."""
+    window: int = 0
+    """Side of the backbone's windows in patches; 0 for attention over the whole image in every block."""
     tiny: bool = False
 
     @property
     def backbone(self) -> vit.PretrainedConfig | vit.StemConfig:
         """ViT-B/16, from random weights."""
-        return vit.StemConfig(32, 2, 2) if self.tiny else vit.PretrainedConfig(weights="random")
+        return vit.StemConfig(32, 2, 2) if self.tiny else vit.PretrainedConfig(weights="random", window=self.window)
 
 
 TINY = Size(image_size=64, names=12, boxes=3, words=300, tiny=True)

@@ -33,7 +33,7 @@ BARS = {
     "matching_and_losses_share": ("at most", 0.05),
     "step_vocabulary_300000_over_30000": ("at most", 1.10),
 }
-GROUPS = ("backbone", "vocabulary", "peers", "memory")
+GROUPS = ("backbone", "vocabulary", "peers", "memory", "windows")
 BACKBONE, STEP, LOSSES, LARGE = "bare backbone", "training step", "matching and losses", "training step, 300,000 tokens"
 DINO, OWL = "Grounding DINO (Swin-T)", "OWL-ViT B/16"
 
@@ -41,7 +41,13 @@ DINO, OWL = "Grounding DINO (Swin-T)", "OWL-ViT B/16"
 def main() -> None:
     """Measure, print, write."""
     parser = arguments(__doc__)
-    parser.add_argument("--only", choices=GROUPS, nargs="+", default=GROUPS, help="parts to measure; each has its own turns")
+    parser.add_argument(
+        "--only",
+        choices=GROUPS,
+        nargs="+",
+        default=GROUPS[:-1],
+        help="parts to measure, each by its own turns; all but the windows",
+    )
     parser.add_argument("--images", type=int, nargs=3, default=(1, 1, 1), help="images of each stream in the timed step")
     parser.add_argument(
         "--memory-images", type=int, nargs=3, default=(4, 4, 4), help="and in the one whose memory is read: what a GPU holds"
@@ -71,10 +77,23 @@ def main() -> None:
         values["speed_over_owlvit"] = medians[OWL] / medians[STEP]
         _report("Beside other detectors", medians, size, values, drawn)
         del contestants
+    if "windows" in options.only and not options.tiny:
+        for image_size, windows in ((640, (0, 20, 10)), (1024, (0, 16))):
+            one = dataclasses.replace(size, images=(1, 0, 0), image_size=image_size)
+            contestants = {
+                f"{image_size} px, {f'windows of {window}' if window else 'no windows'}": bare_backbone(
+                    dataclasses.replace(one, window=window), on
+                )
+                for window in windows
+            }
+            _report(
+                "Backbone with windows, forward and backward", take_turns(contestants, options.rounds, on), one, values, drawn
+            )
     if "memory" in options.only:
         values |= _memory(size if options.tiny else dataclasses.replace(size, images=tuple(options.memory_images)), on)
     print(f"\nOn {machine(on)}; medians of {options.rounds} turns.")
-    judge(values, BARS)
+    if not options.tiny:
+        judge(values, BARS)
     write(options, values, drawn, "s", "Seconds for the same images")
 
 

@@ -1,0 +1,80 @@
+"""The detector at full size: a pretrained ViT-B/16 at 640 px, three streams, on one or many GPUs."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from omnidet.data import transforms
+from omnidet.data.mixing import MixingConfig, Stream
+from omnidet.model.detector import ModelConfig
+from omnidet.model.vit import PretrainedConfig
+from omnidet.recipes.coco_folder import coco_folder
+from omnidet.recipes.recipe import Recipe, RegisterConfig
+from omnidet.training.loop import TrainConfig
+from omnidet.training.optimizer import OptimizerConfig
+
+
+def vitb16_three_streams() -> Recipe:
+    """ViT-B/16 with ImageNet weights, 80 images a step (Det 32 and Grd 16 at 640 px, Img 32 at 320 px), 150,000 steps.
+
+    Shards and vocabulary as in `coco_folder`; then
+
+        torchrun --nproc-per-node 8 -m omnidet.cli train --recipe vitb16_three_streams --shards ... --vocabulary ... --out ...
+
+    `--set model.backbone.weights=FILE` takes weights from a local file, which must fit; without, timm fetches its own. For
+    1024 px: `--set model.image_size=1024 --set model.backbone.window=16`.
+
+    Parameters: backbone 86.6 M at 640 px, of which 85.8 M are those of the bare ViT-B/16 at 224 px and the rest more position
+    embeddings; head 1.4 M; token embeddings 15.4 M (60,000 rows of 256 and a bias). A published "86 M" can only mean the
+    bare backbone: it leaves 0.2 M for everything else.
+
+    Hours, worked out, not measured: a step is 53 TFLOP forward and backward (319 GFLOP forward an image at 640 px with
+    windows, 74 at 320 px, three times that with the backward), so the run is 8.0e18 FLOP: 18 GPU-hours on A100s at 40 % of
+    their 312 TFLOP/s, 6 on H100s at 40 % of 989. benchmarks/README.md has what was measured: step times on a CPU.
+
+    Expect, **not yet reached, for nobody has run it**: COCO AP 43.5, LVIS AP 29.9, RefCOCOg .723 are what was published for a
+    detector of this kind (protocols not stated). A plain ViT-B/16 detector on COCO alone reaches 50 in 12 epochs: below 45
+    after the first third something is wrong.
+    """
+    return dataclasses.replace(
+        coco_folder(),
+        model=ModelConfig(
+            image_size=640,
+            # Windows of 20 x 20 patches: 10 would divide both grids too, but see a quarter of the surroundings for little.
+            backbone=PretrainedConfig(drop_path=0.1, window=20, global_blocks=(2, 5, 8, 11)),
+            embedding_width=256,
+            calibrated_streams=3,
+        ),
+        streams=(
+            Stream("det", ("train/coco", "train/lvis"), 32, transforms=(transforms.flip, transforms.crop)),
+            Stream(
+                "grd",
+                ("train/refcocog", "train/refcocog_google", "train/flickr30k"),
+                16,
+                describes=True,
+                transforms=(transforms.flip,),
+            ),
+            # Half the resolution says as much of a caption at a quarter of the cost (Detic, arXiv 2201.02605).
+            Stream(
+                "img",
+                ("train/coco", "train/flickr30k", "train/laion", "train/cc12m"),
+                32,
+                boxes=False,
+                captions=True,
+                transforms=(transforms.flip,),
+                image_size=320,
+            ),
+        ),
+        mixing=MixingConfig(max_names=300, workers=8),
+        train=TrainConfig(
+            steps=150_000,
+            # ViTDet's rate for LVIS at 64 images a step, its weight decay, and a layer decay as in LW-DETR.
+            optimizer=OptimizerConfig(
+                learning_rate=2e-4, weight_decay=0.1, warmup_steps=1000, layer_decay=0.75, max_gradient_norm=1.0
+            ),
+            average_decay=0.9998,
+            log_every=50,
+            checkpoint_every=2000,
+        ),
+        register=RegisterConfig(name="omnidet-vitb16"),
+    )
