@@ -58,7 +58,8 @@ def _match_group(predictions: Predictions, batch: Batch, config: CostConfig, mat
         regions.append(region)
         chosen.append(columns[column])
     parts = (np.concatenate(part).astype(np.int64) if part else np.zeros(0, np.int64) for part in (images, regions, chosen))
-    return Matches(*(torch.from_numpy(part).to(predictions.scores_BQL.device) for part in parts))
+    image_M, region_M, box_M = (torch.from_numpy(part).to(predictions.scores_BQL.device) for part in parts)
+    return Matches(image_M, region_M, box_M)
 
 
 def matching_cost(predictions: Predictions, batch: Batch, config: CostConfig) -> Tensor:

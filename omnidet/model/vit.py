@@ -113,17 +113,19 @@ class Backbone(nn.Module):
     def _split(self, tokens_BNW: Tensor, grid: tuple[int, int]) -> Tensor:
         """An image's tokens -> those of its windows, as images of their own."""
         (rows, columns), side, prefixes = grid, self.window, self.transformer.num_prefix_tokens
+        batch, _, width = tokens_BNW.shape
         prefix, patches = tokens_BNW[:, :prefixes], tokens_BNW[:, prefixes:]
-        windows = patches.unflatten(1, (rows // side, side, columns // side, side)).transpose(2, 3).flatten(3, 4).flatten(1, 2)
+        windows = patches.reshape(batch, rows // side, side, columns // side, side, width).transpose(2, 3)
+        windows = windows.reshape(batch, -1, side * side, width)
         repeated = prefix[:, None].expand(-1, windows.shape[1], -1, -1)
         return torch.cat([repeated, windows], 2).flatten(0, 1)
 
     def _join(self, tokens_KNW: Tensor, grid: tuple[int, int]) -> Tensor:
         """The reverse of `_split`."""
         (rows, columns), side, prefixes = grid, self.window, self.transformer.num_prefix_tokens
-        whole = tokens_KNW.unflatten(0, (-1, rows // side * (columns // side)))
+        whole = tokens_KNW.reshape(-1, rows // side * (columns // side), *tokens_KNW.shape[1:])
         prefix, windows = whole[:, :, :prefixes].mean(1), whole[:, :, prefixes:]
-        patches = windows.unflatten(2, (side, side)).unflatten(1, (rows // side, columns // side)).transpose(2, 3)
+        patches = windows.reshape(len(whole), rows // side, columns // side, side, side, whole.shape[-1]).transpose(2, 3)
         return torch.cat([prefix, patches.flatten(1, 4)], 1)
 
 
