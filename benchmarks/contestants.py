@@ -114,9 +114,12 @@ def detector(size: Size, on: torch.device) -> Detector:
     return Detector(ModelConfig(size.image_size, size.backbone, 32 if size.tiny else 256), 2 * size.words).to(on)
 
 
-def training_step(size: Size, on: torch.device) -> Callable[[], None]:
+def training_step(size: Size, on: torch.device, compiled: bool = False) -> Callable[[], None]:
     """All of a step: forward, matching, losses, backward, clipping, AdamW, moving average."""
     model, data = detector(size, on).train(), batch(size).to(on)
+    if compiled:
+        model.backbone.compile()
+        model.head.compile()
     adamw = optimizer.build(model, optimizer.OptimizerConfig())
     average = AveragedModel(model, avg_fn=lambda old, new, _count: old.lerp(new, 2e-4))
 

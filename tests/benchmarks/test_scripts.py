@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 ROOT = Path(__file__).parents[2]
 KEYS = {
@@ -36,3 +37,10 @@ def test_a_benchmark_runs_and_writes_its_keys(name, tmp_path):
     assert all(value > 0 for value in values.values())
     assert (tmp_path / "out.svg").read_text().count("<rect") > 2
     assert ran.stdout.count("|---") >= 2
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
+def test_without_a_gpu_nothing_is_measured_and_that_is_said():
+    ran = _run("gpu")
+    assert ran.returncode == 0, ran.stderr
+    assert ran.stdout.strip() == "not measured: no CUDA device"

@@ -94,7 +94,9 @@ def _twice(batch: Batch, predictions: Predictions, matches: Matches) -> tuple[Ba
 
     def double(value):
         fields = {f.name: getattr(value, f.name) for f in dataclasses.fields(value) if f.name not in shared}
-        return dataclasses.replace(value, **{name: torch.cat([tensor, tensor]) for name, tensor in fields.items()})
+        return dataclasses.replace(
+            value, **{name: torch.cat([tensor, tensor]) for name, tensor in fields.items() if isinstance(tensor, torch.Tensor)}
+        )
 
     again = Matches(*(torch.cat(pair) for pair in (
         (matches.image_M, matches.image_M + count), (matches.region_M,) * 2, (matches.box_M,) * 2
