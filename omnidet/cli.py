@@ -82,6 +82,7 @@ def _parser() -> argparse.ArgumentParser:
     report.add_argument("--shards", required=True)
     report.add_argument("--evaluation", required=True, help="what `evaluate --out` wrote")
     report.add_argument("--out", required=True, help="HTML file to write")
+    report.add_argument("--numbers", metavar="FOLDER", help="folder to write for the same numbers as JSON, for DVC")
     report.add_argument("--before", metavar="FOLDER", help="evaluation of the detector that this one may replace, to compare")
 
     gate = _step(commands, "gate", "metrics against the champion's -> decision; exit code 3 if not passed", _gate)
@@ -215,7 +216,8 @@ def _evaluate(options: argparse.Namespace) -> None:
 
 def _report(options: argparse.Namespace) -> None:
     recipe = _recipe(options)
-    steps.write_report(options.model, options.shards, options.evaluation, options.out, recipe, options.before)
+    before, numbers = options.before, options.numbers
+    steps.write_report(options.model, options.shards, options.evaluation, options.out, recipe, before, numbers=numbers)
     print(options.out)
 
 

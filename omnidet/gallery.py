@@ -1,66 +1,163 @@
-"""Evaluation shards and predictions -> pictures for the report."""
+"""Shards and an evaluation -> the sections of the report: each benchmark taken apart, with good and bad pictures."""
 
 from __future__ import annotations
 
+import hashlib
 import json
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
-import torch
+import numpy as np
 
-from omnidet import boxes, storage
+from omnidet import storage
 from omnidet.data import shards
-from omnidet.report.pictures import Sample
-from omnidet.schema import Record
+from omnidet.evaluation import analysis, mistakes, stored
+from omnidet.evaluation.analysis import NamesAnalysis, PhraseAnalysis, PhraseTruth
+from omnidet.inference.benchmarks import Benchmark
+from omnidet.report.page import Section
+from omnidet.report.pictures import Box, Sample
+from omnidet.schema import FloatArray, Record
 from omnidet.storage import Location
 
-NUM_SAMPLES = 12
-"""Pictures of each evaluation set."""
-SHOWN_SCORE = 0.3
-"""Detections below this score are left out of the pictures."""
-SAME_REGION = 0.6
-"""Boxes of a higher IoU are shown as one."""
-
-Box = tuple[float, float, float, float]
+NUM_SAMPLES = 6
+"""Good pictures of each evaluation set, and as many bad ones."""
+MOST_BOXES = 15
+"""Detections drawn in a picture, the best; more would hide it."""
+GOOD, BAD = {"names": "All right", "phrase": "Right, most sure"}, {"names": "Most mistakes", "phrase": "Wrong, most sure"}
 
 
-def samples(index: shards.Index, set_name: str, evaluation: Location) -> list[Sample]:
-    """The first images of a set with what is true and what was found."""
-    rows = json.loads(storage.read_text(storage.join(evaluation, f"{set_name.replace('/', '_')}.json")))
-    by_image: dict[str, list[dict[str, Any]]] = {}
-    for row in rows:
-        by_image.setdefault(str(row["image_id"]).rpartition(":")[2], []).append(row)
+def sections(index: shards.Index, benchmarks: Sequence[Benchmark], evaluation: Location) -> list[Section]:
+    """One section for each benchmark that the evaluation holds, in their order.
+
+    Raises:
+        FileNotFoundError, ValueError: where the evaluation is damaged or of other shards.
+    """
+    return [_section(index, b, evaluation) for b in benchmarks if _is_there(index, b, evaluation)]
+
+
+def _is_there(index: shards.Index, benchmark: Benchmark, evaluation: Location) -> bool:
+    if benchmark.set_name not in index.sets:
+        return False
+    return not benchmark.optional or storage.exists(stored.place(evaluation, benchmark.set_name))
+
+
+def _section(index: shards.Index, benchmark: Benchmark, evaluation: Location) -> Section:
+    set_name, name = benchmark.set_name, " ".join(part for part in (benchmark.name, benchmark.suffix) if part)
+    rows = stored.rows(evaluation, set_name)
     truth = index.ground_truth.get(set_name)
-    chosen: list[Sample] = []
-    for record in shards.records(index, set_name):
-        own = by_image.get(record.image_id.partition(":")[2], [])
-        if len(chosen) == NUM_SAMPLES:
-            break
-        if record.phrases:
-            chosen.append(_names_sample(record, own, truth["names"]) if truth else _phrase_sample(record, own[0]))
-    return chosen
+    try:
+        if truth:
+            words = {int(number): word for number, word in truth["names"].items()}
+            of_names = analysis.names(_ground_truth(index, truth), rows, words)
+            return Section(name, benchmark.name, of_names, _names_samples(index, set_name, of_names))
+        truths, boxes, scores = _phrases(index, set_name, rows)
+        of_phrases = analysis.phrases(truths, boxes, scores)
+        return Section(name, benchmark.name, of_phrases, _phrase_samples(index, set_name, of_phrases, truths, boxes))
+    except ValueError as error:
+        raise ValueError(f"{stored.place(evaluation, set_name)}: {error}") from error
 
 
-def _names_sample(record: Record, rows: list[dict[str, Any]], names: dict[str, str]) -> Sample:
-    found: list[tuple[Box, str, float]] = []
-    for row in sorted(rows, key=lambda row: -row["score"]):
-        x, y, w, h = row["bbox"]
-        box = (x, y, x + w, y + h)
-        # A region may have several names; a picture shows the best one.
-        if row["score"] >= SHOWN_SCORE and all(_overlap(box, shown) < SAME_REGION for shown, _, _ in found):
-            found.append((box, names[str(row["category_id"])], row["score"]))
-    return Sample(f"{record.source} {record.image_id}", "names", record.image, _truth(record), found)
+def _ground_truth(index: shards.Index, truth: Mapping[str, Any]) -> dict[str, Any]:
+    path = storage.local_copy(storage.join(index.location, truth["file"]), ".cache/shards")
+    content = path.read_bytes()
+    if hashlib.sha256(content).hexdigest() != truth["sha256"]:
+        raise ValueError(f"{path} is corrupt (its hash is not the index's): build the shards again")
+    dataset: dict[str, Any] = json.loads(content)
+    return dataset
 
 
-def _overlap(one: tuple[float, ...], other: tuple[float, ...]) -> float:
-    return float(boxes.iou(torch.tensor(one), torch.tensor(other)))
+def _names_samples(index: shards.Index, set_name: str, result: NamesAnalysis) -> list[Sample]:
+    """The images with the most boxes and no mistake, then those with the most mistakes."""
+    errors = {i: o.wrong + o.missed for i, o in result.outcomes.items()}
+    right = [i for i in errors if not errors[i] and result.outcomes[i].right]
+    good = sorted(right, key=lambda i: (-result.outcomes[i].right, i))[:NUM_SAMPLES]
+    bad = sorted((i for i in errors if errors[i]), key=lambda i: (-errors[i], i))[:NUM_SAMPLES]
+    records = {_number(record): record for record in _records(index, set_name, {*good, *bad})}
+    samples = []
+    for group, chosen in ((GOOD["names"], good), (BAD["names"], bad)):
+        for image_id in chosen:
+            if image_id in records:
+                record, shown = records[image_id], result.shown(image_id)[:MOST_BOXES]
+                found = [(s.box_xyxy, s.name, s.score) for s in shown]
+                mistaken = [s.mistake for s in shown]
+                samples.append(Sample(_title(record), "names", record.image, _truth(record), found, group, mistaken))
+    return samples
 
 
-def _phrase_sample(record: Record, row: dict[str, Any]) -> Sample:
-    truth = [(box, label) for box, label in _truth(record) if label == row["phrase"]]
-    found = [(tuple(row["boxes_xyxy"][0]), row["phrase"], row["scores"][0])]
-    return Sample(row["phrase"], "phrase", record.image, truth, found)
+def _phrases(
+    index: shards.Index, set_name: str, rows: Iterator[dict[str, Any]]
+) -> tuple[list[PhraseTruth], FloatArray, FloatArray]:
+    """Each phrase with boxes, the best box for it (P, 4), and its score (P)."""
+    found = {}
+    for number, row in enumerate(rows):
+        try:
+            found[row["image_id"], row["phrase"]] = (
+                np.array(row["boxes_xyxy"][0], np.float32).reshape(4),
+                float(row["scores"][0]),
+            )
+        except (KeyError, IndexError, TypeError, ValueError) as error:
+            raise ValueError(f"prediction {number} has no phrase, box or score: {stored.REMEDY}") from error
+    truths = []
+    for record in shards.texts(index, set_name):
+        for phrase, named in zip(record.phrases, record.phrase_boxes, strict=True):
+            if named:
+                others = np.delete(record.boxes_xyxy, list(named), 0)
+                truths.append(PhraseTruth(record.image_id, phrase, record.boxes_xyxy[list(named)], others))
+    lacking = [t for t in truths if (t.image_id, t.phrase) not in found]
+    if lacking:
+        raise ValueError(f"nothing is predicted for {lacking[0].phrase!r} of image {lacking[0].image_id}: {stored.REMEDY}")
+    best = [found[t.image_id, t.phrase] for t in truths]
+    boxes = np.array([box for box, _ in best], np.float32).reshape(-1, 4)
+    return truths, boxes, np.array([score for _, score in best], np.float32)
 
 
-def _truth(record: Record) -> list[tuple[tuple[float, float, float, float], str]]:
+def _phrase_samples(
+    index: shards.Index, set_name: str, result: PhraseAnalysis, truths: Sequence[PhraseTruth], boxes: FloatArray
+) -> list[Sample]:
+    """The phrases that were found, and those that were not, of the highest score; each image once."""
+    right = result.overlap_P >= mistakes.OVERLAPS[0]
+    chosen: list[tuple[str, int]] = []
+    for group, members in ((GOOD["phrase"], np.flatnonzero(right)), (BAD["phrase"], np.flatnonzero(~right))):
+        by_image: dict[str, int] = {}
+        for p in members[np.argsort(-result.score_P[members], kind="stable")]:
+            by_image.setdefault(truths[p].image_id, int(p))
+        chosen += [(group, p) for p in list(by_image.values())[:NUM_SAMPLES]]
+    wanted = {truths[p].image_id for _, p in chosen}
+    records = {r.image_id: r for r in _records(index, set_name, {i.partition(":")[2] for i in wanted}) if r.image_id in wanted}
+    samples = []
+    for group, p in chosen:
+        truth = truths[p]
+        true_boxes = [(_box(box), truth.phrase) for box in truth.boxes_xyxy]
+        found = [(_box(boxes[p]), truth.phrase, float(result.score_P[p]))]
+        samples.append(Sample(truth.phrase, "phrase", records[truth.image_id].image, true_boxes, found, group))
+    return samples
+
+
+def _records(index: shards.Index, set_name: str, numbers: Collection[int | str]) -> Iterator[Record]:
+    """The records of these images; the pictures of others are not read."""
+    wanted = {str(number) for number in numbers}
+    for shard in index.shards(set_name):
+        reader = shards.open_shard(index.location, shard)
+        for i in range(shard.samples):
+            if reader.read_texts(i).image_id.partition(":")[2] in wanted:
+                yield reader.read(i)
+
+
+def _title(record: Record) -> str:
+    """`coco 1759`; of another dataset on the same pictures, `lvis 1759 (coco)`."""
+    collection, _, number = record.image_id.partition(":")
+    return f"{record.source} {number}" + (f" ({collection})" if collection != record.source else "")
+
+
+def _number(record: Record) -> int:
+    return int(record.image_id.partition(":")[2])
+
+
+def _truth(record: Record) -> list[tuple[Box, str]]:
     pairs = zip(record.phrases, record.phrase_boxes, strict=True)
-    return [(tuple(float(v) for v in record.boxes_xyxy[i]), phrase) for phrase, named in pairs for i in named]  # type: ignore[misc]
+    return [(_box(record.boxes_xyxy[i]), phrase) for phrase, named in pairs for i in named]
+
+
+def _box(box: FloatArray) -> Box:
+    x0, y0, x1, y1 = (float(v) for v in box)
+    return x0, y0, x1, y1

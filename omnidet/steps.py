@@ -22,6 +22,7 @@ from omnidet.data import build, shards, tiny_world
 from omnidet.data import vocabulary as vocabulary_module
 from omnidet.data.held_out import HeldOut
 from omnidet.data.mixing import Loader, Mixture, Stream
+from omnidet.evaluation import stored
 from omnidet.inference import benchmarks
 from omnidet.inference.detector import OmniDet
 from omnidet.model import bundle
@@ -29,7 +30,7 @@ from omnidet.model.detector import Detector
 from omnidet.recipes.recipe import Recipe
 from omnidet.registry import gate as gate_module
 from omnidet.registry import kubeflow, versions
-from omnidet.report import page
+from omnidet.report import page, plots, tables
 from omnidet.storage import Location
 from omnidet.training import distributed, loop, metrics
 
@@ -171,6 +172,7 @@ def write_report(
     recipe: Recipe,
     before: Location | None = None,
     zero_shot: Mapping[str, float] | None = None,
+    numbers: Location | None = None,
 ) -> None:
     """Everything about a run in one HTML file.
 
@@ -178,30 +180,36 @@ def write_report(
         evaluation: what `evaluate` wrote.
         before: evaluation of the detector that this one may replace, on the same sets: shown side by side.
         zero_shot: flat metrics that were reached before anything of new categories was trained on, beside them.
+        numbers: folder for the same numbers as JSON files, for `dvc metrics` and `dvc plots`.
     """
     storage.require_file_place(out)
+    if numbers is not None:
+        storage.require_replaceable(numbers, plots.METRICS_NAME, model, shards_location, evaluation)
     index = shards.read_index(shards_location)
     folder = storage.local_copy(model, ".cache/models")
-    result = json.loads(storage.read_text(storage.join(evaluation, storage.INDEX_NAME)))
-    facts = bundle.read_config(folder)["provenance"]
-    samples = [
-        sample
-        for benchmark in recipe.evaluation.benchmarks
-        if benchmark.set_name in index.sets
-        for sample in gallery.samples(index, benchmark.set_name, evaluation)
-    ]
+    result, facts = stored.read(evaluation), bundle.read_config(folder)["provenance"]
+    earlier = stored.read(before).values if before else None
+    log = metrics.read(folder / "training.jsonl")
+    sections = gallery.sections(index, recipe.evaluation.benchmarks, evaluation)
     page.write(
         out,
         title=recipe.register.name,
         subtitle="An open-vocabulary detector: class names and free phrases through one head, trained in one pass.",
-        metrics=result["values"],
-        protocols=result["protocols"],
-        training_log=metrics.read(folder / "training.jsonl"),
-        samples=samples,
+        metrics=result.values,
+        protocols=result.protocols,
+        details=result.details,
+        drawn=recipe.world is not None,
+        training_log=log,
+        sections=sections,
         facts={key.replace("_", " "): str(value) for key, value in facts.items() if not isinstance(value, dict | list)},
-        before=json.loads(storage.read_text(storage.join(before, storage.INDEX_NAME)))["values"] if before else None,
+        before=earlier,
         zero_shot=zero_shot,
+        tables=tables.of_run(index, facts),
     )
+    if numbers is not None:
+        with storage.staged_directory(numbers) as stage:
+            for name, content in plots.files(sections, log).items():
+                storage.write_text(stage / name, content)
 
 
 def gate(metrics_path: Location, registry_location: Location, out: Location, recipe: Recipe) -> bool:

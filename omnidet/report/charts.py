@@ -8,6 +8,8 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 import numpy.typing as npt
 
+from omnidet.evaluation.analysis import Calibration
+
 _Values = npt.NDArray[np.float64]
 
 NUM_LINE_COLOURS = 6
@@ -18,8 +20,9 @@ MAX_POINTS = 400
 """Points of a drawn line: more than there are pixels to show them."""
 
 
-def training(rows: Sequence[Mapping[str, float]]) -> list[dict[str, object]]:
+def training(log: Sequence[Mapping[str, object]]) -> list[dict[str, object]]:
     """A chart for the loss, one for each term with all its streams, one for each other number."""
+    rows = [{key: float(value) for key, value in row.items() if isinstance(value, int | float)} for row in log]
     keys = [key for key in dict.fromkeys(key for row in rows for key in row) if key != "step"]
     terms = dict.fromkeys(key.split("/", 1)[1] for key in keys if "/" in key)
     streams = list(dict.fromkeys(key.split("/", 1)[0] for key in keys if "/" in key))
@@ -70,6 +73,71 @@ def _chart(
         "y_ticks": [(float(place_y(np.array(t))), compact(t)) for t in y_ticks],
         "logarithmic": logarithmic,
     }
+
+
+def shares(title: str, note: str, lines: Mapping[str, tuple[_Values, _Values]], across: str, up: str) -> dict[str, object]:
+    """A chart of shares against shares, both from 0 to 1.
+
+    Args:
+        lines: name -> where across and where up; the mean of the latter is printed beside the name.
+        across: what runs from left to right.
+        up: what runs upwards.
+    """
+    drawn = [
+        {
+            "name": name,
+            "colour": number % NUM_LINE_COLOURS,
+            "smooth": _points(_across(x), _upwards(y)),
+            "last": f"{y.mean():.2f}".removeprefix("0"),
+        }
+        for number, (name, (x, y)) in enumerate(lines.items())
+    ]
+    return {**_unit_square(title, across, up), "note": note, "lines": drawn}
+
+
+def reliability(calibration: Calibration) -> dict[str, object]:
+    """Bars of how often detections of about the same score are right, to be held against the diagonal."""
+    edges = np.linspace(0, 1, len(calibration.count_B) + 1)
+    bars = [
+        {
+            "x": round(float(_across(low)) + 1, 1),
+            "width": round(float(_across(high) - _across(low)) - 2, 1),
+            "y": round(float(_upwards(right)), 1),
+            "height": round(BOTTOM - float(_upwards(right)), 1),
+            "dot": (round(float(_across(score)), 1), round(float(_upwards(score)), 1)),
+            "text": f"score {score:.2f}: {right:.2f} of {count:,} right",
+        }
+        for low, high, count, score, right in zip(
+            edges[:-1], edges[1:], calibration.count_B, calibration.score_B, calibration.right_B, strict=True
+        )
+        if count
+    ]
+    chart = _unit_square("Does a score mean what it says?", "score", "share that is right")
+    return {
+        **chart,
+        "bars": bars,
+        "error": f"{calibration.error:.3f}".removeprefix("0"),
+        "least_score": calibration.least_score,
+    }
+
+
+def _unit_square(title: str, across: str, up: str) -> dict[str, object]:
+    marks = (0.0, 0.25, 0.5, 0.75, 1.0)
+    return {
+        "title": title,
+        "across": across,
+        "up": up,
+        "x_ticks": [(float(_across(np.array(t))), compact(t)) for t in marks],
+        "y_ticks": [(float(_upwards(np.array(t))), compact(t)) for t in marks],
+    }
+
+
+def _across(shares: _Values) -> _Values:
+    return _scale(0, 1, LEFT, RIGHT, logarithmic=False)(np.asarray(shares))
+
+
+def _upwards(shares: _Values) -> _Values:
+    return _scale(0, 1, BOTTOM, TOP, logarithmic=False)(np.asarray(shares))
 
 
 def _smooth(values: _Values) -> _Values:

@@ -10,30 +10,31 @@ import importlib.resources
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import jinja2
 
 from omnidet import storage
-from omnidet.report import charts, comparison, pictures
+from omnidet.evaluation.analysis import NamesAnalysis, PhraseAnalysis
+from omnidet.report import charts, comparison, panels, pictures, published
 from omnidet.report.pictures import Sample
+from omnidet.report.tables import Table
 
 HEADLINES = ("AP", "AP50", "APr", "AIGT", "R@1")
 """The numbers of a benchmark that are shown large; without any of them, its first."""
 
 
-@dataclass(frozen=True)
-class Table:
-    """A table of the report; numbers come as texts."""
+@dataclass(frozen=True, eq=False)
+class Section:
+    """What one benchmark shows beside its numbers."""
 
-    title: str
-    columns: Sequence[str]
-    rows: Sequence[Sequence[str]]
-    note: str = ""
-
-    def __post_init__(self) -> None:
-        for row in self.rows:
-            if len(row) != len(self.columns):
-                raise ValueError(f"table {self.title!r} has a row of {len(row)} cells for {len(self.columns)} columns: {row}")
+    name: str
+    """As `refcocog unseen`."""
+    benchmark: str
+    """What its numbers are called by, as `refcocog`."""
+    analysis: NamesAnalysis | PhraseAnalysis | None
+    samples: Sequence[Sample] = ()
+    """In the order to be shown, by group."""
 
 
 def write(
@@ -44,9 +45,10 @@ def write(
     metrics: Mapping[str, float],
     protocols: Mapping[str, str],
     training_log: Sequence[Mapping[str, float]],
-    samples: Sequence[Sample],
+    sections: Sequence[Section],
     facts: Mapping[str, str],
-    published: bool = False,
+    details: Mapping[str, Any] | None = None,
+    drawn: bool = False,
     before: Mapping[str, float] | None = None,
     zero_shot: Mapping[str, float] | None = None,
     tables: Sequence[Table] = (),
@@ -60,9 +62,10 @@ def write(
         metrics: flat names such as `coco/AP50`; shares from 0 to 1, other numbers as they are.
         protocols: benchmark -> how its numbers were made, printed beside them.
         training_log: rows of `step`, `loss`, terms of the streams such as `det/names`, `learning_rate` and the like.
-        samples: the gallery, in the order to be shown.
+        sections: benchmarks taken apart, with their galleries, in the order to be shown.
         facts: recipe, data version, git commit, duration and the like, in the order to be shown.
-        published: whether to show what other detectors are said to reach; only fair beside the full data sets.
+        details: counts of each benchmark, by which numbers of others are seen to be comparable or not.
+        drawn: whether the images are synthetic, so that no number of others is comparable.
         before: the same numbers of the detector that this one may replace: shown side by side, with the difference.
         zero_shot: the numbers that were reached before anything of these categories was trained on, by the same names.
         tables: further tables, for data and provenance.
@@ -75,14 +78,32 @@ def write(
         benchmarks=_benchmarks(metrics, protocols),
         comparison=comparison.rows(metrics, before, zero_shot),
         charts=charts.training(training_log),
-        galleries=pictures.figures(samples),
+        sections=_sections(sections, metrics),
         facts=facts,
         tables=tables,
-        published=published,
+        published=published.beside(metrics, details or {}, drawn),
         size=(charts.WIDTH, charts.HEIGHT),
         plot={"left": charts.LEFT, "right": charts.RIGHT, "top": charts.TOP, "bottom": charts.BOTTOM},
     )
     storage.write_text(path, content)
+
+
+def _sections(sections: Sequence[Section], metrics: Mapping[str, float]) -> list[dict[str, Any]]:
+    """What the template draws of each: its panels and galleries."""
+    samples = [sample for section in sections for sample in section.samples]
+    colour = pictures.colours(samples)
+    encoded = iter(pictures.encode([sample.image for sample in samples]))
+    drawn = []
+    for section in sections:
+        own = {k.rpartition("/")[2]: v for k, v in metrics.items() if k.rpartition("/")[0] == section.benchmark}
+        result = section.analysis
+        shown = (
+            panels.of_names(result, own) if isinstance(result, NamesAnalysis) else panels.of_phrases(result) if result else None
+        )
+        images = [next(encoded) for _ in section.samples]
+        galleries = pictures.galleries(section.samples, images, colour)
+        drawn.append({"name": section.name, "panels": shown, "galleries": galleries})
+    return drawn
 
 
 def _benchmarks(metrics: Mapping[str, float], protocols: Mapping[str, str]) -> list[dict[str, object]]:

@@ -17,11 +17,14 @@ from omnidet.report.charts import number
 Box = tuple[float, float, float, float]
 
 KINDS = {"names": "By class name", "phrase": "By free phrase"}
-"""The galleries, with their headings."""
+"""What a sample may show, with the heading of samples that are of no group."""
 NUM_COLOURS = 10
 """Label colours of the template: all at least 4.5:1 against the white text upon them."""
-IMAGE_SIDE = 720
-"""Longer side of an embedded picture in pixels: sharp on a phone and on a desk, some 60 kB each."""
+IMAGE_SIDES = (640, 480, 360, 240)
+"""Longer side of the embedded pictures in pixels: the largest with which all of them stay below `MOST_BYTES`."""
+MOST_BYTES = 6_000_000
+"""Of all pictures together, so that a report opens at once and can be sent by mail."""
+JPEG_QUALITY = 82
 MIN_IOU = 0.5
 STAGE_RATIO = 4 / 3
 """Width to height of the frame that every picture is fitted into, as the template has it."""
@@ -39,40 +42,88 @@ class Sample:
     image: bytes
     truth: Sequence[tuple[Box, str]]
     predicted: Sequence[tuple[Box, str, float]]
+    group: str = ""
+    """Heading of the gallery that the picture belongs to."""
+    mistakes: Sequence[str] = ()
+    """What is wrong with each of `predicted`, empty where it is right; none where that is not known."""
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
             raise ValueError(f"sample {self.title!r} has kind {self.kind!r}: give one of {', '.join(KINDS)}")
+        if self.mistakes and len(self.mistakes) != len(self.predicted):
+            raise ValueError(f"sample {self.title!r} has {len(self.mistakes)} mistakes for {len(self.predicted)} found boxes")
 
 
-def figures(samples: Sequence[Sample]) -> list[tuple[str, str, list[dict[str, object]]]]:
-    """The galleries: kind, heading and what the template draws of each sample. A label has one colour in all of them."""
-    labels = sorted({label for s in samples for label in [t[1] for t in s.truth] + [p[1] for p in s.predicted]})
-    colours = {label: index % NUM_COLOURS for index, label in enumerate(labels)}
-    return [(kind, text, [_picture(s, colours) for s in samples if s.kind == kind]) for kind, text in KINDS.items()]
-
-
-def _picture(sample: Sample, colours: Mapping[str, int]) -> dict[str, object]:
-    """What the template draws of a sample."""
+def encode(images: Sequence[bytes], most_bytes: int = MOST_BYTES) -> list[tuple[bytes, int, int]]:
+    """Each picture as JPEG, with the width and height that it came with, all of them small enough together."""
     # Stored pixels, written anew: a browser would turn a JPEG with an orientation mark away from under its boxes.
-    with Image.open(io.BytesIO(sample.image)) as opened:
-        image = opened.convert("RGB")
-    width, height = image.size
-    image.thumbnail((IMAGE_SIDE, IMAGE_SIDE))
-    jpeg = io.BytesIO()
-    image.save(jpeg, "JPEG", quality=88)
+    opened = []
+    for content in images:
+        with Image.open(io.BytesIO(content)) as picture:
+            full = picture.convert("RGB")
+        size = full.size
+        full.thumbnail((IMAGE_SIDES[0], IMAGE_SIDES[0]))
+        opened.append((full, *size))
+    encoded: list[tuple[bytes, int, int]] = []
+    for side in IMAGE_SIDES:
+        encoded = [(_jpeg(picture, side), width, height) for picture, width, height in opened]
+        if sum(len(content) for content, _, _ in encoded) <= most_bytes:
+            break
+    return encoded
+
+
+def _jpeg(picture: Image.Image, side: int) -> bytes:
+    small = picture.copy()
+    small.thumbnail((side, side))
+    content = io.BytesIO()
+    small.save(content, "JPEG", quality=JPEG_QUALITY, optimize=True)
+    return content.getvalue()
+
+
+def colours(samples: Sequence[Sample]) -> dict[str, int]:
+    """Each label has one colour on the whole page."""
+    labels = sorted({label for s in samples for label in [t[1] for t in s.truth] + [p[1] for p in s.predicted]})
+    return {label: index % NUM_COLOURS for index, label in enumerate(labels)}
+
+
+def galleries(
+    samples: Sequence[Sample], encoded: Sequence[tuple[bytes, int, int]], colour: Mapping[str, int]
+) -> list[dict[str, object]]:
+    """Samples by group: `heading`, `kind` and the `pictures` as the template draws them."""
+    found: dict[tuple[str, str], list[dict[str, object]]] = {}
+    for sample, image in zip(samples, encoded, strict=True):
+        heading = sample.group or KINDS[sample.kind]
+        found.setdefault((sample.kind, heading), []).append(_picture(sample, *image, colour))
+    return [{"kind": kind, "heading": heading, "pictures": drawn} for (kind, heading), drawn in found.items()]
+
+
+def _picture(sample: Sample, jpeg: bytes, width: int, height: int, colour: Mapping[str, int]) -> dict[str, object]:
     size = round(LABEL_SIZE * max(width, height * STAGE_RATIO), 2)
-    predicted = sorted(sample.predicted, key=lambda p: p[2])
+    mistakes = list(sample.mistakes) or [""] * len(sample.predicted)
+    found = sorted(zip(sample.predicted, mistakes, strict=True), key=lambda pair: pair[0][2])
+    shown = [(box, f"✗ {label}" if mistake else label, score) for (box, label, score), mistake in found]
+    places = _label_places(shown, size, width, height)
     return {
         "title": sample.title,
-        "source": "data:image/jpeg;base64," + base64.b64encode(jpeg.getvalue()).decode(),
+        "source": "data:image/jpeg;base64," + base64.b64encode(jpeg).decode(),
         "width": width,
         "height": height,
         "font": size,
         "alt": f"{sample.title}: {len(sample.truth)} true and {len(sample.predicted)} found boxes",
         "truth": [(_rectangle(box), label) for box, label in sample.truth],
-        "predicted": [(_rectangle(box), label, number(score), colours[label]) for box, label, score in predicted],
-        "label_places": _label_places(predicted, size, width, height),
+        "predicted": [
+            {
+                "box": _rectangle(box),
+                "label": label,
+                "text": text,
+                "score": number(score),
+                "colour": colour[label],
+                "mistake": mistake,
+                "x": round(x, 1),
+                "y": round(y, 1),
+            }
+            for ((box, label, score), mistake), (_, text, _), (x, y) in zip(found, shown, places, strict=True)
+        ],
         "found": _found(sample),
     }
 

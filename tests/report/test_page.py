@@ -7,8 +7,9 @@ from PIL import Image
 
 from omnidet.report import charts
 from omnidet.report import page as report
-from omnidet.report.page import Table
+from omnidet.report.page import Section
 from omnidet.report.pictures import Sample
+from omnidet.report.tables import Table
 
 METRICS = {
     "coco/AP": 0.4351,
@@ -66,6 +67,10 @@ def sample(
     return Sample(title, kind, picture(**image), truth, predicted)
 
 
+def section(*samples, name="coco"):
+    return Section(name, name, None, samples)
+
+
 def write(folder, **changes):
     path = folder / "report.html"
     given = {
@@ -74,7 +79,7 @@ def write(folder, **changes):
         "metrics": METRICS,
         "protocols": PROTOCOLS,
         "training_log": LOG,
-        "samples": [sample(), sample("phrase", "the red ball")],
+        "sections": [section(sample(), sample("phrase", "the red ball"))],
         "facts": FACTS,
     }
     report.write(path, **(given | changes))
@@ -99,7 +104,7 @@ def test_the_file_stands_alone(tmp_path):
     assert "@import" not in content
     for tag, attributes in page.elements:
         assert tag not in ("script", "link", "iframe", "object")
-        assert "href" not in attributes
+        assert attributes.get("href", "#").startswith("#")
         assert attributes.get("src", "data:image/jpeg;base64,").startswith("data:image/jpeg;base64,")
 
 
@@ -113,7 +118,7 @@ def test_text_is_escaped_everywhere(tmp_path):
         metrics={f"{evil}/{evil}": 0.5},
         protocols={evil: evil},
         training_log=[{"step": 1, "loss": 1.0, f"{evil}/{evil}": 1.0}],
-        samples=samples,
+        sections=[section(*samples)],
         facts={evil: evil},
     )
     assert "<script" not in content
@@ -123,7 +128,7 @@ def test_text_is_escaped_everywhere(tmp_path):
 
 def test_every_sample_is_drawn(tmp_path):
     samples = [sample(title=f"scene {i}") for i in range(5)] + [sample("phrase", f"phrase {i}") for i in range(3)]
-    _, page = write(tmp_path, samples=samples)
+    _, page = write(tmp_path, sections=[section(*samples)])
     images = page.of("img")
     assert [image["alt"] for image in images] == [f"{s.title}: 1 true and 1 found boxes" for s in samples]
     assert {(image["width"], image["height"]) for image in images} == {("64", "48")}
@@ -135,7 +140,7 @@ def test_every_sample_is_drawn(tmp_path):
 
 def test_the_same_label_has_the_same_colour(tmp_path):
     found = [((0, 0, 9, 9), "ball", 0.9), ((20, 20, 30, 30), "cone", 0.8), ((40, 0, 50, 9), "ball", 0.7)]
-    _, page = write(tmp_path, samples=[sample(predicted=found)])
+    _, page = write(tmp_path, sections=[section(sample(predicted=found))])
     lowest, middle, highest = [r["class"] for r in page.of("rect", "edge") if r["class"] != "edge"]
     assert lowest == highest != middle
 
@@ -152,7 +157,7 @@ def test_the_same_label_has_the_same_colour(tmp_path):
 )
 def test_what_was_found_is_counted(tmp_path, kind, predicted, expected):
     truth = [((0, 0, 10, 10), "ball"), ((20, 0, 30, 10), "cone")]
-    _, page = write(tmp_path, samples=[sample(kind, truth=truth, predicted=predicted)])
+    _, page = write(tmp_path, sections=[section(sample(kind, truth=truth, predicted=predicted))])
     assert f" {expected} " in page.text
 
 
@@ -168,29 +173,31 @@ def test_a_chart_for_each_term_with_all_its_streams(tmp_path):
 
 def test_long_logs_are_thinned(tmp_path):
     log = [{"step": i, "loss": 1e4 * 0.999**i} for i in range(9000)]
-    content, page = write(tmp_path, training_log=log, samples=[])
+    content, page = write(tmp_path, training_log=log, sections=[])
     assert len(page.of("polyline", "raw")[0]["points"].split()) == charts.MAX_POINTS
     assert "powers of ten" in page.text
     assert len(content) < 50_000
 
 
 def test_a_run_without_anything_is_still_a_page(tmp_path):
-    _, page = write(tmp_path, metrics={}, protocols={}, training_log=[], samples=[], facts={})
+    _, page = write(tmp_path, metrics={}, protocols={}, training_log=[], sections=[], facts={})
     assert "A run" in page.text
     assert page.of("svg") == []
     _, page = write(tmp_path, metrics={"AP": math.nan}, training_log=[{"loss": math.nan, "step": 1}, {"constant": 0.0}])
     assert "n/a" in page.text
 
 
-def test_the_numbers_of_others_are_shown_only_when_asked_for(tmp_path):
-    assert "Grounding DINO" not in write(tmp_path)[1].text
-    text = write(tmp_path, published=True)[1].text
-    assert "Grounding DINO 63.4 39.1 27.5" in text
-    assert "neither split nor protocol" in text
+def test_the_numbers_of_others_stand_beside_ours_and_say_whether_they_compare(tmp_path):
+    text = write(tmp_path)[1].text
+    assert "coco AP this run 43.5 OWL-ViT a blog post not comparable : split and protocol not stated 39.8" in text
+    assert "val2017, zero-shot; github.com/open-mmlab/mmdetection, configs/mm_grounding_dino/README.md not comparable" in text
+    text = write(tmp_path, details={"coco": {"counts": {"images": 5000}}})[1].text
+    assert "configs/mm_grounding_dino/README.md same split and protocol 48.4" in text
+    assert "Grounding DINO" not in write(tmp_path, metrics={"other/AP": 0.5})[1].text
 
 
 def test_large_pictures_are_made_small_and_keep_their_coordinates(tmp_path):
-    content, page = write(tmp_path, samples=[sample(width=3000, height=2000, form="JPEG")])
+    content, page = write(tmp_path, sections=[section(sample(width=3000, height=2000, form="JPEG"))])
     assert page.of("img")[0]["width"] == "3000"
     assert len(content) < 100_000
 
@@ -202,17 +209,30 @@ def test_before_and_after_stand_side_by_side(tmp_path):
     assert "Before and after" not in write(tmp_path)[1].text
     assert "Before and after" not in write(tmp_path, before={"gone/AP": 0.1})[1].text
     _, page = write(tmp_path, before=BEFORE)
-    assert "Number before now change coco AP .400 .435 +.035 coco AP50 .600 .600 ±0 refcocog AIGT .800 .723 −.077" in page.text
+    assert "coco Number before now change AP .400 .435 +.035 AP50 .600 .600 ±0 refcocog Number" in page.text
+    assert "before now change AIGT .800 .723 −.077" in page.text
     verdicts = [a["class"] for a in page.of("td") if a.get("class") in ("better", "worse", "same")]
     assert verdicts == ["better", "same", "worse"]
     _, page = write(tmp_path, before=BEFORE, zero_shot={"coco/AP": 0.1, "refcocog/AIGT_plain": 0.9})
-    assert "zero-shot before now change coco AP .100 .400 .435 +.035" in page.text
-    assert "refcocog AIGT_plain .900 – 1.000 +.100" in page.text
+    assert "zero-shot before now change AP .100 .400 .435 +.035" in page.text
+    assert "AIGT_plain .900 – 1.000 +.100" in page.text
 
 
 def test_further_tables_are_shown(tmp_path):
     table = Table("Data", ["Set", "images"], [["train/coco", "4,000"], ["<b>", "1"]], "What it was trained on")
     _, page = write(tmp_path, tables=[table])
     assert "Data What it was trained on Set images train/coco 4,000 <b> 1" in page.text
-    with pytest.raises(ValueError, match="'Data' has a row of 1 cells for 2 columns"):
-        Table("Data", ["Set", "images"], [["train/coco"]])
+    folded = Table("Recipe", ["Field", "value"], [["train.steps", "10"]], folded=True)
+    _, page = write(tmp_path, tables=[folded])
+    assert "Recipe 1 rows Field value train.steps 10" in page.text
+    assert page.of("details")
+
+
+def test_a_mistake_is_marked_where_it_stands(tmp_path):
+    found = [((1, 2, 11, 12), "ball", 0.87), ((30, 2, 41, 12), "cone", 0.5)]
+    image = sample(predicted=found, truth=(((1, 2, 11, 12), "ball"),))
+    marked = Sample(image.title, "names", image.image, image.truth, image.predicted, "Most mistakes", ("", "confusion"))
+    _, page = write(tmp_path, sections=[section(marked)])
+    assert "Most mistakes" in page.text
+    assert "✗ cone .500" in page.text
+    assert "ball .870 cone .500 ✗ confusion" in page.text

@@ -1,4 +1,8 @@
+import io
+
+import numpy as np
 import pytest
+from PIL import Image
 
 from omnidet.report import pictures
 from omnidet.report.pictures import Sample
@@ -20,3 +24,25 @@ def test_labels_stay_inside_the_picture_and_off_one_another():
 def test_an_unknown_kind_of_sample_is_refused():
     with pytest.raises(ValueError, match="'name': give one of names, phrase"):
         Sample("scene.png", "name", b"", (), ())
+
+
+def test_a_sample_needs_a_mistake_or_none_for_each_found_box():
+    with pytest.raises(ValueError, match="has 1 mistakes for 0 found boxes"):
+        Sample("scene.png", "names", b"", (), (), mistakes=("confusion",))
+
+
+def test_all_pictures_together_stay_small():
+    noise = np.random.default_rng(0).integers(0, 256, (480, 640, 3), np.uint8)
+    content = io.BytesIO()
+    Image.fromarray(noise).save(content, "PNG")
+    images = [content.getvalue()] * 6
+    (full, *_), small = pictures.encode(images[:1]), pictures.encode(images, 400_000)
+    assert Image.open(io.BytesIO(full[0])).size == (640, 480)
+    assert sum(len(jpeg) for jpeg, _, _ in small) <= 400_000
+    assert {(width, height) for _, width, height in small} == {(640, 480)}
+    assert pictures.encode([]) == []
+
+
+def test_a_label_has_one_colour():
+    samples = [Sample("a", "names", b"", (((0, 0, 1, 1), "ball"),), (((0, 0, 1, 1), "cone", 0.5),))]
+    assert pictures.colours(samples) == {"ball": 0, "cone": 1}

@@ -1,0 +1,60 @@
+"""What `omnidet evaluate --out` wrote, read back: numbers with their protocols, and the predictions of each set."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from omnidet import storage
+from omnidet.evaluation.detections import read_rows
+from omnidet.storage import Location
+
+REMEDY = "evaluate the model again"
+
+
+@dataclass(frozen=True)
+class Stored:
+    """The index of an evaluation folder."""
+
+    values: Mapping[str, float]
+    """`coco/AP50` and the like."""
+    protocols: Mapping[str, str]
+    details: Mapping[str, Any]
+
+
+def read(folder: Location) -> Stored:
+    """The index of an evaluation folder. Raises FileNotFoundError or ValueError with the remedy."""
+    path = storage.join(folder, storage.INDEX_NAME)
+    if not storage.exists(path):
+        raise FileNotFoundError(f"{path} does not exist: give a folder that `omnidet evaluate --out` wrote")
+    try:
+        content = json.loads(storage.read_bytes(path))
+    except ValueError as error:
+        raise ValueError(f"{path} is not JSON ({error}): {REMEDY}") from error
+    if not isinstance(content, dict):
+        raise ValueError(f"{path} holds a {type(content).__name__}: {REMEDY}")
+    for field in ("values", "protocols", "details"):
+        if not isinstance(content.get(field), dict):
+            raise ValueError(f"{path} has no {field}: {REMEDY}")
+    for name, value in content["values"].items():
+        if type(value) not in (int, float):
+            raise ValueError(f"{path} says that {name} is {value!r}, which is no number: {REMEDY}")
+    return Stored(content["values"], content["protocols"], content["details"])
+
+
+def rows(folder: Location, set_name: str) -> Iterator[dict[str, Any]]:
+    """The predictions of a set, one by one. Raises FileNotFoundError or ValueError with the remedy."""
+    path = place(folder, set_name)
+    if not storage.exists(path):
+        raise FileNotFoundError(f"{path} does not exist: {REMEDY}")
+    try:
+        yield from read_rows(path)
+    except ValueError as error:
+        raise ValueError(f"{error}: {REMEDY}") from error
+
+
+def place(folder: Location, set_name: str) -> str:
+    """Where the predictions of a set stand."""
+    return storage.join(folder, f"{set_name.replace('/', '_')}.json")

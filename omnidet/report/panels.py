@@ -1,0 +1,142 @@
+"""An analysis -> the panels of its section: charts, and tables with bars."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from omnidet.evaluation.analysis import Category, NamesAnalysis, PhraseAnalysis
+from omnidet.evaluation.mistakes import RECALLS
+from omnidet.report import charts
+from omnidet.report.charts import number
+
+NUM_CATEGORIES = 6
+"""Best and worst categories that are shown at once."""
+MEANING = {
+    "localisation": "right name, poor box: overlap .1 to .5",
+    "confusion": "right box, wrong name",
+    "duplicate": "a better detection has the box already",
+    "background": "nothing annotated is there: overlap up to .1",
+    "both": "wrong name and poor box",
+}
+SIZE_LETTERS = {"small": "s", "medium": "m", "large": "l"}
+
+
+def of_names(analysis: NamesAnalysis, metrics: Mapping[str, float]) -> dict[str, Any]:
+    """The panels of boxes by class name.
+
+    Args:
+        metrics: the benchmark's own numbers, such as `APs`.
+    """
+    return {
+        "charts": [
+            charts.shares(
+                "Precision at each recall",
+                "Beside the names the mean, which is AP at that overlap.",
+                {name: (RECALLS, curve) for name, curve in analysis.curves.items()},
+                "recall",
+                "precision, mean of all names",
+            ),
+            charts.reliability(analysis.calibration),
+        ],
+        "bars": [bars for bars in (_by_size(analysis, metrics), _by_frequency(analysis), _mistakes(analysis)) if bars["rows"]],
+        "categories": _categories(analysis.categories),
+        "confusions": [(found, true, f"{count:,}") for found, true, count in analysis.confusions],
+    }
+
+
+def of_phrases(analysis: PhraseAnalysis) -> dict[str, Any]:
+    """The panels of the best box for each phrase."""
+    num_phrases = max(len(analysis.overlap_P), 1)
+    wrong = [
+        (kind, PHRASE_MEANING[kind], count / num_phrases, f"{count:,}") for kind, count in analysis.mistakes.items() if count
+    ]
+    groups = [(name, f"{count:,} phrases", share, number(share)) for name, (share, count) in analysis.groups.items()]
+    return {
+        "charts": [
+            charts.shares(
+                "How well the best box fits",
+                "A phrase counts as found from .5 on.",
+                {"mean overlap": (RECALLS, analysis.curve)},
+                "least overlap (IoU) with the true box",
+                "share of phrases",
+            ),
+            charts.reliability(analysis.calibration),
+        ],
+        "bars": [
+            _bars("Found, by kind of phrase", "Share of phrases whose best box is right.", groups),
+            _bars("Why the best box is wrong", f"Of {len(analysis.overlap_P):,} phrases.", wrong),
+        ],
+        "categories": None,
+        "confusions": [],
+    }
+
+
+PHRASE_MEANING = {
+    "localisation": "the right thing, a poor box: overlap .1 to .5",
+    "confusion": "another annotated thing of the picture",
+    "background": "none of both",
+}
+
+
+def _bars(title: str, note: str, rows: Sequence[tuple[str, str, float, str]]) -> dict[str, Any]:
+    """Rows of name, explanation, share and text."""
+    return {"title": title, "note": note, "rows": rows}
+
+
+def _by_size(analysis: NamesAnalysis, metrics: Mapping[str, float]) -> dict[str, Any]:
+    rows = []
+    for size, letter in SIZE_LETTERS.items():
+        count, value = analysis.sizes[size], metrics.get(f"AP{letter}")
+        if value is not None and count:
+            rows.append((size, f"{count:,} true boxes", value, number(value)))
+    return _bars("By size", "AP of boxes below 32 × 32 pixels, up to 96 × 96, and above.", rows)
+
+
+def _by_frequency(analysis: NamesAnalysis) -> dict[str, Any]:
+    rows = []
+    for frequency in ("rare", "common", "frequent"):
+        values = [c.average_precision for c in analysis.categories if c.frequency == frequency]
+        if values:
+            mean = float(np.mean(values))
+            rows.append((frequency, f"{len(values):,} names", mean, number(mean)))
+    return _bars("By frequency in training", "AP of names in up to 10 training images, up to 100, and more.", rows)
+
+
+def _mistakes(analysis: NamesAnalysis) -> dict[str, Any]:
+    total = sum(o.right + o.wrong for o in analysis.outcomes.values())
+    true_boxes = sum(o.right + o.missed for o in analysis.outcomes.values())
+    rows = [
+        (kind, f"{MEANING[kind]}; without them AP50 {_gain(analysis.gains[kind])}", count / max(total, 1), f"{count:,}")
+        for kind, count in analysis.mistakes.items()
+    ]
+    rows.append(("missed", "true boxes that nothing shown found", analysis.missed / max(true_boxes, 1), f"{analysis.missed:,}"))
+    note = (
+        f"Of {total:,} detections with a score from {number(analysis.threshold)} on, where F1 is best: precision "
+        f"{number(analysis.precision)}, recall {number(analysis.recall)} of {true_boxes:,} true boxes. Kinds as in TIDE (Bolya "
+        "et al., ECCV 2020), at overlap .5; the gain in AP50 is that of leaving out all of a kind, whatever their score."
+    )
+    return _bars("What goes wrong", note, rows)
+
+
+def _gain(value: float) -> str:
+    return f"+{value:.3f}".replace("+0.", "+.")
+
+
+def _categories(categories: Sequence[Category]) -> dict[str, Any] | None:
+    """Best and worst names, and all of them where there are more."""
+    if len(categories) < 2:
+        return None
+    rows = [
+        (
+            c.name,
+            f"{c.true_boxes:,} true boxes{', ' + c.frequency if c.frequency else ''}",
+            c.average_precision,
+            number(c.average_precision),
+        )
+        for c in categories
+    ]
+    half = min(NUM_CATEGORIES, len(rows) // 2)
+    return {"best": rows[:half], "worst": rows[: -half - 1 : -1], "all": rows if len(rows) > 2 * half else []}

@@ -1,0 +1,80 @@
+"""What a run was made of, as the report's tables: data, streams, what was kept out, every number of the recipe."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from omnidet.data import shards
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table of the report; numbers come as texts."""
+
+    title: str
+    columns: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    note: str = ""
+    folded: bool = False
+    """Whether the rows show only when asked for."""
+
+    def __post_init__(self) -> None:
+        for row in self.rows:
+            if len(row) != len(self.columns):
+                raise ValueError(f"table {self.title!r} has a row of {len(row)} cells for {len(self.columns)} columns: {row}")
+
+
+def of_run(index: shards.Index, provenance: Mapping[str, Any]) -> list[Table]:
+    """The tables of a run on these shards; those without a row are left out."""
+    recipe = provenance.get("recipe", {})
+    tables = [
+        Table(
+            "Data",
+            ("Set", "images", "shards", "size"),
+            [
+                (name, f"{shards.num_samples(own):,}", f"{len(own):,}", _size(sum(s.size_bytes for s in own)))
+                for name, own in index.sets.items()
+            ],
+            f"Dataset version {index.dataset_version[:12]}, a hash over all shards.",
+        ),
+        Table("Streams", ("Stream", "sets", "images a step"), _streams(recipe), "All of them are in every step."),
+        Table("Held out of training", ("Set", "because of", "images"), _held_out(index), "Images that a benchmark judges."),
+        Table("Left out while building", ("What", "records"), _quarantined(index), "Each is named in the shard folder.", True),
+        Table("Every number of the recipe", ("Field", "value"), list(_flat(recipe)), folded=True),
+    ]
+    return [table for table in tables if table.rows]
+
+
+def _streams(recipe: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+    streams = recipe.get("streams", ())
+    return [(s["name"], ", ".join(dict.fromkeys(s["sets"])), f"{s['images_per_step']:,}") for s in streams]
+
+
+def _held_out(index: shards.Index) -> list[tuple[str, str, str]]:
+    held_out = index.report.get("held_out", {})
+    return [(name, why, f"{count:,}") for name, reasons in held_out.items() for why, count in reasons.items()]
+
+
+def _quarantined(index: shards.Index) -> list[tuple[str, str]]:
+    return [(reason, f"{count:,}") for reason, count in index.report.get("quarantined", {}).items()]
+
+
+def _flat(value: Any, name: str = "") -> Iterator[tuple[str, str]]:
+    """`train.steps` and the like, each with its value."""
+    if isinstance(value, Mapping):
+        for key, part in value.items():
+            yield from _flat(part, f"{name}.{key}" if name else str(key))
+    elif isinstance(value, list) and any(isinstance(part, Mapping) for part in value):
+        for number, part in enumerate(value, 1):
+            yield from _flat(part, f"{name}[{number}]")
+    else:
+        yield name, ", ".join(str(part) for part in value) if isinstance(value, list) else str(value)
+
+
+def _size(num_bytes: int) -> str:
+    for unit, size in (("GB", 1e9), ("MB", 1e6)):
+        if num_bytes >= size:
+            return f"{num_bytes / size:.1f} {unit}"
+    return f"{num_bytes / 1e3:.0f} kB"

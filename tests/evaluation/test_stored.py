@@ -1,0 +1,45 @@
+import pytest
+
+from omnidet.evaluation import stored
+from tests import evaluations
+
+
+def test_what_was_written_is_read(tmp_path):
+    folder = evaluations.evaluation(tmp_path / "evaluation")
+    assert stored.read(folder).values["coco/AP"] == 0.5
+    assert stored.read(folder).protocols["refcocog"] == "AIGT"
+    assert list(stored.rows(folder, "eval/coco")) == evaluations.detections()
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        ("", "is not JSON"),
+        ('{"values": {"a"', "is not JSON"),
+        (b"\xff\xfe\x00", "is not JSON"),
+        ("[]", "holds a list"),
+        ("{}", "has no values"),
+        ('{"values": {}, "protocols": {}}', "has no details"),
+        ('{"values": [], "protocols": {}, "details": {}}', "has no values"),
+        ('{"values": {"coco/AP": null}, "protocols": {}, "details": {}}', "coco/AP is None, which is no number"),
+    ],
+)
+def test_a_damaged_index_is_named(tmp_path, content, reason):
+    path = tmp_path / "index.json"
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    with pytest.raises(ValueError, match=f"index.json .*{reason}.*: evaluate the model again$"):
+        stored.read(tmp_path)
+
+
+@pytest.mark.parametrize("content", ["", "[1]", '["image_id"]', "none", '[{"image_id": 1}'])
+def test_damaged_predictions_are_named(tmp_path, content):
+    (tmp_path / "eval_coco.json").write_text(content)
+    with pytest.raises(ValueError, match=r"eval_coco\.json .*evaluate the model again$"):
+        list(stored.rows(tmp_path, "eval/coco"))
+
+
+def test_missing_files_are_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"index\.json does not exist: give a folder that `omnidet evaluate"):
+        stored.read(tmp_path)
+    with pytest.raises(FileNotFoundError, match=r"eval_coco\.json does not exist: evaluate"):
+        list(stored.rows(tmp_path, "eval/coco"))

@@ -1,0 +1,34 @@
+import json
+
+import numpy as np
+
+from omnidet import gallery
+from omnidet.report import plots
+from tests import evaluations
+
+LOG = [{"step": 10, "loss": 2.0, "det/names": 1.0}, {"step": 20, "loss": 1.0, "det/names": 0.5}]
+
+
+def test_every_plot_is_a_list_of_flat_rows(tmp_path):
+    evaluation = evaluations.evaluation(tmp_path / "evaluation")
+    sections = gallery.sections(evaluations.index(tmp_path), evaluations.BENCHMARKS, evaluation)
+    content = {name: json.loads(text) for name, text in plots.files(sections, LOG).items()}
+    metrics = content.pop(plots.METRICS_NAME)
+    assert metrics["coco/recall"] == 0.666667
+    assert metrics["refcocog unseen/error_background"] == round(1 / 6, 6)
+    curve = [row["coco_50"] for row in content["precision_recall.json"]]
+    assert len(curve) == 101
+    assert np.mean(curve) == np.mean([row["coco_50"] for row in content["precision_recall.json"]])
+    assert content["phrase_overlap.json"][50] == {"overlap": 0.5, "refcocog_unseen": 0.5}
+    assert {"kind": "coco duplicate", "count": 1} in content["mistakes.json"]
+    assert [row["category"] for row in content["categories.json"]] == ["coco circle", "coco star"]
+    assert content["training.json"][1] == {"step": 20, "loss": 1.0, "det_names": 0.5}
+    assert len(content["calibration.json"]) == 10
+    for rows in content.values():
+        assert all(isinstance(value, int | float | str) for row in rows for value in row.values())
+
+
+def test_without_anything_the_files_are_there_and_empty():
+    content = {name: json.loads(text) for name, text in plots.files([], []).items()}
+    assert content["metrics.json"] == {}
+    assert content["precision_recall.json"] == content["training.json"] == []
