@@ -45,16 +45,18 @@ def _section(index: shards.Index, benchmark: Benchmark, evaluation: Location) ->
     set_name, name = benchmark.set_name, " ".join(part for part in (benchmark.name, benchmark.suffix) if part)
     rows = stored.rows(evaluation, set_name)
     truth = index.ground_truth.get(set_name)
+    dataset = _ground_truth(index, truth) if truth else None
     try:
-        if truth:
+        if truth and dataset:
             words = {int(number): word for number, word in truth["names"].items()}
-            of_names = analysis.names(_ground_truth(index, truth), rows, words)
+            of_names = analysis.names(dataset, rows, words)
             return Section(name, benchmark.name, of_names, _names_samples(index, set_name, of_names))
         truths, boxes, scores = _phrases(index, set_name, rows)
         of_phrases = analysis.phrases(truths, boxes, scores)
         return Section(name, benchmark.name, of_phrases, _phrase_samples(index, set_name, of_phrases, truths, boxes))
     except ValueError as error:
-        raise ValueError(f"{stored.place(evaluation, set_name)}: {error}") from error
+        place = stored.place(evaluation, set_name)
+        raise ValueError(str(error) if place in str(error) else f"{place}: {error}") from error
 
 
 def _ground_truth(index: shards.Index, truth: Mapping[str, Any]) -> dict[str, Any]:

@@ -64,7 +64,7 @@ def write(
         training_log: rows of `step`, `loss`, terms of the streams such as `det/names`, `learning_rate` and the like.
         sections: benchmarks taken apart, with their galleries, in the order to be shown.
         facts: recipe, data version, git commit, duration and the like, in the order to be shown.
-        details: counts of each benchmark, by which numbers of others are seen to be comparable or not.
+        details: of each benchmark: `intervals` of its numbers, and `counts` that tell whether numbers of others compare.
         drawn: whether the images are synthetic, so that no number of others is comparable.
         before: the same numbers of the detector that this one may replace: shown side by side, with the difference.
         zero_shot: the numbers that were reached before anything of these categories was trained on, by the same names.
@@ -75,7 +75,7 @@ def write(
     content = environment.from_string(template).render(
         title=title,
         subtitle=subtitle,
-        benchmarks=_benchmarks(metrics, protocols),
+        benchmarks=_benchmarks(metrics, protocols, details or {}),
         comparison=comparison.rows(metrics, before, zero_shot),
         charts=charts.training(training_log),
         sections=_sections(sections, metrics),
@@ -106,13 +106,15 @@ def _sections(sections: Sequence[Section], metrics: Mapping[str, float]) -> list
     return drawn
 
 
-def _benchmarks(metrics: Mapping[str, float], protocols: Mapping[str, str]) -> list[dict[str, object]]:
-    """The numbers of each benchmark: rows of name, text and share (None where it is none), and those shown large."""
-    groups: dict[str, list[tuple[str, str, float | None]]] = {}
+def _benchmarks(
+    metrics: Mapping[str, float], protocols: Mapping[str, str], details: Mapping[str, Any]
+) -> list[dict[str, object]]:
+    """The numbers of each benchmark: rows of name, text, share (None where it is none) and interval, and those shown large."""
+    groups: dict[str, list[tuple[str, str, float | None, str]]] = {}
     for key, value in metrics.items():
         benchmark, _, name = key.rpartition("/")
         share = value if 0 <= value <= 1 else None
-        groups.setdefault(benchmark, []).append((name, charts.number(value), share))
+        groups.setdefault(benchmark, []).append((name, charts.number(value), share, _interval(benchmark, name, details)))
     return [
         {
             "name": name or "numbers",
@@ -122,3 +124,13 @@ def _benchmarks(metrics: Mapping[str, float], protocols: Mapping[str, str]) -> l
         }
         for name, rows in groups.items()
     ]
+
+
+def _interval(benchmark: str, name: str, details: Mapping[str, Any]) -> str:
+    """`.51 to .57`, or nothing where the evaluation gives none."""
+    base, _, suffix = name.rpartition("_")
+    for key, metric in ((benchmark, name), (f"{benchmark}_{suffix}", base)):  # a set of its own: AIGT_unseen
+        found = details.get(key, {}).get("intervals", {}).get(metric)
+        if found:
+            return " to ".join(charts.number(limit) for limit in found)
+    return ""

@@ -34,7 +34,7 @@ def test_a_damaged_index_is_named(tmp_path, content, reason):
 @pytest.mark.parametrize("content", ["", "[1]", '["image_id"]', "none", '[{"image_id": 1}'])
 def test_damaged_predictions_are_named(tmp_path, content):
     (tmp_path / "eval_coco.json").write_text(content)
-    with pytest.raises(ValueError, match=r"eval_coco\.json .*evaluate the model again$"):
+    with pytest.raises(ValueError, match=r"eval_coco\.json.*evaluate the model again$"):
         list(stored.rows(tmp_path, "eval/coco"))
 
 

@@ -236,3 +236,12 @@ def test_a_mistake_is_marked_where_it_stands(tmp_path):
     assert "Most mistakes" in page.text
     assert "✗ cone .500" in page.text
     assert "ball .870 cone .500 ✗ confusion" in page.text
+
+
+def test_intervals_stand_beside_their_numbers(tmp_path):
+    assert "confidence" not in write(tmp_path)[1].text
+    details = {"coco": {"intervals": {"AP": [0.41, 0.4611], "AP50": None}}, "refcocog_plain": {"intervals": {"AIGT": [0.9, 1]}}}
+    text = write(tmp_path, details=details)[1].text
+    assert text.count(".435 .410 to .461") == 2
+    assert "1.000 .900 to 1.000" in text
+    assert "95 % confidence intervals" in text
