@@ -17,8 +17,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import omnidet
-from omnidet import cli, config, steps, storage
+from omnidet import config, steps, storage
 from omnidet.data import shards as shard_folder
+from omnidet.recipes.loading import load_recipe
 from omnidet.recipes.recipe import Recipe
 
 NUMBERS = ("world.train_images", "model.image_size", "train.steps", "train.optimizer.learning_rate", "train.seed")
@@ -57,7 +58,7 @@ class Nodes:
 
 def recipe(name: str, settings: Sequence[str]) -> Recipe:
     """The recipe with `field=value` settings."""
-    return cli.load_recipe(None, name, list(settings))
+    return load_recipe(None, name, list(settings))
 
 
 def configure(

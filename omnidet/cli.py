@@ -12,15 +12,16 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import yaml
 from PIL import Image
 
-from omnidet import __version__, config, recipes, steps, storage
+from omnidet import __version__, steps, storage
 from omnidet.commands import download as download_command
+from omnidet.commands import finetune
 from omnidet.commands import score as score_command
 from omnidet.commands import serve as serve_command
 from omnidet.data import build
 from omnidet.inference import detector as inference
+from omnidet.recipes.loading import load_recipe
 from omnidet.recipes.recipe import Recipe
 from omnidet.registry import versions
 
@@ -97,6 +98,8 @@ def _parser() -> argparse.ArgumentParser:
     register.add_argument("--registry", required=True, help="folder or s3:// URI")
     register.add_argument("--alias", default="", help="alias that points to the version from then on, such as champion")
 
+    finetune.add(commands)
+
     predict = _command(commands, "predict", "find any words in an image", _predict)
     predict.add_argument("image", type=Path)
     predict.add_argument(
@@ -149,23 +152,6 @@ def _step(commands: Any, name: str, text: str, run: Any) -> argparse.ArgumentPar
     command.add_argument("--recipe", help="name of a recipe; stands above the one in --params")
     command.add_argument("--set", action="append", default=[], metavar="FIELD=VALUE", help="as train.steps=100")
     return command
-
-
-def load_recipe(params: Path | None, name: str | None, assignments: list[str]) -> Recipe:
-    """The recipe named, with the fields of a params file and of `field=value` assignments set."""
-    fields: dict[str, Any] = {}
-    if params is not None:
-        try:
-            fields = yaml.safe_load(params.read_text(encoding="utf-8")) or {}
-        except (yaml.YAMLError, UnicodeDecodeError) as error:
-            raise ValueError(f"{params} is not YAML: {_one_line(error)}") from error
-        if not isinstance(fields, dict):
-            raise ValueError(f"{params} holds a {type(fields).__name__}: fields of a recipe are expected")
-        own = fields.pop("recipe", None)
-        name, fields = (own, fields) if name is None else (name, fields if name == own else {})
-    if name is None:
-        raise ValueError("no recipe is named: give --params params.yaml or --recipe NAME")
-    return config.override(config.override_nested(recipes.by_name(name), fields), *assignments)
 
 
 def _recipe(options: argparse.Namespace) -> Recipe:

@@ -126,6 +126,13 @@ def has_files(location: str) -> bool:
         return next(iter(client().list_objects(bucket, prefix=prefix, recursive=True)), None) is not None
 
 
+def fingerprints(location: str) -> dict[str, str]:
+    """Size and etag of every object below a folder."""
+    bucket, prefix = bucket_and_prefix(location)
+    with explained(location):
+        return {name: f"{version.size_bytes} {version.etag}" for name, version in sorted(_list(bucket, prefix).items())}
+
+
 def list_folders(location: str) -> list[str]:
     """Names of the folders directly in a folder, sorted."""
     bucket, prefix = bucket_and_prefix(location)

@@ -25,7 +25,7 @@ from omnidet.data.mixing import Loader, Mixture, Stream
 from omnidet.evaluation import stored
 from omnidet.inference import benchmarks
 from omnidet.inference.detector import OmniDet
-from omnidet.model import bundle
+from omnidet.model import bundle, grow
 from omnidet.model.detector import Detector
 from omnidet.recipes.recipe import Recipe
 from omnidet.registry import gate as gate_module
@@ -116,24 +116,35 @@ def build_vocabulary(shards_location: Location, out: Location, recipe: Recipe) -
 
 
 def train(
-    shards_location: Location, vocabulary_location: Location, out: Location, recipe: Recipe, work: Location | None = None
+    shards_location: Location,
+    vocabulary_location: Location,
+    out: Location,
+    recipe: Recipe,
+    work: Location | None = None,
+    start: Location | None = None,
+    facts: Mapping[str, Any] | None = None,
 ) -> None:
     """Shards + vocabulary -> trained detector in the folder `out`.
 
     Args:
         work: folder for checkpoints and the metric log; a run with the same recipe and data goes on from its newest
             checkpoint there, on whatever machine. Local or `s3://`; default `<out>.work`.
+        start: trained detector to begin with, whose vocabulary this one extends; without it training is from scratch.
+        facts: more provenance for `config.json`.
     """
     started = time.monotonic()
     index = shards.read_index(shards_location)
     vocabulary = vocabulary_module.Vocabulary.load(storage.local_copy(vocabulary_location, ".cache/vocabulary"))
     streams = _streams_with_data(recipe.streams, index)
-    facts = provenance(recipe, index, vocabulary)
+    trained = bundle.load(storage.local_copy(start, ".cache/models")) if start else None
+    facts = provenance(recipe, index, vocabulary, trained[2]["weights_sha256"] if trained else "") | dict(facts or {})
     storage.require_replaceable(out, "config.json", shards_location, vocabulary_location, *([work] if work else []))
     folder = storage.join(work or f"{out}.work", facts["run"])
     with distributed.world() as world:
         loop.seed_everything(recipe.train.seed)
         detector = Detector(recipe.model, vocabulary.num_tokens)
+        if trained:
+            grow.load_grown(detector, trained[0], trained[1], vocabulary)
         mixture = Mixture(
             index, vocabulary, streams, recipe.mixing, recipe.model.image_size, recipe.train.seed, world.rank, world.size
         )
@@ -142,7 +153,8 @@ def train(
         if world.is_main:
             facts["train_seconds"] = round(time.monotonic() - started)
             with storage.staged_directory(out) as stage:
-                bundle.save(stage, averaged, vocabulary, _training_names(index, streams), facts)
+                names = {*_training_names(index, streams), *(trained[2]["names"] if trained else ())}
+                bundle.save(stage, averaged, vocabulary, sorted(names), facts)
                 storage.write_bytes(stage / "training.jsonl", storage.read_bytes(loop.log_path(folder)))
 
 
@@ -277,8 +289,10 @@ def _plan(out: Location) -> dict[str, Any]:
     return content
 
 
-def provenance(recipe: Recipe, index: shards.Index, vocabulary: vocabulary_module.Vocabulary) -> dict[str, Any]:
-    """Everything that the weights depend on; `run` is a hash over it."""
+def provenance(
+    recipe: Recipe, index: shards.Index, vocabulary: vocabulary_module.Vocabulary, start: str = ""
+) -> dict[str, Any]:
+    """Everything that the weights depend on; `run` is a hash over it. `start`: hash of the weights that training began with."""
     facts = {
         "recipe": configuration.describe(recipe),
         "dataset_version": index.dataset_version,
@@ -287,9 +301,11 @@ def provenance(recipe: Recipe, index: shards.Index, vocabulary: vocabulary_modul
     }
     parts = ("model", "streams", "mixing", "losses", "train")  # evaluating otherwise does not change the weights
     content = json.dumps(
-        [{k: facts["recipe"][k] for k in parts}, index.dataset_version, vocabulary.content_hash], sort_keys=True
+        [{k: facts["recipe"][k] for k in parts}, index.dataset_version, vocabulary.content_hash, *([start] if start else [])],
+        sort_keys=True,
     )
-    return {"run": _short_hash(content), **facts, "git_commit": git_commit()}
+    began = {"start_weights_sha256": start} if start else {}
+    return {"run": _short_hash(content), **facts, **began, "shards": index.location, "git_commit": git_commit()}
 
 
 def _streams_with_data(streams: tuple[Stream, ...], index: shards.Index) -> tuple[Stream, ...]:

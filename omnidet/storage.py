@@ -33,7 +33,10 @@ def is_s3(location: Location) -> bool:
 
 
 def join(location: Location, *parts: str) -> str:
-    """The location of something inside a folder, local or `s3://`."""
+    """The location of something inside a folder, local or `s3://`; as in `os.path.join`, an absolute part stands for itself."""
+    for i, part in enumerate(parts):
+        if part.startswith(("/", "s3://")):
+            return join(part, *parts[i + 1 :])
     return "/".join([str(location).rstrip("/"), *parts]) if parts else str(location)
 
 
@@ -113,6 +116,11 @@ def has_files(location: Location) -> bool:
     if is_s3(location):
         return object_store.has_files(str(location))
     return any(path.is_file() for path in Path(location).rglob("*"))
+
+
+def fingerprints(location: Location) -> dict[str, str]:
+    """What the object store says of the content of every object below an `s3://` folder: the same as long as it is the same."""
+    return object_store.fingerprints(str(location))
 
 
 def list_folders(location: Location) -> list[str]:

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from omnidet import cli
+from omnidet.recipes.loading import load_recipe
 from omnidet.registry import kubeflow, versions
 from tests import toys
 from tests.registry.fake_model_registry import ModelRegistry
@@ -171,9 +172,9 @@ def test_models_and_summary(place, tmp_path, capsys):
 def test_set_stands_above_params_and_another_recipe_above_both(tmp_path):
     params = tmp_path / "params.yaml"
     params.write_text("recipe: tiny_world\ntrain:\n  steps: 3\n  seed: 5\n")
-    recipe = cli.load_recipe(params, None, ["train.steps=7"])
+    recipe = load_recipe(params, None, ["train.steps=7"])
     assert (recipe.train.steps, recipe.train.seed) == (7, 5)
-    assert cli.load_recipe(params, "coco_folder", []) == cli.load_recipe(None, "coco_folder", [])
+    assert load_recipe(params, "coco_folder", []) == load_recipe(None, "coco_folder", [])
     assert os.fspath(params)
 
 

@@ -14,7 +14,7 @@ import io
 import itertools
 import json
 import tarfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -123,6 +123,25 @@ def read_index(location: storage.Location) -> Index:
         return Index(str(location), content["dataset_version"], sets, content["ground_truth"], content["report"])
     except (json.JSONDecodeError, KeyError, TypeError, AttributeError, UnicodeDecodeError) as error:
         raise ValueError(f"{path} is not a shard index ({error!r}): build the shards again") from error
+
+
+def combine(out: storage.Location, indexes: Sequence[Index]) -> Index:
+    """Write one index over the sets of several shard folders, which stay where they are; a later one's set takes the place
+    of an earlier one's of the same name.
+    """
+    sets: dict[str, tuple[Shard, ...]] = {}
+    truths: dict[str, Mapping[str, Any]] = {}
+    for index in indexes:
+        location = index.location if storage.is_s3(index.location) else str(Path(index.location).resolve())
+        for name, shards in index.sets.items():
+            sets[name] = tuple(dataclasses.replace(s, path=storage.join(location, s.path)) for s in shards)
+            truths.pop(name, None)
+        for name, truth in index.ground_truth.items():
+            truths[name] = {**truth, "file": storage.join(location, truth["file"])}
+    report = {key: {} for key in ("held_out", "quarantined")} | dict(indexes[-1].report)
+    with storage.staged_directory(out) as stage:
+        write_index(stage, sets, truths, report)
+    return read_index(out)
 
 
 def records(index: Index, set_name: str) -> Iterator[Record]:

@@ -7,9 +7,11 @@ logits. Three things make that more than a bag of subwords:
   once from the corpus (SuperClass, arXiv 2411.03313, keeps the same statistic as a running mean). Special tokens weigh 0.
 - **Context tokens**: every token has a twin for the words behind the first spatial relation of a phrase. In "star left
   of circle" the star is what the region shows and the circle what stands beside it: two different tokens. The twin of
-  token t is t + the size of the tokenizer.
+  token t is t + the size of the tokenizer when its block was made.
 - **Whole names**: a name of several words that misleads gets a token of its own. "hot dog" misleads where an annotator
   found one and verified that there is no "dog"; "red star" does not, for it is a star.
+
+A vocabulary grows by whole blocks behind its end (`extend`): token ids never move, and no phrase scores otherwise than before.
 """
 
 from __future__ import annotations
@@ -64,14 +66,21 @@ class VocabularyConfig:
 class Vocabulary:
     """The shared vocabulary; `encode` and `table` are what the rest of the system needs."""
 
-    def __init__(self, tokenizer: tokenizers.Tokenizer, idf_T: FloatArray) -> None:
+    def __init__(self, tokenizer: tokenizers.Tokenizer, idf_T: FloatArray, blocks: Sequence[int] = ()) -> None:
+        """`blocks`: tokens of the tokenizer that came at a time, the first when it was built; by default all at once."""
         self.tokenizer = tokenizer
         self.idf_T = idf_T
+        self.blocks = tuple(blocks) or (len(idf_T),)
+        first_of_block = np.repeat(np.cumsum((0, *self.blocks[:-1])), self.blocks)
+        self.own_T = np.arange(len(idf_T)) + first_of_block
+        """Vocabulary id of each token of the tokenizer: behind each block stand the twins of the block."""
+        self.context_T = self.own_T + np.repeat(self.blocks, self.blocks)
+        """And of its twin."""
         self.special_ids = frozenset(tokenizer.token_to_id(token) for token in _SPECIAL_TOKENS)
         self.encode = functools.lru_cache(maxsize=200_000)(self._encode)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _restore, (self.tokenizer.to_str(), self.idf_T)
+        return _restore, (self.tokenizer.to_str(), self.idf_T, self.blocks)
 
     @property
     def num_tokens(self) -> int:
@@ -81,7 +90,8 @@ class Vocabulary:
     @functools.cached_property
     def content_hash(self) -> str:
         """Names the vocabulary in every artifact that depends on it."""
-        return hashlib.sha256(self.tokenizer.to_str().encode() + self.idf_T.tobytes()).hexdigest()
+        grown = str(self.blocks).encode() if len(self.blocks) > 1 else b""
+        return hashlib.sha256(self.tokenizer.to_str().encode() + self.idf_T.tobytes() + grown).hexdigest()
 
     def _encode(self, text: str, roles: bool = True) -> tuple[IntArray, FloatArray]:
         """Token ids (ascending, distinct) and weights (sum 1) of a phrase.
@@ -95,14 +105,15 @@ class Vocabulary:
         """
         own, context = split_relation(text) if roles else (text, "")
         weights: dict[int, float] = {}
-        for part, shift in ((own, 0), (context, len(self.idf_T))):
+        for part, ids_T in ((own, self.own_T), (context, self.context_T)):
             encoding = self.tokenizer.encode(part)
             words = Counter(encoding.word_ids)
             for token, word in zip(encoding.ids, encoding.word_ids, strict=True):
                 if token in self.special_ids:  # written out, as "<pad>": no word
                     continue
                 # A word counts once, however many subwords it falls into.
-                weights[token + shift] = weights.get(token + shift, 0.0) + float(self.idf_T[token]) / words[word]
+                place = int(ids_T[token])
+                weights[place] = weights.get(place, 0.0) + float(self.idf_T[token]) / words[word]
             if sum(weights.values()) <= 0:  # nothing but words that occur everywhere
                 weights = dict.fromkeys(weights, 1.0)
         if not weights:
@@ -133,8 +144,12 @@ class Vocabulary:
     def tokens(self, text: str) -> list[tuple[str, float]]:
         """The encoding in readable form, for people: [("star", 0.6), ("circle (context)", 0.4)]."""
         ids, weights = self.encode(text)
-        size = len(self.idf_T)
-        names = [self.tokenizer.decode([i % size]).strip() + (" (context)" if i >= size else "") for i in ids.tolist()]
+        names = []
+        for i in ids.tolist():
+            places = np.flatnonzero(self.own_T == i)
+            twin = not len(places)
+            token = int((np.flatnonzero(self.context_T == i) if twin else places)[0])
+            names.append(self.tokenizer.decode([token]).strip() + (" (context)" if twin else ""))
         return list(zip(names, weights.tolist(), strict=True))
 
     def save(self, folder: Path) -> None:
@@ -144,7 +159,7 @@ class Vocabulary:
         # transformers writes its own copy of the tokenizer file; ours is the one that the content hash is made of.
         (folder / "tokenizer.json").write_text(self.tokenizer.to_str(pretty=True), encoding="utf-8")
         save_file({"idf": self.idf_T}, folder / "idf.safetensors")
-        facts = {"content_hash": self.content_hash, "num_tokens": self.num_tokens}
+        facts = {"content_hash": self.content_hash, "num_tokens": self.num_tokens, "blocks": self.blocks}
         (folder / "vocabulary.json").write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
 
     @classmethod
@@ -157,7 +172,7 @@ class Vocabulary:
             facts = json.loads((folder / "vocabulary.json").read_text(encoding="utf-8"))
             content_hash = facts["content_hash"]
             tokenizer = tokenizers.Tokenizer.from_file(str(folder / "tokenizer.json"))
-            vocabulary = cls(tokenizer, load_file(folder / "idf.safetensors")["idf"])
+            vocabulary = cls(tokenizer, load_file(folder / "idf.safetensors")["idf"], facts.get("blocks", ()))
         except Exception as error:  # tokenizers raises plain Exception
             raise ValueError(f"{folder} is damaged ({error}): build the vocabulary again") from error
         if vocabulary.content_hash != content_hash:
@@ -209,6 +224,46 @@ def build(records: Sequence[Record] | Iterable[Record], config: VocabularyConfig
     whole = _misleading_names(tokenizer, records)
     tokenizer.add_tokens([tokenizers.AddedToken(name, single_word=True, lstrip=True, rstrip=True) for name in whole])
     return Vocabulary(tokenizer, _inverse_document_frequency(tokenizer, records))
+
+
+def extend(vocabulary: Vocabulary, records: Iterable[Record], min_frequency: int = 2) -> tuple[Vocabulary, tuple[str, ...]]:
+    """The vocabulary with a token for each word of the records that it has in parts only; and these words.
+
+    Append-only: every token keeps its id and weight. A new token weighs what its subwords weighed together, so a detector
+    whose new rows are the mean of their rows (`model/grow.py`) scores every phrase as before.
+
+    Args:
+        records: the new data (images are not needed). Each name in it counts; words of captions from `min_frequency` on.
+    """
+    words: Counter[str] = Counter()
+    for record in records:
+        for text in {*record.phrases, *record.absent}:
+            words.update(dict.fromkeys(_normalized(vocabulary.tokenizer, text).split(), min_frequency))
+        words.update(set(_normalized(vocabulary.tokenizer, record.caption).split()))
+    tokenizer = tokenizers.Tokenizer.from_str(vocabulary.tokenizer.to_str())
+    new, weights = [], []
+    for word in sorted(word for word, count in words.items() if count >= min_frequency):
+        parts = vocabulary.tokenizer.encode(word).ids
+        # A word that is also the name of a piece of other words cannot have a token of its own.
+        if len(parts) > 1 and tokenizer.token_to_id(word) is None:
+            new.append(word)
+            weights.append(float(np.mean([vocabulary.idf_T[part] for part in parts])))
+    if not new:
+        return vocabulary, ()
+    tokenizer.add_tokens([tokenizers.AddedToken(word, single_word=True, lstrip=True, rstrip=True) for word in new])
+    idf_T = np.concatenate([vocabulary.idf_T, np.array(weights, np.float32)])
+    return Vocabulary(tokenizer, idf_T, (*vocabulary.blocks, len(new))), tuple(new)
+
+
+def require_extension(old: Vocabulary, new: Vocabulary) -> None:
+    """Raise ValueError unless every token of `old` has the same id, text and weight in `new`."""
+    size = len(old.idf_T)
+    same = new.blocks[: len(old.blocks)] == old.blocks and np.array_equal(new.idf_T[:size], old.idf_T)
+    if not same or any(old.tokenizer.id_to_token(i) != new.tokenizer.id_to_token(i) for i in range(size)):
+        raise ValueError(
+            f"the vocabulary {new.content_hash[:12]} does not extend {old.content_hash[:12]}, with which the detector was "
+            "trained: extend that one"
+        )
 
 
 def _texts(record: Record) -> Iterator[str]:
@@ -265,5 +320,5 @@ def _normalized(tokenizer: tokenizers.Tokenizer, text: str) -> str:
     return normalized
 
 
-def _restore(tokenizer: str, idf_T: FloatArray) -> Vocabulary:
-    return Vocabulary(tokenizers.Tokenizer.from_str(tokenizer), idf_T)
+def _restore(tokenizer: str, idf_T: FloatArray, blocks: Sequence[int]) -> Vocabulary:
+    return Vocabulary(tokenizers.Tokenizer.from_str(tokenizer), idf_T, blocks)

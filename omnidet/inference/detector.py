@@ -50,7 +50,7 @@ class OmniDet:
 
     def __init__(self, detector: Detector, vocabulary: Vocabulary, config: dict[str, Any]) -> None:
         self.detector, self.vocabulary, self.config = detector.eval(), vocabulary, config
-        self.image_size = detector.config.image_size
+        self.image_size = detector.config.image_size  # of large pictures: `ModelConfig.side` tells it for others
 
     @classmethod
     def from_pretrained(cls, folder: str | Path, device: str = "cpu") -> OmniDet:
@@ -78,9 +78,8 @@ class OmniDet:
         The score of a phrase does not depend on what else is asked. A box may be found under several phrases.
         """
         prompt = prompt if isinstance(prompt, Prompt) else self.prompt(prompt)
-        boxes_BQ4, embeddings_BQD = self.regions(images)
         found = []
-        for boxes_Q4, embeddings_QD in zip(boxes_BQ4, embeddings_BQD, strict=True):
+        for boxes_Q4, embeddings_QD in self.regions(images):
             scores, region, phrase = best_pairs(embeddings_QD, prompt.rows_PD, prompt.biases_P, max_detections)
             kept = scores >= threshold
             chosen = boxes_Q4[region[kept].cpu().numpy()]
@@ -90,30 +89,37 @@ class OmniDet:
     def locate(self, image: bytes, phrases: Sequence[str], top: int = 1) -> list[tuple[FloatArray, FloatArray]]:
         """For each phrase its `top` best boxes (K, 4) in pixels and their scores (K,): the phrase is known to be there."""
         prompt = self.prompt(phrases)
-        boxes_BQ4, embeddings_BQD = self.regions([image])
+        ((boxes_Q4, embeddings_QD),) = self.regions([image])
         located = []
         for row_PD, bias_P in zip(torch.split(prompt.rows_PD, 1), torch.split(prompt.biases_P, 1), strict=True):
-            scores, region, _ = best_pairs(embeddings_BQD[0], row_PD, bias_P, top)
-            located.append((boxes_BQ4[0][region.cpu().numpy()], scores.cpu().numpy()))
+            scores, region, _ = best_pairs(embeddings_QD, row_PD, bias_P, top)
+            located.append((boxes_Q4[region.cpu().numpy()], scores.cpu().numpy()))
         return located
 
     @torch.inference_mode()
-    def regions(self, images: Sequence[bytes]) -> tuple[list[FloatArray], Tensor]:
-        """Boxes (Q, 4) of each image in its own pixels, and region embeddings (B, Q, D)."""
-        examples = [self._prepare(image) for image in images]
-        pixels = torch.from_numpy(np.stack([example.pixels for example, _ in examples])).permute(0, 3, 1, 2)
-        embeddings_BQD, boxes_BQ4, _ = self.detector.regions(pixels.to(self.detector.tokens.biases.device))
-        corners = (boxes.cxcywh_to_xyxy(boxes_BQ4) * self.image_size).cpu().numpy()
-        return [_to_pixels(c, e.record, original) for c, (e, original) in zip(corners, examples, strict=True)], embeddings_BQD
+    def regions(self, images: Sequence[bytes]) -> list[tuple[FloatArray, Tensor]]:
+        """Boxes (Q, 4) of each image in its own pixels, and its region embeddings (Q, D)."""
+        prepared = [self._prepare(image) for image in images]
+        found: dict[int, tuple[FloatArray, Tensor]] = {}
+        for side in sorted({len(example.pixels) for example, _ in prepared}):  # pictures of one size go together
+            members = [i for i, (example, _) in enumerate(prepared) if len(example.pixels) == side]
+            pixels = torch.from_numpy(np.stack([prepared[i][0].pixels for i in members])).permute(0, 3, 1, 2)
+            embeddings_BQD, boxes_BQ4, _ = self.detector.regions(pixels.to(self.detector.tokens.biases.device))
+            corners_BQ4 = (boxes.cxcywh_to_xyxy(boxes_BQ4) * side).cpu().numpy()
+            for i, corners_Q4, embeddings_QD in zip(members, corners_BQ4, embeddings_BQD, strict=True):
+                example, original = prepared[i]
+                found[i] = _to_pixels(corners_Q4, example.record, original), embeddings_QD
+        return [found[i] for i in range(len(images))]
 
     def _prepare(self, image: bytes) -> tuple[transforms.Example, tuple[int, int]]:
         width, height = image_size(image)
         record = Record(image=image, width=width, height=height, source="", image_id="")
+        side = self.detector.config.side(width, height)
         try:
-            decoded = transforms.decode(record, self.image_size)
+            decoded = transforms.decode(record, side)
         except (OSError, SyntaxError, ValueError) as error:  # what Pillow says of a damaged file
             raise ValueError(f"the image cannot be read as an image: {error}") from error
-        return transforms.letterbox(decoded, self.image_size), (width, height)
+        return transforms.letterbox(decoded, side), (width, height)
 
 
 def image_size(image: bytes, name: str = "the image", whole: bool = False) -> tuple[int, int]:

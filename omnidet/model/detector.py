@@ -29,13 +29,29 @@ class ModelConfig:
     """Width of token and region embeddings: the vocabulary's share of the parameters is tokens x width."""
     calibrated_streams: int = 0
     """Number of streams, to give each a temperature and a bias of its own; 0 for none."""
+    min_image_size: int = 0
+    """Where above 0, a smaller picture comes in a square of its own size, of this at least: pictures are scaled down to
+    `image_size` and never up. Position embeddings are made for this side and stretched for others. 0: one side for all."""
 
     def __post_init__(self) -> None:
         fitting = max(16, round(self.image_size / 16) * 16)
         usable = 16 <= self.image_size <= 4096 and self.image_size % 16 == 0
         require(usable, f"model.image_size={self.image_size} is not a multiple of the patch size 16: give {min(fitting, 4096)}")
         require(self.calibrated_streams >= 0, f"model.calibrated_streams={self.calibrated_streams}: give 0 or more")
+        least = self.min_image_size
+        fits = least % 16 == 0 and (least == 0 or 16 <= least <= self.image_size)
+        require(fits, f"model.min_image_size={least}: give a multiple of 16 up to image_size={self.image_size}, or 0")
         require(self.embedding_width >= 1, f"model.embedding_width={self.embedding_width}: give 1 or more")
+
+    @property
+    def position_side(self) -> int:
+        """The side that the position embeddings are made for."""
+        return self.min_image_size or self.image_size
+
+    def side(self, width: int, height: int) -> int:
+        """Side of the square in which a picture of that size is shown."""
+        own = -(-max(width, height) // 16) * 16
+        return min(max(own, self.position_side), self.image_size)
 
 
 class Detector(nn.Module):
@@ -44,7 +60,7 @@ class Detector(nn.Module):
     def __init__(self, config: ModelConfig, num_tokens: int) -> None:
         super().__init__()
         self.config = config
-        self.backbone = vit.build(config.backbone, config.image_size)
+        self.backbone = vit.build(config.backbone, config.position_side)
         self.head = RegionHead(self.backbone.width, config.embedding_width)
         self.tokens = TokenTable(num_tokens, config.embedding_width)
         if config.calibrated_streams:

@@ -133,6 +133,7 @@ class ConvolutionalStem(nn.Module):
     """Four stride-2 3x3 convolutions in place of a 16x16 patch embedding."""
 
     def __init__(self, img_size: int, patch_size: int, in_chans: int, embed_dim: int, **_unused: object) -> None:
+        """As timm builds its patch embeddings; for images of any size, tokens come as (B, height, width, width of a token)."""
         super().__init__()
         side = img_size // patch_size
         self.grid_size = (side, side)
@@ -155,7 +156,7 @@ class ConvolutionalStem(nn.Module):
 
 
 def build(config: PretrainedConfig | StemConfig, image_size: int) -> Backbone:
-    """The backbone for square images of `image_size` pixels.
+    """The backbone, its position embeddings made for square images of `image_size` pixels; it takes others too.
 
     Raises ValueError or FileNotFoundError if pretrained weights are missing or do not fit: a run must not start from
     random weights by accident.

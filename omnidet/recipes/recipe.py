@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from omnidet.config import require
 from omnidet.data.build import ShardsConfig
 from omnidet.data.mixing import MixingConfig, Stream
 from omnidet.data.tiny_world import TinyWorld
@@ -38,6 +39,27 @@ class RegisterConfig:
 
 
 @dataclass(frozen=True)
+class RetrainConfig:
+    """How a trained detector learns new categories: `retraining.py` makes the recipe of that run."""
+
+    steps: int = 600
+    replay_share: float = 0.5
+    """Of each step's images: from the data that the detector was trained on."""
+    learning_rate: float = 5e-4
+    warmup_steps: int = 30
+    max_drop: float = 0.02
+    """How far a headline number of an old benchmark may fall below the champion's."""
+    min_gain: float = 0.0
+    """How far AP50 on the new data must rise above what the champion reaches there."""
+
+    def __post_init__(self) -> None:
+        require(self.steps >= 1, f"retrain.steps={self.steps}: give 1 or more")
+        require(0 <= self.replay_share < 1, f"retrain.replay_share={self.replay_share}: give a share from 0 to below 1")
+        require(self.learning_rate > 0, f"retrain.learning_rate={self.learning_rate}: give a number above 0")
+        require(self.warmup_steps >= 0, f"retrain.warmup_steps={self.warmup_steps}: give 0 or more")
+
+
+@dataclass(frozen=True)
 class Recipe:
     """Every part and every number of a run. The fields are in the order of the steps."""
 
@@ -53,3 +75,4 @@ class Recipe:
     evaluation: EvaluationConfig
     register: RegisterConfig
     gate: GateConfig = field(default_factory=GateConfig)
+    retrain: RetrainConfig = field(default_factory=RetrainConfig)

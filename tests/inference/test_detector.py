@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 
 import numpy as np
@@ -13,7 +14,9 @@ from torch import nn
 from omnidet.inference import detector as inference
 from omnidet.inference import search
 from omnidet.inference.detector import Detections, OmniDet
+from omnidet.model.detector import Detector, ModelConfig
 from omnidet.model.heads import _prior_boxes
+from omnidet.model.vit import StemConfig
 from tests import toys
 
 
@@ -94,9 +97,9 @@ def test_the_score_of_a_phrase_is_the_same_to_the_bit_whatever_else_is_asked():
 
 def test_the_score_is_the_weighted_mean_of_token_logits():
     detector, image = _omnidet(), toys.png(64, 64, [(5, 5, 30, 30)])
-    _, embeddings = detector.regions([image])
+    ((_, embeddings),) = detector.regions([image])
     tokens = detector.detector.tokens
-    logits = embeddings[0].clone() @ tokens.embeddings.T + tokens.biases
+    logits = embeddings.clone() @ tokens.embeddings.T + tokens.biases
     ids, weights = toys.toy_vocabulary().encode("star left of circle")
     expected = (logits[:, ids] @ torch.from_numpy(weights)).sigmoid().max()
     ((_, score),) = detector.locate(image, ["star left of circle"])
@@ -110,14 +113,14 @@ def test_the_best_over_chunks_of_names_are_the_best_of_all(monkeypatch, at_once)
     detector, image, names = _omnidet(), toys.png(64, 64, [(5, 5, 30, 30)]), _names(30)
     (found,) = detector.detect([image], names, 50)
     prompt = detector.prompt(names)
-    boxes, embeddings = detector.regions([image])
-    every = (embeddings[0] @ prompt.rows_PD.T + prompt.biases_P).sigmoid().numpy()
+    ((boxes, embeddings),) = detector.regions([image])
+    every = (embeddings @ prompt.rows_PD.T + prompt.biases_P).sigmoid().numpy()
     order = np.argsort(-every, axis=None, kind="stable")[:50]
     np.testing.assert_allclose(found.scores, every.flatten()[order], atol=1e-6)
     assert (np.diff(found.scores) <= 0).all()
     regions, phrases = np.unravel_index(order, every.shape)
     assert found.phrase.tolist() == phrases.tolist()
-    np.testing.assert_allclose(found.boxes_xyxy, boxes[0][regions])
+    np.testing.assert_allclose(found.boxes_xyxy, boxes[regions])
 
 
 def test_threshold_keeps_what_reaches_it():
@@ -191,3 +194,25 @@ def test_a_bomb_is_refused_before_it_is_decoded():
     Image.new("1", (9000, 9000)).save(content, "PNG")
     with pytest.raises(ValueError, match="9000 x 9000 pixels are more than"):
         inference.image_size(content.getvalue(), whole=True)
+
+
+def test_small_pictures_keep_their_size_and_large_ones_are_shown_larger():
+    config = ModelConfig(
+        image_size=128, min_image_size=64, backbone=StemConfig(width=24, depth=1, num_heads=2), embedding_width=8
+    )
+    assert [config.side(*size) for size in ((40, 64), (65, 30), (96, 96), (640, 480))] == [64, 80, 96, 128]
+    torch.manual_seed(0)
+    detector = OmniDet(Detector(config, toys.toy_vocabulary().num_tokens), toys.toy_vocabulary(), {})
+    small, large = toys.png(64, 64, [(5, 5, 30, 30)]), toys.png(200, 100, [(5, 5, 30, 30)])
+    together = detector.regions([large, small, large])
+    assert [len(boxes) for boxes, _ in together] == [64, 16, 64]
+    for image, (boxes, embeddings) in zip([large, small], together[:2], strict=True):
+        ((own_boxes, own_embeddings),) = detector.regions([image])
+        np.testing.assert_allclose(boxes, own_boxes, atol=1e-3)
+        np.testing.assert_allclose(embeddings, own_embeddings, atol=1e-5)
+    plain = Detector(dataclasses.replace(config, image_size=64, min_image_size=0), toys.toy_vocabulary().num_tokens)
+    plain.load_state_dict(detector.detector.state_dict())  # what a detector of one size learned is what small pictures get
+    ((boxes, embeddings),) = OmniDet(plain, toys.toy_vocabulary(), {}).regions([small])
+    ((own_boxes, own_embeddings),) = detector.regions([small])
+    assert np.array_equal(boxes, own_boxes)
+    assert torch.equal(embeddings, own_embeddings)

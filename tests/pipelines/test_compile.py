@@ -13,7 +13,8 @@ import pytest
 import yaml
 from kfp import components as kfp_components
 
-from omnidet import __version__, cli
+from omnidet import __version__
+from omnidet.recipes.loading import load_recipe
 from pipelines import __main__ as command
 from pipelines import package
 from pipelines.defaults import ROOT
@@ -79,7 +80,7 @@ def test_kfp_can_load_it():
 def test_defaults_are_those_of_params_yaml_and_of_the_recipe(spec):
     params = yaml.safe_load((ROOT / "params.yaml").read_text())
     inputs = spec["root"]["inputDefinitions"]["parameters"]
-    recipe = cli.load_recipe(None, params["recipe"], [])
+    recipe = load_recipe(None, params["recipe"], [])
     assert inputs["recipe"]["defaultValue"] == params["recipe"]
     for parameter, path in FIELDS.items():
         in_file, in_recipe = params, recipe

@@ -13,6 +13,7 @@ import yaml
 from omnidet import cli, config
 from omnidet.data import sources
 from omnidet.recipes import RECIPES, by_name
+from omnidet.recipes.loading import load_recipe
 
 ROOT = Path(__file__).parents[2]
 STAGES: dict[str, dict[str, Any]] = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
@@ -37,7 +38,7 @@ def test_every_recipe_builds_and_describes_itself(recipe):
 
 def test_params_are_the_defaults_of_the_recipe():
     """One default, one place: a value in params.yaml that differs from the recipe's own would be a second one."""
-    assert cli.load_recipe(ROOT / "params.yaml", None, []) == by_name(PARAMS["recipe"])
+    assert load_recipe(ROOT / "params.yaml", None, []) == by_name(PARAMS["recipe"])
 
 
 def test_params_name_every_part_that_a_stage_depends_on():

@@ -12,7 +12,7 @@ from typing import Protocol, cast
 
 from omnidet.data.annotations import GroundTruth, Piece
 from omnidet.data.quarantine import Quarantine
-from omnidet.data.sources import cc12m, coco, flickr30k, laion, lvis, refcocog, refcocos
+from omnidet.data.sources import annotated, cc12m, coco, flickr30k, laion, lvis, refcocog, refcocos
 from omnidet.schema import Record
 
 
@@ -47,7 +47,7 @@ class Source(Protocol):
         ...
 
 
-SOURCES = [coco, lvis, refcocog, refcocos, flickr30k, laion, cc12m]
+SOURCES = [coco, lvis, refcocog, refcocos, flickr30k, laion, cc12m, annotated]
 
 
 def by_name(name: str) -> Source:

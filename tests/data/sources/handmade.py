@@ -201,7 +201,17 @@ def write_cc12m(root: Path) -> Written:
     }
 
 
+def write_annotated(root: Path) -> Written:
+    images = [{**coco_image(number), "file_name": f"{number:x}.jpg"} for number in (7, 2)]
+    for image in images:
+        write(root / "images" / image["file_name"], jpeg(image["id"]))
+    boxes = [box(1, 7, 3), box(2, 7, 3, (0, 0, 5, 5)), box(3, 7, 1)]
+    write(root / "annotations/train.json", {"images": images, "annotations": boxes, "categories": CATEGORIES})
+    return "train", {"annotated:2": jpeg(2), "annotated:7": jpeg(7)}
+
+
 WRITERS = {
+    "annotated": write_annotated,
     "coco": write_coco,
     "lvis": write_lvis,
     "refcocog": write_refcocog,

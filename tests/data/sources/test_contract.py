@@ -57,7 +57,7 @@ def test_image_ids_are_those_of_the_records(name, written):
 def test_ground_truth_has_the_words_of_the_records_or_is_nothing(name, written):
     root, split, _ = written
     truth = by_name(name).ground_truth(root, split)
-    assert (truth is not None) == (name in ("coco", "lvis"))
+    assert (truth is not None) == (name in ("coco", "lvis", "annotated"))
     if truth:
         assert Path(truth.path).is_file()
         records = list(by_name(name).read(root, split, Quarantine()))

@@ -1,0 +1,113 @@
+"""`omnidet finetune FOLDER --from champion`: new categories for a trained detector, the whole way on one machine."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import fcntl
+import json
+import re
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+GATE_CLOSED = 3
+"""Exit code where the detector was taught and may not follow the champion; as of `omnidet gate`."""
+
+
+def add(commands: Any) -> None:
+    """Register the command."""
+    text = "teach a trained detector new categories: a folder in, a registered version out"
+    parser: argparse.ArgumentParser = commands.add_parser("finetune", help=text, description=text)
+    parser.set_defaults(run=run)
+    parser.add_argument("data", metavar="FOLDER", help="pictures with COCO json, YOLO txt or Pascal VOC xml; local or s3://")
+    parser.add_argument("--from", dest="champion", default="champion", metavar="VERSION", help="champion, NAME or NAME@3")
+    parser.add_argument("--registry", default="registry", help="folder or s3:// URI (default: registry)")
+    parser.add_argument("--name", help="of the dataset: its metrics are called NAME/AP (default: name of the folder)")
+    parser.add_argument("--format", default="", choices=["", "coco", "voc", "yolo"], help="where a folder has several")
+    parser.add_argument("--replay", metavar="SHARDS", help="shards the champion was trained on, if they moved; or none")
+    parser.add_argument("--out", metavar="FOLDER", help="for everything the run makes (default: runs/finetune/NAME)")
+    parser.add_argument("--params", type=Path, help="YAML file with `recipe:` and fields to change, as params.yaml")
+    parser.add_argument("--recipe", help="the champion's (default: the one that registers under its name)")
+    parser.add_argument("--set", action="append", default=[], metavar="FIELD=VALUE", help="as retrain.steps=300")
+
+
+def run(options: argparse.Namespace) -> int:
+    """The steps of `retraining.py`, one after the other; what an interrupted run had trained is not trained again."""
+    from omnidet import retraining, storage
+    from omnidet.recipes.loading import load_recipe
+
+    started = time.monotonic()
+    name = options.name or default_name(options.data)
+    noticed = retraining.notice(options.data, options.registry, options.champion, name)
+    print(noticed.why)
+    if not noticed.is_new:
+        return 0
+    champion = noticed.champion
+    chosen = options.recipe or (None if options.params else retraining.recipe_of(champion))
+    recipe = load_recipe(options.params, chosen, options.set)
+    replay = retraining.replay_of(champion, options.replay)
+    retraining.require_whole(champion)
+    folder = options.out or f"runs/finetune/{name}"
+    dataset, new, combined, words, model = (storage.join(folder, part) for part in _PARTS)
+    with _alone(folder):
+        print(retraining.read(options.data, dataset, noticed.data_version, options.format))
+        print(retraining.build_shards(dataset, replay, new, combined, recipe, name))
+        print(retraining.extend_vocabulary(combined, champion.location, words, name))
+        untaught = retraining.zero_shot(combined, champion.location, storage.join(folder, "zero_shot"), recipe, name)
+        print(f"before: {name}/AP50 {untaught.get(f'{name}/AP50', 0):.3f}")
+        retraining.train(combined, words, champion, model, recipe, name, noticed.data_version)
+        retraining.evaluate(combined, champion, model, folder, recipe, name)
+        decision = retraining.gate(folder, champion, recipe, name)
+        print(table(json.loads(storage.read_text(storage.join(folder, "before", storage.INDEX_NAME)))["values"], folder))
+        print(f"report      {Path(folder, 'report.html').resolve()}")
+        if not decision.passed:
+            print("\n".join([f"not registered, {champion} stays the champion:", *decision.reasons]))
+            return GATE_CLOSED
+        version, said = retraining.register(model, folder, options.registry, champion, recipe, name, noticed.data_version)
+        receipt = {"version": str(version), "location": version.location}
+        storage.write_text(storage.join(folder, "registered.json"), json.dumps(receipt, indent=1) + "\n")
+    print(f"{said}\n{(time.monotonic() - started) / 60:.1f} minutes")
+    return 0
+
+
+_PARTS = ("dataset", "new", "shards", "vocabulary", "model")
+
+
+def default_name(data: str) -> str:
+    """Of a dataset, from its folder's: lower case, with dashes."""
+    return re.sub(r"[^a-z0-9]+", "-", data.rstrip("/").rpartition("/")[2].lower()).strip("-") or "new"
+
+
+def table(before: dict[str, float], folder: str) -> str:
+    """Headline numbers before and after, for people."""
+    from omnidet import storage
+    from omnidet.registry.gate import HEADLINES
+
+    after = json.loads(storage.read_text(storage.join(folder, "metrics.json")))
+    shown = [key for key in after if key.rpartition("/")[2] in (*HEADLINES, "AP50")]
+    width = max(len(key) for key in shown)
+    lines = [f"{'':{width}}  before   after  change"]
+    for key in shown:
+        old = before.get(key)
+        change = "" if old is None else f"  {after[key] - old:+.3f}"
+        lines.append(f"{key:{width}}  {'-' if old is None else format(old, '.3f'):>6}   {after[key]:.3f}{change}")
+    return "\n".join(lines)
+
+
+@contextlib.contextmanager
+def _alone(folder: str) -> Iterator[None]:
+    """Raise ValueError if another run works in the same folder."""
+    from omnidet import storage
+
+    if storage.is_s3(folder):
+        raise ValueError(f"--out {folder}: give a local folder; the pipeline `retrain` works on an object store")
+    path = Path(f"{folder}.lock")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise ValueError(f"another run works in {folder}: wait for it, or give another --out") from None
+        yield

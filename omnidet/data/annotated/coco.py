@@ -1,0 +1,78 @@
+"""COCO json: any file with `images`, `annotations` and `categories`; https://cocodataset.org/#format-data."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter, defaultdict
+from pathlib import Path
+from typing import Any
+
+from omnidet.data import annotations as files
+from omnidet.data.annotated.pictures import Annotated, Box, Picture, images_by_stem, nearest, split_of
+from omnidet.data.folder import DataFolder
+
+_LISTS = {
+    "images": ("id", "file_name"),
+    "annotations": ("image_id", "category_id", "bbox", "iscrowd"),
+    "categories": ("id", "name"),
+}
+_MARKS = (b'"images"', b'"annotations"', b'"categories"')
+
+
+def find(root: Path) -> Annotated | None:
+    """All the files in the folder, each a split. Raises ValueError for one that looks like COCO json and cannot be read."""
+    paths = [path for path in sorted(root.rglob("*.json")) if path.is_file() and _looks_like_coco(path)]
+    if not paths:
+        return None
+    pictures = images_by_stem(root)
+    splits: dict[str, list[Picture]] = defaultdict(list)
+    names: dict[str, None] = {}
+    problems: Counter[str] = Counter()
+    for path in paths:
+        content = files.load_json(DataFolder(str(root)), str(path.relative_to(root)), "give the folder that holds it", _LISTS)
+        categories = {c["id"]: files.plain(str(c["name"])) for c in _entries(content, "categories", {"name": str}, path)}
+        names.update(dict.fromkeys(categories.values()))
+        images = {image["id"]: image for image in _entries(content, "images", {"file_name": str}, path)}
+        boxes: dict[Any, list[Box]] = defaultdict(list)
+        for entry in _entries(content, "annotations", {}, path):
+            box = files.four_numbers(entry.get("bbox"))
+            if entry.get("image_id") not in images:
+                problems["box of an unknown image"] += 1
+            elif entry.get("category_id") not in categories:
+                problems["box of an unknown category"] += 1
+            elif box is None:
+                problems["box that is not four numbers"] += 1
+            else:
+                x, y, width, height = box
+                named = Box(categories[entry["category_id"]], (x, y, width, height), bool(entry.get("iscrowd")))
+                boxes[entry["image_id"]].append(named)
+        for image_id, image in images.items():
+            file = nearest(pictures.get(Path(image["file_name"]).stem, []), path.parent / image["file_name"])
+            if file is None:
+                problems["picture that is not there"] += 1
+                continue
+            splits[split_of(path, root)].append(Picture(file, tuple(boxes.get(image_id, []))))
+    return Annotated("COCO json", tuple(names), dict(splits), problems)
+
+
+def _looks_like_coco(path: Path) -> bool:
+    if path.stat().st_size > 1 << 22:  # a large one is read once only
+        with path.open("rb") as file:
+            head = file.read(1 << 20)
+        return any(mark in head for mark in _MARKS)
+    content = path.read_bytes()
+    if not all(mark in content for mark in _MARKS):
+        return False
+    try:
+        return isinstance(json.loads(content), dict)
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{path} is not JSON ({error}): fetch or write it anew") from error
+
+
+def _entries(content: Any, key: str, fields: dict[str, type], path: Path) -> list[files.Entry]:
+    found = files.entries(content, key, fields, str(path))
+    if key != "annotations":
+        for entry in found:
+            if not isinstance(entry.get("id"), int | str):
+                raise ValueError(f"{path}: an entry of {key!r} has no id: mend the file")
+    return found

@@ -1,0 +1,102 @@
+"""YOLO txt: a line `class cx cy width height` a box, as shares of the picture; names in `data.yaml` or `classes.txt`.
+
+https://docs.ultralytics.com/datasets/detect/. Outlines (`class x y x y ...`) become the boxes around them.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter, defaultdict
+from pathlib import Path
+
+import yaml
+
+from omnidet.data import annotations as files
+from omnidet.data.annotated.pictures import Annotated, Box, Picture, images_by_stem, nearest, split_of
+
+_NAME_FILES = ("classes.txt", "obj.names", "labels.txt", "_darknet.labels")
+
+
+def find(root: Path) -> Annotated | None:
+    """Every label file that has a picture of its name. Raises ValueError where the names of the classes are not given."""
+    pictures = images_by_stem(root)
+    labels = [p for p in sorted(root.rglob("*.txt")) if p.name not in _NAME_FILES and p.stem in pictures and _is_label(p)]
+    names = _names(root)
+    if not labels:
+        return None
+    if names is None:
+        raise ValueError(f"{root} has YOLO labels and no names: put `names: [first, second]` into {root / 'data.yaml'}")
+    problems: Counter[str] = Counter()
+    splits: dict[str, list[Picture]] = defaultdict(list)
+    used: set[Path] = set()
+    for path in labels:
+        image = nearest(pictures[path.stem], path)
+        assert image is not None
+        size = files.image_size(image.read_bytes())
+        used.add(image)
+        if isinstance(size, str):
+            problems[f"picture: {size}"] += 1
+            continue
+        boxes = _boxes(path, names, size, problems)
+        splits[split_of(image, root) or split_of(path, root)].append(Picture(image, boxes, size))
+    # A picture without labels in a folder with labels shows nothing of the classes: that is how YOLO marks background.
+    for image in (path for paths in pictures.values() for path in paths):
+        if image not in used:
+            splits[split_of(image, root)].append(Picture(image, ()))
+    return Annotated("YOLO txt", tuple(names), dict(splits), problems)
+
+
+def _is_label(path: Path) -> bool:
+    lines = path.read_text(encoding="utf-8", errors="replace").split("\n", 1)
+    parts = lines[0].split()
+    return not parts or (len(parts) >= 5 and _numbers(parts) is not None)
+
+
+def _numbers(parts: list[str]) -> list[float] | None:
+    try:
+        return [float(part) for part in parts]
+    except ValueError:
+        return None
+
+
+def _names(root: Path) -> list[str] | None:
+    for path in sorted([*root.rglob("*.yaml"), *root.rglob("*.yml")]):
+        try:
+            content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        except (yaml.YAMLError, UnicodeDecodeError) as error:
+            raise ValueError(f"{path} is not YAML: {' '.join(str(error).split())}") from error
+        if isinstance(content, dict) and content.get("names"):
+            names = content["names"]
+            listed = [names[key] for key in sorted(names)] if isinstance(names, dict) else names
+            if not isinstance(listed, list):
+                raise ValueError(f"{path}: names={names!r} is no list: give `names: [first, second]`")
+            return [files.plain(str(name)) for name in listed]
+    for name in _NAME_FILES:
+        for path in sorted(root.rglob(name)):
+            return [files.plain(line) for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+    return None
+
+
+def _boxes(path: Path, names: list[str], size: tuple[int, int], problems: Counter[str]) -> tuple[Box, ...]:
+    width, height = size
+    boxes = []
+    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+        if not line.strip():
+            continue
+        values = _numbers(line.split())
+        if values is None or len(values) < 5 or not all(math.isfinite(value) for value in values):
+            problems["line that is no box"] += 1
+            continue
+        kind, shares = int(values[0]), values[1:]
+        if not 0 <= kind < len(names) or kind != values[0]:
+            problems["box of an unknown class"] += 1
+            continue
+        if len(shares) == 4:
+            cx, cy, w, h = shares
+        else:  # an outline: its box
+            xs, ys = shares[0 : len(shares) // 2 * 2 : 2], shares[1::2]
+            cx, cy = (min(xs) + max(xs)) / 2, (min(ys) + max(ys)) / 2
+            w, h = max(xs) - min(xs), max(ys) - min(ys)
+        box = ((cx - w / 2) * width, (cy - h / 2) * height, w * width, h * height)
+        boxes.append(Box(names[kind], box))
+    return tuple(boxes)

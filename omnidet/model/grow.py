@@ -1,0 +1,34 @@
+"""A trained detector for a vocabulary that was extended: the start of a retraining."""
+
+from __future__ import annotations
+
+import torch
+
+from omnidet.data.vocabulary import Vocabulary, require_extension
+from omnidet.model.detector import Detector
+
+
+@torch.no_grad()
+def load_grown(detector: Detector, trained: Detector, old: Vocabulary, new: Vocabulary) -> None:
+    """Give `detector`, made for `new`, the weights of `trained`, which knows `old`.
+
+    The row of a new token is the mean of the rows of the subwords that its word had before, weighted as they were: every
+    phrase scores as before. Raises ValueError if `new` does not extend `old` or the detectors differ otherwise.
+    """
+    require_extension(old, new)
+    state = trained.state_dict()
+    for name, value in detector.state_dict().items():
+        if name not in state or value.shape[1:] != state[name].shape[1:]:
+            raise ValueError(f"the detector to start from is built otherwise: {name} does not fit: keep model.* as it was")
+    for name in ("tokens.embeddings", "tokens.biases"):
+        grown = detector.state_dict()[name].clone()
+        grown[: len(state[name])] = state[name]
+        for token in range(len(old.idf_T), len(new.idf_T)):
+            parts = old.tokenizer.encode(new.tokenizer.id_to_token(token)).ids
+            weights = torch.from_numpy(old.idf_T[parts])
+            weights = weights / weights.sum() if weights.sum() > 0 else torch.full_like(weights, 1 / len(parts))
+            for places, target in ((old.own_T, new.own_T), (old.context_T, new.context_T)):
+                rows = state[name][torch.from_numpy(places[parts])]
+                grown[int(target[token])] = torch.tensordot(weights.to(rows.dtype), rows, 1)
+        state[name] = grown
+    detector.load_state_dict(state)

@@ -1,0 +1,163 @@
+"""Folders as tools write them: found by looking, cut, and said back."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from omnidet.data.annotated import find, write
+from omnidet.data.annotated.pictures import Box
+from omnidet.data.quarantine import Quarantine
+from omnidet.data.sources import annotated
+from tests import toys
+
+BOX = (5.0, 8.0, 20.0, 10.0)
+"""xywh in a picture of 64 x 32."""
+
+
+def _unique(path: Path, number: int) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(toys.png(64, 32, [(number, 1, number + 9, 20)]))
+
+
+def _coco(root: Path, split: str, numbers: range, names: tuple[str, ...] = ("bolt", "nut")) -> None:
+    images, boxes = [], []
+    for number in numbers:
+        _unique(root / "images" / f"{number}.png", number)
+        images.append({"id": number, "file_name": f"{number}.png", "width": 64, "height": 32})
+        boxes.append({"id": number, "image_id": number, "category_id": 1 + number % 2, "bbox": list(BOX)})
+    categories = [{"id": i, "name": name} for i, name in enumerate(names, start=1)]
+    content = {"images": images, "annotations": boxes, "categories": categories}
+    (root / "annotations").mkdir(parents=True, exist_ok=True)
+    (root / "annotations" / f"instances_{split}.json").write_text(json.dumps(content))
+
+
+def _yolo(root: Path, split: str, numbers: range) -> None:
+    for number in numbers:
+        _unique(root / split / "images" / f"{number}.png", number)
+        labels = root / split / "labels" / f"{number}.txt"
+        labels.parent.mkdir(parents=True, exist_ok=True)
+        x, y, w, h = BOX
+        labels.write_text(f"{number % 2} {(x + w / 2) / 64} {(y + h / 2) / 32} {w / 64} {h / 32}\n")
+    (root / "data.yaml").write_text("names: [nut, bolt]\n")
+
+
+def _voc(root: Path, numbers: range) -> None:
+    x, y, w, h = BOX
+    for number in numbers:
+        _unique(root / "JPEGImages" / f"{number}.png", number)
+        path = root / "Annotations" / f"{number}.xml"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        corners = f"<xmin>{x + 1}</xmin><ymin>{y + 1}</ymin><xmax>{x + w}</xmax><ymax>{y + h}</ymax>"
+        name = "bolt" if number % 2 else "nut"
+        path.write_text(f"<annotation><object><name>{name}</name><bndbox>{corners}</bndbox></object></annotation>")
+
+
+def test_the_three_formats_say_the_same(tmp_path):
+    _coco(tmp_path / "coco", "train", range(6), ("nut", "bolt"))
+    _coco(tmp_path / "coco", "val", range(6, 8), ("nut", "bolt"))
+    _yolo(tmp_path / "yolo", "train", range(6))
+    _yolo(tmp_path / "yolo", "valid", range(6, 8))
+    _voc(tmp_path / "voc", range(8))
+    lists = tmp_path / "voc" / "ImageSets" / "Main"
+    lists.mkdir(parents=True)
+    (lists / "train.txt").write_text("".join(f"{i}\n" for i in range(6)))
+    (lists / "val.txt").write_text("6\n7\n")
+    for folder in ("coco", "yolo", "voc"):
+        cut = find.split(find.find(tmp_path / folder))
+        assert set(cut.found.names) == {"nut", "bolt"}, folder
+        assert (len(cut.train), len(cut.evaluation)) == (6, 2), folder
+        assert cut.why == "trained on train, evaluated on val"
+        for picture in cut.found.pictures():
+            (box,) = picture.boxes
+            assert box.name == ("bolt" if int(picture.path.stem) % 2 else "nut"), folder
+            assert box.xywh == pytest.approx(BOX), folder
+        assert "nut" in find.describe(cut)
+
+
+def test_without_a_split_a_fifth_is_kept_whatever_the_order(tmp_path):
+    _voc(tmp_path, range(10))
+    cut, again = find.split(find.find(tmp_path)), find.split(find.find(tmp_path))
+    assert [p.path for p in cut.evaluation] == [p.path for p in again.evaluation]
+    assert 1 <= len(cut.evaluation) <= 4
+    assert len(cut.train) + len(cut.evaluation) == 10
+    assert "by a hash of their names" in cut.why
+    _voc(tmp_path, range(20))  # more pictures: none changes sides
+    grown = find.split(find.find(tmp_path))
+    assert {p.path for p in cut.evaluation} <= {p.path for p in grown.evaluation}
+    assert {p.path for p in cut.train} <= {p.path for p in grown.train}
+
+
+def test_what_is_written_reads_back_and_evaluates(tmp_path):
+    _coco(tmp_path / "in", "train", range(6))
+    _coco(tmp_path / "in", "test", range(5, 8))  # picture 5 stands in both: it is evaluated on
+    out = tmp_path / "out"
+    out.mkdir()
+    summary = write.write(find.split(find.find(tmp_path / "in")), out, "v1")
+    assert summary["counts"] == {"evaluation": {"pictures": 3, "boxes": 3}, "train": {"pictures": 5, "boxes": 5}}
+    assert summary["problems"] == {"picture that comes twice": 1}
+    train = list(annotated.read(str(out), "train", Quarantine()))
+    assert {record.image_id for record in train} == annotated.image_ids(str(out), "train")
+    assert not annotated.image_ids(str(out), "train") & annotated.image_ids(str(out), "evaluation")
+    for record in train:
+        assert set(record.phrases) | set(record.absent) == {"bolt", "nut"}
+        assert record.boxes_xyxy.tolist() == [[5.0, 8.0, 25.0, 18.0]]
+    truth = annotated.ground_truth(str(out), "evaluation")
+    assert truth is not None
+    assert set(truth.names.values()) == {"bolt", "nut"}
+
+
+@pytest.mark.parametrize(
+    ("files", "complaint"),
+    [
+        ({}, "0 pictures and no annotations"),
+        ({"a.xml": "<annotation></annotation>", "a.png": "picture"}, "no usable annotation"),
+        ({"a.xml": "<annotation", "a.png": "picture"}, "file that is no xml"),
+        ({"a.png": "picture", "a.txt": "0 .5 .5 .1 .1\n"}, "no names"),
+        ({"a.png": "picture", "a.txt": "0 .5 .5 .1 .1\n", "data.yaml": "names: ['  ']"}, "give it a name"),
+        ({"a.png": "picture", "a.txt": "0 .5 .5 .1 .1\n", "data.yaml": "names: [Bolt, bolt ]"}, "rename one of them"),
+        ({"a.png": "picture", "a.txt": "9 .5 .5 .1 .1\n", "data.yaml": "names: [bolt]"}, "box of an unknown class"),
+        ({"a.json": '{"images": 1, "annotations": 2, "categories": []}'}, "no list"),
+        ({"a.json": '{"images": [], "annotations": [], "categories"'}, "is not JSON"),
+    ],
+)
+def test_a_folder_that_cannot_be_used(tmp_path, files, complaint):
+    for name, content in files.items():
+        (tmp_path / name).write_bytes(toys.png(64, 32, [(1, 1, 9, 9)]) if content == "picture" else content.encode())
+    with pytest.raises(ValueError, match=complaint) as raised:
+        find.find(tmp_path)
+    assert "\n" not in str(raised.value)
+
+
+def test_two_formats_need_a_word(tmp_path):
+    _voc(tmp_path, range(3))
+    _coco(tmp_path, "train", range(3))
+    with pytest.raises(ValueError, match="--format"):
+        find.find(tmp_path)
+    assert find.find(tmp_path, "voc").format == "Pascal VOC xml"
+
+
+def test_entities_that_would_grow_without_bounds_are_not_read(tmp_path):
+    _voc(tmp_path, range(2))
+    (tmp_path / "Annotations" / "2.xml").write_text('<!DOCTYPE a [<!ENTITY x "y">]><annotation>&x;</annotation>')
+    assert find.find(tmp_path).problems == {"file that is no xml": 1}
+
+
+def test_outlines_become_their_boxes(tmp_path):
+    _unique(tmp_path / "a.png", 3)
+    (tmp_path / "a.txt").write_text("0 0.25 0.25 0.5 0.25 0.5 0.75 0.25 0.75\n")
+    (tmp_path / "classes.txt").write_text("bolt\n")
+    (picture,) = find.find(tmp_path).pictures()
+    assert picture.boxes == (Box("bolt", (16.0, 8.0, 16.0, 16.0)),)
+
+
+def test_real_blood_cells(shared_data):
+    cut = find.split(find.find(shared_data / "bccd"))
+    assert cut.found.format == "Pascal VOC xml"
+    assert cut.found.names == ("Platelets", "RBC", "WBC")
+    assert (len(cut.train), len(cut.evaluation)) == (292, 72)
+    boxes = [box for picture in cut.found.pictures() for box in picture.boxes]
+    assert len(boxes) == 4888
+    assert sum(box.xywh[2] <= 0 or box.xywh[3] <= 0 for box in boxes) == 2

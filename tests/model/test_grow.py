@@ -1,0 +1,42 @@
+"""A detector that gets new words knows what it knew, to the last bit that floats have."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from omnidet import config
+from omnidet.data import vocabulary
+from omnidet.data.vocabulary import VocabularyConfig
+from omnidet.inference.detector import OmniDet
+from omnidet.model import grow
+from omnidet.model.detector import Detector
+from omnidet.schema import Record
+from tests import toys
+
+
+def test_every_phrase_scores_as_before():
+    old, trained = toys.toy_vocabulary(), toys.toy_detector()
+    new, words = vocabulary.extend(old, [Record(b"", 1, 1, "toy", "toy:1", phrases=("quasar", "zyx cell"))])
+    assert words == ("cell", "quasar", "zyx")
+    torch.manual_seed(1)
+    detector = Detector(trained.config, new.num_tokens)
+    grow.load_grown(detector, trained, old, new)
+    assert torch.equal(detector.tokens.embeddings[: old.num_tokens], trained.tokens.embeddings)
+    image = toys.png(64, 64, [(5, 5, 30, 30)])
+    phrases = ["red star", "zyx", "red quasar cell", "star left of zyx", "quasar above circle"]
+    for before, now in zip(
+        OmniDet(trained, old, {}).locate(image, phrases, 16), OmniDet(detector, new, {}).locate(image, phrases, 16), strict=True
+    ):
+        np.testing.assert_allclose(now[1], before[1], atol=1e-6)
+
+
+def test_another_detector_or_vocabulary_is_refused():
+    old, trained = toys.toy_vocabulary(), toys.toy_detector()
+    other = vocabulary.build([Record(b"", 1, 1, "toy", "toy:1", phrases=("some", "other words"))], VocabularyConfig(size=300))
+    with pytest.raises(ValueError, match="does not extend"):
+        grow.load_grown(Detector(trained.config, other.num_tokens), trained, old, other)
+    wider = Detector(config.override(trained.config, "embedding_width=24"), old.num_tokens)
+    with pytest.raises(ValueError, match=r"keep model\.\* as it was"):
+        grow.load_grown(wider, trained, old, old)
