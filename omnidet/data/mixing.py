@@ -20,11 +20,15 @@ import torch
 from torch.utils.data import Dataset
 
 from omnidet.config import require
-from omnidet.data import batch_workers, label_space, shards, transforms
+from omnidet.data import batch_workers, label_space, negatives, shards, transforms
 from omnidet.data.order import Order
 from omnidet.data.shard_cache import ShardCache
+from omnidet.data.transforms import Combination
 from omnidet.data.vocabulary import Vocabulary
 from omnidet.schema import Batch, Record
+
+COMBINED_WITHIN = 1000
+"""Pictures of a set after its own that a picture is combined with some of."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +49,20 @@ class Stream:
     transforms: tuple[transforms.Transform, ...] = ()
     image_size: int | None = None
     """Side of the square in pixels; None for the model's own. Streams of another size are a batch of their own in the step."""
+    combine: Combination | None = None
+    """Makes one picture of several, such as a mosaic; for names alone, since descriptions do not survive it."""
+    sampled_negatives: int = 0
+    """Fill the names of an image to so many with names of its set that are taken for absent, behind the verified ones. An
+    assumption, for sets that list some names of each image (LVIS); 0 for none."""
+
+    def __post_init__(self) -> None:
+        of = f"stream {self.name!r}"
+        alone = self.combine is None or not (self.describes or self.captions)
+        require(alone, f"{of} combines pictures: what describes one of them is not true of all; use it for names alone")
+        fits = self.sampled_negatives == 0 or (self.boxes and self.sampled_negatives > 0)
+        require(fits, f"{of}: sampled_negatives={self.sampled_negatives}: give 0, or more where boxes are supervised")
+        sized = self.image_size is None or (self.image_size >= 16 and self.image_size % 16 == 0)
+        require(sized, f"{of}: image_size={self.image_size}: give a multiple of the patch size 16")
 
 
 @dataclass(frozen=True)
@@ -96,6 +114,12 @@ class Mixture(Dataset[Batch]):
                     raise ValueError(f"set {name!r} of stream {stream.name!r} is empty: take it out of the recipe")
                 own_seed = int(np.random.SeedSequence([seed, number, part]).generate_state(1)[0])
                 self.orders[number, part] = Order(samples, own_seed, config.window_shards)
+        self.samplers = {
+            name: negatives.NameSampler(negatives.count_names(index, name, self.cache), vocabulary)
+            for stream in streams
+            if stream.sampled_negatives
+            for name in stream.sets
+        }
         self.groups: dict[int, list[tuple[int, int]]] = {}
         """By image size, what this rank takes of a step: (stream, number among the stream's images of the step)."""
         for number, stream in enumerate(self.streams):
@@ -143,13 +167,39 @@ class Mixture(Dataset[Batch]):
         return shards.open_shard(self.index.location, members[shard], self.cache).read(i), [self.seed, number, part, position]
 
     def _example(self, number: int, draw: int, side: int) -> transforms.Example:
-        """Image number `draw` of a stream, decoded and transformed."""
+        """Picture number `draw` of a stream, decoded, transformed and perhaps combined with others."""
+        stream = self.streams[number]
         record, seed = self._record(number, draw)
+        if stream.combine is None:
+            example = self._transformed(stream, record, side, seed)
+        else:
+            random = np.random.default_rng([*seed, 1])
+            count = stream.combine.count(random)
+            part = side if count == 1 else stream.combine.side(count, side)
+            # The others stand a little further on in the same set, with one label space: their shards are at hand.
+            others = draw + len(stream.sets) * (1 + random.choice(COMBINED_WITHIN, count - 1, replace=False))
+            records = [record, *(self._record(number, int(other))[0] for other in others)]
+            parts = [self._transformed(stream, one, part, [*seed, 2 + k]) for k, one in enumerate(records)]
+            example = parts[0] if count == 1 else stream.combine(parts, side)
+        if stream.sampled_negatives:
+            more = self._negatives(number, draw, example.record, np.random.default_rng([*seed, 1000]))
+            example = dataclasses.replace(example, record=dataclasses.replace(example.record, absent=more))
+        return example
+
+    def _transformed(self, stream: Stream, record: Record, side: int, seed: list[int]) -> transforms.Example:
         random = np.random.default_rng(seed)
         example = transforms.decode(record, side)
-        for transform in self.streams[number].transforms:
+        for transform in stream.transforms:
             example = transform(example, random)
         return example
+
+    def _negatives(self, number: int, draw: int, record: Record, random: np.random.Generator) -> tuple[str, ...]:
+        """The verified absent names, filled up with sampled ones."""
+        stream = self.streams[number]
+        known = len(record.phrases) + len(record.absent)
+        room = min(stream.sampled_negatives, self.config.max_names) - known
+        sampler = self.samplers[stream.sets[draw % len(stream.sets)]]
+        return (*record.absent, *sampler.sample(record, room, random))
 
     def _collate(
         self, images_BHWC: npt.NDArray[np.uint8], records: list[Record], stream_ids: list[int], random: np.random.Generator

@@ -14,8 +14,9 @@ import dataclasses
 import functools
 import io
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import cv2
 import numpy as np
@@ -51,6 +52,19 @@ class Example:
 
 
 Transform = Callable[[Example, np.random.Generator], Example]
+
+
+class Combination(Protocol):
+    """Makes one picture of several of a stream."""
+
+    def count(self, random: np.random.Generator) -> int:
+        """How many pictures to make the next one of."""
+
+    def side(self, count: int, side: int) -> int:
+        """Side of the square that each of so many pictures gets."""
+
+    def __call__(self, examples: Sequence[Example], side: int) -> Example:
+        """The one picture, in a square of that side."""
 
 
 cv2.setNumThreads(0)  # worker processes are the parallelism; its threads would not live through the fork
@@ -122,7 +136,7 @@ def crop(example: Example, random: np.random.Generator, min_share: float = 0.6, 
         outside = np.any((boxes[:, 2:] <= window[:2]) | (boxes[:, :2] >= window[2:]), axis=1)
         if np.all(inside | outside):
             shifted = dataclasses.replace(record, boxes_xyxy=boxes - window[[0, 1, 0, 1]], width=width, height=height)
-            return Example(example.pixels[y0 : y0 + height, x0 : x0 + width], keep_boxes(shifted, inside))
+            return Example(example.pixels[y0 : y0 + height, x0 : x0 + width], keep_boxes(shifted, inside), example.frame)
     return example
 
 

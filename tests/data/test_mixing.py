@@ -13,6 +13,10 @@ import torch
 from PIL import Image
 
 from omnidet.data import shards, transforms, vocabulary
+from omnidet.data.augmentations.colour_jitter import ColourJitter
+from omnidet.data.augmentations.large_scale_jitter import LargeScaleJitter
+from omnidet.data.augmentations.mosaic import Mosaic
+from omnidet.data.augmentations.phrase_crop import PhraseCrop
 from omnidet.data.mixing import Loader, MixingConfig, Mixture, Stream
 from omnidet.data.vocabulary import VocabularyConfig
 from omnidet.schema import Batch, PhraseTable, Record
@@ -426,3 +430,81 @@ def test_corrupt_shard_is_named_in_one_line(tmp_path, workers):
     path.write_bytes(path.read_bytes()[:-1])
     with pytest.raises(ValueError, match=r"^\S+train/coco/000000.tar is corrupt .*: build the shards again$"):
         batches(index, workers, steps=1, streams=(Stream("det", ("train/coco",), 1),))
+
+
+# Image sizes, combinations and sampled negatives
+
+
+SIZED = (
+    Stream(
+        "det", ("train/coco", "train/lvis"), 4, transforms=(transforms.flip, LargeScaleJitter()), combine=Mosaic((0.5, 0.5))
+    ),
+    Stream("grd", ("train/grounding",), 3, describes=True, transforms=(PhraseCrop(), ColourJitter())),
+    Stream("img", ("train/web",), 2, boxes=False, captions=True, image_size=16),
+)
+
+
+def test_each_size_is_a_batch_of_its_own(index):
+    plain = mixture(index, tuple(dataclasses.replace(s, image_size=None) for s in STREAMS))[1]
+    batch = mixture(index, (*STREAMS[:2], dataclasses.replace(STREAMS[2], image_size=16)))[1]
+    large, small = batch.groups()
+    assert large.images_BCHW.shape == (7, 3, SIDE, SIDE)
+    assert small.images_BCHW.shape == (2, 3, 16, 16)
+    assert large.more == small.more == ()
+    assert large.stream_BS.sum(0).tolist() == [4, 3, 0]
+    assert small.stream_BS.sum(0).tolist() == [0, 0, 2]
+    assert torch.equal(large.boxes_cxcywh_BN4[large.box_valid_BN], plain.boxes_cxcywh_BN4[:7][plain.box_valid_BN[:7]])
+    assert shades(small) == shades(plain)[7:]
+    assert plain.more == ()
+    assert len(plain.groups()) == 1
+
+
+def test_a_size_without_an_image_for_each_rank_is_refused(index):
+    streams = (*STREAMS[:2], dataclasses.replace(STREAMS[2], image_size=16))
+    with pytest.raises(ValueError, match="the streams of 16 px have fewer images a step than there are ranks: give 3"):
+        mixture(index, streams, rank=2, world_size=3)
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_everything_at_once_is_the_same_for_any_number_of_workers_and_after_a_resume(index, workers):
+    streams = (dataclasses.replace(SIZED[0], sampled_negatives=4), *SIZED[1:])
+    alone = mixture(index, streams)
+    made = batches(index, workers, steps=11, start=3, streams=streams)
+    assert len(made) == 8
+    for step, batch in enumerate(made, 3):
+        assert_same(batch, alone[step])
+
+
+def test_combined_pictures_are_other_ones_at_each_draw(tmp_path):
+    index = write(tmp_path, {"train/coco": [coco(i) for i in range(30)]})
+    stream = Stream("det", ("train/coco",), 1, combine=Mosaic((0.0, 1.0)))
+    seen = set()
+    for step in range(30):
+        batch = mixture(index, (stream,))[step]
+        tiles = [int(batch.images_BCHW[0, 0, y, x]) for y in (0, 16) for x in (0, 16)]
+        assert len(set(tiles)) >= 2, "in a set this small one may come again"
+        seen.update(tiles[1:])
+    assert len(seen) > 20
+
+
+@pytest.mark.parametrize("more", [{"describes": True}, {"captions": True}])
+def test_what_describes_a_picture_is_not_combined(more):
+    with pytest.raises(ValueError, match=r"^stream 'grd' combines pictures: .* use it for names alone"):
+        Stream("grd", ("train/coco",), 1, combine=Mosaic(), **more)
+
+
+def test_names_are_filled_up_behind_the_verified_ones(tmp_path):
+    records = [lvis(1), make(2, phrases=("circle",), phrase_boxes=((0,),)), make(3, phrases=("hot dog",), phrase_boxes=((0,),))]
+    index = write(tmp_path, {"train/lvis": records})
+    stream = Stream("det", ("train/lvis",), 3, sampled_negatives=5)
+    batch = mixture(index, (stream,))[0]
+    b = shades(batch).index(1)
+    assert space(batch, records, b) == {
+        "star": (True, [0]),
+        "dog": (False, [0]),
+        "moon": (True, []),
+        "circle": (True, []),
+    }, "not the hot dog, which may be meant by the dog"
+    assert len(space(mixture(index, (dataclasses.replace(stream, sampled_negatives=3),))[0], records, b)) == 3
+    plain = mixture(index, (dataclasses.replace(stream, sampled_negatives=0),))[0]
+    assert set(space(plain, records, b)) == {"star", "dog", "moon"}

@@ -1,0 +1,34 @@
+"""Other light: brightness and contrast. Hues stay, since phrases name colours."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+
+from omnidet.config import require
+from omnidet.data.transforms import Example
+
+
+@dataclass(frozen=True)
+class ColourJitter:
+    """Each by a factor around 1; one table look-up a pixel."""
+
+    brightness: float = 0.3
+    contrast: float = 0.3
+    """The factors lie in 1 - x to 1 + x."""
+
+    def __post_init__(self) -> None:
+        fits = 0 <= self.brightness < 1 and 0 <= self.contrast < 1
+        require(fits, f"ColourJitter({self.brightness}, {self.contrast}): give 0 or more and less than 1")
+
+    def __call__(self, example: Example, random: np.random.Generator) -> Example:
+        light = random.uniform(1 - self.brightness, 1 + self.brightness)
+        spread = random.uniform(1 - self.contrast, 1 + self.contrast)
+        levels = ((np.arange(256) - 127.5) * spread + 127.5) * light
+        table = np.clip(np.round(levels), 0, 255).astype(np.uint8)
+        changed: Any = cv2.LUT(np.ascontiguousarray(example.pixels), table)
+        return dataclasses.replace(example, pixels=changed)

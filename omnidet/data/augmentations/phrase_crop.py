@@ -1,0 +1,80 @@
+"""A crop for pictures whose phrases describe: each phrase keeps all it names, or goes."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from omnidet.data.transforms import Example
+from omnidet.data.vocabulary import is_relational
+from omnidet.schema import Record
+
+_PLACE = re.compile(
+    r"\b(left|right|top|bottom|upper|lower|middle|cent(er|re)|corner|edge|side|front|back|rear|far|near(er)?|clos(e|er)|"
+    r"first|second|third|last|other|only|alone|more|less|\w+most|\w\w+est)\b",
+    re.IGNORECASE,
+)
+"""Words that speak of the whole picture: of places in it, of an order, or of more and most."""
+
+
+@dataclass(frozen=True)
+class PhraseCrop:
+    """Cut out a window that cuts through no box.
+
+    A phrase with a box outside is dropped, with those of its boxes that nothing else names: "two dogs" of which one is left
+    is not "two dogs". What stands in a relation ("star left of circle") or speaks of its place in the picture ("the second
+    from the left", "the biggest") needs the rest of the picture, of which the boxes say nothing: such a picture stays whole.
+    """
+
+    min_share: float = 0.6
+    """Of each side."""
+    tries: int = 8
+
+    def __call__(self, example: Example, random: np.random.Generator) -> Example:
+        record = example.record
+        if any(needs_the_picture(phrase) for phrase in record.phrases):
+            return example
+        boxes = record.boxes_xyxy
+        for _ in range(self.tries):
+            share = random.uniform(self.min_share, 1.0)
+            width, height = max(1, round(record.width * share)), max(1, round(record.height * share))
+            x0 = int(random.integers(0, record.width - width + 1))
+            y0 = int(random.integers(0, record.height - height + 1))
+            window = np.array([x0, y0, x0 + width, y0 + height], np.float32)
+            inside = np.all((boxes[:, :2] >= window[:2]) & (boxes[:, 2:] <= window[2:]), axis=1)
+            outside = np.any((boxes[:, 2:] <= window[:2]) | (boxes[:, :2] >= window[2:]), axis=1)
+            if not np.all(inside | outside):
+                continue
+            kept = _keep_whole_phrases(record, inside)
+            if record.phrases and not kept.phrases:
+                continue
+            kept = dataclasses.replace(kept, boxes_xyxy=kept.boxes_xyxy - window[[0, 1, 0, 1]], width=width, height=height)
+            return Example(example.pixels[y0 : y0 + height, x0 : x0 + width], kept, example.frame)
+        return example
+
+
+def needs_the_picture(phrase: str) -> bool:
+    """Whether a phrase may become untrue where a part of the picture is cut away."""
+    return is_relational(phrase) or _PLACE.search(phrase) is not None
+
+
+def _keep_whole_phrases(record: Record, inside: npt.NDArray[np.bool_]) -> Record:
+    """The phrases all of whose boxes are inside, and their boxes. A phrase that goes is unknown from then on, not absent."""
+    whole = {
+        phrase: boxes
+        for phrase, boxes in zip(record.phrases, record.phrase_boxes, strict=True)
+        if all(inside[i] for i in boxes)
+    }
+    kept = sorted({i for boxes in whole.values() for i in boxes})
+    place = {old: new for new, old in enumerate(kept)}
+    return dataclasses.replace(
+        record,
+        boxes_xyxy=record.boxes_xyxy[kept],
+        phrases=tuple(whole),
+        phrase_boxes=tuple(tuple(place[i] for i in boxes) for boxes in whole.values()),
+        not_exhaustive=tuple(phrase for phrase in record.not_exhaustive if phrase in whole),
+    )

@@ -1,0 +1,67 @@
+"""Sampled negatives: by frequency, behind the verified ones, and never what a phrase may mean."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import numpy as np
+import pytest
+
+from omnidet.data import vocabulary
+from omnidet.data.negatives import NameSampler, count_names
+from omnidet.data.shard_cache import ShardCache
+from omnidet.data.vocabulary import VocabularyConfig
+from tests.data.test_mixing import make, write
+
+NAMES = ("dog", "hot dog", "police car", "car", "moon", "star", "cow", "umbrella")
+WORDS = vocabulary.build([make(phrases=NAMES, phrase_boxes=((),) * len(NAMES))] * 3, VocabularyConfig(size=600))
+
+
+def sampler(**counts):
+    return NameSampler({**dict.fromkeys(NAMES, 4), **counts}, WORDS)
+
+
+def present(*phrases, absent=()):
+    return make(phrases=phrases, phrase_boxes=((0,),) * len(phrases), absent=absent)
+
+
+@pytest.mark.parametrize(
+    ("phrases", "never"),
+    [
+        (("dog",), {"dog", "hot dog"}),
+        (("hot dog",), {"hot dog", "dog"}),
+        (("car", "moon"), {"car", "police car", "moon"}),
+        (("Hot DOG!",), {"hot dog", "dog"}),
+    ],
+)
+def test_never_what_a_phrase_may_mean(phrases, never):
+    for seed in range(20):
+        names = sampler().sample(present(*phrases), 100, np.random.default_rng(seed))
+        assert set(names) == set(NAMES) - never
+        assert len(names) == len(set(names))
+
+
+def test_never_what_is_known_already():
+    names = sampler().sample(present("moon", absent=("star", "cow")), 100, np.random.default_rng(0))
+    assert set(names) == {"dog", "hot dog", "police car", "car", "umbrella"}
+
+
+def test_as_often_as_the_root_of_the_frequency():
+    """One drawn of names with 100 and 1 images: 10 to 1."""
+    draw = NameSampler({"moon": 100, "star": 1}, WORDS)
+    seen = Counter(draw.sample(present("dog"), 1, np.random.default_rng(seed))[0] for seed in range(3000))
+    assert 0.06 < seen["star"] / 3000 < 0.125
+
+
+def test_a_pure_function_of_its_randomness():
+    draws = [sampler().sample(present("dog"), 3, np.random.default_rng(7)) for _ in range(3)]
+    assert len(set(draws)) == 1
+    assert len(draws[0]) == 3
+    assert sampler().sample(present("dog"), 0, np.random.default_rng(7)) == ()
+    assert sampler().sample(present("dog"), -5, np.random.default_rng(7)) == ()
+
+
+def test_names_are_counted_once_an_image(tmp_path):
+    records = [present("dog", "moon") if i % 2 else present("dog", absent=("cow",)) for i in range(8)]
+    index = write(tmp_path, {"train/lvis": records})
+    assert count_names(index, "train/lvis", ShardCache()) == {"dog": 8, "moon": 4}
