@@ -17,6 +17,7 @@ from PIL import Image
 from omnidet import __version__, steps, storage
 from omnidet.commands import download as download_command
 from omnidet.commands import finetune
+from omnidet.commands import inspect as inspect_command
 from omnidet.commands import score as score_command
 from omnidet.commands import serve as serve_command
 from omnidet.data import build
@@ -118,6 +119,7 @@ def _parser() -> argparse.ArgumentParser:
     summary.add_argument("--report", type=Path, required=True)
 
     download_command.add(commands)
+    inspect_command.add(commands)
 
     models = _command(commands, "models", "what the registry holds; which version an alias points to", _models_list)
     models.add_argument("--registry", default="registry", help="folder or s3:// URI (default: registry)")

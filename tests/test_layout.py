@@ -21,6 +21,7 @@ WITHOUT_A_MODULE = {
     "test_dvc_remote.py",
     "test_layout.py",
     "test_real_data.py",
+    "test_real_shards.py",
     "test_demo.py",
     "test_storage_s3.py",
     "data/sources/test_contract.py",

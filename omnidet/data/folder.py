@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import tempfile
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from omnidet import storage
 
@@ -44,14 +45,20 @@ class DataFolder:
 
         The name may come out of an annotation file: it leads nowhere else.
         """
-        if not name or PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts or "\0" in name:
+        if not name or name.startswith("/") or "\0" in name or ".." in name.split("/"):
             return None
+        if storage.is_s3(self.location):
+            try:
+                return storage.read_bytes(storage.join(self.location, name))
+            except FileNotFoundError:
+                return None
         try:
-            return storage.read_bytes(storage.join(self.location, name))
-        except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
+            with open(f"{self.location}/{name}", "rb") as file:
+                return file.read()
+        except (FileNotFoundError, IsADirectoryError, NotADirectoryError, UnicodeEncodeError):
             return None
         except OSError as error:
-            if error.errno == 36:  # ENAMETOOLONG: no file has such a name
+            if error.errno == errno.ENAMETOOLONG:
                 return None
             raise
 
@@ -59,11 +66,11 @@ class DataFolder:
         """The first of the images that is there, as named or below `images/`."""
         places = [f"{folder}{name}" for name in names for folder in IMAGE_FOLDERS]
         if storage.is_s3(self.location):
-            places.sort(key=lambda place: str(PurePosixPath(place).parent) not in self._lucky)
+            places.sort(key=lambda place: place.rpartition("/")[0] not in self._lucky)
         for place in places:
             content = self.read(place)
             if content is not None:
-                self._lucky[:1] = [str(PurePosixPath(place).parent)]
+                self._lucky[:1] = [place.rpartition("/")[0]]
                 return content
         return None
 

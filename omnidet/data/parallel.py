@@ -8,6 +8,7 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from typing import Any, TypeVar
 
 Item = TypeVar("Item")
@@ -39,7 +40,7 @@ def in_order(
         return
     # Forked from a process without threads that has the modules loaded; a fork of this one would copy its locks as they are.
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["__main__", work.__module__])
+    context.set_forkserver_preload([work.__module__])
     with ProcessPoolExecutor(workers, context, _take, (work, shared)) as pool:
         ahead: deque[Future[Any]] = deque()
         try:
@@ -49,6 +50,8 @@ def in_order(
                     yield ahead.popleft().result()
             while ahead:
                 yield ahead.popleft().result()
+        except BrokenProcessPool as error:
+            raise OSError("a process of the build ended abruptly, perhaps for lack of memory: try fewer (workers)") from error
         finally:
             pool.shutdown(cancel_futures=True)
 

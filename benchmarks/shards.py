@@ -1,0 +1,238 @@
+"""Shard building at full size: memory on annotation files as large as the real ones, and speed beside `tar`.
+
+    python benchmarks/shards.py [--only memory|speed] [--folder SCRATCH] [--json OUT]
+
+memory: `omnidet shards` on synthetic COCO train2017 and LVIS v1 train, each with as many images, boxes, mask points and
+captions as the real one. The images are links to a few small ones: annotations are what takes memory. What counts is the
+largest resident size that any process of the build ever had.
+
+speed: the same build on photographs-like JPEG files of 640 x 480 pixels, hashes and checks included, beside `tar` of the same
+files on the same disk. Rounds alternate, the medians count; each ends when the disk has it all.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import json
+import os
+import random
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+# https://cocodataset.org and https://www.lvisdataset.org: images and boxes of the training splits, and their categories.
+COCO = (118_287, 860_001, 80)
+LVIS = (100_170, 1_270_141, 1_203)
+LVIS_BYTES = 1_100_000_000
+COCO_BYTES = 470_000_000
+ALLOWED_BYTES = 2_000_000_000
+LINKS = 50_000
+"""Of one file: file systems allow some 65,000."""
+IMAGES = 6_000
+ROUNDS = 3
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", choices=("memory", "speed"))
+    parser.add_argument("--folder", type=Path, help="where the synthetic data goes (default: a temporary folder)")
+    parser.add_argument("--json", type=Path)
+    options = parser.parse_args()
+    results: dict[str, float] = {}
+    with tempfile.TemporaryDirectory(dir=options.folder) as folder:
+        if options.only != "speed":
+            results |= memory(Path(folder, "memory"))
+        if options.only != "memory":
+            results |= speed(Path(folder, "speed"))
+    for name, value in results.items():
+        print(f"{name:34} {value:14,.2f}")
+    if options.json:
+        options.json.write_text(json.dumps(results, indent=1) + "\n")
+
+
+def memory(root: Path) -> dict[str, float]:
+    """Bytes and seconds of a build of each dataset alone."""
+    results: dict[str, float] = {}
+    for name, (images, boxes, categories), size in (("coco", COCO, COCO_BYTES), ("lvis", LVIS, LVIS_BYTES)):
+        data = root / name
+        write_images(data / "train2017", images, [jpeg(64, 48, seed) for seed in range(-(-images // LINKS))], link=True)
+        kind = "instances_train2017" if name == "coco" else "lvis_v1_train"
+        path = data / "annotations" / f"{kind}.json"
+        write_annotations(path, images, boxes, categories, size, is_lvis=name == "lvis")
+        if name == "coco":
+            write_captions(data / "annotations/captions_train2017.json", images)
+        peak, seconds = watched(build_command(data, root / "out", f"train/{name}"))
+        results |= {f"{name}_json_bytes": path.stat().st_size, f"{name}_images": images, f"{name}_boxes": boxes}
+        results |= {f"{name}_peak_bytes_a_process": peak, f"{name}_seconds": seconds}
+        print(f"{name}: {peak / 1e9:.2f} GB, {'within' if peak <= ALLOWED_BYTES else 'MORE THAN'} {ALLOWED_BYTES / 1e9:.0f} GB")
+        shutil.rmtree(root)
+    return results
+
+
+def speed(root: Path) -> dict[str, float]:
+    """Megabytes a second of the build and of tar."""
+    write_images(root / "data/train2017", IMAGES, [jpeg(640, 480, seed) for seed in range(40)], link=False)
+    boxes = IMAGES * COCO[1] // COCO[0]
+    path = root / "data/annotations/instances_train2017.json"
+    write_annotations(path, IMAGES, boxes, COCO[2], COCO_BYTES * IMAGES // COCO[0], is_lvis=False, side=640)
+    size = sum(file.stat().st_size for file in (root / "data").rglob("*") if file.is_file())
+    commands = {
+        "tar": ["tar", "--create", "--file", str(root / "all.tar"), "--directory", str(root / "data"), "."],
+        "build": build_command(root / "data", root / "out", "train/coco"),
+    }
+    seconds: dict[str, list[float]] = {name: [] for name in commands}
+    for _ in range(ROUNDS):
+        for name, command in commands.items():
+            shutil.rmtree(root / "out", ignore_errors=True)
+            (root / "all.tar").unlink(missing_ok=True)
+            os.sync()
+            started = time.monotonic()
+            subprocess.run(command, check=True, capture_output=True)
+            os.sync()
+            seconds[name].append(time.monotonic() - started)
+    # A build of next to nothing: what starting Python and its libraries costs, whatever the size.
+    few = root / "few"
+    write_images(few / "train2017", 1, [jpeg(64, 48, 0)], link=False)
+    write_annotations(few / "annotations/instances_train2017.json", 1, 1, COCO[2], 0, is_lvis=False)
+    started = time.monotonic()
+    subprocess.run(build_command(few, root / "out_few", "train/coco"), check=True, capture_output=True)
+    start_seconds = time.monotonic() - started
+    medians = {name: statistics.median(times) for name, times in seconds.items()}
+    return {
+        "speed_images": IMAGES,
+        "speed_megabytes": size / 1e6,
+        "tar_megabytes_a_second": size / 1e6 / medians["tar"],
+        "build_megabytes_a_second": size / 1e6 / medians["build"],
+        "build_images_a_second": IMAGES / medians["build"],
+        "build_over_tar": medians["tar"] / medians["build"],
+        "start_seconds": start_seconds,
+        "build_over_tar_without_start": medians["tar"] / (medians["build"] - start_seconds),
+    }
+
+
+BUILD = """
+import sys
+from omnidet.data import build
+from omnidet.data.build import Dataset, ShardsConfig
+source, split = {"train/coco": ("coco", "train2017"), "train/lvis": ("lvis", "v1_train")}[sys.argv[3]]
+build.build(sys.argv[1], sys.argv[2], ShardsConfig((Dataset(sys.argv[3], source, ".", split),), (), hash_images=False))
+"""
+
+
+def build_command(data: Path, out: Path, set_name: str) -> list[str]:
+    """A process that builds the shards of one set."""
+    return [sys.executable, "-c", BUILD, str(data), str(out), set_name]
+
+
+def watched(command: list[str]) -> tuple[int, float]:
+    """Largest resident size of any process of the command's session in bytes, and seconds."""
+    started = time.monotonic()
+    process = subprocess.Popen(command, start_new_session=True, stderr=subprocess.DEVNULL)
+    peaks: dict[int, int] = {}
+
+    def watch() -> None:
+        while process.poll() is None:
+            for pid, peak in resident(process.pid):
+                peaks[pid] = max(peaks.get(pid, 0), peak)
+            time.sleep(0.1)
+
+    thread = threading.Thread(target=watch)
+    thread.start()
+    code = process.wait()
+    thread.join()
+    if code:
+        raise RuntimeError(f"the build ended with {code}")
+    print(f"processes: {', '.join(f'{peak / 1e9:.2f} GB' for peak in sorted(peaks.values(), reverse=True)[:4])}")
+    return max(peaks.values()), time.monotonic() - started
+
+
+def resident(session: int) -> Iterator[tuple[int, int]]:
+    """The most that each process of a session ever held, by the kernel's own count."""
+    for folder in Path("/proc").iterdir():
+        if folder.name.isdecimal():
+            try:
+                if os.getsid(int(folder.name)) == session:
+                    status = (folder / "status").read_text()
+                    yield int(folder.name), int(status.partition("VmHWM:")[2].split()[0]) * 1024
+            except (OSError, IndexError):  # it has just ended
+                continue
+
+
+def jpeg(width: int, height: int, seed: int) -> bytes:
+    """As large as a photograph of that size: smooth areas, edges and grain."""
+    generator = np.random.default_rng(seed)
+    smooth = np.asarray(
+        Image.fromarray(generator.integers(0, 256, (6, 8, 3), dtype=np.uint8)).resize((width, height)), np.float32
+    )
+    grain = generator.normal(0, 9, (height, width, 1))
+    out = io.BytesIO()
+    Image.fromarray((smooth + grain).clip(0, 255).astype(np.uint8)).save(out, "JPEG", quality=92)
+    return out.getvalue()
+
+
+def write_images(folder: Path, count: int, contents: list[bytes], link: bool) -> None:
+    """Images 1 to `count`; as links to a few files, or each a file of its own."""
+    folder.mkdir(parents=True)
+    for i in range(count):
+        path, content = folder / f"{i + 1:012d}.jpg", contents[i // LINKS if link else i % len(contents)]
+        if link and i % LINKS:
+            path.hardlink_to(folder / f"{i // LINKS * LINKS + 1:012d}.jpg")
+        else:
+            path.write_bytes(content)
+
+
+def write_annotations(path: Path, images: int, boxes: int, categories: int, size: int, is_lvis: bool, side: int = 64) -> None:
+    """Boxes with masks of so many points that the file is of about `size` bytes."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    generator = random.Random(0)
+    width, height = side, side * 3 // 4
+    own = 330 if is_lvis else 250
+    points = max(6, (size - images * own) // max(boxes, 1) // 8 - 18)
+    masks = [json.dumps([[round(generator.random() * 600, 2) for _ in range(points)]]) for _ in range(50)]
+    with path.open("w") as file:
+        names = [{"id": i + 1, "name": f"name_{i}", "frequency": "r"} for i in range(categories)]
+        file.write(f'{{"info": {{}}, "categories": {json.dumps(names)}, "images": [')
+        for i in range(1, images + 1):
+            more = ""
+            if is_lvis:
+                absent = [generator.randrange(categories) + 1 for _ in range(7)]
+                more = f', "neg_category_ids": {absent}, "not_exhaustive_category_ids": [{generator.randrange(categories) + 1}]'
+            url = f"http://images.cocodataset.org/train2017/{i:012d}.jpg"
+            file.write(f'{", " if i > 1 else ""}{{"id": {i}, "file_name": "{i:012d}.jpg", "coco_url": "{url}", "license": 3, ')
+            file.write(f'"height": {height}, "width": {width}, "date_captured": "2013-11-14 11:18:45"{more}}}')
+        file.write('], "annotations": [')
+        for i in range(1, boxes + 1):
+            x, y = generator.uniform(0, width - 20), generator.uniform(0, height - 20)
+            box = [round(x, 2), round(y, 2), round(generator.uniform(4, 18), 2), round(generator.uniform(4, 18), 2)]
+            file.write(f'{", " if i > 1 else ""}{{"id": {i}, "image_id": {generator.randrange(images) + 1}, "category_id": ')
+            file.write(f'{generator.randrange(categories) + 1}, "bbox": {box}, "area": {round(box[2] * box[3], 2)}, ')
+            file.write(f'"iscrowd": 0, "segmentation": {masks[i % 50]}}}')
+        file.write("]}")
+
+
+def write_captions(path: Path, images: int) -> None:
+    """Five captions an image."""
+    content = {
+        "images": [{"id": i, "file_name": f"{i:012d}.jpg", "width": 64, "height": 48} for i in range(1, images + 1)],
+        "annotations": [
+            {"id": 5 * i + k, "image_id": i, "caption": f"A photograph of thing number {i} that somebody described, take {k}."}
+            for i in range(1, images + 1)
+            for k in range(5)
+        ],
+    }
+    path.write_text(json.dumps(content))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,100 @@
+"""A survey of a shard folder as one HTML file with sample images, their boxes and phrases.
+
+It stands alone: no network, no script.
+"""
+
+from __future__ import annotations
+
+import base64
+import importlib.resources
+import io
+from collections import Counter
+from collections.abc import Iterable
+
+import jinja2
+from PIL import Image
+
+from omnidet import storage
+from omnidet.data import shards
+from omnidet.data.survey import AREAS, LENGTHS, SetSurvey, Survey, facts
+from omnidet.schema import Record
+
+IMAGE_SIDE = 480
+"""Longer side of an embedded picture in pixels."""
+NUM_COLOURS = 6
+NUM_ABSENT = 12
+"""Absent names that are written below a picture; of more, the first."""
+
+
+def write(path: storage.Location, found: Survey, index: shards.Index, num_samples: int) -> None:
+    """Write the page, with `num_samples` pictures of each set, taken at even distances."""
+    template = importlib.resources.files("omnidet.report").joinpath("survey.html.jinja").read_text(encoding="utf-8")
+    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    sets = [
+        {
+            "name": name,
+            "facts": facts(own),
+            "charts": _charts(own),
+            "pictures": [_picture(record) for record in samples(index, name, num_samples)],
+        }
+        for name, own in found.sets.items()
+    ]
+    storage.write_text(path, environment.from_string(template).render(survey=found, sets=sets))
+
+
+def samples(index: shards.Index, set_name: str, count: int) -> Iterable[Record]:
+    """`count` records of a set at even distances, or all where there are fewer."""
+    members = index.shards(set_name)
+    total = shards.num_samples(members)
+    wanted = sorted({i * total // count for i in range(count)}) if total else []
+    first = 0
+    for member in members:
+        for i in wanted:
+            if first <= i < first + member.samples:
+                yield shards.open_shard(index.location, member).read(i - first)
+        first += member.samples
+
+
+def _charts(own: SetSurvey) -> dict[str, list[tuple[str, int, float]]]:
+    return {
+        "Box sizes": _bars(own.areas, AREAS),
+        "Phrase lengths": _bars(own.lengths, LENGTHS),
+        "Caption lengths": _bars(own.caption_lengths, LENGTHS),
+        "Most frequent phrases": _bars(own.phrases, [phrase for phrase, _ in own.phrases.most_common(10)]),
+    }
+
+
+def _bars(counts: Counter[str], order: Iterable[str]) -> list[tuple[str, int, float]]:
+    """Text, count and length in per cent of the longest."""
+    most = max(counts.values(), default=0)
+    return [(name, counts[name], round(100 * counts[name] / most, 1)) for name in order if counts[name]]
+
+
+def _picture(record: Record) -> dict[str, object]:
+    # Stored pixels, written anew: a browser would turn a JPEG with an orientation mark away from under its boxes.
+    with Image.open(io.BytesIO(record.image)) as opened:
+        opened.draft("RGB", (IMAGE_SIDE, IMAGE_SIDE))
+        image = opened.convert("RGB")
+    image.thumbnail((IMAGE_SIDE, IMAGE_SIDE))
+    out = io.BytesIO()
+    image.save(out, "JPEG", quality=85)
+    rectangles = []
+    for number, named in enumerate(record.phrase_boxes):
+        for i in named:
+            x0, y0, x1, y1 = (round(float(v), 1) for v in record.boxes_xyxy[i])
+            rectangles.append((x0, y0, round(x1 - x0, 1), round(y1 - y0, 1), number % NUM_COLOURS))
+    absent = ", ".join(record.absent[:NUM_ABSENT])
+    if len(record.absent) > NUM_ABSENT:
+        absent += f" and {len(record.absent) - NUM_ABSENT} more"
+    named = zip(record.phrases, record.phrase_boxes, strict=True)
+    return {
+        "title": f"{record.source} {record.image_id}, {record.width} × {record.height}",
+        "source": "data:image/jpeg;base64," + base64.b64encode(out.getvalue()).decode(),
+        "width": record.width,
+        "height": record.height,
+        "line": round(max(record.width, record.height) / 160, 2),
+        "boxes": rectangles,
+        "phrases": [(phrase, len(own), number % NUM_COLOURS) for number, (phrase, own) in enumerate(named)],
+        "caption": record.caption,
+        "absent": absent,
+    }
