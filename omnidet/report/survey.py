@@ -79,14 +79,14 @@ def _picture(record: Record) -> dict[str, object]:
     out = io.BytesIO()
     image.save(out, "JPEG", quality=85)
     rectangles = []
-    for number, named in enumerate(record.phrase_boxes):
-        for i in named:
+    for number, own in enumerate(record.phrase_boxes):
+        for i in own:
             x0, y0, x1, y1 = (round(float(v), 1) for v in record.boxes_xyxy[i])
             rectangles.append((x0, y0, round(x1 - x0, 1), round(y1 - y0, 1), number % NUM_COLOURS))
     absent = ", ".join(record.absent[:NUM_ABSENT])
     if len(record.absent) > NUM_ABSENT:
         absent += f" and {len(record.absent) - NUM_ABSENT} more"
-    named = zip(record.phrases, record.phrase_boxes, strict=True)
+    counts = [len(own) for own in record.phrase_boxes]
     return {
         "title": f"{record.source} {record.image_id}, {record.width} × {record.height}",
         "source": "data:image/jpeg;base64," + base64.b64encode(out.getvalue()).decode(),
@@ -94,7 +94,7 @@ def _picture(record: Record) -> dict[str, object]:
         "height": record.height,
         "line": round(max(record.width, record.height) / 160, 2),
         "boxes": rectangles,
-        "phrases": [(phrase, len(own), number % NUM_COLOURS) for number, (phrase, own) in enumerate(named)],
+        "phrases": [(phrase, counts[i], i % NUM_COLOURS) for i, phrase in enumerate(record.phrases)],
         "caption": record.caption,
         "absent": absent,
     }
