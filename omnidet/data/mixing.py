@@ -19,9 +19,11 @@ import numpy.typing as npt
 import torch
 from torch.utils.data import Dataset
 
+from omnidet import storage
 from omnidet.config import require
 from omnidet.data import batch_workers, label_space, negatives, shards, transforms
 from omnidet.data.order import Order
+from omnidet.data.prefetch import Prefetcher
 from omnidet.data.shard_cache import ShardCache
 from omnidet.data.transforms import Combination
 from omnidet.data.vocabulary import Vocabulary
@@ -78,7 +80,9 @@ class MixingConfig:
     workers: int = 2
     """Processes that make batches; 0 for none."""
     cache_gigabytes: float = 50.0
-    """Shards that are read from an object store are kept in `.cache/shards` up to this size, for all processes together."""
+    """Shards that are read from an object store are kept up to this size, for all processes of a machine together."""
+    cache_folder: str = ".cache/shards"
+    """Where: the fastest disk."""
 
     def __post_init__(self) -> None:
         for name in ("max_names", "max_boxes", "window_shards"):
@@ -104,7 +108,7 @@ class Mixture(Dataset[Batch]):
         """`image_size` is that of the streams that name none. Raises ValueError for a stream that cannot be read so."""
         self.index, self.vocabulary, self.streams, self.config = index, vocabulary, tuple(streams), config
         self.image_size, self.seed, self.rank, self.world_size = image_size, seed, rank, world_size
-        self.cache = ShardCache(limit_bytes=round(config.cache_gigabytes * 1e9))
+        self.cache = ShardCache(config.cache_folder, round(config.cache_gigabytes * 1e9))
         self.orders: dict[tuple[int, int], Order] = {}
         """Of each (stream, number of the set in it)."""
         for number, stream in enumerate(self.streams):
@@ -114,6 +118,10 @@ class Mixture(Dataset[Batch]):
                     raise ValueError(f"set {name!r} of stream {stream.name!r} is empty: take it out of the recipe")
                 own_seed = int(np.random.SeedSequence([seed, number, part]).generate_state(1)[0])
                 self.orders[number, part] = Order(samples, own_seed, config.window_shards)
+        # The window that is read and the next one must have room, or the one would push out the other.
+        windows = [2 * config.window_shards * max(s.size_bytes for s in index.shards(n)) for one in streams for n in one.sets]
+        streamed = storage.is_s3(index.location) and sum(windows) <= self.cache.limit_bytes
+        self.prefetcher = Prefetcher(index.location, self.cache) if streamed else None
         self.samplers = {
             name: negatives.NameSampler(negatives.count_names(index, name, self.cache), vocabulary)
             for stream in streams
@@ -162,8 +170,10 @@ class Mixture(Dataset[Batch]):
         """Image number `draw` of a stream, and the seed of what is drawn for it."""
         stream = self.streams[number]
         part, position = draw % len(stream.sets), draw // len(stream.sets)
-        shard, i = self.orders[number, part].place(position)
-        members = self.index.shards(stream.sets[part])
+        order, members = self.orders[number, part], self.index.shards(stream.sets[part])
+        shard, i = order.place(position)
+        if self.prefetcher:
+            self.prefetcher.look_ahead((number, part), order, position, members)
         return shards.open_shard(self.index.location, members[shard], self.cache).read(i), [self.seed, number, part, position]
 
     def _example(self, number: int, draw: int, side: int) -> transforms.Example:

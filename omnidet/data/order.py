@@ -42,6 +42,10 @@ class Order:
         k = int(np.searchsorted(starts, chosen, side="right")) - 1
         return int(shards[k]), chosen - int(starts[k])
 
+    def window_of(self, position: int) -> tuple[int, int]:
+        """The (epoch, window) that a position lies in."""
+        return self._locate(position)[:2]
+
     def shards_after(self, position: int) -> list[int]:
         """The shards of the window that follows the one of a position: what is needed soon."""
         epoch, window, _ = self._locate(position)

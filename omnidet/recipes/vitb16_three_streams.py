@@ -5,6 +5,9 @@ from __future__ import annotations
 import dataclasses
 
 from omnidet.data import transforms
+from omnidet.data.augmentations.large_scale_jitter import LargeScaleJitter
+from omnidet.data.augmentations.mosaic import Mosaic
+from omnidet.data.augmentations.phrase_crop import PhraseCrop
 from omnidet.data.mixing import MixingConfig, Stream
 from omnidet.model.detector import ModelConfig
 from omnidet.model.vit import PretrainedConfig
@@ -46,13 +49,21 @@ def vitb16_three_streams() -> Recipe:
             calibrated_streams=3,
         ),
         streams=(
-            Stream("det", ("train/coco", "train/lvis"), 32, transforms=(transforms.flip, transforms.crop)),
+            # COCO knows all of its names of each image; LVIS's are filled up to 50 as Detic does.
+            Stream(
+                "det",
+                ("train/coco", "train/lvis"),
+                32,
+                transforms=(transforms.flip, LargeScaleJitter(0.1, 2.0)),
+                combine=Mosaic(shares=(0.4, 0.3, 0.3)),
+                sampled_negatives=50,
+            ),
             Stream(
                 "grd",
                 ("train/refcocog", "train/refcocog_google", "train/flickr30k"),
                 16,
                 describes=True,
-                transforms=(transforms.flip,),
+                transforms=(transforms.flip, PhraseCrop(), LargeScaleJitter(0.5, 1.0)),
             ),
             # Half the resolution says as much of a caption at a quarter of the cost (Detic, arXiv 2201.02605).
             Stream(
