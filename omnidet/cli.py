@@ -1,5 +1,7 @@
 """`omnidet <step>`: a thin command line over `steps.py`.
 
+What loads torch is imported where it is used: `omnidet --help`, and commands that need no torch, are quick and small.
+
 Wrong input ends with one line that names the thing and the remedy, and exit code 2. `gate` ends with 3 where a detector did
 not pass.
 """
@@ -10,21 +12,20 @@ import argparse
 import json
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from PIL import Image
 
-from omnidet import __version__, steps, storage
+from omnidet import __version__, storage
 from omnidet.commands import download as download_command
-from omnidet.commands import finetune
+from omnidet.commands import fetch_images, finetune
 from omnidet.commands import inspect as inspect_command
 from omnidet.commands import score as score_command
 from omnidet.commands import serve as serve_command
-from omnidet.data import build
-from omnidet.inference import detector as inference
-from omnidet.recipes.loading import load_recipe
-from omnidet.recipes.recipe import Recipe
-from omnidet.registry import versions
+
+if TYPE_CHECKING:
+    from omnidet.recipes.recipe import Recipe
+    from omnidet.registry import versions
 
 GATE_CLOSED = 3
 """Exit code of `gate` where a detector did not pass."""
@@ -119,6 +120,7 @@ def _parser() -> argparse.ArgumentParser:
     summary.add_argument("--report", type=Path, required=True)
 
     download_command.add(commands)
+    fetch_images.add(commands)
     inspect_command.add(commands)
 
     models = _command(commands, "models", "what the registry holds; which version an alias points to", _models_list)
@@ -137,7 +139,7 @@ def _models_commands(commands: Any) -> None:
     rollback = _command(commands, "rollback", "point an alias back to the version before", _models_rollback)
     rollback.add_argument("name", metavar="NAME")
     for command in (promote, rollback):
-        command.add_argument("--alias", default=versions.CHAMPION, help="(default: champion)")
+        command.add_argument("--alias", help="(default: champion)")
     for command in (_command(commands, "list", "every version (as no action)", _models_list), show, promote, rollback):
         command.add_argument("--registry", default=argparse.SUPPRESS, help="folder or s3:// URI (default: registry)")
 
@@ -157,14 +159,21 @@ def _step(commands: Any, name: str, text: str, run: Any) -> argparse.ArgumentPar
 
 
 def _recipe(options: argparse.Namespace) -> Recipe:
-    return load_recipe(options.params, options.recipe, options.set)
+    from omnidet.recipes import loading
+
+    return loading.load_recipe(options.params, options.recipe, options.set)
 
 
 def _world(options: argparse.Namespace) -> None:
+    from omnidet import steps
+
     steps.draw_world(options.out, _recipe(options))
 
 
 def _shards(options: argparse.Namespace) -> None:
+    from omnidet import steps
+    from omnidet.data import build
+
     paths = {}
     for item in options.path:
         name, equals, folder = item.partition("=")
@@ -187,15 +196,21 @@ def _part(text: str) -> tuple[int, int]:
 
 
 def _vocabulary(options: argparse.Namespace) -> None:
+    from omnidet import steps
+
     built = steps.build_vocabulary(options.shards, options.out, _recipe(options))
     print(f"vocabulary of {built.num_tokens} tokens ({built.content_hash[:12]})")
 
 
 def _train(options: argparse.Namespace) -> None:
+    from omnidet import steps
+
     steps.train(options.shards, options.vocabulary, options.out, _recipe(options), options.work)
 
 
 def _evaluate(options: argparse.Namespace) -> None:
+    from omnidet import steps
+
     result = steps.evaluate(options.model, options.shards, options.metrics, options.out, _recipe(options))
     for name, protocol in result.protocols.items():
         print(f"{name}: {protocol}")
@@ -203,6 +218,8 @@ def _evaluate(options: argparse.Namespace) -> None:
 
 
 def _report(options: argparse.Namespace) -> None:
+    from omnidet import steps
+
     recipe = _recipe(options)
     before, numbers = options.before, options.numbers
     steps.write_report(options.model, options.shards, options.evaluation, options.out, recipe, before, numbers=numbers)
@@ -210,6 +227,8 @@ def _report(options: argparse.Namespace) -> None:
 
 
 def _gate(options: argparse.Namespace) -> int:
+    from omnidet import steps
+
     passed = steps.gate(options.metrics, options.registry, options.out, _recipe(options))
     decision = json.loads(storage.read_text(options.out))
     print(f"{'passed' if passed else 'not passed'} against {decision['champion'] or 'no champion: the minimums decide'}")
@@ -218,6 +237,8 @@ def _gate(options: argparse.Namespace) -> int:
 
 
 def _register(options: argparse.Namespace) -> None:
+    from omnidet import steps
+
     version, is_new = steps.register(options.model, options.metrics, options.registry, _recipe(options), options.alias)
     if options.receipt:
         storage.write_text(
@@ -227,6 +248,9 @@ def _register(options: argparse.Namespace) -> None:
 
 
 def _predict(options: argparse.Namespace) -> None:
+    from omnidet.inference import detector as inference
+    from omnidet.registry import versions
+
     folder = Path(options.model)
     if not (folder / "config.json").is_file():
         folder = versions.find(options.registry, options.model).folder()
@@ -249,6 +273,8 @@ def _predict(options: argparse.Namespace) -> None:
 
 
 def _summary(options: argparse.Namespace) -> None:
+    from omnidet.registry import versions
+
     values = json.loads(options.metrics.read_text(encoding="utf-8"))
     found = [v for name in versions.models(options.registry) for v in versions.versions(options.registry, name)]
     print(_table(values))
@@ -259,6 +285,8 @@ def _summary(options: argparse.Namespace) -> None:
 
 
 def _models_list(options: argparse.Namespace) -> None:
+    from omnidet.registry import versions
+
     for name in versions.models(options.registry):
         aliases = versions.aliases(options.registry, name)
         for version in versions.versions(options.registry, name):
@@ -266,6 +294,8 @@ def _models_list(options: argparse.Namespace) -> None:
 
 
 def _models_show(options: argparse.Namespace) -> None:
+    from omnidet.registry import versions
+
     version = versions.find(options.registry, options.reference)
     print(f"{_with_aliases(version, versions.aliases(options.registry, version.name))}\n{version.location}")
     print(_table(version.metrics, indent="  "))
@@ -275,16 +305,22 @@ def _models_show(options: argparse.Namespace) -> None:
 
 
 def _models_promote(options: argparse.Namespace) -> None:
+    from omnidet.registry import versions
+
     if "@" not in options.reference:
         raise ValueError(f"{options.reference!r} names no version: give one, as {options.reference}@3")
     version = versions.find(options.registry, options.reference)
-    versions.promote(options.registry, version.name, version.number, options.alias)
-    print(f"{version.name}@{options.alias} is {version}")
+    alias = options.alias or versions.CHAMPION
+    versions.promote(options.registry, version.name, version.number, alias)
+    print(f"{version.name}@{alias} is {version}")
 
 
 def _models_rollback(options: argparse.Namespace) -> None:
-    version = versions.rollback(options.registry, options.name, options.alias)
-    print(f"{version.name}@{options.alias} is {version} again")
+    from omnidet.registry import versions
+
+    alias = options.alias or versions.CHAMPION
+    version = versions.rollback(options.registry, options.name, alias)
+    print(f"{version.name}@{alias} is {version} again")
 
 
 def _with_aliases(version: versions.Version, aliases: dict[str, int]) -> str:

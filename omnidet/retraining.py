@@ -20,10 +20,11 @@ from typing import Any
 import numpy as np
 
 from omnidet import config, recipes, steps, storage
-from omnidet.data import build, held_out, shards
+from omnidet.data import build, shards
 from omnidet.data import vocabulary as vocabulary_module
 from omnidet.data.annotated import find, write
 from omnidet.data.held_out import HeldOut
+from omnidet.data.perceptual_hash import perceptual_hash
 from omnidet.model import bundle
 from omnidet.model.detector import ModelConfig
 from omnidet.recipes import retraining as variants
@@ -292,7 +293,7 @@ def _held_out(index: shards.Index) -> HeldOut:
     for set_name in (name for name in index.sets if name.startswith("eval/")):
         for record in shards.records(index, set_name):
             names.setdefault(record.image_id, set_name)
-            own = held_out.perceptual_hash(record.image) if record.image_id not in hashes else None
+            own = perceptual_hash(record.image) if record.image_id not in hashes else None
             if own is not None:
                 hashes[record.image_id] = own
     return HeldOut(names, np.array(list(hashes.values()), np.uint64), tuple(hashes))

@@ -8,34 +8,22 @@ benchmark.
 
 from __future__ import annotations
 
-import io
 import json
-import warnings
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
 
 from omnidet.data.annotations import Piece
 from omnidet.data.parallel import in_order
+from omnidet.data.perceptual_hash import MAX_DISTANCE, perceptual_hash
 from omnidet.data.quarantine import Quarantine
 from omnidet.data.sources import by_name
 from omnidet.schema import Record
 
 CURATED = ("coco:", "flickr30k:")
 """Collections whose ids tell for sure which picture it is."""
-MAX_DISTANCE = 3
-"""Largest number of differing bits, of 64, between a picture and its near copy.
-
-Measured on 232 real images (192 COCO, 8 Flickr30K, 32 CC12M): the nearest of the 26,796 pairs of different pictures differ in
-12 bits. Of their copies, JPEG quality 95 differs in 2 bits at most; half size at quality 85 in 3; 0.4 size at quality 75 in 3;
-1.6 times the size in 2; a square of 256 pixels in 2. Within 3 bits are 99.6 % of copies at quality 60 and of half-size WebP,
-99 % at a quarter of the size and quality 60, 98.7 % at quality 30. A copy with 2 % cut from each side is found in 44 % of the
-cases only: the hash finds re-encoded and resized copies, not cropped ones. Among 3,000 web scenes and 1,120 evaluation
-scenes of the tiny world (seed 0) the 8 copies differ in 3 bits at most, the nearest of the others in 6.
-"""
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,24 +94,3 @@ def _hashes(_: None, piece: Piece) -> dict[str, np.uint64]:
     """The hash of each image of a piece by its id."""
     found = ((record.image_id, perceptual_hash(record.image)) for record in piece(Quarantine()))
     return {image_id: own for image_id, own in found if own is not None}
-
-
-def perceptual_hash(content: bytes) -> np.uint64 | None:
-    """64 bits that re-encoding and resizing hardly change, or None for an image that cannot be decoded.
-
-    dHash: on a grey picture of 9x8 pixels, whether each pixel is darker than its right neighbour
-    (http://www.hackerfactor.com/blog/index.php?/archives/529-Kind-of-Like-That.html). Lanczos, as it parts copies from
-    other pictures best of the filters measured.
-    """
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(io.BytesIO(content)) as image:
-                grey = image.convert("L").resize((9, 8), Image.Resampling.LANCZOS)
-    # What Pillow's decoders raise; quarantine.clean names such an image.
-    except (OSError, SyntaxError, ValueError, EOFError, ArithmeticError, Image.DecompressionBombError):
-        return None
-    except Image.DecompressionBombWarning:
-        return None
-    pixels = np.asarray(grey, np.int16)
-    return np.uint64(int.from_bytes(np.packbits(pixels[:, 1:] > pixels[:, :-1]).tobytes(), "big"))

@@ -1,17 +1,15 @@
-"""CC12M as WebDataset tars: `*.tar` with `<key>.jpg` and `<key>.txt` or `<key>.json`, as img2dataset writes them.
+"""CC12M as WebDataset tars: `*.tar` with `<key>.jpg` and `<key>.txt` or `<key>.json`: see `tar_pairs`.
 
-https://github.com/google-research-datasets/conceptual-12m. The caption is the text file, or `caption` of the JSON file.
+https://github.com/google-research-datasets/conceptual-12m. `omnidet download cc12m` fetches such tars, and
+`omnidet fetch-images` makes them from the list.
 """
 
 from __future__ import annotations
 
-import functools
-import json
-import tarfile
 from collections.abc import Iterator
-from pathlib import Path
 
 from omnidet.data import annotations as files
+from omnidet.data import tar_pairs
 from omnidet.data.annotations import PIECE_UNITS, Piece
 from omnidet.data.folder import DataFolder
 from omnidet.data.quarantine import Quarantine
@@ -19,12 +17,6 @@ from omnidet.schema import Record
 
 SOURCE = "cc12m"
 SPLIT = "train"
-IMAGE_KINDS = ("jpg", "jpeg", "png", "webp")
-TEXT_KINDS = ("txt", "json")
-BLOCK_BYTES = 512
-
-Members = dict[str, dict[str, tarfile.TarInfo]]
-"""For each key the tar's members by kind."""
 
 
 def read(root: str, split: str, quarantine: Quarantine) -> Iterator[Record]:
@@ -34,17 +26,7 @@ def read(root: str, split: str, quarantine: Quarantine) -> Iterator[Record]:
 
 def pieces(root: str, split: str, quarantine: Quarantine, size: int = PIECE_UNITS) -> Iterator[Piece]:  # noqa: ARG001
     """The same, a tar a piece: how many pairs it holds is known when it is read."""
-    for name in _tars(root, split):
-        yield functools.partial(_read_piece, DataFolder(root), name)
-
-
-def _read_piece(folder: DataFolder, name: str, quarantine: Quarantine) -> Iterator[Record]:
-    with folder.fetched(name) as path, _opened(path) as archive:
-        members = _members(archive, path, quarantine)
-        for key in sorted(members):
-            record = _record(archive, path, key, members[key], quarantine)
-            if record:
-                yield record
+    yield from tar_pairs.pieces(SOURCE, DataFolder(root), _tars(root, split))
 
 
 def check(root: str, split: str) -> None:
@@ -54,22 +36,12 @@ def check(root: str, split: str) -> None:
 
 def image_ids(root: str, split: str) -> set[str]:
     """Ids of every key that has an image."""
-    found = set()
-    for name in _tars(root, split):
-        with DataFolder(root).fetched(name) as path, _opened(path) as archive:
-            for key, kinds in _members(archive, path, Quarantine()).items():
-                if any(kind in kinds for kind in IMAGE_KINDS):
-                    found.add(_image_id(path, key))
-    return found
+    return tar_pairs.image_ids(SOURCE, DataFolder(root), _tars(root, split))
 
 
 def ground_truth(root: str, split: str) -> None:  # noqa: ARG001  (the protocol of a source)
     """None: there is nothing to evaluate on."""
     return
-
-
-def _image_id(path: Path, key: str) -> str:
-    return f"cc12m:{path.stem}/{key}"
 
 
 def _tars(root: str, split: str) -> list[str]:
@@ -79,88 +51,3 @@ def _tars(root: str, split: str) -> list[str]:
     if not found:
         raise FileNotFoundError(f"{root}/*.tar does not exist: put the WebDataset tars there")
     return found
-
-
-def _opened(path: Path) -> tarfile.TarFile:
-    try:
-        return tarfile.open(path, "r:")
-    except tarfile.TarError as error:
-        raise _broken(path, str(error)) from error
-
-
-def _broken(path: Path, problem: str) -> ValueError:
-    return ValueError(f"{path} is truncated or corrupt ({problem}): fetch it anew")
-
-
-def _members(archive: tarfile.TarFile, path: Path, quarantine: Quarantine) -> Members:
-    """Where everything stands, from one pass over the headers: keys come in any order."""
-    try:
-        found = archive.getmembers()
-    except (tarfile.TarError, ValueError, OverflowError) as error:
-        raise _broken(path, str(error)) from error
-    _check_end(path, found)
-    members: Members = {}
-    for member in found:
-        folder, _, name = member.name.rpartition("/")
-        stem, _, kind = name.partition(".")
-        # A sparse member can claim any size without having it.
-        if not member.isreg() or member.issparse() or not stem:
-            continue
-        key = f"{folder}/{stem}" if folder not in ("", ".") else stem
-        if kind.lower() in members.setdefault(key, {}):
-            quarantine.reject(SOURCE, f"{path.name}:{member.name}", "duplicate key", "caption")
-        else:
-            members[key][kind.lower()] = member
-    return members
-
-
-def _check_end(path: Path, found: list[tarfile.TarInfo]) -> None:
-    """Python's reader takes a broken header for the end of the archive; a whole archive ends with a block of zeros."""
-    last = max(found, key=lambda member: member.offset_data, default=None)
-    size = last.size if last and last.isreg() else 0
-    end = last.offset_data + -(-size // BLOCK_BYTES) * BLOCK_BYTES if last else 0
-    with path.open("rb") as file:
-        file.seek(end)
-        if file.read(BLOCK_BYTES) != bytes(BLOCK_BYTES):
-            raise _broken(path, f"no end of archive at byte {end}")
-
-
-def _record(
-    archive: tarfile.TarFile, path: Path, key: str, kinds: dict[str, tarfile.TarInfo], quarantine: Quarantine
-) -> Record | None:
-    item = f"{path.name}:{key}"
-    image = next((kinds[kind] for kind in IMAGE_KINDS if kind in kinds), None)
-    if image is None:
-        quarantine.reject(SOURCE, item, "missing image file")
-        return None
-    caption = _caption({kind: _content(archive, kinds[kind], path) for kind in TEXT_KINDS if kind in kinds})
-    if not caption:
-        quarantine.reject(SOURCE, item, "empty caption", "caption")
-        return None
-    content = _content(archive, image, path)
-    size = files.image_size(content)
-    if isinstance(size, str):
-        quarantine.reject(SOURCE, item, size)
-        return None
-    return Record(content, *size, source=SOURCE, image_id=_image_id(path, key), caption=caption)
-
-
-def _content(archive: tarfile.TarFile, member: tarfile.TarInfo, path: Path) -> bytes:
-    try:
-        file = archive.extractfile(member)
-        return file.read() if file else b""
-    except tarfile.TarError as error:
-        raise _broken(path, str(error)) from error
-
-
-def _caption(texts: dict[str, bytes]) -> str:
-    """The caption, or "" where there is none. CC12M has `<PERSON>` in place of names."""
-    text = texts.get("txt", b"").decode("utf-8", "replace")
-    if not text.strip() and "json" in texts:
-        try:
-            entry = json.loads(texts["json"])
-        except (ValueError, RecursionError):
-            entry = None
-        told = entry.get("caption") if isinstance(entry, dict) else None
-        text = told if isinstance(told, str) else ""
-    return files.plain(text.replace("<PERSON>", "person"))

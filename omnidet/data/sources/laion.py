@@ -1,6 +1,7 @@
-"""LAION: parquet lists of URL and TEXT, whose images are fetched while reading.
+"""LAION: parquet lists of URL and TEXT, whose images are fetched while reading; or tars of images that were fetched before.
 
 https://laion.ai/blog/laion-400-open-dataset. A URL may be relative to its list, so that a list can travel with its images.
+`omnidet fetch-images` makes tars from a list, which is the way for more than some thousand: see `tar_pairs`.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import pyarrow.parquet as pq
 
 from omnidet import storage
 from omnidet.data import annotations as files
+from omnidet.data import tar_pairs
 from omnidet.data.annotations import PIECE_UNITS, Piece
 from omnidet.data.download import fetch_all
 from omnidet.data.folder import DataFolder
@@ -45,7 +47,11 @@ def read(root: str, split: str, quarantine: Quarantine) -> Iterator[Record]:
 
 
 def pieces(root: str, split: str, quarantine: Quarantine, size: int = PIECE_UNITS) -> Iterator[Piece]:  # noqa: ARG001
-    """The same, `size` rows a piece."""
+    """The same, `size` rows a piece, or a tar."""
+    tars = _tars(root, split)
+    if tars:
+        yield from tar_pairs.pieces(SOURCE, DataFolder(root), tars)
+        return
     seen: set[bytes] = set()  # 8 bytes a URL are all that is kept of the rows gone by
     for name in _lists(root, split):
         for rows in _row_groups(root, name, size):
@@ -84,12 +90,16 @@ def _contents(folder: DataFolder, rows: list[_Row]) -> Iterator[bytes | OSError]
 
 
 def check(root: str, split: str) -> None:
-    """Raise FileNotFoundError where there is no list."""
-    _lists(root, split)
+    """Raise FileNotFoundError where there is neither list nor tar."""
+    if not _tars(root, split):
+        _lists(root, split)
 
 
 def image_ids(root: str, split: str) -> set[str]:
-    """Ids of every URL in the lists, dead or alive."""
+    """Ids of every URL in the lists, dead or alive, or of every image in the tars."""
+    tars = _tars(root, split)
+    if tars:
+        return tar_pairs.image_ids(SOURCE, DataFolder(root), tars)
     rows = (row for name in _lists(root, split) for rows in _row_groups(root, name, PIECE_UNITS) for row in rows)
     return {_image_id(row.url) for row in rows if row.url}
 
@@ -104,12 +114,19 @@ def _image_id(url: str) -> str:
     return f"laion:{hashlib.sha1(url.encode('utf-8', 'surrogatepass')).hexdigest()[:16]}"
 
 
+def _tars(root: str, split: str) -> list[str]:
+    """Tars of fetched images; where there are some, lists beside them are not read."""
+    return DataFolder(root).names(".tar") if split == SPLIT else []
+
+
 def _lists(root: str, split: str) -> list[str]:
     if split != SPLIT:
         raise ValueError(f"laion has no split {split!r}: use {SPLIT!r}, the only one")
     found = DataFolder(root).names(".parquet")
     if not found:
-        raise FileNotFoundError(f"{root}/*.parquet does not exist: put the parquet lists of URL and TEXT there")
+        raise FileNotFoundError(
+            f"{root}/*.parquet does not exist: put the parquet lists of URL and TEXT there, or tars of their images"
+        )
     return found
 
 

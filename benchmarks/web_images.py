@@ -1,0 +1,201 @@
+"""`omnidet fetch-images` beside img2dataset: the same list, the same server on this machine.
+
+    python benchmarks/web_images.py --images 20000 --img2dataset VENV/bin/python --json web_images.json
+
+A server of its own process gives 20,000 different JPEGs of 256 x 256 pixels. Measured of each client with all its processes:
+seconds, CPU seconds (user and system), pictures a second and core (pictures by CPU seconds), and the largest sum of the
+processes' memory (proportional set size, so shared pages count once).
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import io
+import json
+import multiprocessing
+import os
+import shutil
+import subprocess
+import sys
+import tarfile
+import tempfile
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from PIL import Image
+
+SIDE = 256
+
+
+def picture(number: int) -> bytes:
+    """A JPEG that looks like no other: coarse noise, smoothly enlarged."""
+    noise = np.random.default_rng(number).integers(0, 256, (24, 24, 3), np.uint8)
+    out = io.BytesIO()
+    Image.fromarray(noise).resize((SIDE, SIDE), Image.Resampling.BILINEAR).save(out, "JPEG", quality=85)
+    return out.getvalue()
+
+
+def draw(folder: Path, count: int) -> None:
+    """The pictures as files, drawn once."""
+    folder.mkdir(parents=True, exist_ok=True)
+    missing = [i for i in range(count) if not (folder / f"{i}.jpg").exists()]
+    with multiprocessing.Pool() as pool:
+        for i, content in zip(missing, pool.imap(picture, missing, 100), strict=True):
+            (folder / f"{i}.jpg").write_bytes(content)
+
+
+def serve(folder: str, count: int, port: object) -> None:
+    """A bare HTTP server: everything in memory, connections kept, so that the client is what is measured."""
+    contents = [Path(folder, f"{i}.jpg").read_bytes() for i in range(count)]
+
+    class Connection(asyncio.Protocol):
+        def connection_made(self, transport: asyncio.BaseTransport) -> None:
+            self.transport, self.pending = transport, b""
+
+        def data_received(self, data: bytes) -> None:
+            self.pending += data
+            while b"\r\n\r\n" in self.pending:
+                request, _, self.pending = self.pending.partition(b"\r\n\r\n")
+                line = request.split(b" ", 2)
+                content = contents[int(line[1].rpartition(b"/")[2].partition(b".")[0])]
+                self.transport.write(
+                    b"HTTP/1.1 200 OK\r\nContent-Type: image/jpeg\r\nContent-Length: %d\r\n\r\n%b" % (len(content), content)
+                )
+                if b"onnection: close" in request:
+                    self.transport.close()
+
+    async def main() -> None:
+        server = await asyncio.get_running_loop().create_server(Connection, "127.0.0.1", 0, backlog=1000)
+        port.value = server.sockets[0].getsockname()[1]
+        await server.serve_forever()
+
+    asyncio.run(main())
+
+
+def family(parent: int) -> list[int]:
+    """A process and all below it."""
+    found = [parent]
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdecimal():
+            with contextlib.suppress(OSError, ValueError):
+                if int((entry / "stat").read_text().rpartition(")")[2].split()[1]) == parent:
+                    found += family(int(entry.name))
+    return found
+
+
+def memory_bytes(processes: list[int]) -> int:
+    """Proportional set size of the processes together."""
+    total = 0
+    for process in processes:
+        with contextlib.suppress(OSError):
+            for line in Path(f"/proc/{process}/smaps_rollup").read_text().splitlines():
+                if line.startswith("Pss:"):
+                    total += int(line.split()[1]) * 1024
+    return total
+
+
+def measure(command: list[str], environment: dict[str, str]) -> dict[str, float]:
+    """Run a command to its end."""
+    peak = 0
+    begin, cpu = time.monotonic(), os.times()
+    process = subprocess.Popen(command, env={**os.environ, **environment}, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    stderr: list[bytes] = []
+    reader = threading.Thread(target=lambda: stderr.append(process.stderr.read()))
+    reader.start()
+    while process.poll() is None:
+        peak = max(peak, memory_bytes(family(process.pid)))
+        time.sleep(0.2)
+    reader.join()
+    if process.returncode:
+        raise SystemExit(f"{command[0]} failed: {stderr[0].decode(errors='replace')[-2000:]}")
+    now = os.times()
+    used = now.children_user - cpu.children_user + now.children_system - cpu.children_system
+    return {"seconds": time.monotonic() - begin, "cpu_seconds": used, "peak_mb": peak / 1e6}
+
+
+def count_pictures(folder: Path) -> int:
+    """Pictures in the tars of a folder."""
+    total = 0
+    for path in folder.glob("*.tar"):
+        with tarfile.open(path) as tar:
+            total += sum(name.endswith(".jpg") for name in tar.getnames())
+    return total
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--images", type=int, default=20_000)
+    parser.add_argument("--workers", type=int, default=1, help="processes of each client (default: 1)")
+    parser.add_argument("--connections", type=int, default=32, help="of each process (default: 32)")
+    parser.add_argument("--img2dataset", help="python of an environment with img2dataset; without it: not measured")
+    parser.add_argument("--pictures", type=Path, default=Path(tempfile.gettempdir(), "omnidet-web-pictures"))
+    parser.add_argument("--json", type=Path)
+    options = parser.parse_args()
+    draw(options.pictures, options.images)
+    port = multiprocessing.Value("i", 0)
+    server = multiprocessing.Process(target=serve, args=(str(options.pictures), options.images, port), daemon=True)
+    server.start()
+    while not port.value:
+        time.sleep(0.05)
+    scratch = Path(tempfile.mkdtemp(prefix="omnidet-web-"))
+    urls = [f"http://127.0.0.1:{port.value}/{i}.jpg" for i in range(options.images)]
+    captions = [f"picture number {i}" for i in range(options.images)]
+    pq.write_table(pa.table({"url": urls, "caption": captions}), scratch / "list.parquet")
+    results = {}
+    try:
+        for name, command in clients(options, scratch).items():
+            results[name] = measure(command, {"NO_ALBUMENTATIONS_UPDATE": "1", "OMP_NUM_THREADS": "1"})
+            results[name]["pictures"] = count_pictures(scratch / name)
+            shutil.rmtree(scratch / name)
+    finally:
+        server.terminate()
+        shutil.rmtree(scratch)
+    flat = {}
+    print(f"{'':28}{'pictures':>9}{'seconds':>9}{'CPU s':>8}{'/s':>8}{'/s/core':>9}{'peak MB':>9}")
+    for name, r in results.items():
+        r["per_second"], r["per_second_and_core"] = r["pictures"] / r["seconds"], r["pictures"] / r["cpu_seconds"]
+        flat |= {f"{name}.{key}": round(value, 2) for key, value in r.items()}
+        print(
+            f"{name:28}{r['pictures']:9}{r['seconds']:9.1f}{r['cpu_seconds']:8.1f}"
+            f"{r['per_second']:8.0f}{r['per_second_and_core']:9.0f}{r['peak_mb']:9.0f}"
+        )
+    if not options.img2dataset:
+        print("img2dataset: not measured: no --img2dataset")
+    if options.json:
+        options.json.write_text(json.dumps(flat, indent=1) + "\n", encoding="utf-8")
+
+
+def clients(options: argparse.Namespace, scratch: Path) -> dict[str, list[str]]:
+    """Name of the output folder -> command."""
+    own = [sys.executable, "-m", "omnidet.cli", "fetch-images", str(scratch / "list.parquet"), "--allow-private"]
+    own += [
+        "--workers",
+        str(options.workers),
+        "--connections",
+        str(options.connections),
+        "--per-host",
+        str(options.connections),
+    ]
+    own += ["--rows-per-shard", "5000", "--out"]
+    found = {"omnidet": [*own, str(scratch / "omnidet")]}
+    if options.img2dataset:
+        # As pictures come, as ours: no resizing. The second form writes the bytes unseen, without decoding them.
+        theirs = [str(Path(options.img2dataset).with_name("img2dataset")), "--url_list", str(scratch / "list.parquet")]
+        theirs += ["--input_format", "parquet", "--url_col", "url", "--caption_col", "caption", "--output_format", "webdataset"]
+        theirs += ["--processes_count", str(options.workers), "--thread_count", str(options.connections)]
+        theirs += ["--number_sample_per_shard", "5000", "--enable_wandb", "False", "--output_folder"]
+        checked = ["--resize_mode", "no", "--skip_reencode", "True"]
+        found["img2dataset-decoded"] = [*theirs, str(scratch / "img2dataset-decoded"), *checked]
+        found["img2dataset-unseen"] = [*theirs, str(scratch / "img2dataset-unseen"), "--disable_all_reencoding", "True"]
+    return found
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,163 @@
+"""Lists of addresses and captions, as LAION (parquet) and CC12M (tsv) publish them -> rows, a few thousand at a time."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+import numpy.typing as npt
+
+URL_COLUMNS = ("url", "image_url")
+CAPTION_COLUMNS = ("caption", "text")
+KINDS = (".parquet", ".tsv", ".csv")
+_SAMPLE_BYTES = 1 << 16
+_MAX_FIELD_CHARACTERS = 1 << 20
+
+
+@dataclass(frozen=True)
+class Row:
+    """One picture to fetch."""
+
+    number: int
+    """Place in all lists together."""
+    url: str
+    caption: str
+    digest: str = ""
+    """What the list says of its content: MD5, SHA-1 or SHA-256 in hexadecimal, or ""."""
+
+
+def find(location: Path) -> list[Path]:
+    """The lists of a file or folder, by name. Raises FileNotFoundError or ValueError."""
+    if location.is_dir():
+        found = sorted(path for path in location.iterdir() if path.suffix.lower() in KINDS)
+        if not found:
+            raise FileNotFoundError(f"{location} holds no list: {', '.join(KINDS)} are read")
+        return found
+    if not location.exists():
+        raise FileNotFoundError(f"{location} does not exist")
+    if location.suffix.lower() not in KINDS:
+        raise ValueError(f"{location} is no list that can be read: {', '.join(KINDS)} are")
+    return [location]
+
+
+def fingerprint(paths: Sequence[Path]) -> str:
+    """Tells these lists from others: of their names, sizes, beginnings and ends, as whole lists are long."""
+    digest = hashlib.sha256()
+    for path in paths:
+        size = path.stat().st_size
+        digest.update(f"{path.name} {size} ".encode("utf-8", "surrogateescape"))
+        with path.open("rb") as file:
+            digest.update(file.read(_SAMPLE_BYTES))
+            file.seek(max(0, size - _SAMPLE_BYTES))
+            digest.update(file.read(_SAMPLE_BYTES))
+    return digest.hexdigest()
+
+
+def chunks(paths: Sequence[Path], size: int, digest_column: str = "") -> Iterator[list[Row]]:
+    """The rows of the lists, `size` at a time (the last chunk may be shorter).
+
+    Args:
+        digest_column: column with the hash of each picture's bytes, if the lists have one.
+    """
+    pending: list[Row] = []
+    number = 0
+    for path in paths:
+        read = _parquet if path.suffix.lower() == ".parquet" else _text
+        for url, caption, digest in read(path, digest_column):
+            pending.append(Row(number, url, caption, digest))
+            number += 1
+            if len(pending) == size:
+                yield pending
+                pending = []
+    if pending:
+        yield pending
+
+
+def _parquet(path: Path, digest_column: str) -> Iterator[tuple[str, str, str]]:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        with pq.ParquetFile(path) as table:
+            names = _columns(table.schema_arrow.names, digest_column, path)
+            for batch in table.iter_batches(1000, columns=[name for name in names if name]):
+                columns = [batch.column(name).to_pylist() if name else [""] * len(batch) for name in names]
+                for url, caption, digest in zip(*columns, strict=True):
+                    yield _clean(url), _clean(caption), _clean(digest).lower()
+    except (pa.ArrowException, UnicodeDecodeError) as error:
+        raise ValueError(f"{path} is not a readable parquet file ({str(error)[:200]}): fetch it anew") from error
+
+
+def _text(path: Path, digest_column: str) -> Iterator[tuple[str, str, str]]:
+    """A tsv or csv with a header; one without, as Google's cc12m.tsv, has address and caption in this order."""
+    csv.field_size_limit(_MAX_FIELD_CHARACTERS)
+    with path.open(encoding="utf-8", errors="replace", newline="") as file:
+        lines = _lines(file, path)
+        first = next(lines, [])
+        known = {name.lower() for name in first}
+        if known & {*URL_COLUMNS}:
+            names = _columns(first, digest_column, path)
+            places = [first.index(name) if name else -1 for name in names]
+        else:
+            if digest_column or not first or "://" not in first[0]:
+                raise ValueError(f"{path} has no header with a column {' or '.join(URL_COLUMNS)}: add one as its first line")
+            places = [0, 1, -1]
+            yield _clean(first[0]), _clean(first[1] if len(first) > 1 else ""), ""
+        for fields in lines:
+            url, caption, digest = (fields[i] if 0 <= i < len(fields) else "" for i in places)
+            yield _clean(url), _clean(caption), _clean(digest).lower()
+
+
+def _lines(file: IO[str], path: Path) -> Iterator[list[str]]:
+    if path.suffix.lower() == ".csv":
+        try:
+            yield from csv.reader(line.replace("\0", "") for line in file)
+        except csv.Error as error:
+            raise ValueError(f"{path} is not CSV ({error}): mend it") from error
+    else:  # a tsv of captions quotes nothing, and a quotation mark is one
+        for line in file:
+            yield line.rstrip("\r\n").split("\t")
+
+
+def _columns(names: Sequence[str], digest_column: str, path: Path) -> tuple[str, str, str]:
+    by_name = {name.lower(): name for name in reversed(names)}
+    url = next((by_name[name] for name in URL_COLUMNS if name in by_name), None)
+    caption = next((by_name[name] for name in CAPTION_COLUMNS if name in by_name), None)
+    if url is None or caption is None:
+        missing = URL_COLUMNS if url is None else CAPTION_COLUMNS
+        raise ValueError(f"{path} has no column {' or '.join(missing)} (any case): it has {', '.join(names)}")
+    if digest_column and digest_column not in names:
+        raise ValueError(f"{path} has no column {digest_column!r}: it has {', '.join(names)}")
+    return url, caption, digest_column
+
+
+def _clean(value: object) -> str:
+    return " ".join(value.split()) if isinstance(value, str) else ""
+
+
+class SeenUrls:
+    """Which addresses went by, 8 bytes each: most in a sorted array, the latest in a set."""
+
+    def __init__(self) -> None:
+        self._sorted: npt.NDArray[np.uint64] = np.empty(0, np.uint64)
+        self._recent: set[int] = set()
+
+    def add(self, url: str) -> bool:
+        """Whether the address is new."""
+        value = int.from_bytes(hashlib.blake2b(url.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "big")
+        if value in self._recent:
+            return False
+        if len(self._sorted):
+            place = int(np.searchsorted(self._sorted, np.uint64(value)))
+            if place < len(self._sorted) and int(self._sorted[place]) == value:
+                return False
+        self._recent.add(value)
+        if len(self._recent) > max(1 << 17, len(self._sorted) // 8):
+            self._sorted = np.sort(np.concatenate([self._sorted, np.fromiter(self._recent, np.uint64, len(self._recent))]))
+            self._recent = set()
+        return True

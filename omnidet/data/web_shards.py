@@ -1,0 +1,163 @@
+"""One shard of web pictures, in a process of its own: rows -> spool -> tar. Imports no torch.
+
+rows ──web_fetch──▶ bytes ──web_pictures──▶ spool, in the order in which they come
+spool ──(the main process leaves out near copies)──▶ NNNNNN.tar, in the order of the list
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import io
+import json
+import os
+import signal
+import tarfile
+import threading
+import time
+from collections import Counter
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from omnidet.data.url_lists import Row
+from omnidet.data.web_fetch import Fetcher, Manners, RefusedError, fetcher
+from omnidet.data.web_pictures import Picture, Taste, examine
+
+INLINE_BYTES = 300_000
+"""Larger pictures are decoded in a thread, so that the connections do not wait."""
+WAITING = 8
+"""So many rows a connection are looked at ahead: a slow host does not keep the others from being asked."""
+_DIGESTS = {32: "md5", 40: "sha1", 64: "sha256"}
+
+
+@dataclass(frozen=True)
+class Task:
+    """What a process is to fetch."""
+
+    number: int
+    rows: tuple[Row, ...]
+    spool: str
+    """File to write the pictures to, one behind the other."""
+    manners: Manners
+    taste: Taste
+
+
+@dataclass(frozen=True)
+class Found:
+    """A picture in the spool."""
+
+    row: Row
+    picture: Picture
+    sha256: str
+    offset: int
+    size_bytes: int
+
+
+@dataclass(frozen=True)
+class Harvest:
+    """What a shard's rows gave."""
+
+    number: int
+    found: tuple[Found, ...]
+    """In the order of the list."""
+    refused: tuple[tuple[Row, str], ...]
+    """Rows without a picture, and why."""
+    seconds: float
+
+
+def begin_process(parent: int) -> None:
+    """Make this process end with its parent, whatever ends that, and leave Ctrl-C to it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(0.5)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+def harvest(task: Task) -> Harvest:
+    """Fetch the pictures of a shard into its spool."""
+    begin = time.monotonic()
+    with Path(task.spool).open("wb") as spool:
+        found, refused = asyncio.run(_harvest(task, spool))
+    found.sort(key=lambda thing: thing.row.number)
+    refused.sort(key=lambda pair: pair[0].number)
+    return Harvest(task.number, tuple(found), tuple(refused), time.monotonic() - begin)
+
+
+async def _harvest(task: Task, spool: BinaryIO) -> tuple[list[Found], list[tuple[Row, str]]]:
+    found: list[Found] = []
+    refused: list[tuple[Row, str]] = []
+    waiting = asyncio.Semaphore(WAITING * task.manners.connections)
+
+    async def one(row: Row, fetching: Fetcher, threads: ThreadPoolExecutor) -> None:
+        try:
+            async with fetching.fetch(row.url) as content:
+                if len(content) > INLINE_BYTES:
+                    loop = asyncio.get_running_loop()
+                    picture = await loop.run_in_executor(threads, examine, content, task.taste)
+                else:
+                    picture = examine(content, task.taste)
+                if isinstance(picture, str):
+                    raise RefusedError(picture)
+                if row.digest and not _is_as_listed(content, row.digest):
+                    raise RefusedError("content is not the list's")
+                found.append(Found(row, picture, hashlib.sha256(content).hexdigest(), spool.tell(), len(content)))
+                spool.write(content)
+        except RefusedError as error:
+            refused.append((row, error.reason))
+        finally:
+            waiting.release()
+
+    with ThreadPoolExecutor(1, "decoder") as threads:
+        async with fetcher(task.manners) as fetching, asyncio.TaskGroup() as group:
+            for row in task.rows:
+                await waiting.acquire()
+                group.create_task(one(row, fetching, threads))
+    return found, refused
+
+
+def _is_as_listed(content: bytes, digest: str) -> bool:
+    """Whether the content has the hash of the list; one of unknown length says nothing and so does not fit."""
+    name = _DIGESTS.get(len(digest))
+    return name is not None and hashlib.new(name, content, usedforsecurity=False).hexdigest() == digest
+
+
+def write_tar(spool: str, found: Sequence[Found], target: str) -> str:
+    """Write the pictures, in the order given, with caption and origin beside each; returns the tar's SHA-256.
+
+    Members carry no time and no owner: the same pictures give the same bytes.
+    """
+    with Path(spool).open("rb") as source, tarfile.open(target, "w", format=tarfile.USTAR_FORMAT) as tar:
+        for thing in found:
+            key = f"{thing.row.number:010d}"
+            source.seek(thing.offset)
+            about = {
+                "key": key,
+                "url": thing.row.url,
+                "caption": thing.row.caption,
+                "width": thing.picture.width,
+                "height": thing.picture.height,
+                "sha256": thing.sha256,
+                "status": "success",
+            }
+            for ending, content in (
+                (thing.picture.kind, source.read(thing.size_bytes)),
+                ("json", json.dumps(about, ensure_ascii=False).encode("utf-8", "replace")),
+                ("txt", thing.row.caption.encode("utf-8", "replace")),
+            ):
+                member = tarfile.TarInfo(f"{key}.{ending}")
+                member.size = len(content)
+                tar.addfile(member, io.BytesIO(content))
+    with Path(target).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def reasons(refused: Sequence[tuple[Row, str]]) -> dict[str, int]:
+    """How many rows were refused for what, the most frequent first."""
+    return dict(Counter(reason for _, reason in refused).most_common())

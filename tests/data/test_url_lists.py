@@ -1,0 +1,33 @@
+"""Lists in pieces, and the memory of addresses."""
+
+from __future__ import annotations
+
+import pytest
+
+from omnidet.data import url_lists
+from omnidet.data.url_lists import Row, SeenUrls
+
+
+def test_rows_run_over_the_lists_in_chunks(tmp_path):
+    (tmp_path / "a.tsv").write_text("caption\turl\none\thttp://a/1\ntwo\thttp://a/2\textra\n", encoding="utf-8")
+    (tmp_path / "b.csv").write_text('image_url,caption\nhttp://b/3,"three, ""quoted"""\nhttp://b/4\n', encoding="utf-8")
+    (tmp_path / "notes.md").write_text("", encoding="utf-8")
+    paths = url_lists.find(tmp_path)
+    assert list(url_lists.chunks(paths, 3)) == [
+        [Row(0, "http://a/1", "one"), Row(1, "http://a/2", "two"), Row(2, "http://b/3", 'three, "quoted"')],
+        [Row(3, "http://b/4", "")],
+    ]
+    before = url_lists.fingerprint(paths)
+    (tmp_path / "b.csv").write_text("url,caption\n", encoding="utf-8")
+    assert url_lists.fingerprint(paths) != before
+    with pytest.raises(FileNotFoundError, match="does not exist"):
+        url_lists.find(tmp_path / "none")
+
+
+def test_addresses_are_remembered_beyond_the_set(monkeypatch):
+    seen = SeenUrls()
+    count = (1 << 17) + 1000
+    assert all(seen.add(f"http://a/{i}") for i in range(count))
+    assert len(seen._recent) < 1000
+    assert not any(seen.add(f"http://a/{i}") for i in range(0, count, 997))
+    assert seen.add("http://a/new")

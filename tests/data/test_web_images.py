@@ -1,0 +1,262 @@
+"""Lists into shards: against a real server, read back by the sources, and taken up again after a SIGKILL."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import multiprocessing
+import signal
+import subprocess
+import sys
+import tarfile
+import threading
+import time
+import zlib
+from collections import Counter
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from PIL import Image
+
+from omnidet.data import web_images
+from omnidet.data.quarantine import Quarantine
+from omnidet.data.sources import cc12m, laion
+from omnidet.data.web_fetch import Manners
+from omnidet.data.web_images import Options, fetch_images
+from tests.data import hostile_server as hostile
+
+MANNERS = Manners(wait_seconds=0.001, allow_private=True, connections=8, per_host=8, read_seconds=5)
+OPTIONS = Options(workers=1, rows_per_shard=4, manners=MANNERS)
+
+
+def picture(seed: int, side: int = 64, kind: str = "JPEG", quality: int = 90) -> bytes:
+    noise = Image.fromarray(np.random.default_rng(seed).integers(0, 256, (9, 9, 3), np.uint8))
+    out = io.BytesIO()
+    noise.resize((side, side), Image.Resampling.BICUBIC).save(out, kind, quality=quality)
+    return out.getvalue()
+
+
+@pytest.fixture
+def site():
+    with hostile.hostile_server() as made:
+        yield made
+
+
+def write_list(path, rows, columns=("url", "caption")):
+    if path.suffix == ".parquet":
+        pq.write_table(pa.table({name: [row[i] for row in rows] for i, name in enumerate(columns)}), path)
+    else:
+        lines = [columns, *rows] if columns else rows
+        path.write_text("".join("\t".join(row) + "\n" for row in lines), encoding="utf-8")
+    return path
+
+
+def read(source, folder):
+    quarantine = Quarantine()
+    records = list(source.read(str(folder), "train", quarantine))
+    assert quarantine.lines == []
+    return records
+
+
+def test_pictures_of_a_list_become_shards_that_the_sources_read(site, tmp_path):
+    kinds = ["JPEG", "PNG", "WEBP"]
+    contents = [picture(i, kind=kinds[i % 3]) for i in range(10)]
+    site.files |= {f"{i}.jpg": content for i, content in enumerate(contents)}
+    rows = [(site.url(f"{i}.jpg"), f"a picture, no. {i} é") for i in range(10)]
+    report = fetch_images(write_list(tmp_path / "list.parquet", rows, ("URL", "TEXT")), tmp_path / "out", OPTIONS)
+    assert (report["rows"], report["kept"], report["shards"], report["refused"]) == (10, 10, 3, {})
+    assert sorted(path.name for path in (tmp_path / "out").iterdir() if path.is_file()) == [
+        *(f"{i:06d}.tar" for i in range(3)),
+        "fetch.json",
+        "report.json",
+    ]
+    for source in (cc12m, laion):
+        records = read(source, tmp_path / "out")
+        assert [record.image for record in records] == contents
+        assert [record.caption for record in records] == [row[1] for row in rows]
+        assert {record.image_id for record in records} == source.image_ids(str(tmp_path / "out"), "train")
+        assert records[5].image_id == f"{source.SOURCE}:000001/0000000005"
+    with tarfile.open(tmp_path / "out" / "000002.tar") as tar:
+        assert tar.getnames() == [f"{i:010d}.{end}" for i, kind in ((8, "webp"), (9, "jpg")) for end in (kind, "json", "txt")]
+        about = json.loads(tar.extractfile("0000000009.json").read())
+    assert about["url"] == rows[9][0]
+    assert about["sha256"] == hashlib.sha256(contents[9]).hexdigest()
+    stats = json.loads((tmp_path / "out" / "stats" / "000002.json").read_text(encoding="utf-8"))
+    assert stats["sha256"] == hashlib.sha256((tmp_path / "out" / "000002.tar").read_bytes()).hexdigest()
+
+
+def test_every_row_that_is_refused_is_named_with_its_reason(site, tmp_path):
+    whole = picture(0)
+    site.files = {
+        "good": whole,
+        "cut": whole[: len(whole) // 2],
+        "page": b"<html>not found</html>",
+        "text": b"hello",
+        "gif": b"GIF89a" + bytes(20),
+        "tiny": picture(1, side=8),
+        "bomb": png_of(60_000, 60_000),
+        "long": png_of(5_000, 20),
+        "copy": picture(0, side=90, quality=80),
+        "other": picture(2),
+    }
+    names = [*site.files, "none", "good"]
+    rows = [(site.url(name), name) for name in names] + [("", "x"), (site.url("x"), " "), ("file:///etc/passwd", "x")]
+    one = Options(workers=1, rows_per_shard=50, manners=MANNERS)
+    report = fetch_images(write_list(tmp_path / "list.tsv", rows), tmp_path / "out", one)
+    lines = (tmp_path / "out" / "quarantine" / "000000.jsonl").read_text(encoding="utf-8").splitlines()
+    assert [
+        (line["row"], line["reason"]) for line in map(json.loads, lines) if line["row"] != (0 if report["kept"] == 1 else -1)
+    ] == [
+        (1, "truncated image"),
+        (2, "a page, no picture"),
+        (3, "no picture of a known kind"),
+        (4, "no picture of a known kind"),
+        (5, "too small"),
+        (6, "too many pixels"),
+        (7, "too long"),
+        (8, "near copy of an earlier picture"),
+        (10, "HTTP 404"),
+        (11, "duplicate address"),
+        (12, "empty address"),
+        (13, "empty caption"),
+        (14, "not http"),
+    ]
+    assert report["refused"]["no picture of a known kind"] == 2
+    assert [record.caption for record in read(cc12m, tmp_path / "out")] == ["good", "other"]
+    assert "2 of 15 pictures in 1 shards (13.3%)" in web_images.describe(report)
+    kept = Options(workers=1, rows_per_shard=50, manners=MANNERS, near_copies=False)
+    assert fetch_images(tmp_path / "list.tsv", tmp_path / "kept", kept)["kept"] == 3
+
+
+def png_of(width: int, height: int) -> bytes:
+    """A PNG of that size, of a few bytes where it is a bomb."""
+    out = io.BytesIO()
+    Image.new("1", (min(width, 5_000), min(height, 5_000))).save(out, "PNG")
+    content = bytearray(out.getvalue())
+    content[16:24] = width.to_bytes(4, "big") + height.to_bytes(4, "big")
+    content[29:33] = zlib.crc32(content[12:29]).to_bytes(4, "big")
+    return bytes(content)
+
+
+def test_poisoned_links_are_found_by_the_hash_of_the_list(site, tmp_path):
+    contents = [picture(i) for i in range(4)]
+    site.files = {f"{i}": content for i, content in enumerate(contents)}
+    digests = [
+        hashlib.md5(contents[0], usedforsecurity=False).hexdigest(),
+        hashlib.sha256(contents[1]).hexdigest().upper(),
+        hashlib.sha256(b"another").hexdigest(),
+        "",
+    ]
+    rows = [(site.url(f"{i}"), f"{i}", digest) for i, digest in enumerate(digests)]
+    path = write_list(tmp_path / "list.parquet", rows, ("url", "caption", "digest"))
+    options = Options(workers=1, manners=MANNERS, digest_column="digest")
+    report = fetch_images(path, tmp_path / "out", options)
+    assert report["refused"] == {"content is not the list's": 1}
+    with pytest.raises(ValueError, match="has no column 'sum': it has url, caption, digest"):
+        fetch_images(path, tmp_path / "other", Options(workers=1, manners=MANNERS, digest_column="sum"))
+
+
+def test_googles_list_has_no_header(site, tmp_path):
+    site.files = {"a": picture(0), "b": picture(1)}
+    (tmp_path / "lists").mkdir()
+    write_list(tmp_path / "lists" / "cc12m.tsv", [(site.url("a"), 'a "quoted" word'), (site.url("b"), "b")], ())
+    assert fetch_images(tmp_path / "lists", tmp_path / "out", OPTIONS)["kept"] == 2
+    assert [record.caption for record in read(cc12m, tmp_path / "out")] == ['a "quoted" word', "b"]
+
+
+def test_parts_share_a_list(site, tmp_path):
+    site.files = {f"{i}": picture(i) for i in range(10)}
+    path = write_list(tmp_path / "list.parquet", [(site.url(f"{i}"), f"{i}") for i in range(10)])
+    for part in range(2):
+        report = fetch_images(path, tmp_path / "out", Options(workers=1, rows_per_shard=3, part=part, parts=2, manners=MANNERS))
+    assert report["kept"] == report["rows"] == 10
+    assert Counter(asked for asked, _ in site.asked) == {f"{i}": 1 for i in range(10)}
+    with pytest.raises(ValueError, match="was begun with another rows_per_shard"):
+        fetch_images(path, tmp_path / "out", OPTIONS)
+    with pytest.raises(ValueError, match="part 2 of 2 does not exist"):
+        fetch_images(path, tmp_path / "out", Options(part=2, parts=2))
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "problem"),
+    [
+        ("a.parquet", b"PAR1", "is not a readable parquet file"),
+        ("a.tsv", b"x\ty\n", "has no header with a column url or image_url"),
+        ("a.tsv", b"", "has no header"),
+        ("a.csv", b"url,words\nx,y\n", "has no column caption or text"),
+        ("a.txt", b"", "is no list that can be read"),
+    ],
+)
+def test_what_is_no_list_is_named(tmp_path, name, content, problem):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(ValueError, match=problem):
+        fetch_images(tmp_path / name, tmp_path / "out", OPTIONS)
+
+
+PROGRAM = """
+import sys
+from pathlib import Path
+from omnidet.data.web_fetch import Manners
+from omnidet.data.web_images import Options, fetch_images
+if __name__ == "__main__":
+    manners = Manners(allow_private=True, connections=2, per_host=2)
+    fetch_images(Path(sys.argv[1]), Path(sys.argv[2]), Options(workers=2, rows_per_shard=10, manners=manners))
+    loaded = {"torch", "transformers"} & sys.modules.keys()
+    assert not loaded, loaded
+"""
+
+
+def test_a_killed_run_goes_on_without_fetching_finished_shards_again(site, tmp_path):
+    count, out = 120, tmp_path / "out"
+    site.files = {f"{i}": picture(i) for i in range(count)}
+    site.delay_seconds = 0.02
+    path = write_list(tmp_path / "list.parquet", [(site.url(f"{i}"), f"{i}") for i in range(count)])
+    program = tmp_path / "program.py"
+    program.write_text(PROGRAM, encoding="utf-8")
+    for wanted in (2, 5):
+        process = subprocess.Popen([sys.executable, str(program), str(path), str(out)])
+        while process.poll() is None and len(list((out / "stats").glob("*.json"))) < wanted:
+            time.sleep(0.005)
+        assert process.poll() is None
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        finished = {int(p.stem) for p in (out / "stats").glob("*.json")}
+        before = len(site.asked)
+        time.sleep(1.2)  # the processes below it notice within half a second, and end
+        stopped = len(site.asked)
+        time.sleep(0.3)
+        assert len(site.asked) == stopped
+        assert stopped - before < 60
+    site.delay_seconds = 0
+    mark = len(site.asked)
+    assert subprocess.run([sys.executable, str(program), str(path), str(out)], check=False).returncode == 0
+    again = {int(asked) // 10 for asked, _ in site.asked[mark:]}
+    assert not again & finished
+    assert len(finished) >= 5
+    assert [int(record.caption) for record in read(cc12m, out)] == list(range(count))
+    assert list((out / ".work").glob("[0-9]*")) == []
+    mark = len(site.asked)
+    assert subprocess.run([sys.executable, str(program), str(path), str(out)], check=False).returncode == 0
+    assert len(site.asked) == mark
+
+
+def test_a_killed_process_is_an_error_that_says_how_to_go_on(site, tmp_path):
+    site.files = {f"{i}": picture(i) for i in range(8)}
+    site.delay_seconds = 0.3
+    path = write_list(tmp_path / "list.parquet", [(site.url(f"{i}"), f"{i}") for i in range(8)])
+
+    def kill():
+        while not multiprocessing.active_children() or not site.asked:
+            time.sleep(0.01)
+        multiprocessing.active_children()[0].kill()
+
+    thread = threading.Thread(target=kill)
+    thread.start()
+    with pytest.raises(OSError, match="run again to go on"):
+        fetch_images(path, tmp_path / "out", OPTIONS)
+    thread.join()
+    site.delay_seconds = 0
+    assert fetch_images(path, tmp_path / "out", OPTIONS)["kept"] == 8
