@@ -9,8 +9,10 @@ from __future__ import annotations
 import asyncio
 import errno
 import ipaddress
+import os
 import random
 import socket
+import ssl
 import time
 import zlib
 from collections.abc import AsyncIterator
@@ -21,6 +23,7 @@ from http import HTTPStatus
 from typing import Any
 
 import aiohttp
+import certifi
 from yarl import URL
 
 from omnidet import __version__
@@ -196,7 +199,8 @@ async def fetcher(manners: Manners) -> AsyncIterator[Fetcher]:
 
     timeout = aiohttp.ClientTimeout(total=None, sock_connect=manners.connect_seconds, sock_read=manners.read_seconds)
     headers = {"User-Agent": manners.agent, "Accept": "image/*", "Accept-Encoding": "identity"}
-    connector = aiohttp.TCPConnector(limit=0, ttl_dns_cache=300, socket_factory=checked_socket)
+    trusted = ssl.create_default_context(cafile=os.environ.get("SSL_CERT_FILE") or certifi.where())
+    connector = aiohttp.TCPConnector(limit=0, ttl_dns_cache=300, socket_factory=checked_socket, ssl=trusted)
     with ThreadPoolExecutor(RESOLVER_THREADS, "resolver") as threads:
         asyncio.get_running_loop().set_default_executor(threads)
         async with aiohttp.ClientSession(

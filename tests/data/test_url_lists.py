@@ -31,3 +31,10 @@ def test_addresses_are_remembered_beyond_the_set(monkeypatch):
     assert len(seen._recent) < 1000
     assert not any(seen.add(f"http://a/{i}") for i in range(0, count, 997))
     assert seen.add("http://a/new")
+
+
+def test_real_excerpt(shared_data):
+    (rows,) = url_lists.chunks(url_lists.find(shared_data / "laion_sample"), 2000)
+    assert len(rows) == 1000
+    assert [row.number for row in rows] == list(range(1000))
+    assert all(row.url.startswith("http") and row.caption for row in rows)
