@@ -43,11 +43,11 @@ def main() -> None:
     keys = dict(zip(counts, (80, 1203, 100_000), strict=True))
     values: dict[str, float] = {}
     ours, rows, biases = _ours(size, on, counts)
-    times = take_turns(ours, options.rounds, on)
+    times = take_turns(ours, options.rounds, on, options.clock)
     first, second, third = (times[f"{count:,} names"] for count in counts)
     values["time_1203_over_80"], values["time_100000_over_80"] = second / first, third / first
     peers = _peers(size, on, counts[:2])
-    measured = take_turns(peers, options.rounds, on)
+    measured = take_turns(peers, options.rounds, on, options.clock)
     table, drawn = [], {}
     for count in counts:
         own = times[f"{count:,} names"]
@@ -77,7 +77,7 @@ def main() -> None:
         pairs = (size.image_size // 16) ** 2 * counts[2] * 4
         print(f"\nMemory of a search of {counts[2]:,} names: {values['search_memory_bytes_100000'] / 2**20:.0f} MiB with the")
         print(f"names themselves; all scores at once would be {pairs / 2**20:.0f} MiB.")
-    print(f"\nOn {machine(on)}; medians of {options.rounds} turns.")
+    print(f"\nOn {machine(on, options.clock)}; medians of {options.rounds} turns.")
     if not options.tiny:
         judge(values, BARS)
     write(options, values, drawn, "s", "One image, by number of names")

@@ -122,6 +122,10 @@ def training_step(size: Size, on: torch.device, compiled: bool = False) -> Calla
         model.head.compile()
     adamw = optimizer.build(model, optimizer.OptimizerConfig())
     average = AveragedModel(model, avg_fn=lambda old, new, _count: old.lerp(new, 2e-4))
+    for parameter in model.parameters():  # the first step makes what AdamW keeps: it is there before anything is measured
+        parameter.grad = torch.zeros_like(parameter)
+    adamw.step()
+    adamw.zero_grad()
 
     def run() -> None:
         with autocast(on, "auto"):

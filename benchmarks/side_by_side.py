@@ -9,6 +9,7 @@ import multiprocessing
 import platform
 import resource
 import statistics
+import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -39,28 +40,30 @@ def device(name: str) -> torch.device:
     return torch.device(name)
 
 
-def seconds(run: Contestant, on: torch.device) -> float:
-    """Wall time of one run, to the end of its work on the device."""
+def seconds(run: Contestant, on: torch.device, clock: str = "wall") -> float:
+    """Time of one run, to the end of its work on the device."""
+    read = time.process_time if clock == "cpu" else time.perf_counter
     _wait(on)
-    started = time.perf_counter()
+    started = read()
     run()
     _wait(on)
-    return time.perf_counter() - started
+    return read() - started
 
 
-def take_turns(contestants: Mapping[str, Contestant], rounds: int, on: torch.device) -> dict[str, float]:
+def take_turns(contestants: Mapping[str, Contestant], rounds: int, on: torch.device, clock: str = "wall") -> dict[str, float]:
     """Median seconds of each contestant. They take turns, so that what else the machine does meets all of them."""
     times: dict[str, list[float]] = {name: [] for name in contestants}
     for turn in range(rounds + 1):
         for name, run in contestants.items():
-            taken = seconds(run, on)
+            taken = seconds(run, on, clock)
+            print(f"turn {turn}: {name}: {taken:.3f} s", file=sys.stderr, flush=True)
             if turn:  # the first one warms up
                 times[name].append(taken)
     return {name: statistics.median(taken) for name, taken in times.items()}
 
 
 def peak_memory(make: Callable[..., Contestant], *given: Any, on: torch.device) -> int:
-    """Bytes at the worst moment of two runs of `make(*given)()`, what is built before them included.
+    """Bytes at the worst moment of a run of `make(*given)()`, what is built before it included.
 
     On the CPU in a process of its own, above what the process held before; on a GPU as the allocator counts.
     """
@@ -68,9 +71,7 @@ def peak_memory(make: Callable[..., Contestant], *given: Any, on: torch.device) 
         torch.cuda.empty_cache()
         before = torch.cuda.memory_allocated(on)
         torch.cuda.reset_peak_memory_stats(on)
-        run = make(*given)
-        run()
-        run()
+        make(*given)()
         _wait(on)
         return torch.cuda.max_memory_allocated(on) - before
     context = multiprocessing.get_context("spawn")
@@ -80,17 +81,15 @@ def peak_memory(make: Callable[..., Contestant], *given: Any, on: torch.device) 
 
 def _resident_peak(make: Callable[..., Contestant], given: tuple[Any, ...]) -> int:
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    run = make(*given)
-    run()
-    run()
+    make(*given)()
     return (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024
 
 
-def machine(on: torch.device) -> str:
+def machine(on: torch.device, clock: str = "wall") -> str:
     """What it ran on, in words."""
     if on.type == "cuda":
         return f"{torch.cuda.get_device_name(on)}, torch {torch.__version__}"
-    return f"{platform.machine()} CPU, {torch.get_num_threads()} threads, torch {torch.__version__}"
+    return f"{platform.machine()} CPU, {torch.get_num_threads()} threads, {clock} time, torch {torch.__version__}"
 
 
 def print_table(title: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

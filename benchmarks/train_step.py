@@ -61,18 +61,20 @@ def main() -> None:
     _print_parameters(size)
     if "backbone" in options.only:
         contestants = {BACKBONE: bare_backbone(size, on), STEP: training_step(size, on), LOSSES: matching_and_losses(size, on)}
-        medians = take_turns(contestants, options.rounds, on)
+        medians = take_turns(contestants, options.rounds, on, options.clock)
         values["step_over_backbone_time"] = medians[STEP] / medians[BACKBONE]
         values["matching_and_losses_share"] = medians[LOSSES] / medians[STEP]
         _report("Beside the bare backbone's forward and backward", medians, size, values, drawn)
         del contestants
     if "vocabulary" in options.only:
-        medians = take_turns({STEP: training_step(size, on), LARGE: training_step(larger, on)}, options.rounds, on)
+        medians = take_turns(
+            {STEP: training_step(size, on), LARGE: training_step(larger, on)}, options.rounds, on, options.clock
+        )
         values["step_vocabulary_300000_over_30000"] = medians[LARGE] / medians[STEP]
         _report("Ten times the vocabulary", medians, size, values, drawn)
     if "peers" in options.only:
         contestants = {STEP: training_step(size, on), OWL: owlvit_step(size, on), DINO: grounding_dino_step(size, on)}
-        medians = take_turns(contestants, options.rounds, on)
+        medians = take_turns(contestants, options.rounds, on, options.clock)
         values["speed_over_grounding_dino"] = medians[DINO] / medians[STEP]
         values["speed_over_owlvit"] = medians[OWL] / medians[STEP]
         _report("Beside other detectors", medians, size, values, drawn)
@@ -87,11 +89,15 @@ def main() -> None:
                 for window in windows
             }
             _report(
-                "Backbone with windows, forward and backward", take_turns(contestants, options.rounds, on), one, values, drawn
+                "Backbone with windows, forward and backward",
+                take_turns(contestants, options.rounds, on, options.clock),
+                one,
+                values,
+                drawn,
             )
     if "memory" in options.only:
         values |= _memory(size if options.tiny else dataclasses.replace(size, images=tuple(options.memory_images)), on)
-    print(f"\nOn {machine(on)}; medians of {options.rounds} turns.")
+    print(f"\nOn {machine(on, options.clock)}; medians of {options.rounds} turns.")
     if not options.tiny:
         judge(values, BARS)
     write(options, values, drawn, "s", "Seconds for the same images")
