@@ -9,9 +9,9 @@ from __future__ import annotations
 from omnidet.recipes.coco_folder import coco_folder
 from omnidet.recipes.recipe import Recipe
 from omnidet.recipes.tiny_world import tiny_world, tiny_world_det
-from omnidet.recipes.vitb16_three_streams import vitb16_three_streams
+from omnidet.recipes.vitb16_three_streams import vitb16_three_streams, vitb16_three_streams_1024
 
-RECIPES = [tiny_world, tiny_world_det, coco_folder, vitb16_three_streams]
+RECIPES = [tiny_world, tiny_world_det, coco_folder, vitb16_three_streams, vitb16_three_streams_1024]
 
 
 def by_name(name: str) -> Recipe:
