@@ -1,17 +1,20 @@
 """Processes that make batches, and how a batch comes from one to the next.
 
-Images are written once, by the worker, into memory that all processes share and that is used again and again: fresh shared
-memory costs as much as decoding (each of its pages is a fault in both processes). The rest of a batch is small and comes
-through a pipe.
+Images are written once, by the worker, into memory that all processes share, and are used where they stand. The memory is
+used again when the batch is gone: fresh shared memory costs as much as decoding (each of its pages is a fault in both
+processes). The rest of a batch is small and comes through a pipe.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import io
+import math
 import mmap
 import pickle
-from collections.abc import Iterator
+import weakref
+from collections import deque
+from collections.abc import Iterator, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -24,6 +27,9 @@ from omnidet.schema import Batch
 
 PREFETCHED = 4
 """Batches that each worker makes ahead."""
+
+HELD = 3
+"""Batches that a consumer may hold on to; the images of more come through the pipe."""
 
 
 class Maker(Protocol):
@@ -46,12 +52,11 @@ def batches(maker: Maker, steps: range, num_workers: int) -> Iterator[Batch]:
         for step in steps:
             yield maker.make(step)
         return
-    # A worker begins a batch only when the one that lies this many before has been handed out.
-    slots = _Slots(maker.num_bytes, num_workers * PREFETCHED + 1)
+    slots = _Slots(maker.num_bytes, num_workers * PREFETCHED + HELD)
     loader = DataLoader(
         _Steps(maker, slots),
         batch_size=None,
-        sampler=steps,
+        sampler=_Tasks(steps, slots),
         num_workers=num_workers,
         collate_fn=_as_it_is,  # type: ignore[arg-type]
         prefetch_factor=PREFETCHED,
@@ -59,7 +64,7 @@ def batches(maker: Maker, steps: range, num_workers: int) -> Iterator[Batch]:
         multiprocessing_context="fork",
     )
     made = iter(loader)
-    for step in steps:
+    for _ in steps:
         try:
             packed = next(made)
         except (ValueError, OSError) as error:
@@ -67,17 +72,39 @@ def batches(maker: Maker, steps: range, num_workers: int) -> Iterator[Batch]:
             if "DataLoader worker process" not in str(error):
                 raise
             raise type(error)(str(error).strip().splitlines()[-1].removeprefix(f"{type(error).__name__}: ")) from error
-        yield _unpacked(packed, slots[step])
+        yield _unpacked(packed, slots)
 
 
 class _Slots:
     """Shared memory for the images of some steps, inherited by forked workers."""
 
     def __init__(self, num_bytes: int, count: int) -> None:
-        self.memory, self.num_bytes, self.count = mmap.mmap(-1, max(1, num_bytes * count)), num_bytes, count
+        self.memory, self.num_bytes = mmap.mmap(-1, max(1, num_bytes * count)), num_bytes
+        self.free = deque(range(count))
 
-    def __getitem__(self, step: int) -> npt.NDArray[np.uint8]:
-        return np.frombuffer(self.memory, np.uint8, self.num_bytes, step % self.count * self.num_bytes)
+    def take(self) -> int | None:
+        """A slot that nobody uses; None where the consumer holds on to all of them."""
+        return self.free.popleft() if self.free else None
+
+    def __getitem__(self, slot: int) -> npt.NDArray[np.uint8]:
+        return np.frombuffer(self.memory, np.uint8, self.num_bytes, slot * self.num_bytes)
+
+    def lend(self, slot: int) -> npt.NDArray[np.uint8]:
+        """The slot, which is free again when no tensor is made of it any more."""
+        lent = self[slot]
+        weakref.finalize(lent, self.free.append, slot).atexit = False
+        return lent
+
+
+class _Tasks:
+    """What workers are told: a step and where to put its images. Asked in the main process, as batches are handed out."""
+
+    def __init__(self, steps: range, slots: _Slots) -> None:
+        self.steps, self.slots = steps, slots
+
+    def __iter__(self) -> Iterator[tuple[int, int | None]]:
+        for step in self.steps:
+            yield step, self.slots.take()
 
 
 class _Steps(Dataset[bytes]):
@@ -86,10 +113,13 @@ class _Steps(Dataset[bytes]):
     def __init__(self, maker: Maker, slots: _Slots) -> None:
         self.maker, self.slots = maker, slots
 
-    def __getitem__(self, step: int) -> bytes:
-        batch = self.maker.make(step, self.slots[step])
+    def __getitem__(self, task: tuple[int, int | None]) -> bytes:
+        step, slot = task
+        batch = self.maker.make(step, None if slot is None else self.slots[slot])
+        shapes = [tuple(group.images_BCHW.permute(0, 2, 3, 1).shape) for group in batch.groups()]
         packed = io.BytesIO()
-        _Pickler(packed, protocol=pickle.HIGHEST_PROTOCOL).dump(_without_images(batch))
+        content = (slot, shapes, batch if slot is None else _with_images(batch, [torch.zeros(0)] * len(shapes)))
+        _Pickler(packed, protocol=pickle.HIGHEST_PROTOCOL).dump(content)
         return packed.getvalue()
 
 
@@ -102,26 +132,23 @@ class _Pickler(pickle.Pickler):
         return NotImplemented
 
 
-def _without_images(batch: Batch) -> tuple[list[tuple[int, ...]], Batch]:
-    """The shapes (B, H, W, C) of the images of each group, and the batch with none."""
-    shapes = [tuple(group.images_BCHW.permute(0, 2, 3, 1).shape) for group in batch.groups()]
-    nothing = torch.zeros(0, dtype=torch.uint8)
-    more = tuple(dataclasses.replace(group, images_BCHW=nothing) for group in batch.more)
-    return shapes, dataclasses.replace(batch, images_BCHW=nothing, more=more)
-
-
-def _unpacked(packed: bytes, memory: npt.NDArray[np.uint8]) -> Batch:
-    given: tuple[list[tuple[int, ...]], Batch] = pickle.loads(packed)  # of our own worker
-    shapes, batch = given
-    groups, start = [], 0
-    for group, shape in zip(batch.groups(), shapes, strict=True):
+def _unpacked(packed: bytes, slots: _Slots) -> Batch:
+    given: tuple[int | None, list[tuple[int, ...]], Batch] = pickle.loads(packed)  # of our own worker
+    slot, shapes, batch = given
+    if slot is None:
+        return batch
+    memory, images, start = torch.from_numpy(slots.lend(slot)), [], 0
+    for shape in shapes:
+        images_BHWC = memory[start : (start := start + math.prod(shape))].view(shape)
         # Page-locked memory is what a GPU reads without a copy in between.
-        images_BHWC = torch.empty(shape, dtype=torch.uint8, pin_memory=torch.cuda.is_available())
-        size = images_BHWC.numel()
-        images_BHWC.numpy()[...] = memory[start : start + size].reshape(shape)
-        start += size
-        groups.append(dataclasses.replace(group, images_BCHW=images_BHWC.permute(0, 3, 1, 2)))
-    return dataclasses.replace(groups[0], more=tuple(groups[1:]))
+        images.append((images_BHWC.pin_memory() if torch.cuda.is_available() else images_BHWC).permute(0, 3, 1, 2))
+    return _with_images(batch, images)
+
+
+def _with_images(batch: Batch, images: Sequence[Tensor]) -> Batch:
+    """The batch with other images, one tensor for each of its groups."""
+    more = tuple(dataclasses.replace(group, images_BCHW=own) for group, own in zip(batch.more, images[1:], strict=True))
+    return dataclasses.replace(batch, images_BCHW=images[0], more=more)
 
 
 def _as_it_is(packed: bytes) -> bytes:

@@ -151,7 +151,7 @@ class Mixture(Dataset[Batch]):
             examples = []
             for (stream, j), out in zip(members, images_BHWC, strict=True):
                 draw = step * self.streams[stream].images_per_step + j
-                examples.append(transforms.letterbox(self._example(stream, draw, side), side, out))
+                examples.append(transforms.letterbox(self._example(stream, draw, side, out), side, out))
             random = np.random.default_rng([self.seed, step, self.rank, 1 + number])
             batches.append(self._collate(images_BHWC, [e.record for e in examples], [s for s, _ in members], random))
         return dataclasses.replace(batches[0], more=tuple(batches[1:]))
@@ -176,12 +176,16 @@ class Mixture(Dataset[Batch]):
             self.prefetcher.look_ahead((number, part), order, position, members)
         return shards.open_shard(self.index.location, members[shard], self.cache).read(i), [self.seed, number, part, position]
 
-    def _example(self, number: int, draw: int, side: int) -> transforms.Example:
-        """Picture number `draw` of a stream, decoded, transformed and perhaps combined with others."""
+    def _example(self, number: int, draw: int, side: int, out: npt.NDArray[np.uint8]) -> transforms.Example:
+        """Picture number `draw` of a stream, decoded, transformed and perhaps combined with others.
+
+        Args:
+            out: where it will stand in the batch.
+        """
         stream = self.streams[number]
         record, seed = self._record(number, draw)
         if stream.combine is None:
-            example = self._transformed(stream, record, side, seed)
+            example = self._transformed(stream, record, side, seed, out)
         else:
             random = np.random.default_rng([*seed, 1])
             count = stream.combine.count(random)
@@ -196,9 +200,11 @@ class Mixture(Dataset[Batch]):
             example = dataclasses.replace(example, record=dataclasses.replace(example.record, absent=more))
         return example
 
-    def _transformed(self, stream: Stream, record: Record, side: int, seed: list[int]) -> transforms.Example:
+    def _transformed(
+        self, stream: Stream, record: Record, side: int, seed: list[int], out: npt.NDArray[np.uint8] | None = None
+    ) -> transforms.Example:
         random = np.random.default_rng(seed)
-        example = transforms.decode(record, side)
+        example = transforms.decode(record, side, out)
         for transform in stream.transforms:
             example = transform(example, random)
         return example

@@ -16,7 +16,7 @@ import io
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import cv2
 import numpy as np
@@ -70,12 +70,13 @@ class Combination(Protocol):
 cv2.setNumThreads(0)  # worker processes are the parallelism; its threads would not live through the fork
 
 
-def decode(record: Record, side: int | None = None) -> Example:
-    """Decode the image; JPEGs much larger than `side` are decoded at a reduced scale, which is several times faster.
+def decode(record: Record, side: int | None = None, out: Pixels | None = None) -> Example:
+    """Decode the image; JPEGs much larger than `side` are decoded at a reduced scale. The boxes are scaled to that.
 
-    The boxes are scaled to the decoded size.
+    Args:
+        out: the square (side, side, 3) that `letterbox` will fill; a photo that fits it is decoded into its place at once.
     """
-    pixels = _decode_jpeg(record, side) if record.image.startswith(_JPEG) else None
+    pixels = _decode_jpeg(record, side, out) if record.image.startswith(_JPEG) else None
     if pixels is None:
         with Image.open(io.BytesIO(record.image)) as image:
             if side is not None:
@@ -85,16 +86,25 @@ def decode(record: Record, side: int | None = None) -> Example:
     return Example(pixels, _resized(record, width, height))
 
 
-def _decode_jpeg(record: Record, side: int | None) -> Pixels | None:
+def _decode_jpeg(record: Record, side: int | None, out: Pixels | None) -> Pixels | None:
     """Pixels of a JPEG, or None where Pillow must decide: CMYK, damaged, or not what its first bytes say."""
-    width, height = record.width, record.height
+    try:
+        height, width, colours, _ = simplejpeg.decode_jpeg_header(record.image)
+    except ValueError:
+        return None
+    if colours == "CMYK":
+        return None
     part = 1
     while side is not None and part < 8 and min(width, height) >= 2 * part * side:
         part *= 2
     # Halves, quarters and eighths alone: the scales in between are slower than the whole.
-    scale = {"min_width": -(-width // part), "min_height": -(-height // part), "min_factor": 2} if part > 1 else {}
+    options: dict[str, Any] = (
+        {"min_width": -(-width // part), "min_height": -(-height // part), "min_factor": 2} if part > 1 else {}
+    )
+    if out is not None and part == 1 and width == out.shape[1] and height <= out.shape[0]:
+        options["buffer"] = out[:height]
     try:
-        pixels: Pixels = simplejpeg.decode_jpeg(record.image, **scale)
+        pixels: Pixels = simplejpeg.decode_jpeg(record.image, **options)
     except ValueError:
         return None
     return pixels
@@ -125,19 +135,30 @@ def crop(example: Example, random: np.random.Generator, min_share: float = 0.6, 
     label space was verified at all, else it is dropped. Where no such window is found, the picture stays as it was.
     """
     record = example.record
-    boxes = record.boxes_xyxy
+    boxes = record.boxes_xyxy.tolist()
     for _ in range(tries):
         share = random.uniform(min_share, 1.0)
         width, height = round(record.width * share), round(record.height * share)
         x0 = int(random.integers(0, record.width - width + 1))
         y0 = int(random.integers(0, record.height - height + 1))
-        window = np.array([x0, y0, x0 + width, y0 + height], np.float32)
-        inside = np.all((boxes[:, :2] >= window[:2]) & (boxes[:, 2:] <= window[2:]), axis=1)
-        outside = np.any((boxes[:, 2:] <= window[:2]) | (boxes[:, :2] >= window[2:]), axis=1)
-        if np.all(inside | outside):
-            shifted = dataclasses.replace(record, boxes_xyxy=boxes - window[[0, 1, 0, 1]], width=width, height=height)
-            return Example(example.pixels[y0 : y0 + height, x0 : x0 + width], keep_boxes(shifted, inside), example.frame)
+        inside = _inside(boxes, x0, y0, x0 + width, y0 + height)
+        if inside is not None:
+            corner = np.array([x0, y0, x0, y0], np.float32)
+            shifted = dataclasses.replace(record, boxes_xyxy=record.boxes_xyxy - corner, width=width, height=height)
+            kept = np.array(inside, bool)
+            return Example(example.pixels[y0 : y0 + height, x0 : x0 + width], keep_boxes(shifted, kept), example.frame)
     return example
+
+
+def _inside(boxes: list[list[float]], left: int, top: int, right: int, bottom: int) -> list[bool] | None:
+    """Which boxes lie in a window, or None if it cuts one. Plain numbers: for a few boxes several times as fast as arrays."""
+    inside = []
+    for x0, y0, x1, y1 in boxes:
+        is_inside = x0 >= left and y0 >= top and x1 <= right and y1 <= bottom
+        if not is_inside and x1 > left and y1 > top and x0 < right and y0 < bottom:
+            return None
+        inside.append(is_inside)
+    return inside
 
 
 def letterbox(example: Example, side: int, out: Pixels | None = None) -> Example:
@@ -149,7 +170,7 @@ def letterbox(example: Example, side: int, out: Pixels | None = None) -> Example
     record, width, height = _fitted(example, side)
     if out is None:
         out = np.empty((side, side, 3), np.uint8)
-    _scale_into(out[:height, :width], example.pixels)
+    _scale_into(out[:height, :width], _apart(example.pixels, out[:height, :width]))
     out[height:] = PADDING
     out[:height, width:] = PADDING
     return Example(out, record)
@@ -171,6 +192,13 @@ def _fitted(example: Example, side: int) -> tuple[Record, int, int]:
     return _resized(record, width, height), width, height
 
 
+def _apart(pixels: Pixels, out: Pixels) -> Pixels:
+    """The pixels, copied where they were decoded into `out` and are not all of it, or mirrored all of it."""
+    upright = pixels[:, ::-1] if pixels.strides[1] < 0 else pixels
+    in_place = upright.shape == out.shape and upright.ctypes.data == out.ctypes.data
+    return pixels.copy() if not in_place and np.may_share_memory(pixels, out) else pixels
+
+
 def _scale_into(out: Pixels, pixels: Pixels) -> None:
     """Bilinear, and smooth where the picture gets smaller. Each pixel is written once where the libraries let it."""
     (height, width), before = out.shape[:2], pixels.shape[:2]
@@ -184,7 +212,8 @@ def _scale_into(out: Pixels, pixels: Pixels) -> None:
             _scale_into(upright, pixels[:, ::-1])
         cv2.flip(upright, 1, dst=out)
     elif before == (height, width):
-        out[...] = pixels
+        if pixels.ctypes.data != out.ctypes.data:
+            out[...] = pixels
     elif height >= before[0] and width >= before[1]:
         cv2.resize(pixels, (width, height), dst=out, interpolation=cv2.INTER_LINEAR)
     else:

@@ -204,6 +204,31 @@ def test_letterbox_maps_boxes_and_pads_right_and_below(size, picture):
 # Decode
 
 
+@pytest.mark.parametrize("size", [(64, 48), (64, 64), (48, 64), (300, 260), (700, 640)])
+@pytest.mark.parametrize("mode", ["RGB", "L", "CMYK"])
+def test_photos_are_decoded_to_the_pixels_of_pillow(size, mode):
+    """At once into their place where they fit, and mirrored or cut out there."""
+    noise = np.random.default_rng(0).integers(0, 256, (size[1] // 4, size[0] // 4, len(Image.new(mode, (1, 1)).getbands())))
+    image = Image.fromarray(noise.astype(np.uint8).squeeze(), mode).resize(size)
+    content = io.BytesIO()
+    image.save(content, "JPEG", quality=90)
+    whole = np.asarray(Image.open(io.BytesIO(content.getvalue())).convert("RGB"))
+    record = Record(content.getvalue(), *size, "toy", "toy:1")
+    assert (decode(record).pixels == whole).all()
+    out = np.empty((64, 64, 3), np.uint8)
+    for change in (lambda e, _: e, flip, crop, lambda e, r: crop(flip(e, r), r)):
+        apart = letterbox(change(decode(record, 64), np.random.default_rng(1)), 64)
+        here = letterbox(change(decode(record, 64, out), np.random.default_rng(1)), 64, out)
+        assert here.pixels is out
+        assert (here.pixels == apart.pixels).all()
+
+
+def test_a_photo_cut_short_is_what_pillow_says_of_it():
+    content = encoded(painted(64, 48), "JPEG")
+    with pytest.raises(OSError, match=r"(?i)truncated"):
+        decode(Record(content[: len(content) // 2], 64, 48, "toy", "toy:1"))
+
+
 def test_decode_gives_rgb_whatever_the_file():
     for mode, kind in (("L", "PNG"), ("RGBA", "PNG"), ("P", "GIF"), ("CMYK", "JPEG"), ("1", "PNG")):
         out = io.BytesIO()
