@@ -19,6 +19,8 @@ from urllib3.exceptions import ProtocolError, ReadTimeoutError
 from omnidet.s3_client import MISSING, TRIES, WAIT_SECONDS, bucket_and_key, bucket_and_prefix, client, explained
 
 NUM_THREADS = 8
+UPLOADING = ".uploading"
+"""Object that stands in a folder while it is being uploaded."""
 _CHUNK_BYTES = 1 << 20
 _FORGOTTEN_SECONDS = 24 * 3600
 _WRITER = "x-amz-meta-omnidet-writer"
@@ -146,30 +148,38 @@ def remove(location: str, first: str) -> None:
     bucket, key = bucket_and_key(location.rstrip("/"))
     with explained(location):
         names = _list(bucket, f"{key}/")
+        if names:  # what is half removed is not to be read either
+            client().put_object(bucket, f"{key}/{UPLOADING}", io.BytesIO(b""), 0)
         if first in names:
             client().remove_object(bucket, f"{key}/{first}")
-        others = [key, *(f"{key}/{name}" for name in names if name != first)]
+        others = [key, *(f"{key}/{name}" for name in names.keys() - {first, UPLOADING})]
         _in_parallel(lambda other: client().remove_object(bucket, other), others)
+        if names:
+            client().remove_object(bucket, f"{key}/{UPLOADING}")
 
 
 def upload_folder(folder: Path, location: str, last: str) -> None:
     """Make the folder of objects hold the files of the local one and nothing else.
 
-    The object `last` makes it whole. The old one goes first, the new one comes when all others are there, strays go
-    after it: a reader sees a whole old folder, none, or a whole new one.
+    The mark `.uploading` stands in it from before the first change until after the last: a reader of the folder refuses it
+    meanwhile, and for good where the process is killed. The object `last`, where the folder has one, makes it whole besides:
+    the old one goes first, the new one comes when all others are there, strays go after it.
     """
     bucket, prefix = bucket_and_prefix(location)
     if not prefix:
         raise ValueError(f"{location} is a whole bucket: name a folder in it, for what else it holds would be removed")
     files = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.is_file()}
     with explained(location):
+        client().put_object(bucket, prefix + UPLOADING, io.BytesIO(b""), 0)
         old = _list(bucket, prefix)
         if last in old:
             client().remove_object(bucket, prefix + last)
         _in_parallel(lambda name: _put_file(bucket, prefix + name, files[name]), files.keys() - {last})
         if last in files:
             _put_file(bucket, prefix + last, files[last])
-        _in_parallel(lambda name: client().remove_object(bucket, prefix + name), old.keys() - files.keys() - {last})
+        strays = old.keys() - files.keys() - {last, UPLOADING}
+        _in_parallel(lambda name: client().remove_object(bucket, prefix + name), strays)
+        client().remove_object(bucket, prefix + UPLOADING)
 
 
 def download(location: str, target: Path) -> None:
@@ -182,13 +192,14 @@ def download(location: str, target: Path) -> None:
 def local_copy(location: str, cache: Path) -> Path:
     """Fetch the object or folder to `cache/bucket/key`, but for what is there already in this very version.
 
-    Beside the copies stand `.versions` (what each file was fetched as) and `.parts` (files on their way).
+    Beside the copies stand `.versions` (what each file was fetched as) and `.parts` (files on their way). Raises OSError for a
+    folder that is not wholly uploaded, and for one that changes while it is fetched.
     """
     bucket, prefix = bucket_and_prefix(location)
     key = prefix.rstrip("/")
     with explained(location):
         own = _version(bucket, key) if key and not location.endswith("/") else None
-        found = {key: own} if own else {prefix + name: version for name, version in _list(bucket, prefix).items()}
+        found = {key: own} if own else _folder(bucket, prefix, location)
         if not found:
             raise FileNotFoundError(f"{location} does not exist")
         for name in found:
@@ -198,7 +209,10 @@ def local_copy(location: str, cache: Path) -> Path:
         for part in (cache / ".parts").iterdir():  # a killed process leaves its own behind
             if time.time() - part.stat().st_mtime > _FORGOTTEN_SECONDS:
                 part.unlink(missing_ok=True)
-        _in_parallel(lambda item: _refresh(cache, bucket, *item), found.items())
+        fetched: list[str] = []
+        _in_parallel(lambda item: fetched.append(item[0]) if _refresh(cache, bucket, *item) else None, found.items())
+        if not own and fetched and _folder(bucket, prefix, location) != found:
+            raise OSError(f"{location} was written while it was read: try again when that is done")
     target = cache / bucket / key
     if not own:
         for path in target.rglob("*"):
@@ -207,10 +221,19 @@ def local_copy(location: str, cache: Path) -> Path:
     return target
 
 
-def _refresh(cache: Path, bucket: str, key: str, version: Version) -> None:
+def _folder(bucket: str, prefix: str, location: str) -> dict[str, Version]:
+    """Version of each object below the prefix by its key. Raises OSError where an upload is under way or was stopped."""
+    found = _list(bucket, prefix)
+    if UPLOADING in found:
+        raise OSError(f"{location} is not whole: it is being uploaded, or that was stopped; wait, or write it again")
+    return {prefix + name: version for name, version in found.items()}
+
+
+def _refresh(cache: Path, bucket: str, key: str, version: Version) -> bool:
+    """Fetch the object unless it is there in this version; whether it was fetched."""
     target, record = cache / bucket / key, cache / ".versions" / bucket / key
     if target.is_file() and record.is_file() and record.read_text(encoding="utf-8") == _fetched_as(target, version):
-        return
+        return False
     part = cache / ".parts" / uuid.uuid4().hex
     try:
         with part.open("w+b") as file:
@@ -222,6 +245,7 @@ def _refresh(cache: Path, bucket: str, key: str, version: Version) -> None:
         record.write_text(content, encoding="utf-8")
     finally:
         part.unlink(missing_ok=True)
+    return True
 
 
 def _fetched_as(path: Path, version: Version) -> str:

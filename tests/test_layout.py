@@ -24,6 +24,7 @@ WITHOUT_A_MODULE = {
     "test_real_shards.py",
     "test_demo.py",
     "test_storage_s3.py",
+    "data/test_build_s3.py",
     "data/sources/test_contract.py",
     "losses/test_contract.py",
     "matching/test_contract.py",

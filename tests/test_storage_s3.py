@@ -122,7 +122,7 @@ def test_a_whole_bucket_is_neither_removed_nor_replaced(s3, tmp_path):
 
 @pytest.mark.slow
 def test_more_names_than_one_answer_holds(s3, tmp_path):
-    names = [f"{i:04d}" for i in range(1050)]
+    names = [f"{i:04d}" for i in range(1200)]
     with storage.staged_directory(f"{s3.uri}/many") as stage:
         fill(stage, names)
     assert storage.list_files(f"{s3.uri}/many") == names
@@ -440,6 +440,92 @@ def test_server_that_restarts_in_the_middle_of_an_upload(s3, tmp_path):
     assert not failures
     copy = storage.local_copy(location, tmp_path)
     assert {name: (copy / name).read_bytes() for name in storage.list_files(copy)} == content
+
+
+@pytest.mark.slow
+def test_server_that_is_lost_in_the_middle_of_an_upload(s3, tmp_path, monkeypatch, reconnect):
+    """100 MB: the upload fails whole, nobody sees a half, and the same upload succeeds once the server is back."""
+    location, content = f"{s3.uri}/run", {"large.tar": os.urandom(100 << 20), "config.json": b"{}"}
+    monkeypatch.setattr(s3_client, "TRIES", 2)  # patience for a restart is another test
+    reconnect()
+
+    def upload():
+        with storage.staged_directory(location) as stage:
+            for name, data in content.items():
+                (stage / name).write_bytes(data)
+
+    put, end = object_store._put_file, threading.Timer(0.3, s3.store.stop)
+
+    def dying(bucket, key, path):
+        if key.endswith("large.tar"):
+            end.start()
+        put(bucket, key, path)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(object_store, "_put_file", dying)
+        with pytest.raises(OSError, match=r"s3://.* (no object store answers|keeps failing|does not answer)"):
+            upload()
+    end.join()
+    s3.store.start()
+    assert "large.tar" not in storage.list_files(location)
+    with pytest.raises(OSError, match=r"run is not whole: it is being uploaded, or that was stopped"):
+        storage.local_copy(location, tmp_path)
+    storage.require_replaceable(location, "weights.safetensors")  # what the upload left is nothing of value
+    upload()
+    copy = storage.local_copy(location, tmp_path)
+    assert {name: (copy / name).read_bytes() for name in storage.list_files(copy)} == content
+
+
+def test_a_folder_without_an_index_is_seen_whole_or_not_at_all(s3, tmp_path, monkeypatch):
+    """A vocabulary or a model: a reader comes before, between any two files, and after."""
+    location, put, seen = f"{s3.uri}/model", object_store._put_file, []
+    with storage.staged_directory(location) as stage:
+        fill(stage, ["config.json", "weights", "old"], 1)
+    assert storage.list_files(storage.local_copy(location, tmp_path)) == ["config.json", "old", "weights"]
+
+    def watched(bucket, key, path):
+        for _ in range(2):
+            with pytest.raises(OSError, match=r"model is not whole"):
+                storage.local_copy(location, tmp_path)
+            seen.append(key)
+            put(bucket, key, path)
+
+    monkeypatch.setattr(object_store, "_put_file", watched)
+    with storage.staged_directory(location) as stage:
+        fill(stage, ["config.json", "weights"], 2)
+    assert len(seen) == 4
+    copy = storage.local_copy(location, tmp_path)
+    assert {name: (copy / name).read_text() for name in storage.list_files(copy)} == {
+        "config.json": "config.json 2",
+        "weights": "weights 2",
+    }
+    real = s3_client.client().remove_object
+
+    def removing(*arguments):
+        with pytest.raises(OSError, match=r"model is not whole"):
+            storage.local_copy(location, tmp_path)
+        real(*arguments)
+
+    monkeypatch.setattr(s3_client.client(), "remove_object", removing)
+    storage.remove(location)
+    assert storage.list_files(location) == []
+
+
+def test_a_folder_that_changes_while_it_is_read_is_an_error(s3, tmp_path, monkeypatch):
+    location, real = f"{s3.uri}/model", object_store._download
+    for name in ("a", "b"):
+        storage.write_text(f"{location}/{name}", "old")
+
+    def download(file, bucket, key, *more):
+        if key.endswith("/b"):
+            storage.write_text(f"{location}/a", "new")
+        return real(file, bucket, key, *more)
+
+    monkeypatch.setattr(object_store, "_download", download)
+    with pytest.raises(OSError, match="was written while it was read: try again"):
+        storage.local_copy(location, tmp_path)
+    monkeypatch.setattr(object_store, "_download", real)
+    assert {p.read_text() for p in storage.local_copy(location, tmp_path).iterdir()} == {"new", "old"}
 
 
 def test_large_file_in_parts(s3, tmp_path, fetched):
