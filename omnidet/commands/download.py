@@ -14,7 +14,7 @@ def add(commands: Any) -> None:
     """Register the command."""
     command: argparse.ArgumentParser = commands.add_parser("download", help=TEXT, description=TEXT)
     command.add_argument("sources", nargs="*", metavar="SOURCE", help="dataset of the catalogue, as coco")
-    command.add_argument("--out", type=Path, help="folder to write into; coco, lvis and refcocog belong into one")
+    command.add_argument("--out", help="local folder to write into; coco, lvis and refcocog belong into one")
     command.add_argument("--catalogue", type=Path, help="a catalogue of your own (default: omnidet/data/catalogue.toml)")
     command.add_argument("--path", type=Path, help="file, or folder of files, that only a person could get")
     command.add_argument("--files", action="append", default=[], metavar="PATTERN", help="only these, as '*train-00[0-4]?.tar'")
@@ -28,6 +28,7 @@ def run(options: argparse.Namespace) -> None:
     """Fetch, and print a line for each file."""
     from tqdm import tqdm
 
+    from omnidet import storage
     from omnidet.data import acquire, catalogue
 
     datasets = catalogue.load(options.catalogue)
@@ -39,6 +40,10 @@ def run(options: argparse.Namespace) -> None:
         raise ValueError(f"there is no dataset {unknown!r} in the catalogue: use {', '.join(datasets)}")
     if options.out is None:
         raise ValueError("--out is missing: give the folder to write into")
+    if storage.is_s3(options.out):
+        raise ValueError(
+            f"--out {options.out}: archives are unpacked into a local folder; `omnidet shards` writes to s3:// from it"
+        )
     if options.threads < 1:
         raise ValueError(f"--threads {options.threads} is less than 1")
     how = acquire.Options(
@@ -58,7 +63,7 @@ def run(options: argparse.Namespace) -> None:
             def show(count: int, bar: Any = bar) -> None:
                 bar.update(count)
 
-            outcomes = acquire.acquire(datasets[name], options.out, how, show)
+            outcomes = acquire.acquire(datasets[name], Path(options.out), how, show)
         for outcome in outcomes:
             known = "first seen, now in the lock" if outcome.is_learned else "as expected"
             print(f"{name}: {outcome.name}: {outcome.state}, {outcome.size_bytes} bytes, SHA-256 {outcome.sha256} ({known})")

@@ -10,12 +10,14 @@ from typing import Any
 
 TEXT = "lists of addresses and captions (parquet, tsv, csv) -> WebDataset tars that the laion and cc12m readers take"
 
+LISTS_CACHE = ".cache/lists"
+
 
 def add(commands: Any) -> None:
     """Register the command."""
     command: argparse.ArgumentParser = commands.add_parser("fetch-images", help=TEXT, description=TEXT)
-    command.add_argument("lists", type=Path, metavar="LIST", help="a list, or a folder of lists")
-    command.add_argument("--out", type=Path, required=True, help="folder to write; the same command goes on after a break")
+    command.add_argument("lists", metavar="LIST", help="a list, or a folder of lists, local or s3://")
+    command.add_argument("--out", required=True, help="local folder to write; the same command goes on after a break")
     command.add_argument("--workers", type=int, help="processes (default: one a core)")
     command.add_argument("--rows-per-shard", type=int, help="rows of the list that make a tar (default: 5000)")
     command.add_argument("--part", default="0/1", metavar="I/N", help="the I-th of N shares, from 0, for several machines")
@@ -39,8 +41,14 @@ def run(options: argparse.Namespace) -> None:
     """Fetch, and print what became of the rows."""
     from tqdm import tqdm
 
+    from omnidet import storage
     from omnidet.data import web_images
 
+    if storage.is_s3(options.out):
+        raise ValueError(
+            f"--out {options.out}: pictures are fetched into a local folder; `omnidet shards` writes to s3:// from it"
+        )
+    lists = storage.local_copy(options.lists, LISTS_CACHE) if storage.is_s3(options.lists) else Path(options.lists)
     how = _options(options)
     watched = sys.stderr.isatty()
     with tqdm(desc="rows", unit="row", unit_scale=True, mininterval=1 if watched else 30, delay=1) as bar:
@@ -48,7 +56,7 @@ def run(options: argparse.Namespace) -> None:
         def show(count: int) -> None:
             bar.update(count)
 
-        report = web_images.fetch_images(options.lists, options.out, how, show)
+        report = web_images.fetch_images(lists, Path(options.out), how, show)
     print(web_images.describe(report))
 
 

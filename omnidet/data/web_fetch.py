@@ -30,7 +30,7 @@ from omnidet import __version__
 from omnidet.data.http_transfer import retry_after
 
 LARGE_BYTES = 1 << 20
-LARGE_AT_ONCE = 8
+LARGE_AT_ONCE = 16
 """Bodies beyond a megabyte that are held at once: what bounds the memory, whatever servers send."""
 HOPELESS = 3
 """So many connections in a row that failed, and a host is not asked again by this fetcher."""

@@ -33,6 +33,7 @@ def test_list_and_fetch(catalogue, tmp_path, capsys):
     [
         (["none", "--out", "x"], "there is no dataset 'none' in the catalogue: use coco, lvis"),
         (["coco"], "--out is missing"),
+        (["coco", "--out", "s3://bucket/coco"], "are unpacked into a local folder"),
         (["coco", "--out", "x", "--threads", "0"], "--threads 0 is less than 1"),
         (["coco", "--out", "x", "--catalogue", "/no/such.toml"], "No such file"),
         (["flickr30k", "--out", "x"], "give the file with --path"),

@@ -30,6 +30,7 @@ def test_a_list_becomes_a_folder(tmp_path, capsys):
         (["--part", "x"], "--part 'x' is not of the form I/N"),
         (["--part", "4/4"], "part 4 of 4 does not exist"),
         (["--connections", "0"], "--connections 0 is less than 1"),
+        (["--out", "s3://bucket/pictures"], "are fetched into a local folder"),
         ([], "does not exist"),
     ],
 )
