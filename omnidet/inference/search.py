@@ -36,6 +36,9 @@ def best_pairs(embeddings_QD: Tensor, rows_PD: Tensor, biases_P: Tensor, count: 
 
     The same pairs, in the same order, as from the exact scores of all pairs; of equal ones the first region, then name.
     """
+    if count < 1 or not len(rows_PD):
+        nothing = torch.zeros(0, dtype=torch.int64, device=embeddings_QD.device)
+        return nothing.float(), nothing, nothing
     search = _Search(embeddings_QD.float(), rows_PD.float(), biases_P.float(), count)
     first, step = 0, FIRST_NAMES
     while first < len(rows_PD):

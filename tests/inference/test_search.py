@@ -56,6 +56,12 @@ def test_scores_that_the_fast_product_cannot_tell_apart():
     assert torch.equal(found[2], name)
 
 
+def test_nothing_asked_is_nothing_found():
+    embeddings, rows, biases = _case(5, 4, 8)
+    assert [len(part) for part in search.best_pairs(embeddings, rows, biases, 0)] == [0, 0, 0]
+    assert [len(part) for part in search.best_pairs(embeddings, rows[:0], biases[:0], 3)] == [0, 0, 0]
+
+
 def test_equal_scores_come_in_a_fixed_order():
     scores, region, name = search.best_pairs(torch.zeros(30, 8), torch.ones(5000, 8), torch.full((5000,), -4.6), 40)
     assert torch.equal(region, torch.zeros(40, dtype=torch.int64))
