@@ -28,6 +28,12 @@ def arguments(description: str | None) -> argparse.ArgumentParser:
     parser.add_argument("--device", default="cpu", help="cpu or cuda")
     parser.add_argument("--rounds", type=int, default=3, help="turns of each contestant, after one to warm up")
     parser.add_argument(
+        "--clock",
+        choices=("wall", "cpu"),
+        default="wall",
+        help="cpu counts the process's own processor time: for a machine that does other work, with OMP_NUM_THREADS=1",
+    )
+    parser.add_argument(
         "--tiny", action="store_true", help="toy sizes: shows in seconds that everything runs, measures nothing"
     )
     return parser
