@@ -3,7 +3,7 @@
 What loads torch is imported where it is used: `omnidet --help`, and commands that need no torch, are quick and small.
 
 Wrong input ends with one line that names the thing and the remedy, and exit code 2. `gate` ends with 3 where a detector did
-not pass.
+not pass, `train` with 75 where SIGTERM stopped it: a checkpoint is written, and the same command goes on from it.
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -186,7 +186,11 @@ class Metrics:
 
 
 def _to(value: _T, device: torch.device) -> _T:
-    """Copy of a dataclass with every tensor in it on `device`."""
+    """Copy of a dataclass with every tensor in it on `device`; what is page-locked is sent while the host goes on."""
     fields = {f.name: getattr(value, f.name) for f in dataclasses.fields(value)}  # type: ignore[arg-type]
-    moved = {k: tuple(part.to(device) for part in v) if isinstance(v, tuple) else v.to(device) for k, v in fields.items()}
+    moved = {k: tuple(part.to(device) for part in v) if isinstance(v, tuple) else _sent(v, device) for k, v in fields.items()}
     return dataclasses.replace(value, **moved)  # type: ignore[type-var]
+
+
+def _sent(value: Any, device: torch.device) -> Any:
+    return value.to(device, non_blocking=True) if isinstance(value, Tensor) else value.to(device)

@@ -128,7 +128,7 @@ def train(
 
     Args:
         work: folder for checkpoints and the metric log; a run with the same recipe and data goes on from its newest
-            checkpoint there, on whatever machine. Local or `s3://`; default `<out>.work`.
+            checkpoint there, on whatever machine and number of ranks. Local or `s3://`; default `<out>.work`.
         start: trained detector to begin with, whose vocabulary this one extends; without it training is from scratch.
         facts: more provenance for `config.json`.
     """
@@ -149,7 +149,9 @@ def train(
             index, vocabulary, streams, recipe.mixing, recipe.model.image_size, recipe.train.seed, world.rank, world.size
         )
         loader = Loader(mixture, recipe.train.steps)
-        averaged = loop.fit(detector, loader, recipe.losses, recipe.train, world, folder)
+        hashes = {name: {part.path: part.sha256 for part in parts} for name, parts in index.sets.items()}
+        origin = {**facts, "shard_sha256": hashes}
+        averaged = loop.fit(detector, loader, recipe.losses, recipe.train, world, folder, provenance=origin)
         if world.is_main:
             facts["train_seconds"] = round(time.monotonic() - started)
             with storage.staged_directory(out) as stage:

@@ -1,16 +1,10 @@
-"""Small real parts for tests: a vocabulary, a detector, a batch, predictions, a shard folder, a recipe. Nothing here is a mock.
-
-`python -m tests.toys FOLDER STEP` trains on the toy shards in FOLDER and is killed in the middle of step STEP.
-"""
+"""Small real parts for tests: a vocabulary, a detector, a batch, predictions, a shard folder, a recipe. No mocks."""
 
 from __future__ import annotations
 
 import dataclasses
 import functools
 import io
-import os
-import signal
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -33,6 +27,7 @@ from omnidet.model.vit import StemConfig
 from omnidet.recipes.recipe import Recipe
 from omnidet.recipes.tiny_world import tiny_world
 from omnidet.schema import Batch, Matches, PhraseTable, Predictions, Record
+from omnidet.training import metrics
 from omnidet.training.distributed import World
 from omnidet.training.loop import TrainConfig, fit, seed_everything
 from omnidet.training.objective import WeightedLoss
@@ -260,19 +255,28 @@ TRAIN = TrainConfig(
 
 
 def train(
-    index: shards.Index, folder: Path, losses: tuple[WeightedLoss, ...] = LOSSES, train: TrainConfig = TRAIN, workers: int = 0
+    index: shards.Index,
+    folder: Path,
+    losses: tuple[WeightedLoss, ...] = LOSSES,
+    train: TrainConfig = TRAIN,
+    workers: int = 0,
+    world: World | None = None,
+    model: ModelConfig = MODEL,
+    provenance: dict[str, object] | None = None,
 ) -> Detector:
     """A toy run in `folder`, from its newest checkpoint if there is one."""
     seed_everything(train.seed)
-    detector = Detector(MODEL, toy_vocabulary().num_tokens)
+    world = world or World(0, 1, torch.device("cpu"))
+    detector = Detector(model, toy_vocabulary().num_tokens)
     streams = (
         Stream("det", ("train/coco",), 2),
         Stream("grd", ("train/refcocog",), 2, describes=True),
         Stream("img", ("train/laion",), 1, boxes=False, captions=True),
     )
-    mixture = Mixture(index, toy_vocabulary(), streams, MixingConfig(workers=workers), IMAGE_SIZE, train.seed)
+    mixing, ranks = MixingConfig(workers=workers), (world.rank, world.size)
+    mixture = Mixture(index, toy_vocabulary(), streams, mixing, IMAGE_SIZE, train.seed, *ranks)
     folder.mkdir(parents=True, exist_ok=True)
-    return fit(detector, Loader(mixture, train.steps), losses, train, World(0, 1, torch.device("cpu")), folder)
+    return fit(detector, Loader(mixture, train.steps), losses, train, world, folder, provenance=provenance)
 
 
 def at_call(loss: WeightedLoss, call: int, act: object) -> WeightedLoss:
@@ -289,11 +293,6 @@ def at_call(loss: WeightedLoss, call: int, act: object) -> WeightedLoss:
     return WeightedLoss(counted, loss.weight)
 
 
-def _killed(_term: object) -> None:
-    os.kill(os.getpid(), signal.SIGKILL)
-
-
-if __name__ == "__main__":
-    work = Path(sys.argv[1])
-    losses_with_kill = (*LOSSES[:-1], at_call(LOSSES[-1], int(sys.argv[2]), _killed))
-    train(shards.read_index(str(work / "shards")), work / "run", losses_with_kill)
+def metrics_rows(folder: Path) -> list[dict[str, float]]:
+    """The metric log of a toy run."""
+    return metrics.read(folder / "metrics.jsonl")

@@ -1,48 +1,117 @@
-"""Checkpoints: whole or not there, and never loaded by running code."""
+"""Checkpoints: whole or not there, verified when read, and never loaded by running code.
+
+    snapshot (all ranks, a copy on the CPU) -> Writer (a thread of the main rank) -> <folder>/<step>/
+        model.safetensors · average.safetensors · optimizer.safetensors · random.safetensors · metrics.jsonl
+        provenance.json     recipe, vocabulary hash, hash of every shard, code version
+        index.json          step, loader, schedule, world size, SHA-256 of each file above: written last
+
+`restore` takes the newest that is undamaged. One rank reads it and sends it to the others, so it fits any number of ranks and
+either way of sharing out the weights.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
-import pickle
-import shutil
-from dataclasses import dataclass
+import os
+import random
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
-from torch import nn, optim
+from safetensors.torch import load, save_file
+from torch import Tensor, nn, optim
 
 from omnidet import storage
 from omnidet.storage import Location
+from omnidet.training import distributed
+from omnidet.training.average import Average
 
-_TENSORS = ("model.safetensors", "average.safetensors", "optimizer.pt")
+_PARTS = ("model", "average", "optimizer", "random")
+_LOG, _PROVENANCE = "metrics.jsonl", "provenance.json"
 
 
 @dataclass(frozen=True)
 class State:
-    """What is saved, by reference."""
+    """What a run changes, by reference."""
 
     model: nn.Module
-    average: nn.Module
+    average: Average
     optimizer: optim.Optimizer
 
 
-def save(folder: Location, step: int, state: State, facts: dict[str, Any], log: Path | None = None, keep: int = 2) -> str:
-    """Write `folder/<step>`, whole or not at all, with the metric log so far, and remove all but the newest `keep`."""
-    target = storage.join(folder, f"{step:08d}")
-    with storage.staged_directory(target) as stage:
-        save_file(_flat(state.model), stage / "model.safetensors")
-        save_file(_flat(state.average), stage / "average.safetensors")
-        torch.save(state.optimizer.state_dict(), stage / "optimizer.pt")
-        if log is not None:
-            shutil.copyfile(log, stage / "metrics.jsonl")
-        content = {"step": step, **facts, "sha256": {name: _sha256(stage / name) for name in _TENSORS}}
-        (stage / storage.INDEX_NAME).write_text(json.dumps(content, indent=1), encoding="utf-8")
-    for old in _all(folder)[:-keep]:
-        storage.remove(old)
+@dataclass(frozen=True)
+class Snapshot:
+    """What a run was at one step: a copy that later steps do not change."""
+
+    step: int
+    tensors: Mapping[str, Mapping[str, Tensor]]
+    """By part (`model`, `average`, `optimizer`, `random`) and name, on the CPU."""
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    """Of the index: loader, schedule, world size."""
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+    log: bytes = b""
+    """The metric log up to this step."""
+
+
+class DamagedError(ValueError):
+    """A checkpoint is not what was written."""
+
+
+def snapshot(
+    step: int,
+    state: State,
+    facts: Mapping[str, Any] | None = None,
+    provenance: Mapping[str, Any] | None = None,
+    log: bytes = b"",
+) -> Snapshot | None:
+    """A copy of everything, on the main rank; None on the others, which must call it as well."""
+    generators = distributed.gather(_random_state())
+    names = {id(parameter): name for name, parameter in state.model.named_parameters()}
+    moments = {
+        f"{names[id(parameter)]}/{key}": value
+        for parameter, values in state.optimizer.state.items()
+        for key, value in values.items()
+    }
+    tensors = {
+        "model": distributed.whole(state.model.state_dict()),
+        "average": state.average.whole(),
+        "optimizer": distributed.whole(moments),
+        "random": {f"{rank}/{name}": value for rank, own in enumerate(generators) for name, value in own.items()},
+    }
+    counts = {"average_updates": state.average.num_updates, "world_size": len(generators)}
+    return Snapshot(step, tensors, {**counts, **(facts or {})}, provenance or {}, log) if distributed.is_main() else None
+
+
+def write(folder: Location, taken: Snapshot, keep: int = 2, keep_every: int = 0) -> str:
+    """Write `folder/<step>`, whole or not at all, then remove older ones: all but the newest `keep`, and every `keep_every`-th.
+
+    Raises OSError that names the place where it cannot be written; what was there before is untouched.
+    """
+    target = storage.join(folder, f"{taken.step:08d}")
+    try:
+        with storage.staged_directory(target) as stage:
+            for part in _PARTS:
+                save_file(dict(taken.tensors[part]), stage / f"{part}.safetensors")
+            (stage / _LOG).write_bytes(taken.log)
+            (stage / _PROVENANCE).write_text(json.dumps(taken.provenance, indent=1), encoding="utf-8")
+            digests = {path.name: _sha256(path.read_bytes()) for path in sorted(stage.iterdir())}
+            content = {"step": taken.step, **taken.facts, "sha256": digests}
+            (stage / storage.INDEX_NAME).write_text(json.dumps(content, indent=1), encoding="utf-8")
+            for path in stage.iterdir():
+                _to_disk(path)
+    except ConnectionError:
+        raise
+    except (OSError, SafetensorError) as error:
+        raise OSError(
+            f"checkpoint {target} cannot be written ({_first_line(error)}): make room or correct the rights there; "
+            "the checkpoints before it are whole"
+        ) from error
+    _remove_old(folder, taken.step, keep, keep_every)
     return target
 
 
@@ -52,26 +121,114 @@ def latest(folder: Location) -> str | None:
     return found[-1] if found else None
 
 
-def load(location: Location, state: State, log: Path | None = None) -> dict[str, Any]:
-    """Put a checkpoint into the model, average, optimizer and metric log and return its facts.
-
-    Raises ValueError that names the checkpoint if it is damaged or of another model.
-    """
+def read(location: Location) -> Snapshot:
+    """A checkpoint as it was written. Raises DamagedError where a file is not, and OSError where the store is away."""
     path = storage.local_copy(location, ".cache/checkpoints")
     try:
-        facts: dict[str, Any] = json.loads((path / storage.INDEX_NAME).read_text(encoding="utf-8"))
-        for name in _TENSORS:
-            if _sha256(path / name) != facts["sha256"][name]:
-                raise ValueError(f"{name} is corrupt")
-        state.model.load_state_dict(load_file(path / "model.safetensors"))
-        state.average.load_state_dict(load_file(path / "average.safetensors"))
-        state.optimizer.load_state_dict(torch.load(path / "optimizer.pt", weights_only=True))
-        if log is not None and (path / "metrics.jsonl").exists():
-            storage.write_bytes(log, storage.read_bytes(path / "metrics.jsonl"))
-    except (OSError, SafetensorError, RuntimeError, ValueError, KeyError, TypeError, EOFError, pickle.UnpicklingError) as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise ValueError(f"checkpoint {location} does not fit this run ({reason}): remove it to begin anew") from error
-    return facts
+        index: dict[str, Any] = json.loads((path / storage.INDEX_NAME).read_text(encoding="utf-8"))
+        digests, step = index.pop("sha256"), int(index.pop("step"))
+        content = {}
+        for name in (*(f"{part}.safetensors" for part in _PARTS), _LOG, _PROVENANCE):
+            content[name] = (path / name).read_bytes()
+            if _sha256(content[name]) != digests[name]:
+                raise DamagedError(f"{name} is not what was written")
+        tensors = {part: load(content[f"{part}.safetensors"]) for part in _PARTS}
+        return Snapshot(step, tensors, index, json.loads(content[_PROVENANCE]), content[_LOG])
+    except DamagedError:
+        raise
+    except (FileNotFoundError, SafetensorError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise DamagedError(_first_line(error)) from error
+
+
+def restore(folder: Location, state: State, world: distributed.World) -> Snapshot | None:
+    """Put the newest undamaged checkpoint into the model, average and optimizer, on all ranks; None where there is none.
+
+    Says in one line which one is damaged. Raises ValueError if all are, or if it is of another model.
+    """
+    found = _newest_undamaged(folder) if world.is_main else None
+    plain = distributed.from_main((found.step, found.facts, found.provenance, found.log) if found else None)
+    if plain is None:
+        return None
+    tensors: dict[str, dict[str, Tensor]] = {
+        part: distributed.tensors_from_main(found.tensors[part] if found else {}, world.device) for part in _PARTS
+    }
+    step, facts, provenance, log = plain
+    try:
+        _fill(state.model.state_dict(), tensors["model"])
+        _fill(state.average.tensors, tensors["average"])
+        _fill_optimizer(state, tensors["optimizer"])
+        state.average.num_updates = int(facts["average_updates"])
+    except (RuntimeError, ValueError, KeyError) as error:
+        place = storage.join(folder, f"{step:08d}")
+        raise ValueError(f"checkpoint {place} does not fit this run ({_first_line(error)}): remove it to begin anew") from error
+    if facts["world_size"] == world.size:  # else each rank's generator is seeded by step and rank alone, as always
+        own = f"{world.rank}/"
+        _set_random_state({n.removeprefix(own): value for n, value in tensors["random"].items() if n.startswith(own)})
+    return Snapshot(step, tensors, facts, provenance, log)
+
+
+def _newest_undamaged(folder: Location) -> Snapshot | None:
+    places = _all(folder)
+    for place in reversed(places):
+        try:
+            return read(place)
+        except DamagedError as error:
+            print(f"checkpoint {place} is damaged ({error}): going on from the one before", file=sys.stderr, flush=True)
+    if places:
+        raise ValueError(f"every checkpoint in {folder} is damaged: remove the folder to begin anew")
+    return None
+
+
+def _fill(targets: Mapping[str, Tensor], sources: Mapping[str, Tensor]) -> None:
+    strangers = sorted(targets.keys() ^ sources.keys())
+    if strangers:
+        raise ValueError(f"{strangers[0]} and {len(strangers) - 1} more are in only one of them")
+    for name, target in targets.items():
+        if target.shape != sources[name].shape:
+            raise ValueError(f"{name} is {tuple(sources[name].shape)}, {tuple(target.shape)} here")
+        with torch.no_grad():
+            target.copy_(distributed.like(sources[name], target))
+
+
+def _fill_optimizer(state: State, moments: Mapping[str, Tensor]) -> None:
+    own = state.optimizer.state_dict()
+    names = {id(parameter): name for name, parameter in state.model.named_parameters()}
+    parameters = [parameter for group in state.optimizer.param_groups for parameter in group["params"]]
+    content: dict[int, dict[str, Tensor]] = {}
+    for i, parameter in enumerate(parameters):
+        prefix = f"{names[id(parameter)]}/"
+        for key, value in moments.items():
+            if key.startswith(prefix):
+                alike = distributed.like(value, parameter.detach()) if value.shape == parameter.shape else value
+                content.setdefault(i, {})[key.removeprefix(prefix)] = alike
+    state.optimizer.load_state_dict({"state": content, "param_groups": own["param_groups"]})
+
+
+def _random_state() -> dict[str, Tensor]:
+    """Of this rank's generators: torch, the accelerator's, Python's."""
+    version, words, gauss = random.getstate()
+    found = {"torch": torch.get_rng_state(), "python": torch.tensor([version, *words])}
+    if gauss is not None:
+        found["python_gauss"] = torch.tensor([gauss], dtype=torch.float64)
+    if torch.cuda.is_available():
+        found["cuda"] = torch.cuda.get_rng_state()
+    return found
+
+
+def _set_random_state(saved: Mapping[str, Tensor]) -> None:
+    torch.set_rng_state(saved["torch"])
+    version, *words = saved["python"].tolist()
+    random.setstate((version, tuple(words), saved["python_gauss"].item() if "python_gauss" in saved else None))
+    if "cuda" in saved and torch.cuda.is_available():
+        torch.cuda.set_rng_state(saved["cuda"])
+
+
+def _remove_old(folder: Location, step: int, keep: int, keep_every: int) -> None:
+    """Those behind `step` are not counted: a run that went back to here wrote them before, and one of them is damaged."""
+    steps = [int(Path(place).name) for place in _all(folder)]
+    for old in [s for s in steps if s <= step][:-keep]:
+        if not (keep_every and old % keep_every == 0):
+            storage.remove(storage.join(folder, f"{old:08d}"))
 
 
 def _all(folder: Location) -> list[str]:
@@ -79,10 +236,14 @@ def _all(folder: Location) -> list[str]:
     return [path for path in found if storage.exists(storage.join(path, storage.INDEX_NAME))]
 
 
-def _flat(module: nn.Module) -> dict[str, torch.Tensor]:
-    return {name: tensor.detach().cpu().contiguous() for name, tensor in module.state_dict().items()}
-
-
-def _sha256(path: Path) -> str:
+def _to_disk(path: Path) -> None:
     with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+        os.fsync(file.fileno())
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+
+
+def _sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()

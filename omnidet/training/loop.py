@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Sequence
+import copy
+import sys
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel
-from tqdm import tqdm
 
 from omnidet import storage
 from omnidet.config import require
@@ -19,9 +19,14 @@ from omnidet.matching.cost import CostConfig, Matcher, match
 from omnidet.matching.hungarian import hungarian
 from omnidet.model.detector import Detector
 from omnidet.storage import Location
-from omnidet.training import checkpoint, distributed, optimizer
+from omnidet.training import checkpoint, distributed, optimizer, pictures
+from omnidet.training.average import Average
+from omnidet.training.finite import FiniteGuard
 from omnidet.training.metrics import MetricLog
-from omnidet.training.objective import WeightedLoss, objective
+from omnidet.training.objective import Parts, WeightedLoss, objective
+from omnidet.training.progress import Progress
+from omnidet.training.stop import RESTART_EXIT_CODE, InterruptedRunError, StopSignal
+from omnidet.training.writer import Writer
 
 
 @dataclass(frozen=True)
@@ -36,14 +41,27 @@ class TrainConfig:
     """Of the moving average of the weights, which is what is evaluated; reached slowly, so that short runs average too."""
     precision: str = "auto"
     """`auto`: bfloat16 on a GPU that has it, else float32. `bfloat16` and `float32` force one."""
+    parallel: str = "ddp"
+    """How several ranks share the work: `ddp`, or `fsdp2` for backbones that do not fit on one GPU with their optimizer."""
+    compile: bool = False
+    """Whether backbone and head are compiled: minutes at the start, and numbers that differ in their last bits."""
     log_every: int = 10
+    pictures_every: int = 500
+    """After how many steps TensorBoard gets a few images with what is found in them; 0 for never."""
     checkpoint_every: int = 500
+    keep_checkpoints: int = 2
+    """The newest ones; older ones are removed."""
+    keep_checkpoint_every: int = 0
+    """Checkpoints of every so many steps stay for good; 0 for none."""
 
     def __post_init__(self) -> None:
-        for name in ("steps", "log_every", "checkpoint_every"):
+        for name in ("steps", "log_every", "checkpoint_every", "keep_checkpoints"):
             require(getattr(self, name) >= 1, f"train.{name}={getattr(self, name)}: give 1 or more")
-        require(self.seed >= 0, f"train.seed={self.seed}: give 0 or more")
+        for name in ("seed", "keep_checkpoint_every", "pictures_every"):
+            require(getattr(self, name) >= 0, f"train.{name}={getattr(self, name)}: give 0 or more")
         require(0 <= self.average_decay < 1, f"train.average_decay={self.average_decay}: give a share below 1, as 0.999")
+        modes = distributed.MODES
+        require(self.parallel in modes, f"train.parallel={self.parallel!r}: expected {' or '.join(modes)}")
 
 
 def fit(
@@ -54,32 +72,42 @@ def fit(
     world: distributed.World,
     folder: Location,
     matcher: Matcher = hungarian,
+    provenance: Mapping[str, Any] | None = None,
 ) -> Detector:
     """Train to `config.steps`, from the newest checkpoint in `folder` if there is one, and return the averaged detector.
 
-    Writes `folder/checkpoints/`, local or on an object store, and the metric log (`log_path`). Raises FloatingPointError,
-    before the weights are touched, if a loss or gradient is not finite.
+    Writes `folder/checkpoints/`, local or on an object store, and beside the metric log (`log_path`) TensorBoard events.
+    Raises FloatingPointError, before the weights are touched, if a loss or gradient is not finite, and InterruptedRunError,
+    after a checkpoint, if SIGTERM came.
+
+    Args:
+        provenance: recipe and hashes of the data, written into each checkpoint.
     """
-    detector.to(world.device)
-    average = AveragedModel(detector, avg_fn=_moving_average(config.average_decay), use_buffers=True)
-    state = checkpoint.State(detector, average, optimizer.build(detector, config.optimizer))
-    checkpoints = storage.join(folder, "checkpoints")
-    newest = checkpoint.latest(checkpoints)
-    if newest is not None:
-        loader.load_state_dict(checkpoint.load(newest, state, log_path(folder) if world.is_main else None)["loader"])
-    log = MetricLog(log_path(folder), loader.step) if world.is_main else None
-    model = distributed.parallel(detector, world)
+    streams = loader.mixture.streams
+    most = max(stream.images_per_step for stream in streams)
+    require(world.size <= most, f"{world.size} ranks, but no stream has more than {most} images_per_step: use fewer ranks")
+    averaged = copy.deepcopy(detector)
+    model = distributed.parallel(detector.to(world.device), world, config.parallel)
+    if config.compile:
+        detector.backbone.compile()
+        detector.head.compile()
+    state = checkpoint.State(detector, Average(detector, config.average_decay), optimizer.build(detector, config.optimizer))
+    checkpoints, log_file = storage.join(folder, "checkpoints"), log_path(folder)
+    saved = checkpoint.restore(checkpoints, state, world)
+    if saved:
+        loader.load_state_dict(saved.facts["loader"])
+    log = MetricLog(log_file, loader.step, saved.log if saved else None) if world.is_main else None
+    guard = FiniteGuard(state.optimizer, optimizer.can_skip(state.optimizer))
+    names = [stream.name for stream in streams]
     model.train()
-    streams = [stream.name for stream in loader.mixture.streams]
-    images_per_step = sum(stream.images_per_step for stream in loader.mixture.streams)
-    started, first_step = time.monotonic(), loader.step
-    with tqdm(
-        total=config.steps, initial=loader.step, desc="train", unit="step", disable=not world.is_main, mininterval=1
-    ) as progress:
-        for batch in loader:
+    with (
+        StopSignal(world) as stop,
+        Writer(checkpoints, config.keep_checkpoints, config.keep_checkpoint_every) as writer,
+        Progress(loader, world.device, log_file.parent / "events" if world.is_main else None) as progress,
+    ):
+        for batch in progress.batches():
             step = loader.step - 1
-            # Stochastic depth draws from a generator that depends on the step alone: a resumed run draws the same.
-            torch.manual_seed(config.seed * 1_000_003 + step)
+            _seed_step(config.seed, step, world.rank)
             rate = optimizer.set_learning_rate(state.optimizer, config.optimizer, step, config.steps)
             batch = batch.to(world.device)
             with autocast(world.device, config.precision):
@@ -88,26 +116,33 @@ def fit(
                 matches = match(predictions, batch, config.cost, matcher)
             except FloatingPointError as error:
                 raise FloatingPointError(f"step {step}: {error}") from error
-            loss, report = objective(losses, streams, world.size, predictions, batch, matches)
-            _stop_if_not_finite(step, loss, report)
+            loss, parts = objective(losses, names, world.size, predictions, batch, matches)
+            guard.loss(step, loss, parts)
             loss.backward()  # type: ignore[no-untyped-call]
-            norm = nn.utils.clip_grad_norm_(detector.parameters(), config.optimizer.max_gradient_norm)
-            _stop_if_not_finite(step, norm, {"gradient norm": norm})
+            norm = distributed.whole_norm(nn.utils.clip_grad_norm_(detector.parameters(), config.optimizer.max_gradient_norm))
+            guard.gradient(step, loss, parts, norm)
             state.optimizer.step()
             state.optimizer.zero_grad()
-            average.update_parameters(detector)
-            progress.update()
-            if log and (loader.step % config.log_every == 0 or loader.step == config.steps):
-                speed = images_per_step * (loader.step - first_step) / (time.monotonic() - started)
-                numbers = {"loss": loss.detach(), "gradient_norm": norm.detach(), **report}
-                row = {name: round(float(value), 6) for name, value in numbers.items()}
-                log.write({"step": loader.step, **row, "learning_rate": rate, "images_per_second": round(speed, 1)})
-                progress.set_postfix(loss=f"{row['loss']:.2f}", refresh=False)
-            if world.is_main and (loader.step % config.checkpoint_every == 0 or loader.step == config.steps):
-                checkpoint.save(checkpoints, loader.step, state, {"loader": loader.state_dict()}, log_path(folder))
-    averaged = average.module
-    assert isinstance(averaged, Detector)
-    return averaged.eval()
+            state.average.update(detector)
+            writer.check()
+            is_last, is_stopped = loader.step == config.steps, stop.agreed()
+            if loader.step % config.log_every == 0 or is_last:
+                row = _row(loader.step, loss, norm, parts, rate, world)
+                if log:
+                    log.write(row)
+                    progress.show(row)
+            if log and config.pictures_every and loader.step % config.pictures_every == 0:
+                progress.pictures(pictures.draw(batch, predictions, loader.mixture.vocabulary), loader.step)
+            if loader.step % config.checkpoint_every == 0 or is_last or is_stopped:
+                guard.settle()
+                facts = {"loader": loader.state_dict(), "schedule": {"learning_rate": rate, "last_step": config.steps}}
+                taken = checkpoint.snapshot(loader.step, state, facts, provenance or {}, log.content() if log else b"")
+                if taken:
+                    writer.save(taken)
+            if is_stopped and not is_last:
+                _leave(writer, loader.step, checkpoints, world)
+    averaged.load_state_dict(state.average.whole())
+    return averaged.to(world.device).eval()
 
 
 def log_path(folder: Location) -> Path:
@@ -130,15 +165,28 @@ def autocast(device: torch.device, precision: str) -> torch.autocast:
     return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16" or (precision == "auto" and capable))
 
 
-def _moving_average(decay: float):  # type: ignore[no-untyped-def]  # noqa: ANN202  the type is torch's own
-    def average(old: Tensor, new: Tensor, num_averaged: Tensor | int) -> Tensor:
-        now = min(decay, (1 + float(num_averaged)) / (10 + float(num_averaged)))
-        return old.lerp(new, 1 - now) if old.is_floating_point() else new
-
-    return average
+def _seed_step(seed: int, step: int, rank: int) -> None:
+    """Stochastic depth draws from a generator that depends on step and rank alone: a resumed run draws the same."""
+    torch.manual_seed(seed * 1_000_003 + step + (rank << 40))
 
 
-def _stop_if_not_finite(step: int, value: Tensor, parts: dict[str, Tensor]) -> None:
-    if not torch.isfinite(value):
-        names = ", ".join(name for name, part in parts.items() if not torch.isfinite(part)) or "loss"
-        raise FloatingPointError(f"step {step}: {names} is not finite: the weights are untouched; lower the learning rate")
+def _row(step: int, loss: Tensor, norm: Tensor, parts: Parts, rate: float, world: distributed.World) -> dict[str, float]:
+    """The row of the metric log: the numbers of all ranks, which must all call it."""
+    everything = parts.over_ranks().read()
+    total = float(distributed.sum_over_ranks(loss.detach())) / world.size
+    numbers = {"loss": total, "gradient_norm": float(norm), **everything}
+    return {"step": step, **{name: round(value, 6) for name, value in numbers.items()}, "learning_rate": rate}
+
+
+def _leave(writer: Writer, step: int, checkpoints: Location, world: distributed.World) -> None:
+    """End all ranks together, once the checkpoint is written."""
+    writer.wait()
+    distributed.barrier()
+    if world.is_main:
+        print(
+            f"stopped by SIGTERM after step {step}: the checkpoint is in {checkpoints}, and the same command goes on from it "
+            f"(exit code {RESTART_EXIT_CODE}: restart me)",
+            file=sys.stderr,
+            flush=True,
+        )
+    raise InterruptedRunError(step)

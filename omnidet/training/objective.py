@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -22,6 +23,28 @@ class WeightedLoss:
     weight: float
 
 
+@dataclass(frozen=True, eq=False)
+class Parts:
+    """Each loss of each stream, still where it was computed: to read them is to wait for the device."""
+
+    names_KS: tuple[tuple[str, ...], ...]
+    """`stream/loss`."""
+    means_KS: Tensor
+    """Of this rank's images, over the positives of all ranks."""
+    counts_KS: Tensor
+    """Positives of all ranks."""
+
+    def over_ranks(self) -> Parts:
+        """The same of the images of all ranks, which must all call it."""
+        return Parts(self.names_KS, sum_over_ranks(self.means_KS), self.counts_KS)
+
+    def read(self) -> dict[str, float]:
+        """Numbers by name; what was not supervised is left out."""
+        means_KS, counts_KS = torch.stack([self.means_KS, self.counts_KS]).tolist()
+        rows = zip(self.names_KS, means_KS, counts_KS, strict=True)
+        return {n: m for row in rows for n, m, count in zip(*row, strict=True) if count > 0}
+
+
 def objective(
     losses: Sequence[WeightedLoss],
     streams: Sequence[str],
@@ -29,8 +52,8 @@ def objective(
     predictions: Predictions,
     batch: Batch,
     matches: Matches,
-) -> tuple[Tensor, dict[str, Tensor]]:
-    """The loss to minimise, and each part by the name `stream/loss`.
+) -> tuple[Tensor, Parts]:
+    """The loss to minimise, and its parts.
 
     Each stream is divided by its own number of positives over all ranks, so that neither the mix nor the split over ranks
     changes its scale. The sum is taken times the number of ranks, since DDP averages gradients.
@@ -39,16 +62,10 @@ def objective(
     terms = [_sum([weighted.loss(*group) for group in groups]) for weighted in losses]
     counts_KS = sum_over_ranks(torch.stack([term.count_S for term in terms]).detach())
     means_KS = torch.stack([term.total_S for term in terms]) / counts_KS.clamp(min=1)
-    weights_K1 = means_KS.new_tensor([weighted.weight for weighted in losses])[:, None]
+    weights_K1 = _column(tuple(weighted.weight for weighted in losses), means_KS.device)
     total = (weights_K1 * means_KS).sum() * world_size
-    parts_KS, supervised_KS = means_KS.detach(), (counts_KS > 0).cpu().numpy()
-    report = {
-        f"{stream}/{weighted.loss.__name__}": parts_KS[k, s]
-        for k, weighted in enumerate(losses)
-        for s, stream in enumerate(streams)
-        if supervised_KS[k, s]
-    }
-    return total, report
+    names_KS = tuple(tuple(f"{stream}/{weighted.loss.__name__}" for stream in streams) for weighted in losses)
+    return total, Parts(names_KS, means_KS.detach(), counts_KS)
 
 
 def _sum(terms: Sequence[LossTerm]) -> LossTerm:
@@ -57,3 +74,9 @@ def _sum(terms: Sequence[LossTerm]) -> LossTerm:
     for term in terms[1:]:
         total_S, count_S = total_S + term.total_S, count_S + term.count_S
     return LossTerm(total_S, count_S)
+
+
+@functools.lru_cache(maxsize=8)
+def _column(weights: tuple[float, ...], device: torch.device) -> Tensor:
+    """Sent to the device once: the copy would make each step wait for it."""
+    return torch.tensor(weights, device=device)[:, None]

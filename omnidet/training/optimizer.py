@@ -8,6 +8,7 @@ from typing import Any
 
 from timm.optim._param_groups import param_groups_layer_decay
 from torch import nn, optim
+from torch.distributed.tensor import DTensor
 
 from omnidet.config import require
 from omnidet.model.detector import Detector
@@ -24,6 +25,8 @@ class OptimizerConfig:
     layer_decay: float = 1.0
     """Factor on the learning rate from one backbone block to the one below; 1 for a backbone trained from scratch."""
     max_gradient_norm: float = 1.0
+    fused: bool = True
+    """One kernel for all parameters, where they are on a GPU; on a CPU it is never taken."""
 
     def __post_init__(self) -> None:
         for name in ("learning_rate", "max_gradient_norm", "layer_decay"):
@@ -45,8 +48,14 @@ def build(model: nn.Module, config: OptimizerConfig) -> optim.AdamW:
     groups.append({"params": list(detector.tokens.parameters()), "weight_decay": 0.0})
     for group in groups:
         group["scale"] = group.pop("lr_scale", 1.0)
-    fused = next(detector.parameters()).is_cuda
+    fused = config.fused and next(detector.parameters()).is_cuda
     return optim.AdamW(groups, lr=config.learning_rate, betas=(0.9, config.beta2), fused=fused)
+
+
+def can_skip(optimizer: optim.Optimizer) -> bool:
+    """Whether the optimizer leaves the weights alone by itself where `found_inf` is set."""
+    parameters = optimizer.param_groups[0]["params"]
+    return bool(optimizer.defaults.get("fused")) and not isinstance(parameters[0], DTensor)
 
 
 def set_learning_rate(optimizer: optim.Optimizer, config: OptimizerConfig, step: int, last_step: int) -> float:

@@ -1,95 +1,212 @@
-"""Checkpoints: what is saved comes back, a damaged one is refused, old ones go."""
+"""Checkpoints: what is saved comes back, a damaged one is passed over, old ones go."""
 
 from __future__ import annotations
 
+import dataclasses
+import errno
+import json
+import random
+import resource
 import shutil
+import signal
 from pathlib import Path
 
 import pytest
 import torch
-from torch.optim.swa_utils import AveragedModel
 
+from omnidet import storage
 from omnidet.training import checkpoint, optimizer
+from omnidet.training.average import Average
+from omnidet.training.distributed import World
 from omnidet.training.optimizer import OptimizerConfig
 from tests import toys
 
+ALONE = World(0, 1, torch.device("cpu"))
 
-def _state(seed: int, train: bool = False) -> checkpoint.State:
-    detector = toys.toy_detector(seed)
-    average = AveragedModel(detector, use_buffers=True)
-    built = optimizer.build(detector, OptimizerConfig())
+
+def _state(seed: int, train: bool = False, model: toys.ModelConfig = toys.MODEL) -> checkpoint.State:
+    detector = toys.toy_detector(seed, model)
+    state = checkpoint.State(detector, Average(detector, 0.9), optimizer.build(detector, OptimizerConfig()))
     if train:
         for _ in range(2):
             detector(toys.batch()).scores_BQL.sum().backward()
-            built.step()
-            average.update_parameters(detector)
-    return checkpoint.State(detector, average, built)
+            state.optimizer.step()
+            state.optimizer.zero_grad()
+            state.average.update(detector)
+    return state
+
+
+def _save(folder: Path, step: int, state: checkpoint.State, keep: int = 2, keep_every: int = 0, **rest: object) -> Path:
+    return Path(checkpoint.write(folder, checkpoint.snapshot(step, state, **rest), keep, keep_every))
 
 
 def _same(one: checkpoint.State, other: checkpoint.State) -> bool:
-    modules = [(one.model, other.model), (one.average, other.average)]
-    weights = all(
-        torch.equal(a, b) for m, n in modules for a, b in zip(m.state_dict().values(), n.state_dict().values(), strict=True)
-    )
+    pairs = [(one.model.state_dict(), other.model.state_dict()), (one.average.tensors, other.average.tensors)]
+    weights = all(torch.equal(m[name], n[name]) for m, n in pairs for name in m)
     moments = [s.optimizer.state_dict()["state"] for s in (one, other)]
     equal = moments[0].keys() == moments[1].keys()
-    return weights and equal and all(torch.equal(moments[0][i][k], moments[1][i][k]) for i in moments[0] for k in moments[0][i])
+    equal = equal and all(torch.equal(moments[0][i][k], moments[1][i][k]) for i in moments[0] for k in moments[0][i])
+    return weights and equal and one.average.num_updates == other.average.num_updates
 
 
 def test_everything_comes_back(tmp_path):
     saved, fresh = _state(1, train=True), _state(2)
     assert not _same(saved, fresh)
-    path = Path(checkpoint.save(tmp_path, 7, saved, {"loader": {"step": 7}}))
+    torch.manual_seed(5)
+    random.seed(5)
+    path = _save(tmp_path, 7, saved, facts={"loader": {"step": 7}}, provenance={"vocabulary_hash": "ab"}, log=b"{}\n")
+    expected = (torch.rand(3), random.random())
     assert checkpoint.latest(tmp_path) == str(path)
-    assert checkpoint.load(path, fresh).items() >= {"step": 7, "loader": {"step": 7}}.items()
+    found = checkpoint.restore(tmp_path, fresh, ALONE)
+    assert (found.step, found.facts["loader"], found.provenance, found.log) == (
+        7,
+        {"step": 7},
+        {"vocabulary_hash": "ab"},
+        b"{}\n",
+    )
     assert _same(saved, fresh)
+    assert torch.equal(torch.rand(3), expected[0])
+    assert random.random() == expected[1]
+    for state in (saved, fresh):  # and what follows is the same
+        state.model(toys.batch()).scores_BQL.sum().backward()
+        state.optimizer.step()
+        state.average.update(state.model)
+    assert _same(saved, fresh)
+
+
+def test_a_snapshot_is_not_changed_by_later_steps():
+    state = _state(1, train=True)
+    taken = checkpoint.snapshot(1, state)
+    before = {part: {name: tensor.clone() for name, tensor in tensors.items()} for part, tensors in taken.tensors.items()}
+    state.model(toys.batch()).scores_BQL.sum().backward()
+    state.optimizer.step()
+    state.average.update(state.model)
+    assert all(torch.equal(taken.tensors[part][name], value) for part in before for name, value in before[part].items())
 
 
 def test_only_the_newest_are_kept_in_the_order_of_steps(tmp_path):
     state = _state(1)
     for step in (8, 9, 10, 100):
-        checkpoint.save(tmp_path, step, state, {})
+        _save(tmp_path, step, state)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["00000010", "00000100"]
     assert Path(checkpoint.latest(tmp_path)).name == "00000100"
 
 
+def test_every_so_many_steps_one_stays_for_good(tmp_path):
+    state = _state(1)
+    for step in range(1, 8):
+        _save(tmp_path, step, state, keep=1, keep_every=3)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["00000003", "00000006", "00000007"]
+
+
 def test_none_there(tmp_path):
     assert checkpoint.latest(tmp_path / "checkpoints") is None
+    assert checkpoint.restore(tmp_path / "checkpoints", _state(1), ALONE) is None
 
 
 def test_what_a_killed_process_left_is_no_checkpoint(tmp_path):
     state = _state(1)
-    whole = Path(checkpoint.save(tmp_path, 4, state, {}))
+    whole = _save(tmp_path, 4, state)
     shutil.copytree(whole, tmp_path / ".00000008.stage-abc")
     shutil.copytree(whole, tmp_path / "00000008")
     (tmp_path / "00000008" / "index.json").unlink()
     assert checkpoint.latest(tmp_path) == str(whole)
 
 
-@pytest.mark.parametrize("name", ["model.safetensors", "average.safetensors", "optimizer.pt", "index.json"])
-@pytest.mark.parametrize("damage", ["cut", "gone"])
-def test_a_damaged_one_is_named(tmp_path, name, damage):
-    path = Path(checkpoint.save(tmp_path, 4, _state(1, train=True), {"loader": {}}))
+FILES = (*(f"{part}.safetensors" for part in ("model", "average", "optimizer", "random")), "metrics.jsonl", "index.json")
+
+
+@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize("damage", ["cut", "gone", "a bit"])
+def test_a_damaged_one_is_passed_over_and_named(tmp_path, capsys, name, damage):
+    before, after, fresh = _state(1, train=True), _state(3, train=True), _state(2)
+    _save(tmp_path, 4, before, log=b"a row\n")
+    path = _save(tmp_path, 8, after, log=b"two rows\n") / name
+    content = bytearray(path.read_bytes())
     if damage == "gone":
-        (path / name).unlink()
+        path.unlink()
+    elif damage == "cut":
+        path.write_bytes(content[: len(content) // 2])
     else:
-        (path / name).write_bytes((path / name).read_bytes()[: (path / name).stat().st_size // 2])
-    with pytest.raises(ValueError, match="remove it to begin anew") as caught:
-        checkpoint.load(path, _state(2))
+        content[len(content) // 2] ^= 1
+        path.write_bytes(content)
+    found = checkpoint.restore(tmp_path, fresh, ALONE)
+    said = capsys.readouterr().err
+    if name == "index.json" and damage == "gone":  # then it is none
+        assert said == ""
+    elif not (name == "index.json" and damage == "a bit"):
+        assert said.startswith(f"checkpoint {path.parent} is damaged (")
+        assert said.count("\n") == 1
+        assert name in said or name == "index.json"
+    if found.step == 4:
+        assert _same(before, fresh)
+    else:
+        assert name == "index.json"  # a changed bit that means nothing
+        assert _same(after, fresh)
+
+
+def test_all_damaged_is_an_error_with_the_way_out(tmp_path):
+    for step in (4, 8):
+        (_save(tmp_path, step, _state(1)) / "model.safetensors").write_bytes(b"")
+    with pytest.raises(ValueError, match=f"every checkpoint in {tmp_path} is damaged: remove the folder to begin anew"):
+        checkpoint.restore(tmp_path, _state(2), ALONE)
+
+
+def test_a_run_that_went_back_keeps_what_it_writes(tmp_path):
+    """The damaged one has a later step: it must not push the new ones out."""
+    (_save(tmp_path, 8, _state(1)) / "model.safetensors").write_bytes(b"")
+    _save(tmp_path, 5, _state(1), keep=1)
+    _save(tmp_path, 6, _state(1), keep=1)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["00000006", "00000008"]
+
+
+def test_one_of_another_model_is_refused(tmp_path):
+    path = _save(tmp_path, 4, _state(1))
+    state = _state(0, model=dataclasses.replace(toys.MODEL, embedding_width=12))
+    with pytest.raises(ValueError, match=r"does not fit this run \(.*remove it to begin anew") as caught:
+        checkpoint.restore(tmp_path, state, ALONE)
     assert str(path) in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
-def test_one_of_another_model_is_refused(tmp_path):
-    path = Path(checkpoint.save(tmp_path, 4, _state(1), {}))
-    other = toys.toy_detector(0, toys.dataclasses.replace(toys.MODEL, embedding_width=12))
-    state = checkpoint.State(other, AveragedModel(other, use_buffers=True), optimizer.build(other, OptimizerConfig()))
-    with pytest.raises(ValueError, match="does not fit this run"):
-        checkpoint.load(path, state)
-
-
 def test_loading_runs_no_code(tmp_path):
-    path = Path(checkpoint.save(tmp_path, 4, _state(1), {}))
-    torch.save({"state": toys.Leaves, "param_groups": []}, path / "optimizer.pt")  # a class is code
-    with pytest.raises(ValueError, match="does not fit this run"):
-        checkpoint.load(path, _state(1))
+    """Every file is JSON or safetensors: a pickle in the place of one is no checkpoint, even with the right hash."""
+    path = _save(tmp_path, 4, _state(1))
+    torch.save({"state": toys.Leaves}, path / "optimizer.safetensors")  # a class is code
+    index = json.loads((path / "index.json").read_text())
+    index["sha256"]["optimizer.safetensors"] = checkpoint._sha256((path / "optimizer.safetensors").read_bytes())
+    (path / "index.json").write_text(json.dumps(index))
+    with pytest.raises(checkpoint.DamagedError):
+        checkpoint.read(path)
+
+
+def test_a_full_disk_names_the_place_and_leaves_the_old_one_whole(tmp_path, monkeypatch):
+    """The kernel refuses to let any file grow beyond the limit, as a full disk does."""
+    before, fresh = _state(1, train=True), _state(2)
+    path = _save(tmp_path, 4, before)
+    taken = checkpoint.snapshot(8, _state(3, train=True))
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, limits[1]))
+    try:
+        with pytest.raises(OSError, match=r"cannot be written \(.*make room.*the checkpoints before it are whole") as caught:
+            checkpoint.write(tmp_path, taken)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signal.signal(signal.SIGXFSZ, ignored)
+    assert str(tmp_path / "00000008") in str(caught.value)
+    assert [p.name for p in tmp_path.iterdir()] == [path.name]
+    assert checkpoint.restore(tmp_path, fresh, ALONE).step == 4
+    assert _same(before, fresh)
+
+
+def test_a_disk_that_fills_up_while_the_index_is_written(tmp_path, monkeypatch):
+    path = _save(tmp_path, 4, _state(1))
+
+    def full(_path: Path) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(checkpoint, "_to_disk", full)
+    with pytest.raises(OSError, match="No space left on device"):
+        _save(tmp_path, 8, _state(1))
+    assert storage.list_folders(tmp_path) == [path.name]

@@ -1,0 +1,117 @@
+"""What a person sees of a run while it goes: a line on the console, and TensorBoard events.
+
+Numbers that depend on the machine (images a second, waiting for data, memory) stand here alone: the metric log holds what a
+run computes, and is the same after a kill as without one.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import torch
+from tensorboardX import SummaryWriter
+from tqdm import tqdm
+
+from omnidet.data.mixing import Loader
+from omnidet.data.transforms import Pixels
+from omnidet.schema import Batch
+
+
+class Progress:
+    """Counts, times and shows; on ranks that do not show it only hands on the batches."""
+
+    def __init__(self, loader: Loader, device: torch.device, events: Path | None) -> None:
+        """Args:
+        events: folder of the TensorBoard events; None shows nothing at all.
+        """
+        self._loader, self._device, self._events = loader, device, events
+        self._images = sum(stream.images_per_step for stream in loader.mixture.streams)
+        self._first = self._last = loader.step
+        self._began = self._last_time = time.monotonic()
+        self._waited = 0.0
+        self._bar: tqdm[Any] | None = None
+        self._writer: SummaryWriter | None = None
+
+    def __enter__(self) -> Progress:
+        if self._events is not None:
+            # Steps behind the checkpoint come again: the purge tells viewers to forget their first events.
+            self._writer = SummaryWriter(str(self._events), purge_step=self._first + 1, flush_secs=30)
+            if sys.stderr.isatty():
+                total, step = self._loader.last_step, self._first
+                self._bar = tqdm(total=total, initial=step, desc="train", unit="step", mininterval=1)
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        """Raises ChildProcessError where a process of the loader died: the news of it comes in the middle of anything."""
+        if self._bar is not None:
+            self._bar.close()
+        if self._writer is not None:
+            self._writer.close()
+        if isinstance(error, RuntimeError) and "DataLoader worker" in str(error):
+            reason = str(error).strip().splitlines()[0].rstrip(". ")
+            raise ChildProcessError(
+                f"step {self._loader.step}: a process that makes batches died ({reason}): memory or /dev/shm was too "
+                "small, or someone ended it; lower mixing.workers, and start again: the run goes on from its checkpoint"
+            ) from error
+
+    def batches(self) -> Iterator[Batch]:
+        """Those of the loader."""
+        batches = iter(self._loader)
+        while True:
+            asked = time.monotonic()
+            batch = next(batches, None)
+            if batch is None:
+                return
+            self._waited += time.monotonic() - asked
+            yield batch
+            if self._bar is not None:
+                self._bar.update()
+
+    def show(self, row: Mapping[str, float]) -> None:
+        """A row of the metric log, and what goes beside it."""
+        if self._writer is None:
+            return
+        now, step = time.monotonic(), int(row["step"])
+        seconds = max(now - self._last_time, 1e-9)
+        speed = {
+            "speed/images_per_second": self._images * (step - self._last) / seconds,
+            "speed/data_wait_share": min(1.0, self._waited / seconds),
+        }
+        if self._device.type == "cuda":
+            speed["memory/gpu_gib"] = torch.cuda.max_memory_allocated(self._device) / 2**30
+        for name, value in {**row, **speed}.items():
+            if name != "step":
+                self._writer.add_scalar(name, value, step)
+        left = (now - self._began) / (step - self._first) * (self._loader.last_step - step)
+        self._last, self._last_time, self._waited = step, now, 0.0
+        if self._bar is not None:
+            self._bar.set_postfix(loss=f"{row['loss']:.2f}", refresh=False)
+        else:
+            print(_line(step, self._loader.last_step, row, speed, left), file=sys.stderr, flush=True)
+
+    def pictures(self, drawn: Sequence[Pixels], step: int) -> None:
+        """RGB pictures of what the model finds."""
+        for number, pixels_HWC in enumerate(drawn):
+            if self._writer is not None:
+                self._writer.add_image(f"found/{number}", pixels_HWC, step, dataformats="HWC")
+
+
+def _line(step: int, last: int, row: Mapping[str, float], speed: Mapping[str, float], left_seconds: float) -> str:
+    minutes, seconds = divmod(round(left_seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    parts = [
+        f"step {step}/{last}",
+        f"loss {row['loss']:.3f}",
+        f"gradient {row['gradient_norm']:.2f}",
+        f"rate {row['learning_rate']:.2e}",
+        f"{speed['speed/images_per_second']:.1f} images/s",
+        f"data wait {speed['speed/data_wait_share']:.0%}",
+    ]
+    if "memory/gpu_gib" in speed:
+        parts.append(f"{speed['memory/gpu_gib']:.1f} GiB")
+    return "  ".join([*parts, f"{hours}:{minutes:02}:{seconds:02} left"])

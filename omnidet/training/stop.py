@@ -1,0 +1,61 @@
+"""SIGTERM, as a node is drained: finish the step, write a checkpoint, and leave with a code that says "restart me"."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from types import FrameType, TracebackType
+
+import torch
+
+from omnidet.training import distributed
+from omnidet.training.finite import Later
+
+RESTART_EXIT_CODE = 75
+"""EX_TEMPFAIL of sysexits.h: nothing is wrong, try again. torchrun and Trainer restart on any code but 0; no failure of
+`omnidet` itself has this one, so a script can tell."""
+
+
+class InterruptedRunError(SystemExit):
+    """The run was asked to stop and can go on from its newest checkpoint; ends the process with `RESTART_EXIT_CODE`."""
+
+    def __init__(self, step: int) -> None:
+        super().__init__(RESTART_EXIT_CODE)
+        self.step = step
+
+
+class StopSignal:
+    """Whether to stop, agreed on by all ranks: only some of them may be on the node that is drained."""
+
+    def __init__(self, world: distributed.World) -> None:
+        self._world, self._process = world, os.getpid()
+        self._is_asked = False
+        self._vote: Later | None = None
+        self._before: object = None
+
+    def __enter__(self) -> StopSignal:
+        if threading.current_thread() is threading.main_thread():  # only there may handlers be set
+            self._before = signal.signal(signal.SIGTERM, self._ask)
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, self._before)  # type: ignore[arg-type]
+
+    def agreed(self) -> bool:
+        """Whether to stop after this step. Every rank must ask after every step.
+
+        With several ranks it is the answer to the last step's question, which has arrived by now.
+        """
+        if self._world.size == 1:
+            return self._is_asked
+        last = self._vote
+        wish = torch.full((1,), float(self._is_asked), device=self._world.device)
+        self._vote = Later(distributed.sum_over_ranks(wish))
+        return last is not None and bool(last.read() > 0)
+
+    def _ask(self, _number: int, _frame: FrameType | None) -> None:
+        if os.getpid() != self._process:  # a worker of the loader, which has nothing to save
+            os._exit(128 + signal.SIGTERM)
+        self._is_asked = True

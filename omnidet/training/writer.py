@@ -1,0 +1,82 @@
+"""Checkpoints are written beside the training, which does not wait for them."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from types import TracebackType
+
+from omnidet.storage import Location
+from omnidet.training import checkpoint
+
+
+class Writer:
+    """Writes snapshots in a thread, one at a time.
+
+    What goes wrong there is raised by the next call here, and by `check`, which costs nothing. A store that is away is tried
+    again with growing pauses until `patience_seconds` are over: an outage of minutes does not stop a run of days.
+    """
+
+    def __init__(
+        self,
+        folder: Location,
+        keep: int = 2,
+        keep_every: int = 0,
+        patience_seconds: float = 900.0,
+        pause_seconds: float = 5.0,
+    ) -> None:
+        self.folder, self.keep, self.keep_every = folder, keep, keep_every
+        self.patience_seconds, self.pause_seconds = patience_seconds, pause_seconds
+        self._thread: threading.Thread | None = None
+        self._failure: BaseException | None = None
+        self._is_over = threading.Event()
+
+    def __enter__(self) -> Writer:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        """Wait for the last one; where the block failed, its own error is the one that counts and no store is waited for."""
+        if kind is None:
+            self.wait()
+        elif self._thread:
+            self._is_over.set()
+            self._thread.join()
+
+    def save(self, taken: checkpoint.Snapshot) -> None:
+        """Begin to write; returns at once, or when the one before is written."""
+        self.wait()
+        self._thread = threading.Thread(target=self._write, args=(taken,), name="omnidet-checkpoint")
+        self._thread.start()
+
+    def wait(self) -> None:
+        """Return when everything is written. Raises what went wrong."""
+        if self._thread:
+            self._thread.join()
+            self._thread = None
+        self.check()
+
+    def check(self) -> None:
+        """Raise what went wrong, if anything did by now."""
+        if self._failure:
+            failure, self._failure = self._failure, None
+            raise failure
+
+    def _write(self, taken: checkpoint.Snapshot) -> None:
+        give_up_at = time.monotonic() + self.patience_seconds
+        pause = self.pause_seconds
+        while True:
+            try:
+                checkpoint.write(self.folder, taken, self.keep, self.keep_every)
+            except ConnectionError as error:
+                if time.monotonic() + pause > give_up_at or self._is_over.is_set():
+                    self._failure = error
+                    return
+                print(f"checkpoint of step {taken.step} waits {pause:.0f} s: {error}", file=sys.stderr, flush=True)
+            except BaseException as error:  # noqa: BLE001  raised by the main thread
+                self._failure = error
+                return
+            else:
+                return
+            self._is_over.wait(pause)
+            pause = min(2 * pause, 60.0)

@@ -1,0 +1,171 @@
+"""Toy steps and toy runs on several gloo ranks, real processes all.
+
+`python -m tests.ranks gradients FOLDER` writes the gradients of one step for several splits, `runs` in the place of `gradients`
+trains on several numbers of ranks: both import once and fork the ranks. `torchrun ... -m tests.ranks member FOLDER` is one rank
+of a run that dies twice.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+import os
+import signal
+import socket
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from omnidet.data import shards
+from omnidet.matching.cost import CostConfig, match
+from omnidet.matching.hungarian import hungarian
+from omnidet.training import distributed, watch
+from omnidet.training.objective import objective
+from omnidet.training.stop import InterruptedRunError
+from tests import kills, toys
+
+SPLITS: dict[str, tuple[list[int], ...]] = {
+    "1": ([0, 1, 2, 3, 4],),
+    "2": ([0, 2], [1, 3, 4]),
+    "2, of two sizes": ([0, 2], [1, 3, 4]),
+    "2, one without boxes": ([0, 1, 2], [3, 4]),
+    "4, two without boxes": ([0], [1, 2], [3], [4]),
+    "4, each stream on one": ([0, 1], [2], [3], [4]),
+}
+"""Images of each rank."""
+MODEL = dataclasses.replace(toys.MODEL, backbone=dataclasses.replace(toys.MODEL.backbone, drop_path=0.0))
+"""Stochastic depth draws for each rank on its own."""
+TRAIN = dataclasses.replace(toys.TRAIN, steps=8, checkpoint_every=4, log_every=2)
+
+
+def fork_ranks(size: int, action: Callable[[distributed.World], None]) -> list[int]:
+    """Run the action on each of `size` ranks; their exit codes."""
+    return [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in start_ranks(size, action)]
+
+
+def start_ranks(size: int, action: Callable[[distributed.World], None]) -> list[int]:
+    """Process ids of the ranks."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+
+    def rank(number: int) -> None:
+        os.environ |= {"RANK": str(number), "WORLD_SIZE": str(size), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+        with distributed.world() as world:
+            assert (world.rank, world.size, world.is_main) == (number, size, number == 0)
+            action(world)
+
+    return [kills.fork(lambda n=n: rank(n)) for n in range(size)]
+
+
+def backward(
+    world: distributed.World, images: list[int], mode: str = "ddp", in_groups: bool = False
+) -> dict[str, torch.Tensor]:
+    """Gradients of one real step on some images of the toy batch, as one batch or as two, as if their sizes differed."""
+    detector = toys.toy_detector()
+    model = distributed.parallel(detector, world, mode)
+    batch = toys.select(toys.batch(), images)
+    if in_groups:
+        batch = dataclasses.replace(toys.select(batch, [0]), more=(toys.select(batch, list(range(1, len(images)))),))
+    predictions = model(batch)
+    matches = match(predictions, batch, CostConfig(), hungarian)
+    loss, _ = objective(toys.LOSSES, toys.STREAMS, world.size, predictions, batch, matches)
+    loss.backward()
+    return distributed.whole({name: parameter.grad for name, parameter in detector.named_parameters()})
+
+
+def gradients(folder: Path) -> list[list[int]]:
+    """Each split with DDP, and one with FSDP2; `<name>.<rank>.pt`."""
+    codes = []
+    for name, split in SPLITS.items():
+        for mode in distributed.MODES:
+            if mode == "ddp" or name.startswith("2"):
+
+                def act(world: distributed.World, split=split, name=name, mode=mode) -> None:
+                    torch.save(
+                        backward(world, split[world.rank], mode, "sizes" in name), folder / f"{name}.{mode}.{world.rank}.pt"
+                    )
+
+                codes.append(fork_ranks(len(split), act))
+    return codes
+
+
+def train(world: distributed.World, folder: Path, mode: str = "ddp", stop: bool = False) -> None:
+    """A toy run of this rank in `folder`; all ranks get SIGTERM in its fourth step if it is to stop."""
+    index = shards.read_index(str(folder.parent / "shards"))
+    losses = (*toys.LOSSES[:-1], _signalled(3, signal.SIGTERM)) if stop else toys.LOSSES
+    config = dataclasses.replace(TRAIN, parallel=mode)
+    toys.train(index, folder, losses, config, world=world, model=MODEL)
+
+
+def _signalled(call: int, number: signal.Signals) -> toys.WeightedLoss:
+    return toys.at_call(toys.LOSSES[-1], call, lambda term: (os.kill(os.getpid(), number), term)[1])
+
+
+def runs(folder: Path) -> list[list[int]]:
+    """The same run on 1, 2 and 2 ranks with FSDP2; the last two stop half-way and go on with another number of ranks."""
+    toys.write_shards(folder / "shards")
+    codes = [fork_ranks(1, lambda world: train(world, folder / "one"))]
+    codes.append(fork_ranks(2, lambda world: train(world, folder / "two")))
+    codes.append(fork_ranks(2, lambda world: train(world, folder / "sharded", "fsdp2")))
+    codes.append(fork_ranks(2, lambda world: train(world, folder / "sharded-then-one", "fsdp2", stop=True)))
+    codes.append(fork_ranks(1, lambda world: train(world, folder / "sharded-then-one")))
+    codes.append(fork_ranks(1, lambda world: train(world, folder / "one-then-two", stop=True)))
+    codes.append(fork_ranks(2, lambda world: train(world, folder / "one-then-two")))
+    return codes
+
+
+def deaths(_folder: Path) -> dict[str, Any]:
+    """Three ranks, of which one fails, is killed, or stops for good, while the others wait in a collective."""
+    watch.BEAT_SECONDS, watch.SILENT_SECONDS = 0.5, 5.0
+    told = {}
+    for case in ("fails", "killed", "stopped"):
+
+        def act(world: distributed.World, case: str = case) -> None:
+            distributed.barrier()
+            if world.rank == 1:
+                if case == "fails":
+                    raise FloatingPointError("step 7: det/names is not finite")
+                os.kill(os.getpid(), signal.SIGKILL if case == "killed" else signal.SIGSTOP)
+            distributed.sum_over_ranks(torch.ones(2))
+
+        print(f"case {case}", file=sys.stderr, flush=True)
+        began = time.monotonic()
+        children = start_ranks(3, act)
+        codes = {n: os.waitstatus_to_exitcode(os.waitpid(children[n], 0)[1]) for n in (0, 2)}
+        seconds = time.monotonic() - began
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(children[1], signal.SIGKILL)
+        os.waitpid(children[1], 0)
+        told[case] = {"codes": sorted(codes.items()), "seconds": seconds}
+    return told
+
+
+def member(folder: Path) -> None:
+    """A rank under torchrun: in the first try rank 1 gets SIGTERM, in the second rank 0 is killed, the third gets through."""
+    attempt = int(os.environ["TORCHELASTIC_RESTART_COUNT"])
+    rank = int(os.environ["RANK"])
+    losses = toys.LOSSES
+    deadly = {(0, 1): signal.SIGTERM, (1, 0): signal.SIGKILL}.get((attempt, rank))
+    if deadly:
+        losses = (*losses[:-1], _signalled(5, deadly))
+    try:
+        with distributed.world() as world:
+            config = dataclasses.replace(TRAIN, steps=24, checkpoint_every=4)
+            toys.train(shards.read_index(str(folder / "shards")), folder / "run", losses, config, world=world)
+    except InterruptedRunError as interrupted:
+        (folder / f"interrupted.{attempt}.{rank}").write_text(str(interrupted.step))
+        raise
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    case, place = sys.argv[1], Path(sys.argv[2])
+    result = {"gradients": gradients, "runs": runs, "deaths": deaths, "member": member}[case](place)
+    if result is not None:
+        print(json.dumps(result))

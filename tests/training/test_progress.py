@@ -1,0 +1,71 @@
+"""What is seen of a run: TensorBoard events that read back, and console lines that logs can keep."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+import struct
+from pathlib import Path
+
+import pytest
+from tensorboardX.proto import event_pb2
+
+from tests import toys
+
+
+def _events(folder: Path) -> list[event_pb2.Event]:
+    """Every event of the files in the order they were begun: length, checksum, message, checksum."""
+    found = []
+    for path in sorted(folder.iterdir(), key=lambda p: p.stat().st_mtime_ns):
+        content, at = path.read_bytes(), 0
+        while at < len(content):
+            (size,) = struct.unpack_from("<Q", content, at)
+            event = event_pb2.Event()
+            event.ParseFromString(content[at + 12 : at + 12 + size])
+            found.append(event)
+            at += size + 16
+    return found
+
+
+def _scalars(folder: Path) -> dict[str, dict[int, float]]:
+    found: dict[str, dict[int, float]] = {}
+    for event in _events(folder):
+        for value in event.summary.value:
+            if value.WhichOneof("value") == "simple_value":
+                found.setdefault(value.tag, {})[event.step] = value.simple_value
+    return found
+
+
+def test_events_hold_what_the_log_holds_and_the_speed(tmp_path, capsys):
+    index = toys.write_shards(tmp_path / "shards")
+    toys.train(index, tmp_path / "run")
+    scalars = _scalars(tmp_path / "run" / "events")
+    rows = toys.metrics_rows(tmp_path / "run")
+    for name in ("loss", "gradient_norm", "learning_rate", "det/names", "grd/token_alignment", "img/caption"):
+        assert scalars[name] == pytest.approx({row["step"]: row[name] for row in rows}, rel=1e-5)
+    assert all(value > 0 for value in scalars["speed/images_per_second"].values())
+    assert all(0 <= value <= 1 for value in scalars["speed/data_wait_share"].values())
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 6  # one each interval, and no control characters of a bar
+    assert re.fullmatch(
+        r"step 2/12  loss \d+\.\d+  gradient \d+\.\d+  rate 6\.67e-04  [\d.]+ images/s  data wait \d+%  0:00:0\d left", lines[0]
+    )
+
+
+def test_after_a_resume_viewers_forget_what_comes_again(tmp_path):
+    index = toys.write_shards(tmp_path / "shards")
+    fail = toys.at_call(toys.LOSSES[-1], 9, lambda term: dataclasses.replace(term, total_S=term.total_S * float("nan")))
+    with pytest.raises(FloatingPointError):
+        toys.train(index, tmp_path / "run", (*toys.LOSSES[:-1], fail))
+    toys.train(index, tmp_path / "run")
+    starts = [e.step for e in _events(tmp_path / "run" / "events") if e.session_log.status == event_pb2.SessionLog.START]
+    assert starts[-1] == 9  # the checkpoint is of step 8
+
+
+def test_pictures_of_what_is_found_come_now_and_then(tmp_path):
+    index = toys.write_shards(tmp_path / "shards")
+    toys.train(index, tmp_path / "run", train=dataclasses.replace(toys.TRAIN, pictures_every=6))
+    events = _events(tmp_path / "run" / "events")
+    found = [(event.step, value.image) for event in events for value in event.summary.value if value.HasField("image")]
+    assert {step for step, _ in found} == {6, 12}
+    assert all(image.encoded_image_string.startswith(b"\x89PNG") and image.width == 320 for _, image in found)

@@ -1,0 +1,93 @@
+"""The writer: training does not wait, errors surface, an object store that is away is waited for."""
+
+from __future__ import annotations
+
+import threading
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+from omnidet import s3_client
+from omnidet.training import checkpoint
+from omnidet.training.writer import Writer
+
+
+def _taken(step: int) -> checkpoint.Snapshot:
+    some = {"weight": torch.full((4,), float(step))}
+    return checkpoint.Snapshot(step, dict.fromkeys(("model", "average", "optimizer", "random"), some))
+
+
+def test_it_returns_at_once_and_has_one_in_flight(tmp_path, monkeypatch):
+    go, running = threading.Event(), []
+    real = checkpoint.write
+
+    def slow(folder, taken, *rest):
+        running.append(taken.step)
+        assert go.wait(20)
+        return real(folder, taken, *rest)
+
+    monkeypatch.setattr(checkpoint, "write", slow)
+    with Writer(tmp_path) as writer:
+        began = time.monotonic()
+        writer.save(_taken(1))
+        assert time.monotonic() - began < 1
+        assert checkpoint.latest(tmp_path) is None
+        second = threading.Thread(target=writer.save, args=(_taken(2),))
+        second.start()
+        second.join(0.3)
+        assert second.is_alive()  # it waits for the first
+        assert running == [1]
+        go.set()
+        second.join(20)
+    assert [p.name for p in sorted(tmp_path.iterdir())] == ["00000001", "00000002"]  # the last one was waited for
+
+
+def test_what_goes_wrong_surfaces_while_training_goes_on(tmp_path):
+    (tmp_path / "file").write_text("no folder")
+    writer = Writer(tmp_path / "file")
+    writer.save(_taken(1))
+    writer._thread.join()
+    with pytest.raises(OSError, match=r"checkpoint .*file/00000001 cannot be written"):
+        writer.check()
+
+
+def test_what_goes_wrong_with_the_last_one_surfaces(tmp_path):
+    (tmp_path / "file").write_text("no folder")
+    with pytest.raises(OSError, match="cannot be written"), Writer(tmp_path / "file") as writer:
+        writer.save(_taken(1))
+
+
+@pytest.mark.s3
+def test_a_store_that_is_away_is_waited_for(s3, monkeypatch, capfd):
+    """The server is really gone while the checkpoint is to be written, and comes back later."""
+    monkeypatch.setattr(s3_client, "WAIT_SECONDS", 0.05)
+    s3_client._client.cache_clear()
+    folder = f"{s3.uri}/checkpoints"
+    with Writer(folder, patience_seconds=120, pause_seconds=0.3) as writer:
+        writer.save(_taken(1))
+        writer.wait()
+        s3.store.stop()
+        try:
+            writer.save(_taken(2))
+            time.sleep(1.5)
+            writer.check()  # no error: it tries again
+            assert writer._thread.is_alive()
+        finally:
+            s3.store.start()
+    assert Path(checkpoint.latest(folder)).name == "00000002"
+    said = capfd.readouterr().err
+    assert "checkpoint of step 2 waits" in said
+    assert "no object store answers" in said
+
+
+@pytest.mark.s3
+def test_a_store_that_stays_away_is_an_error_in_the_end(s3, monkeypatch):
+    monkeypatch.setattr(s3_client, "WAIT_SECONDS", 0.05)
+    s3_client._client.cache_clear()
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
+    writer = Writer(f"{s3.uri}/checkpoints", patience_seconds=0.5, pause_seconds=0.1)
+    writer.save(_taken(1))
+    with pytest.raises(ConnectionError, match="no object store answers"):
+        writer.wait()
