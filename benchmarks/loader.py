@@ -6,12 +6,14 @@ The bare loop holds the encoded images in memory, decodes each one and resizes i
 same libraries in the same number of processes, and does nothing else. A second one only decodes, and resizes where a picture
 does not fit the square: a COCO photo at 640 px needs none. The loader reads shards, decodes, flips, crops, resizes and pads,
 encodes the words, stacks and hands the batches to another process. All see exactly the same images. Rounds alternate, the
-medians count.
+medians count. Beside them the loader as the full-size recipe asks for it: scale jitter, mosaics of up to nine photos, crops by
+phrase, sampled negatives, captions at half the resolution.
 """
 
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 import multiprocessing
 import statistics
@@ -29,6 +31,7 @@ import torch
 from omnidet.data import build, shards, transforms, vocabulary
 from omnidet.data.mixing import Loader, MixingConfig, Mixture, Stream
 from omnidet.recipes.coco_folder import coco_folder
+from omnidet.recipes.vitb16_three_streams import vitb16_three_streams
 from omnidet.schema import Record
 
 STREAMS = (
@@ -36,6 +39,16 @@ STREAMS = (
     Stream("grd", ("train/refcocog_google",), 4, describes=True, transforms=(transforms.flip,)),
     Stream("img", ("train/coco",), 4, boxes=False, captions=True, transforms=(transforms.flip,)),
 )
+
+
+def full_streams(index: shards.Index) -> tuple[Stream, ...]:
+    """Those of the full-size recipe, a fifth of the images, with the sets that there are."""
+    streams = []
+    for stream in vitb16_three_streams().streams:
+        sets = tuple(name for name in stream.sets if name in index.sets)
+        if sets:
+            streams.append(dataclasses.replace(stream, sets=sets, images_per_step=stream.images_per_step // 5))
+    return tuple(streams)
 
 
 def prepare(data: Path, work: Path) -> tuple[shards.Index, vocabulary.Vocabulary]:
@@ -96,7 +109,7 @@ def measure_loader(mixture: Mixture, steps: int, warm_up: int) -> tuple[float, f
         if step == warm_up:
             started, used = time.perf_counter(), _processor_seconds()
         elif step > warm_up:
-            images += len(batch.images_BCHW)
+            images += sum(len(group.images_BCHW) for group in batch.groups())
         if step == steps:
             seconds, used = time.perf_counter() - started, _processor_seconds() - used
     return images / seconds, 1000 * used / images
@@ -124,12 +137,14 @@ def main() -> None:
         index, words = prepare(options.data, Path(work))
         streams = tuple(s for s in STREAMS if all(name in index.sets for name in s.sets))
         mixture = Mixture(index, words, streams, MixingConfig(workers=options.workers), options.size, seed=0)
+        full = Mixture(index, words, full_streams(index), MixingConfig(workers=options.workers), options.size, seed=0)
         images = drawn(mixture, options.steps)
-        rows: dict[str, list[tuple[float, float]]] = {"bare loop": [], "bare decoding": [], "loader": []}
+        rows: dict[str, list[tuple[float, float]]] = {"bare loop": [], "bare decoding": [], "loader": [], "full recipe": []}
         for _ in range(options.rounds):
             rows["bare loop"].append(measure_bare(bare_loop, images, options.size, options.workers))
             rows["bare decoding"].append(measure_bare(bare_decoding, images, options.size, options.workers))
             rows["loader"].append(measure_loader(mixture, options.steps, warm_up=4 * options.workers + 1))
+            rows["full recipe"].append(measure_loader(full, options.steps, warm_up=4 * options.workers + 1))
     print(
         f"{len(images)} images a round ({', '.join(f'{s.name} {s.images_per_step}' for s in streams)} a step) "
         f"at {options.size} px, {options.workers} processes, {options.rounds} rounds, medians"
@@ -141,6 +156,7 @@ def main() -> None:
     result = {
         "loader_over_bare_loop": medians["loader"][0] / medians["bare loop"][0],
         "loader_over_bare_decoding": medians["loader"][0] / medians["bare decoding"][0],
+        "full_recipe_images_per_second": medians["full recipe"][0],
         "loader_images_per_second": medians["loader"][0],
         "bare_loop_images_per_second": medians["bare loop"][0],
         "bare_decoding_images_per_second": medians["bare decoding"][0],
