@@ -10,6 +10,7 @@ import contextlib
 import itertools
 import json
 import os
+import select
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -17,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 PROGRAMS = ("chromium", "chromium-browser", "google-chrome")
-TIMEOUT_MILLISECONDS = 60_000
+TIMEOUT_SECONDS = 60
 
 
 def program() -> str | None:
@@ -52,8 +53,7 @@ class Browser:
 
     def run(self, expression: str) -> Any:
         """Value of a JavaScript expression in the page; promises are waited for."""
-        options = {"awaitPromise": True, "returnByValue": True, "timeout": TIMEOUT_MILLISECONDS}
-        answer = self.call("Runtime.evaluate", expression=expression, **options)
+        answer = self.call("Runtime.evaluate", expression=expression, awaitPromise=True, returnByValue=True)
         assert "exceptionDetails" not in answer, answer["exceptionDetails"]
         return answer["result"].get("value")
 
@@ -88,6 +88,7 @@ class Browser:
 
     def _receive(self) -> dict[str, Any]:
         while b"\0" not in self._pending:
+            assert select.select([self._read], [], [], TIMEOUT_SECONDS)[0], "the browser does not answer"
             part = self._read.read1(1 << 20)
             assert part, "the browser ended"
             self._pending += part

@@ -42,6 +42,18 @@ def test_demo_runs_once_and_then_only_what_changed(tmp_path: Path) -> None:
 
     shown = run(checkout, "dvc", "metrics", "show")
     assert "refcocog/AIGT_unseen" in shown
+    assert "coco/calibration_error" in shown
+    plots = json.loads(run(checkout, "dvc", "plots", "show", "--json"))
+    assert "errors" not in plots, plots["errors"]
+    assert len(plots["data"]) == len(yaml.safe_load((checkout / "dvc.yaml").read_text())["plots"])
+    assert all(plot[0]["content"]["data"]["values"] for plot in plots["data"].values())
+
+    run(checkout, "git", "add", "--all")
+    run(checkout, "git", "-c", "user.name=test", "-c", "user.email=test@localhost", "commit", "-qm", "a run")
+    (checkout / "metrics/evaluation.json").unlink()  # a link into DVC's cache
+    (checkout / "metrics/evaluation.json").write_text(json.dumps(metrics | {"coco/AP": metrics["coco/AP"] + 0.25}))
+    changed = json.loads(run(checkout, "dvc", "metrics", "diff", "--json"))
+    assert changed["metrics/evaluation.json"]["coco/AP"]["diff"] == pytest.approx(0.25)
 
 
 def copy_of_checkout(target: Path) -> Path:

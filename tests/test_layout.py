@@ -30,6 +30,7 @@ WITHOUT_A_MODULE = {
     "matching/test_contract.py",
     "pipelines/test_docker.py",
     "recipes/test_recipes.py",
+    "report/test_in_browser.py",
 }
 
 

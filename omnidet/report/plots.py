@@ -6,18 +6,19 @@ Every file but `metrics.json` is a list of flat rows; `dvc.yaml` says which colu
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from omnidet.evaluation.analysis import BINS, NamesAnalysis, PhraseAnalysis
+from omnidet.evaluation.analysis import Calibration, NamesAnalysis, PhraseAnalysis
 from omnidet.evaluation.mistakes import RECALLS
 from omnidet.report.page import Section
 
 METRICS_NAME = "metrics.json"
 """Flat numbers; also what marks the folder as written by this."""
 
-Row = dict[str, float | str]
+Row = dict[str, float | str | None]
 Rows = list[Row]
 
 
@@ -32,7 +33,7 @@ def files(sections: Sequence[Section], training_log: Sequence[Mapping[str, float
             "recall", {f"{name} {overlap}": curve for name, a in by_name.items() for overlap, curve in a.curves.items()}
         ),
         "phrase_overlap": _columns("overlap", {name: a.curve for name, a in by_phrase.items()}),
-        "calibration": _calibration(analyses),
+        **{f"calibration_{column(name)}": _calibration(a.calibration) for name, a in analyses.items()},
         "mistakes": [
             {"kind": f"{name} {kind}", "count": count} for name, a in analyses.items() for kind, count in a.mistakes.items()
         ],
@@ -41,7 +42,7 @@ def files(sections: Sequence[Section], training_log: Sequence[Mapping[str, float
             for name, a in by_name.items()
             for c in a.categories
         ],
-        "training": [{column(key): value for key, value in row.items()} for row in training_log],
+        "training": _training(training_log),
     }
     content = {f"{name}.json": _text(rows) for name, rows in tables.items()}
     return {METRICS_NAME: json.dumps(values, indent=1) + "\n", **content}
@@ -62,14 +63,19 @@ def _columns(axis: str, curves: Mapping[str, np.ndarray]) -> Rows:
     return rows
 
 
-def _calibration(analyses: Mapping[str, NamesAnalysis | PhraseAnalysis]) -> Rows:
-    """One row for each bin, with the share that is right of each evaluation that has scores there, and what is ideal."""
-    edges = np.linspace(0, 1, BINS + 1)
+def _calibration(calibration: Calibration) -> Rows:
+    """One row for each bin that is not empty; a file for each evaluation, for DVC wants every column in every row."""
+    bins = zip(calibration.count_B, calibration.score_B, calibration.right_B, strict=True)
+    return [{"score": round(float(s), 6), "right": round(float(r), 6), "count": int(count)} for count, s, r in bins if count]
+
+
+def _training(log: Sequence[Mapping[str, float]]) -> Rows:
+    """Every column in every row: DVC draws no line of a file whose first row lacks a column, and skips what is null."""
+    keys = dict.fromkeys(key for row in log for key in row)
     rows: Rows = []
-    for b, middle in enumerate((edges[:-1] + edges[1:]) / 2):
-        row: Row = {"score": round(float(middle), 4), "ideal": round(float(middle), 4)}
-        there = {name: a.calibration for name, a in analyses.items() if a.calibration.count_B[b]}
-        rows.append(row | {column(name): round(float(c.right_B[b]), 6) for name, c in there.items()})
+    for row in log:
+        values = {key: row.get(key, math.nan) for key in keys}
+        rows.append({column(key): value if math.isfinite(value) else None for key, value in values.items()})
     return rows
 
 

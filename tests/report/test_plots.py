@@ -1,4 +1,5 @@
 import json
+import math
 
 import numpy as np
 
@@ -6,7 +7,7 @@ from omnidet import gallery
 from omnidet.report import plots
 from tests import evaluations
 
-LOG = [{"step": 10, "loss": 2.0, "det/names": 1.0}, {"step": 20, "loss": 1.0, "det/names": 0.5}]
+LOG = [{"step": 10, "loss": math.nan}, {"step": 20, "loss": 1.0, "det/names": 0.5}]
 
 
 def test_every_plot_is_a_list_of_flat_rows(tmp_path):
@@ -22,10 +23,13 @@ def test_every_plot_is_a_list_of_flat_rows(tmp_path):
     assert content["phrase_overlap.json"][50] == {"overlap": 0.5, "refcocog_unseen": 0.5}
     assert {"kind": "coco duplicate", "count": 1} in content["mistakes.json"]
     assert [row["category"] for row in content["categories.json"]] == ["coco circle", "coco star"]
+    assert content["training.json"][0] == {"step": 10, "loss": None, "det_names": None}
     assert content["training.json"][1] == {"step": 20, "loss": 1.0, "det_names": 0.5}
-    assert len(content["calibration.json"]) == 10
+    assert sum(row["count"] for row in content["calibration_refcocog_unseen.json"]) == 6
+    assert content["calibration_coco.json"][-1]["right"] == round(1 / 3, 6)  # .9 is right, .95 and .97 are not
     for rows in content.values():
-        assert all(isinstance(value, int | float | str) for row in rows for value in row.values())
+        assert len({tuple(row) for row in rows}) == 1  # DVC wants every column in every row
+        assert all(isinstance(value, int | float | str | None) for row in rows for value in row.values())
 
 
 def test_without_anything_the_files_are_there_and_empty():
