@@ -154,6 +154,7 @@ class PhraseAnalysis:
     groups: Mapping[str, tuple[float, int]]
     """Group of phrases -> share found at overlap .5, number of phrases."""
     mistakes: Mapping[str, int]
+    """Wrong best boxes: near the true one (localisation), on another annotated box (confusion), or elsewhere."""
     calibration: Calibration
     overlap_P: Floats
     """Of the best box of each phrase with its nearest true one, in the order given."""
@@ -217,7 +218,7 @@ def phrases(truths: Sequence[PhraseTruth], boxes_xyxy: FloatArray, scores: Float
         "localisation": ~right_P & (overlap_P >= BACKGROUND),
         "confusion": ~right_P & (overlap_P < BACKGROUND) & (other_P >= OVERLAPS[0]),
     }
-    kinds["background"] = ~right_P & ~kinds["localisation"] & ~kinds["confusion"]
+    kinds["elsewhere"] = ~right_P & ~kinds["localisation"] & ~kinds["confusion"]
     return PhraseAnalysis(
         curve=np.array([(overlap_P >= least).mean() if len(overlap_P) else 0.0 for least in mistakes.RECALLS]),
         groups={name: (float(right_P[m].mean()), int(m.sum())) for name, m in members.items() if m.any()},

@@ -60,7 +60,7 @@ def of_phrases(analysis: PhraseAnalysis) -> dict[str, Any]:
                 "How well the best box fits",
                 "A phrase counts as found from .5 on.",
                 {"mean overlap": (RECALLS, analysis.curve)},
-                "least overlap (IoU) with the true box",
+                "overlap (IoU) at least",
                 "share of phrases",
             ),
             charts.reliability(analysis.calibration),
@@ -77,7 +77,7 @@ def of_phrases(analysis: PhraseAnalysis) -> dict[str, Any]:
 PHRASE_MEANING = {
     "localisation": "the right thing, a poor box: overlap .1 to .5",
     "confusion": "another annotated thing of the picture",
-    "background": "none of both",
+    "elsewhere": "something else, or nothing",
 }
 
 

@@ -74,7 +74,7 @@ def test_phrases_are_taken_apart():
     texts = ["star", "star left of ring", "the very very tall star", "a big star"]
     truths = [PhraseTruth(f"coco:{i}", text, np.array([LEFT]), np.array([RIGHT])) for i, text in enumerate(texts)]
     result = analysis.phrases(truths, np.array(found, np.float32), np.array([0.9, 0.8, 0.7, 0.6], np.float32))
-    assert result.mistakes == {"localisation": 1, "confusion": 1, "background": 1}
+    assert result.mistakes == {"localisation": 1, "confusion": 1, "elsewhere": 1}
     assert result.groups["all"] == (0.25, 4)
     assert result.groups["relational"] == (0.0, 1)
     assert result.groups["1 or 2 words"] == (1.0, 1)
@@ -88,4 +88,4 @@ def test_an_overlap_of_one_half_counts_and_any_of_several_boxes_is_right():
     truths = [PhraseTruth("coco:1", "stars", np.array([EMPTY, (0, 0, 10, 10)]), np.zeros((0, 4)))]
     result = analysis.phrases(truths, np.array([(0, 0, 10, 20)], np.float32), np.array([0.5], np.float32))
     assert result.overlap_P == pytest.approx([0.5])
-    assert result.mistakes == {"localisation": 0, "confusion": 0, "background": 0}
+    assert result.mistakes == {"localisation": 0, "confusion": 0, "elsewhere": 0}

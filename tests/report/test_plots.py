@@ -16,7 +16,7 @@ def test_every_plot_is_a_list_of_flat_rows(tmp_path):
     content = {name: json.loads(text) for name, text in plots.files(sections, LOG).items()}
     metrics = content.pop(plots.METRICS_NAME)
     assert metrics["coco/recall"] == 0.666667
-    assert metrics["refcocog unseen/error_background"] == round(1 / 6, 6)
+    assert metrics["refcocog unseen/error_elsewhere"] == round(1 / 6, 6)
     curve = [row["coco_50"] for row in content["precision_recall.json"]]
     assert len(curve) == 101
     assert np.mean(curve) == np.mean([row["coco_50"] for row in content["precision_recall.json"]])
