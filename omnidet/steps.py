@@ -202,7 +202,7 @@ def write_report(
     index = shards.read_index(shards_location)
     folder = storage.local_copy(model, ".cache/models")
     result, facts = stored.read(evaluation), bundle.read_config(folder)["provenance"]
-    earlier = stored.read(before).values if before else None
+    earlier = stored.values(before) if before else None
     log = metrics.read(folder / "training.jsonl")
     sections = gallery.sections(index, recipe.evaluation.benchmarks, evaluation)
     page.write(

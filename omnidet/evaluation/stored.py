@@ -26,6 +26,17 @@ class Stored:
 
 def read(folder: Location) -> Stored:
     """The index of an evaluation folder. Raises FileNotFoundError or ValueError with the remedy."""
+    content = _index(folder, "values", "protocols", "details")
+    return Stored(content["values"], content["protocols"], content["details"])
+
+
+def values(folder: Location) -> dict[str, float]:
+    """Only the numbers, of a folder whose index may hold nothing else."""
+    found: dict[str, float] = _index(folder, "values")["values"]
+    return found
+
+
+def _index(folder: Location, *fields: str) -> dict[str, Any]:
     path = storage.join(folder, storage.INDEX_NAME)
     if not storage.exists(path):
         raise FileNotFoundError(f"{path} does not exist: give a folder that `omnidet evaluate --out` wrote")
@@ -35,13 +46,13 @@ def read(folder: Location) -> Stored:
         raise ValueError(f"{path} is not JSON ({error}): {REMEDY}") from error
     if not isinstance(content, dict):
         raise ValueError(f"{path} holds a {type(content).__name__}: {REMEDY}")
-    for field in ("values", "protocols", "details"):
+    for field in fields:
         if not isinstance(content.get(field), dict):
             raise ValueError(f"{path} has no {field}: {REMEDY}")
     for name, value in content["values"].items():
         if type(value) not in (int, float):
             raise ValueError(f"{path} says that {name} is {value!r}, which is no number: {REMEDY}")
-    return Stored(content["values"], content["protocols"], content["details"])
+    return content
 
 
 def rows(folder: Location, set_name: str) -> Iterator[dict[str, Any]]:

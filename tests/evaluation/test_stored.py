@@ -43,3 +43,11 @@ def test_missing_files_are_named(tmp_path):
         stored.read(tmp_path)
     with pytest.raises(FileNotFoundError, match=r"eval_coco\.json does not exist: evaluate"):
         list(stored.rows(tmp_path, "eval/coco"))
+
+
+def test_numbers_alone_will_do_to_compare_with(tmp_path):
+    (tmp_path / "index.json").write_text('{"values": {"coco/AP": 0.5}}')
+    assert stored.values(tmp_path) == {"coco/AP": 0.5}
+    (tmp_path / "index.json").write_text('{"values": {"coco/AP": "high"}}')
+    with pytest.raises(ValueError, match="coco/AP is 'high', which is no number: evaluate the model again"):
+        stored.values(tmp_path)
