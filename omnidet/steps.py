@@ -204,6 +204,8 @@ def write_report(
     result, facts = stored.read(evaluation), bundle.read_config(folder)["provenance"]
     earlier = stored.values(before) if before else None
     log = metrics.read(folder / "training.jsonl")
+    if not all(isinstance(row, dict) for row in log):
+        raise ValueError(f"{folder / 'training.jsonl'} holds rows that are no objects: the bundle is damaged, train again")
     sections = gallery.sections(index, recipe.evaluation.benchmarks, evaluation)
     page.write(
         out,

@@ -13,7 +13,7 @@ import pytest
 from omnidet import cli
 from omnidet.recipes.loading import load_recipe
 from omnidet.registry import kubeflow, versions
-from tests import toys
+from tests import evaluations, toys
 from tests.registry.fake_model_registry import ModelRegistry
 
 ROOT = Path(__file__).parents[1]
@@ -167,6 +167,50 @@ def test_models_and_summary(place, tmp_path, capsys):
     said = capsys.readouterr().out
     assert "registered  toy@1" in said
     assert str(report) in said
+
+
+@pytest.fixture
+def finished(tmp_path) -> list[str]:
+    """The command that reports on a run whose every part is there."""
+    toys.write_bundle(tmp_path / "model")
+    (tmp_path / "model" / "training.jsonl").write_text('{"step": 10, "loss": 1.5, "det/names": 0.5}\n')
+    evaluations.index(tmp_path)
+    parts = {"model": tmp_path / "model", "shards": tmp_path, "out": tmp_path / "report.html", "numbers": tmp_path / "numbers"}
+    parts["evaluation"] = parts["before"] = evaluations.evaluation(tmp_path / "evaluation")
+    return ["report", "--recipe", "tiny_world", *(word for name, path in parts.items() for word in (f"--{name}", str(path)))]
+
+
+def test_report(finished, tmp_path):
+    for _ in range(2):  # the second time over the first
+        assert cli.main(finished) == 0
+        assert "Before and after" in (tmp_path / "report.html").read_text()
+        assert json.loads((tmp_path / "numbers" / "metrics.json").read_text())["coco/recall"] == pytest.approx(2 / 3, abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("evaluation/index.json", ""),
+        ("evaluation/index.json", '{"protocols": {}, "details": {}}'),
+        ("evaluation/index.json", '{"values": {"coco/AP": "high"}, "protocols": {}, "details": {}}'),
+        ("evaluation/eval_coco.json", ""),
+        ("evaluation/eval_coco.json", '[{"image_id": 1}]'),
+        ("evaluation/eval_refcocog.json", "[]"),
+        ("evaluation/eval_refcocog.json", '[{"image_id": "coco:1", "phrase": "a star", "boxes_xyxy": [], "scores": []}]'),
+        ("model/training.jsonl", "[1]\n"),
+        ("model/config.json", ""),
+        ("truth.json", "{}"),
+        ("index.json", "{}"),
+    ],
+)
+def test_a_report_on_damaged_parts_is_one_line_and_no_file(finished, tmp_path, capsys, name, content):
+    (tmp_path / name).write_text(content)
+    assert cli.main(finished) == 2
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1
+    assert name in said
+    assert not (tmp_path / "report.html").exists()
+    assert not (tmp_path / "numbers").exists()
 
 
 def test_set_stands_above_params_and_another_recipe_above_both(tmp_path):

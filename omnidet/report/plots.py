@@ -74,8 +74,8 @@ def _training(log: Sequence[Mapping[str, float]]) -> Rows:
     keys = dict.fromkeys(key for row in log for key in row)
     rows: Rows = []
     for row in log:
-        values = {key: row.get(key, math.nan) for key in keys}
-        rows.append({column(key): value if math.isfinite(value) else None for key, value in values.items()})
+        values = {column(key): row.get(key) for key in keys}
+        rows.append({key: v if isinstance(v, int | float) and math.isfinite(v) else None for key, v in values.items()})
     return rows
 
 
