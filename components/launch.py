@@ -26,6 +26,8 @@ NUMBERS = ("world.train_images", "model.image_size", "train.steps", "train.optim
 """Fields with a pipeline parameter of their own."""
 DATA_PARTS = ("world", "shards")
 WEIGHTS = "model.safetensors"
+MAX_RESTARTS = 3
+"""Of the processes of one pod; as many as `manifests/runtime` allows to several nodes."""
 
 
 class Configured(NamedTuple):
@@ -165,8 +167,9 @@ def train(shards_uri: str, vocabulary_uri: str, run_folder: str, name: str, sett
     inputs = ["--shards", shards_uri, "--vocabulary", vocabulary_uri, "--out", out]
     command = ["-m", "omnidet.cli", "train", "--recipe", name, *(p for s in settings for p in ("--set", s)), *inputs]
     if nodes.num_nodes == 1:
-        processes = f"--nproc-per-node={nodes.gpus_per_node}"
-        ran = subprocess.run([sys.executable, "-m", "torch.distributed.run", "--standalone", processes, *command])
+        # A rank that is lost, or told to leave, costs the steps since its checkpoint; on several nodes the JobSet restarts them.
+        options = ["--standalone", f"--nproc-per-node={nodes.gpus_per_node}", f"--max-restarts={MAX_RESTARTS}"]
+        ran = subprocess.run([sys.executable, "-m", "torch.distributed.run", *options, *command])
         if ran.returncode:
             raise RuntimeError(f"training in {nodes.gpus_per_node} processes ended with exit code {ran.returncode}: see above")
     else:

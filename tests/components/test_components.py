@@ -229,7 +229,7 @@ def test_several_processes_are_started_by_torchrun(tmp_path, monkeypatch):
 
     monkeypatch.setattr(launch.subprocess, "run", ran)
     assert _train(run, gpus_per_node=4) == f"{run}/model"
-    assert commands[0][1:7] == ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node=4", "-m", "omnidet.cli"]
+    assert commands[0][1:7] == ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node=4", "--max-restarts=3", "-m"]
     assert commands[0][-1] == f"{run}/model"
     with pytest.raises(RuntimeError, match="exit code 3"):
         _train(run, gpus_per_node=4)
