@@ -167,7 +167,7 @@ def train(shards_uri: str, vocabulary_uri: str, run_folder: str, name: str, sett
     inputs = ["--shards", shards_uri, "--vocabulary", vocabulary_uri, "--out", out]
     command = ["-m", "omnidet.cli", "train", "--recipe", name, *(p for s in settings for p in ("--set", s)), *inputs]
     if nodes.num_nodes == 1:
-        # A rank that is lost, or told to leave, costs the steps since its checkpoint; on several nodes the JobSet restarts them.
+        # A lost rank, or one told to leave, costs the steps since the checkpoint; several nodes are restarted by the JobSet.
         options = ["--standalone", f"--nproc-per-node={nodes.gpus_per_node}", f"--max-restarts={MAX_RESTARTS}"]
         ran = subprocess.run([sys.executable, "-m", "torch.distributed.run", *options, *command])
         if ran.returncode:
