@@ -134,6 +134,7 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=20_000)
     parser.add_argument("--workers", type=int, default=1, help="processes of each client (default: 1)")
     parser.add_argument("--connections", type=int, default=32, help="of each process (default: 32)")
+    parser.add_argument("--only", help="one of omnidet, img2dataset-decoded, img2dataset-unseen (default: all)")
     parser.add_argument("--img2dataset", help="python of an environment with img2dataset; without it: not measured")
     parser.add_argument("--pictures", type=Path, default=Path(tempfile.gettempdir(), "omnidet-web-pictures"))
     parser.add_argument("--json", type=Path)
@@ -148,24 +149,25 @@ def main() -> None:
     urls = [f"http://127.0.0.1:{port.value}/{i}.jpg" for i in range(options.images)]
     captions = [f"picture number {i}" for i in range(options.images)]
     pq.write_table(pa.table({"url": urls, "caption": captions}), scratch / "list.parquet")
-    results = {}
+    flat: dict[str, float] = {}
+    print(f"{'':28}{'pictures':>9}{'seconds':>9}{'CPU s':>8}{'/s':>8}{'/s/core':>9}{'peak MB':>9}", flush=True)
     try:
         for name, command in clients(options, scratch).items():
-            results[name] = measure(command, {"NO_ALBUMENTATIONS_UPDATE": "1", "OMP_NUM_THREADS": "1"})
-            results[name]["pictures"] = count_pictures(scratch / name)
+            if options.only and name != options.only:
+                continue
+            r = measure(command, {"NO_ALBUMENTATIONS_UPDATE": "1", "OMP_NUM_THREADS": "1"})
+            r["pictures"] = count_pictures(scratch / name)
             shutil.rmtree(scratch / name)
+            r["per_second"], r["per_second_and_core"] = r["pictures"] / r["seconds"], r["pictures"] / r["cpu_seconds"]
+            flat |= {f"{name}.{key}": round(value, 2) for key, value in r.items()}
+            print(
+                f"{name:28}{r['pictures']:9}{r['seconds']:9.1f}{r['cpu_seconds']:8.1f}"
+                f"{r['per_second']:8.0f}{r['per_second_and_core']:9.0f}{r['peak_mb']:9.0f}",
+                flush=True,
+            )
     finally:
         server.terminate()
         shutil.rmtree(scratch)
-    flat = {}
-    print(f"{'':28}{'pictures':>9}{'seconds':>9}{'CPU s':>8}{'/s':>8}{'/s/core':>9}{'peak MB':>9}")
-    for name, r in results.items():
-        r["per_second"], r["per_second_and_core"] = r["pictures"] / r["seconds"], r["pictures"] / r["cpu_seconds"]
-        flat |= {f"{name}.{key}": round(value, 2) for key, value in r.items()}
-        print(
-            f"{name:28}{r['pictures']:9}{r['seconds']:9.1f}{r['cpu_seconds']:8.1f}"
-            f"{r['per_second']:8.0f}{r['per_second_and_core']:9.0f}{r['peak_mb']:9.0f}"
-        )
     if not options.img2dataset:
         print("img2dataset: not measured: no --img2dataset")
     if options.json:

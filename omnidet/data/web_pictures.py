@@ -6,6 +6,7 @@ import io
 import warnings
 from dataclasses import dataclass
 
+import simplejpeg
 from PIL import Image
 
 from omnidet.data.perceptual_hash import dhash
@@ -43,17 +44,18 @@ def examine(content: bytes, taste: Taste) -> Picture | str:
     form = _form(content)
     if form is None:
         return "a page, no picture" if content[:200].lstrip()[:1] == b"<" else "no picture of a known kind"
+    if form == "JPEG":
+        picture = _quickly(content, taste)
+        if picture is not None:
+            return picture
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             with Image.open(io.BytesIO(content), formats=(form,)) as image:
                 width, height = image.size
-                if width * height > taste.max_pixels:
-                    return "too many pixels"
-                if min(width, height) < taste.min_side:
-                    return "too small"
-                if max(width, height) > taste.max_aspect * min(width, height):
-                    return "too long"
+                problem = _problem(width, height, taste)
+                if problem:
+                    return problem
                 if form == "JPEG":
                     image.draft("L", (_DRAFT_SIDE, _DRAFT_SIDE))
                 return Picture(_KINDS[form], width, height, dhash(image))
@@ -61,6 +63,27 @@ def examine(content: bytes, taste: Taste) -> Picture | str:
         return "too many pixels"
     except (OSError, SyntaxError, ValueError, EOFError, ArithmeticError) as error:  # what Pillow's decoders raise
         return "truncated image" if "truncated" in str(error).lower() else "unreadable image"
+
+
+def _quickly(content: bytes, taste: Taste) -> Picture | str | None:
+    """The usual JPEG, in a third of Pillow's time; None for one that is not quite as it should be, on which Pillow decides."""
+    try:
+        height, width, *_ = simplejpeg.decode_jpeg_header(content)
+        problem = _problem(width, height, taste)
+        if problem:
+            return problem
+        grey = simplejpeg.decode_jpeg(content, colorspace="GRAY", min_height=_DRAFT_SIDE, min_width=_DRAFT_SIDE, strict=True)
+    except ValueError:
+        return None
+    return Picture("jpg", width, height, dhash(Image.fromarray(grey[:, :, 0])))
+
+
+def _problem(width: int, height: int, taste: Taste) -> str:
+    if width * height > taste.max_pixels:
+        return "too many pixels"
+    if min(width, height) < taste.min_side:
+        return "too small"
+    return "too long" if max(width, height) > taste.max_aspect * min(width, height) else ""
 
 
 def _form(content: bytes) -> str | None:
