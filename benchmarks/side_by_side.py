@@ -26,7 +26,9 @@ def arguments(description: str | None) -> argparse.ArgumentParser:
     parser.add_argument("--json", type=Path, metavar="OUT", help="write the numbers as flat JSON")
     parser.add_argument("--plot", type=Path, metavar="OUT.svg", help="draw the times")
     parser.add_argument("--device", default="cpu", help="cpu or cuda")
-    parser.add_argument("--rounds", type=int, default=3, help="turns of each contestant, after one to warm up")
+    parser.add_argument(
+        "--rounds", type=int, default=3, help="turns of each contestant, after one to warm up; 0: only that one"
+    )
     parser.add_argument(
         "--clock",
         choices=("wall", "cpu"),
@@ -63,7 +65,7 @@ def take_turns(contestants: Mapping[str, Contestant], rounds: int, on: torch.dev
         for name, run in contestants.items():
             taken = seconds(run, on, clock)
             print(f"turn {turn}: {name}: {taken:.3f} s", file=sys.stderr, flush=True)
-            if turn:  # the first one warms up
+            if turn or not rounds:  # the first one warms up
                 times[name].append(taken)
     return {name: statistics.median(taken) for name, taken in times.items()}
 
