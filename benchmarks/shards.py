@@ -46,13 +46,14 @@ def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", choices=("memory", "speed"))
+    parser.add_argument("--datasets", nargs="+", choices=("coco", "lvis"), default=["coco", "lvis"], help="of the memory")
     parser.add_argument("--folder", type=Path, help="where the synthetic data goes (default: a temporary folder)")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     results: dict[str, float] = {}
     with tempfile.TemporaryDirectory(dir=options.folder) as folder:
         if options.only != "speed":
-            results |= memory(Path(folder, "memory"))
+            results |= memory(Path(folder, "memory"), options.datasets)
         if options.only != "memory":
             results |= speed(Path(folder, "speed"))
     for name, value in results.items():
@@ -61,10 +62,12 @@ def main() -> None:
         options.json.write_text(json.dumps(results, indent=1) + "\n")
 
 
-def memory(root: Path) -> dict[str, float]:
+def memory(root: Path, datasets: list[str]) -> dict[str, float]:
     """Bytes and seconds of a build of each dataset alone."""
     results: dict[str, float] = {}
     for name, (images, boxes, categories), size in (("coco", COCO, COCO_BYTES), ("lvis", LVIS, LVIS_BYTES)):
+        if name not in datasets:
+            continue
         data = root / name
         write_images(data / "train2017", images, [jpeg(64, 48, seed) for seed in range(-(-images // LINKS))], link=True)
         kind = "instances_train2017" if name == "coco" else "lvis_v1_train"

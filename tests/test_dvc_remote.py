@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -11,6 +12,9 @@ from pathlib import Path
 import pytest
 
 from omnidet import storage
+from omnidet.data import shards
+from tests.test_demo import copy_of_checkout
+from tests.test_demo import run as run_in
 
 pytestmark = [pytest.mark.s3, pytest.mark.slow]
 
@@ -63,3 +67,25 @@ def test_pushed_data_comes_back(s3, project):
     config = (folder / ".dvc/config").read_text()
     assert s3.store.endpoint in config
     assert s3.store.secret_key not in config
+
+
+def test_a_second_clone_pulls_and_trains_nothing_again(s3, tmp_path):
+    """A colleague's shards, vocabulary and detector come out of the store; `dvc.lock` says that they are of this code."""
+    first, second = copy_of_checkout(tmp_path / "first"), tmp_path / "second"
+    run_in(first, "dvc", "remote", "add", "--default", "store", f"{s3.uri}/dvc")
+    run_in(first, "dvc", "remote", "modify", "store", "endpointurl", s3.store.endpoint)
+    run_in(first, "dvc", "repro", "train")
+    run_in(first, "git", "add", "--all")
+    run_in(first, "git", "-c", "user.name=a", "-c", "user.email=a@example.org", "commit", "--quiet", "--message", "trained")
+    assert "new:" in run_in(first, "dvc", "status", "--cloud")
+    run_in(first, "dvc", "push")
+    assert "in sync" in run_in(first, "dvc", "status", "--cloud")
+
+    run_in(tmp_path, "git", "clone", "--quiet", str(first), str(second))
+    assert not (second / "runs/demo/model").exists()
+    run_in(second, "dvc", "pull", "--with-deps", "train")
+    again = run_in(second, "dvc", "repro", "train")
+    assert "Data and pipelines are up to date" in again, again
+    assert contents(second / "runs/demo/model") == contents(first / "runs/demo/model")
+    trained_on = json.loads((second / "runs/demo/model/config.json").read_text())["provenance"]["dataset_version"]
+    assert trained_on == shards.read_index(str(second / "data/shards")).dataset_version

@@ -25,6 +25,7 @@ WITHOUT_A_MODULE = {
     "test_demo.py",
     "test_storage_s3.py",
     "data/test_build_s3.py",
+    "data/test_damage.py",
     "data/sources/test_contract.py",
     "losses/test_contract.py",
     "matching/test_contract.py",

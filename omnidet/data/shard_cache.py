@@ -165,10 +165,13 @@ class ShardCache:
 def members(file: BinaryIO) -> IntArray:
     """Where each sample of a shard lies (n, 4): offset and length of its annotation, offset and length of its image.
 
-    Raises ValueError if the members are not pairs.
+    Raises ValueError if it is no tar, or the members are not pairs.
     """
-    with tarfile.open(fileobj=file) as tar:
-        found = [(m.name.rpartition(".")[2] == "json", m.offset_data, m.size) for m in tar if m.isfile()]
+    try:
+        with tarfile.open(fileobj=file, mode="r:") as tar:
+            found = [(m.name.rpartition(".")[2] == "json", m.offset_data, m.size) for m in tar if m.isfile()]
+    except tarfile.TarError as error:
+        raise ValueError(f"it is no tar: {error}") from error
     annotations = [(offset, length) for is_json, offset, length in found if is_json]
     images = [(offset, length) for is_json, offset, length in found if not is_json]
     if len(annotations) != len(images):

@@ -279,15 +279,19 @@ def _short(boxes: FloatArray) -> list[list[float]]:
 
 
 def _decode(annotation: bytes, image: bytes) -> Record:
-    content = json.loads(annotation)
-    if content.pop("schema_version", None) != SCHEMA_VERSION:
-        raise ValueError(
-            f"sample {content.get('image_id')} has another schema version than {SCHEMA_VERSION}: build the shards again"
-        )
-    boxes = np.asarray(content.pop("boxes_xyxy"), np.float32).reshape(-1, 4)
-    phrase_boxes = tuple(tuple(named) for named in content.pop("phrase_boxes"))
-    words: dict[str, Any] = {key: tuple(content.pop(key)) for key in ("phrases", "absent", "not_exhaustive")}
-    return Record(image=image, boxes_xyxy=boxes, phrase_boxes=phrase_boxes, **words, **content)
+    try:
+        content = json.loads(annotation)
+        version = content.pop("schema_version", None)
+        if version != SCHEMA_VERSION:
+            raise ValueError(
+                f"sample {content.get('image_id')} has another schema version than {SCHEMA_VERSION}: build the shards again"
+            )
+        boxes = np.asarray(content.pop("boxes_xyxy"), np.float32).reshape(-1, 4)
+        phrase_boxes = tuple(tuple(named) for named in content.pop("phrase_boxes"))
+        words: dict[str, Any] = {key: tuple(content.pop(key)) for key in ("phrases", "absent", "not_exhaustive")}
+        return Record(image=image, boxes_xyxy=boxes, phrase_boxes=phrase_boxes, **words, **content)
+    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError, LookupError, TypeError, AttributeError) as error:
+        raise ValueError(f"a sample's annotation is none ({error!r:.200}): build the shards again") from error
 
 
 def _suffix(image: bytes) -> str:

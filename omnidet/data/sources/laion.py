@@ -142,7 +142,9 @@ def _row_groups(root: str, name: str, size: int) -> Iterator[list[_Row]]:
                 pairs = zip(batch.column(url).to_pylist(), batch.column(text).to_pylist(), strict=True)
                 yield [_row(f"{name} row {number + i}", base, *pair) for i, pair in enumerate(pairs)]
                 number += len(batch)
-    except (pa.ArrowException, UnicodeDecodeError) as error:
+    except (pa.ArrowException, UnicodeDecodeError, OSError) as error:
+        if isinstance(error, OSError) and error.errno is not None:  # the disk; of a damaged file pyarrow says OSError too
+            raise
         raise ValueError(f"{path} is not a readable parquet file ({str(error)[:200]}): fetch it anew") from error
 
 
