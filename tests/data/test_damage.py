@@ -126,6 +126,14 @@ def test_pickles(written, tmp_path_factory, changes):
         return
 
 
+@pytest.mark.parametrize("bomb", [b"\x80\x02]r\xff\xff\xff\x7f.", b"(lp2000000000\n.", b"\x80\x05\x96\0\0\0\0\x08\0\0\0."])
+def test_a_pickle_that_asks_for_all_the_memory(tmp_path, bomb):
+    """A place in the memo, or a length, without what would fill it."""
+    (tmp_path / "refs.p").write_bytes(bomb)
+    with pytest.raises(ValueError, match="is not a pickle of refs"):
+        refcocog.load_plain_pickle(tmp_path / "refs.p")
+
+
 def test_a_pickle_that_would_print_without_end(tmp_path):
     """A few bytes that hold one another: writing them out in a message must not take for ever."""
     value = ["x"]

@@ -8,8 +8,10 @@ with its train. Where there is no `refcocog/` folder, an excerpt `annotations/re
 from __future__ import annotations
 
 import functools
+import hashlib
 import io
 import pickle
+import pickletools
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -178,8 +180,10 @@ def load_plain_pickle(path: Path) -> list[Any]:
     A pickle can name any function to be called, so anything but plain data raises ValueError and nothing runs.
     """
     try:
+        content = path.read_bytes()
+        _check_opcodes(hashlib.sha256(content).digest(), content)
         # Python 2 strings are bytes; latin1 takes any of them.
-        data = _PlainUnpickler(io.BytesIO(path.read_bytes()), encoding="latin1").load()
+        data = _PlainUnpickler(io.BytesIO(content), encoding="latin1").load()
     except _RefusedError as error:
         raise ValueError(f"{path} names {error}: refused, as refs hold only plain data; fetch the file anew") from None
     # What the unpickler raises on garbage is not one type: pickle.UnpicklingError, EOFError, KeyError, IndexError, ...
@@ -197,6 +201,24 @@ def load_plain_pickle(path: Path) -> list[Any]:
     if not isinstance(data, list):
         raise ValueError(f"{path} holds a {type(data).__name__}: a list of refs is expected; fetch it anew")
     return data
+
+
+def _check_opcodes(digest: bytes, content: bytes) -> None:
+    """Raise ValueError for what would have the unpickler take any amount of memory.
+
+    That is a place in its memo that no pickle of this size needs, before which it makes room for all others, and a length of
+    which the file does not have the bytes.
+    """
+    if digest in _checked:
+        return
+    for opcode, argument, _ in pickletools.genops(content):
+        if opcode.name in ("PUT", "BINPUT", "LONG_BINPUT") and not 0 <= int(argument or 0) <= len(content):
+            raise ValueError(f"a memo of {argument} places")
+    _checked.add(digest)
+
+
+_checked: set[bytes] = set()
+"""Files that this process has looked through: a large one takes seconds and is read several times."""
 
 
 class _RefusedError(Exception):
