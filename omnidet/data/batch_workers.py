@@ -11,7 +11,10 @@ import dataclasses
 import io
 import math
 import mmap
+import os
 import pickle
+import threading
+import time
 import weakref
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -60,7 +63,7 @@ def batches(maker: Maker, steps: range, num_workers: int) -> Iterator[Batch]:
         num_workers=num_workers,
         collate_fn=_as_it_is,  # type: ignore[arg-type]
         prefetch_factor=PREFETCHED,
-        worker_init_fn=_use_one_thread,
+        worker_init_fn=_settle,
         multiprocessing_context="fork",
     )
     made = iter(loader)
@@ -155,5 +158,13 @@ def _as_it_is(packed: bytes) -> bytes:
     return packed
 
 
-def _use_one_thread(_worker: int) -> None:
+def _settle(_worker: int) -> None:
     torch.set_num_threads(1)
+    threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
+
+
+def _end_with(parent: int) -> None:
+    """A worker whose parent was killed: torch's own would wait for ever for someone to read its last batch."""
+    while os.getppid() == parent:
+        time.sleep(1)
+    os._exit(1)

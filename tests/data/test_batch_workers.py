@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -45,3 +48,26 @@ def test_groups_of_other_sizes_stand_behind_one_another(index):  # noqa: F811
         assert_same(batch, made[step])
         large, small = batch.groups()
         assert small.images_BCHW.data_ptr() - large.images_BCHW.data_ptr() == large.images_BCHW.numel()
+
+
+KILLED = """
+import dataclasses, os, signal, time, torch
+from omnidet.data import batch_workers
+from tests import toys
+
+class Large:
+    num_bytes = 5 * 64 * 64 * 3
+    def make(self, step, memory=None):
+        return dataclasses.replace(toys.batch(), sizes_B2=torch.zeros(5, 100_000))
+
+for _ in batch_workers.batches(Large(), range(100), 2):
+    time.sleep(1)  # the workers are ahead, and their pipe is full
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_workers_end_with_a_process_that_is_killed():
+    """They hold its output open: it ends when the last of them does."""
+    root = Path(__file__).parents[2]
+    killed = subprocess.run([sys.executable, "-c", KILLED], cwd=root, capture_output=True, text=True, timeout=200)
+    assert killed.returncode == -9, killed.stderr
