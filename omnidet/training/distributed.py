@@ -23,6 +23,8 @@ from omnidet.training import watch
 TIMEOUT_SECONDS = 900.0
 """Of one collective. Longer than any wait that is allowed to end well, such as for an object store that is away; a rank that
 dies is noticed by `watch.py`, long before."""
+JOIN_SECONDS = 180.0
+"""For finding the others at the start. torchrun starts the ranks together, so that this is for their imports."""
 MODES = ("ddp", "fsdp2")
 
 T = TypeVar("T")
@@ -57,7 +59,7 @@ def world() -> Iterator[World]:
     if device.type == "cuda":
         torch.cuda.set_device(device)
     timeout = timedelta(seconds=TIMEOUT_SECONDS)
-    store, rank, size = next(iter(rendezvous("env://", timeout=timeout)))
+    store, rank, size = next(iter(rendezvous("env://", timeout=timedelta(seconds=JOIN_SECONDS))))
     # After a restart torchrun's store still holds the addresses of the ranks that died: one that reads them waits for ever.
     store = PrefixStore(f"try-{os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')}", store)
     backend = "nccl" if device.type == "cuda" else "gloo"
