@@ -22,7 +22,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 BASE_IMAGE = "omnidet-test-base:1"
-KINDS = ("control", "data", "train")
+KINDS = ("control", "data", "train", "serve")
 MARK = "omnidet-test-build-settings"
 """Stands in the pip.conf of the build: it must not be found in an image."""
 PACKAGES = "python3,python3-pip,ca-certificates"
@@ -85,7 +85,7 @@ def engine() -> Iterator[str]:
 
 
 def build(docker: str) -> Images:
-    """Build the three images with `containers/build`; what did not change comes from the engine's cache."""
+    """Build the images with `containers/build`; what did not change comes from the engine's cache."""
     with _lock("build"):
         _make_base(docker)
         with tempfile.TemporaryDirectory() as folder:

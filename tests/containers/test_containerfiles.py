@@ -44,7 +44,7 @@ def test_every_stage_stands_on_the_base_or_on_another_stage():
     stages = {line.partition(" AS ")[2] for line in _of("FROM")}
     below = {line.partition(" AS ")[0] for line in _of("FROM")}
     assert below <= {"${BASE_IMAGE}", "packages-${KIND}", *stages}
-    assert {"packages-data", "packages-train", "packages-control"} <= stages
+    assert {"packages-data", "packages-train", "packages-control", "packages-serve"} <= stages
 
 
 def test_the_image_ends_as_a_user_that_is_a_number_and_not_root():
@@ -71,6 +71,7 @@ def test_every_installation_is_pinned_and_leaves_no_cache():
 def test_every_package_that_is_asked_for_has_a_pin():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     asked = [*project["dependencies"], *project["optional-dependencies"]["pipelines"], "typing_extensions"]
+    asked += project["optional-dependencies"]["serve"]
     names = {re.match(r"[\w.-]+", line).group().lower().replace("_", "-") for line in asked}
     pins = (ROOT / "constraints.txt").read_text(encoding="utf-8").lower().replace("_", "-").splitlines()
     assert sorted(names - {line.partition("==")[0] for line in pins}) == []
@@ -127,7 +128,7 @@ def test_build_makes_all_images_with_version_and_commit(fake_docker):
     assert _build(environment).returncode == 0
     calls = log.read_text().splitlines()
     assert [re.search(r"--tag (\S+)", call).group(1) for call in calls] == [
-        f"ghcr.io/omnidet/{kind}:{omnidet.__version__}" for kind in ("control", "data", "train")
+        f"ghcr.io/omnidet/{kind}:{omnidet.__version__}" for kind in ("control", "data", "train", "serve")
     ]
     for call in calls:
         assert f"VERSION={omnidet.__version__} " in call
@@ -137,7 +138,7 @@ def test_build_makes_all_images_with_version_and_commit(fake_docker):
     log.unlink()
     assert _build({**environment, "TORCH_INDEX_URL": "https://index.example/cpu"}).returncode == 0
     calls = log.read_text().splitlines()
-    assert ["TORCH_INDEX_URL=https://index.example/cpu" in call for call in calls] == [True, True, False]
+    assert ["TORCH_INDEX_URL=https://index.example/cpu" in call for call in calls] == [True, True, False, True]
 
 
 def test_build_passes_base_index_and_secrets_on(fake_docker, tmp_path):
@@ -163,7 +164,7 @@ def test_build_passes_base_index_and_secrets_on(fake_docker, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "settings", "message"),
     [
-        (["web"], {}, "unknown image 'web': the known ones are control, data, train"),
+        (["web"], {}, "unknown image 'web': the known ones are control, data, train, serve"),
         ([], {"PIP_CONF": "/nowhere/pip.conf"}, "/nowhere/pip.conf, the build's pip_conf, cannot be read"),
     ],
 )

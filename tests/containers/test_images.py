@@ -12,6 +12,8 @@ import certifi
 import pytest
 
 import omnidet
+from omnidet.registry import versions
+from tests import toys
 from tests.containers import engine
 
 pytestmark = [pytest.mark.docker, pytest.mark.slow]
@@ -175,6 +177,36 @@ def test_data_is_drawn_and_sharded_in_the_image(docker_images, folder):
 def test_the_reaper_starts_as_the_manifest_runs_it(docker_images):
     said = docker_images.run("control", "python", "-m", "components.reaper", "--help", options=HARDENED)
     assert "Delete TrainJobs" in said.stdout
+
+
+SERVED = """
+import base64, json, subprocess, sys, time, urllib.request
+call = ["omnidet", "serve", "--model=toy@champion", "--registry=/mnt/registry", "--name=omnidet", "--port=8080"]
+with subprocess.Popen(call, stdout=subprocess.PIPE, text=True) as server:
+    server.stdout.readline()
+    image = base64.b64encode(open("/mnt/picture.png", "rb").read()).decode()
+    tensors = [("image", [image]), ("phrases", ["red star", "ring"])]
+    inputs = [{"name": n, "datatype": "BYTES", "shape": [len(d)], "data": d} for n, d in tensors]
+    body = json.dumps({"inputs": inputs, "parameters": {"threshold": 0, "max_detections": 3}}).encode()
+    answer = urllib.request.urlopen("http://127.0.0.1:8080/v2/models/omnidet/infer", body).read().decode()
+    server.terminate()
+    print(json.dumps({"answer": json.loads(answer), "ended": server.wait(30)}))
+"""
+
+
+def test_the_server_answers_as_the_manifest_runs_it(docker_images, folder, tmp_path_factory):
+    """Read-only root, no rights, the folders that the pod has; a registry on disk in place of the object store."""
+    model = tmp_path_factory.mktemp("model")
+    toys.write_bundle(model / "toy")
+    versions.register(folder / "registry", "toy", model / "toy", {"AP": 0.5}, {})
+    versions.promote(folder / "registry", "toy", 1)
+    (folder / "picture.png").write_bytes(toys.png(90, 30, [(5, 5, 20, 20)]))
+    options = (*HARDENED, TEMPORARY, "--tmpfs=/work:uid=65532", "--mount", f"type=bind,source={folder},target=/mnt,readonly")
+    said = json.loads(docker_images.run("serve", "python", "-c", SERVED, options=options).stdout)
+    assert said["ended"] == 0
+    outputs = {output["name"]: output for output in said["answer"]["outputs"]}
+    assert outputs["boxes"]["shape"] == [3, 4]
+    assert set(outputs["phrases"]["data"]) <= {"red star", "ring"}
 
 
 def test_any_other_user_may_run_it(docker_images):

@@ -17,6 +17,10 @@ from kubeflow_trainer_api import models
 
 import omnidet
 from components.trainjob import TrainJob, manifest
+from omnidet import cli
+from omnidet.inference import server
+from omnidet.inference.detector import OmniDet
+from tests import toys
 from tests.components.fake_kubernetes import lost
 
 Object = dict[str, Any]
@@ -45,20 +49,29 @@ def kustomize(folder: Path) -> str:
     return subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout
 
 
-@pytest.fixture(params=[*OVERLAYS, "cluster with Kueue"])
+OPTIONS = {
+    "cluster with Kueue": ("cluster", "overlays/cluster/kustomization.yaml", "LocalQueue"),
+    "cluster with serving": ("cluster", "overlays/cluster/namespaced/kustomization.yaml", "InferenceService"),
+    "local with serving": ("local", "overlays/local/namespaced/kustomization.yaml", "InferenceService"),
+}
+"""Overlay, the file that shows the option, and what the option brings."""
+
+
+@pytest.fixture(params=[*OVERLAYS, *OPTIONS])
 def overlay(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[str, list[Object]]:
     """Name and built objects of an overlay."""
     name = str(request.param)
     if name in OVERLAYS:
         return name, objects(kustomize(MANIFESTS / "overlays" / name))
+    overlay, shown_in, brings = OPTIONS[name]
     copy = tmp_path / "manifests"
     shutil.copytree(MANIFESTS, copy)
-    file = copy / "overlays/cluster/kustomization.yaml"
+    file = copy / shown_in
     # The option as the file shows it: take the comment signs away.
-    file.write_text(re.sub(r"^# (components:|  - \.\./\.\./components/)", r"\1", file.read_text(), flags=re.MULTILINE))
-    built = objects(kustomize(copy / "overlays/cluster"))
-    assert [item for item in built if item["kind"] == "LocalQueue"], "the overlay does not show how Kueue is switched on"
-    return "cluster", built
+    file.write_text(re.sub(r"^# (components:|  - (\.\./)+components/)", r"\1", file.read_text(), flags=re.MULTILINE))
+    built = objects(kustomize(copy / "overlays" / overlay))
+    assert [item for item in built if item["kind"] == brings], f"the overlay does not show how to add {brings}"
+    return overlay, built
 
 
 def one(built: list[Object], kind: str, name: str) -> Object:
@@ -80,7 +93,7 @@ def containers(node: Any) -> Iterator[Object]:
 def test_core_objects_are_strictly_valid(overlay: tuple[str, list[Object]]) -> None:
     validated = set()
     for item in overlay[1]:
-        if item["apiVersion"].partition("/")[0] not in ("trainer.kubeflow.org", "kueue.x-k8s.io"):
+        if item["apiVersion"].partition("/")[0] not in ("trainer.kubeflow.org", "kueue.x-k8s.io", "serving.kserve.io"):
             kubernetes_validate.validate(item, KUBERNETES, strict=True)
             validated.add(item["kind"])
     assert {"ClusterRole", "ConfigMap", "CronJob", "NetworkPolicy", "Role", "RoleBinding", "ServiceAccount"} <= validated
@@ -142,9 +155,63 @@ def test_queues_refer_to_one_another(overlay: tuple[str, list[Object]]) -> None:
     assert [r["name"] for r in group["flavors"][0]["resources"]] == group["coveredResources"]
 
 
+KSERVE_FIELDS = {
+    "minReplicas", "maxReplicas", "scaleTarget", "scaleMetric", "containerConcurrency", "timeout", "canaryTrafficPercent",
+    "logger", "batcher", "labels", "annotations", "deploymentStrategy",
+}  # fmt: skip
+"""Of a predictor beside those of a pod: ComponentExtensionSpec of kserve/kserve, pkg/apis/serving/v1beta1/component.go."""
+
+
+def test_the_server_is_one_that_kserve_and_omnidet_take(overlay: tuple[str, list[Object]], tmp_path: Path) -> None:
+    """KServe's schema is not to be had offline, but what it makes of the service is: a Deployment of that pod."""
+    services = [o for o in overlay[1] if o["kind"] == "InferenceService"]
+    if not services:
+        return
+    (service,) = services
+    assert set(service) == {"apiVersion", "kind", "metadata", "spec"}
+    assert set(service["spec"]) == {"predictor"}
+    assert re.fullmatch(r"[a-z]([-a-z0-9]*[a-z0-9])?", service["metadata"]["name"])
+    predictor = service["spec"]["predictor"]
+    assert 0 < predictor["minReplicas"] <= predictor["maxReplicas"]
+    spec = {key: value for key, value in predictor.items() if key not in KSERVE_FIELDS}
+    metadata = {"name": "p", "labels": predictor["labels"]}
+    kubernetes_validate.validate(
+        {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec}, KUBERNETES, strict=True
+    )
+    one(overlay[1], "ServiceAccount", spec["serviceAccountName"])
+    (container,) = spec["containers"]
+    assert container["name"] == "kserve-container"  # the one that KServe sends requests to
+    assert container["securityContext"]["readOnlyRootFilesystem"] is True
+    assert {mount["mountPath"] for mount in container["volumeMounts"]} == {"/work", "/tmp"}
+    policy = one(overlay[1], "NetworkPolicy", "omnidet-serving")["spec"]
+    assert policy["podSelector"]["matchLabels"].items() <= predictor["labels"].items()
+
+    # The program takes these arguments, listens where the probes look, and stops sooner than it is killed.
+    program, *arguments = [*container["command"], *container["args"]]
+    options = cli._parser().parse_args(arguments)
+    assert (program, options.command, options.host) == ("omnidet", "serve", "0.0.0.0")
+    assert {port["containerPort"] for port in container["ports"]} == {options.port}
+    assert [rule["port"] for rule in policy["ingress"][0]["ports"]] == [options.port]
+    served = {route.path for route in server.application(_service(options)).routes}
+    for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
+        assert container[probe]["httpGet"]["port"] == options.port
+        assert container[probe]["httpGet"]["path"] in served
+    assert predictor["terminationGracePeriodSeconds"] > server.STOP_SECONDS
+    variables = {variable["name"]: variable for variable in container["env"]}
+    config = one(overlay[1], "ConfigMap", "omnidet-object-store")["data"]
+    for key in ("AWS_ENDPOINT_URL", "AWS_REGION"):
+        assert variables[key]["valueFrom"]["configMapKeyRef"]["name"] == "omnidet-object-store"
+        assert key in config
+
+
+def _service(options: Any) -> server.Service:
+    detector = OmniDet(toys.toy_detector(), toys.toy_vocabulary(), {})
+    return server.Service(detector, options.name, "1", server.ServerConfig(options.host, options.port))
+
+
 def test_only_known_kinds_are_installed(overlay: tuple[str, list[Object]]) -> None:
     known = {"v1", "batch/v1", "networking.k8s.io/v1", "rbac.authorization.k8s.io/v1"}
-    checked_above = {"trainer.kubeflow.org/v1alpha1", "kueue.x-k8s.io/v1beta2"}
+    checked_above = {"trainer.kubeflow.org/v1alpha1", "kueue.x-k8s.io/v1beta2", "serving.kserve.io/v1beta1"}
     assert {o["apiVersion"] for o in overlay[1]} <= known | checked_above
 
 
@@ -175,7 +242,8 @@ def test_rights_are_few_and_go_to_accounts_that_are_named(overlay: tuple[str, li
 
 def test_images_have_a_full_tag_that_is_named_once(overlay: tuple[str, list[Object]]) -> None:
     found = {container["image"] for container in containers(overlay[1])}
-    assert found == {f"ghcr.io/omnidet/{name}:{omnidet.__version__}" for name in ("control", "train")}
+    served = {"serve"} if [o for o in overlay[1] if o["kind"] == "InferenceService"] else set()
+    assert found == {f"ghcr.io/omnidet/{name}:{omnidet.__version__}" for name in {"control", "train", *served}}
     for file in MANIFESTS.rglob("*.yaml"):
         text = file.read_text(encoding="utf-8")
         assert "latest" not in text
