@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+import shutil
 import sys
 import threading
 from pathlib import Path
@@ -57,7 +58,7 @@ def run(options: argparse.Namespace) -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", stream=sys.stderr)
     service = server.Service(load(folder, options.device), options.name or name, version or "1", config)
     if options.follow:
-        threading.Thread(target=follow, args=(service, options), daemon=True).start()
+        threading.Thread(target=follow, args=(service, options, folder), daemon=True).start()
     server.run(service)
 
 
@@ -89,8 +90,14 @@ def load(folder: Path, device: str) -> OmniDet:
     return OmniDet.from_pretrained(folder, device)
 
 
-def follow(service: Service, options: argparse.Namespace) -> None:
-    """Change to another version when the reference means one. What fails is logged: the version that answers stays."""
+def follow(service: Service, options: argparse.Namespace, before: Path) -> None:
+    """Change to another version when the reference means one. What fails is logged: the version that answers stays.
+
+    Args:
+        before: the folder of the one that is loaded; a copy from an object store is removed when another is used.
+    """
+    from omnidet import storage
+
     waiting = threading.Event()
     while not waiting.wait(options.follow):
         try:
@@ -98,5 +105,8 @@ def follow(service: Service, options: argparse.Namespace) -> None:
             if version != service.loaded.version:
                 service.use(load(folder, options.device), version)
                 log.info("%s is version %s from now on", service.name, version)
+                if storage.is_s3(options.registry) and folder != before:
+                    shutil.rmtree(before, ignore_errors=True)  # else the disk fills up, promotion by promotion
+                before = folder
         except (OSError, ValueError) as error:
             log.warning("still version %s: %s", service.loaded.version, " ".join(str(error).split()))

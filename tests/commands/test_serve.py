@@ -153,7 +153,9 @@ def test_following_survives_what_it_cannot_load(place, tmp_path, caplog, monkeyp
     from omnidet.inference import server
 
     monkeypatch.chdir(tmp_path)
-    options = cli._parser().parse_args(["serve", "--model", "toy", "--registry", str(place / "registry"), "--follow", "1"])
+    fetched = tmp_path / ".cache" / "models" / "1"
+    fetched.mkdir(parents=True)
+    options = cli._parser().parse_args(["serve", "--model", "toy", "--registry", "s3://bucket/registry", "--follow", "1"])
     options.follow = 0.05
     service = server.Service(serve.load(place / "model0", "cpu"), "toy", "1", server.ServerConfig())
     answers, came = [OSError("the store\nis away"), (place / "damaged", "toy", "7")], threading.Event()
@@ -171,9 +173,11 @@ def test_following_survives_what_it_cannot_load(place, tmp_path, caplog, monkeyp
 
     monkeypatch.setattr(serve, "find", find)
     with caplog.at_level("INFO", "omnidet.server"):
-        threading.Thread(target=serve.follow, args=(service, options), daemon=True).start()
+        threading.Thread(target=serve.follow, args=(service, options, fetched), daemon=True).start()
         assert came.wait(30)
     first, second, third = (record.message for record in caplog.records)
     assert first == "still version 1: the store is away"
     assert second.startswith("still version 1: ")
     assert third == "toy is version 2 from now on"
+    assert not fetched.exists()  # the disk of a pod is small
+    assert (place / "model1").is_dir()
