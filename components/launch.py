@@ -14,6 +14,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import EllipsisType
 from typing import Any, NamedTuple
 
 import omnidet
@@ -21,6 +22,7 @@ from omnidet import config, steps, storage
 from omnidet.data import shards as shard_folder
 from omnidet.recipes.loading import load_recipe
 from omnidet.recipes.recipe import Recipe
+from omnidet.registry import kubeflow
 
 NUMBERS = ("world.train_images", "model.image_size", "train.steps", "train.optimizer.learning_rate", "train.seed")
 """Fields with a pipeline parameter of their own."""
@@ -28,6 +30,7 @@ DATA_PARTS = ("world", "shards")
 WEIGHTS = "model.safetensors"
 MAX_RESTARTS = 3
 """Of the processes of one pod; as many as `manifests/runtime` allows to several nodes."""
+NAMESPACE_FILE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 
 
 class Configured(NamedTuple):
@@ -64,13 +67,15 @@ def recipe(name: str, settings: Sequence[str]) -> Recipe:
 
 
 def configure(
-    name: str, settings: Sequence[str], numbers: Sequence[float], data: str, data_version: str, workspace: str, run_id: str
-) -> Configured:
+    name: str, settings: Sequence[str], numbers: Sequence[float], data: str, data_version: str, workspace: str, run_id: str,
+    registry: str = "",
+) -> Configured:  # fmt: skip
     """Settings and folders of a run. Raises ValueError for what is wrong with any of them.
 
     Args:
         settings: stand above `numbers`.
         numbers: one for each of `NUMBERS`; 0 leaves it to the recipe, except a seed.
+        registry: is looked into, where it is given: one that is away would else be noticed after days of training.
     """
     plain = recipe(name, ())
     given = [
@@ -84,6 +89,8 @@ def configure(
         raise ValueError(f"recipe {name} reads real data: set the parameter `data` to the folder or s3:// URI that holds it")
     if not run_id:
         raise ValueError("the run has no id: its outputs would stand where those of other runs do")
+    if registry:
+        check_registry(registry)
     facts = [omnidet.__version__, data, data_version, *(config.describe(getattr(whole, part)) for part in DATA_PARTS)]
     return Configured(
         [s for s in every if s.partition(".")[0].strip() in DATA_PARTS],
@@ -92,6 +99,15 @@ def configure(
         storage.join(workspace, "data", _hash(facts)),
         storage.join(workspace, "runs", run_id),
     )
+
+
+def check_registry(registry: str) -> None:
+    """Raise ValueError or OSError unless the registry, and Kubeflow's where one is named, can be asked."""
+    if not storage.is_s3(registry) and Path(registry).exists() and not Path(registry).is_dir():
+        raise ValueError(f"registry={registry} is a file: give a folder or s3:// URI")
+    storage.list_folders(registry)  # raises what is wrong with the object store
+    if kubeflow.address():
+        kubeflow.connect()
 
 
 def datasets(data: str, data_folder: str, name: str, settings: Sequence[str]) -> str:
@@ -252,17 +268,45 @@ def show_decision(run_folder: str, out: str) -> None:
 
 
 def register(
-    model: str, metrics_uri: str, registry: str, run_folder: str, name: str, settings: Sequence[str], out: str
+    model: str,
+    metrics_uri: str,
+    registry: str,
+    run_folder: str,
+    name: str,
+    settings: Sequence[str],
+    out: str,
+    run_name: str = "",
 ) -> dict[str, str]:
-    """Register, and note in the run's folder and the artifact what was registered; returns that."""
-    os.environ.setdefault("OMNIDET_RUN_ID", Path(run_folder).name)  # the Model Registry links the version to its run
-    version, is_new = steps.register(model, metrics_uri, registry, recipe(name, settings), alias="champion")
+    """Register, and note in the run's folder and the artifact what was registered; returns that.
+
+    Raises ValueError where the champion is no longer the one that the gate compared with.
+    """
+    # The Model Registry links the version to its run.
+    source = {"ID": Path(run_folder).name, "NAME": run_name, "NAMESPACE": _namespace()}
+    for key, value in source.items():
+        os.environ.setdefault(f"OMNIDET_RUN_{key}", value)
+    version, is_new = steps.register(
+        model, metrics_uri, registry, recipe(name, settings), "champion", _compared_with(run_folder)
+    )
     print(f"{version} {'registered' if is_new else 'was registered already'} in {registry}")
     facts = {"version": str(version), "registry": registry, "model": model}
     content = json.dumps(facts, indent=1) + "\n"
     storage.write_text(storage.join(run_folder, "registered.json"), content)
     Path(out).write_text(content, encoding="utf-8")
     return facts
+
+
+def _compared_with(run_folder: str) -> int | EllipsisType | None:
+    """Number of the champion that the gate saw, None where there was none, `...` where no gate was asked."""
+    if not storage.exists(decision(run_folder)):
+        return ...
+    champion = json.loads(storage.read_text(decision(run_folder)))["champion"]
+    return int(champion.rpartition("@")[2]) if champion else None
+
+
+def _namespace() -> str:
+    """Of this pod; empty where this is none. `cluster.own_namespace` needs the Kubernetes client, which not every image has."""
+    return NAMESPACE_FILE.read_text(encoding="utf-8").strip() if NAMESPACE_FILE.is_file() else ""
 
 
 def _number(value: float) -> str:

@@ -8,11 +8,11 @@ from components import images
 @dsl.component(base_image=images.CONTROL, install_kfp_package=False)
 def register(
     model: str, metrics: str, registry: str, run_folder: str, recipe: str, settings: list[str],
-    registered: dsl.Output[dsl.Model],
+    registered: dsl.Output[dsl.Model], run_name: str = "",
 ) -> str:  # fmt: skip
     """Register the detector as an immutable version, and as the champion; gives `name@version`."""
     from components import launch
 
-    facts = launch.register(model, metrics, registry, run_folder, recipe, settings, registered.path)
+    facts = launch.register(model, metrics, registry, run_folder, recipe, settings, registered.path, run_name)
     registered.metadata.update(facts)
     return facts["version"]

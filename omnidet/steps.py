@@ -13,6 +13,7 @@ import subprocess
 import time
 from collections.abc import Mapping
 from pathlib import Path
+from types import EllipsisType
 from typing import Any
 
 import omnidet
@@ -245,14 +246,16 @@ def gate(metrics_path: Location, registry_location: Location, out: Location, rec
 
 
 def register(
-    model: Location, metrics_path: Location, registry_location: Location, recipe: Recipe, alias: str = ""
-) -> tuple[versions.Version, bool]:
+    model: Location, metrics_path: Location, registry_location: Location, recipe: Recipe, alias: str = "",
+    expected: int | EllipsisType | None = ...,
+) -> tuple[versions.Version, bool]:  # fmt: skip
     """Trained detector + its metrics -> a version in the registry; the second value is False if it already was one.
 
     A Kubeflow Model Registry is told of it where the environment names one (`registry/kubeflow.py`).
 
     Args:
         alias: points to the version from then on, such as `champion`.
+        expected: what the alias must point to until then, as in `versions.promote`: the version that the gate compared with.
     """
     if alias:
         versions.check_alias(alias)
@@ -266,7 +269,7 @@ def register(
         uri = version.location if storage.is_s3(version.location) else Path(version.location).resolve().as_uri()
         server.register(version.name, str(version.number), uri, plain | version.metrics, kubeflow.run_source())
     if alias:
-        versions.promote(registry_location, version.name, version.number, alias)
+        versions.promote(registry_location, version.name, version.number, alias, expected)
     return version, is_new
 
 

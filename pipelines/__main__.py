@@ -25,7 +25,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         return int(options.run(options))
-    except (ValueError, FileNotFoundError, PermissionError, client.ServerError) as error:
+    except (ValueError, OSError, client.ServerError) as error:
         _say(options, error)
         return 2
     except (ApiException, HTTPError) as error:
@@ -162,8 +162,13 @@ def _run_local(options: argparse.Namespace) -> int:
     values = parameters.parse(package.spec(package.path(options.pipeline)), options.parameters)
     local.check(options.pipeline, values)
     folder = options.out.resolve()
+    if folder.exists() and not folder.is_dir():
+        raise ValueError(f"--out {options.out} is a file: give a folder")
+    if values.get("num_nodes", 1) != 1:
+        raise ValueError(f"num_nodes={values['num_nodes']} trains in a TrainJob of a cluster: leave it at 1 for run-local")
     places = {"workspace": str(folder / "workspace"), "registry": str(folder / "registry"), **values}
     values |= local.absolute({name: places[name] for name in ("workspace", "registry", "data") if places.get(name)})
+    local.check_store(values["registry"], values["workspace"])
     outcome = local.run(options.runner, folder, values.pop("workspace"), values)
     for name, value in (outcome.metrics or {}).items():
         print(f"{name:28} {value:.3f}")
@@ -183,7 +188,10 @@ def _package(options: argparse.Namespace) -> tuple[Path, dict[str, Any], dict[st
     if not file.is_file():
         raise FileNotFoundError(f"{file} does not exist: make it with `python -m pipelines compile`")
     spec = package.spec(file)
-    return file, spec, parameters.parse(spec, options.parameters)
+    values = parameters.parse(spec, options.parameters)
+    if options.package is None:  # of this very code, which knows what its first step takes
+        local.check(options.pipeline, values)
+    return file, spec, values
 
 
 def _server(options: argparse.Namespace) -> client.Server:

@@ -20,8 +20,10 @@ from omnidet import storage
 from pipelines import package
 from pipelines.defaults import ROOT
 
-STORE_VARIABLES = ("AWS_", "MINIO_", "OMNIDET_", "OMP_NUM_THREADS", "SSL_CERT_FILE")
+STORE_VARIABLES = ("AWS_", "MINIO_", "OMNIDET_", "OMP_NUM_THREADS", "SSL_CERT_FILE", "MODEL_REGISTRY_ADDRESS")
 """What containers get of this process's environment, by the beginning of the name."""
+CONFIGURED = ("train_images", "image_size", "train_steps", "learning_rate", "seed")
+"""Parameters for the fields `components.launch.NUMBERS`."""
 IMAGE_VARIABLES = {"repository": "OMNIDET_IMAGE_REPOSITORY", "tag": "OMNIDET_IMAGE_TAG"}
 
 
@@ -58,7 +60,19 @@ def check(name: str, parameters: Mapping[str, Any]) -> None:
 
     defaults = package.spec(package.path(name))["root"]["inputDefinitions"]["parameters"]
     given = {key: parameters.get(key, value.get("defaultValue")) for key, value in defaults.items()}
-    launch.recipe(given["recipe"], given["settings"])
+    numbers = [given[key] for key in CONFIGURED if key in given]
+    if len(numbers) == len(launch.NUMBERS):
+        launch.configure(given["recipe"], given["settings"], numbers, given["data"], given["data_version"], "", "checked")
+    else:
+        launch.recipe(given["recipe"], given["settings"])
+
+
+def check_store(registry: str, workspace: str) -> None:
+    """Raise ValueError or OSError for a registry or workspace that cannot be used, before anything is made."""
+    from components import launch
+
+    launch.check_registry(registry)
+    storage.list_folders(workspace)
 
 
 def absolute(places: Mapping[str, str]) -> dict[str, str]:

@@ -23,6 +23,11 @@ def prepare(task: Any, secret: Any, config_map: Any, hours: int = 1, is_cached: 
     task.set_caching_options(enable_caching=is_cached)
 
 
+def tell_registry(task: Any, config_map: Any) -> None:
+    """The address of Kubeflow's Model Registry, where the ConfigMap has one."""
+    kubernetes.use_config_map_as_env(task, config_map, {"MODEL_REGISTRY_ADDRESS": "MODEL_REGISTRY_ADDRESS"}, optional=True)
+
+
 def place(task: Any, gpus: Any, cpu: Any, memory: Any, node_selector: Any, tolerations: Any) -> None:
     """What the model runs on. /dev/shm has no size of its own, which no parameter could set: the memory limit bounds it."""
     task.set_accelerator_type("nvidia.com/gpu").set_accelerator_limit(gpus)

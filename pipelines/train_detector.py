@@ -15,7 +15,7 @@ from components.register import register
 from components.show_decision import show_decision
 from components.train import train
 from pipelines.defaults import PARAMS
-from pipelines.placement import HOUR, place, prepare
+from pipelines.placement import HOUR, place, prepare, tell_registry
 
 TRAIN_HOURS = 7 * 24
 """After so long training is stopped, in one pod or in many."""
@@ -78,9 +78,10 @@ def train_detector(
     run = configure(
         recipe=recipe, settings=settings, train_images=train_images, image_size=image_size, train_steps=train_steps,
         learning_rate=learning_rate, seed=seed, data=data, data_version=data_version, workspace=workspace,
-        run_id=dsl.PIPELINE_JOB_ID_PLACEHOLDER,
+        run_id=dsl.PIPELINE_JOB_ID_PLACEHOLDER, registry=registry,
     )  # fmt: skip
     prepare(run, *store, is_cached=False)
+    tell_registry(run, object_store_config)
     of_data = {"data_folder": run.outputs["data_folder"], "recipe": recipe, "settings": run.outputs["data_settings"]}
     of_run = {"run_folder": run.outputs["run_folder"], "recipe": recipe, "settings": run.outputs["settings"]}
 
@@ -123,5 +124,9 @@ def train_detector(
     prepare(passed, *store, is_cached=False)  # the champion may have changed
     prepare(show_decision(run_folder=run.outputs["run_folder"]).after(passed), *store, is_cached=False)
     with dsl.If(passed.output == True, name="passed"):  # noqa: E712
-        registered = register(model=model, metrics=measured.outputs["Output"], registry=registry, **of_run)
+        registered = register(
+            model=model, metrics=measured.outputs["Output"], registry=registry, run_name=dsl.PIPELINE_JOB_NAME_PLACEHOLDER,
+            **of_run,
+        )  # fmt: skip
         prepare(registered, *store, is_cached=False)
+        tell_registry(registered, object_store_config)

@@ -3,7 +3,7 @@
 Servers speak `/api/model_registry/v1` or the older `v1alpha3`; which one is asked first. Nothing is made twice: a run that
 died half-way is completed by the next. From the environment:
 
-    MODEL_REGISTRY_ADDRESS      http(s)://host:port; where it is not set there is no such registry
+    MODEL_REGISTRY_ADDRESS      http(s)://host:port, with a path where a gateway has it below one; not set: no such registry
     MODEL_REGISTRY_TOKEN_FILE   file with a bearer token, such as a projected service account token
     SSL_CERT_FILE               the CA of an https server, where the machine does not know it
     OMNIDET_RUN_ID, OMNIDET_RUN_NAME, OMNIDET_RUN_NAMESPACE    the pipeline run that the version came from
@@ -14,6 +14,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,6 +35,8 @@ MODEL_FORMAT = "omnidet"
 
 _BUSY = (429, 502, 503, 504)
 _SHOWN_CHARACTERS = 200
+_OWN_PATH = re.compile(r"/api/model_registry(/[^/]*)?/?$")
+"""What is added to the address: some write it with that."""
 
 Value = str | int | float | bool
 Object = dict[str, Any]
@@ -62,9 +65,10 @@ def connect() -> Server:
     parts = urlsplit(given)
     if "@" in parts.netloc:
         raise ValueError("MODEL_REGISTRY_ADDRESS holds a user or password: give a token in MODEL_REGISTRY_TOKEN_FILE")
-    if parts.scheme not in ("http", "https") or not parts.netloc or parts.path.strip("/"):
-        raise ValueError(f"MODEL_REGISTRY_ADDRESS={given!r} is not of the form http(s)://host:port")
-    return Server(f"{parts.scheme}://{parts.netloc}", _token())
+    if parts.scheme not in ("http", "https") or not parts.netloc or parts.query or parts.fragment:
+        raise ValueError(f"MODEL_REGISTRY_ADDRESS={given!r} is not of the form http(s)://host:port or http(s)://host/path")
+    path = _OWN_PATH.sub("", parts.path).rstrip("/")
+    return Server(f"{parts.scheme}://{parts.netloc}{path}", _token())
 
 
 def run_source() -> dict[str, str]:

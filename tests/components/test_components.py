@@ -25,7 +25,9 @@ from components.train import train
 from omnidet import config, storage
 from omnidet.data import shards as shard_folder
 from omnidet.recipes.tiny_world import tiny_world
+from omnidet.registry import versions
 from tests import toys
+from tests.registry.fake_model_registry import ModelRegistry
 
 FOLDER = Path(launch.__file__).parent
 STEPS = (
@@ -125,11 +127,19 @@ def test_given_data_leaves_the_world_alone():
         ({"recipe": "none"}, "none"),
         ({"recipe": "coco_folder", "settings": []}, "set the parameter `data`"),
         ({"run_id": ""}, "has no id"),
+        ({"registry": __file__}, "is a file: give a folder or s3:// URI"),
     ],
 )
 def test_wrong_settings_are_told_by_the_first_step(changes, words):
     with pytest.raises(ValueError, match=words):
         _configured(**changes)
+
+
+def test_a_registry_that_is_away_is_told_by_the_first_step(monkeypatch):
+    monkeypatch.setenv("MODEL_REGISTRY_ADDRESS", "model-registry:8080")
+    assert _configured()
+    with pytest.raises(ValueError, match="MODEL_REGISTRY_ADDRESS='model-registry:8080' is not of the form"):
+        _configured(registry="registry")
 
 
 def test_given_data_is_not_drawn(tmp_path):
@@ -185,8 +195,47 @@ def test_gate_decision_and_register(tmp_path, monkeypatch):
     assert artifact.metadata["version"] == "toy@1"
     assert json.loads((Path(run) / "registered.json").read_text()) == json.loads(Path(artifact.path).read_text())
 
+    register.python_func(model, numbers, registry, run, "tiny_world", settings, artifact)  # a step that is tried again
     (Path(run) / "metrics.json").write_text(json.dumps({"coco/AP": 0.3}))
     assert gate.python_func(numbers, registry, run, "tiny_world", settings) is False
+
+
+def test_a_champion_that_changed_after_the_gate_is_not_replaced(tmp_path):
+    """Two runs passed against the same champion: the second to come has to be compared with the first."""
+    registry, settings = str(tmp_path / "registry"), ["register.name=toy"]
+    places = []
+    for seed in (0, 1):
+        run = tmp_path / "runs" / str(seed)
+        run.mkdir(parents=True)
+        toys.write_bundle(run / "model", seed)
+        (run / "metrics.json").write_text(json.dumps({"coco/AP": 0.5}))
+        assert gate.python_func(launch.metrics(str(run)), registry, str(run), "tiny_world", settings) is True
+        places.append(str(run))
+    first, second = ((storage.join(run, "model"), launch.metrics(run), registry, run, "tiny_world", settings) for run in places)
+    artifact = Artifact(tmp_path / "model.json")
+    assert register.python_func(*first, artifact) == "toy@1"
+    with pytest.raises(ValueError, match="toy@champion points to version 1, not to nothing as expected: compare toy@2 with"):
+        register.python_func(*second, artifact)
+    assert not storage.exists(storage.join(places[1], "registered.json"))
+    assert versions.aliases(registry, "toy") == {"champion": 1}
+
+
+def test_the_model_registry_hears_of_the_run(tmp_path, monkeypatch):
+    server, run = ModelRegistry("v1alpha3"), _run_folder(tmp_path)
+    for name in ("OMNIDET_RUN_ID", "OMNIDET_RUN_NAME", "OMNIDET_RUN_NAMESPACE"):
+        monkeypatch.setenv(name, "")  # so that it is put back
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("MODEL_REGISTRY_ADDRESS", server.address)
+    monkeypatch.setattr(launch, "NAMESPACE_FILE", tmp_path / "namespace")
+    (tmp_path / "namespace").write_text("team\n")
+    try:
+        places = storage.join(run, "model"), launch.metrics(run), str(tmp_path / "registry"), run
+        register.python_func(*places, "tiny_world", ["register.name=toy"], Artifact(tmp_path / "model.json"), "weekly 7")
+    finally:
+        server.stop()
+    (artifact,) = server.artifacts[server.versions[0]["id"]]
+    told = {key: artifact[f"modelSource{key}"] for key in ("Kind", "Class", "Group", "Id", "Name")}
+    assert told == {"Kind": "kfp", "Class": "pipelinerun", "Group": "team", "Id": "abc", "Name": "weekly 7"}
 
 
 def test_evaluate_writes_what_the_ui_shows(tmp_path, monkeypatch):

@@ -122,6 +122,9 @@ def test_no_wait(fake):
         ("node_selector=[]", "expected a mapping"),
         ("train_steps", "not of the form name=value"),
         (f"data={'x' * 10_000}", "KFP takes 10000"),
+        ("recipe=none", "unknown recipe 'none'"),
+        ("train_steps=-1", "train.steps=-1: give 1 or more"),
+        ("recipe=coco_folder", "set the parameter `data`"),
     ],
 )
 def test_wrong_parameters_are_told_before_anything_is_sent(fake, capsys, assignment, words):

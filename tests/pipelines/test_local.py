@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from components import launch
-from omnidet import steps
+from omnidet import s3_client, steps
 from omnidet.registry import versions
 from pipelines import __main__ as command
 from pipelines import local
@@ -61,12 +61,40 @@ def test_the_whole_pipeline(tmp_path, monkeypatch, capfd):
     assert {"dataset", "metrics", "table", "report", "decision", "registered"} <= names
 
 
-def test_a_wrong_setting_is_told_before_anything_starts(tmp_path, capsys):
-    assert _run(tmp_path / "out", 'settings=["train.stps=1"]') == 2
+@pytest.mark.parametrize(
+    ("parameter", "words"),
+    [
+        ('settings=["train.stps=1"]', "unknown field 'train.stps'"),
+        ("train_steps=-1", "train.steps=-1: give 1 or more"),
+        ("image_size=17", "not a multiple of the patch size"),
+        ("recipe=coco_folder", "unknown field"),  # the settings are those of the small world
+        ("num_nodes=2", "num_nodes=2 trains in a TrainJob of a cluster"),
+        ("registry={p}/file", "file is a file: give a folder or s3:// URI"),
+        ("registry=s3://bucket/registry", "no object store answers at http://127.0.0.1:1"),
+        ("workspace=s3://bucket/workspace", "no object store answers at http://127.0.0.1:1"),
+    ],
+)
+def test_what_is_wrong_is_told_before_anything_starts(tmp_path, monkeypatch, capsys, parameter, words):
+    (tmp_path / "file").touch()
+    for name, value in {"ENDPOINT_URL": "http://127.0.0.1:1", "ACCESS_KEY_ID": "a", "SECRET_ACCESS_KEY": "b"}.items():
+        monkeypatch.setenv(f"AWS_{name}", value)
+    monkeypatch.delenv("AWS_ENDPOINT_URL_S3", raising=False)
+    monkeypatch.setattr(s3_client, "TRIES", 1)
+    s3_client._client.cache_clear()
+    try:
+        assert _run(tmp_path / "out", parameter.format(p=tmp_path)) == 2
+    finally:
+        s3_client._client.cache_clear()
     said = capsys.readouterr().err.strip()
-    assert "unknown field 'train.stps'" in said
+    assert words in said
     assert "\n" not in said
     assert not (tmp_path / "out").exists()
+
+
+def test_a_file_in_place_of_the_folder(tmp_path, capsys):
+    (tmp_path / "out").touch()
+    assert _run(tmp_path / "out") == 2
+    assert "out is a file: give a folder" in capsys.readouterr().err
 
 
 def test_data_that_is_not_there(tmp_path, capsys):

@@ -13,7 +13,7 @@ class ModelRegistry:
     """The calls that the client makes, as api/openapi/model-registry.yaml of kubeflow/model-registry has them."""
 
     def __init__(self, api: str) -> None:
-        self.api, self.token = api, ""
+        self.api, self.token, self.prefix = api, "", ""
         self.models: list[dict] = []
         self.versions: list[dict] = []
         self.artifacts: dict[str, list[dict]] = {}
@@ -52,7 +52,7 @@ class ModelRegistry:
 
     def handle(self, method: str, url: str, authorization: str | None, body: bytes) -> tuple[int, bytes]:
         parts = urlsplit(url)
-        root = f"/api/model_registry/{self.api}/"
+        root = f"{self.prefix}/api/model_registry/{self.api}/"
         path = parts.path.removeprefix(root)
         self.requests.append((method, path))
         if self.token and authorization != f"Bearer {self.token}":

@@ -154,7 +154,17 @@ def test_nobody_answers(server, monkeypatch):
         kubeflow.connect()
 
 
-@pytest.mark.parametrize("address", ["", "model-registry:8080", "ftp://host", "http://", "http://host/api", "http://u:p@host"])
+@pytest.mark.parametrize(
+    "path", ["/", "/team/registry", "/team/registry/", "/gate/api/model_registry/v1", "/api/model_registry"]
+)
+def test_a_registry_below_a_path_of_a_gateway(server, monkeypatch, path):
+    server.prefix = path.partition("/api/")[0].rstrip("/")
+    monkeypatch.setenv("MODEL_REGISTRY_ADDRESS", server.address + path)
+    assert kubeflow.connect().api == server.api
+    assert _register() == _register()
+
+
+@pytest.mark.parametrize("address", ["", "model-registry:8080", "ftp://host", "http://", "http://host?a=b", "http://u:p@host"])
 def test_wrong_addresses(monkeypatch, address):
     monkeypatch.setenv("MODEL_REGISTRY_ADDRESS", address)
     with pytest.raises(ValueError, match="MODEL_REGISTRY_ADDRESS") as caught:
