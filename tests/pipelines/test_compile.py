@@ -126,9 +126,12 @@ def test_only_what_depends_on_the_outside_is_not_cached(tasks):
 
 def test_each_step_finds_the_object_store_by_reference(tasks):
     for name, entry in tasks.items():
-        (secret,), (settings,) = entry["kubernetes"]["secretAsEnv"], entry["kubernetes"]["configMapAsEnv"]
+        (secret,), (settings, *others) = entry["kubernetes"]["secretAsEnv"], entry["kubernetes"]["configMapAsEnv"]
         assert {pair["envVar"] for pair in secret["keyToEnv"]} == {"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"}, name
         assert {pair["envVar"] for pair in settings["keyToEnv"]} == {"AWS_ENDPOINT_URL", "AWS_REGION"}, name
+        told = {pair["envVar"] for other in others for pair in other["keyToEnv"]}
+        assert told == ({"MODEL_REGISTRY_ADDRESS"} if name in ("configure", "register") else set()), name
+        assert all(given["optional"] for given in (secret, settings, *others)), name
         assert "env" not in entry["container"], name  # it would replace what DockerRunner passes on
 
 
