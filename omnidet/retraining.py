@@ -179,7 +179,7 @@ def recipe_for(recipe: Recipe, combined: Location, champion: Location, name: str
     """The whole run: streams, benchmarks and schedule of `recipes/retraining.py`, on the champion's architecture."""
     content = bundle.read_config(storage.local_copy(champion, ".cache/models"))
     model = config.parse(ModelConfig, content["model"])
-    return variants.retraining(dataclasses.replace(recipe, model=model), shards.read_index(combined), name)
+    return variants.retraining(recipe, model, shards.read_index(combined), name)
 
 
 def zero_shot(combined: Location, champion: Location, out: Location, recipe: Recipe, name: str) -> dict[str, float]:

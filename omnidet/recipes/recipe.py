@@ -45,6 +45,10 @@ class RetrainConfig:
     steps: int = 600
     replay_share: float = 0.5
     """Of each step's images: from the data that the detector was trained on."""
+    new_images: int = 0
+    """New images a step; 0: as many as the replay leaves of the images of a step of the first training."""
+    image_size: int = 0
+    """Side in which larger new pictures are shown, pixels, a multiple of 16; the old ones keep theirs. 0: as the old ones."""
     learning_rate: float = 5e-4
     warmup_steps: int = 30
     max_drop: float = 0.02
@@ -55,6 +59,9 @@ class RetrainConfig:
     def __post_init__(self) -> None:
         require(self.steps >= 1, f"retrain.steps={self.steps}: give 1 or more")
         require(0 <= self.replay_share < 1, f"retrain.replay_share={self.replay_share}: give a share from 0 to below 1")
+        require(self.new_images >= 0, f"retrain.new_images={self.new_images}: give 0 or more")
+        fits = self.image_size % 16 == 0 and 0 <= self.image_size <= 4096
+        require(fits, f"retrain.image_size={self.image_size}: give a multiple of 16, or 0 for the detector's own")
         require(self.learning_rate > 0, f"retrain.learning_rate={self.learning_rate}: give a number above 0")
         require(self.warmup_steps >= 0, f"retrain.warmup_steps={self.warmup_steps}: give 0 or more")
 

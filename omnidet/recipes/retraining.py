@@ -7,13 +7,15 @@ import dataclasses
 from omnidet.data import transforms
 from omnidet.data.build import Dataset
 from omnidet.data.mixing import Stream
-from omnidet.data.shards import Index
+from omnidet.data.shards import Index, texts
 from omnidet.inference import benchmarks
 from omnidet.inference.benchmarks import Benchmark, EvaluationConfig
+from omnidet.model.detector import ModelConfig
 from omnidet.recipes.recipe import Recipe
 
 SOURCE = "annotated"
 """Adapter of what people bring."""
+AUGMENTATIONS = (transforms.flip, transforms.crop)
 
 
 def datasets(recipe: Recipe, name: str) -> Recipe:
@@ -26,26 +28,20 @@ def datasets(recipe: Recipe, name: str) -> Recipe:
     return dataclasses.replace(recipe, world=None, shards=shards)
 
 
-def retraining(recipe: Recipe, index: Index, name: str) -> Recipe:
+def retraining(recipe: Recipe, trained: ModelConfig, index: Index, name: str) -> Recipe:
     """The run that teaches `name` to a detector that was trained with `recipe`.
 
     Args:
+        trained: architecture of the detector.
         index: the old shards and those of the new data, as `train/<name>` and `eval/<name>`. Sets of earlier retrainings,
             which the recipe does not know, are replayed and measured too.
     """
     config, new_set = recipe.retrain, f"train/{name}"
+    side = _side(index, new_set, trained, config.image_size)
+    larger = dataclasses.replace(trained, image_size=side, min_image_size=trained.position_side)
     whole = sum(stream.images_per_step for stream in recipe.streams)
-    known = {set_name for stream in recipe.streams for set_name in stream.sets}
-    earlier = tuple(s for s in index.sets if s.startswith("train/") and s not in known and s != new_set)
-    old = [*recipe.streams]
-    if earlier:
-        old.append(Stream("earlier", earlier, max(1, whole // 4), transforms=(transforms.flip, transforms.crop)))
-    old = [dataclasses.replace(s, sets=tuple(n for n in s.sets if n in index.sets)) for s in old]
-    old = [stream for stream in old if stream.sets] if config.replay_share else []
     replayed = round(whole * config.replay_share)
-    scale = replayed / max(sum(stream.images_per_step for stream in old), 1)
-    replay = tuple(dataclasses.replace(s, images_per_step=max(1, round(s.images_per_step * scale))) for s in old)
-    new = Stream("new", (new_set,), max(1, whole - replayed), transforms=(transforms.flip, transforms.crop))
+    new = Stream("new", (new_set,), config.new_images or whole - replayed, transforms=AUGMENTATIONS, image_size=side)
     measured = {benchmark.set_name for benchmark in recipe.evaluation.benchmarks}
     added = (s for s in index.sets if s.startswith("eval/") and s not in measured)
     own = tuple(Benchmark(s.removeprefix("eval/"), benchmarks.coco, s) for s in added)
@@ -55,10 +51,41 @@ def retraining(recipe: Recipe, index: Index, name: str) -> Recipe:
     )
     return dataclasses.replace(
         recipe,
-        streams=(*replay, new),
+        model=larger if side > trained.image_size else trained,
+        streams=(*_replay(recipe, trained, index, new_set, replayed), new),
         train=dataclasses.replace(recipe.train, steps=config.steps, optimizer=optimizer),
         evaluation=EvaluationConfig((*old_benchmarks, *own)),
     )
+
+
+def _replay(recipe: Recipe, trained: ModelConfig, index: Index, new_set: str, images: int) -> tuple[Stream, ...]:
+    """The old streams in their own proportion and size of image, and what earlier retrainings added; `images` together."""
+    if not images:
+        return ()
+    known = {set_name for stream in recipe.streams for set_name in stream.sets}
+    old = [
+        dataclasses.replace(
+            stream,
+            sets=tuple(name for name in stream.sets if name in index.sets),
+            image_size=stream.image_size or recipe.model.image_size,
+        )
+        for stream in recipe.streams
+    ]
+    earlier = tuple(s for s in index.sets if s.startswith("train/") and s not in known and s != new_set)
+    if earlier:
+        share = max(1, sum(stream.images_per_step for stream in old) // 4)
+        old.append(Stream("earlier", earlier, share, transforms=AUGMENTATIONS, image_size=trained.image_size))
+    old = [stream for stream in old if stream.sets]
+    scale = images / max(sum(stream.images_per_step for stream in old), 1)
+    return tuple(dataclasses.replace(s, images_per_step=max(1, round(s.images_per_step * scale))) for s in old)
+
+
+def _side(index: Index, set_name: str, trained: ModelConfig, wanted: int) -> int:
+    """Side in which the new pictures are shown: as wanted, where they are that large, and never below the old pictures'."""
+    if wanted <= trained.image_size:
+        return trained.image_size
+    largest = max(max(record.width, record.height) for record in texts(index, set_name))
+    return max(min(wanted, -(-largest // 16) * 16), trained.image_size)
 
 
 def of_new_data(recipe: Recipe, name: str) -> Recipe:

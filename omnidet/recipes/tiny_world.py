@@ -13,7 +13,7 @@ from omnidet.inference import benchmarks
 from omnidet.inference.benchmarks import Benchmark, EvaluationConfig
 from omnidet.model.detector import ModelConfig
 from omnidet.model.vit import StemConfig
-from omnidet.recipes.recipe import LOSSES, Recipe, RegisterConfig
+from omnidet.recipes.recipe import LOSSES, Recipe, RegisterConfig, RetrainConfig
 from omnidet.training.loop import TrainConfig
 from omnidet.training.optimizer import OptimizerConfig
 
@@ -74,6 +74,7 @@ def tiny_world() -> Recipe:
             )
         ),
         register=RegisterConfig(name="omnidet-tiny-world"),
+        retrain=RetrainConfig(image_size=256, new_images=8),
     )
 
 
