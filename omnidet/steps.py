@@ -16,12 +16,14 @@ from pathlib import Path
 from types import EllipsisType
 from typing import Any
 
+import torch
+
 import omnidet
 from omnidet import config as configuration
 from omnidet import gallery, storage
 from omnidet.data import build, shards, tiny_world
 from omnidet.data import vocabulary as vocabulary_module
-from omnidet.data.held_out import HeldOut
+from omnidet.data.held_out import HeldOut, trained_on
 from omnidet.data.mixing import Loader, Mixture, Stream
 from omnidet.evaluation import stored
 from omnidet.inference import benchmarks
@@ -164,19 +166,51 @@ def train(
 def evaluate(
     model: Location, shards_location: Location, metrics_path: Location, out: Location, recipe: Recipe
 ) -> benchmarks.Evaluation:
-    """Detector + evaluation shards -> flat metrics file, and a folder with predictions, protocols and details."""
+    """Detector + evaluation shards -> flat metrics file, and a folder with predictions, protocols and details.
+
+    Under torchrun each rank predicts its share of the images; the first judges, the others return nothing of value.
+
+    Raises ValueError where the detector was trained on images of an evaluation set.
+    """
     index = shards.read_index(shards_location)
     storage.require_replaceable(out, storage.INDEX_NAME, model, shards_location)
     storage.require_file_place(metrics_path)
-    detector = OmniDet.from_pretrained(storage.local_copy(model, ".cache/models"))
-    result = benchmarks.run(detector, index, recipe.evaluation)
-    with storage.staged_directory(out) as stage:
-        for set_name, rows in result.rows.items():
-            storage.write_text(stage / f"{set_name.replace('/', '_')}.json", benchmarks.to_json(rows))
-        content = {"values": result.values, "protocols": result.protocols, "details": result.details}
-        storage.write_text(stage / storage.INDEX_NAME, json.dumps(content, indent=1) + "\n")
+    parts = f"{out}.parts"
+    with distributed.world() as world:
+        detector = OmniDet.from_pretrained(storage.local_copy(model, ".cache/models"), str(world.device))
+        is_checked = _refuse_what_was_trained_on(detector, index, recipe)
+        with storage.staged_directory(storage.join(parts, str(world.rank))) as stage:
+            benchmarks.predict(detector, index, recipe.evaluation, stage, world.rank, world.size)
+        distributed.sum_over_ranks(torch.zeros(1, device=world.device))  # every rank has written
+        if not world.is_main:
+            return benchmarks.Evaluation({}, {}, {})
+        with storage.staged_directory(out) as stage:
+            folders = [storage.local_copy(storage.join(parts, str(rank)), ".cache/parts") for rank in range(world.size)]
+            result = benchmarks.judge(index, recipe.evaluation, folders, stage)
+            content = {"values": result.values, "protocols": result.protocols, "details": result.details}
+            facts = {"dataset_version": index.dataset_version, "training_images_compared": is_checked}
+            storage.write_text(stage / storage.INDEX_NAME, json.dumps(content | facts, indent=1) + "\n")
+        storage.remove(parts)
     storage.write_text(metrics_path, json.dumps(result.values, indent=1) + "\n")
     return result
+
+
+def _refuse_what_was_trained_on(detector: OmniDet, index: shards.Index, recipe: Recipe) -> bool:
+    """Whether it could be compared: the shards must be those of the training. Raises ValueError for an image of both."""
+    facts = detector.config.get("provenance", {})
+    streams = facts.get("recipe", {}).get("streams", [])
+    if facts.get("dataset_version") != index.dataset_version or not streams:
+        print("evaluation: the detector was trained on other shards, so its images are not compared with these")
+        return False
+    trained = [name for name in dict.fromkeys(n for s in streams for n in s["sets"]) if name in index.sets]
+    for name in dict.fromkeys(b.set_name for b in recipe.evaluation.benchmarks if b.set_name in index.sets):
+        both = trained_on(index, trained, name)
+        if both:
+            raise ValueError(
+                f"{name}: {len(both)} of its images were trained on ({', '.join(both[:3])}{', ...' if both[3:] else ''}): "
+                "build the shards with this set among the evaluation sets, which holds its images out, and train again"
+            )
+    return True
 
 
 def write_report(

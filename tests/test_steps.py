@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import signal
@@ -12,6 +13,9 @@ from pathlib import Path
 import pytest
 
 from omnidet import cli, steps
+from omnidet.data import shards
+from omnidet.inference import benchmarks
+from omnidet.inference.benchmarks import Benchmark, EvaluationConfig
 from omnidet.inference.detector import OmniDet
 from omnidet.model import bundle
 from omnidet.registry import versions
@@ -65,6 +69,10 @@ def test_the_whole_chain(place, tmp_path, capsys, monkeypatch):
     assert all(isinstance(value, float) and 0 <= value <= 1 for value in values.values())
     predictions = json.loads((evaluation / "eval_coco.json").read_text())
     assert set(predictions[0]) == {"image_id", "category_id", "bbox", "score"}
+    written = json.loads((evaluation / "index.json").read_text())
+    assert written["training_images_compared"]
+    assert set(written["details"]["coco"]["intervals"]) <= {"AP", "AP50"}
+    assert not list(tmp_path.glob("evaluation.parts*"))
 
     report = tmp_path / "report.html"
     _run(
@@ -141,3 +149,50 @@ def test_a_change_of_the_recipe_is_another_run_and_one_of_the_evaluation_is_not(
 
     assert run() == run("register.name=other") == run("world.val_images=9")
     assert len({run(), run("train.seed=1"), run("model.embedding_width=8"), run("mixing.max_names=3")}) == 4
+
+
+def test_two_ranks_evaluate_as_one(place, tmp_path):
+    toys.write_bundle(tmp_path / "model")
+    arguments = ["evaluate", *SETTINGS, "--model", str(tmp_path / "model"), "--shards", str(place / "shards")]
+
+    def outputs(name: str) -> list[str]:
+        return ["--metrics", str(tmp_path / f"{name}.json"), "--out", str(tmp_path / name)]
+
+    _run(*arguments, *outputs("one"))
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", "-m", "omnidet.cli"]
+    done = subprocess.run(
+        [*torchrun, *arguments, *outputs("two")],
+        cwd=ROOT, capture_output=True, text=True, timeout=300, env=os.environ | {"PYTHONPATH": str(ROOT)},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "two.json").read_text() == (tmp_path / "one.json").read_text()
+    files = [path.name for path in sorted((tmp_path / "one").iterdir())]
+    assert [path.name for path in sorted((tmp_path / "two").iterdir())] == files
+    for name in files:
+        assert (tmp_path / "two" / name).read_bytes() == (tmp_path / "one" / name).read_bytes()
+    assert not list(tmp_path.glob("*.parts*"))
+
+
+def test_what_was_trained_on_is_not_evaluated_on(tmp_path, capsys):
+    """Shards that were not built by us may hold an evaluation image in a training set."""
+    records = [dataclasses.replace(r, image_id=f"coco:{n}") for n, r in enumerate(toys.records())]
+    sets = {"train/coco": records[:5], "train/laion": toys.records(), "eval/refcocog": records[3:]}
+    folder = tmp_path / "shards"
+    written = {name: shards.write_set(own, folder, name, 4) for name, own in sets.items()}
+    shards.write_index(folder, written, {}, {"held_out": {}, "quarantined": {}})
+    streams = [{"name": "det", "sets": ["train/coco", "train/laion", "train/lvis"]}]
+    facts = {"dataset_version": shards.read_index(folder).dataset_version, "recipe": {"streams": streams}}
+    benchmark = Benchmark("refcocog", benchmarks.refcocog, "eval/refcocog")
+    recipe = dataclasses.replace(toys.recipe(), evaluation=EvaluationConfig((benchmark,)))
+    outputs = (tmp_path / "metrics.json", tmp_path / "out", recipe)
+    for name, version in (("same", facts["dataset_version"]), ("other", "none")):
+        (tmp_path / name).mkdir()
+        provenance = facts | {"dataset_version": version}
+        bundle.save(tmp_path / name, toys.toy_detector(), toys.toy_vocabulary(), list(toys.NAMES), provenance)
+    with pytest.raises(ValueError, match=r"eval/refcocog: 2 of its images were trained on \(coco:3, coco:4\)") as caught:
+        steps.evaluate(tmp_path / "same", folder, *outputs)
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "metrics.json").exists()
+    steps.evaluate(tmp_path / "other", folder, *outputs)
+    assert "trained on other shards" in capsys.readouterr().out
+    assert not json.loads((tmp_path / "out" / "index.json").read_text())["training_images_compared"]

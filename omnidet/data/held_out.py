@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from omnidet.data import shards
 from omnidet.data.annotations import Piece
 from omnidet.data.parallel import in_order
 from omnidet.data.perceptual_hash import MAX_DISTANCE, perceptual_hash
@@ -94,3 +95,18 @@ def _hashes(_: None, piece: Piece) -> dict[str, np.uint64]:
     """The hash of each image of a piece by its id."""
     found = ((record.image_id, perceptual_hash(record.image)) for record in piece(Quarantine()))
     return {image_id: own for image_id, own in found if own is not None}
+
+
+def trained_on(index: shards.Index, training_sets: Iterable[str], evaluation_set: str) -> list[str]:
+    """Ids of an evaluation set's images that stand in training sets too; a folder that `build` wrote has none.
+
+    Reads the words of every training set of a collection whose ids tell which picture it is; others cannot be compared by id.
+    """
+    held = {record.image_id for record in shards.texts(index, evaluation_set)}
+    found: set[str] = set()
+    for name in training_sets:
+        for record in shards.texts(index, name):
+            if not record.image_id.startswith(CURATED):
+                break
+            found |= {record.image_id} & held
+    return sorted(found)

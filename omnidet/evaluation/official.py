@@ -1,6 +1,6 @@
 """The official evaluators of COCO and LVIS as they are, to check ours against: the same numbers, slower and with more memory.
 
-`omnidet score --official` counts with them; tests and `benchmarks/evaluators.py` compare.
+Tests and `benchmarks/evaluators.py` compare.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 """Stage 9: checkpoint + image + words -> detections.
 
 OmniDet.from_pretrained(folder).detect(image, phrases) -> Detections
-benchmarks.run(detector, shards, ...) -> Metrics and samples for the report
+benchmarks.run(detector, shards, ...) -> numbers, and rows on disk (prediction_files) for the report
 """

@@ -74,6 +74,7 @@ def coco_folder() -> Recipe:
                 Benchmark("coco", benchmarks.coco, "eval/coco"),
                 Benchmark("lvis", benchmarks.lvis, "eval/lvis", optional=True),
                 Benchmark("lvis_v0.5", benchmarks.lvis, "eval/lvis_v0.5", optional=True),
+                Benchmark("absent", benchmarks.absent, "eval/coco"),
                 Benchmark("refcocog", benchmarks.refcocog, "eval/refcocog", optional=True),
                 Benchmark("refcocos", benchmarks.refcocog, "eval/refcocos", optional=True),
             )

@@ -71,6 +71,7 @@ def tiny_world() -> Recipe:
                 Benchmark("refcocog", benchmarks.refcocog, "eval/refcocog"),
                 Benchmark("refcocog", benchmarks.refcocog, "eval/refcocog_unseen", suffix="unseen"),
                 Benchmark("flickr30k", benchmarks.flickr30k, "eval/flickr30k"),
+                Benchmark("absent", benchmarks.absent, "eval/lvis"),
             )
         ),
         register=RegisterConfig(name="omnidet-tiny-world"),

@@ -37,6 +37,8 @@ class Truth(OmniDet):
         self.moved, self.shift = moved, shift
 
     def _boxes(self, record: Record, phrase: str) -> FloatArray:
+        if phrase not in record.phrases:  # scrambled, or absent
+            return np.array([[0, 0, 1, 1]], np.float32)
         boxes = record.boxes_xyxy[list(record.phrase_boxes[record.phrases.index(phrase)])].copy()
         boxes[:, [0, 2]] += self.moved * (boxes[:, 2:3] - boxes[:, :1])
         return boxes
@@ -61,7 +63,8 @@ class Truth(OmniDet):
     def locate(self, image: bytes, phrases: Sequence[str], top: int = 1) -> list[tuple[FloatArray, FloatArray]]:
         record = self.records[image]
         boxes = [self._boxes(record, phrase)[:top] for phrase in phrases]
-        return [(b, np.ones(len(b), np.float32)) for b in boxes]
+        known = [phrase in record.phrases for phrase in phrases]
+        return [(b, np.full(len(b), 0.9 if is_true else 0.1, np.float32)) for b, is_true in zip(boxes, known, strict=True)]
 
 
 @pytest.fixture(scope="module")
@@ -71,12 +74,14 @@ def index(tmp_path_factory) -> shards.Index:
     return steps.build_shards(folder / "world", str(folder / "shards"), toys.recipe())
 
 
-def _measure(index: shards.Index, name: str, **options: float) -> dict[str, float]:
+def _measure(index: shards.Index, folder: Path, name: str, **options: float) -> dict[str, float]:
     measure, set_name = SETS[name]
-    metrics, rows = measure(Truth(list(shards.records(index, set_name)), **options), index, set_name)
-    assert rows
-    assert json.loads(benchmarks.to_json(rows)) == rows
-    return dict(metrics.values)
+    detector = Truth(list(shards.records(index, set_name)), **options)
+    config = EvaluationConfig((Benchmark(name, measure, set_name),))
+    result = benchmarks.run(detector, index, config, folder)
+    (rows,) = folder.iterdir()
+    assert json.loads(rows.read_text())
+    return {key.partition("/")[2]: value for key, value in result.values.items()}
 
 
 @pytest.mark.parametrize(
@@ -88,30 +93,30 @@ def _measure(index: shards.Index, name: str, **options: float) -> dict[str, floa
         ("flickr30k", ("R@1", "R@5", "R@10")),
     ],
 )
-def test_the_truth_gets_full_marks(index, name, metrics):
-    values = _measure(index, name)
+def test_the_truth_gets_full_marks(index, tmp_path, name, metrics):
+    values = _measure(index, tmp_path, name)
     assert {metric: values[metric] for metric in metrics} == {metric: pytest.approx(1.0) for metric in metrics}
 
 
 @pytest.mark.parametrize("name", SETS)
-def test_boxes_beside_the_truth_get_none(index, name):
-    values = _measure(index, name, moved=0.6)
+def test_boxes_beside_the_truth_get_none(index, tmp_path, name):
+    values = _measure(index, tmp_path, name, moved=0.6)
     best = {"coco": "AP50", "lvis": "AP50", "refcocog": "AIGT", "flickr30k": "R@1"}[name]
     assert values[best] < 0.35  # now and then the box beside is that of a neighbour
 
 
-def test_boxes_a_little_off_count_at_low_overlap_alone(index):
-    values = _measure(index, "coco", moved=0.2)  # IoU 0.8 / 1.2
+def test_boxes_a_little_off_count_at_low_overlap_alone(index, tmp_path):
+    values = _measure(index, tmp_path, "coco", moved=0.2)  # IoU 0.8 / 1.2
     assert values["AP50"] == pytest.approx(1.0)
     assert values["AP75"] < 0.1
 
 
 @pytest.mark.parametrize("name", ["coco", "lvis"])
-def test_the_right_boxes_under_the_next_name_get_none(index, name):
-    assert _measure(index, name, shift=1)["AP"] < 0.1
+def test_the_right_boxes_under_the_next_name_get_none(index, tmp_path, name):
+    assert _measure(index, tmp_path, name, shift=1)["AP"] < 0.1
 
 
-def test_run_names_the_numbers(index):
+def test_run_names_the_numbers(index, tmp_path):
     everything = {
         record.image: record for name in ("eval/refcocog", "eval/refcocog_unseen") for record in shards.records(index, name)
     }
@@ -122,20 +127,74 @@ def test_run_names_the_numbers(index):
             Benchmark("other", benchmarks.coco, "eval/none", optional=True),
         )
     )
-    result = benchmarks.run(Truth(list(everything.values())), index, config)
+    result = benchmarks.run(Truth(list(everything.values())), index, config, tmp_path)
     keys = ("refcocog/AIGT", "refcocog/AIGT_plain", "refcocog/AIGT_relational", "refcocog/AIGT_unseen")
-    assert result.values == dict.fromkeys(keys, 1.0)
-    assert set(result.rows) == {"eval/refcocog", "eval/refcocog_unseen"}
+    assert {key: v for key, v in result.values.items() if "scrambled" not in key} == dict.fromkeys(keys, 1.0)
+    # Asked in another order of words it says a corner of the picture.
+    assert result.values["refcocog/AIGT_scrambled"] < 0.1
+    assert result.values["refcocog/AIGT_relational_scrambled"] == 0
+    assert {path.name for path in tmp_path.iterdir()} == {"eval_refcocog.json", "eval_refcocog_unseen.json"}
     assert "AIGT: share of expressions" in result.protocols["refcocog"]
 
 
-def test_a_set_that_is_missing(index):
+def test_a_set_that_is_missing(index, tmp_path):
     config = EvaluationConfig((Benchmark("coco", benchmarks.coco, "eval/none"),))
     with pytest.raises(ValueError, match="eval/none"):
-        benchmarks.run(Truth([]), index, config)
+        benchmarks.run(Truth([]), index, config, tmp_path)
 
 
-def test_a_set_without_ground_truth(index):
+def test_a_set_without_ground_truth(index, tmp_path):
+    config = EvaluationConfig((Benchmark("coco", benchmarks.coco, "eval/refcocog"),))
     with pytest.raises(ValueError, match="has no ground truth for 'eval/refcocog'"):
-        benchmarks.coco(Truth([]), index, "eval/refcocog")
-    assert Path(index.location).is_dir()
+        benchmarks.run(Truth([]), index, config, tmp_path)
+
+
+@pytest.mark.parametrize("ranks", [2, 3])
+def test_any_number_of_ranks_gives_the_same_files_and_numbers(index, tmp_path, ranks):
+    config = EvaluationConfig(
+        tuple(
+            Benchmark(name, measure, set_name)
+            for name, (measure, set_name) in (SETS | {"absent": (benchmarks.absent, "eval/lvis")}).items()
+        )
+    )
+    detector = OmniDet(toys.toy_detector(), toys.toy_vocabulary(), {})
+    (tmp_path / "alone").mkdir()
+    expected = benchmarks.run(detector, index, config, tmp_path / "alone")
+    parts = [tmp_path / str(rank) for rank in range(ranks)]
+    for rank, part in enumerate(parts):
+        part.mkdir()
+        benchmarks.predict(detector, index, config, part, rank, ranks)
+    (tmp_path / "together").mkdir()
+    assert benchmarks.judge(index, config, parts, tmp_path / "together") == expected
+    names = sorted(path.name for path in (tmp_path / "alone").iterdir())
+    assert names == ["eval_coco.json", "eval_flickr30k.json", "eval_lvis.absent.json", "eval_lvis.json", "eval_refcocog.json"]
+    for name in names:
+        assert (tmp_path / "together" / name).read_bytes() == (tmp_path / "alone" / name).read_bytes()
+
+
+def test_rows_of_another_set_are_refused(index, tmp_path):
+    config = EvaluationConfig((Benchmark("refcocog", benchmarks.refcocog, "eval/refcocog"),))
+    (tmp_path / "eval_refcocog.json").write_text("[]")
+    with pytest.raises(ValueError, match="no prediction for"):
+        benchmarks.judge(index, config, [], tmp_path)
+
+
+def test_absent_names_that_stay_silent_and_names_that_are_heard(index, tmp_path):
+    (tmp_path / "silent").mkdir()
+    records = list(shards.records(index, "eval/lvis"))
+    config = EvaluationConfig((Benchmark("absent", benchmarks.absent, "eval/lvis"),))
+    silent = benchmarks.run(Truth(records), index, config, tmp_path / "silent")
+    assert silent.values == {"absent/false_positive_rate": 0, "absent/threshold": pytest.approx(0.9)}
+    counts = silent.details["absent"]["counts"]
+    assert counts["absent_names"] == sum(len(record.absent) for record in records)
+    assert counts["true_boxes"] == sum(len(record.boxes_xyxy) for record in records)
+    real = benchmarks.run(OmniDet(toys.toy_detector(), toys.toy_vocabulary(), {}), index, config, tmp_path)
+    assert set(real.values) in ({"absent/false_positive_rate", "absent/threshold"}, set())
+
+
+def test_fixed_ap_of_the_truth(index, tmp_path):
+    records = list(shards.records(index, "eval/lvis"))
+    config = EvaluationConfig((Benchmark("lvis_fixed", benchmarks.lvis_fixed, "eval/lvis"),))
+    result = benchmarks.run(Truth(records), index, config, tmp_path)
+    assert result.values["lvis_fixed/AP"] == pytest.approx(1.0)
+    assert "fixed AP: the 10000 best of a category" in result.protocols["lvis_fixed"]
