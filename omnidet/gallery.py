@@ -36,7 +36,8 @@ def sections(index: shards.Index, benchmarks: Sequence[Benchmark], evaluation: L
 
 
 def _is_there(index: shards.Index, benchmark: Benchmark, evaluation: Location) -> bool:
-    if benchmark.set_name not in index.sets:
+    # Predictions under another name are of a set that has its section: for fixed AP, or names that are absent.
+    if benchmark.set_name not in index.sets or benchmark.measure.rows_name:
         return False
     return not benchmark.optional or storage.exists(stored.place(evaluation, benchmark.set_name))
 
