@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from PIL import Image
 
 from omnidet import __version__, storage
+from omnidet.commands import compare as compare_command
 from omnidet.commands import download as download_command
 from omnidet.commands import fetch_images, finetune
 from omnidet.commands import inspect as inspect_command
@@ -127,6 +128,7 @@ def _parser() -> argparse.ArgumentParser:
     models.add_argument("--registry", default="registry", help="folder or s3:// URI (default: registry)")
     _models_commands(models.add_subparsers(metavar="ACTION"))
     score_command.add(commands)
+    compare_command.add(commands)
     serve_command.add(commands)
     return parser
 

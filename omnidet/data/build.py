@@ -76,6 +76,12 @@ class ShardsConfig:
         require(self.max_side is None or self.max_side >= 16, f"shards.max_side={self.max_side}: give 16 or more, or null")
         require(self.workers >= 0, f"shards.workers={self.workers}: give 0 (one a core) or more")
         require(self.parts >= 1, f"shards.parts={self.parts}: give 1 or more")
+        for dataset in self.evaluation:
+            is_plain = dataset.source == "refcocog" and dataset.split.startswith("google") and "google" not in dataset.set_name
+            require(
+                not is_plain,
+                f"{dataset.set_name}: RefCOCOg's {dataset.split} shares images with its train: take umd/val, or call it google",
+            )
 
 
 @dataclass(frozen=True)

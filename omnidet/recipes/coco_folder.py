@@ -73,6 +73,7 @@ def coco_folder() -> Recipe:
             benchmarks=(
                 Benchmark("coco", benchmarks.coco, "eval/coco"),
                 Benchmark("lvis", benchmarks.lvis, "eval/lvis", optional=True),
+                Benchmark("lvis_fixed", benchmarks.lvis_fixed, "eval/lvis", optional=True),
                 Benchmark("lvis_v0.5", benchmarks.lvis, "eval/lvis_v0.5", optional=True),
                 Benchmark("absent", benchmarks.absent, "eval/coco"),
                 Benchmark("refcocog", benchmarks.refcocog, "eval/refcocog", optional=True),

@@ -424,3 +424,11 @@ def test_failing_adapter_leaves_the_old_shards(tmp_path):
     write_laion(tmp_path / "laion")
     assert build.build(tmp_path, str(tmp_path / "out"), config).dataset_version == before.dataset_version
     assert {p.name for p in tmp_path.iterdir()} == {"laion", "out"}
+
+
+def test_google_s_val_is_not_evaluated_on_under_another_name():
+    """It shares images with google's train; the umd split is the one to report."""
+    google = Dataset("eval/refcocog", "refcocog", ".", "google/val")
+    with pytest.raises(ValueError, match="shares images with its train: take umd/val"):
+        ShardsConfig(train=(), evaluation=(google,))
+    ShardsConfig(train=(), evaluation=(dataclasses.replace(google, set_name="eval/refcocog_google"),))
