@@ -16,8 +16,6 @@ from pathlib import Path
 from types import EllipsisType
 from typing import Any
 
-import torch
-
 import omnidet
 from omnidet import config as configuration
 from omnidet import gallery, storage
@@ -181,7 +179,7 @@ def evaluate(
         is_checked = _refuse_what_was_trained_on(detector, index, recipe)
         with storage.staged_directory(storage.join(parts, str(world.rank))) as stage:
             benchmarks.predict(detector, index, recipe.evaluation, stage, world.rank, world.size)
-        distributed.sum_over_ranks(torch.zeros(1, device=world.device))  # every rank has written
+        distributed.barrier()  # every rank has written
         if not world.is_main:
             return benchmarks.Evaluation({}, {}, {})
         with storage.staged_directory(out) as stage:

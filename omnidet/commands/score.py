@@ -29,7 +29,7 @@ def add(commands: Any) -> None:
     command.add_argument("--protocol", help="lvis: standard (300 detections an image) or fixed (10,000 a category)")
     command.add_argument("--images", metavar="FILE", help="lvis: JSON list of image ids, or annotation file, such as minival's")
     command.add_argument("--split", help="refcocog: umd/val (default), umd/test, google/val; flickr30k: test (default), val")
-    command.add_argument("--no-intervals", action="store_true", help="leave out the confidence intervals, which take longest")
+    command.add_argument("--no-intervals", action="store_true", help="leave out the confidence intervals")
     command.add_argument("--json", metavar="OUT", help="JSON file to write: the numbers under flat keys such as AP50")
     command.add_argument("--details", metavar="OUT", help="JSON file to write: protocol, categories, intervals, counts")
 

@@ -31,7 +31,7 @@ def evaluate(ground_truth: str | Path, detections: Iterable[Mapping[str, Any]], 
         ground_truth: COCO annotation file, local or `s3://`.
         detections: boxes of any number, as `detections.Detection`, perhaps read one by one from a file by
             `detections.read_rows`. The 100 best of an image and category count. May be empty: every number is then 0.
-        intervals: whether to resample images for confidence intervals, which takes longer than all else.
+        intervals: whether to resample images for confidence intervals.
 
     Raises:
         ValueError: for a detection that cannot be counted, named by its index.
