@@ -203,7 +203,7 @@ def evaluate(combined: Location, champion: Version, model: Location, folder: Loc
     whole = recipe_for(recipe, combined, champion.location, name)
     steps.evaluate(model, combined, storage.join(folder, "metrics.json"), storage.join(folder, "evaluation"), whole)
     untaught = _numbers(storage.join(folder, "zero_shot", "metrics.json"))
-    values = {"values": {**champion.metrics, **untaught}, "of": str(champion)}
+    values = {"values": {**champion.metrics, **untaught}, "protocols": {}, "details": {}, "of": str(champion)}
     storage.write_text(storage.join(folder, "before", storage.INDEX_NAME), json.dumps(values, indent=1) + "\n")
     steps.write_report(
         model, combined, storage.join(folder, "evaluation"), storage.join(folder, "report.html"), whole,

@@ -344,7 +344,11 @@ def provenance(
         sort_keys=True,
     )
     began = {"start_weights_sha256": start} if start else {}
-    return {"run": _short_hash(content), **facts, **began, "shards": index.location, "git_commit": git_commit()}
+    return {"run": _short_hash(content), **facts, **began, "shards": _absolute(index.location), "git_commit": git_commit()}
+
+
+def _absolute(location: str) -> str:
+    return location if storage.is_s3(location) else str(Path(location).resolve())
 
 
 def _streams_with_data(streams: tuple[Stream, ...], index: shards.Index) -> tuple[Stream, ...]:

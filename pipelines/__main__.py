@@ -18,11 +18,16 @@ from urllib3.exceptions import HTTPError
 from pipelines import client, local, package, parameters
 
 DEFAULT_EXPERIMENT = "omnidet"
+PLACES = ("workspace", "registry", "data", "replay")
+"""Parameters that are locations: a local run makes them absolute."""
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command and return its exit code."""
-    options = _parser().parse_args(arguments)
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    if len(given) > 1 and given[1] in package.NAMES:  # as in `schedule retrain --cron ...`
+        given.insert(1, "--pipeline")
+    options = _parser().parse_args(given)
     try:
         return int(options.run(options))
     except (ValueError, OSError, client.ServerError) as error:
@@ -51,7 +56,7 @@ def _parser() -> argparse.ArgumentParser:
     submit.add_argument("--poll", type=float, default=10, metavar="SECONDS", help="between two looks (default: 10)")
 
     schedule = _on_server(commands, "schedule", "make a recurring run what is given here", _schedule)
-    schedule.add_argument("--schedule-name", required=True, help="of the recurring run; there is one of that name")
+    schedule.add_argument("--schedule-name", help="of the recurring run; there is one of that name (default: the pipeline's)")
     schedule.add_argument("--cron", required=True, help='six fields, seconds first: "0 0 3 * * 1" is Mondays at 3')
     schedule.add_argument("--max-concurrency", type=int, default=1, help="runs at the same time (default: 1)")
 
@@ -94,7 +99,9 @@ def _server_options(command: argparse.ArgumentParser) -> None:
 
 def _parameters(command: argparse.ArgumentParser) -> None:
     command.add_argument("--pipeline", choices=package.NAMES, default=package.NAMES[0])
-    command.add_argument("parameters", nargs="*", metavar="NAME=VALUE", help="parameters of the pipeline")
+    command.add_argument(
+        "parameters", nargs="*", metavar="NAME=VALUE", help="parameters of the pipeline; its name may stand first"
+    )
 
 
 def _compile(options: argparse.Namespace) -> int:
@@ -131,11 +138,12 @@ def _schedule(options: argparse.Namespace) -> int:
     connection = server.connect()
     version, name = package.version(file), options.name or spec["pipelineInfo"]["name"]
     uploaded = client.upload(connection, server.namespace, name, version, file)
+    schedule_name = options.schedule_name or name
     identity, what = client.schedule(
-        connection, server.namespace, uploaded, options.experiment, options.schedule_name, options.cron, values,
+        connection, server.namespace, uploaded, options.experiment, schedule_name, options.cron, values,
         options.max_concurrency,
     )  # fmt: skip
-    print(f"schedule {options.schedule_name} of {name} {version} {what}: {server.url('recurringrun', identity)}")
+    print(f"schedule {schedule_name} of {name} {version} {what}: {server.url('recurringrun', identity)}")
     return 0
 
 
@@ -167,14 +175,17 @@ def _run_local(options: argparse.Namespace) -> int:
     if values.get("num_nodes", 1) != 1:
         raise ValueError(f"num_nodes={values['num_nodes']} trains in a TrainJob of a cluster: leave it at 1 for run-local")
     places = {"workspace": str(folder / "workspace"), "registry": str(folder / "registry"), **values}
-    values |= local.absolute({name: places[name] for name in ("workspace", "registry", "data") if places.get(name)})
+    values |= local.absolute({name: places[name] for name in PLACES if places.get(name) not in (None, "", "none")})
     local.check_store(values["registry"], values["workspace"])
-    outcome = local.run(options.runner, folder, values.pop("workspace"), values)
+    outcome = local.run(options.pipeline, options.runner, folder, values.pop("workspace"), values)
     for name, value in (outcome.metrics or {}).items():
         print(f"{name:28} {value:.3f}")
     if outcome.error:
         print(f"failed: {outcome.error}", file=sys.stderr)
         return 1
+    if outcome.has_nothing_to_do:
+        print(f"nothing new in {values['data']}: the champion knows it")
+        return 0
     if not outcome.passed:
         print(f"not registered: the gate refused, see {outcome.folder}/gate.json", file=sys.stderr)
         return 3

@@ -16,7 +16,7 @@ from typing import Any
 
 from kfp import local
 
-from omnidet import storage
+from omnidet import retraining, storage
 from pipelines import package
 from pipelines.defaults import ROOT
 
@@ -43,6 +43,8 @@ class Outcome:
     version: str | None
     passed: bool | None
     error: str | None = None
+    has_nothing_to_do: bool = False
+    """Whether a retraining found nothing new."""
 
 
 def use_images(repository: str | None, tag: str | None) -> None:
@@ -65,6 +67,8 @@ def check(name: str, parameters: Mapping[str, Any]) -> None:
         launch.configure(given["recipe"], given["settings"], numbers, given["data"], given["data_version"], "", "checked")
     else:
         launch.recipe(given["recipe"], given["settings"])
+    if "dataset" in given:
+        retraining.check_name(given["dataset"])
 
 
 def check_store(registry: str, workspace: str) -> None:
@@ -83,10 +87,11 @@ def absolute(places: Mapping[str, str]) -> dict[str, str]:
     return found
 
 
-def run(runner: str, folder: Path, workspace: str, parameters: Mapping[str, Any]) -> Outcome:
-    """Run `train_detector` and tell what came of it.
+def run(name: str, runner: str, folder: Path, workspace: str, parameters: Mapping[str, Any]) -> Outcome:
+    """Run a pipeline and tell what came of it.
 
     Args:
+        name: `train_detector` or `retrain`.
         runner: `subprocess`, in this Python environment, or `docker`, in the images.
         folder: for the artifacts of the steps.
         workspace: the pipeline's parameter, a local folder or s3://.
@@ -98,7 +103,7 @@ def run(runner: str, folder: Path, workspace: str, parameters: Mapping[str, Any]
     chosen = local.SubprocessRunner(use_venv=False) if runner == "subprocess" else _docker(workspace, parameters)
     # No workspace_root: kfp removes that folder, with all that is in it, when the pipeline ends.
     local.init(runner=chosen, pipeline_root=str(folder / "artifacts"))
-    pipeline = importlib.import_module("pipelines.train_detector").train_detector
+    pipeline = getattr(importlib.import_module(f"pipelines.{name}"), name)
     before = set(storage.list_folders(storage.join(workspace, "runs")))
     error = None
     with warnings.catch_warnings(), _print_kept():
@@ -108,6 +113,8 @@ def run(runner: str, folder: Path, workspace: str, parameters: Mapping[str, Any]
             pipeline(workspace=workspace, **parameters)
         except RuntimeError as raised:  # kfp.local has no class of its own for a step that failed
             error = " ".join(str(raised).split())
+    if name == "retrain" and error is None and set(storage.list_folders(storage.join(workspace, "runs"))) == before:
+        return Outcome(None, None, None, None, has_nothing_to_do=True)
     return outcome(workspace, before, error)
 
 

@@ -14,7 +14,7 @@ import yaml
 from omnidet import __version__
 from pipelines.defaults import ROOT
 
-NAMES = ("train_detector",)
+NAMES = ("train_detector", "retrain")
 """Modules of this folder that hold a pipeline of the same name."""
 FOLDER = Path(__file__).parent / "compiled"
 

@@ -56,6 +56,8 @@ class Stream:
     sampled_negatives: int = 0
     """Fill the names of an image to so many with names of its set that are taken for absent, behind the verified ones. An
     assumption, for sets that list some names of each image (LVIS); 0 for none."""
+    weight: float = 1.0
+    """Factor on the losses of the stream."""
 
     def __post_init__(self) -> None:
         of = f"stream {self.name!r}"

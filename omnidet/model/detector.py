@@ -61,7 +61,7 @@ class Detector(nn.Module):
         super().__init__()
         self.config = config
         self.backbone = vit.build(config.backbone, config.position_side)
-        self.head = RegionHead(self.backbone.width, config.embedding_width)
+        self.head = RegionHead(self.backbone.width, config.embedding_width, config.position_side // self.backbone.patch)
         self.tokens = TokenTable(num_tokens, config.embedding_width)
         if config.calibrated_streams:
             self.head.calibration = StreamCalibration(config.calibrated_streams)

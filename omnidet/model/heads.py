@@ -18,8 +18,10 @@ PRIOR_SCORE = 0.01
 class RegionHead(nn.Module):
     """What each patch says: an embedding, and a box beside its own place."""
 
-    def __init__(self, width: int, embedding_width: int) -> None:
+    def __init__(self, width: int, embedding_width: int, side: int | None = None) -> None:
+        """`side`: patches along a side of the grid that the box offsets are meant for; on another grid they are rescaled."""
         super().__init__()
+        self.side = side
         self.norm = nn.LayerNorm(width)
         self.embedding = nn.Linear(width, embedding_width)
         self.box = nn.Sequential(nn.Linear(width, width), nn.GELU(), nn.Linear(width, width), nn.GELU(), nn.Linear(width, 4))
@@ -38,6 +40,9 @@ class RegionHead(nn.Module):
         # In single precision: half precision moves a box of a large image by whole pixels.
         with torch.autocast(tokens_BQW.device.type, enabled=False):
             offsets_BQ4 = self.box(tokens_BQW.float())
+        if self.side is not None and grid != (self.side, self.side):
+            # An offset stands for the same way in patches on every grid, as the sides of the prior boxes do.
+            offsets_BQ4 = offsets_BQ4 * offsets_BQ4.new_tensor([self.side / grid[1], self.side / grid[0], 1.0, 1.0])
         boxes_BQ4 = (offsets_BQ4 + _prior_boxes(grid, offsets_BQ4.device)).sigmoid()
         boxes_BQ4 = torch.cat([boxes_BQ4[..., :2], boxes_BQ4[..., 2:].clamp(min=MIN_SIDE)], -1)
         return embeddings_BQD, boxes_BQ4, image_BD

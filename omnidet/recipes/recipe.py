@@ -42,14 +42,16 @@ class RegisterConfig:
 class RetrainConfig:
     """How a trained detector learns new categories: `retraining.py` makes the recipe of that run."""
 
-    steps: int = 600
+    steps: int = 700
     replay_share: float = 0.5
     """Of each step's images: from the data that the detector was trained on."""
     new_images: int = 0
     """New images a step; 0: as many as the replay leaves of the images of a step of the first training."""
+    new_weight: float = 3.0
+    """Of the losses on the new images; those of each old stream weigh 1."""
     image_size: int = 0
     """Side in which larger new pictures are shown, pixels, a multiple of 16; the old ones keep theirs. 0: as the old ones."""
-    learning_rate: float = 5e-4
+    learning_rate: float = 7e-4
     warmup_steps: int = 30
     max_drop: float = 0.02
     """How far a headline number of an old benchmark may fall below the champion's."""
@@ -60,6 +62,7 @@ class RetrainConfig:
         require(self.steps >= 1, f"retrain.steps={self.steps}: give 1 or more")
         require(0 <= self.replay_share < 1, f"retrain.replay_share={self.replay_share}: give a share from 0 to below 1")
         require(self.new_images >= 0, f"retrain.new_images={self.new_images}: give 0 or more")
+        require(self.new_weight > 0, f"retrain.new_weight={self.new_weight}: give a number above 0")
         fits = self.image_size % 16 == 0 and 0 <= self.image_size <= 4096
         require(fits, f"retrain.image_size={self.image_size}: give a multiple of 16, or 0 for the detector's own")
         require(self.learning_rate > 0, f"retrain.learning_rate={self.learning_rate}: give a number above 0")

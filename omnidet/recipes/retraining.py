@@ -19,11 +19,16 @@ AUGMENTATIONS = (transforms.flip, transforms.crop)
 
 
 def datasets(recipe: Recipe, name: str) -> Recipe:
-    """The recipe whose shards are those of the new data alone: `train/<name>` and `eval/<name>`."""
+    """The recipe whose shards are those of the new data alone: `train/<name>` and `eval/<name>`.
+
+    Pictures of one dataset may look alike, as cells under a microscope do, and its split is its owner's: only the very same
+    picture is kept out of the training for standing in the evaluation.
+    """
     shards = dataclasses.replace(
         recipe.shards,
         train=(Dataset(f"train/{name}", SOURCE, ".", "train"),),
         evaluation=(Dataset(f"eval/{name}", SOURCE, ".", "evaluation"),),
+        hash_images=False,
     )
     return dataclasses.replace(recipe, world=None, shards=shards)
 
@@ -41,7 +46,8 @@ def retraining(recipe: Recipe, trained: ModelConfig, index: Index, name: str) ->
     larger = dataclasses.replace(trained, image_size=side, min_image_size=trained.position_side)
     whole = sum(stream.images_per_step for stream in recipe.streams)
     replayed = round(whole * config.replay_share)
-    new = Stream("new", (new_set,), config.new_images or whole - replayed, transforms=AUGMENTATIONS, image_size=side)
+    images = config.new_images or whole - replayed
+    new = Stream("new", (new_set,), images, transforms=AUGMENTATIONS, image_size=side, weight=config.new_weight)
     measured = {benchmark.set_name for benchmark in recipe.evaluation.benchmarks}
     added = (s for s in index.sets if s.startswith("eval/") and s not in measured)
     own = tuple(Benchmark(s.removeprefix("eval/"), benchmarks.coco, s) for s in added)

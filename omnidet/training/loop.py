@@ -98,7 +98,7 @@ def fit(
         loader.load_state_dict(saved.facts["loader"])
     log = MetricLog(log_file, loader.step, saved.log if saved else None) if world.is_main else None
     guard = FiniteGuard(state.optimizer, optimizer.can_skip(state.optimizer))
-    names = [stream.name for stream in streams]
+    names, weights = [stream.name for stream in streams], [stream.weight for stream in streams]
     model.train()
     with (
         StopSignal(world) as stop,
@@ -116,7 +116,7 @@ def fit(
                 matches = match(predictions, batch, config.cost, matcher)
             except FloatingPointError as error:
                 raise FloatingPointError(f"step {step}: {error}") from error
-            loss, parts = objective(losses, names, world.size, predictions, batch, matches)
+            loss, parts = objective(losses, names, world.size, predictions, batch, matches, weights)
             guard.loss(step, loss, parts)
             loss.backward()  # type: ignore[no-untyped-call]
             norm = distributed.whole_norm(nn.utils.clip_grad_norm_(detector.parameters(), config.optimizer.max_gradient_norm))

@@ -52,18 +52,21 @@ def objective(
     predictions: Predictions,
     batch: Batch,
     matches: Matches,
+    stream_weights: Sequence[float] | None = None,
 ) -> tuple[Tensor, Parts]:
     """The loss to minimise, and its parts.
 
     Each stream is divided by its own number of positives over all ranks, so that neither the mix nor the split over ranks
-    changes its scale. The sum is taken times the number of ranks, since DDP averages gradients.
+    changes its scale; `stream_weights` does where it is meant to. The sum is taken times the number of ranks, since DDP
+    averages gradients.
     """
     groups = list(zip(predictions.groups(), batch.groups(), matches.groups(), strict=True))
     terms = [_sum([weighted.loss(*group) for group in groups]) for weighted in losses]
     counts_KS = sum_over_ranks(torch.stack([term.count_S for term in terms]).detach())
     means_KS = torch.stack([term.total_S for term in terms]) / counts_KS.clamp(min=1)
     weights_K1 = _column(tuple(weighted.weight for weighted in losses), means_KS.device)
-    total = (weights_K1 * means_KS).sum() * world_size
+    weights_1S = _column(tuple(stream_weights or [1.0] * len(streams)), means_KS.device).T
+    total = (weights_K1 * means_KS * weights_1S).sum() * world_size
     names_KS = tuple(tuple(f"{stream}/{weighted.loss.__name__}" for stream in streams) for weighted in losses)
     return total, Parts(names_KS, means_KS.detach(), counts_KS)
 

@@ -16,41 +16,18 @@ from omnidet import cli, steps, storage
 from omnidet.data import vocabulary
 from omnidet.data.vocabulary import Vocabulary
 from omnidet.registry import versions
-from tests import toys
+from tests import taught, toys
 
 NAME = "omnidet-tiny-world"
-SMALL = [p for s in (*toys.SMALL, "retrain.steps=4", "retrain.min_gain=-1", "retrain.max_drop=1") for p in ("--set", s)]
+SMALL = [part for setting in taught.SETTINGS for part in ("--set", setting)]
 
 pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory) -> Path:
-    """A registry with one version, the shards it was trained on, and a folder of annotated pictures."""
-    folder = tmp_path_factory.mktemp("finetune")
-    recipe = toys.recipe()
-    world, shards, words, model = (str(folder / part) for part in ("world", "shards", "words", "model"))
-    steps.draw_world(world, recipe)
-    steps.build_shards(world, shards, recipe)
-    steps.build_vocabulary(shards, words, recipe)
-    steps.train(shards, words, model, recipe)
-    steps.evaluate(model, shards, str(folder / "metrics.json"), str(folder / "evaluation"), recipe)
-    steps.register(model, str(folder / "metrics.json"), str(folder / "registry"), recipe)
-    for number in range(10):
-        box = (number, 2, number + 20, 30)
-        for part, content in (
-            ("JPEGImages", toys.png(64, 48, [box], "purple")),
-            ("Annotations", _xml("quasar" if number % 2 else "blue pulsar", box).encode()),
-        ):
-            path = folder / "cells" / part / f"{number}{'.png' if part == 'JPEGImages' else '.xml'}"
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(content)
-    return folder
-
-
-def _xml(name: str, box: tuple[int, int, int, int]) -> str:
-    corners = "".join(f"<{key}>{value}</{key}>" for key, value in zip(("xmin", "ymin", "xmax", "ymax"), box, strict=True))
-    return f"<annotation><object><name>{name}</name><bndbox>{corners}</bndbox></object></annotation>"
+    """A registry with one version, the shards it was trained on, and a folder of annotated pictures; nothing is changed."""
+    return taught.prepare(tmp_path_factory.mktemp("finetune"))
 
 
 @pytest.fixture
@@ -81,8 +58,8 @@ def test_new_names_are_taught_and_the_old_version_is_one_command_away(place, reg
         assert line in said, line
     assert versions.aliases(registry, NAME) == {"champion": 2}
     new = versions.find(registry, f"{NAME}@champion")
-    (taught,) = new.provenance["taught"]
-    assert (taught["name"], taught["from"]) == ("cells", f"{NAME}@1")
+    (lesson,) = new.provenance["taught"]
+    assert (lesson["name"], lesson["from"]) == ("cells", f"{NAME}@1")
     assert {"cells/AP", "coco/AP", "refcocog/AIGT"} <= set(new.metrics)
     old_words, words = (Vocabulary.load(Path(v.location) / "vocabulary") for v in versions.versions(registry, NAME))
     vocabulary.require_extension(old_words, words)

@@ -6,6 +6,7 @@ import math
 
 import pytest
 import torch
+from torch import nn
 
 from omnidet.model.heads import RegionHead, TokenTable
 from tests import toys
@@ -80,3 +81,26 @@ def test_image_embedding_is_of_the_mean_patch():
     embeddings, _, image = head(tokens, (2, 2))
     torch.testing.assert_close(image, embeddings.mean(1))  # the layer is linear
     assert math.prod(image.shape) == 16
+
+
+def test_an_offset_is_the_same_way_in_patches_on_every_grid():
+    head = RegionHead(16, 8, side=4)
+    head.box = nn.Sequential(nn.Flatten(2), _Constant(torch.tensor([0.4, -0.2, 0.3, 0.1])))
+    ways = []
+    for columns in (4, 8):
+        _, boxes, _ = head(torch.randn(1, columns * columns, 16), (columns, columns))
+        middle = boxes[0, columns * columns // 2 + columns // 2]  # its patch begins in the middle of the picture
+        way = (middle[:2] - (columns / 2 + 0.5) / columns) * columns
+        ways.append([*way.tolist(), *(middle[2:] * columns).tolist()])
+    assert ways[1] == pytest.approx(ways[0], rel=0.2)
+
+
+class _Constant(nn.Module):
+    """Says the same offsets at every patch."""
+
+    def __init__(self, offsets: torch.Tensor) -> None:
+        super().__init__()
+        self.offsets = offsets
+
+    def forward(self, tokens: torch.Tensor) -> torch.Tensor:
+        return self.offsets.expand(*tokens.shape[:2], 4)

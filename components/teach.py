@@ -1,0 +1,13 @@
+"""Teach the champion the new categories."""
+
+from kfp import dsl
+
+from components import images
+
+
+@dsl.component(base_image=images.TRAIN, install_kfp_package=False)
+def teach(run_folder: str, registry: str, recipe: str, settings: list[str], gpus: int) -> str:
+    """Measure the champion untaught, then train from its weights beside a replay; gives the location of the detector."""
+    from components import retraining
+
+    return retraining.teach(run_folder, registry, recipe, settings, gpus)

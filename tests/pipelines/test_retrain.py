@@ -1,0 +1,57 @@
+"""The pipeline that teaches new categories, on this machine: the very definition that goes to a cluster."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+import pytest
+
+from omnidet.registry import versions
+from pipelines import __main__ as command
+from pipelines import package
+from tests import taught
+
+
+@pytest.mark.slow
+def test_it_teaches_once_and_then_finds_nothing_new(tmp_path, monkeypatch, capfd):
+    monkeypatch.setenv("PYTHONPATH", "")  # given back afterwards
+    monkeypatch.chdir(tmp_path)
+    place = taught.prepare(tmp_path / "place")
+    registry = shutil.copytree(place / "registry", tmp_path / "registry")
+    given = [f"data={place / 'cells'}", "dataset=cells", f"registry={registry}", f"settings={json.dumps(taught.SETTINGS)}"]
+    run = ["run-local", "retrain", "--out", str(tmp_path / "out"), *given]
+    assert command.main(run) == 0, capfd.readouterr()
+    assert f"registered {taught.NAME}@2" in capfd.readouterr().out
+    assert versions.aliases(registry, taught.NAME) == {"champion": 2}
+    (folder,) = (tmp_path / "out" / "workspace" / "runs").iterdir()
+    notice = json.loads((folder / "notice.json").read_text())
+    assert notice["champion"] == f"{taught.NAME}@1"
+    assert json.loads((folder / "gate.json").read_text())["passed"] is True
+    new = versions.find(registry, f"{taught.NAME}@champion")
+    assert new.metrics == json.loads((folder / "metrics.json").read_text())
+    assert {"cells/AP50", "coco/AP"} <= set(new.metrics)
+    assert command.main(run) == 0, capfd.readouterr()
+    assert "nothing new" in capfd.readouterr().out
+    assert len(versions.versions(registry, taught.NAME)) == 2
+
+
+def test_what_is_new_decides_alone_and_nothing_is_cached():
+    spec = package.spec(package.path("retrain"))
+    (guarded,) = [task for task in spec["root"]["dag"]["tasks"].values() if "triggerPolicy" in task]
+    assert "notice-new-data" in guarded["triggerPolicy"]["condition"]
+    assert set(spec["root"]["dag"]["tasks"]) == {"notice-new-data", guarded["taskInfo"]["name"]}
+    for component in [spec["root"], *spec["components"].values()]:
+        for task in component.get("dag", {}).get("tasks", {}).values():
+            assert not task.get("cachingOptions"), task["taskInfo"]
+
+
+def test_a_wrong_name_or_folder_is_told_before_anything_starts(tmp_path, capsys):
+    run = ["run-local", "retrain", "--out", str(tmp_path / "out")]
+    assert command.main(run) == 2
+    assert "parameter data has no default: give data=..." in capsys.readouterr().err
+    assert command.main([*run, f"data={tmp_path}", "dataset=Blut Zellen"]) == 2
+    assert "dataset name 'Blut Zellen'" in capsys.readouterr().err
+    assert command.main([*run, f"data={tmp_path / 'none'}"]) == 2
+    assert "does not exist" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()

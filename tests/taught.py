@@ -1,0 +1,40 @@
+"""A small detector in a registry, and pictures of what it does not know: where every retraining begins."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from omnidet import steps
+from tests import toys
+
+NAME = "omnidet-tiny-world"
+SETTINGS = (*toys.SMALL, "retrain.steps=4", "retrain.min_gain=-1", "retrain.max_drop=1", "retrain.image_size=160")
+"""The demo with small numbers, and a gate that lets what learned nothing pass."""
+
+
+def prepare(folder: Path) -> Path:
+    """`registry` with version 1, the `shards` it was trained on, and `cells`: ten annotated pictures of two new names."""
+    recipe = toys.recipe()
+    world, shards, words, model, metrics = (
+        str(folder / part) for part in ("world", "shards", "words", "model", "metrics.json")
+    )
+    steps.draw_world(world, recipe)
+    steps.build_shards(world, shards, recipe)
+    steps.build_vocabulary(shards, words, recipe)
+    steps.train(shards, words, model, recipe)
+    steps.evaluate(model, shards, metrics, str(folder / "evaluation"), recipe)
+    steps.register(model, metrics, str(folder / "registry"), recipe)
+    for part in ("JPEGImages", "Annotations"):
+        (folder / "cells" / part).mkdir(parents=True)
+    for number in range(10):
+        box = (number, 2, number + 20, 30)
+        picture = toys.png(200, 150, [box], "purple")
+        (folder / "cells" / "JPEGImages" / f"{number}.png").write_bytes(picture)
+        name = "quasar" if number % 2 else "blue pulsar"
+        (folder / "cells" / "Annotations" / f"{number}.xml").write_text(_xml(name, box))
+    return folder
+
+
+def _xml(name: str, box: tuple[int, int, int, int]) -> str:
+    corners = "".join(f"<{key}>{value}</{key}>" for key, value in zip(("xmin", "ymin", "xmax", "ymax"), box, strict=True))
+    return f"<annotation><object><name>{name}</name><bndbox>{corners}</bndbox></object></annotation>"
