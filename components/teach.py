@@ -6,8 +6,11 @@ from components import images
 
 
 @dsl.component(base_image=images.TRAIN, install_kfp_package=False)
-def teach(run_folder: str, registry: str, recipe: str, settings: list[str], gpus: int) -> str:
+def teach(
+    run_folder: str, registry: str, recipe: str, settings: list[str], gpus: int, cpu: str, memory: str
+) -> str:  # fmt: skip
     """Measure the champion untaught, then train from its weights beside a replay; gives the location of the detector."""
     from components import retraining
 
+    print(f"on {gpus} GPUs, {cpu} CPUs, {memory}")  # local runs refuse a limit that no step takes
     return retraining.teach(run_folder, registry, recipe, settings, gpus)

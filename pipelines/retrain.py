@@ -52,6 +52,7 @@ def retrain(
     """
     store = (object_store_secret, object_store_config)
     of_run = {"registry": registry, "recipe": recipe, "settings": settings}
+    size = {"gpus": gpus, "cpu": cpu, "memory": memory}
     own = {"workspace": workspace, "run_id": dsl.PIPELINE_JOB_ID_PLACEHOLDER}
 
     # Nothing is cached: what is compared, the data and the champion, changes without any parameter.
@@ -60,10 +61,10 @@ def retrain(
     with dsl.If(noticed.output == True, name="something-new"):  # noqa: E712
         gathered = gather_new_data(data=data, replay=replay, **own, **of_run)
         prepare(gathered, *store, hours=6, is_cached=False)
-        taught = teach(run_folder=gathered.output, gpus=gpus, **of_run)
+        taught = teach(run_folder=gathered.output, **size, **of_run)
         prepare(taught, *store, hours=48, is_cached=False)
         place(taught, gpus, cpu, memory, node_selector, tolerations)
-        judged = judge(run_folder=gathered.output, model=taught.output, **of_run)
+        judged = judge(run_folder=gathered.output, model=taught.output, **size, **of_run)
         prepare(judged, *store, hours=24, is_cached=False)
         place(judged, gpus, cpu, memory, node_selector, tolerations)
         passed = gate_taught(run_folder=judged.outputs["Output"], **of_run)

@@ -38,9 +38,10 @@ def test_it_teaches_once_and_then_finds_nothing_new(tmp_path, monkeypatch, capfd
 
 def test_what_is_new_decides_alone_and_nothing_is_cached():
     spec = package.spec(package.path("retrain"))
-    (guarded,) = [task for task in spec["root"]["dag"]["tasks"].values() if "triggerPolicy" in task]
-    assert "notice-new-data" in guarded["triggerPolicy"]["condition"]
-    assert set(spec["root"]["dag"]["tasks"]) == {"notice-new-data", guarded["taskInfo"]["name"]}
+    tasks = spec["root"]["dag"]["tasks"]
+    ((guarded, policy),) = [(name, task["triggerPolicy"]) for name, task in tasks.items() if "triggerPolicy" in task]
+    assert "notice-new-data" in policy["condition"]
+    assert set(tasks) == {"notice-new-data", guarded}
     for component in [spec["root"], *spec["components"].values()]:
         for task in component.get("dag", {}).get("tasks", {}).values():
             assert not task.get("cachingOptions"), task["taskInfo"]
