@@ -7,7 +7,7 @@ export DVC_NO_ANALYTICS := 1
 # Two processes that each use all cores are slower than one: tests run in as many processes as there are cores.
 ONE_THREAD := OMP_NUM_THREADS=1
 
-.PHONY: help pipeline demo demo-real test test-fast test-docker images check format install clean
+.PHONY: help pipeline demo demo-real demo-retrain test test-fast test-docker images check format install clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -26,6 +26,9 @@ demo-real: $(INSTALLED)  ## the same on a folder in COCO's layout: make demo-rea
 	omnidet report --recipe coco_folder --model runs/real/model --shards runs/real/shards --evaluation runs/real/evaluation --out runs/real/report.html
 	omnidet register --recipe coco_folder --model runs/real/model --metrics runs/real/evaluation.json --registry registry
 	@omnidet summary --metrics runs/real/evaluation.json --registry registry --report runs/real/report.html
+
+demo-retrain: $(INSTALLED)  ## teach the demo's detector what a folder shows, after make demo: make demo-retrain DATA=folder
+	omnidet finetune "$(DATA)" --from champion
 
 test: $(INSTALLED)  ## all tests but those of the images (under 10 minutes on 2 cores)
 	$(ONE_THREAD) pytest -n 2 --dist worksteal -m "not docker"
