@@ -24,9 +24,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import cv2
 import psutil
 import torch
+from torch.nn import functional
 
 from omnidet.data import build, shards, transforms, vocabulary
 from omnidet.data.mixing import Loader, MixingConfig, Mixture, Stream
@@ -66,7 +66,8 @@ def drawn(mixture: Mixture, steps: int) -> list[Record]:
 def bare_loop(images: list[Record], side: int) -> None:
     """Decode and resize to the square, nothing else."""
     for record in images:
-        cv2.resize(transforms.decode(record, side).pixels, (side, side), interpolation=cv2.INTER_LINEAR)
+        planes = torch.from_numpy(transforms.decode(record, side).pixels).permute(2, 0, 1)[None]
+        functional.interpolate(planes, (side, side), mode="bilinear", align_corners=False, antialias=True)
 
 
 def bare_decoding(images: list[Record], side: int) -> None:

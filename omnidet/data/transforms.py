@@ -5,7 +5,7 @@ holds more of them). What comes out is a square with the picture in its upper le
 and at inference.
 
 Which library does what was chosen by `benchmarks/loader.py`: simplejpeg decodes photos, to the same pixels as Pillow in 0.7 of
-the time, OpenCV mirrors and enlarges, torch makes smaller (with Pillow's own filter, in a quarter of the time).
+the time, torch mirrors and scales (smaller with Pillow's own filter, in a quarter of the time).
 """
 
 from __future__ import annotations
@@ -18,7 +18,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 import simplejpeg
@@ -65,9 +64,6 @@ class Combination(Protocol):
 
     def __call__(self, examples: Sequence[Example], side: int) -> Example:
         """The one picture, in a square of that side."""
-
-
-cv2.setNumThreads(0)  # worker processes are the parallelism; its threads would not live through the fork
 
 
 def decode(record: Record, side: int | None = None, out: Pixels | None = None) -> Example:
@@ -214,12 +210,10 @@ def _scale_into(out: Pixels, pixels: Pixels) -> None:
         if before != (height, width):
             upright = np.empty(out.shape, np.uint8)
             _scale_into(upright, pixels[:, ::-1])
-        cv2.flip(upright, 1, dst=out)
+        torch.from_numpy(out).copy_(torch.from_numpy(upright).flip(1))  # numpy takes several times as long
     elif before == (height, width):
         if pixels.ctypes.data != out.ctypes.data:
             out[...] = pixels
-    elif height >= before[0] and width >= before[1]:
-        cv2.resize(pixels, (width, height), dst=out, interpolation=cv2.INTER_LINEAR)
     else:
         planes = torch.from_numpy(pixels).permute(2, 0, 1)[None]
         smaller = functional.interpolate(planes, (height, width), mode="bilinear", align_corners=False, antialias=True)

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
-from typing import Any
 
-import cv2
 import numpy as np
 
 from omnidet.config import require
@@ -30,5 +28,4 @@ class ColourJitter:
         spread = random.uniform(1 - self.contrast, 1 + self.contrast)
         levels = ((np.arange(256) - 127.5) * spread + 127.5) * light
         table = np.clip(np.round(levels), 0, 255).astype(np.uint8)
-        changed: Any = cv2.LUT(np.ascontiguousarray(example.pixels), table)
-        return dataclasses.replace(example, pixels=changed)
+        return dataclasses.replace(example, pixels=table[example.pixels])
