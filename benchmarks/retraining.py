@@ -38,6 +38,7 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, required=True)
     parser.add_argument("--every", type=int, default=50)
     parser.add_argument("--scratch-steps", type=int, default=1400)
+    parser.add_argument("--only", choices=("warm start", "scratch"), help="one of the two runs")
     parser.add_argument("--set", action="append", default=[])
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
@@ -56,6 +57,8 @@ def main() -> None:
     scratch = dataclasses.replace(warm, streams=alone, train=dataclasses.replace(slower, optimizer=recipe.train.optimizer))
     results = {}
     for kind, chosen, start in (("warm start", warm, champion.location), ("scratch", scratch, None)):
+        if options.only not in (None, kind):
+            continue
         out = str(options.folder / kind.replace(" ", "-"))
         steps.train(place["shards"], place["vocabulary"], f"{out}/model", chosen, start=start)
         results[kind] = _curve(Path(out), place["shards"], chosen)

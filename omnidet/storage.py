@@ -214,10 +214,7 @@ def staged_directory(location: Location) -> Iterator[Path]:
     stage = _hidden(target)
     try:
         yield stage
-        stage.chmod(0o755)
-        for path in stage.rglob("*"):
-            if path.is_file():
-                _give_default_mode(path)  # some libraries write private files
+        give_default_modes(stage)
         replace_directory(stage, target)
     finally:
         shutil.rmtree(stage, ignore_errors=True)
@@ -261,6 +258,14 @@ def _write_beside(target: Path, content: bytes) -> Path:
             raise
     _give_default_mode(temporary)
     return temporary
+
+
+def give_default_modes(folder: Path) -> None:
+    """Let others read a folder and its files: temporary folders are private, and some libraries write private files."""
+    folder.chmod(0o755)
+    for path in folder.rglob("*"):
+        if path.is_file():
+            _give_default_mode(path)
 
 
 def _give_default_mode(path: Path) -> None:

@@ -207,7 +207,7 @@ def _publish_locally(registry: Location, name: str, model: Path, metrics: Mappin
     try:
         _fill(stage, name, model, metrics, facts)
         hashes = _hashes(stage)
-        stage.chmod(0o755)
+        storage.give_default_modes(stage)
         number = _next_number(registry, name)
         while True:
             _write_json(stage / INDEX_NAME, {"name": name, "number": number, "sha256": hashes})

@@ -145,7 +145,8 @@ def test_a_kfp_step_runs_in_it(docker_images, kind, folder):
 
 @KINDS
 def test_what_the_steps_import_is_there(docker_images, kind):
-    call = "import components, omnidet.cli, omnidet.evaluation.lvis as lvis; from components import launch; lvis._official()"
+    call = "import components, omnidet.cli; from omnidet.evaluation import official; from components import launch"
+    call += ", retraining; official._lvis_module()"
     docker_images.run(kind, "python", "-c", call, options=(*HARDENED, TEMPORARY))
 
 

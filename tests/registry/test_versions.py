@@ -360,3 +360,10 @@ def test_a_damaged_alias_is_named(registry, content, reason):
         versions.find(registry, "toy@champion")
     storage.remove(f"{registry}/toy/aliases/champion/00000002.json")
     assert versions.find(registry, "toy@champion").number == 1
+
+
+def test_a_registered_version_can_be_read_by_others(tmp_path):
+    toys.write_bundle(tmp_path / "model")  # some of its files are private
+    version, _ = versions.register(tmp_path / "registry", "toy", tmp_path / "model", {"AP": 0.5}, {})
+    modes = {path.name: path.stat().st_mode & 0o444 for path in Path(version.location).rglob("*") if path.is_file()}
+    assert set(modes.values()) == {0o444}, modes
