@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from omnidet import s3_client
+from tests.containers import engine
 from tests.object_store import ObjectStore, object_store
 
 SHARED_DATA = Path(__file__).resolve().parents[1] / ".." / "shared" / "data"
@@ -51,3 +53,18 @@ def s3(object_store_server: ObjectStore, monkeypatch) -> Iterator[Bucket]:
     s3_client.client().make_bucket(name)
     yield Bucket(f"s3://{name}", object_store_server)
     s3_client._client.cache_clear()
+
+
+@pytest.fixture(scope="session")
+def docker_images() -> Iterator[engine.Images]:
+    """The images of this checkout. Without an engine the test is skipped; with OMNIDET_TEST_DOCKER=required it fails.
+
+    Here, for it must be one for all folders: a second one in the same process would wait for the first to let go.
+    """
+    try:
+        with engine.engine() as docker:
+            yield engine.build(docker)
+    except engine.NoEngineError as error:
+        if os.environ.get("OMNIDET_TEST_DOCKER") == "required":
+            raise
+        pytest.skip(str(error))

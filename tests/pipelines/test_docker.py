@@ -14,7 +14,6 @@ from omnidet import storage
 from omnidet.registry import versions
 from tests.conftest import Bucket
 from tests.containers import engine
-from tests.containers.conftest import docker_images  # noqa: F401  a fixture
 from tests.pipelines.test_local import MODEL, NUMBERS, SETTINGS, _direct
 
 ROOT = Path(__file__).parents[2]
@@ -25,7 +24,7 @@ pytestmark = [pytest.mark.docker, pytest.mark.slow, pytest.mark.s3]
 def test_the_whole_pipeline_in_its_images(
     tmp_path: Path,
     s3: Bucket,
-    docker_images: engine.Images,  # noqa: F811
+    docker_images: engine.Images,
 ) -> None:
     """Registered in s3://, with the numbers of the same steps called one by one in this process."""
     repository, _, tag = docker_images.reference["control"].partition("/control:")
