@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -78,9 +79,11 @@ def _curve(out: Path, combined: str, recipe: Recipe) -> list[dict[str, Any]]:
     for path in sorted(p for p in folder.iterdir() if p.name.isdigit()):
         made = (path / "average.safetensors").stat().st_mtime
         began = began or made
-        (out / "evaluation").mkdir(exist_ok=True)
         detector.load_state_dict(load_file(path / "average.safetensors"))
-        values = benchmarks.run(OmniDet(detector, vocabulary, {}), shards.read_index(combined), only, out / "evaluation").values
+        with tempfile.TemporaryDirectory() as rows_of_one:
+            values = benchmarks.run(
+                OmniDet(detector, vocabulary, {}), shards.read_index(combined), only, Path(rows_of_one)
+            ).values
         rows.append({"step": int(path.name), "seconds": made - began, "AP50": values[f"{NAME}/AP50"]})
     first = rows[0]
     for row in rows:  # the first checkpoint has no one before it: its steps took as long as those of the others did
