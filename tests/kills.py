@@ -23,7 +23,9 @@ from omnidet import storage
 from omnidet.training import checkpoint
 from tests import toys
 
-CONFIG = dataclasses.replace(toys.TRAIN, steps=120, log_every=1, checkpoint_every=3)
+CONFIG = dataclasses.replace(toys.TRAIN, steps=180, log_every=1, checkpoint_every=3)
+SPARE = 60
+"""Steps before the end that kills at random times leave free: those in checkpoints need some to happen in."""
 
 
 def main(folder: Path, kills: int) -> None:
@@ -36,7 +38,11 @@ def main(folder: Path, kills: int) -> None:
         in_checkpoint = chance.randrange(25) if number % 3 == 2 else None
         child = fork(lambda at=in_checkpoint: run(index, folder / "run", at))
         if in_checkpoint is None:
-            time.sleep(chance.uniform(0.02, 0.5))
+            # At the time that was drawn or, on a fast machine, before the run has got so far that the other kills had no room.
+            last = time.monotonic() + chance.uniform(0.02, 0.5)
+            ceiling = (CONFIG.steps - SPARE) * (number + 1) // kills
+            while time.monotonic() < last and _steps(folder / "run" / "metrics.jsonl") < ceiling:
+                time.sleep(0.002)
             os.kill(child, signal.SIGKILL)
         code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
         newest = checkpoint.latest(folder / "run" / "checkpoints")
@@ -46,6 +52,11 @@ def main(folder: Path, kills: int) -> None:
         child = fork(lambda name=name: run(index, folder / name, None))
         codes.append(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
     print(json.dumps({"ends": ends, "codes": codes}))
+
+
+def _steps(log: Path) -> int:
+    """How far a run has got, by its log of every step."""
+    return log.read_bytes().count(b"\n") if log.exists() else 0
 
 
 def run(index: toys.shards.Index, folder: Path, kill_at: int | None) -> None:

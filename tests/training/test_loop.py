@@ -67,10 +67,8 @@ def test_killed_twenty_times_it_ends_as_if_it_had_been_left_alone(tmp_path):
     assert ran.returncode == 0, ran.stderr
     result = json.loads(ran.stdout.splitlines()[-1])
     assert result["codes"] == [0, 0]
-    codes = [end["code"] for end in result["ends"]]
-    assert set(codes) <= {-signal.SIGKILL, 0}, codes  # on a busy machine a run may end before it is struck
-    assert codes.count(-signal.SIGKILL) >= 15
-    assert sum(end["in_checkpoint"] is not None for end in result["ends"]) >= 4
+    assert [end["code"] for end in result["ends"]] == [-signal.SIGKILL] * 20
+    assert sum(end["in_checkpoint"] is not None for end in result["ends"]) == 6
     places = [end["checkpoint"] for end in result["ends"]]
     assert places == sorted(places, key=lambda place: place or "")
     assert len(set(places)) > 4  # they struck all along the run
