@@ -23,7 +23,8 @@ def test_no_rank_waits_for_a_dead_one(tmp_path):
         assert case["codes"] == [[0, 1], [2, 1]]
         assert case["seconds"] < 30
     said = {part.partition("\n")[0]: part.partition("\n")[2] for part in ran.stderr.split("case ")[1:]}
-    # Rank 0 holds the meeting point here, without a launcher: where it ends first, rank 2 sees the connection break and no reason.
+    # Rank 0 holds the meeting point here, without a launcher: where it ends first, rank 2 sees the connection break and
+    # no reason.
     stops = [f"rank {rank} stops, for another rank is gone: rank 1: step 7: det/names is not finite" for rank in (0, 2)]
     assert any(line in said["fails"] for line in stops)
     for rank in (0, 2):
