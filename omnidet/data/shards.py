@@ -10,16 +10,15 @@ from __future__ import annotations
 import dataclasses
 import functools
 import hashlib
-import io
 import itertools
 import json
-import tarfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
+import webdataset
 
 from omnidet import storage
 from omnidet.data.shard_cache import ShardCache
@@ -223,17 +222,16 @@ def _write_shard(keyed: Iterable[tuple[str, Record]], folder: Path, path: str) -
     count = 0
     with part.open("wb", buffering=_BUFFER_BYTES) as file:
         hashed = _Hashed(file)
-        with tarfile.open(fileobj=hashed, mode="w", format=tarfile.USTAR_FORMAT, copybufsize=_BUFFER_BYTES) as tar:  # type: ignore[call-overload]
+        with webdataset.TarWriter(hashed, user="omnidet", group="omnidet", mtime=0, encoder=False) as tar:
             for key, record in keyed:
-                _add(tar, f"{key}.{_suffix(record.image)}", record.image)
-                _add(tar, f"{key}.json", _encode(record))
+                tar.write({"__key__": key, _suffix(record.image): record.image, "json": _encode(record)})
                 count += 1
     part.replace(target)
     return Shard(path, count, hashed.size, hashed.digest.hexdigest())
 
 
 class _Hashed:
-    """A file for `tarfile`, hashed as it is written."""
+    """A file for the tar writer, hashed as it is written."""
 
     def __init__(self, file: BinaryIO) -> None:
         self.file, self.digest, self.size = file, hashlib.sha256(), 0
@@ -242,15 +240,6 @@ class _Hashed:
         self.digest.update(content)
         self.size += len(content)
         return self.file.write(content)
-
-    def tell(self) -> int:
-        return self.size
-
-
-def _add(tar: tarfile.TarFile, name: str, content: bytes) -> None:
-    member = tarfile.TarInfo(name)
-    member.size, member.mode, member.uname, member.gname = len(content), 0o444, "omnidet", "omnidet"
-    tar.addfile(member, io.BytesIO(content))
 
 
 def _encode(record: Record) -> bytes:
