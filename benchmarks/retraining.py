@@ -1,8 +1,10 @@
-"""How soon a detector knows new categories: from the champion's weights, and from scratch on the same pictures.
+"""How soon a detector knows new categories: from the champion's weights, and from scratch.
 
     python benchmarks/retraining.py --data FOLDER --registry registry --from NAME@1 --folder SCRATCH --json OUT
 
-Both runs keep a checkpoint every `--every` steps; afterwards the averaged weights of each are measured on the new benchmark.
+warm start: as `omnidet finetune` trains. all from scratch: the same batches, from random weights, so that it ends with what the
+warm start ends with. new alone from scratch: the new pictures and nothing else. Each run keeps a checkpoint every `--every`
+steps; afterwards the averaged weights of each are measured on the new benchmark.
 The time of a checkpoint is that of training alone, from the first step on.
 """
 
@@ -27,6 +29,7 @@ from omnidet.recipes.recipe import Recipe
 
 NAME = "new"
 LEVELS = (0.3, 0.5, 0.6)
+KINDS = ("warm start", "all from scratch", "new alone from scratch")
 
 
 def main() -> None:
@@ -39,7 +42,7 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, required=True)
     parser.add_argument("--every", type=int, default=50)
     parser.add_argument("--scratch-steps", type=int, default=1400)
-    parser.add_argument("--only", choices=("warm start", "scratch"), help="one of the two runs")
+    parser.add_argument("--only", nargs="+", choices=KINDS, default=KINDS, help="some of the runs")
     parser.add_argument("--set", action="append", default=[])
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
@@ -53,17 +56,17 @@ def main() -> None:
     retraining.build_shards(place["dataset"], replay, place["new"], place["shards"], recipe, NAME)
     retraining.extend_vocabulary(place["shards"], champion.location, place["vocabulary"], NAME)
     warm = retraining.recipe_for(recipe, place["shards"], champion.location, NAME)
-    alone = tuple(stream for stream in warm.streams if stream.name == "new")
-    slower = dataclasses.replace(warm.train, steps=options.scratch_steps)
-    scratch = dataclasses.replace(warm, streams=alone, train=dataclasses.replace(slower, optimizer=recipe.train.optimizer))
+    schedule = dataclasses.replace(warm.train, steps=options.scratch_steps, optimizer=recipe.train.optimizer)
+    all_anew = dataclasses.replace(warm, train=schedule)
+    new_alone = dataclasses.replace(all_anew, streams=tuple(stream for stream in warm.streams if stream.name == "new"))
     results = {}
-    for kind, chosen, start in (("warm start", warm, champion.location), ("scratch", scratch, None)):
-        if options.only not in (None, kind):
-            continue
-        out = str(options.folder / kind.replace(" ", "-"))
-        steps.train(place["shards"], place["vocabulary"], f"{out}/model", chosen, start=start)
-        results[kind] = _curve(Path(out), place["shards"], chosen)
-        print(kind, json.dumps(results[kind]), flush=True)
+    for kind, chosen in zip(KINDS, (warm, all_anew, new_alone), strict=True):
+        if kind in options.only:
+            out = options.folder / kind.replace(" ", "-")
+            start = champion.location if chosen is warm else None
+            steps.train(place["shards"], place["vocabulary"], str(out / "model"), chosen, start=start)
+            results[kind] = _curve(out, place["shards"], chosen)
+            print(kind, json.dumps(results[kind]), flush=True)
     print(_table(results))
     if options.json:
         options.json.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
