@@ -115,7 +115,8 @@ def hostile_server() -> Iterator[Site]:
 
 def status(code: int, **headers: str) -> Fault:
     def fault(handler: Handler, content: bytes, begin: int) -> bool:
-        handler.answer(code, b"busy", {name.replace("_", "-"): value for name, value in headers.items()})
+        body = b"" if code == 204 else b"busy"  # what follows a 204 would be the next answer
+        handler.answer(code, body, {name.replace("_", "-"): value for name, value in headers.items()})
         return True
 
     return fault
