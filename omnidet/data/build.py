@@ -172,17 +172,19 @@ def finish_set(out: str, set_name: str) -> None:
         return
     parts = _parts(location, set_name)
     done = sorted((piece for part in parts for piece in part["pieces"]), key=lambda piece: int(piece["number"]))
-    quarantine, dropped = Quarantine(parts[0]["max_bad_share"]), Counter[str]()
+    quarantine, dropped, names = Quarantine(parts[0]["max_bad_share"]), Counter[str](), Counter[str]()
     for content in (parts[0], *done):  # what the split as a whole has wrong, every part has found
         quarantine.counts.update(content["counts"])
         quarantine.lines += content["quarantine"]
         dropped.update(content.get("held_out", {}))
+        names.update(content.get("names", {}))
     members = [shards.Shard(**shard) for piece in done for shard in piece["shards"]]
     quarantine.check_share(parts[0]["source"], shards.num_samples(members))
     content = {
         "shards": [dataclasses.asdict(shard) for shard in members],
         "ground_truth": parts[0]["ground_truth"],
         "held_out": dict(sorted(dropped.items())),
+        "names": dict(sorted(names.items())) if len(names) <= shards.MAX_COUNTED_NAMES else {},
         "quarantined": dict(sorted(quarantine.counts.items())),
     }
     storage.write_text(storage.join(location, "quarantine.jsonl"), "".join(line + "\n" for line in quarantine.lines))
@@ -194,6 +196,7 @@ def merge(out: str, set_names: Sequence[str]) -> None:
     sets: dict[str, tuple[shards.Shard, ...]] = {}
     truths: dict[str, Mapping[str, Any]] = {}
     dropped: dict[str, Any] = {}
+    names: dict[str, Mapping[str, int]] = {}
     quarantined: Counter[str] = Counter()
     lines: list[str] = []
     for name in set_names:
@@ -203,11 +206,13 @@ def merge(out: str, set_names: Sequence[str]) -> None:
         quarantined += Counter(content["quarantined"])
         if content["held_out"]:
             dropped[name] = content["held_out"]
+        if name.startswith("train/") and content.get("names"):
+            names[name] = content["names"]
         _clear(out, name, content)
         if content["ground_truth"]:
             truths[name] = {**content["ground_truth"], "file": f"{name}/{content['ground_truth']['file']}"}
     storage.write_text(storage.join(out, "quarantine.jsonl"), "".join(lines))
-    shards.write_index(out, sets, truths, {"held_out": dropped, "quarantined": dict(sorted(quarantined.items()))})
+    shards.write_index(out, sets, truths, {"held_out": dropped, "quarantined": dict(sorted(quarantined.items()))}, names)
 
 
 def describe(index: shards.Index) -> str:

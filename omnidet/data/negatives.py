@@ -23,11 +23,13 @@ POWER = 0.5
 """Of a name's number of images (Detic)."""
 
 MAX_SHARDS = 32
-"""Shards that the names are counted in, evenly spread over the set: a count is a weight, and need not be exact."""
+"""Shards, evenly spread over the set, that names are counted in where the index tells nothing: a weight need not be exact."""
 
 
 def count_names(index: shards.Index, set_name: str, cache: ShardCache) -> Counter[str]:
-    """In how many images of a set each name occurs."""
+    """In how many images of a set each name occurs: as the index says, else by reading some shards."""
+    if set_name in index.names:
+        return Counter(index.names[set_name])
     members = index.shards(set_name)
     chosen = np.unique(np.linspace(0, len(members) - 1, min(len(members), MAX_SHARDS)).round().astype(int))
     counts: Counter[str] = Counter()

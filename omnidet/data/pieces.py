@@ -70,10 +70,10 @@ def build_piece(place: Place, numbered: tuple[int, Piece]) -> dict[str, Any]:
     location, config = place.location, place.config
     receipt, own_input = storage.join(location, PIECES, f"{number:06d}.json"), _fingerprint(place, piece)
     before = _receipt(receipt)
-    if before.get("input") == own_input and all(_is_there(location, shard) for shard in before["shards"]):
+    if before.get("input") == own_input and "names" in before and all(_is_there(location, shard) for shard in before["shards"]):
         return before
-    quarantine, dropped = Quarantine(), Counter[str]()
-    records = _usable(piece, config, place.kept_out, quarantine, dropped)
+    quarantine, dropped, names = Quarantine(), Counter[str](), Counter[str]()
+    records = _counted(_usable(piece, config, place.kept_out, quarantine, dropped), names)
     if storage.is_s3(location):
         with tempfile.TemporaryDirectory(prefix="omnidet-") as temporary:
             written = shards.write_piece(records, Path(temporary), number, config.samples_per_shard)
@@ -86,6 +86,7 @@ def build_piece(place: Place, numbered: tuple[int, Piece]) -> dict[str, Any]:
         "input": own_input,
         "shards": [dataclasses.asdict(shard) for shard in written],
         "held_out": dict(dropped),
+        "names": dict(names),
         "quarantine": quarantine.lines,
         "counts": dict(quarantine.counts),
     }
@@ -104,6 +105,13 @@ def _usable(
         cleaned = clean(record, quarantine, decode=config.decode_images)
         if cleaned is not None:
             yield scaled_down(cleaned, config.max_side) if config.max_side else cleaned
+
+
+def _counted(records: Iterator[Record], names: Counter[str]) -> Iterator[Record]:
+    """The same records; in how many of them each phrase occurs is known when they are through."""
+    for record in records:
+        names.update(set(record.phrases))
+        yield record
 
 
 def scaled_down(record: Record, max_side: int) -> Record:

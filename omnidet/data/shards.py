@@ -13,7 +13,7 @@ import hashlib
 import itertools
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -26,6 +26,9 @@ from omnidet.schema import FloatArray, Record
 
 SCHEMA_VERSION = 1
 """Version of the `.json` member and of the index; a reader refuses any other."""
+
+MAX_COUNTED_NAMES = 20_000
+"""A set with more distinct phrases holds descriptions: the largest list of names (V3Det's) has 13,204."""
 
 DEFAULT_CACHE = ShardCache()
 
@@ -59,6 +62,9 @@ class Index:
     category id as the detector is asked for them."""
     report: Mapping[str, Any]
     """What was dropped while building: quarantined records by reason, held-out images by benchmark."""
+    names: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    """Of a training set: in how many images each name occurs. Not of one with more phrases than `MAX_COUNTED_NAMES`, nor in
+    an index of an earlier version."""
 
     def shards(self, set_name: str) -> tuple[Shard, ...]:
         """The shards of a set. Raises ValueError that lists the known ones."""
@@ -93,6 +99,7 @@ def write_index(
     sets: Mapping[str, tuple[Shard, ...]],
     ground_truth: Mapping[str, Mapping[str, Any]],
     report: Mapping[str, Any],
+    names: Mapping[str, Mapping[str, int]] | None = None,
 ) -> None:
     """Write `index.json`, which makes the folder a whole shard folder."""
     hashes = [shard.sha256 for name in sorted(sets) for shard in sets[name]]
@@ -103,6 +110,7 @@ def write_index(
         "sets": {name: [dataclasses.asdict(shard) for shard in sets[name]] for name in sorted(sets)},
         "ground_truth": dict(ground_truth),
         "report": dict(report),
+        "names": dict(names or {}),
     }
     storage.write_text(storage.join(folder, storage.INDEX_NAME), json.dumps(content, indent=1, ensure_ascii=False) + "\n")
 
@@ -119,7 +127,8 @@ def read_index(location: storage.Location) -> Index:
                 f"{path} has schema version {content['schema_version']}, this is {SCHEMA_VERSION}: build the shards again"
             )
         sets = {name: tuple(Shard(**shard) for shard in shards) for name, shards in content["sets"].items()}
-        return Index(str(location), content["dataset_version"], sets, content["ground_truth"], content["report"])
+        told = (content["dataset_version"], sets, content["ground_truth"], content["report"], content.get("names", {}))
+        return Index(str(location), *told)
     except (json.JSONDecodeError, KeyError, TypeError, AttributeError, UnicodeDecodeError) as error:
         raise ValueError(f"{path} is not a shard index ({error!r}): build the shards again") from error
 
@@ -130,16 +139,19 @@ def combine(out: storage.Location, indexes: Sequence[Index]) -> Index:
     """
     sets: dict[str, tuple[Shard, ...]] = {}
     truths: dict[str, Mapping[str, Any]] = {}
+    names: dict[str, Mapping[str, int]] = {}
     for index in indexes:
         location = index.location if storage.is_s3(index.location) else str(Path(index.location).resolve())
         for name, shards in index.sets.items():
             sets[name] = tuple(dataclasses.replace(s, path=storage.join(location, s.path)) for s in shards)
             truths.pop(name, None)
+            names.pop(name, None)
         for name, truth in index.ground_truth.items():
             truths[name] = {**truth, "file": storage.join(location, truth["file"])}
+        names.update(index.names)
     report = {key: {} for key in ("held_out", "quarantined")} | dict(indexes[-1].report)
     with storage.staged_directory(out) as stage:
-        write_index(stage, sets, truths, report)
+        write_index(stage, sets, truths, report, names)
     return read_index(out)
 
 

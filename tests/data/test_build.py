@@ -179,6 +179,25 @@ def test_built_twice_the_bytes_are_the_same(index, world, tmp_path):
             assert path.read_bytes() == (tmp_path / "again" / path.relative_to(index.location)).read_bytes()
 
 
+def test_the_index_says_how_often_each_name_occurs(index, tmp_path):
+    """So that training begins without a pass over the shards, which on an object store would fetch them."""
+    assert set(index.names) == {d.set_name for d in CONFIG.train if d.source not in ("laion", "cc12m")}
+    for name, counts in index.names.items():
+        assert counts == Counter(phrase for record in shards.texts(index, name) for phrase in set(record.phrases)), name
+    content = json.loads(Path(index.location, "index.json").read_text())
+    del content["names"]
+    (tmp_path / "index.json").write_text(json.dumps(content))
+    assert shards.read_index(tmp_path).names == {}
+    assert shards.read_index(tmp_path).dataset_version == index.dataset_version
+    assert shards.combine(tmp_path / "combined", [shards.read_index(tmp_path), index]).names == index.names
+    assert shards.combine(tmp_path / "combined", [index, shards.read_index(tmp_path)]).names == {}
+
+
+def test_descriptions_are_not_counted(world, tmp_path, monkeypatch):
+    monkeypatch.setattr(shards, "MAX_COUNTED_NAMES", 20)
+    assert set(build.build(world, str(tmp_path / "out"), CONFIG).names) == {"train/coco"}
+
+
 def files_of(folder) -> dict[str, bytes]:
     return {p.relative_to(folder).as_posix(): p.read_bytes() for p in Path(folder).rglob("*") if p.is_file()}
 

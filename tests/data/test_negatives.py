@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections import Counter
 
 import numpy as np
@@ -65,3 +66,13 @@ def test_names_are_counted_once_an_image(tmp_path):
     records = [present("dog", "moon") if i % 2 else present("dog", absent=("cow",)) for i in range(8)]
     index = write(tmp_path, {"train/lvis": records})
     assert count_names(index, "train/lvis", ShardCache()) == {"dog": 8, "moon": 4}
+
+
+def test_names_that_the_index_counts_need_no_shard(tmp_path):
+    index = write(tmp_path, {"train/lvis": [present("dog", "moon") for _ in range(8)]})
+    counted = dataclasses.replace(index, names={"train/lvis": {"dog": 8, "moon": 4}})
+    for path in tmp_path.rglob("*.tar"):
+        path.unlink()
+    assert count_names(counted, "train/lvis", ShardCache()) == {"dog": 8, "moon": 4}
+    with pytest.raises(FileNotFoundError, match="does not exist though the index names it"):
+        count_names(index, "train/lvis", ShardCache())
