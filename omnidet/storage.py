@@ -8,6 +8,7 @@ perhaps none, but never something that looks whole and is not.
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import tempfile
@@ -230,6 +231,17 @@ def replace_directory(stage: Location, location: Location) -> None:
         shutil.rmtree(retired)
     else:
         Path(stage).rename(target)
+
+
+@contextmanager
+def alone(lock: Path, busy: str) -> Iterator[None]:
+    """Hold a lock file for the time of the block. Raises ValueError(busy) where another process holds it."""
+    with lock.open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise ValueError(busy) from None
+        yield
 
 
 def _hidden(target: Path, suffix: str = "") -> Path:

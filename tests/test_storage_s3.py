@@ -528,11 +528,14 @@ def test_a_folder_that_changes_while_it_is_read_is_an_error(s3, tmp_path, monkey
     assert {p.read_text() for p in storage.local_copy(location, tmp_path).iterdir()} == {"new", "old"}
 
 
-def test_large_file_in_parts(s3, tmp_path, fetched):
-    content = os.urandom(LARGE_BYTES)
+@pytest.mark.parametrize(
+    ("size", "parts"), [pytest.param(LARGE_BYTES, 6), pytest.param(100_000_000, 20, marks=pytest.mark.slow)], ids=str
+)
+def test_large_file_in_parts(s3, tmp_path, fetched, size, parts):
+    content = os.urandom(size)
     with storage.staged_directory(f"{s3.uri}/a") as stage:
         (stage / "large.tar").write_bytes(content)
-    assert object_store._list(s3.uri[5:], "a/")["large.tar"].etag.endswith("-6")
+    assert object_store._list(s3.uri[5:], "a/")["large.tar"].etag.endswith(f"-{parts}")
     for location in (f"{s3.uri}/a", f"{s3.uri}/a/large.tar", f"{s3.uri}/a"):  # by the listing and by the object itself
         copy = storage.local_copy(location, tmp_path)
     assert (copy / "large.tar").read_bytes() == content

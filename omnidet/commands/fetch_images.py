@@ -67,9 +67,12 @@ def _options(options: argparse.Namespace) -> Any:
     if not part.isdecimal() or not parts.isdecimal():
         raise ValueError(f"--part {options.part!r} is not of the form I/N, as 0/4")
     limits = {name: getattr(options, name) for name in ("connections", "per_host", "tries", "max_bytes")}
-    if any(value is not None and value < 1 for value in limits.values()):
-        name = next(name for name, value in limits.items() if value is not None and value < 1)
-        raise ValueError(f"--{name.replace('_', '-')} {limits[name]} is less than 1")
+    more = {name: getattr(options, name) for name in ("workers", "rows_per_shard", "max_pixels", "min_side")}
+    if options.timeout is not None and not options.timeout > 0:
+        raise ValueError(f"--timeout {options.timeout} is not more than 0")
+    low = next((name for name, value in {**limits, **more}.items() if value is not None and value < 1), None)
+    if low:
+        raise ValueError(f"--{low.replace('_', '-')} {getattr(options, low)} is less than 1")
     default = Options()
     directives = None if options.refuse is None else tuple(d.strip().lower() for d in options.refuse.split(",") if d.strip())
     manners = _changed(

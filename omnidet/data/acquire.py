@@ -10,15 +10,13 @@ What is under way stands in `.downloads/`, so a killed run goes on where it stop
 from __future__ import annotations
 
 import dataclasses
-import fcntl
 import filecmp
 import fnmatch
 import json
 import shutil
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -82,7 +80,8 @@ def acquire(
         raise ValueError(f"{folder} is a file: give a folder to write into")
     work = folder / WORK_NAME
     work.mkdir(parents=True, exist_ok=True)
-    with _alone(work):
+    # Two runs that write the same parts would spoil both.
+    with storage.alone(work / "lock", f"another download into {folder} is under way: wait for it, or stop it"):
         return _Run(folder, work, options, progress).all(files)
 
 
@@ -112,17 +111,6 @@ def _given(file: RemoteFile, options: Options) -> Path | None:
         return None
     found = options.path / file.name if options.path.is_dir() else options.path
     return found if found.is_file() and found.name == Path(file.name).name else None
-
-
-@contextmanager
-def _alone(work: Path) -> Iterator[None]:
-    """Two runs that write the same parts would spoil both."""
-    with (work / "lock").open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise ValueError(f"another download into {work.parent} is under way: wait for it, or stop it") from None
-        yield
 
 
 class _Run:

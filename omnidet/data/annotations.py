@@ -14,6 +14,7 @@ from collections import defaultdict
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
+from xml.etree import ElementTree
 
 import numpy as np
 from PIL import Image
@@ -155,6 +156,21 @@ def four_numbers(box: Any) -> list[float] | None:
         return [float(x) for x in box]
     except OverflowError:  # JSON integers have no limit
         return None
+
+
+def parse_xml(content: bytes) -> ElementTree.Element:
+    """The root of an annotation. Raises ValueError for what is no XML, and for a DOCTYPE."""
+    try:
+        return ElementTree.fromstring(content, ElementTree.XMLParser(target=_NoDoctype()))
+    except (ElementTree.ParseError, LookupError) as error:  # LookupError: an encoding that is none
+        raise ValueError(f"not XML ({error})") from error
+
+
+class _NoDoctype(ElementTree.TreeBuilder):
+    """Annotations have no DOCTYPE, and only a DOCTYPE can declare entities that expand to gigabytes."""
+
+    def doctype(self, name: str, pubid: str | None, system: str | None) -> None:  # noqa: ARG002
+        raise ValueError("a DOCTYPE, which these files do not have")
 
 
 def plain(text: str) -> str:

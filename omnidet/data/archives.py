@@ -8,7 +8,6 @@ trusted: sizes are counted as they are written, whatever the archive says.
 from __future__ import annotations
 
 import gzip
-import io
 import shutil
 import stat
 import struct
@@ -19,10 +18,12 @@ import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import IO, BinaryIO
+from typing import IO
+
+from omnidet.data import tar_headers
+from omnidet.data.tar_headers import BLOCK_BYTES, CarefulStream
 
 CHUNK_BYTES = 1 << 20
-BLOCK_BYTES = 512
 MAX_NAME_BYTES = 1024
 MAX_PART_BYTES = 255
 MAX_HEADER_BYTES = 1 << 20
@@ -142,6 +143,11 @@ def unpack(
         shutil.rmtree(folder)
         reason = " ".join(str(error).split())
         raise ValueError(f"{archive} is cut or damaged ({reason}): fetch it anew") from error
+    except OSError as error:
+        shutil.rmtree(folder)
+        if error.filename is None:  # a write that failed says nothing of what it wrote
+            raise OSError(error.errno, f"{archive} cannot be unpacked into {folder.parent}: {error.strerror}") from error
+        raise
     except BaseException:
         shutil.rmtree(folder)
         raise
@@ -190,9 +196,9 @@ def _unpack_tar(archive: Path, budget: _Budget) -> Iterator[tuple[str, IO[bytes]
     with archive.open("rb") as file:
         zipped = file.read(2) == b"\x1f\x8b"
         file.seek(0)
-        plain = _Careful(gzip.GzipFile(fileobj=file) if zipped else file, budget)
+        plain = CarefulStream(gzip.GzipFile(fileobj=file) if zipped else file, MAX_HEADER_BYTES, budget.refuse)
         with tarfile.open(fileobj=plain, mode="r:") as opened:
-            for member in opened:
+            for member in tar_headers.members(opened):
                 opened.members = []  # type: ignore[attr-defined]  # else every header stays in memory
                 name = member.name.rstrip("/")
                 if name in (".", ""):
@@ -209,34 +215,6 @@ def _unpack_tar(archive: Path, budget: _Budget) -> Iterator[tuple[str, IO[bytes]
             raise tarfile.ReadError("no end of archive")
         while rest := plain.read(BLOCK_BYTES):  # to the end, for only there gzip has its checksum
             budget.take_bytes(len(rest))
-
-
-class _Careful(io.RawIOBase):
-    """A stream that gives no more at once than a member needs: headers of a tar can ask for any amount."""
-
-    def __init__(self, stream: BinaryIO | gzip.GzipFile, budget: _Budget) -> None:
-        self._stream, self._budget = stream, budget
-        self.last_block = b""
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def read(self, size: int = -1) -> bytes:
-        if not 0 <= size <= MAX_HEADER_BYTES:
-            raise self._budget.refuse(f"has a header of {size} bytes")
-        content = self._stream.read(size)
-        if size == BLOCK_BYTES:
-            self.last_block = content
-        return content
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        return self._stream.seek(offset, whence)
-
-    def tell(self) -> int:
-        return self._stream.tell()
 
 
 def _is_skipped(name: str) -> bool:

@@ -102,10 +102,14 @@ def _follow(
         if response.status not in _REDIRECTS or not place:
             return response
         response.close()
-        there = urljoin(here, place)
-        if urlsplit(there).scheme not in ("http", "https"):
+        try:
+            there = urljoin(here, place)
+            scheme = urlsplit(there).scheme
+        except ValueError as error:
+            raise GiveUpError(f"it redirects to {place[:200]!r}, which is no address ({error})") from error
+        if scheme not in ("http", "https"):
             raise GiveUpError(f"it redirects to {there[:200]!r}, which is not fetched")
-        if urlsplit(here).scheme == "https" and urlsplit(there).scheme == "http" and not file.sha256:
+        if urlsplit(here).scheme == "https" and scheme == "http" and not file.sha256:
             raise GiveUpError(f"it redirects from https to {there[:200]!r}, and no SHA-256 is known to check what comes")
         here = there
     raise GiveUpError(f"it redirects more than {MAX_REDIRECTS} times")

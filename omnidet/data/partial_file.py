@@ -135,5 +135,5 @@ def require_room(more_bytes: int, part: PartialFile) -> None:
     free = shutil.disk_usage(part.target.parent).free
     if more_bytes > free:
         raise TransferError(
-            f"{part.file.name} needs {more_bytes / 1e9:.1f} GB more, {part.target.parent} has {free / 1e9:.1f} GB: make room"
+            f"{part.file.name} needs {more_bytes / 1e6:,.0f} MB more, {part.target.parent} has {free / 1e6:,.0f} MB: make room"
         )

@@ -21,11 +21,14 @@ from typing import BinaryIO
 import numpy as np
 
 from omnidet import storage
+from omnidet.data import tar_headers
+from omnidet.data.tar_headers import CarefulStream
 from omnidet.schema import IntArray
 
 TABLE_FROM_BYTES = 16_000_000
 """Local shards from this size on leave a record that they were checked; a smaller one is checked again in no time."""
 _MAX_TABLES = 10_000
+_MAX_HEADER_BYTES = 1 << 20
 _TOUCH_SECONDS = 2.0
 _POLL_SECONDS = 0.05
 
@@ -167,10 +170,12 @@ def members(file: BinaryIO) -> IntArray:
 
     Raises ValueError if it is no tar, or the members are not pairs.
     """
+    careful = CarefulStream(file, _MAX_HEADER_BYTES, tarfile.ReadError)
     try:
-        with tarfile.open(fileobj=file, mode="r:") as tar:
-            found = [(m.name.rpartition(".")[2] == "json", m.offset_data, m.size) for m in tar if m.isfile()]
-    except tarfile.TarError as error:
+        with tarfile.open(fileobj=careful, mode="r:") as tar:
+            files = (m for m in tar_headers.members(tar) if m.isfile())
+            found = [(m.name.rpartition(".")[2] == "json", m.offset_data, m.size) for m in files]
+    except tar_headers.ERRORS as error:
         raise ValueError(f"it is no tar: {error}") from error
     annotations = [(offset, length) for is_json, offset, length in found if is_json]
     images = [(offset, length) for is_json, offset, length in found if not is_json]

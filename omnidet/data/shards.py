@@ -12,6 +12,8 @@ import functools
 import hashlib
 import itertools
 import json
+import re
+import reprlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -33,6 +35,7 @@ MAX_COUNTED_NAMES = 20_000
 DEFAULT_CACHE = ShardCache()
 
 _BUFFER_BYTES = 1 << 20
+_SHA256 = re.compile("[0-9a-f]{64}")
 _MAGIC = {b"\xff\xd8": "jpg", b"\x89PNG": "png", b"RIFF": "webp", b"GIF8": "gif", b"BM": "bmp"}
 
 
@@ -121,16 +124,38 @@ def read_index(location: storage.Location) -> Index:
     if not storage.exists(path):
         raise FileNotFoundError(f"{path} does not exist: build the shards with `omnidet shards`")
     try:
-        content = json.loads(storage.read_text(path))
+        text = storage.read_text(path)
+        content = json.loads(text)
+        if "\\ud" in text:  # half a character, which JSON can hold and no name of a file
+            json.dumps(content, ensure_ascii=False).encode()
         if content["schema_version"] != SCHEMA_VERSION:
             raise ValueError(
                 f"{path} has schema version {content['schema_version']}, this is {SCHEMA_VERSION}: build the shards again"
             )
-        sets = {name: tuple(Shard(**shard) for shard in shards) for name, shards in content["sets"].items()}
-        told = (content["dataset_version"], sets, content["ground_truth"], content["report"], content.get("names", {}))
-        return Index(str(location), *told)
-    except (json.JSONDecodeError, KeyError, TypeError, AttributeError, UnicodeDecodeError) as error:
+        sets = {name: tuple(_shard(shard) for shard in shards) for name, shards in content["sets"].items()}
+        truths, report, names = content["ground_truth"], content["report"], content.get("names", {})
+        for truth in truths.values():
+            _require(isinstance(truth["file"], str) and all(isinstance(n, str) for n in truth["names"].values()), truth)
+            _require(all(number.lstrip("-").isdecimal() for number in truth["names"]), truth)
+        _require(isinstance(report, dict) and all(isinstance(part, dict) for part in report.values()), report)
+        _require(all(isinstance(n, int) and n > 0 for counts in names.values() for n in counts.values()), "names")
+        _require(isinstance(content["dataset_version"], str), content["dataset_version"])
+        return Index(str(location), content["dataset_version"], sets, truths, report, names)
+    except (json.JSONDecodeError, KeyError, TypeError, AttributeError, UnicodeError, RecursionError) as error:
         raise ValueError(f"{path} is not a shard index ({error!r}): build the shards again") from error
+
+
+def _shard(entry: Any) -> Shard:
+    """An entry of the index. Its hash is the name of a file in the cache."""
+    shard = Shard(**entry)
+    counts = isinstance(shard.samples, int) and isinstance(shard.size_bytes, int) and min(shard.samples, shard.size_bytes) >= 0
+    _require(counts and isinstance(shard.path, str) and bool(_SHA256.fullmatch(shard.sha256)), entry)
+    return shard
+
+
+def _require(is_so: bool, what: object) -> None:
+    if not is_so:
+        raise TypeError(reprlib.repr(what))
 
 
 def combine(out: storage.Location, indexes: Sequence[Index]) -> Index:
@@ -197,12 +222,12 @@ class ShardReader:
         first, last = min(text, image), max(text + text_length, image + image_length)
         with self._open() as file:  # the two stand side by side: one read
             both = memoryview(_at(file, first, last - first))
-        return _decode(bytes(both[text - first :][:text_length]), bytes(both[image - first :][:image_length]))
+        return _decode(bytes(both[text - first :][:text_length]), bytes(both[image - first :][:image_length]), self.name)
 
     def read_texts(self, i: int) -> Record:
         """Sample `i` without its image, for passes over the words."""
         with self._open() as file:
-            return _decode(_at(file, *self.table[i, :2].tolist()), b"")
+            return _decode(_at(file, *self.table[i, :2].tolist()), b"", self.name)
 
     def _open(self) -> BinaryIO:
         if self.is_remote:  # the cache may have made room of it since
@@ -279,20 +304,36 @@ def _short(boxes: FloatArray) -> list[list[float]]:
     return [[float(str(x)) for x in box] for box in boxes]
 
 
-def _decode(annotation: bytes, image: bytes) -> Record:
+def _decode(annotation: bytes, image: bytes, shard: str) -> Record:
     try:
         content = json.loads(annotation)
         version = content.pop("schema_version", None)
         if version != SCHEMA_VERSION:
             raise ValueError(
-                f"sample {content.get('image_id')} has another schema version than {SCHEMA_VERSION}: build the shards again"
+                f"{shard}: sample {content.get('image_id')} has another schema version than {SCHEMA_VERSION}: build it again"
             )
         boxes = np.asarray(content.pop("boxes_xyxy"), np.float32).reshape(-1, 4)
         phrase_boxes = tuple(tuple(named) for named in content.pop("phrase_boxes"))
         words: dict[str, Any] = {key: tuple(content.pop(key)) for key in ("phrases", "absent", "not_exhaustive")}
-        return Record(image=image, boxes_xyxy=boxes, phrase_boxes=phrase_boxes, **words, **content)
+        record = Record(image=image, boxes_xyxy=boxes, phrase_boxes=phrase_boxes, **words, **content)
+        _require(_is_sound(record), annotation)
     except (json.JSONDecodeError, UnicodeDecodeError, RecursionError, LookupError, TypeError, AttributeError) as error:
-        raise ValueError(f"a sample's annotation is none ({error!r:.200}): build the shards again") from error
+        raise ValueError(f"{shard}: a sample's annotation is none ({error!r:.200}): build it again") from error
+    return record
+
+
+def _is_sound(record: Record) -> bool:
+    """Whether every field is of its type, and every phrase names boxes that there are."""
+    numbers = [i for named in record.phrase_boxes for i in named]
+    texts = (record.source, record.image_id, record.caption, *record.phrases, *record.absent, *record.not_exhaustive)
+    return (
+        all(isinstance(text, str) for text in texts)
+        and isinstance(record.width, int)
+        and isinstance(record.height, int)
+        and min(record.width, record.height) > 0
+        and len(record.phrases) == len(record.phrase_boxes)
+        and all(isinstance(i, int) and 0 <= i < len(record.boxes_xyxy) for i in numbers)
+    )
 
 
 def _suffix(image: bytes) -> str:

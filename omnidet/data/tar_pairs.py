@@ -9,17 +9,21 @@ import functools
 import json
 import tarfile
 from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from omnidet.data import annotations as files
+from omnidet.data import tar_headers
 from omnidet.data.annotations import Piece
 from omnidet.data.folder import DataFolder
 from omnidet.data.quarantine import Quarantine
+from omnidet.data.tar_headers import BLOCK_BYTES, CarefulStream
 from omnidet.schema import Record
 
 IMAGE_KINDS = ("jpg", "jpeg", "png", "webp")
 TEXT_KINDS = ("txt", "json")
-BLOCK_BYTES = 512
+MAX_MEMBER_BYTES = 1 << 28
+"""Of a picture, a text or a header: what claims more is damage."""
 
 Members = dict[str, dict[str, tarfile.TarInfo]]
 """For each key the tar's members by kind."""
@@ -56,11 +60,15 @@ def _image_id(source: str, path: Path, key: str) -> str:
     return f"{source}:{path.stem}/{key}"
 
 
-def _opened(path: Path) -> tarfile.TarFile:
-    try:
-        return tarfile.open(path, "r:")
-    except tarfile.TarError as error:
-        raise _broken(path, str(error)) from error
+@contextmanager
+def _opened(path: Path) -> Iterator[tarfile.TarFile]:
+    with path.open("rb") as file, ExitStack() as opened:
+        careful = CarefulStream(file, MAX_MEMBER_BYTES, tarfile.ReadError)
+        try:
+            archive = opened.enter_context(tarfile.open(fileobj=careful, mode="r:"))
+        except tar_headers.ERRORS as error:
+            raise _broken(path, str(error)) from error
+        yield archive
 
 
 def _broken(path: Path, problem: str) -> ValueError:
@@ -70,8 +78,8 @@ def _broken(path: Path, problem: str) -> ValueError:
 def _members(archive: tarfile.TarFile, path: Path, source: str, quarantine: Quarantine) -> Members:
     """Where everything stands, from one pass over the headers: keys come in any order."""
     try:
-        found = archive.getmembers()
-    except (tarfile.TarError, ValueError, OverflowError) as error:
+        found = list(tar_headers.members(archive))
+    except tar_headers.ERRORS as error:
         raise _broken(path, str(error)) from error
     _check_end(path, found)
     members: Members = {}

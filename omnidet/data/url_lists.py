@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import csv
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -78,19 +79,44 @@ def chunks(paths: Sequence[Path], size: int, digest_column: str = "") -> Iterato
         yield pending
 
 
-def _parquet(path: Path, digest_column: str) -> Iterator[tuple[str, str, str]]:
-    import pyarrow as pa
+def parquet_rows(path: Path, choose: Callable[[Sequence[str]], Sequence[str]], size: int) -> Iterator[list[tuple[Any, ...]]]:
+    """The rows of a parquet file, `size` at a time: of the columns that `choose` picks from the names of all.
+
+    Raises ValueError that names the file where it is damaged.
+    """
     import pyarrow.parquet as pq
 
+    with _readable(path):
+        table = pq.ParquetFile(path)
+        names = table.schema_arrow.names
+    with table:
+        chosen = choose(names)
+        with _readable(path):
+            for batch in table.iter_batches(size, columns=list(chosen)):
+                yield list(zip(*(batch.column(name).to_pylist() for name in chosen), strict=True))
+
+
+@contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    import pyarrow as pa
+
     try:
-        with pq.ParquetFile(path) as table:
-            names = _columns(table.schema_arrow.names, digest_column, path)
-            for batch in table.iter_batches(1000, columns=[name for name in names if name]):
-                columns = [batch.column(name).to_pylist() if name else [""] * len(batch) for name in names]
-                for url, caption, digest in zip(*columns, strict=True):
-                    yield _clean(url), _clean(caption), _clean(digest).lower()
-    except (pa.ArrowException, UnicodeDecodeError) as error:
-        raise ValueError(f"{path} is not a readable parquet file ({str(error)[:200]}): fetch it anew") from error
+        yield
+    # What pyarrow raises on garbage is not one type, and an OSError of its own has no number.
+    except (pa.ArrowException, ValueError, LookupError, TypeError, OverflowError, OSError) as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise
+        reason = " ".join(str(error).split())[:200]
+        raise ValueError(f"{path} is not a readable parquet file ({reason}): fetch it anew") from error
+
+
+def _parquet(path: Path, digest_column: str) -> Iterator[tuple[str, str, str]]:
+    def chosen(names: Sequence[str]) -> list[str]:
+        return [name for name in _columns(names, digest_column, path) if name]
+
+    for rows in parquet_rows(path, chosen, 1000):
+        for url, caption, *digest in rows:
+            yield _clean(url), _clean(caption), _clean(digest[0]).lower() if digest else ""
 
 
 def _text(path: Path, digest_column: str) -> Iterator[tuple[str, str, str]]:
@@ -124,13 +150,21 @@ def _lines(file: IO[str], path: Path) -> Iterator[list[str]]:
             yield line.rstrip("\r\n").split("\t")
 
 
-def _columns(names: Sequence[str], digest_column: str, path: Path) -> tuple[str, str, str]:
+def columns(
+    names: Sequence[str], path: Path, urls: Sequence[str] = URL_COLUMNS, captions: Sequence[str] = CAPTION_COLUMNS
+) -> tuple[str, str]:
+    """The columns of address and caption. Raises ValueError that lists what there is."""
     by_name = {name.lower(): name for name in reversed(names)}
-    url = next((by_name[name] for name in URL_COLUMNS if name in by_name), None)
-    caption = next((by_name[name] for name in CAPTION_COLUMNS if name in by_name), None)
-    if url is None or caption is None:
-        missing = URL_COLUMNS if url is None else CAPTION_COLUMNS
-        raise ValueError(f"{path} has no column {' or '.join(missing)} (any case): it has {', '.join(names)}")
+    found = []
+    for wanted in (urls, captions):
+        if not any(name in by_name for name in wanted):
+            raise ValueError(f"{path} has no column {' or '.join(wanted)} (any case): it has {', '.join(names)}")
+        found.append(next(by_name[name] for name in wanted if name in by_name))
+    return found[0], found[1]
+
+
+def _columns(names: Sequence[str], digest_column: str, path: Path) -> tuple[str, str, str]:
+    url, caption = columns(names, path)
     if digest_column and digest_column not in names:
         raise ValueError(f"{path} has no column {digest_column!r}: it has {', '.join(names)}")
     return url, caption, digest_column

@@ -248,9 +248,10 @@ def forbidden(tags: list[str], directives: tuple[str, ...]) -> str:
 def _url(address: str) -> URL:
     try:
         url = URL(address)
+        host = url.host  # decoded only now: a name may be none
     except (ValueError, TypeError) as error:
         raise RefusedError("bad address") from error
-    if url.scheme not in ("http", "https") or not url.host:
+    if url.scheme not in ("http", "https") or not host:
         raise RefusedError("not http")
     if url.user or url.password:
         raise RefusedError("address with a password")

@@ -9,7 +9,6 @@ none. Imports no torch.
 from __future__ import annotations
 
 import dataclasses
-import fcntl
 import json
 import multiprocessing
 import os
@@ -19,7 +18,6 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -67,7 +65,9 @@ def fetch_images(
     options = options or Options()
     paths = url_lists.find(lists)
     _prepare(paths, out, options)
-    with _alone(out, options):
+    (out / ".work").mkdir(exist_ok=True)
+    busy = f"another process fetches into {out}: wait for it, or give another part"
+    with storage.alone(out / ".work" / f"lock-{options.part}", busy):
         work = out / ".work" / f"{options.part}"
         shutil.rmtree(work, ignore_errors=True)
         work.mkdir(parents=True)
@@ -123,19 +123,8 @@ def _prepare(paths: Sequence[Path], out: Path, options: Options) -> None:
     if changed:
         name = changed[0]
         raise ValueError(
-            f"{out} was begun with another {name} ({before.get(name)!r}, now {settings[name]!r}): give a new folder"
+            f"{out} was begun with other settings ({name} {before.get(name)!r}, now {settings[name]!r}): give a new folder"
         )
-
-
-@contextmanager
-def _alone(out: Path, options: Options) -> Iterator[None]:
-    (out / ".work").mkdir(exist_ok=True)
-    with (out / ".work" / f"lock-{options.part}").open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise ValueError(f"another process fetches into {out}: wait for it, or give another part") from None
-        yield
 
 
 class _Run:

@@ -16,8 +16,9 @@ import tarfile
 import threading
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -83,11 +84,24 @@ def begin_process(parent: int) -> None:
 def harvest(task: Task) -> Harvest:
     """Fetch the pictures of a shard into its spool."""
     begin = time.monotonic()
-    with Path(task.spool).open("wb") as spool:
+    with _named(task.spool), Path(task.spool).open("wb") as spool:
         found, refused = asyncio.run(_harvest(task, spool))
     found.sort(key=lambda thing: thing.row.number)
     refused.sort(key=lambda pair: pair[0].number)
     return Harvest(task.number, tuple(found), tuple(refused), time.monotonic() - begin)
+
+
+@contextmanager
+def _named(path: str) -> Iterator[None]:
+    """A write that fails says nothing of what it wrote, and within a group of tasks it fails as a group."""
+    try:
+        yield
+    except (OSError, ExceptionGroup) as error:
+        problem = error.exceptions[0] if isinstance(error, ExceptionGroup) else error
+        if isinstance(problem, OSError):
+            told = f"{path} cannot be written ({problem.strerror}): make room, and run again to go on"
+            raise OSError(problem.errno, told) from error
+        raise
 
 
 async def _harvest(task: Task, spool: BinaryIO) -> tuple[list[Found], list[tuple[Row, str]]]:
@@ -133,7 +147,7 @@ def write_tar(spool: str, found: Sequence[Found], target: str) -> str:
 
     Members carry no time and no owner: the same pictures give the same bytes.
     """
-    with Path(spool).open("rb") as source, tarfile.open(target, "w", format=tarfile.USTAR_FORMAT) as tar:
+    with _named(target), Path(spool).open("rb") as source, tarfile.open(target, "w", format=tarfile.USTAR_FORMAT) as tar:
         for thing in found:
             key = f"{thing.row.number:010d}"
             source.seek(thing.offset)

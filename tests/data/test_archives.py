@@ -6,6 +6,8 @@ import contextlib
 import gzip
 import io
 import shutil
+import subprocess
+import sys
 import tarfile
 import tracemalloc
 import zipfile
@@ -16,6 +18,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from omnidet.data.archives import Limits, Member, is_archive, unpack
+from tests import toys
 
 SMALL = Limits(max_members=5, max_bytes=100_000, max_ratio=50, free_ratio_bytes=50_000)
 OUTSIDE = ["../evil", "/evil", "a/../../evil", "a\\..\\..\\evil", "C:/evil", "a\nb", "x" * 300, "/".join(["x" * 200] * 9)]
@@ -213,3 +216,28 @@ def test_mutated_bytes_never_leave_the_folder_or_crash(tmp_path_factory, data, n
         shutil.rmtree(folder / "out")
     assert not (folder / "out").exists()
     assert [path.name for path in folder.iterdir()] == [name]
+
+
+@pytest.mark.parametrize("kind", [tarfile.REGTYPE, tarfile.DIRTYPE, b"Z"])
+def test_a_header_that_leads_back_is_no_endless_loop(tmp_path, kind):
+    """A negative size (CVE-2025-8194)."""
+    toys.tar_that_leads_back(tmp_path / "a.tar", kind)
+    with pytest.raises(ValueError, match="leads back"):
+        unpack(tmp_path / "a.tar", tmp_path / "out")
+
+
+def test_a_full_disk_is_named(tmp_path):
+    """A limit on the size of files stands for the disk."""
+    archive = make_tar(tmp_path / "a.tar", ("a", bytes(100_000)))
+    script = f"""
+import pathlib, resource
+from omnidet.data.archives import unpack
+resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, 50_000))
+try:
+    unpack(pathlib.Path({str(archive)!r}), pathlib.Path({str(tmp_path / "new/out")!r}))
+except OSError as error:
+    print(error)
+"""
+    told = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout
+    assert told == f"[Errno 27] {archive} cannot be unpacked into {tmp_path}/new: File too large\n"
+    assert everything(tmp_path / "new") == []

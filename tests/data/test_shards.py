@@ -140,7 +140,7 @@ floats = st.floats(width=32, allow_nan=False, allow_infinity=False)
 def any_record(draw):
     boxes = draw(st.lists(st.lists(floats, min_size=4, max_size=4), max_size=4))
     phrases = tuple(draw(st.lists(words, max_size=4)))
-    indices = st.lists(st.integers(0, max(len(boxes) - 1, 0)), max_size=3).map(tuple)
+    indices = st.lists(st.integers(0, len(boxes) - 1), max_size=3).map(tuple) if boxes else st.just(())
     return Record(
         image=draw(st.binary(min_size=1, max_size=600)),
         width=draw(st.integers(1, 10_000)),
@@ -170,7 +170,7 @@ def test_any_record_there_and_back_exactly(tmp_path_factory, made):
 @given(st.lists(floats, min_size=4, max_size=4))
 def test_float32_boxes_are_exact(numbers):
     record = Record(b"x", 1, 1, "toy", "toy:1", np.array([numbers], np.float32))
-    assert_same(shards._decode(shards._encode(record), b"x"), record)
+    assert_same(shards._decode(shards._encode(record), b"x", "s.tar"), record)
 
 
 def test_boxes_are_written_short():
@@ -245,7 +245,7 @@ def test_other_schema_version_of_a_sample_is_refused(tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(shards, "SCHEMA_VERSION", 2)
         members = shards.write_set([make(5)], tmp_path, "s", 1)
-    with pytest.raises(ValueError, match=r"sample toy:5 has another schema version than 1: build the shards again"):
+    with pytest.raises(ValueError, match=r"000000.tar: sample toy:5 has another schema version than 1: build it again"):
         shards.ShardReader(str(tmp_path), members[0]).read(0)
 
 
@@ -261,3 +261,36 @@ def test_what_is_no_index_is_refused(tmp_path, content):
 def test_missing_index_is_named(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"index.json does not exist: build the shards with `omnidet shards`"):
         shards.read_index(str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"sha256": "../../../out"},  # the name of a file in the cache
+        {"sha256": None},
+        {"samples": "3"},
+        {"size_bytes": -1},
+        {"path": ["a"]},
+        {"path": "\ud800"},
+    ],
+)
+def test_an_index_with_another_kind_of_entry_is_refused(tmp_path, change):
+    written = shards.write_set([make(0)], tmp_path, "s", 1)
+    shards.write_index(tmp_path, {"s": written}, {}, {})
+    content = json.loads((tmp_path / "index.json").read_text())
+    content["sets"]["s"][0].update(change)
+    (tmp_path / "index.json").write_text(json.dumps(content))
+    with pytest.raises(ValueError, match=r"index.json is not a shard index .*: build the shards again"):
+        shards.read_index(str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"phrase_boxes": [[9]]}, {"phrase_boxes": []}, {"phrases": [1]}, {"width": "64"}, {"caption": None}, {"height": 0}],
+)
+def test_a_sample_that_no_build_writes_is_named(tmp_path, monkeypatch, change):
+    content = json.loads(shards._encode(make(1))) | change
+    monkeypatch.setattr(shards, "_encode", lambda _: json.dumps(content).encode())
+    (member,) = shards.write_set([make(1)], tmp_path, "s", 1)
+    with pytest.raises(ValueError, match=r"s/000000.tar: a sample's annotation is none .*: build it again"):
+        shards.ShardReader(str(tmp_path), member).read(0)

@@ -224,3 +224,10 @@ def test_a_full_disk_is_named_before_anything_is_fetched(site, tmp_path):
     with pytest.raises(TransferError, match="make room"):
         fetch_file(remote(site, known=False), tmp_path / "a.zip", QUICK)
     assert not (tmp_path / "a.zip").exists()
+
+
+@pytest.mark.parametrize("place", ["http://[::1", "//[x]/", "http://a:99999999/"])
+def test_a_redirect_to_what_is_no_address_leads_to_the_next_mirror(site, tmp_path, place):
+    site.files["b.zip"] = b""
+    site.faults["b.zip"] = [hostile.status(302, Location=place)] * 9
+    fetch(remote(site, path="b.zip", mirrors=(site.url("a.zip"),)), tmp_path)

@@ -38,3 +38,10 @@ def test_real_excerpt(shared_data):
     assert len(rows) == 1000
     assert [row.number for row in rows] == list(range(1000))
     assert all(row.url.startswith("http") and row.caption for row in rows)
+
+
+@pytest.mark.parametrize("content", [b"", b"PAR1 and more PAR1", b"PAR1" + bytes(40) + b"\x05\0\0\0PAR1"])
+def test_a_damaged_parquet_file_is_named(tmp_path, content):
+    (tmp_path / "a.parquet").write_bytes(content)
+    with pytest.raises(ValueError, match=r"a\.parquet is not a readable parquet file .*: fetch it anew"):
+        list(url_lists.chunks([tmp_path / "a.parquet"], 10))

@@ -232,3 +232,15 @@ def test_a_dead_host_is_soon_left_alone():
         fetch_all(["http://127.0.0.1:1/a"] * 50, Manners(per_host=1, tries=1, allow_private=True))[3:]
         == ["host does not answer"] * 47
     )
+
+
+def test_an_address_that_is_none_ends_nothing_else(site):
+    """Lists of millions hold some: names that are no names come to light only when they are decoded."""
+    bad = ["http://xn--/", "http://\u00e4..\u00f6/", "http://[", "http://a:99999/", "http://" + "a" * 300 + ".\u00e4/"]
+    assert fetch_all([*bad, site.url("a")]) == [*["bad address"] * len(bad), site.files["a"]]
+
+
+@pytest.mark.parametrize("place", ["http://xn--/", "http://[::1", "//a:99999999/", "http://%00/", "http://\u00e4..\u00f6/"])
+def test_a_redirect_to_what_is_no_address(site, place):
+    site.faults["a"] = [hostile.status(302, Location=place)] * 9
+    assert fetch(site.url("a")) in ("bad address", "bad answer", "unknown host")

@@ -182,7 +182,7 @@ def test_parts_share_a_list(site, tmp_path):
         report = fetch_images(path, tmp_path / "out", Options(workers=1, rows_per_shard=3, part=part, parts=2, manners=MANNERS))
     assert report["kept"] == report["rows"] == 10
     assert Counter(asked for asked, _ in site.asked) == {f"{i}": 1 for i in range(10)}
-    with pytest.raises(ValueError, match="was begun with another rows_per_shard"):
+    with pytest.raises(ValueError, match=r"was begun with other settings \(rows_per_shard"):
         fetch_images(path, tmp_path / "out", OPTIONS)
     with pytest.raises(ValueError, match="part 2 of 2 does not exist"):
         fetch_images(path, tmp_path / "out", Options(part=2, parts=2))
@@ -264,3 +264,13 @@ def test_a_killed_process_is_an_error_that_says_how_to_go_on(site, tmp_path):
     thread.join()
     site.delay_seconds = 0
     assert fetch_images(path, tmp_path / "out", OPTIONS)["kept"] == 8
+
+
+def test_a_full_disk_is_named_in_one_line(site, tmp_path):
+    site.files["a"] = picture(0)
+    rows = (web_shards.Row(0, site.url("a"), "words"),)
+    with pytest.raises(OSError, match=r"/dev/full cannot be written \(No space left on device\): make room"):
+        web_shards.harvest(web_shards.Task(0, rows, "/dev/full", MANNERS, OPTIONS.taste))
+    task = web_shards.Task(0, rows, str(tmp_path / "spool"), MANNERS, OPTIONS.taste)
+    with pytest.raises(OSError, match=r"/dev/full cannot be written \(No space left on device\): make room"):
+        web_shards.write_tar(task.spool, web_shards.harvest(task).found, "/dev/full")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter, defaultdict
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -36,9 +37,9 @@ def find(root: Path) -> Annotated | None:
         boxes: dict[Any, list[Box]] = defaultdict(list)
         for entry in _entries(content, "annotations", {}, path):
             box = files.four_numbers(entry.get("bbox"))
-            if entry.get("image_id") not in images:
+            if not _is_among(images, entry.get("image_id")):
                 problems["box of an unknown image"] += 1
-            elif entry.get("category_id") not in categories:
+            elif not _is_among(categories, entry.get("category_id")):
                 problems["box of an unknown category"] += 1
             elif box is None:
                 problems["box that is not four numbers"] += 1
@@ -71,8 +72,12 @@ def _looks_like_coco(path: Path) -> bool:
 
 def _entries(content: Any, key: str, fields: dict[str, type], path: Path) -> list[files.Entry]:
     found = files.entries(content, key, fields, str(path))
-    if key != "annotations":
-        for entry in found:
-            if not isinstance(entry.get("id"), int | str):
-                raise ValueError(f"{path}: an entry of {key!r} has no id: mend the file")
+    for entry in found:
+        if not isinstance(entry, dict) or (key != "annotations" and not isinstance(entry.get("id"), int | str)):
+            raise ValueError(f"{path}: an entry of {key!r} is no object or has no id: mend the file")
     return found
+
+
+def _is_among(known: Mapping[Any, Any], number: Any) -> bool:
+    """An id may be a number or a text; what else stands in its place may be a list, of which nobody can be asked."""
+    return isinstance(number, int | str) and number in known

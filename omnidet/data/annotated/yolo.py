@@ -6,14 +6,17 @@ https://docs.ultralytics.com/datasets/detect/. Outlines (`class x y x y ...`) be
 from __future__ import annotations
 
 import math
+import reprlib
 from collections import Counter, defaultdict
 from pathlib import Path
+from typing import Any
 
 import yaml
 
 from omnidet.data import annotations as files
 from omnidet.data.annotated.pictures import Annotated, Box, Picture, images_by_stem, nearest, split_of
 
+_MAX_YAML_BYTES = 1_000_000
 _NAME_FILES = ("classes.txt", "obj.names", "labels.txt", "_darknet.labels")
 
 
@@ -61,20 +64,29 @@ def _numbers(parts: list[str]) -> list[float] | None:
 
 def _names(root: Path) -> list[str] | None:
     for path in sorted([*root.rglob("*.yaml"), *root.rglob("*.yml")]):
-        try:
-            content = yaml.safe_load(path.read_text(encoding="utf-8"))
-        except (yaml.YAMLError, UnicodeDecodeError) as error:
-            raise ValueError(f"{path} is not YAML: {' '.join(str(error).split())}") from error
-        if isinstance(content, dict) and content.get("names"):
-            names = content["names"]
-            listed = [names[key] for key in sorted(names)] if isinstance(names, dict) else names
-            if not isinstance(listed, list):
-                raise ValueError(f"{path}: names={names!r} is no list: give `names: [first, second]`")
-            return [files.plain(str(name)) for name in listed]
+        content = _yaml(path)
+        names = content.get("names") if isinstance(content, dict) else None
+        if isinstance(names, dict) and (all(isinstance(k, int) for k in names) or all(isinstance(k, str) for k in names)):
+            names = [names[key] for key in sorted(names)]
+        if names:
+            if not isinstance(names, list) or not all(isinstance(name, str | int | float) for name in names):
+                # reprlib: a few aliases write out to gigabytes
+                raise ValueError(f"{path}: names={reprlib.repr(names)} is no list of names: give `names: [first, second]`")
+            return [files.plain(str(name)) for name in names]
     for name in _NAME_FILES:
         for path in sorted(root.rglob(name)):
-            return [files.plain(line) for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+            text = path.read_text(encoding="utf-8", errors="replace")
+            return [files.plain(line) for line in text.splitlines() if line.strip()]
     return None
+
+
+def _yaml(path: Path) -> Any:
+    if path.stat().st_size > _MAX_YAML_BYTES:
+        raise ValueError(f"{path} has more than {_MAX_YAML_BYTES} bytes: it is no list of names; move it out of the folder")
+    try:
+        return yaml.safe_load(path.read_bytes())
+    except (yaml.YAMLError, ValueError, TypeError, LookupError, RecursionError) as error:  # a date that is none, and the like
+        raise ValueError(f"{path} is not YAML: {' '.join(str(error).split())[:300]}") from error
 
 
 def _boxes(path: Path, names: list[str], size: tuple[int, int], problems: Counter[str]) -> tuple[Box, ...]:

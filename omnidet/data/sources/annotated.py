@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterator
-from typing import Any
 
 from omnidet import storage
 from omnidet.data import annotations as files
-from omnidet.data.annotations import PIECE_UNITS, Entry, GroundTruth, Piece, Regions
+from omnidet.data import coco_json
+from omnidet.data.annotations import PIECE_UNITS, Entry, GroundTruth, Piece
+from omnidet.data.coco_json import ANNOTATION, CATEGORY, KEPT_OF_BOXES
 from omnidet.data.folder import DataFolder
 from omnidet.data.quarantine import Quarantine
 from omnidet.schema import Record
@@ -19,8 +20,6 @@ from omnidet.schema import Record
 SOURCE = "annotated"
 REMEDY = "read the annotated folder with `omnidet finetune` first"
 IMAGE = {"id": int, "file_name": str, "width": int, "height": int}
-BOX = {"id": int, "image_id": int, "category_id": int}
-CATEGORY = {"id": int, "name": str}
 
 
 def read(root: str, split: str, quarantine: Quarantine) -> Iterator[Record]:
@@ -28,15 +27,16 @@ def read(root: str, split: str, quarantine: Quarantine) -> Iterator[Record]:
     return files.chained(pieces(root, split, quarantine), quarantine)
 
 
-def pieces(root: str, split: str, quarantine: Quarantine, size: int = PIECE_UNITS) -> Iterator[Piece]:  # noqa: ARG001
+def pieces(root: str, split: str, quarantine: Quarantine, size: int = PIECE_UNITS) -> Iterator[Piece]:
     """The same, `size` images a piece."""
-    lists = {"categories": CATEGORY, "images": IMAGE, "annotations": (*BOX, "bbox", "iscrowd")}
-    content, path = _load(root, split, lists), storage.join(root, _name(split))
-    names = _names(content, path)
-    boxes = files.by_image(files.entries(content, "annotations", BOX, path))
-    images = sorted(files.entries(content, "images", IMAGE, path), key=lambda entry: int(entry["id"]))
-    for batch in files.batched(images, size):
-        told = [(image, boxes.pop(image["id"], [])) for image in batch]
+    keep, path = {"categories": CATEGORY, "images": IMAGE, "annotations": KEPT_OF_BOXES}, storage.join(root, _name(split))
+    content = coco_json.lists(root, _name(split), REMEDY, keep)
+    names = coco_json.categories(content, path)
+    images = coco_json.images(content, IMAGE, path, SOURCE, quarantine)
+    found = files.entries(content, "annotations", ANNOTATION, path)
+    boxes = files.by_image(coco_json.known(found, images, SOURCE, quarantine))
+    for batch in files.batched(sorted(images.items()), size):
+        told = [(image, boxes.pop(image_id, [])) for image_id, image in batch]
         yield functools.partial(_read_piece, DataFolder(root), names, told)
 
 
@@ -48,13 +48,7 @@ def _read_piece(
         if content is None:
             quarantine.reject(SOURCE, f"image {image['id']} {image['file_name']}", "missing image file")
             continue
-        regions, crowded = Regions(), set()
-        for entry in boxes:
-            box, name = files.xywh_to_xyxy(entry.get("bbox")), names[entry["category_id"]]
-            if box is None or entry.get("iscrowd"):
-                crowded.add(name)
-            else:
-                regions.add(name, entry["id"], box)
+        regions, crowded = coco_json.regions(boxes, names, SOURCE, quarantine)
         present = {*regions.phrases, *crowded}
         yield Record(
             image=content,
@@ -77,23 +71,13 @@ def check(root: str, split: str) -> None:
 
 def image_ids(root: str, split: str) -> set[str]:
     """Ids of all images: hashes of their bytes."""
-    content = _load(root, split, {"images": IMAGE})
-    return {f"{SOURCE}:{image['id']}" for image in files.entries(content, "images", IMAGE, storage.join(root, _name(split)))}
+    return {f"{SOURCE}:{image_id}" for image_id in coco_json.image_ids(root, _name(split), REMEDY, IMAGE)}
 
 
 def ground_truth(root: str, split: str) -> GroundTruth | None:
     """The file of the split, which pycocotools reads."""
-    names = _names(_load(root, split, {"categories": CATEGORY}), storage.join(root, _name(split)))
-    return GroundTruth(str(DataFolder(root).path(_name(split))), names)
+    return coco_json.ground_truth(root, _name(split), REMEDY)
 
 
 def _name(split: str) -> str:
     return f"annotations/{split}.json"
-
-
-def _load(root: str, split: str, lists: dict[str, Any]) -> Any:
-    return files.load_json(DataFolder(root), _name(split), REMEDY, {key: tuple(fields) for key, fields in lists.items()})
-
-
-def _names(content: Any, path: str) -> dict[int, str]:
-    return {entry["id"]: entry["name"] for entry in files.entries(content, "categories", CATEGORY, path)}

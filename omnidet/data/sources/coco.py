@@ -6,21 +6,20 @@ https://cocodataset.org/#format-data. Any dataset in the same format can be read
 from __future__ import annotations
 
 import functools
-from collections.abc import Collection, Iterator, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Iterator
+from typing import NamedTuple
 
 from omnidet import storage
 from omnidet.data import annotations as files
-from omnidet.data.annotations import PIECE_UNITS, Entry, GroundTruth, Piece, Regions
+from omnidet.data import coco_json
+from omnidet.data.annotations import PIECE_UNITS, Entry, GroundTruth, Piece
+from omnidet.data.coco_json import ANNOTATION, CATEGORY, KEPT_OF_BOXES
 from omnidet.data.folder import DataFolder
 from omnidet.data.quarantine import Quarantine
 from omnidet.schema import Record
 
 SOURCE = "coco"
 IMAGE = {"id": int, "file_name": str, "width": int, "height": int}
-ANNOTATION = {"id": int, "image_id": int}
-CATEGORY = {"id": int, "name": str}
-KEPT_OF_BOXES = (*ANNOTATION, "category_id", "bbox", "iscrowd")
 KEPT_OF_CAPTIONS = (*ANNOTATION, "caption")
 REMEDY = "unpack COCO's annotations into the root, or name another split"
 
@@ -45,18 +44,19 @@ def pieces(root: str, split: str, quarantine: Quarantine, size: int = PIECE_UNIT
     folder = DataFolder(root)
     check(root, split)
     instances, captions = _name("instances", split), _name("captions", split)
-    boxed = _lists(folder, instances, {"categories": CATEGORY, "images": IMAGE, "annotations": KEPT_OF_BOXES})
-    categories = _categories(boxed, storage.join(root, instances))
-    images = _images(boxed, storage.join(root, instances), quarantine)
+    path, captions_path = storage.join(root, instances), storage.join(root, captions)
+    boxed = coco_json.lists(root, instances, REMEDY, {"categories": CATEGORY, "images": IMAGE, "annotations": KEPT_OF_BOXES})
+    categories = coco_json.categories(boxed, path)
+    images = coco_json.images(boxed, IMAGE, path, SOURCE, quarantine)
     captioned, texts, content = {}, {}, None
     if folder.has(captions):
-        content = _lists(folder, captions, {"images": IMAGE, "annotations": KEPT_OF_CAPTIONS})
-        captioned = _images(content, storage.join(root, captions), quarantine)
-    found = files.entries(boxed, "annotations", ANNOTATION, storage.join(root, instances))
-    boxes = files.by_image(_known(found, images, "annotation", "box", quarantine))
+        content = coco_json.lists(root, captions, REMEDY, {"images": IMAGE, "annotations": KEPT_OF_CAPTIONS})
+        captioned = coco_json.images(content, IMAGE, captions_path, SOURCE, quarantine)
+    found = files.entries(boxed, "annotations", ANNOTATION, path)
+    boxes = files.by_image(coco_json.known(found, images, SOURCE, quarantine))
     if content is not None:
-        found = files.entries(content, "annotations", ANNOTATION, storage.join(root, captions))
-        texts = files.by_image(_known(found, captioned, "caption", "caption", quarantine))
+        found = files.entries(content, "annotations", ANNOTATION, captions_path)
+        texts = files.by_image(coco_json.known(found, captioned, SOURCE, quarantine, "caption", "caption"))
     for batch in files.batched(sorted({**captioned, **images}.items()), size):
         told = [_Image(entry, i in images, boxes.pop(i, []), texts.pop(i, [])) for i, entry in batch]
         yield functools.partial(_read_piece, folder, split, categories, told)
@@ -71,7 +71,7 @@ def _read_piece(
         if content is None:
             quarantine.reject(SOURCE, f"image {image_id} {image.entry['file_name']}", "missing image file")
             continue
-        regions, crowded = _regions(image.boxes, categories, quarantine)
+        regions, crowded = coco_json.regions(image.boxes, categories, SOURCE, quarantine)
         present = {*regions.phrases, *crowded}
         yield Record(
             image=content,
@@ -99,68 +99,17 @@ def image_ids(root: str, split: str) -> set[str]:
     check(root, split)
     for name in (_name("instances", split), _name("captions", split)):
         if folder.has(name):
-            images = files.entries(_lists(folder, name, {"images": IMAGE}), "images", IMAGE, storage.join(root, name))
-            found |= {f"coco:{image['id']}" for image in images}
+            found |= {f"coco:{image_id}" for image_id in coco_json.image_ids(root, name, REMEDY, IMAGE)}
     return found
 
 
 def ground_truth(root: str, split: str) -> GroundTruth | None:
     """The instances file, which pycocotools reads."""
-    folder, name = DataFolder(root), _name("instances", split)
-    names = _categories(_lists(folder, name, {"categories": CATEGORY}), storage.join(root, name))
-    return GroundTruth(str(folder.path(name)), names)
+    return coco_json.ground_truth(root, _name("instances", split), REMEDY)
 
 
 def _name(task: str, split: str) -> str:
     return f"annotations/{task}_{split}.json"
-
-
-def _lists(folder: DataFolder, name: str, keep: Mapping[str, Collection[str]]) -> Any:
-    return files.load_json(folder, name, REMEDY, {key: tuple(fields) for key, fields in keep.items()})
-
-
-def _categories(content: Any, path: str) -> dict[int, str]:
-    found = files.entries(content, "categories", CATEGORY, path)
-    names = {category["id"]: files.plain(category["name"]) for category in found}
-    if len(set(names.values())) != len(found):
-        raise ValueError(f"{path}: two categories share an id or a name: rename one of them")
-    return names
-
-
-def _images(content: Any, path: str, quarantine: Quarantine) -> dict[int, Entry]:
-    found = files.entries(content, "images", IMAGE, path)
-    return {image["id"]: image for image in files.first_of_each(found, SOURCE, "image", "record", quarantine)}
-
-
-def _known(found: list[Entry], images: dict[int, Entry], what: str, kind: str, quarantine: Quarantine) -> Iterator[Entry]:
-    for entry in files.first_of_each(found, SOURCE, what, kind, quarantine):
-        if entry["image_id"] in images:
-            yield entry
-        else:
-            quarantine.reject(SOURCE, f"{what} {entry['id']} of image {entry['image_id']}", "unknown image id", kind)
-
-
-def _regions(found: list[Entry], categories: dict[int, str], quarantine: Quarantine) -> tuple[Regions, set[str]]:
-    """The targets of an image, and the names that stand for more than their boxes.
-
-    A crowd box frames a group: it is no target, and its name is neither exhaustive nor absent. The same holds for the
-    name of a box that cannot be read.
-    """
-    regions, crowded = Regions(), set()
-    for entry in found:
-        category_id = entry.get("category_id")
-        name = categories.get(category_id) if isinstance(category_id, int) else None
-        if name is None:
-            quarantine.reject(SOURCE, f"annotation {entry['id']}", "unknown category id", "box")
-            continue
-        box = files.xywh_to_xyxy(entry.get("bbox"))
-        if box is None:
-            quarantine.reject(SOURCE, f"annotation {entry['id']}", "malformed box", "box")
-        if box is None or entry.get("iscrowd"):
-            crowded.add(name)
-        else:
-            regions.add(name, entry["id"], box)
-    return regions, crowded
 
 
 def _caption(found: list[Entry], quarantine: Quarantine) -> str:

@@ -11,7 +11,6 @@ import re
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from xml.etree import ElementTree
 
 from omnidet import storage
 from omnidet.data import annotations as files
@@ -95,10 +94,7 @@ def parse_sentence(line: str) -> tuple[str, list[tuple[str, str]]]:
 
 def parse_boxes(content: bytes) -> Boxes:
     """The boxes of an xml file. ValueError for what is not in the format, and for a DOCTYPE."""
-    try:
-        tree = ElementTree.fromstring(content, ElementTree.XMLParser(target=_NoDoctype()))
-    except ElementTree.ParseError as error:
-        raise ValueError(f"not XML ({error})") from error
+    tree = files.parse_xml(content)
     boxes = Boxes()
     width, height = tree.findtext("size/width"), tree.findtext("size/height")
     if width and height:
@@ -109,13 +105,6 @@ def parse_boxes(content: bytes) -> Boxes:
             for name in thing.iter("name"):
                 boxes.of_chain[(name.text or "").strip()].append((f"{place}.{number}", corners))
     return boxes
-
-
-class _NoDoctype(ElementTree.TreeBuilder):
-    """The files have no DOCTYPE, and only a DOCTYPE can declare entities that expand to gigabytes."""
-
-    def doctype(self, name: str, pubid: str | None, system: str | None) -> None:  # noqa: ARG002
-        raise ValueError("a DOCTYPE, which these files do not have")
 
 
 def _list_name(root: str, split: str) -> str:

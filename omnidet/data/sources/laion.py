@@ -8,17 +8,14 @@ from __future__ import annotations
 
 import functools
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote, urljoin, urlsplit
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
 from omnidet import storage
 from omnidet.data import annotations as files
-from omnidet.data import tar_pairs
+from omnidet.data import tar_pairs, url_lists
 from omnidet.data.annotations import PIECE_UNITS, Piece
 from omnidet.data.download import fetch_all
 from omnidet.data.folder import DataFolder
@@ -133,26 +130,14 @@ def _lists(root: str, split: str) -> list[str]:
 def _row_groups(root: str, name: str, size: int) -> Iterator[list[_Row]]:
     """The rows of a list, `size` at a time."""
     number, path = 0, DataFolder(root).path(name)
-    try:
-        with pq.ParquetFile(path) as table:
-            names = {name.lower(): name for name in reversed(table.schema_arrow.names)}
-            url, text = _column(names, URL_COLUMNS, path), _column(names, TEXT_COLUMNS, path)
-            base = "" if storage.is_s3(root) else path.resolve().as_uri()
-            for batch in table.iter_batches(size, columns=[url, text]):
-                pairs = zip(batch.column(url).to_pylist(), batch.column(text).to_pylist(), strict=True)
-                yield [_row(f"{name} row {number + i}", base, *pair) for i, pair in enumerate(pairs)]
-                number += len(batch)
-    except (pa.ArrowException, UnicodeDecodeError, OSError) as error:
-        if isinstance(error, OSError) and error.errno is not None:  # the disk; of a damaged file pyarrow says OSError too
-            raise
-        raise ValueError(f"{path} is not a readable parquet file ({str(error)[:200]}): fetch it anew") from error
+    base = "" if storage.is_s3(root) else path.resolve().as_uri()
+    for rows in url_lists.parquet_rows(path, functools.partial(_columns, path), size):
+        yield [_row(f"{name} row {number + i}", base, *row) for i, row in enumerate(rows)]
+        number += len(rows)
 
 
-def _column(names: dict[str, str], wanted: tuple[str, ...], path: Path) -> str:
-    for name in wanted:
-        if name in names:
-            return names[name]
-    raise ValueError(f"{path} has no column {' or '.join(wanted)} (any case): it has {', '.join(names.values())}")
+def _columns(path: Path, names: Sequence[str]) -> tuple[str, str]:
+    return url_lists.columns(names, path, URL_COLUMNS, TEXT_COLUMNS)
 
 
 def _row(item: str, base: str, url: object, text: object) -> _Row:

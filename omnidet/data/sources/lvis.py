@@ -7,20 +7,20 @@ Only the names that were annotated or verified absent are the label space of an 
 from __future__ import annotations
 
 import functools
-from collections.abc import Collection, Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator
 
 from omnidet import storage
 from omnidet.data import annotations as files
-from omnidet.data.annotations import PIECE_UNITS, Entry, GroundTruth, Piece, Regions
+from omnidet.data import coco_json
+from omnidet.data.annotations import PIECE_UNITS, Entry, GroundTruth, Piece
+from omnidet.data.coco_json import CATEGORY
 from omnidet.data.folder import DataFolder
 from omnidet.data.quarantine import Quarantine
 from omnidet.schema import Record
 
 SOURCE = "lvis"
 IMAGE = {"id": int, "width": int, "height": int, "neg_category_ids": list, "not_exhaustive_category_ids": list}
-ANNOTATION = {"id": int, "image_id": int, "category_id": int}
-CATEGORY = {"id": int, "name": str}
+ANNOTATION = {**coco_json.ANNOTATION, "category_id": int}
 REMEDY = "unpack LVIS's annotations into `annotations/` of the COCO root, or name another split, such as v1_train"
 
 
@@ -32,11 +32,12 @@ def read(root: str, split: str, quarantine: Quarantine) -> Iterator[Record]:
 def pieces(root: str, split: str, quarantine: Quarantine, size: int = PIECE_UNITS) -> Iterator[Piece]:
     """The same, `size` images a piece."""
     path = storage.join(root, _name(split))
-    data = _load(root, split, {"categories": CATEGORY, "images": (*IMAGE, "coco_url"), "annotations": (*ANNOTATION, "bbox")})
-    categories = _categories(data, path)
-    found = files.entries(data, "images", IMAGE, path)
-    images = {image["id"]: image for image in files.first_of_each(found, SOURCE, "image", "record", quarantine)}
-    boxes = files.by_image(_known(files.entries(data, "annotations", ANNOTATION, path), images, quarantine))
+    keep = {"categories": CATEGORY, "images": (*IMAGE, "coco_url"), "annotations": (*ANNOTATION, "bbox")}
+    data = coco_json.lists(root, _name(split), REMEDY, keep)
+    categories = coco_json.categories(data, path, category_phrase)
+    images = coco_json.images(data, IMAGE, path, SOURCE, quarantine)
+    found = files.entries(data, "annotations", ANNOTATION, path)
+    boxes = files.by_image(coco_json.known(found, images, SOURCE, quarantine))
     del found, data
     for batch in files.batched(sorted(images.items()), size):
         told = [(image, boxes.pop(image_id, [])) for image_id, image in batch]
@@ -51,7 +52,7 @@ def _read_piece(
         if content is None:
             quarantine.reject(SOURCE, f"image {image['id']}", "missing image file")
             continue
-        regions, unread = _regions(boxes, categories, quarantine)
+        regions, unread = coco_json.regions(boxes, categories, SOURCE, quarantine)
         partly = {*_names(image, "not_exhaustive_category_ids", categories, quarantine), *unread}
         present = {*regions.phrases, *partly}
         yield Record(
@@ -75,14 +76,12 @@ def check(root: str, split: str) -> None:
 
 def image_ids(root: str, split: str) -> set[str]:
     """Ids of every image in the file: COCO ids."""
-    data = _load(root, split, {"images": IMAGE})
-    return {f"coco:{image['id']}" for image in files.entries(data, "images", IMAGE, storage.join(root, _name(split)))}
+    return {f"coco:{image_id}" for image_id in coco_json.image_ids(root, _name(split), REMEDY, IMAGE)}
 
 
 def ground_truth(root: str, split: str) -> GroundTruth | None:
     """The annotation file, which the official `lvis` package reads."""
-    names = _categories(_load(root, split, {"categories": CATEGORY}), storage.join(root, _name(split)))
-    return GroundTruth(str(DataFolder(root).path(_name(split))), names)
+    return coco_json.ground_truth(root, _name(split), REMEDY, category_phrase)
 
 
 def category_phrase(name: str) -> str:
@@ -97,47 +96,12 @@ def _name(split: str) -> str:
     return f"annotations/lvis_{split}.json"
 
 
-def _load(root: str, split: str, keep: Mapping[str, Collection[str]]) -> Any:
-    return files.load_json(DataFolder(root), _name(split), REMEDY, {key: tuple(fields) for key, fields in keep.items()})
-
-
-def _categories(data: Any, path: str) -> dict[int, str]:
-    found = files.entries(data, "categories", CATEGORY, path)
-    names = {category["id"]: category_phrase(category["name"]) for category in found}
-    if len(set(names.values())) != len(found):
-        raise ValueError(f"{path}: two categories share an id or their words: rename one of them")
-    return names
-
-
 def _image_names(image: Entry) -> list[str]:
     """Where the image may stand: v1 names the folder by the URL, v0.5 has val2014 names only."""
     stem = f"{image['id']:012d}.jpg"
     url = image.get("coco_url")
     named = [str(url).rsplit("/", 2)[1]] if isinstance(url, str) and url.count("/") >= 2 else []
     return [f"{folder}/{stem}" for folder in dict.fromkeys([*named, "train2017", "val2017"])]
-
-
-def _known(found: list[Entry], images: dict[int, Entry], quarantine: Quarantine) -> Iterator[Entry]:
-    for entry in files.first_of_each(found, SOURCE, "annotation", "box", quarantine):
-        if entry["image_id"] in images:
-            yield entry
-        else:
-            quarantine.reject(SOURCE, f"annotation {entry['id']} of image {entry['image_id']}", "unknown image id", "box")
-
-
-def _regions(found: list[Entry], categories: dict[int, str], quarantine: Quarantine) -> tuple[Regions, set[str]]:
-    """The targets of an image, and the names that have a box which cannot be read."""
-    regions, unread = Regions(), set()
-    for entry in found:
-        name, box = categories.get(entry["category_id"]), files.xywh_to_xyxy(entry.get("bbox"))
-        if name is None:
-            quarantine.reject(SOURCE, f"annotation {entry['id']}", "unknown category id", "box")
-        elif box is None:
-            quarantine.reject(SOURCE, f"annotation {entry['id']}", "malformed box", "box")
-            unread.add(name)
-        else:
-            regions.add(name, entry["id"], box)
-    return regions, unread
 
 
 def _names(image: Entry, field: str, categories: dict[int, str], quarantine: Quarantine) -> list[str]:

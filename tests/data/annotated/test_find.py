@@ -161,3 +161,50 @@ def test_real_blood_cells(shared_data):
     boxes = [box for picture in cut.found.pictures() for box in picture.boxes]
     assert len(boxes) == 4888
     assert sum(box.xywh[2] <= 0 or box.xywh[3] <= 0 for box in boxes) == 2
+
+
+def test_coco_entries_that_are_no_ids_are_counted(tmp_path):
+    _coco(tmp_path, "train", range(4))
+    path = tmp_path / "annotations/instances_train.json"
+    content = json.loads(path.read_text())
+    content["annotations"][0]["image_id"] = []
+    content["annotations"][1]["category_id"] = {}
+    path.write_text(json.dumps(content))
+    assert find.find(tmp_path).problems == {"box of an unknown image": 1, "box of an unknown category": 1}
+    content["annotations"][0] = None
+    path.write_text(json.dumps(content))
+    with pytest.raises(ValueError, match=r"instances_train\.json: an entry of 'annotations' is no object"):
+        find.find(tmp_path)
+
+
+ALIASES = "a: &a [x, x]\n" + "".join(f"{chr(98 + i)}: &{chr(98 + i)} [*{chr(97 + i)}, *{chr(97 + i)}]\n" for i in range(24))
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        ("names: {0: nut, bolt: 1}", "is no list of names"),
+        ("names: [[nut]]", "is no list of names"),
+        (ALIASES + "names: *y\n", "is no list of names"),
+        ("x: 2001-99-99", "is not YAML"),
+        ("[" * 5000, "is not YAML"),
+        (b"names: [\xff]", "is not YAML"),
+        (b"#" * 2_000_000, "has more than 1000000 bytes"),
+    ],
+)
+def test_names_of_yolo_that_are_none(tmp_path, content, problem):
+    _yolo(tmp_path, "train", range(2))
+    (tmp_path / "data.yaml").write_bytes(content if isinstance(content, bytes) else content.encode())
+    with pytest.raises(ValueError, match=rf"data\.yaml.*{problem}") as error:
+        find.find(tmp_path)
+    assert len(str(error.value)) < 600
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"<?xml version='1.0' encoding='klingon'?><annotation/>", "<!DOCTYPE a [<!ENTITY x 'y'>]><a>&x;</a>".encode("utf-16")],
+)
+def test_xml_in_odd_encodings_is_counted(tmp_path, content):
+    _voc(tmp_path, range(2))
+    (tmp_path / "Annotations/2.xml").write_bytes(content)
+    assert find.find(tmp_path).problems == {"file that is no xml": 1}

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import tarfile
+
 import pytest
 from PIL import Image
 
 from omnidet.data.quarantine import Quarantine
 from omnidet.data.sources import cc12m
+from tests import toys
 from tests.data.sources.handmade import jpeg, tar
 
 
@@ -87,3 +90,14 @@ def test_a_bomb_is_told_from_a_broken_image(tmp_path, monkeypatch):
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
     tar(tmp_path / "a.tar", [("1.jpg", jpeg(1)), ("1.txt", b"x")])
     assert dict(read(tmp_path)[1].counts) == {"cc12m: record: image too large": 1}
+
+
+def test_headers_that_lie_are_refused_at_once(tmp_path):
+    toys.tar_that_leads_back(tmp_path / "a.tar")
+    with pytest.raises(ValueError, match=r"a\.tar is truncated or corrupt .*leads back.*: fetch it anew"):
+        read(tmp_path)
+    member = tarfile.TarInfo("long")
+    member.type, member.size = tarfile.GNUTYPE_LONGNAME, 1 << 40
+    (tmp_path / "a.tar").write_bytes(member.tobuf(tarfile.GNU_FORMAT) + bytes(2048))
+    with pytest.raises(ValueError, match=r"a\.tar is truncated or corrupt .*1099511627776 bytes.*: fetch it anew"):
+        read(tmp_path)
