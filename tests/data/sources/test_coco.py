@@ -100,7 +100,7 @@ def test_a_file_name_leads_nowhere_else(tmp_path, name):
         ({"categories": CATEGORIES, "images": [{"id": 1}]}, r"images\[0\] needs 'file_name' of type str, got 'nothing'"),
         ({"categories": CATEGORIES, "images": [3]}, r"images\[0\] needs 'id' of type int, got 3"),
         ({"categories": CATEGORIES, "images": [], "annotations": [{"id": "x"}]}, r"annotations\[0\] needs 'id' of type int"),
-        ({"categories": [{"id": 1, "name": "a"}, {"id": 2, "name": "a"}]}, "two categories share an id or a name"),
+        ({"categories": [{"id": 1, "name": "a"}, {"id": 2, "name": "a"}]}, "two categories share an id or their words"),
     ],
 )
 def test_what_is_not_in_the_format_is_named(tmp_path, content, problem):
