@@ -290,11 +290,12 @@ def _read_lock(path: Path) -> dict[str, Any]:
         return {}
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-        if content["schema_version"] != SCHEMA_VERSION:
-            raise ValueError(f"{path} has schema version {content['schema_version']}, this is {SCHEMA_VERSION}: fetch anew")
+        version = content["schema_version"]
         files: dict[str, Any] = content["files"]
         if not all(isinstance(e["size_bytes"], int) and isinstance(e["sha256"], str) for e in files.values()):
             raise TypeError
-    except (KeyError, TypeError, AttributeError, UnicodeDecodeError, json.JSONDecodeError) as error:
+    except (KeyError, TypeError, AttributeError, ValueError, RecursionError) as error:
         raise ValueError(f"{path} is not a lock of downloads: mend or remove it ({error!r})") from error
+    if version != SCHEMA_VERSION:
+        raise ValueError(f"{path} has schema version {version!r:.40}, this is {SCHEMA_VERSION}: fetch anew")
     return files

@@ -67,7 +67,7 @@ def load(path: Path | None = None) -> dict[str, Dataset]:
     try:
         with path.open("rb") as file:
             content = tomllib.load(file)
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:  # numbers of any length, lists in lists
         raise ValueError(f"{path} is not TOML: {error}") from error
     return {name: _dataset(name, table, path) for name, table in content.items()}
 

@@ -6,6 +6,8 @@ import collections
 import hashlib
 import io
 import pickle
+import subprocess
+import sys
 import tarfile
 import time
 from pathlib import Path
@@ -19,6 +21,7 @@ from omnidet.data.held_out import perceptual_hash
 from omnidet.data.quarantine import Quarantine, clean
 from omnidet.data.sources import by_name, cc12m, refcocog
 from tests import toys
+from tests.data.mutations import READERS
 from tests.data.sources.handmade import WRITERS
 
 BOUNDED = settings(max_examples=40, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
@@ -166,3 +169,12 @@ def test_a_tar_that_climbs_out_of_its_folder_writes_nothing(tmp_path):
     assert [r.caption for r in records] == ["words"]
     assert sorted(tmp_path.rglob("*")) == before
     assert "secret" not in "".join([*quarantine.lines, *(r.caption for r in records)])
+
+
+@pytest.mark.slow
+def test_no_reader_does_wrong_on_mutated_bytes():
+    """Some of what `python -m tests.data.mutations --bytes 1000000` does; a crash of a library ends no other test."""
+    command = [sys.executable, "-m", "tests.data.mutations", "--bytes", "15000", "--seed", "1"]
+    ran = subprocess.run(command, cwd=Path(__file__).parents[2], capture_output=True, text=True, timeout=300)
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    assert ran.stdout.count(" sound") >= len(READERS) - 2

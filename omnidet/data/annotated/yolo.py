@@ -71,7 +71,9 @@ def _names(root: Path) -> list[str] | None:
         if names:
             if not isinstance(names, list) or not all(isinstance(name, str | int | float) for name in names):
                 # reprlib: a few aliases write out to gigabytes
-                raise ValueError(f"{path}: names={reprlib.repr(names)[:200]} is no list of names: give `names: [first, second]`")
+                raise ValueError(
+                    f"{path}: names={reprlib.repr(names)[:200]} is no list of names: give `names: [first, second]`"
+                )
             return [files.plain(str(name)) for name in names]
     for name in _NAME_FILES:
         for path in sorted(root.rglob(name)):

@@ -170,4 +170,5 @@ def _leads_outside(location: str, root: str) -> bool:
     """Whether a list, which comes from the web, asks for a local file that does not stand beside or below it."""
     if not location.startswith("file:"):
         return False
-    return storage.is_s3(root) or not Path(unquote(urlsplit(location).path)).resolve().is_relative_to(Path(root).resolve())
+    path = unquote(urlsplit(location).path)
+    return storage.is_s3(root) or "\0" in path or not Path(path).resolve().is_relative_to(Path(root).resolve())
