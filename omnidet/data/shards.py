@@ -15,6 +15,7 @@ import json
 import re
 import reprlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -123,15 +124,15 @@ def read_index(location: storage.Location) -> Index:
     path = storage.join(location, storage.INDEX_NAME)
     if not storage.exists(path):
         raise FileNotFoundError(f"{path} does not exist: build the shards with `omnidet shards`")
-    try:
+    with _refused(f"{path} is not a shard index", "build the shards again"):
         text = storage.read_text(path)
         content = json.loads(text)
         if "\\ud" in text:  # half a character, which JSON can hold and no name of a file
             json.dumps(content, ensure_ascii=False).encode()
-        if content["schema_version"] != SCHEMA_VERSION:
-            raise ValueError(
-                f"{path} has schema version {content['schema_version']}, this is {SCHEMA_VERSION}: build the shards again"
-            )
+        version = content["schema_version"]
+    if version != SCHEMA_VERSION:
+        raise ValueError(f"{path} has schema version {version!r:.40}, this is {SCHEMA_VERSION}: build the shards again")
+    with _refused(f"{path} is not a shard index", "build the shards again"):
         sets = {name: tuple(_shard(shard) for shard in shards) for name, shards in content["sets"].items()}
         truths, report, names = content["ground_truth"], content["report"], content.get("names", {})
         for truth in truths.values():
@@ -141,8 +142,15 @@ def read_index(location: storage.Location) -> Index:
         _require(all(isinstance(n, int) and n > 0 for counts in names.values() for n in counts.values()), "names")
         _require(isinstance(content["dataset_version"], str), content["dataset_version"])
         return Index(str(location), content["dataset_version"], sets, truths, report, names)
-    except (json.JSONDecodeError, KeyError, TypeError, AttributeError, UnicodeError, RecursionError) as error:
-        raise ValueError(f"{path} is not a shard index ({error!r}): build the shards again") from error
+
+
+@contextmanager
+def _refused(problem: str, remedy: str) -> Iterator[None]:
+    """What reading damaged JSON raises, as one line."""
+    try:
+        yield
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
+        raise ValueError(f"{problem} ({error!r:.200}): {remedy}") from error
 
 
 def _shard(entry: Any) -> Shard:
@@ -305,21 +313,19 @@ def _short(boxes: FloatArray) -> list[list[float]]:
 
 
 def _decode(annotation: bytes, image: bytes, shard: str) -> Record:
-    try:
+    with _refused(f"{shard}: a sample's annotation is none", "build it again"):
         content = json.loads(annotation)
         version = content.pop("schema_version", None)
-        if version != SCHEMA_VERSION:
-            raise ValueError(
-                f"{shard}: sample {content.get('image_id')} has another schema version than {SCHEMA_VERSION}: build it again"
-            )
+    if version != SCHEMA_VERSION:
+        name = str(content.get("image_id"))[:80]
+        raise ValueError(f"{shard}: sample {name} has another schema version than {SCHEMA_VERSION}: build it again")
+    with _refused(f"{shard}: a sample's annotation is none", "build it again"):
         boxes = np.asarray(content.pop("boxes_xyxy"), np.float32).reshape(-1, 4)
         phrase_boxes = tuple(tuple(named) for named in content.pop("phrase_boxes"))
         words: dict[str, Any] = {key: tuple(content.pop(key)) for key in ("phrases", "absent", "not_exhaustive")}
         record = Record(image=image, boxes_xyxy=boxes, phrase_boxes=phrase_boxes, **words, **content)
         _require(_is_sound(record), annotation)
-    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError, LookupError, TypeError, AttributeError) as error:
-        raise ValueError(f"{shard}: a sample's annotation is none ({error!r:.200}): build it again") from error
-    return record
+        return record
 
 
 def _is_sound(record: Record) -> bool:

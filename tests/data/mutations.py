@@ -126,7 +126,10 @@ def _annotated(kind: str) -> Reader:
             handmade.write(root / "ImageSets/Main/train.txt", "0\n1\n")
 
     def read(root: Path, _: None) -> int:
-        cut = find.split(find.find(root))
+        found = find.find(root)
+        if sum(1 for _ in found.pictures()) < 2:  # too few to be cut, which says nothing of a file
+            return 1
+        cut = find.split(found)
         find.describe(cut)
         return len(cut.train)
 
