@@ -18,7 +18,7 @@ import torch
 
 from omnidet import boxes
 from omnidet.data.vocabulary import is_relational
-from omnidet.evaluation import mistakes
+from omnidet.evaluation import gains, mistakes
 from omnidet.evaluation.mistakes import BACKGROUND, KINDS, OVERLAPS, Bools, Floats, Ints, Verdicts
 from omnidet.schema import FloatArray
 
@@ -102,7 +102,7 @@ class NamesAnalysis:
     mistakes: Mapping[str, int]
     """Wrong detections at the working point, by kind."""
     gains: Mapping[str, float]
-    """How much AP50 would rise without the wrong detections of a kind, of whatever score."""
+    """How much AP50 would rise with all mistakes of a kind set right, of any score, and with nothing missed: TIDE's dAP."""
     missed: int
     """True boxes not found at the working point."""
     confusions: tuple[tuple[str, str, int], ...]
@@ -184,7 +184,6 @@ def names(dataset: Mapping[str, Any], detections: Iterable[Mapping[str, Any]], w
     threshold, precision, recall = _working_point(verdicts)
     counts_D = ~verdicts.ignored_TD[0]
     shown_D = counts_D & (verdicts.score_D >= threshold)
-    mean_50 = _mean(precision_TRC[0])
     return NamesAnalysis(
         curves={_overlap(t): _mean_over_categories(precision_TRC[t]) for t in CURVES},
         categories=_categories(verdicts, called, precision_TRC),
@@ -196,7 +195,7 @@ def names(dataset: Mapping[str, Any], detections: Iterable[Mapping[str, Any]], w
         precision=precision,
         recall=recall,
         mistakes={kind: int((verdicts.kind_D[shown_D] == k).sum()) for k, kind in enumerate(KINDS)},
-        gains={kind: max(0.0, _mean(mistakes.precision(verdicts, 0, k)) - mean_50) for k, kind in enumerate(KINDS)},
+        gains=gains.gains(verdicts),
         missed=int((verdicts.true_score_G < threshold).sum()),
         confusions=_confusions(verdicts, called, shown_D),
         calibration=calibration(verdicts.score_D[counts_D], verdicts.found_TD[0][counts_D], LEAST_SCORE),
@@ -243,10 +242,6 @@ def _overlap(index: int) -> str:
     return f"IoU {OVERLAPS[index]:.2f}".replace("0.", ".")
 
 
-def _mean(precision_RC: Floats) -> float:
-    return float(np.nanmean(precision_RC)) if np.isfinite(precision_RC).any() else 0.0
-
-
 def _mean_over_categories(precision_RC: Floats) -> Floats:
     known = np.isfinite(precision_RC[0])
     return precision_RC[:, known].mean(1) if known.any() else np.zeros(len(precision_RC))
@@ -281,8 +276,9 @@ def _working_point(verdicts: Verdicts) -> tuple[float, float, float]:
 
 
 def _confusions(verdicts: Verdicts, called: Sequence[str], shown_D: Bools) -> tuple[tuple[str, str, int], ...]:
-    chosen = shown_D & (verdicts.confused_D >= 0)
-    pairs, counts = np.unique(np.stack([verdicts.category_D, verdicts.confused_D])[:, chosen], axis=1, return_counts=True)
+    chosen_D = shown_D & (verdicts.kind_D == KINDS.index("confusion"))
+    true_D = verdicts.true_category_G[verdicts.meant_D[chosen_D]]
+    pairs, counts = np.unique(np.stack([verdicts.category_D[chosen_D], true_D]), axis=1, return_counts=True)
     most = np.argsort(-counts, kind="stable")[:NUM_CONFUSIONS]
     return tuple((called[pairs[0, i]], called[pairs[1, i]], int(counts[i])) for i in most)
 

@@ -57,8 +57,8 @@ class Verdicts:
     """Whether it counts neither for nor against: on a crowd, or of a category that the image does not list in full."""
     kind_D: npt.NDArray[np.int8]
     """Index into `KINDS`; -1 where it is right or ignored at overlap .5."""
-    confused_D: Ints
-    """Category of the true box that a confused detection lies on, -1 for others."""
+    meant_D: Ints
+    """Index (G) of the true box that a better box (localisation) or another name (confusion) would have found, else -1."""
     true_image_G: Ints
     true_category_G: Ints
     true_size_G: Floats
@@ -99,6 +99,7 @@ def judge(dataset: Mapping[str, Any], detections: Iterable[Mapping[str, Any]]) -
     found = _Columns.of(detections, images, index).best(federated)
     parts: list[tuple[npt.NDArray[Any], ...]] = []
     true_parts: list[tuple[npt.NDArray[Any], ...]] = []
+    num_counted = 0
     for image_id in sorted(images):
         truth, own = images[image_id], found.of_image(image_id)
         if truth.judged is not None:
@@ -107,15 +108,17 @@ def judge(dataset: Mapping[str, Any], detections: Iterable[Mapping[str, Any]]) -
         same_DG = own.category_D[:, None] == truth.category_G
         found_TD, ignored_TD, finder_G = _match(overlap_DG, same_DG, truth)
         ignored_TD |= ~found_TD & np.isin(own.category_D, list(truth.not_exhaustive))
-        kind_D, confused_D = _kinds(overlap_DG, same_DG, truth)
+        kind_D, meant_D = _kinds(overlap_DG, same_DG, truth)
         kind_D[found_TD[0] | ignored_TD[0]] = -1
-        confused_D[kind_D != KINDS.index("confusion")] = -1
-        parts.append((own.score_D, own.image_D, own.category_D, own.boxes_D4, found_TD.T, ignored_TD.T, kind_D, confused_D))
-        true_score_G = np.where(finder_G >= 0, np.append(own.score_D, 0.0)[finder_G], -np.inf)
         counted = ~truth.ignored_G
+        is_near_D = (kind_D == KINDS.index("localisation")) | (kind_D == KINDS.index("confusion"))
+        meant_D = np.where(is_near_D, np.append(num_counted + np.cumsum(counted) - 1, -1)[meant_D], -1)
+        num_counted += int(counted.sum())
+        parts.append((own.score_D, own.image_D, own.category_D, own.boxes_D4, found_TD.T, ignored_TD.T, kind_D, meant_D))
+        true_score_G = np.where(finder_G >= 0, np.append(own.score_D, 0.0)[finder_G], -np.inf)
         ids_G = np.full(len(counted), image_id)
         true_parts.append(tuple(v[counted] for v in (ids_G, truth.category_G, truth.size_G, true_score_G)))
-    score, image, category, boxes, found_DT, ignored_DT, kind, confused = (np.concatenate(v) for v in zip(*parts, strict=True))
+    score, image, category, boxes, found_DT, ignored_DT, kind, meant = (np.concatenate(v) for v in zip(*parts, strict=True))
     true_image, true_category, true_size, true_score = (np.concatenate(v) for v in zip(*true_parts, strict=True))
     order = np.argsort(-score, kind="stable")  # of equal scores the first image stands first, as in the official tools
     return Verdicts(
@@ -128,7 +131,7 @@ def judge(dataset: Mapping[str, Any], detections: Iterable[Mapping[str, Any]]) -
         found_TD=found_DT[order].T & ~ignored_DT[order].T,
         ignored_TD=ignored_DT[order].T,
         kind_D=kind[order],
-        confused_D=confused[order],
+        meant_D=meant[order],
         true_image_G=true_image,
         true_category_G=true_category,
         true_size_G=true_size,
@@ -136,21 +139,22 @@ def judge(dataset: Mapping[str, Any], detections: Iterable[Mapping[str, Any]]) -
     )
 
 
-def precision(verdicts: Verdicts, overlap: int, without: int | None = None) -> Floats:
+def precision(verdicts: Verdicts, overlap: int) -> Floats:
     """Precision (R, C) at each of `RECALLS`, by category, as the official tools interpolate it; nan without a true box.
 
     Args:
         overlap: index into `OVERLAPS`.
-        without: kind of wrong detections to leave out, as index into `KINDS`.
     """
     counts_D = ~verdicts.ignored_TD[overlap]
-    if without is not None:
-        counts_D &= verdicts.kind_D != without
-    category_D, found_D = verdicts.category_D[counts_D], verdicts.found_TD[overlap][counts_D]
+    return curves(verdicts.category_D[counts_D], verdicts.found_TD[overlap][counts_D], verdicts.num_true_C)
+
+
+def curves(category_D: Ints, found_D: Bools, num_true_C: Ints) -> Floats:
+    """The same of any detections, by falling score."""
     by_category = np.argsort(category_D, kind="stable")
-    ends = np.searchsorted(category_D[by_category], np.arange(len(verdicts.categories) + 1))
-    precision_RC = np.full((len(RECALLS), len(verdicts.categories)), np.nan)
-    for c, num_true in enumerate(verdicts.num_true_C):
+    ends = np.searchsorted(category_D[by_category], np.arange(len(num_true_C) + 1))
+    precision_RC = np.full((len(RECALLS), len(num_true_C)), np.nan)
+    for c, num_true in enumerate(num_true_C):
         if num_true:
             right = np.cumsum(found_D[by_category[ends[c] : ends[c + 1]]])
             shares = right / np.arange(1, len(right) + 1)
@@ -264,14 +268,13 @@ def _match(overlap_DG: Floats, same_DG: Bools, truth: _Image) -> tuple[Bools, Bo
 
 
 def _kinds(overlap_DG: Floats, same_DG: Bools, truth: _Image) -> tuple[npt.NDArray[np.int8], Ints]:
-    """What kind each detection is if it is wrong, and the category of the other box that it overlaps most."""
+    """What kind each detection is if it is wrong, and which true box it was meant for if that is localisation or confusion."""
     if not (~truth.ignored_G).any():
         nothing = len(overlap_DG)
         return np.full(nothing, KINDS.index("background"), np.int8), np.full(nothing, -1)
     overlap_DG = np.where(truth.ignored_G, 0.0, overlap_DG)
-    own_D = np.where(same_DG, overlap_DG, 0.0).max(1)
-    others_DG = np.where(same_DG, 0.0, overlap_DG)
-    other_D = others_DG.max(1)
+    own_DG, others_DG = np.where(same_DG, overlap_DG, 0.0), np.where(same_DG, 0.0, overlap_DG)
+    own_D, other_D = own_DG.max(1), others_DG.max(1)
     conditions = [
         (own_D >= BACKGROUND) & (own_D < OVERLAPS[0]),
         other_D >= OVERLAPS[0],
@@ -279,4 +282,4 @@ def _kinds(overlap_DG: Floats, same_DG: Bools, truth: _Image) -> tuple[npt.NDArr
         np.maximum(own_D, other_D) <= BACKGROUND,
     ]
     kind_D = np.select(conditions, range(len(conditions)), len(conditions)).astype(np.int8)
-    return kind_D, truth.category_G[others_DG.argmax(1)]
+    return kind_D, np.where(conditions[0], own_DG.argmax(1), others_DG.argmax(1))

@@ -37,7 +37,7 @@ def test_what_is_shown_of_an_image():
     assert shown[0].box_xyxy == LEFT
 
 
-def test_a_kind_costs_what_is_gained_without_it():
+def test_what_lies_on_the_background_costs_what_is_gained_without_it():
     result = names()
     rows = [row for row in evaluations.detections() if row["score"] != 0.97]
     without = np.mean([c.average_precision_50 for c in names(rows).categories])

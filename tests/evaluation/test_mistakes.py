@@ -74,9 +74,12 @@ def test_every_mistake_has_its_kind():
     rows = [{"image_id": 1, "category_id": 2, "bbox": evaluations.xywh(evaluations.SHIFTED), "score": 1.0}]
     assert kinds(evaluations.ground_truth(), rows) == [(1, "both")]
     verdicts = mistakes.judge(evaluations.ground_truth(), evaluations.detections())
-    confused = verdicts.confused_D >= 0
+    meant = {mistakes.KINDS[verdicts.kind_D[d]]: int(verdicts.meant_D[d]) for d in np.flatnonzero(verdicts.meant_D >= 0)}
+    # Two true boxes an image, the star first: that of the third and that of the fourth image.
+    assert meant == {"localisation": 4, "confusion": 6}
+    confused = verdicts.kind_D == mistakes.KINDS.index("confusion")
     assert verdicts.image_D[confused].tolist() == [4]
-    assert (verdicts.category_D[confused].tolist(), verdicts.confused_D[confused].tolist()) == ([1], [0])
+    assert verdicts.category_D[confused].tolist() == [1]
     found_by = dict(zip(verdicts.true_image_G[verdicts.true_category_G == 0].tolist(), verdicts.true_score_G[::2], strict=True))
     assert found_by == {1: 0.9, 2: 0.85, 3: -np.inf, 4: -np.inf, 5: 0.5, 6: -np.inf}
 
