@@ -45,10 +45,10 @@ def _is_there(index: shards.Index, benchmark: Benchmark, evaluation: Location) -
 def _section(index: shards.Index, benchmark: Benchmark, evaluation: Location) -> Section:
     set_name, name = benchmark.set_name, " ".join(part for part in (benchmark.name, benchmark.suffix) if part)
     rows = stored.rows(evaluation, set_name)
-    truth = index.ground_truth.get(set_name)
-    dataset = _ground_truth(index, truth) if truth else None
+    truth = index.ground_truth.get(set_name, {"names": {}})
+    dataset = _ground_truth(index, truth) if truth["names"] else None
     try:
-        if truth and dataset:
+        if dataset:
             words = {int(number): word for number, word in truth["names"].items()}
             of_names = analysis.names(dataset, rows, words)
             return Section(name, benchmark.name, of_names, _names_samples(index, set_name, of_names))

@@ -41,7 +41,9 @@ class GroundTruth:
     path: str
     """The annotation file."""
     names: Mapping[int, str]
-    """Category id -> the phrase that stands for it in the Records."""
+    """Category id -> the phrase that stands for it in the Records; of phrases there are none."""
+    content: bytes | None = None
+    """What is to stand in the file, where the dataset itself has no such file; `path` is then empty."""
 
 
 class Regions:

@@ -278,6 +278,9 @@ def _copy_ground_truth(dataset: Dataset, root: str, location: str) -> dict[str, 
     if truth is None:
         return None
     name = "ground_truth.json"
+    if truth.content is not None:
+        storage.write_bytes(storage.join(location, name), truth.content)
+        return {"file": name, "sha256": hashlib.sha256(truth.content).hexdigest(), "names": {}}
     if storage.is_s3(location):
         storage.write_bytes(storage.join(location, name), Path(truth.path).read_bytes())
     else:

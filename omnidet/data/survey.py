@@ -199,6 +199,8 @@ def _token_parts(vocabulary: Vocabulary) -> Callable[[str], Iterable[str]]:
 
 def _coverage(index: shards.Index, name: str, split: Callable[[str], Iterable[str]], seen: set[str]) -> Iterator[Coverage]:
     truth = index.ground_truth[name]
+    if not truth["names"]:  # of phrases
+        return
     groups: dict[str, list[str]] = {}
     frequencies = _frequencies(storage.join(index.location, truth["file"]))
     for category, phrase in sorted(truth["names"].items(), key=lambda item: int(item[0])):

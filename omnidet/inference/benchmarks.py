@@ -27,6 +27,7 @@ from omnidet.evaluation import absent as absent_protocol
 from omnidet.evaluation import coco as coco_protocol
 from omnidet.evaluation import flickr30k as flickr30k_protocol
 from omnidet.evaluation import lvis as lvis_protocol
+from omnidet.evaluation import phrase_files
 from omnidet.evaluation import refcocog as refcocog_protocol
 from omnidet.evaluation.detections import read_rows
 from omnidet.inference import prediction_files
@@ -51,6 +52,8 @@ class Measure:
     """(index, set name, the rows of all images in order) -> numbers."""
     rows_name: str = ""
     """Part of the name of the file of rows, for those that are not the official results of the set."""
+    needs_truth: bool = False
+    """Whether it reads a file of ground truth that stands beside the shards."""
 
 
 @dataclass(frozen=True)
@@ -139,6 +142,8 @@ def _present(index: shards.Index, config: EvaluationConfig) -> list[Benchmark]:
     chosen = [b for b in config.benchmarks if not b.optional or b.set_name in index.sets]
     for benchmark in chosen:
         index.shards(benchmark.set_name)  # names what is missing before hours of work
+        if benchmark.measure.needs_truth:
+            _ground_truth(index, benchmark.set_name)
     return chosen
 
 
@@ -200,18 +205,34 @@ def _judge_expressions(index: shards.Index, set_name: str, rows: Iterable[Row]) 
     return refcocog_protocol.evaluate(expressions, boxes, control)
 
 
-def _predict_phrases(detector: OmniDet, index: shards.Index, set_name: str, images: Records) -> Found:  # noqa: ARG001
+def _predict_phrases(detector: OmniDet, index: shards.Index, set_name: str, images: Records) -> Found:
+    counted = _counted_phrases(index, set_name)
     for number, record in images:
-        located = detector.locate(record.image, record.phrases, top=10) if record.phrases else []
-        yield number, [_phrase_row(record, text, *own) for text, own in zip(record.phrases, located, strict=True)]
+        known = {text.lower() for text in record.phrases}
+        others = {p.text.lower(): p.text for p in counted.get(record.image_id, []) if p.text.lower() not in known}
+        asked = [*record.phrases, *others.values()]
+        located = detector.locate(record.image, asked, top=10) if asked else []
+        yield number, [_phrase_row(record, text, *own) for text, own in zip(asked, located, strict=True)]
 
 
 def _judge_phrases(index: shards.Index, set_name: str, rows: Iterable[Row]) -> Metrics:
-    truths, predictions = [], []
-    for record, text, named, row in _phrases(index, set_name, rows):
-        truths.append(flickr30k_protocol.PhraseTruth(record.image_id, text, record.boxes_xyxy[list(named)]))
-        predictions.append(np.array(row["boxes_xyxy"], np.float32).reshape(-1, 4))
-    return flickr30k_protocol.evaluate(truths, predictions)
+    """Each phrase of each sentence counts once; equal words of an image share what was found for them."""
+    found = {(row["image_id"], row["phrase"].lower()): np.array(row["boxes_xyxy"], np.float32).reshape(-1, 4) for row in rows}
+    counted = _counted_phrases(index, set_name)
+    truths = [phrase for record in shards.texts(index, set_name) for phrase in counted.get(record.image_id, [])]
+    lacking = next((t for t in truths if (t.image_id, t.text.lower()) not in found), None)
+    if lacking:
+        raise ValueError(f"{set_name}: no prediction for {lacking.text!r} of image {lacking.image_id}: evaluate anew")
+    return flickr30k_protocol.evaluate(truths, [found[t.image_id, t.text.lower()] for t in truths])
+
+
+def _counted_phrases(index: shards.Index, set_name: str) -> dict[str, list[flickr30k_protocol.PhraseTruth]]:
+    """Those of all sentences with boxes, by image."""
+    found: dict[str, list[flickr30k_protocol.PhraseTruth]] = {}
+    for phrases in phrase_files.read_phrases(str(_ground_truth(index, set_name)[0]), "").values():
+        for phrase in phrases:
+            found.setdefault(phrase.image_id, []).append(phrase)
+    return found
 
 
 def _predict_absent(detector: OmniDet, index: shards.Index, set_name: str, images: Records) -> Found:  # noqa: ARG001
@@ -231,16 +252,16 @@ def _judge_absent(index: shards.Index, set_name: str, rows: Iterable[Row]) -> Me
     return absent_protocol.evaluate(true, missing)
 
 
-coco = Measure(_predict_names(100), _judge_coco)
+coco = Measure(_predict_names(100), _judge_coco, needs_truth=True)
 """COCO box AP, 100 detections an image."""
-lvis = Measure(_predict_names(300), _judge_lvis)
+lvis = Measure(_predict_names(300), _judge_lvis, needs_truth=True)
 """LVIS box AP, 300 detections an image."""
-lvis_fixed = Measure(_predict_names(1000), _judge_lvis_fixed, "fixed")
+lvis_fixed = Measure(_predict_names(1000), _judge_lvis_fixed, "fixed", needs_truth=True)
 """LVIS fixed AP: 10,000 detections a category, of 1,000 an image."""
 refcocog = Measure(_predict_expressions, _judge_expressions)
 """Share of expressions whose best box meets the annotated one, and with their words scrambled."""
-flickr30k = Measure(_predict_phrases, _judge_phrases)
-"""Recall of phrases at 1, 5 and 10 boxes; each distinct phrase of an image counts once."""
+flickr30k = Measure(_predict_phrases, _judge_phrases, needs_truth=True)
+"""Recall of phrases at 1, 5 and 10 boxes; every phrase of every sentence counts, as in Flickr30K's own custom."""
 absent = Measure(_predict_absent, _judge_absent, "absent")
 """False positives on names that are verified absent, of any set that lists some."""
 
@@ -276,7 +297,9 @@ def _ground_truth(index: shards.Index, set_name: str) -> tuple[Path, dict[str, s
     """The official annotation file, checked, and the words of each category id."""
     truth = index.ground_truth.get(set_name)
     if truth is None:
-        raise ValueError(f"{index.location} has no ground truth for {set_name!r}: build the shards with an evaluation set")
+        raise ValueError(
+            f"{index.location} has no ground truth for {set_name!r}: build the shards again, with it as an evaluation set"
+        )
     path = storage.local_copy(storage.join(index.location, truth["file"]), ".cache/shards")
     if hashlib.sha256(path.read_bytes()).hexdigest() != truth["sha256"]:
         raise ValueError(f"{path} is corrupt (its hash is not the index's): build the shards again")

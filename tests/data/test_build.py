@@ -163,7 +163,7 @@ def test_records_of_the_shards_are_sound(index):
 
 
 def test_ground_truth_is_the_official_file(index, world):
-    assert set(index.ground_truth) == {"eval/coco", "eval/lvis"}
+    assert set(index.ground_truth) == {"eval/coco", "eval/lvis", "eval/flickr30k"}
     for name, file in {"eval/coco": "instances_val2017.json", "eval/lvis": "lvis_v1_val.json"}.items():
         truth = index.ground_truth[name]
         kept = Path(index.location, truth["file"])

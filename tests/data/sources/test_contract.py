@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -57,8 +58,12 @@ def test_image_ids_are_those_of_the_records(name, written):
 def test_ground_truth_has_the_words_of_the_records_or_is_nothing(name, written):
     root, split, _ = written
     truth = by_name(name).ground_truth(root, split)
-    assert (truth is not None) == (name in ("coco", "lvis", "annotated"))
-    if truth:
+    assert (truth is not None) == (name in ("coco", "lvis", "annotated", "flickr30k"))
+    if truth and truth.content is not None:
+        records = {record.image_id: record for record in by_name(name).read(root, split, Quarantine())}
+        for row in json.loads(truth.content):
+            assert {phrase["phrase"] for phrase in row["phrases"]} <= set(records[f"{name}:{row['image_id']}"].phrases)
+    elif truth:
         assert Path(truth.path).is_file()
         records = list(by_name(name).read(root, split, Quarantine()))
         assert {p for r in records for p in (*r.phrases, *r.absent)} <= set(truth.names.values())
