@@ -9,6 +9,7 @@ not pass, `train` with 75 where SIGTERM stopped it: a checkpoint is written, and
 from __future__ import annotations
 
 import argparse
+import errno
 import json
 import sys
 from pathlib import Path
@@ -43,7 +44,7 @@ def main(arguments: list[str] | None = None) -> int:
         return 2
     except (OSError, FloatingPointError) as error:
         print(f"omnidet {options.command}: {_one_line(error)}", file=sys.stderr)
-        return 1
+        return 2 if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG else 1
     except KeyboardInterrupt:
         print(f"omnidet {options.command}: stopped", file=sys.stderr)
         return 130

@@ -172,7 +172,7 @@ def evaluate(
     """
     index = shards.read_index(shards_location)
     storage.require_replaceable(out, storage.INDEX_NAME, model, shards_location)
-    storage.require_file_place(metrics_path)
+    storage.require_file_place(metrics_path, *(storage.join(f, storage.INDEX_NAME) for f in (shards_location, out)))
     parts = f"{out}.parts"
     with distributed.world() as world:
         detector = OmniDet.from_pretrained(storage.local_copy(model, ".cache/models"), str(world.device))
@@ -229,7 +229,7 @@ def write_report(
         zero_shot: flat metrics that were reached before anything of new categories was trained on, beside them.
         numbers: folder for the same numbers as JSON files, for `dvc metrics` and `dvc plots`.
     """
-    storage.require_file_place(out)
+    storage.require_file_place(out, *(storage.join(f, storage.INDEX_NAME) for f in (shards_location, evaluation, before) if f))
     if numbers is not None:
         storage.require_replaceable(numbers, plots.METRICS_NAME, model, shards_location, evaluation)
     index = shards.read_index(shards_location)

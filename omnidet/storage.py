@@ -165,14 +165,23 @@ def download(location: str, target: Path) -> None:
     object_store.download(location, target)
 
 
-def require_file_place(location: Location) -> None:
-    """Raise ValueError unless a file can be written there."""
+def require_file_place(location: Location, *inputs: Location | None) -> None:
+    """Raise ValueError unless a file can be written there, which is none of `inputs`."""
+    for read in inputs:
+        if read and _same_place(location, read):
+            raise ValueError(f"{location} is also what is read, or written, by this: give another place to write")
     if not is_s3(location):
         if Path(location).is_dir():
             raise ValueError(f"{location} is a folder: give the name of a file to write")
         for part in Path(location).parents:
             if part.exists() and not part.is_dir():
                 raise ValueError(f"{part} is a file: give another place to write")
+
+
+def _same_place(one: Location, other: Location) -> bool:
+    if is_s3(one) or is_s3(other):
+        return str(one) == str(other)
+    return Path(one).resolve() == Path(other).resolve()
 
 
 def require_replaceable(location: Location, marker: str, *inputs: Location) -> None:

@@ -41,7 +41,9 @@ def run(options: argparse.Namespace) -> int:
     from omnidet.registry.gate import HEADLINES
 
     if options.json:
-        storage.require_file_place(options.json)
+        storage.require_file_place(
+            options.json, *(storage.join(f, storage.INDEX_NAME) for f in (options.before, options.after))
+        )
     before, after = stored.read(options.before), stored.read(options.after)
     unknown = [name for name in options.metric or () if name not in before.values and name not in after.values]
     if unknown:
@@ -63,7 +65,10 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _share(text: str) -> float:
-    value = float(text)
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
     if not math.isfinite(value) or value < 0:
         raise argparse.ArgumentTypeError(f"{text} is no number from 0")
     return value

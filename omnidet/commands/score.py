@@ -29,6 +29,10 @@ def add(commands: Any) -> None:
     command.add_argument("--protocol", help="lvis: standard (300 detections an image) or fixed (10,000 a category)")
     command.add_argument("--images", metavar="FILE", help="lvis: JSON list of image ids, or annotation file, such as minival's")
     command.add_argument("--split", help="refcocog: umd/val (default), umd/test, google/val; flickr30k: test (default), val")
+    command.add_argument(
+        "--scrambled", metavar="FILE", help="refcocog: results for the same expressions with their words scrambled"
+    )
+    command.add_argument("--scrambled-words", metavar="OUT", help="refcocog: JSON file to write: those expressions, to ask for")
     command.add_argument("--no-intervals", action="store_true", help="leave out the confidence intervals")
     command.add_argument("--json", metavar="OUT", help="JSON file to write: the numbers under flat keys such as AP50")
     command.add_argument("--details", metavar="OUT", help="JSON file to write: protocol, categories, intervals, counts")
@@ -38,9 +42,10 @@ def run(options: argparse.Namespace) -> None:
     """Judge and print. Raises ValueError or FileNotFoundError that names what is wrong."""
     from omnidet import storage
 
-    for out in (options.json, options.details):
-        if out:
-            storage.require_file_place(out)
+    read = [options.ground_truth, options.detections, options.images, options.scrambled]
+    for out in filter(None, (options.json, options.details, options.scrambled_words)):
+        storage.require_file_place(out, *read)
+        read.append(out)
     known = PROTOCOLS[options.benchmark]
     if options.protocol and options.protocol not in known:
         raise ValueError(f"{options.benchmark} has no protocol {options.protocol!r}: give one of {', '.join(known)}")
@@ -48,6 +53,8 @@ def run(options: argparse.Namespace) -> None:
         raise ValueError(f"--split is for {' and '.join(SPLITS)}: a file of {options.benchmark} is one split")
     if options.images and options.benchmark != "lvis":
         raise ValueError("--images is for lvis: of other benchmarks give the annotation file of the part")
+    if (options.scrambled or options.scrambled_words) and options.benchmark != "refcocog":
+        raise ValueError("--scrambled and --scrambled-words are for refcocog")
     metrics = _JUDGES[options.benchmark](options)
     values = dict(metrics.values)
     if options.json:
@@ -89,7 +96,9 @@ def _lvis(options: argparse.Namespace) -> Any:
         listed = content.get("images") if isinstance(content, dict) else content
         if not isinstance(listed, list):
             raise ValueError(f"{options.images} holds no images: give a JSON list of ids or an annotation file")
-        only = [image["id"] if isinstance(image, dict) else image for image in listed]
+        only = [image.get("id") if isinstance(image, dict) else image for image in listed]
+        if not all(isinstance(image_id, int) for image_id in only):
+            raise ValueError(f"{options.images} holds images without a number for an id: give a JSON list of ids")
     return lvis.evaluate(
         options.ground_truth,
         detections.read_rows(options.detections),
@@ -100,12 +109,24 @@ def _lvis(options: argparse.Namespace) -> Any:
 
 
 def _refcocog(options: argparse.Namespace) -> Any:
+    from omnidet import storage
     from omnidet.evaluation import detections, phrase_files, refcocog
 
     split = options.split or SPLITS["refcocog"]
     expressions = phrase_files.read_expressions(options.ground_truth, split)
     boxes, missing = phrase_files.best_boxes(expressions, detections.read_rows(options.detections))
-    metrics = _with_missing(refcocog.evaluate(list(expressions.values()), boxes), "expressions_without_result", missing)
+    counts = {"expressions_without_result": missing}
+    control = None
+    if options.scrambled:
+        control, missing = phrase_files.best_boxes(expressions, detections.read_rows(options.scrambled))
+        counts["scrambled_expressions_without_result"] = missing
+    if options.scrambled_words:
+        words = [
+            {"id": key, "image_id": e.image_id.partition(":")[2], "sentence": refcocog.scramble(e.text)}
+            for key, e in expressions.items()
+        ]
+        storage.write_text(options.scrambled_words, json.dumps(words, indent=1, ensure_ascii=False) + "\n")
+    metrics = _with_counts(refcocog.evaluate(list(expressions.values()), boxes, control), counts)
     return dataclasses.replace(metrics, protocol=f"RefCOCOg {split}; {metrics.protocol}")
 
 
@@ -119,11 +140,11 @@ def _flickr30k(options: argparse.Namespace) -> Any:
         is_merged = options.protocol == "merged-box"
         values = {name: value for name, value in metrics.values.items() if name.endswith("_merged") == is_merged}
         metrics = dataclasses.replace(metrics, values=values)
-    return _with_missing(metrics, "sentences_without_result", missing)
+    return _with_counts(metrics, {"sentences_without_result": missing})
 
 
-def _with_missing(metrics: Any, name: str, missing: int) -> Any:
-    return dataclasses.replace(metrics, details={**metrics.details, "counts": {**metrics.details["counts"], name: missing}})
+def _with_counts(metrics: Any, more: Mapping[str, int]) -> Any:
+    return dataclasses.replace(metrics, details={**metrics.details, "counts": {**metrics.details["counts"], **more}})
 
 
 _JUDGES: dict[str, Callable[[argparse.Namespace], Any]] = {

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import itertools
 import json
-import math
 import re
+import sys
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from omnidet import storage
-from omnidet.evaluation.truth import Doubles, Truth
+from omnidet.evaluation.truth import FAR, Doubles, Truth, is_box
 
 ROWS_AT_ONCE = 50_000
 CHARACTERS_AT_ONCE = 1 << 22
@@ -91,7 +91,7 @@ def _columns(rows: Sequence[Mapping[str, Any]], images: Mapping[int, int], categ
         return None
     if boxes.dtype.kind not in "if" or score.dtype.kind not in "if":
         return None
-    if not (np.isfinite(boxes).all() and np.isfinite(score).all() and (boxes[:, 2:] >= 0).all()):
+    if not ((np.abs(boxes) < FAR).all() and np.isfinite(score).all() and (boxes[:, 2:] >= 0).all()):
         return None
     return Found(image, category, boxes.astype(np.float64), score.astype(np.float64))
 
@@ -115,14 +115,15 @@ def check(
                 remedy = "evaluate the same split" if field == "image_id" else "map the names to its category ids"
                 raise ValueError(f"detection {index}: {field} {value!r} is not in the ground truth: {remedy}")
         score, box = detection["score"], detection["bbox"]
-        if not _is_number(score):
-            raise ValueError(f"detection {index}: score is {score}: the model diverged, use an earlier checkpoint")
-        if not isinstance(box, Sequence) or len(box) != 4 or not all(map(_is_number, box)) or box[2] < 0 or box[3] < 0:
-            raise ValueError(f"detection {index}: bbox is {box}: give finite [x, y, width, height] in pixels")
+        if not is_number(score):
+            raise ValueError(f"detection {index}: score is {str(score)[:60]}: the model diverged, use an earlier checkpoint")
+        if not is_box(box):
+            raise ValueError(f"detection {index}: bbox is {str(box)[:60]}: give finite [x, y, width, height] in pixels")
 
 
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and math.isfinite(value)
+def is_number(value: Any) -> bool:
+    """Whether it is a finite number that a double can hold."""
+    return isinstance(value, int | float) and -sys.float_info.max <= value <= sys.float_info.max
 
 
 def read_rows(location: str | Path) -> Iterator[dict[str, Any]]:
@@ -153,6 +154,8 @@ def read_rows(location: str | Path) -> Iterator[dict[str, Any]]:
                         row, end = decoder.raw_decode(text, place)
                     except json.JSONDecodeError:
                         break  # perhaps the rest is in the next piece
+                    except RecursionError:
+                        raise ValueError(f"{location}: item {count} holds brackets within brackets without end") from None
                     if not isinstance(row, dict):
                         raise ValueError(f"{location}: item {count} is {str(row)[:40]!r}: objects are expected")
                     yield row

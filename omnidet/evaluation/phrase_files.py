@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,13 +11,15 @@ import numpy as np
 from omnidet.data.sources import flickr30k as flickr30k_source
 from omnidet.data.sources.refcocog import load_plain_pickle
 from omnidet.data.vocabulary import is_relational
+from omnidet.evaluation.detections import is_number
 from omnidet.evaluation.flickr30k import PhraseTruth
 from omnidet.evaluation.refcocog import Expression
-from omnidet.evaluation.truth import read_json
+from omnidet.evaluation.truth import are_four, is_box, read_json
 from omnidet.schema import FloatArray
 
 GOOGLE = "google"
 """RefCOCOg's other split, whose val shares images with its train."""
+EXPRESSION_SPLITS = ("umd/train", "umd/val", "umd/test", "google/train", "google/val")
 
 
 def read_expressions(location: str, split: str) -> dict[Any, Expression]:
@@ -34,6 +35,8 @@ def read_expressions(location: str, split: str) -> dict[Any, Expression]:
         ValueError: for one of another kind, or for Google's split where it is not asked for.
     """
     by, _, part = split.partition("/")
+    if split not in EXPRESSION_SPLITS:
+        raise ValueError(f"RefCOCOg has no split {split!r}: give one of {', '.join(EXPRESSION_SPLITS)}")
     if f"({GOOGLE})" in Path(location).name and by != GOOGLE:
         raise ValueError(
             f"{location} is Google's split, whose val shares images with its train: report refs(umd).p, or ask for "
@@ -45,6 +48,7 @@ def read_expressions(location: str, split: str) -> dict[Any, Expression]:
     expressions: dict[Any, Expression] = {}
     for number, row in enumerate(rows):
         _require(row, ("id", "image_id", "sentence", "bbox"), f"{location}: entry {number}")
+        _require_id(row, "id", f"{location}: entry {number}")
         if row["id"] in expressions:
             raise ValueError(f"{location}: two expressions have the id {row['id']!r}: give each its own")
         box = _corners(row["bbox"], f"{location}: entry {number}")
@@ -83,13 +87,14 @@ def best_boxes(expressions: Mapping[Any, Expression], rows: Iterable[Mapping[str
     best: dict[Any, tuple[float, FloatArray]] = {}
     for index, row in enumerate(rows):
         _require(row, ("id", "bbox"), f"result {index}")
-        if not isinstance(row["id"], int | str) or row["id"] not in expressions:
+        _require_id(row, "id", f"result {index}")
+        if row["id"] not in expressions:
             raise ValueError(f"result {index}: id {row['id']!r} is not in the ground truth: evaluate the same split")
         if row["id"] in best and "score" not in row:
             raise ValueError(f"result {index}: id {row['id']!r} has several boxes and no score: give scores or the best box")
         score = row.get("score", 0.0)
-        if not isinstance(score, int | float) or not math.isfinite(score):
-            raise ValueError(f"result {index}: score is {score}: give a finite number")
+        if not is_number(score):
+            raise ValueError(f"result {index}: score is {str(score)[:60]}: give a finite number")
         box = _corners(row["bbox"], f"result {index}")
         if row["id"] not in best or score > best[row["id"]][0]:
             best[row["id"]] = (float(score), box)
@@ -112,7 +117,9 @@ def read_phrases(location: str, split: str) -> dict[tuple[str, int], list[Phrase
     for number, row in enumerate(_objects(location)):
         where = f"{location}: entry {number}"
         _require(row, ("image_id", "sentence_id", "phrases"), where)
-        key = (str(row["image_id"]), int(row["sentence_id"]))
+        key = _sentence(row, where)
+        if not isinstance(row["phrases"], list):
+            raise ValueError(f"{where} has phrases {str(row['phrases'])[:60]}: give a list of them")
         if key in found:
             raise ValueError(f"{where}: image {key[0]} has two sentences {key[1]}: give each its own number")
         found[key] = []
@@ -157,7 +164,9 @@ def ranked_boxes(
     for index, row in enumerate(rows):
         where = f"result {index}"
         _require(row, ("image_id", "sentence_id", "boxes"), where)
-        key = (str(row["image_id"]), row["sentence_id"])
+        key = _sentence(row, where)
+        if not isinstance(row["boxes"], list):
+            raise ValueError(f"{where} has boxes {str(row['boxes'])[:60]}: give a list of boxes for each phrase")
         if key not in truth:
             if not row["boxes"]:
                 continue
@@ -182,6 +191,20 @@ def _objects(location: str) -> list[dict[str, Any]]:
     return content
 
 
+def _sentence(row: Mapping[str, Any], where: str) -> tuple[str, int]:
+    """Image id and number of a sentence, either of them perhaps written as text."""
+    for field in ("image_id", "sentence_id"):
+        _require_id(row, field, where)
+    if not str(row["sentence_id"]).isdecimal():
+        raise ValueError(f"{where} has sentence_id {row['sentence_id']!r}: give its number in the image, from 0")
+    return str(row["image_id"]), int(row["sentence_id"])
+
+
+def _require_id(row: Mapping[str, Any], field: str, where: str) -> None:
+    if not isinstance(row[field], int | str):
+        raise ValueError(f"{where} has {field} {str(row[field])[:60]}: give a whole number or a text")
+
+
 def _require(row: Any, fields: Sequence[str], where: str) -> None:
     lacking = [field for field in fields if not isinstance(row, Mapping) or field not in row]
     if lacking:
@@ -190,18 +213,16 @@ def _require(row: Any, fields: Sequence[str], where: str) -> None:
 
 def _corners(xywh: Any, where: str) -> FloatArray:
     """xywh -> xyxy (4,)."""
-    (box,) = _boxes([xywh], where)
-    if (box[2:] < 0).any():
-        raise ValueError(f"{where}: bbox is {xywh}: give finite [x, y, width, height] in pixels")
-    return np.array([box[0], box[1], box[0] + box[2], box[1] + box[3]], np.float32)
+    if not is_box(xywh):
+        raise ValueError(f"{where}: bbox is {str(xywh)[:60]}: give finite [x, y, width, height] in pixels")
+    x, y, width, height = xywh
+    return np.array([x, y, x + width, y + height], np.float32)
 
 
 def _boxes(boxes: Any, where: str) -> FloatArray:
-    try:
-        array = np.array(boxes, np.float64).reshape(-1, 4) if len(boxes) else np.zeros((0, 4))
-        is_sound = len(array) == len(boxes) and bool(np.isfinite(array).all())
-    except (TypeError, ValueError):
-        is_sound = False
-    if not is_sound:
-        raise ValueError(f"{where}: {str(boxes)[:60]} are no boxes: give finite lists of four numbers")
-    return array.astype(np.float32)
+    """xyxy (n, 4)."""
+    rows = boxes if isinstance(boxes, list) else [boxes]
+    for box in rows:
+        if not are_four(box) or box[2] < box[0] or box[3] < box[1]:
+            raise ValueError(f"{where}: {str(box)[:60]} is no box: give finite [x0, y0, x1, y1] in pixels")
+    return np.array(rows, np.float32).reshape(-1, 4)

@@ -12,6 +12,7 @@ from omnidet.evaluation.detections import read_rows
 from omnidet.storage import Location
 
 REMEDY = "evaluate the model again"
+_PARTS = ("counts", "intervals", "resamples", "per_category_AP", "per_category_interval")
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,20 @@ class Stored:
 def read(folder: Location) -> Stored:
     """The index of an evaluation folder. Raises FileNotFoundError or ValueError with the remedy."""
     content = _index(folder, "values", "protocols", "details")
+    path = storage.join(folder, storage.INDEX_NAME)
+    for name, details in content["details"].items():
+        if not isinstance(details, dict) or not all(isinstance(details.get(part, {}), dict) for part in _PARTS):
+            raise ValueError(f"{path} has details of {name} of another form: {REMEDY}")
+        for part, length in (("intervals", 2), ("per_category_interval", 2), ("resamples", None)):
+            if not all(_are_numbers(values, length) for values in details.get(part, {}).values()):
+                raise ValueError(f"{path} has {part} of {name} that are no numbers: {REMEDY}")
     return Stored(content["values"], content["protocols"], content["details"])
+
+
+def _are_numbers(values: Any, length: int | None) -> bool:
+    """Whether it is a list of numbers, where some may be unknown, or nothing at all."""
+    is_list = isinstance(values, list) and all(value is None or type(value) in (int, float) for value in values)
+    return values is None or (is_list and length in (None, len(values)))
 
 
 def values(folder: Location) -> dict[str, float]:
@@ -42,7 +56,7 @@ def _index(folder: Location, *fields: str) -> dict[str, Any]:
         raise FileNotFoundError(f"{path} does not exist: give a folder that `omnidet evaluate --out` wrote")
     try:
         content = json.loads(storage.read_bytes(path))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"{path} is not JSON ({error}): {REMEDY}") from error
     if not isinstance(content, dict):
         raise ValueError(f"{path} holds a {type(content).__name__}: {REMEDY}")

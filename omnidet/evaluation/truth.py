@@ -7,7 +7,9 @@ annotation without an area. As there, annotations of other images or categories 
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Mapping, Sequence
+import math
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +22,8 @@ from omnidet.schema import IntArray
 
 FREQUENCIES = ("r", "c", "f")
 """Rare, common and frequent categories of LVIS."""
+FAR = 1e9
+"""Pixels from which on a place is no place in an image: areas of such boxes overflow."""
 Bools = npt.NDArray[np.bool_]
 Doubles = npt.NDArray[np.float64]
 
@@ -58,23 +62,20 @@ def read_json(location: str | Path) -> Any:
     """Content of a JSON file. Raises ValueError in one line for what is none."""
     try:
         return json.loads(storage.read_text(location))
-    except ValueError as error:  # also what is not text
+    except (ValueError, RecursionError) as error:  # also what is not text, and brackets within brackets without end
         raise ValueError(f"{location} is not whole JSON ({error}): fetch or write it anew") from error
 
 
 def read_dataset(location: str | Path) -> dict[str, Any]:
     """The annotation file. Raises ValueError where the official code would silently miscount."""
     dataset = read_json(location)
-    missing = [name for name in ("images", "annotations", "categories") if name not in dataset]
-    if not isinstance(dataset, dict) or missing:
-        raise ValueError(f"{location} has no {(missing or ['images'])[0]!r}: give a COCO or LVIS annotation file with boxes")
-    needed = {"images": ("id",), "annotations": ("id", "image_id", "category_id", "bbox", "area"), "categories": ("id", "name")}
-    for part, fields in needed.items():
+    for part in _FIELDS:
+        if not isinstance(dataset, dict) or not isinstance(dataset.get(part), list):
+            raise ValueError(f"{location} has no {part!r}: give a COCO or LVIS annotation file with boxes")
+    for part, fields in _FIELDS.items():
         for number, entry in enumerate(dataset[part]):
-            lacking = [field for field in fields if field not in entry]
-            if lacking:
-                raise ValueError(f"{location}: entry {number} of {part!r} has no {lacking[0]!r}: give an official file")
-    for part in needed:
+            _check_entry(entry, fields, f"{location}: entry {number} of {part!r}")
+    for part in _FIELDS:
         ids = {entry["id"] for entry in dataset[part]}
         if len(ids) < len(dataset[part]):
             raise ValueError(f"{location} has {len(dataset[part])} {part} but {len(ids)} ids: give each its own id")
@@ -82,6 +83,49 @@ def read_dataset(location: str | Path) -> dict[str, Any]:
     if any(annotation["id"] == 0 for annotation in dataset["annotations"]):
         raise ValueError(f"{location} has an annotation with id 0, which the official code counts as missed: number from 1")
     return dataset
+
+
+def _check_entry(entry: Any, fields: Sequence[str], where: str) -> None:
+    for field in fields:
+        if not isinstance(entry, dict) or field not in entry:
+            raise ValueError(f"{where} has no {field!r}: give an official file")
+        is_sound, wanted = _SOUND.get(field, _SOUND["id"])
+        if not is_sound(entry[field]):
+            raise ValueError(f"{where} has {field} {str(entry[field])[:60]}: give {wanted}")
+    for field in ("neg_category_ids", "not_exhaustive_category_ids"):
+        if not _are_ids(entry.get(field, [])):
+            raise ValueError(f"{where} has {field} {str(entry[field])[:60]}: give a list of category ids")
+
+
+def _is_id(value: Any) -> bool:
+    return isinstance(value, int) or (isinstance(value, float) and value.is_integer())
+
+
+def _are_ids(values: Any) -> bool:
+    return isinstance(values, list) and all(map(_is_id, values))
+
+
+def _is_size(value: Any) -> bool:
+    return isinstance(value, int | float) and 0 <= value < math.inf
+
+
+def are_four(value: Any) -> bool:
+    """Whether it is a list of four numbers of pixels that stay finite."""
+    return isinstance(value, list) and len(value) == 4 and all(isinstance(v, int | float) and abs(v) < FAR for v in value)
+
+
+def is_box(value: Any) -> bool:
+    """Whether it is [x, y, width, height] without negative sides."""
+    return are_four(value) and value[2] >= 0 and value[3] >= 0
+
+
+_FIELDS = {"images": ("id",), "annotations": ("id", "image_id", "category_id", "bbox", "area"), "categories": ("id", "name")}
+_SOUND: Mapping[str, tuple[Callable[[Any], bool], str]] = {
+    "id": (_is_id, "a whole number"),
+    "bbox": (is_box, "finite [x, y, width, height] in pixels"),
+    "area": (_is_size, "a number of square pixels from 0"),
+    "name": (lambda value: isinstance(value, str | int), "a text"),
+}
 
 
 def read(location: str | Path, federated: bool = False, only_images: Collection[int] | None = None) -> Truth:
@@ -115,11 +159,11 @@ def read(location: str | Path, federated: bool = False, only_images: Collection[
     if federated:
         positive = image_G * len(categories) + category_G
         judged = np.union1d(positive, _pairs(kept, "neg_category_ids", images, categories))
-    boxes_xywh_G4 = _boxes(own, location)
+    boxes_xywh_G4 = np.array([a["bbox"] for a in own], np.float64).reshape(-1, 4)
     return Truth(
         image_ids=tuple(images),
         category_ids=tuple(categories),
-        names=tuple(category["name"] for category in listed),
+        names=_names(listed),
         frequencies=_frequencies(listed, location) if federated else (),
         image_G=image_G,
         category_G=category_G,
@@ -143,6 +187,12 @@ def contains(sorted_values: IntArray, asked: IntArray) -> Bools:
     return found
 
 
+def _names(categories: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
+    """A name that several share gets its id behind it, or their numbers could not be told apart."""
+    shared = Counter(category["name"] for category in categories)
+    return tuple(f"{c['name']} ({c['id']})" if shared[c["name"]] > 1 else str(c["name"]) for c in categories)
+
+
 def _pairs(
     images: Sequence[Mapping[str, Any]], field: str, places: Mapping[int, int], categories: Mapping[int, int]
 ) -> IntArray:
@@ -155,11 +205,3 @@ def _frequencies(categories: Sequence[Mapping[str, Any]], location: str | Path) 
         if category.get("frequency") not in FREQUENCIES:
             raise ValueError(f"{location}: category {category['name']!r} has no frequency r, c or f: give an LVIS file")
     return tuple(category["frequency"] for category in categories)
-
-
-def _boxes(annotations: Sequence[Mapping[str, Any]], location: str | Path) -> Doubles:
-    for annotation in annotations:
-        box = annotation["bbox"]
-        if not isinstance(box, list) or len(box) != 4:
-            raise ValueError(f"{location}: annotation {annotation['id']} has bbox {box}: give [x, y, width, height]")
-    return np.array([a["bbox"] for a in annotations], np.float64).reshape(-1, 4)

@@ -145,14 +145,22 @@ BAD = {
         ([{"image_id": 999, "category_id": 1, "bbox": [0, 0, 1, 1], "score": 1}], "detection 0: image_id 999"),
         ([{"image_id": 3, "category_id": 99, "bbox": [0, 0, 1, 1], "score": 1}], "detection 0: category_id 99"),
         ([{"image_id": 3, "category_id": 1, "bbox": [0, 0, 1, 1], "score": float("nan")}], "score is nan"),
+        ([{"image_id": "3", "category_id": 1, "bbox": [0, 0, 1, 1], "score": 1}], "image_id '3' is not in"),
+        ([{"image_id": 3, "category_id": 1, "bbox": [0, 0, 1, "1"], "score": 1}], "detection 0: bbox is"),
+        ([{"image_id": 3, "category_id": 1, "bbox": [10**400, 0, 1, 1], "score": 1}], "detection 0: bbox is"),
+        ([{"image_id": 3, "category_id": 1, "bbox": [1e300, 0, 1e300, 1e300], "score": 1}], "detection 0: bbox is"),
+        ([{"image_id": 3, "category_id": 1, "bbox": [0, 0, 1, 1], "score": "0.5"}], "detection 0: score is 0.5"),
+        ([{"image_id": 3, "category_id": 1, "bbox": [0, 0, 1, 1], "score": 10**400}], "detection 0: score is"),
         ({"image_id": 3}, "detection 0 has no 'category_id'"),
         ("no rows", "item 0 is 'no rows': objects are expected"),
     ],
     "refcocog": [
         ([{"id": 99, "bbox": [0, 0, 1, 1]}], "result 0: id 99 is not in the ground truth"),
-        ([{"id": [1], "bbox": [0, 0, 1, 1]}], r"id \[1\] is not in the ground truth"),
+        ([{"id": [1], "bbox": [0, 0, 1, 1]}], r"result 0 has id \[1\]: give a whole number"),
         ([{"id": 11, "bbox": [0, 0, -1, 1]}], "result 0: bbox is"),
-        ([{"id": 11, "bbox": [0, 0, float("nan"), 1]}], "are no boxes"),
+        ([{"id": 11, "bbox": [0, 0, float("nan"), 1]}], "result 0: bbox is"),
+        ([{"id": 11, "bbox": [0, 0, 1, "1"]}], "result 0: bbox is"),
+        ([{"id": 11, "bbox": [[0, 0, 1, 1]]}], "result 0: bbox is"),
         ([{"id": 11, "bbox": [0, 0, 1, 1], "score": float("inf")}], "score is inf"),
         ([{"id": 11, "bbox": [0, 0, 1, 1]}] * 2, "several boxes and no score"),
         ([{"bbox": [0, 0, 1, 1]}], "result 0 has no 'id'"),
@@ -160,7 +168,11 @@ BAD = {
     "flickr30k": [
         ([{"image_id": 8, "sentence_id": 0, "boxes": [[]]}], "sentence 0 of image 8 has no phrase"),
         ([{"image_id": 7, "sentence_id": 0, "boxes": [[], []]}], "2 lists of boxes for 1 phrases"),
-        ([{"image_id": 7, "sentence_id": 0, "boxes": [[[1, 2, 3]]]}], "are no boxes"),
+        ([{"image_id": 7, "sentence_id": 0, "boxes": [[[1, 2, 3]]]}], "is no box"),
+        ([{"image_id": 7, "sentence_id": 0, "boxes": [[[5, 5, 1, 9]]]}], "is no box"),
+        ([{"image_id": 7, "sentence_id": 0, "boxes": None}], "has boxes None"),
+        ([{"image_id": 7, "sentence_id": [0], "boxes": [[]]}], r"has sentence_id \[0\]"),
+        ([{"image_id": 7, "sentence_id": "first", "boxes": [[]]}], "has sentence_id 'first'"),
         ([{"image_id": 7, "sentence_id": 0, "boxes": [[]]}] * 2, "comes a second time"),
     ],
 }
@@ -208,5 +220,69 @@ def test_broken_files_and_options(tmp_path, capsys, benchmark):
         said = capsys.readouterr().err
         assert message in said
         assert said.count("\n") == 1
+    (tmp_path / "deep.json").write_text("[" * 100_000)
+    for content in (
+        "null",
+        "3",
+        "NaN",
+        '"text"',
+        '{"images": 3}',
+        '{"images": [1], "annotations": [2], "categories": [3]}',
+        "[[]]",
+    ):
+        (tmp_path / "other.json").write_text(content)
+        assert score(benchmark, str(tmp_path / "other.json"), found) == 2
+    for files in ((truth, str(tmp_path / "deep.json")), (str(tmp_path / "deep.json"), found), (truth, str(tmp_path))):
+        assert score(benchmark, *files) == 2
+    assert score(benchmark, "x" * 300, found) == 2
+    said = capsys.readouterr().err
+    assert said.count("\n") == 7 + 3 + 1
     assert score(benchmark, truth, found, "--protocol", "mine") == 2
     assert "has no protocol 'mine'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("benchmark", TRUTHS)
+def test_what_is_read_is_not_written_over(tmp_path, capsys, benchmark):
+    truth, found = write(tmp_path / "truth.json", TRUTHS[benchmark]), write(tmp_path / "found.json", [])
+    before = (tmp_path / "truth.json").read_bytes()
+    assert score(benchmark, truth, found, "--json", f"{tmp_path}/./truth.json") == 2
+    assert "truth.json is also what is read" in capsys.readouterr().err
+    assert score(benchmark, truth, found, "--json", "new.json", "--details", "new.json") == 2
+    assert (tmp_path / "truth.json").read_bytes() == before
+    assert not (tmp_path / "new.json").exists()
+
+
+def test_the_control_of_scrambled_words(tmp_path, capsys):
+    """The words are written out, asked for by whatever detector, and their boxes judged by the same truth."""
+    truth, results = write(tmp_path / "refs.json", EXPRESSIONS), write(tmp_path / "found.json", RIGHT)
+    words = tmp_path / "words.json"
+    assert score("refcocog", truth, results, "--scrambled-words", words) == 0
+    asked = json.loads(words.read_text())
+    assert [row["id"] for row in asked] == [e["id"] for e in EXPRESSIONS]
+    for row, expression in zip(asked, EXPRESSIONS, strict=True):
+        assert sorted(row["sentence"].split()) == sorted(expression["sentence"].split())
+        assert (row["sentence"] != expression["sentence"]) == (" " in expression["sentence"])
+    control = write(tmp_path / "control.json", [RIGHT[0], {"id": 14, "bbox": [0, 0, 10, 10]}])
+    capsys.readouterr()
+    assert score("refcocog", truth, results, "--scrambled", control, "--json", tmp_path / "out.json") == 0
+    values = json.loads((tmp_path / "out.json").read_text())
+    assert values["AIGT"] == 0.5
+    assert values["AIGT_scrambled"] == 0.5
+    assert values["AIGT_plain_scrambled"] == pytest.approx(2 / 3)
+    assert values["AIGT_relational_scrambled"] == 0
+    assert "scrambled expressions without result 2" in capsys.readouterr().out
+    assert score("coco", write(tmp_path / "coco.json", TRUTHS["coco"]), results, "--scrambled", control) == 2
+    assert score("refcocog", truth, results, "--scrambled", str(tmp_path / "none.json")) == 2
+    assert score("refcocog", truth, results, "--split", "umd/vall") == 2
+    assert "RefCOCOg has no split 'umd/vall': give one of umd/train" in capsys.readouterr().err
+
+
+def test_names_that_two_categories_share_stay_apart(tmp_path):
+    dataset, found = world(0)
+    for category in dataset["categories"][:2]:
+        category["name"] = "crane"
+    truth, results = write(tmp_path / "truth.json", dataset), write(tmp_path / "found.json", found)
+    assert score("coco", truth, results, "--details", tmp_path / "details.json") == 0
+    names = json.loads((tmp_path / "details.json").read_text())["details"]["per_category_AP"]
+    assert len(names) == len(dataset["categories"])
+    assert {f"crane ({category['id']})" for category in dataset["categories"][:2]} <= set(names)

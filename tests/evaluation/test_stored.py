@@ -22,6 +22,11 @@ def test_what_was_written_is_read(tmp_path):
         ('{"values": {}, "protocols": {}}', "has no details"),
         ('{"values": [], "protocols": {}, "details": {}}', "has no values"),
         ('{"values": {"coco/AP": null}, "protocols": {}, "details": {}}', "coco/AP is None, which is no number"),
+        ("[" * 100_000, "is not JSON"),
+        ('{"values": {}, "protocols": {}, "details": {"coco": 3}}', "details of coco of another form"),
+        ('{"values": {}, "protocols": {}, "details": {"coco": {"counts": []}}}', "details of coco of another form"),
+        ('{"values": {}, "protocols": {}, "details": {"coco": {"intervals": {"AP": 3}}}}', "intervals of coco that are no num"),
+        ('{"values": {}, "protocols": {}, "details": {"coco": {"resamples": {"AP": ["1"]}}}}', "resamples of coco that are no"),
     ],
 )
 def test_a_damaged_index_is_named(tmp_path, content, reason):
