@@ -96,8 +96,9 @@ def _lvis(options: argparse.Namespace) -> Any:
         listed = content.get("images") if isinstance(content, dict) else content
         if not isinstance(listed, list):
             raise ValueError(f"{options.images} holds no images: give a JSON list of ids or an annotation file")
-        only = [image.get("id") if isinstance(image, dict) else image for image in listed]
-        if not all(isinstance(image_id, int) for image_id in only):
+        named = [image.get("id") if isinstance(image, dict) else image for image in listed]
+        only = [image_id for image_id in named if isinstance(image_id, int)]
+        if len(only) < len(named):
             raise ValueError(f"{options.images} holds images without a number for an id: give a JSON list of ids")
     return lvis.evaluate(
         options.ground_truth,

@@ -46,10 +46,11 @@ def _first(verdicts: Verdicts) -> Bools:
     """Which detections would find a true box that is free, each box once: that of the highest score."""
     meant = np.flatnonzero(verdicts.meant_D >= 0)
     _, places = np.unique(verdicts.meant_D[meant], return_index=True)
-    first_D = np.zeros(len(verdicts.meant_D), np.bool_)
+    first_D: Bools = np.zeros(len(verdicts.meant_D), np.bool_)
     first_D[meant[places]] = True
     free_G = np.append(verdicts.true_score_G == -np.inf, False)
-    return first_D & free_G[verdicts.meant_D]
+    first_D &= free_G[verdicts.meant_D]
+    return first_D
 
 
 def _without_missed(verdicts: Verdicts, counts_D: Bools) -> float:

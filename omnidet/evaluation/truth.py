@@ -68,10 +68,11 @@ def read_json(location: str | Path) -> Any:
 
 def read_dataset(location: str | Path) -> dict[str, Any]:
     """The annotation file. Raises ValueError where the official code would silently miscount."""
-    dataset = read_json(location)
+    content = read_json(location)
     for part in _FIELDS:
-        if not isinstance(dataset, dict) or not isinstance(dataset.get(part), list):
+        if not isinstance(content, dict) or not isinstance(content.get(part), list):
             raise ValueError(f"{location} has no {part!r}: give a COCO or LVIS annotation file with boxes")
+    dataset: dict[str, Any] = content
     for part, fields in _FIELDS.items():
         for number, entry in enumerate(dataset[part]):
             _check_entry(entry, fields, f"{location}: entry {number} of {part!r}")

@@ -49,6 +49,9 @@ def test_lvis_by_both_protocols_and_on_a_part_of_the_images(tmp_path, capsys):
     part = {"images": dataset["images"][:5]}
     assert score("lvis", truth, results, "--images", write(tmp_path / "minival.json", part)) == 0
     assert "5 of 12 images" in capsys.readouterr().out
+    for images in (["3"], [{}], {"images": [{}]}, [[1]]):
+        assert score("lvis", truth, results, "--images", write(tmp_path / "minival.json", images)) == 2
+        assert "holds images without a number for an id" in capsys.readouterr().err
 
 
 def test_the_golden_files(shared_data, tmp_path):
