@@ -113,7 +113,7 @@ def _mistakes(analysis: NamesAnalysis) -> dict[str, Any]:
         for kind, count in analysis.mistakes.items()
     ]
     meaning = (
-        f"true boxes that nothing shown found; those that nothing was near left out, AP50 {_gain(analysis.gains['missed'])}"
+        f"true boxes that nothing shown found; without those that nothing came near, AP50 {_gain(analysis.gains['missed'])}"
     )
     rows.append(("missed", meaning, analysis.missed / max(true_boxes, 1), f"{analysis.missed:,}"))
     note = (
