@@ -40,7 +40,15 @@ SPLITS: dict[str, tuple[list[int], ...]] = {
 """Images of each rank."""
 MODEL = dataclasses.replace(toys.MODEL, backbone=dataclasses.replace(toys.MODEL.backbone, drop_path=0.0))
 """Stochastic depth draws for each rank on its own."""
-TRAIN = dataclasses.replace(toys.TRAIN, steps=8, checkpoint_every=4, log_every=2)
+TRAIN = dataclasses.replace(
+    toys.TRAIN,
+    steps=8,
+    checkpoint_every=4,
+    log_every=2,
+    optimizer=dataclasses.replace(toys.TRAIN.optimizer, new_token_rate=5),
+)
+NEW_ROWS = (0, 3, toys.toy_vocabulary().num_tokens - 1)
+"""On both of two ranks that share the tokens."""
 
 
 def fork_ranks(size: int, action: Callable[[distributed.World], None]) -> list[int]:
@@ -100,7 +108,7 @@ def train(world: distributed.World, folder: Path, mode: str = "ddp", stop: bool 
     index = shards.read_index(str(folder.parent / "shards"))
     losses = (*toys.LOSSES[:-1], _signalled(3, signal.SIGTERM)) if stop else toys.LOSSES
     config = dataclasses.replace(TRAIN, parallel=mode)
-    toys.train(index, folder, losses, config, world=world, model=MODEL)
+    toys.train(index, folder, losses, config, world=world, model=MODEL, new_rows=NEW_ROWS)
 
 
 def _signalled(call: int, number: signal.Signals) -> toys.WeightedLoss:

@@ -264,11 +264,13 @@ def train(
     world: World | None = None,
     model: ModelConfig = MODEL,
     provenance: dict[str, object] | None = None,
+    new_rows: tuple[int, ...] = (),
 ) -> Detector:
     """A toy run in `folder`, from its newest checkpoint if there is one."""
     seed_everything(train.seed)
     world = world or World(0, 1, torch.device("cpu"))
     detector = Detector(model, toy_vocabulary().num_tokens)
+    detector.tokens.new_rows = torch.tensor(new_rows, dtype=torch.long)
     streams = (
         Stream("det", ("train/coco",), 2),
         Stream("grd", ("train/refcocog",), 2, describes=True),

@@ -82,6 +82,8 @@ class TokenTable(nn.Module):
         super().__init__()
         self.embeddings = nn.Parameter(torch.randn(num_tokens, embedding_width) * embedding_width**-0.5)
         self.biases = nn.Parameter(torch.full((num_tokens,), math.log(PRIOR_SCORE / (1 - PRIOR_SCORE))))
+        self.new_rows = torch.empty(0, dtype=torch.long)
+        """Rows of tokens that a retraining has added; the others come trained."""
 
     def phrases(self, table: PhraseTable) -> tuple[Tensor, Tensor]:
         """`w E` (P, D) and `w . b` (P,): a phrase costs one row, however many tokens the vocabulary has."""

@@ -161,6 +161,15 @@ def own_part(tensor: Tensor) -> Tensor:
     return tensor.to_local() if isinstance(tensor, DTensor) else tensor
 
 
+def own_rows(rows_N: Tensor, tensor: Tensor) -> Tensor:
+    """Those of the rows that stand on this rank, as their numbers in its `own_part`."""
+    chosen_T = torch.zeros(len(tensor), dtype=torch.bool, device=tensor.device)
+    chosen_T[rows_N.to(tensor.device)] = True
+    if isinstance(tensor, DTensor):
+        chosen_T = distribute_tensor(chosen_T, tensor.device_mesh, tensor.placements).to_local()
+    return chosen_T.nonzero()[:, 0]
+
+
 def whole(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Copies on the CPU; tensors that are shared out are put together, so every rank must call it."""
     return {name: _whole(tensor.detach()) for name, tensor in tensors.items()}

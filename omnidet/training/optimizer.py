@@ -6,12 +6,15 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from timm.optim._param_groups import param_groups_layer_decay
-from torch import nn, optim
+from torch import Tensor, nn, optim
 from torch.distributed.tensor import DTensor
 
 from omnidet.config import require
 from omnidet.model.detector import Detector
+from omnidet.model.heads import TokenTable
+from omnidet.training import distributed
 
 
 @dataclass(frozen=True)
@@ -24,12 +27,14 @@ class OptimizerConfig:
     warmup_steps: int = 1000
     layer_decay: float = 1.0
     """Factor on the learning rate from one backbone block to the one below; 1 for a backbone trained from scratch."""
+    new_token_rate: float = 1.0
+    """Factor on the learning rate of tokens that a retraining added: among rows that have settled they begin as other words'."""
     max_gradient_norm: float = 1.0
     fused: bool = True
     """One kernel for all parameters, where they are on a GPU; on a CPU it is never taken."""
 
     def __post_init__(self) -> None:
-        for name in ("learning_rate", "max_gradient_norm", "layer_decay"):
+        for name in ("learning_rate", "max_gradient_norm", "layer_decay", "new_token_rate"):
             require(getattr(self, name) > 0, f"train.optimizer.{name}={getattr(self, name)}: give a number above 0")
         for name in ("weight_decay", "warmup_steps"):
             require(getattr(self, name) >= 0, f"train.optimizer.{name}={getattr(self, name)}: give 0 or more")
@@ -49,7 +54,28 @@ def build(model: nn.Module, config: OptimizerConfig) -> optim.AdamW:
     for group in groups:
         group["scale"] = group.pop("lr_scale", 1.0)
     fused = config.fused and next(detector.parameters()).is_cuda
-    return optim.AdamW(groups, lr=config.learning_rate, betas=(0.9, config.beta2), fused=fused)
+    optimizer = optim.AdamW(groups, lr=config.learning_rate, betas=(0.9, config.beta2), fused=fused)
+    if config.new_token_rate != 1 and len(detector.tokens.new_rows):
+        _lengthen_steps(optimizer, detector.tokens, config.new_token_rate)
+    return optimizer
+
+
+def _lengthen_steps(optimizer: optim.Optimizer, tokens: TokenTable, factor: float) -> None:
+    """Let the new rows go `factor` times as far in each step as AdamW takes them: as if their learning rate were higher."""
+    tables = [tokens.embeddings, tokens.biases]
+    rows = [distributed.own_rows(tokens.new_rows, table) for table in tables]
+    before: list[Tensor] = []
+
+    def remember(*_: object) -> None:
+        before[:] = [distributed.own_part(table.detach())[own] for table, own in zip(tables, rows, strict=True)]
+
+    def lengthen(*_: object) -> None:
+        for table, own, start in zip(tables, rows, before, strict=True):
+            part = distributed.own_part(table.detach())
+            part[own] = torch.lerp(start, part[own], factor)
+
+    optimizer.register_step_pre_hook(remember)
+    optimizer.register_step_post_hook(lengthen)
 
 
 def can_skip(optimizer: optim.Optimizer) -> bool:

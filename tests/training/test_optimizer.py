@@ -84,3 +84,23 @@ def test_the_rate_is_a_function_of_the_step_alone():
     for step in (60, 3, 60, 0):
         assert optimizer.set_learning_rate(built, config, step, 110) == pytest.approx(0.2 * schedule(step, 10, 110))
         assert {group["lr"] for group in built.param_groups} == {0.2 * schedule(step, 10, 110)}
+
+
+def test_new_tokens_go_further_in_each_step_and_the_others_as_ever():
+    plain, faster = toys.toy_detector(), toys.toy_detector()
+    faster.load_state_dict(plain.state_dict())
+    first = {name: value.clone() for name, value in plain.state_dict().items()}
+    new = [1, 4]
+    faster.tokens.new_rows = torch.tensor(new)
+    for detector in (plain, faster):
+        built = optimizer.build(detector, OptimizerConfig(learning_rate=0.01, new_token_rate=7))
+        torch.manual_seed(0)
+        for parameter in detector.parameters():
+            parameter.grad = torch.randn_like(parameter)
+        built.step()
+    for name, value in faster.state_dict().items():
+        gone, plainly = value - first[name], plain.state_dict()[name] - first[name]
+        if name.startswith("tokens."):
+            plainly[new] *= 7
+            assert gone[new].abs().max() > 0.05
+        torch.testing.assert_close(gone, plainly, atol=1e-6, rtol=1e-4)
