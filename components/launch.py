@@ -19,6 +19,8 @@ from typing import Any, NamedTuple
 
 import omnidet
 from omnidet import config, steps, storage
+from omnidet.commands.download import at_once, bring
+from omnidet.data import acquire, catalogue
 from omnidet.data import shards as shard_folder
 from omnidet.recipes.loading import load_recipe
 from omnidet.recipes.recipe import Recipe
@@ -68,13 +70,14 @@ def recipe(name: str, settings: Sequence[str]) -> Recipe:
 
 def configure(
     name: str, settings: Sequence[str], numbers: Sequence[float], data: str, data_version: str, workspace: str, run_id: str,
-    registry: str = "",
+    registry: str = "", download: Sequence[str] = (), own_catalogue: str = "",
 ) -> Configured:  # fmt: skip
     """Settings and folders of a run. Raises ValueError for what is wrong with any of them.
 
     Args:
         settings: stand above `numbers`.
         numbers: one for each of `NUMBERS`; 0 leaves it to the recipe, except a seed.
+        download: datasets that are brought into `data` first.
         registry: is looked into, where it is given: one that is away would else be noticed after days of training.
     """
     plain = recipe(name, ())
@@ -89,9 +92,11 @@ def configure(
         raise ValueError(f"recipe {name} reads real data: set the parameter `data` to the folder or s3:// URI that holds it")
     if not run_id:
         raise ValueError("the run has no id: its outputs would stand where those of other runs do")
+    wanted(data, download, own_catalogue)
     if registry:
         check_registry(registry)
     facts = [omnidet.__version__, data, data_version, *(config.describe(getattr(whole, part)) for part in DATA_PARTS)]
+    facts += [[*sorted(set(download)), own_catalogue]] if download else []
     return Configured(
         [s for s in every if s.partition(".")[0].strip() in DATA_PARTS],
         [s for s in every if s.partition(".")[0].strip() == "vocabulary"],
@@ -108,6 +113,41 @@ def check_registry(registry: str) -> None:
     storage.list_folders(registry)  # raises what is wrong with the object store
     if kubeflow.address():
         kubeflow.connect()
+
+
+def wanted(data: str, names: Sequence[str], own_catalogue: str) -> list[catalogue.Dataset]:
+    """The datasets of these names. Raises ValueError for what could not be brought into `data`."""
+    if not names:
+        return []
+    if not data:
+        raise ValueError(
+            f"download={json.dumps(list(names))}: set the parameter `data` to the folder or s3:// URI to bring it into"
+        )
+    if _namespace() and not storage.is_s3(data):
+        raise ValueError(f"data={data} is a folder of one pod, lost when it ends: set it to an s3:// URI to download into it")
+    chosen = catalogue.choose(names, own_catalogue or None)
+    for dataset in chosen:
+        for file in dataset.files:
+            if file.by_hand or file.token:
+                needs = (
+                    f"the access token {file.token}" if file.token else f"somebody who accepts its licence at {file.by_hand}"
+                )
+                raise ValueError(
+                    f"download: {dataset.name} needs {needs}: bring it with `omnidet download {dataset.name} --out s3://...` "
+                    "beforehand, and leave it out here"
+                )
+    return chosen
+
+
+def download(data: str, names: Sequence[str], own_catalogue: str, name: str) -> str:
+    """Bring datasets of the catalogue to where the recipe looks for them; gives the location of all datasets."""
+    parts = recipe(name, ()).shards
+    folders = {part.source: part.path for part in (*parts.train, *parts.evaluation)}
+    how = acquire.Options(num_threads=at_once(data))
+    for dataset in wanted(data, names, own_catalogue):
+        folder = folders.get(dataset.name, ".")
+        bring(dataset, data if folder == "." else storage.join(data, folder), how)
+    return data
 
 
 def datasets(data: str, data_folder: str, name: str, settings: Sequence[str]) -> str:

@@ -22,6 +22,7 @@ NUM_THREADS = 8
 UPLOADING = ".uploading"
 """Object that stands in a folder while it is being uploaded."""
 _CHUNK_BYTES = 1 << 20
+_COMPARED_BYTES = 8 << 20
 _FORGOTTEN_SECONDS = 24 * 3600
 _WRITER = "x-amz-meta-omnidet-writer"
 _MD5 = re.compile(r"[0-9a-f]{32}")
@@ -130,9 +131,31 @@ def has_files(location: str) -> bool:
 
 def fingerprints(location: str) -> dict[str, str]:
     """Size and etag of every object below a folder."""
+    return {name: f"{version.size_bytes} {version.etag}" for name, version in sorted(versions(location).items())}
+
+
+def versions(location: str) -> dict[str, Version]:
+    """Every object below a folder, by its name relative to it."""
     bucket, prefix = bucket_and_prefix(location)
     with explained(location):
-        return {name: f"{version.size_bytes} {version.etag}" for name, version in sorted(_list(bucket, prefix).items())}
+        return _list(bucket, prefix)
+
+
+def holds(location: str, version: Version, path: Path) -> bool:
+    """Whether the object, of which this version is known, has the content of the file.
+
+    Its ETag is the content's MD5 mostly; where it is not, the object is read.
+    """
+    if version.size_bytes != path.stat().st_size:
+        return False
+    with path.open("rb") as file:
+        if hashlib.file_digest(file, _md5).hexdigest() == version.etag:
+            return True
+        for offset in range(0, version.size_bytes, _COMPARED_BYTES):
+            file.seek(offset)
+            if read_bytes(location, offset, _COMPARED_BYTES) != file.read(_COMPARED_BYTES):
+                return False
+    return True
 
 
 def list_folders(location: str) -> list[str]:
@@ -153,7 +176,7 @@ def remove(location: str, first: str) -> None:
         if first in names:
             client().remove_object(bucket, f"{key}/{first}")
         others = [key, *(f"{key}/{name}" for name in names.keys() - {first, UPLOADING})]
-        _in_parallel(lambda other: client().remove_object(bucket, other), others)
+        in_parallel(lambda other: client().remove_object(bucket, other), others)
         if names:
             client().remove_object(bucket, f"{key}/{UPLOADING}")
 
@@ -174,11 +197,11 @@ def upload_folder(folder: Path, location: str, last: str) -> None:
         old = _list(bucket, prefix)
         if last in old:
             client().remove_object(bucket, prefix + last)
-        _in_parallel(lambda name: _put_file(bucket, prefix + name, files[name]), files.keys() - {last})
+        in_parallel(lambda name: _put_file(bucket, prefix + name, files[name]), files.keys() - {last})
         if last in files:
             _put_file(bucket, prefix + last, files[last])
         strays = old.keys() - files.keys() - {last, UPLOADING}
-        _in_parallel(lambda name: client().remove_object(bucket, prefix + name), strays)
+        in_parallel(lambda name: client().remove_object(bucket, prefix + name), strays)
         client().remove_object(bucket, prefix + UPLOADING)
 
 
@@ -210,7 +233,7 @@ def local_copy(location: str, cache: Path) -> Path:
             if time.time() - part.stat().st_mtime > _FORGOTTEN_SECONDS:
                 part.unlink(missing_ok=True)
         fetched: list[str] = []
-        _in_parallel(lambda item: fetched.append(item[0]) if _refresh(cache, bucket, *item) else None, found.items())
+        in_parallel(lambda item: fetched.append(item[0]) if _refresh(cache, bucket, *item) else None, found.items())
         if not own and fetched and _folder(bucket, prefix, location) != found:
             raise OSError(f"{location} was written while it was read: try again when that is done")
     target = cache / bucket / key
@@ -260,7 +283,7 @@ def _download(file: BinaryIO, bucket: str, key: str, offset: int = 0, length: in
         file.seek(0)
         file.truncate()
         response = client().get_object(bucket, key, offset=offset, length=length)
-        digest = hashlib.md5(usedforsecurity=False)
+        digest = _md5()
         try:
             for chunk in response.stream(_CHUNK_BYTES):
                 file.write(chunk)
@@ -276,6 +299,10 @@ def _download(file: BinaryIO, bucket: str, key: str, offset: int = 0, length: in
             response.release_conn()
         time.sleep(min(attempt * 2 * WAIT_SECONDS, 10))
     raise OSError(f"s3://{bucket}/{key} arrived damaged {TRIES} times (its MD5 is not its ETag): look at the object store")
+
+
+def _md5() -> hashlib._Hash:
+    return hashlib.md5(usedforsecurity=False)
 
 
 def _is_md5(etag: str, response: BaseHTTPResponse) -> bool:
@@ -314,9 +341,9 @@ def _list(bucket: str, prefix: str) -> dict[str, Version]:
     return {n[len(prefix) :]: Version(o.size or 0, (o.etag or "").strip('"')) for n, o in found.items() if n[-1] != "/"}
 
 
-def _in_parallel(work: Callable[[T], object], items: Iterable[T]) -> None:
-    """The first failure stops what has not begun."""
-    with ThreadPoolExecutor(NUM_THREADS) as pool:
+def in_parallel(work: Callable[[T], object], items: Iterable[T], num_threads: int = NUM_THREADS) -> None:
+    """Do the work on each item; the first failure stops what has not begun."""
+    with ThreadPoolExecutor(num_threads) as pool:
         futures = [pool.submit(work, item) for item in items]
         try:
             for future in as_completed(futures):

@@ -18,7 +18,7 @@ from urllib3.exceptions import HTTPError
 from pipelines import client, local, package, parameters
 
 DEFAULT_EXPERIMENT = "omnidet"
-PLACES = ("workspace", "registry", "data", "replay")
+PLACES = ("workspace", "registry", "data", "replay", "catalogue")
 """Parameters that are locations: a local run makes them absolute."""
 
 
@@ -175,7 +175,8 @@ def _run_local(options: argparse.Namespace) -> int:
     if values.get("num_nodes", 1) != 1:
         raise ValueError(f"num_nodes={values['num_nodes']} trains in a TrainJob of a cluster: leave it at 1 for run-local")
     places = {"workspace": str(folder / "workspace"), "registry": str(folder / "registry"), **values}
-    values |= local.absolute({name: places[name] for name in PLACES if places.get(name) not in (None, "", "none")})
+    given = {name: places[name] for name in PLACES if places.get(name) not in (None, "", "none")}
+    values |= local.absolute(given, is_data_brought=bool(values.get("download")))
     local.check_store(values["registry"], values["workspace"])
     outcome = local.run(options.pipeline, options.runner, folder, values.pop("workspace"), values)
     for name, value in (outcome.metrics or {}).items():

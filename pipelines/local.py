@@ -64,7 +64,10 @@ def check(name: str, parameters: Mapping[str, Any]) -> None:
     given = {key: parameters.get(key, value.get("defaultValue")) for key, value in defaults.items()}
     numbers = [given[key] for key in CONFIGURED if key in given]
     if len(numbers) == len(launch.NUMBERS):
-        launch.configure(given["recipe"], given["settings"], numbers, given["data"], given["data_version"], "", "checked")
+        # A catalogue on the cluster's object store is read there, by the first step: from here it may be out of reach.
+        download = [] if storage.is_s3(given["catalogue"]) else given["download"]
+        of_data = (given["data"], given["data_version"], "", "checked", "", download, given["catalogue"])
+        launch.configure(given["recipe"], given["settings"], numbers, *of_data)
     else:
         launch.recipe(given["recipe"], given["settings"])
     if "dataset" in given:
@@ -79,10 +82,10 @@ def check_store(registry: str, workspace: str) -> None:
     storage.list_folders(workspace)
 
 
-def absolute(places: Mapping[str, str]) -> dict[str, str]:
-    """The locations without regard to a working directory. Raises FileNotFoundError for data that is not there."""
+def absolute(places: Mapping[str, str], is_data_brought: bool = False) -> dict[str, str]:
+    """The locations without regard to a working directory. FileNotFoundError for data that is not there, nor to be brought."""
     found = {name: place if storage.is_s3(place) else str(Path(place).resolve()) for name, place in places.items()}
-    if "data" in found and not storage.is_s3(found["data"]) and not Path(found["data"]).is_dir():
+    if "data" in found and not is_data_brought and not storage.is_s3(found["data"]) and not Path(found["data"]).is_dir():
         raise FileNotFoundError(f"data={found['data']} does not exist: give the folder that holds the datasets")
     return found
 
@@ -163,6 +166,8 @@ def _docker(workspace: str, parameters: Mapping[str, Any]) -> local.DockerRunner
             Path(place).mkdir(parents=True, exist_ok=True)
             mounts.append(docker.types.Mount(place, place, type="bind"))
     files = [variables[name] for name in ("AWS_CA_BUNDLE", "SSL_CERT_FILE", "AWS_SHARED_CREDENTIALS_FILE") if name in variables]
+    catalogue = parameters.get("catalogue", "")
+    files += [catalogue] if catalogue and not storage.is_s3(catalogue) else []
     mounts += [docker.types.Mount(file, file, type="bind", read_only=True) for file in files]
     return local.DockerRunner(
         environment={**variables, "HOME": "/tmp"},

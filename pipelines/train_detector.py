@@ -3,30 +3,23 @@
 from kfp import dsl
 
 from components import images
-from components.build_shard_set import build_shard_set
-from components.build_vocabulary import build_vocabulary
 from components.configure import configure
-from components.draw_world import draw_world
 from components.evaluate import evaluate
-from components.gate import gate
-from components.merge_shards import merge_shards
-from components.plan_shards import plan_shards
-from components.register import register
-from components.show_decision import show_decision
 from components.train import train
 from pipelines.defaults import PARAMS
+from pipelines.graph import build_data, gate_and_register
 from pipelines.placement import HOUR, place, prepare, tell_registry
 
 TRAIN_HOURS = 7 * 24
 """After so long training is stopped, in one pod or in many."""
-SETS_AT_ONCE = 4
-"""Shard sets that are built at the same time."""
 
 
 @dsl.pipeline(name="omnidet-train-detector", display_name="OmniDet: train a detector")
 def train_detector(
     data: str = "",
     data_version: str = "",
+    download: list[str] = [],  # noqa: B006
+    catalogue: str = "",
     workspace: str = "s3://omnidet/pipeline",
     registry: str = "s3://omnidet/registry",
     recipe: str = PARAMS["recipe"],
@@ -53,6 +46,9 @@ def train_detector(
         data: Folder or s3:// URI of the datasets. Empty draws the synthetic world of the recipe tiny_world.
         data_version: Any text that names what `data` holds now, such as a date or hash. Give a new one when the data changes:
             steps are cached by it.
+        download: Datasets of the catalogue that are brought into `data` first, as ["coco", "lvis"]; what is there already is
+            not fetched again. Empty fetches nothing.
+        catalogue: File or s3:// URI of a catalogue of your own, with mirrors or datasets of yours; empty takes OmniDet's.
         workspace: Folder or s3:// URI for everything a run makes. Runs write to folders of their own below it.
         registry: Folder or s3:// URI of the model registry.
         recipe: Name of the recipe: tiny_world, coco_folder. For another one than the default, look at the five numbers below.
@@ -78,40 +74,26 @@ def train_detector(
     run = configure(
         recipe=recipe, settings=settings, train_images=train_images, image_size=image_size, train_steps=train_steps,
         learning_rate=learning_rate, seed=seed, data=data, data_version=data_version, workspace=workspace,
-        run_id=dsl.PIPELINE_JOB_ID_PLACEHOLDER, registry=registry,
+        run_id=dsl.PIPELINE_JOB_ID_PLACEHOLDER, download=download, catalogue=catalogue, registry=registry,
     )  # fmt: skip
     prepare(run, *store, is_cached=False)
     tell_registry(run, object_store_config)
-    of_data = {"data_folder": run.outputs["data_folder"], "recipe": recipe, "settings": run.outputs["data_settings"]}
     of_run = {"run_folder": run.outputs["run_folder"], "recipe": recipe, "settings": run.outputs["settings"]}
 
-    drawn = draw_world(data=data, **of_data)
-    prepare(drawn, *store)
-    planned = plan_shards(data=drawn.output, **of_data)
-    prepare(planned, *store, hours=6)
-    with dsl.ParallelFor(planned.output, parallelism=SETS_AT_ONCE) as part:
-        built = build_shard_set(part=part)
-        prepare(built, *store, hours=24)
-    merged = merge_shards(data_folder=run.outputs["data_folder"], set_names=dsl.Collected(built.output))
-    prepare(merged, *store)
-    shards = merged.outputs["Output"]
+    shards, words = build_data(run, data, data_version, download, catalogue, recipe, store)
 
-    words = build_vocabulary(
-        shards=shards, data_folder=run.outputs["data_folder"], recipe=recipe, settings=run.outputs["vocabulary_settings"]
-    )
-    prepare(words, *store, hours=6)
-
-    trains = {
-        "shards": shards, "vocabulary": words.output, **of_run, "num_nodes": num_nodes, "gpus_per_node": gpus_per_node,
-        "deadline_seconds": TRAIN_HOURS * HOUR, "image": images.TRAIN,
+    nodes = {
+        "num_nodes": num_nodes, "gpus_per_node": gpus_per_node, "deadline_seconds": TRAIN_HOURS * HOUR, "image": images.TRAIN,
         "cpu": cpu, "memory": memory, "shared_memory": shared_memory,
         "node_selector": node_selector, "tolerations": tolerations,
         "object_store_secret": object_store_secret, "object_store_config": object_store_config, "queue": queue,
     }  # fmt: skip
+    size = (gpus_per_node, cpu, memory, node_selector, tolerations)
+    trains = {"shards": shards, "vocabulary": words, **of_run, **nodes}
     with dsl.If(num_nodes == 1, name="one-node"):
         in_pod = train(**trains)
         prepare(in_pod, *store, hours=TRAIN_HOURS)
-        place(in_pod, gpus_per_node, cpu, memory, node_selector, tolerations)
+        place(in_pod, *size)
     with dsl.Else(name="many-nodes"):
         on_nodes = train(**trains)  # this pod only minds the job
         prepare(on_nodes, *store, hours=2 * TRAIN_HOURS)  # waiting in a queue counts for it, not for the job
@@ -119,14 +101,5 @@ def train_detector(
 
     measured = evaluate(model=model, shards=shards, **of_run)
     prepare(measured, *store, hours=24)
-    place(measured, gpus_per_node, cpu, memory, node_selector, tolerations)
-    passed = gate(metrics=measured.outputs["Output"], registry=registry, **of_run)
-    prepare(passed, *store, is_cached=False)  # the champion may have changed
-    prepare(show_decision(run_folder=run.outputs["run_folder"]).after(passed), *store, is_cached=False)
-    with dsl.If(passed.output == True, name="passed"):  # noqa: E712
-        registered = register(
-            model=model, metrics=measured.outputs["Output"], registry=registry, run_name=dsl.PIPELINE_JOB_NAME_PLACEHOLDER,
-            **of_run,
-        )  # fmt: skip
-        prepare(registered, *store, is_cached=False)
-        tell_registry(registered, object_store_config)
+    place(measured, *size)
+    gate_and_register(model, measured.outputs["Output"], registry, of_run, store)

@@ -9,7 +9,6 @@ What is under way stands in `.downloads/`, so a killed run goes on where it stop
 
 from __future__ import annotations
 
-import dataclasses
 import filecmp
 import fnmatch
 import json
@@ -17,19 +16,17 @@ import shutil
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
+from pathlib import Path, PurePosixPath
 
 from omnidet import storage
-from omnidet.data import archives, partial_file, transfer
+from omnidet.data import archives, download_lock, partial_file, transfer
 from omnidet.data.catalogue import Dataset, RemoteFile
 from omnidet.data.http_transfer import Patience
 from omnidet.data.partial_file import Fetched, TransferError
 
-LOCK_NAME = "download.lock.json"
 WORK_NAME = ".downloads"
-SCHEMA_VERSION = 1
 
 
 @dataclass(frozen=True)
@@ -74,18 +71,18 @@ def acquire(
     that names every file that could not be had.
     """
     options = options or Options()
-    files = _selected(dataset, options)
-    _require_by_hand(dataset, files, options)
+    files = selected(dataset, options)
+    require_by_hand(dataset, files, options)
     if folder.exists() and not folder.is_dir():
         raise ValueError(f"{folder} is a file: give a folder to write into")
     work = folder / WORK_NAME
     work.mkdir(parents=True, exist_ok=True)
-    # Two runs that write the same parts would spoil both.
-    with storage.alone(work / "lock", f"another download into {folder} is under way: wait for it, or stop it"):
+    with alone(work):
         return _Run(folder, work, options, progress).all(files)
 
 
-def _selected(dataset: Dataset, options: Options) -> list[RemoteFile]:
+def selected(dataset: Dataset, options: Options) -> list[RemoteFile]:
+    """The files of a dataset that are wanted; at least one."""
     patterns = options.patterns or ("*",)
     files = [file for file in dataset.files if any(fnmatch.fnmatchcase(file.name, pattern) for pattern in patterns)]
     if not files:
@@ -95,7 +92,7 @@ def _selected(dataset: Dataset, options: Options) -> list[RemoteFile]:
     return files
 
 
-def _require_by_hand(dataset: Dataset, files: list[RemoteFile], options: Options) -> None:
+def require_by_hand(dataset: Dataset, files: list[RemoteFile], options: Options) -> None:
     """Before anything is fetched, so that nobody finds out after hours."""
     for file in files:
         if file.by_hand and _given(file, options) is None:
@@ -113,6 +110,11 @@ def _given(file: RemoteFile, options: Options) -> Path | None:
     return found if found.is_file() and found.name == Path(file.name).name else None
 
 
+def alone(work: Path) -> AbstractContextManager[None]:
+    """Two runs that write the same parts would spoil both: the second one gets a ValueError."""
+    return storage.alone(work / "lock", f"another download into {work.parent} is under way: wait for it, or stop it")
+
+
 class _Run:
     """One run of `acquire`."""
 
@@ -121,10 +123,11 @@ class _Run:
         self._progress = progress
         self._stopped = threading.Event()
         self._changing = threading.Lock()
-        self.seen = _read_lock(folder / LOCK_NAME)
+        self.lock = folder / download_lock.NAME
+        self.seen = download_lock.read(self.lock)
 
     def all(self, files: list[RemoteFile]) -> list[Outcome]:
-        expected = [self._expected(file) for file in files]
+        expected = [download_lock.expected(file, self.seen, self.lock) for file in files]
         outcomes: dict[str, Outcome] = {}
         problems: list[str] = []
         with ThreadPoolExecutor(self.options.num_threads) as pool:
@@ -140,30 +143,15 @@ class _Run:
                 self._stopped.set()
                 pool.shutdown(cancel_futures=True)
                 raise
-        if problems:
-            raise TransferError(f"{len(problems)} of {len(files)} files failed: {'; '.join(sorted(problems))}")
+        raise_problems(problems, len(files))
         return [outcomes[file.name] for file in files]
-
-    def _expected(self, file: RemoteFile) -> RemoteFile:
-        """The file with what the lock knows of it."""
-        entry = self.seen.get(file.name)
-        if entry is None:
-            return file
-        for known, told in ((file.size_bytes, entry["size_bytes"]), (file.sha256, entry["sha256"])):
-            if known and known != told:
-                raise ValueError(
-                    f"{file.name}: {self.folder / LOCK_NAME} says {told}, the catalogue {known}: "
-                    "remove its entry from the lock if the catalogue is right"
-                )
-        return dataclasses.replace(file, size_bytes=entry["size_bytes"], sha256=entry["sha256"])
 
     def _one(self, file: RemoteFile) -> Outcome:
         try:
             return self._unpacked(file) if file.unpack else self._plain(file)
         except TransferError as error:
             if file.name in self.seen:
-                hint = f"what was first seen is in {self.folder / LOCK_NAME}: remove its entry there if a change is wanted"
-                raise TransferError(f"{error} ({hint})") from error
+                raise download_lock.with_hint(error, self.lock) from error
             raise
 
     def _plain(self, file: RemoteFile) -> Outcome:
@@ -189,7 +177,7 @@ class _Run:
         return self._note(file, Fetched(target.as_uri(), size, sha256), "there already")
 
     def _unpacked(self, file: RemoteFile) -> Outcome:
-        manifest = self.work / f"{_flat(file)}.files"
+        manifest = self.folder / members_name(file)
         if file.name in self.seen and self._is_unpacked(file, manifest):
             entry = self.seen[file.name]
             self._progress(entry["size_bytes"])
@@ -197,7 +185,7 @@ class _Run:
         fetched = self._fetch(file)
         given = _given(file, self.options) if file.by_hand else None
         archive = given or self._work_path(file)
-        stage = self.work / f"{_flat(file)}.unpacking"
+        stage = self.work / f"{flat(file)}.unpacking"
         shutil.rmtree(stage, ignore_errors=True)
         try:
             members = archives.unpack(archive, stage, self.options.limits, lambda _: self._raise_if_stopped())
@@ -215,12 +203,9 @@ class _Run:
 
     def _is_unpacked(self, file: RemoteFile, manifest: Path) -> bool:
         """Whether everything that was unpacked is still there in its size."""
-        if not manifest.is_file():
-            return False
-        root = self.folder / file.unpack
         try:
-            members = [json.loads(line) for line in manifest.read_text(encoding="utf-8").splitlines()]
-            return all((root / name).stat().st_size == size for name, size in members)
+            members = read_members(manifest, file)
+            return all((self.folder / name).stat().st_size == size for name, size in members.items())
         except (OSError, ValueError):
             return False
 
@@ -264,7 +249,7 @@ class _Run:
         return transfer.fetch_file(file, target, self.options.patience, report)
 
     def _work_path(self, file: RemoteFile) -> Path:
-        return self.work / _flat(file)
+        return self.work / flat(file)
 
     def _note(self, file: RemoteFile, fetched: Fetched, state: str) -> Outcome:
         """Write into the lock what was seen."""
@@ -272,8 +257,7 @@ class _Run:
         with self._changing:
             if file.name not in self.seen:
                 self.seen[file.name] = {"url": fetched.url, "size_bytes": fetched.size_bytes, "sha256": fetched.sha256}
-                content = {"schema_version": SCHEMA_VERSION, "files": dict(sorted(self.seen.items()))}
-                storage.write_text(self.folder / LOCK_NAME, json.dumps(content, indent=1) + "\n")
+                download_lock.write(self.lock, self.seen)
         return Outcome(file.name, state, fetched.size_bytes, fetched.sha256, is_learned)
 
     def _raise_if_stopped(self) -> None:
@@ -281,21 +265,24 @@ class _Run:
             raise _StoppedError
 
 
-def _flat(file: RemoteFile) -> str:
+def raise_problems(problems: list[str], num_files: int) -> None:
+    """Raise TransferError with all that went wrong, if anything did."""
+    if problems:
+        told = "; ".join(sorted(problems))
+        raise TransferError(told if num_files == 1 else f"{len(problems)} of {num_files} files failed: {told}")
+
+
+def members_name(file: RemoteFile) -> str:
+    """Below the folder: the list of what an archive was unpacked into."""
+    return f"{WORK_NAME}/{flat(file)}.files"
+
+
+def read_members(location: storage.Location, file: RemoteFile) -> dict[str, int]:
+    """Size of each file that the archive was unpacked into, by its path below the folder. Raises OSError or ValueError."""
+    lines = [json.loads(line) for line in storage.read_text(location).split("\n") if line]
+    return {(PurePosixPath(file.unpack) / name).as_posix(): size for name, size in lines}
+
+
+def flat(file: RemoteFile) -> str:
+    """The name of a file without folders."""
     return file.name.replace("/", "--")
-
-
-def _read_lock(path: Path) -> dict[str, Any]:
-    if not path.exists():
-        return {}
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        version = content["schema_version"]
-        files: dict[str, Any] = content["files"]
-        if not all(isinstance(e["size_bytes"], int) and isinstance(e["sha256"], str) for e in files.values()):
-            raise TypeError
-    except (KeyError, TypeError, AttributeError, ValueError, RecursionError) as error:
-        raise ValueError(f"{path} is not a lock of downloads: mend or remove it ({error!r})") from error
-    if version != SCHEMA_VERSION:
-        raise ValueError(f"{path} has schema version {version!r:.40}, this is {SCHEMA_VERSION}: fetch anew")
-    return files

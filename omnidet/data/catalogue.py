@@ -9,10 +9,13 @@ import itertools
 import re
 import tomllib
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
+
+from omnidet import storage
+from omnidet.storage import Location
 
 OWN = Path(__file__).with_name("catalogue.toml")
 SCHEMES = ("https://", "http://", "s3://", "file://")
@@ -61,18 +64,26 @@ class Dataset:
     files: tuple[RemoteFile, ...]
 
 
-def load(path: Path | None = None) -> dict[str, Dataset]:
+def load(path: Location | None = None) -> dict[str, Dataset]:
     """The datasets of a catalogue (the package's own by default). ValueError names the entry that is wrong."""
     path = path or OWN
     try:
-        with path.open("rb") as file:
-            content = tomllib.load(file)
+        content = tomllib.loads(storage.read_text(path))
     except (ValueError, RecursionError) as error:  # numbers of any length, lists in lists
         raise ValueError(f"{path} is not TOML: {error}") from error
     return {name: _dataset(name, table, path) for name, table in content.items()}
 
 
-def _dataset(name: str, table: Any, path: Path) -> Dataset:
+def choose(names: Sequence[str], path: Location | None = None) -> list[Dataset]:
+    """Those datasets of a catalogue, each once. ValueError for a name that it does not have."""
+    datasets = load(path)
+    unknown = next((name for name in names if name not in list(datasets)), None)  # a name may be anything: it is looked for
+    if unknown is not None:
+        raise ValueError(f"there is no dataset {unknown!r} in the catalogue: use {', '.join(datasets)}")
+    return [datasets[name] for name in dict.fromkeys(names)]
+
+
+def _dataset(name: str, table: Any, path: Location) -> Dataset:
     fields = _checked(table, _TEXTS, f"{path}: [{name}]")
     files = tuple(file for entry in fields.get("files", []) for file in _files(entry, f"{path}: [{name}]"))
     if not files:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from omnidet import storage
 from omnidet.cli import main
 from tests.data import hostile_server as hostile
 
@@ -28,12 +29,24 @@ def test_list_and_fetch(catalogue, tmp_path, capsys):
     assert (tmp_path / "out" / "a.txt").read_bytes() == b"hello"
 
 
+@pytest.mark.s3
+def test_fetch_to_an_object_store(s3, catalogue, tmp_path, capsys):
+    storage.write_bytes(f"{s3.uri}/own.toml", catalogue.read_bytes())
+    for state, scratch in (("fetched, 5 bytes", []), ("there already, 5 bytes", ["--scratch", str(tmp_path / "scratch")])):
+        places = ["--catalogue", f"{s3.uri}/own.toml", "--out", f"{s3.uri}/data"]
+        assert main(["download", "toy", *places, *scratch]) == 0
+        assert f"toy: a.txt: {state}" in capsys.readouterr().out
+    assert storage.read_bytes(f"{s3.uri}/data/a.txt") == b"hello"
+
+
 @pytest.mark.parametrize(
     ("arguments", "problem"),
     [
         (["none", "--out", "x"], "there is no dataset 'none' in the catalogue: use coco, lvis"),
         (["coco"], "--out is missing"),
-        (["coco", "--out", "s3://bucket/coco"], "are unpacked into a local folder"),
+        (["coco", "--out", "s3://bucket/coco", "--keep-archives"], "keeps them in a local folder"),
+        (["coco", "--out", "x", "--scratch", "y"], "--scratch is for --out s3://"),
+        (["coco", "--out", "s3://bucket/coco", "--threads", "0"], "--threads 0 is less than 1"),
         (["coco", "--out", "x", "--threads", "0"], "--threads 0 is less than 1"),
         (["coco", "--out", "x", "--catalogue", "/no/such.toml"], "No such file"),
         (["flickr30k", "--out", "x"], "give the file with --path"),

@@ -60,6 +60,7 @@ class Fake:
     Attributes:
         status: what becomes of each job.
         faults: answers to give instead, each used once: (verb, resource, HTTP status).
+        lost_answers: the same, but what was asked for is done: the caller only is told otherwise.
         rules: RBAC rules; a call that none allows is answered with 403. None allows everything.
         token: the bearer token that is accepted; None accepts any.
         cut_log_after: number of log lines after which a followed stream breaks off in the middle of a line, once.
@@ -69,6 +70,7 @@ class Fake:
 
     status: STATUS = running
     faults: list[tuple[str, str, int]] = field(default_factory=list)
+    lost_answers: list[tuple[str, str, int]] = field(default_factory=list)
     rules: list[dict[str, Any]] | None = None
     token: str | None = None
     cut_log_after: int | None = None
@@ -165,6 +167,7 @@ def log_lines(*texts: str, start: int = 0) -> list[str]:
 
 class _Handler(BaseHTTPRequestHandler):
     state: Fake
+    _instead: tuple[str, str, int] | None = None
     protocol_version = "HTTP/1.1"
 
     def do_GET(self) -> None:
@@ -202,6 +205,7 @@ class _Handler(BaseHTTPRequestHandler):
         query = {key: values[0] for key, values in parse_qs(parts.query).items()}
         with self.state.lock:
             refusal = self._refusal(verb, resource)
+            self._instead = next((lost for lost in self.state.lost_answers if lost[:2] == (verb, resource)), None)
             self.state.calls[verb, resource] += 1
         if refusal:
             self._refuse(*refusal)
@@ -344,6 +348,11 @@ class _Handler(BaseHTTPRequestHandler):
         self._send(status, {"kind": "Status", "apiVersion": "v1", "status": "Failure", "message": message, "code": status})
 
     def _send(self, status: int, content: dict[str, Any]) -> None:
+        if self._instead and status < 400:
+            self.state.lost_answers.remove(self._instead)
+            lost, self._instead = self._instead, None
+            self._refuse(lost[2], f"scripted {lost[2]}")
+            return
         body = json.dumps(content).encode()
         self.send_response(status)
         self.send_header("Content-Type", "application/json")

@@ -14,6 +14,7 @@ from components import launch
 from components.build_shard_set import build_shard_set
 from components.build_vocabulary import build_vocabulary
 from components.configure import configure
+from components.download import download
 from components.draw_world import draw_world
 from components.evaluate import evaluate
 from components.gate import gate
@@ -27,12 +28,14 @@ from omnidet.data import shards as shard_folder
 from omnidet.recipes.tiny_world import tiny_world
 from omnidet.registry import versions
 from tests import toys
+from tests.data import hostile_server as hostile
+from tests.data.test_archives import make_zip
 from tests.registry.fake_model_registry import ModelRegistry
 
 FOLDER = Path(launch.__file__).parent
 STEPS = (
-    *("build_shard_set", "build_vocabulary", "configure", "draw_world", "evaluate", "gate", "merge_shards", "plan_shards"),
-    *("register", "show_decision", "train"),
+    *("build_shard_set", "build_vocabulary", "configure", "download", "draw_world", "evaluate", "gate", "merge_shards"),
+    *("plan_shards", "register", "show_decision", "train"),
 )
 MOST_LINES = 10
 SETTINGS = [s for s in toys.SMALL if s.startswith(("world.", "shards.", "vocabulary."))]
@@ -82,6 +85,7 @@ def _configured(**changes: Any) -> launch.Configured:
     given: dict[str, Any] = {
         "recipe": "tiny_world", "settings": list(toys.SMALL), "train_images": 40, "image_size": 64, "train_steps": 7,
         "learning_rate": 0.01, "seed": 0, "data": "", "data_version": "", "workspace": "s3://b/w", "run_id": "abc",
+        "download": [], "catalogue": "",
     }  # fmt: skip
     return configure.python_func(**{**given, **changes})
 
@@ -110,8 +114,11 @@ def test_the_data_folder_depends_on_what_the_data_is_made_from():
         _configured(data_version="2"),
         _configured(data="s3://b/d"),
         _configured(settings=[*toys.SMALL, "shards.samples_per_shard=7"]),
+        _configured(data="s3://b/d", download=["coco"]),
+        _configured(data="s3://b/d", download=["lvis", "coco"]),
     ]
-    assert len({folder, *(other.data_folder for other in others)}) == 4
+    assert len({folder, *(other.data_folder for other in others)}) == 6
+    assert others[-1].data_folder == _configured(data="s3://b/d", download=["coco", "lvis"]).data_folder
 
 
 def test_given_data_leaves_the_world_alone():
@@ -127,12 +134,65 @@ def test_given_data_leaves_the_world_alone():
         ({"recipe": "none"}, "none"),
         ({"recipe": "coco_folder", "settings": []}, "set the parameter `data`"),
         ({"run_id": ""}, "has no id"),
+        ({"data": "s3://b/d", "download": ["coco", "none"]}, "there is no dataset 'none' in the catalogue: use coco, lvis"),
+        ({"download": ["coco"]}, r'download=\["coco"\]: set the parameter `data`'),
+        (
+            {"data": "s3://b/d", "download": ["flickr30k"]},
+            "flickr30k needs somebody who accepts its licence at https.* leave it out",
+        ),
+        ({"data": "s3://b/d", "download": ["laion-list"]}, "needs the access token HF_TOKEN: bring it with"),
+        ({"data": "s3://b/d", "download": ["coco"], "catalogue": "/no/such.toml"}, "No such file"),
         ({"registry": __file__}, "is a file: give a folder or s3:// URI"),
     ],
 )
 def test_wrong_settings_are_told_by_the_first_step(changes, words):
-    with pytest.raises(ValueError, match=words):
+    with pytest.raises((ValueError, FileNotFoundError), match=words):
         _configured(**changes)
+
+
+def test_a_folder_of_a_pod_is_no_place_to_download_into(tmp_path, monkeypatch):
+    assert _configured(data=str(tmp_path), download=["coco"])
+    monkeypatch.setattr(launch, "NAMESPACE_FILE", tmp_path / "namespace")
+    (tmp_path / "namespace").write_text("team\n")
+    with pytest.raises(ValueError, match="is a folder of one pod, lost when it ends: set it to an s3:// URI"):
+        _configured(data=str(tmp_path), download=["coco"])
+
+
+@pytest.fixture
+def own_catalogue(tmp_path):
+    """Three datasets of one file each on a web server, and the server."""
+    with hostile.hostile_server() as site:
+        tables = []
+        for name in ("coco", "cc12m", "mine"):
+            site.files[f"{name}.zip"] = make_zip(tmp_path / f"{name}.zip", (f"{name}.txt", name.encode())).read_bytes()
+            tables.append(
+                f'[{name}]\n[[{name}.files]]\nname = "{name}.zip"\nurls = ["{site.url(f"{name}.zip")}"]\nunpack = "."'
+            )
+        path = tmp_path / "own.toml"
+        path.write_text("\n".join(tables), encoding="utf-8")
+        yield str(path), site
+
+
+@pytest.mark.s3
+def test_datasets_are_downloaded_to_where_the_recipe_reads_them(s3, own_catalogue):
+    path, site = own_catalogue
+    data, names = f"{s3.uri}/data", ["coco", "cc12m", "mine"]
+    for _ in range(2):  # a step that is tried again
+        assert download.python_func(data, "1", names, path, "coco_folder") == data
+        found = [name for name in storage.list_files(data) if name.endswith(".txt")]
+        assert found == ["cc12m/cc12m.txt", "coco.txt", "mine.txt"]
+        assert len(site.asked) == 3
+    assert download.python_func(f"{s3.uri}/tiny", "1", ["coco"], path, "tiny_world") == f"{s3.uri}/tiny"
+    assert storage.read_bytes(f"{s3.uri}/tiny/coco/coco.txt") == b"coco"
+
+
+def test_nothing_to_download_gives_the_data_as_it_is(tmp_path, own_catalogue):
+    path, site = own_catalogue
+    for data in ("", "s3://no-such-bucket/data", str(tmp_path)):
+        assert download.python_func(data, "", [], path, "coco_folder") == data
+    assert download.python_func(str(tmp_path / "local"), "", ["coco"], path, "coco_folder") == str(tmp_path / "local")
+    assert (tmp_path / "local" / "coco.txt").read_bytes() == b"coco"
+    assert len(site.asked) == 1
 
 
 def test_a_registry_that_is_away_is_told_by_the_first_step(monkeypatch):

@@ -248,7 +248,7 @@ class TestRun:
             run(dataclasses.replace(JOB, deadline_seconds=1), api(fake), is_there, QUICK)
         assert fake.deleted == [(JOB.name, "Foreground")]
 
-    def test_waiting_in_a_queue_does_not_count(self, fake: Fake) -> None:
+    def test_waiting_in_a_queue_does_not_count(self, fake: Fake, capsys: pytest.CaptureFixture[str]) -> None:
         started = time.monotonic()
         queued = {"conditions": [condition("Suspended", "Suspended", "waits for quota")]}
 
@@ -257,6 +257,41 @@ class TestRun:
 
         fake.status = status
         run(dataclasses.replace(JOB, deadline_seconds=1), api(fake), is_there, QUICK)
+        assert time.monotonic() - started >= 1.5  # half a second more than the deadline and its grace allow
+        assert (len(fake.created), fake.deleted) == (1, [])
+        assert "waits for quota" in capsys.readouterr().out
+
+    def test_pods_that_are_restarted_are_followed_to_the_end(self, fake: Fake, capsys: pytest.CaptureFixture[str]) -> None:
+        """Exit code 75 is torchrun's after a SIGTERM: the JobSet starts all nodes again, and the job goes on."""
+        evicted = container("terminated", exitCode=75, reason="Error")
+        names = [f"{JOB.name}-node-0-{node}-try0" for node in (0, 1)]
+        old = [fake.add_pod(name, JOB.name, node, phase="Failed", **evicted) for node, name in enumerate(names)]
+        fake.logs = {
+            names[0]: log_lines("step 0", "stopped by SIGTERM: checkpoint written"),
+            "again": log_lines("resumed at 1"),
+        }
+        states = []
+
+        def status(_: int) -> dict[str, object]:
+            with fake.lock:
+                followed = {query["pod"] for query in fake.log_queries}
+                if old[0] in fake.pods and names[0] in followed:
+                    fake.pods.clear()
+                    fake.add_pod("again", JOB.name, 0)
+                    fake.add_pod("again-1", JOB.name, 1)
+            jobs = [{"name": "node", "ready": 0 if old[0] in fake.pods else 2, "active": 2, "failed": 2}]
+            states.append(jobs[0]["ready"])
+            return ends("Complete", after=0)(1) if "again" in followed else {"jobsStatus": jobs}
+
+        fake.status = status
+        verified = []
+        run(JOB, api(fake), lambda: verified.append(True), QUICK)
+        out = capsys.readouterr().out
+        lines = ["step 0", "stopped by SIGTERM: checkpoint written", "--- node 0 is started again as again ---", "resumed at 1"]
+        assert [line for line in out.splitlines() if line in lines] == lines
+        assert states[0] == 0
+        assert verified == [True]
+        assert (len(fake.created), fake.deleted) == (1, [])
 
     def test_a_job_that_someone_deletes_is_an_error(self, fake: Fake) -> None:
         fake.status = lambda reads: (fake.jobs.clear() or running(reads)) if reads == 3 else running(reads)
@@ -330,11 +365,16 @@ class TestOutages:
         assert fake.faults == []
         assert fake.deleted == []
 
-    def test_a_creation_that_was_answered_with_500_but_happened_is_adopted(self, fake: Fake) -> None:
-        fake.add_job(manifest(JOB))
-        fake.faults = [("create", "trainjobs", 500)]
+    def test_a_creation_that_was_answered_with_500_but_happened_is_adopted(
+        self, fake: Fake, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        fake.lost_answers = [("create", "trainjobs", 500)]
         fake.status = ends("Complete")
         run(JOB, api(fake), is_there, QUICK)
+        assert fake.lost_answers == []
+        assert fake.calls["create", "trainjobs"] == 2  # the second is told that there is one
+        assert (len(fake.created), list(fake.jobs), fake.deleted) == (1, [JOB.name], [])
+        assert "it is adopted" in capsys.readouterr().out
 
     def test_an_api_that_stays_away_is_given_up_and_the_job_left_to_a_retry(self, fake: Fake) -> None:
         fake.faults = [("list", "pods", 500)] * 1000

@@ -14,8 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from omnidet.data.acquire import LOCK_NAME, WORK_NAME, Options, acquire
+from omnidet.data.acquire import WORK_NAME, Options, acquire
 from omnidet.data.catalogue import Dataset, RemoteFile
+from omnidet.data.download_lock import NAME as LOCK_NAME
 from omnidet.data.http_transfer import Patience
 from omnidet.data.partial_file import TransferError
 from tests.data import hostile_server as hostile
@@ -165,6 +166,7 @@ import json, sys
 from pathlib import Path
 from omnidet.data.acquire import Options, acquire
 from omnidet.data.catalogue import Dataset, RemoteFile
+from omnidet.data.download_lock import NAME as LOCK_NAME
 files = tuple(RemoteFile(name, (url,), unpack=unpack) for name, url, unpack in json.loads(sys.argv[2]))
 acquire(Dataset("toy", "", "", files), Path(sys.argv[1]), Options())
 """

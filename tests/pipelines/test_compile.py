@@ -30,7 +30,8 @@ FIELDS = {
 UNCACHED = {"configure", "gate", "show-decision", "register"}
 IMAGES = {
     **dict.fromkeys(("configure", "gate", "show-decision", "register"), "control"),
-    **dict.fromkeys(("draw-world", "plan-shards", "build-shard-set", "merge-shards", "build-vocabulary"), "data"),
+    **dict.fromkeys(("download", "draw-world", "plan-shards", "build-shard-set", "merge-shards"), "data"),
+    "build-vocabulary": "data",
     **dict.fromkeys(("train", "train-2", "evaluate"), "train"),
 }
 
@@ -122,6 +123,18 @@ def test_each_step_is_tried_again_and_ends_some_time(tasks):
 def test_only_what_depends_on_the_outside_is_not_cached(tasks):
     cached = {name for name, entry in tasks.items() if entry["task"]["cachingOptions"].get("enableCache")}
     assert cached == set(tasks) - UNCACHED
+
+
+def test_the_data_is_downloaded_before_it_is_read_and_cached_by_what_it_is(tasks):
+    given = tasks["download"]["task"]["inputs"]["parameters"]
+    assert {name: value["componentInputParameter"] for name, value in given.items()} == {
+        "data": "data", "data_version": "data_version", "names": "download", "catalogue": "catalogue", "recipe": "recipe"
+    }  # fmt: skip
+    assert tasks["download"]["task"]["dependentTasks"] == ["configure"]  # which refuses a wrong name
+    read = tasks["draw-world"]["task"]["inputs"]["parameters"]["data"]
+    assert read == {"taskOutputParameter": {"outputParameterKey": "Output", "producerTask": "download"}}
+    assert {"download", "catalogue"} <= tasks["configure"]["task"]["inputs"]["parameters"].keys()
+    assert int(tasks["download"]["kubernetes"]["activeDeadlineSeconds"]) == 48 * 3600
 
 
 def test_each_step_finds_the_object_store_by_reference(tasks):

@@ -69,6 +69,9 @@ def test_the_whole_pipeline(tmp_path, monkeypatch, capfd):
         ("image_size=17", "not a multiple of the patch size"),
         ("recipe=coco_folder", "unknown field"),  # the settings are those of the small world
         ("num_nodes=2", "num_nodes=2 trains in a TrainJob of a cluster"),
+        ('download=["coco"]', "set the parameter `data`"),
+        ('download=["none"] data={p}/new', "there is no dataset 'none' in the catalogue"),
+        ('download=["coco"] data={p}/new catalogue={p}/none.toml', "none.toml"),
         ("registry={p}/file", "file is a file: give a folder or s3:// URI"),
         ("registry=s3://bucket/registry", "no object store answers at http://127.0.0.1:1"),
         ("workspace=s3://bucket/workspace", "no object store answers at http://127.0.0.1:1"),
@@ -82,7 +85,7 @@ def test_what_is_wrong_is_told_before_anything_starts(tmp_path, monkeypatch, cap
     monkeypatch.setattr(s3_client, "TRIES", 1)
     s3_client._client.cache_clear()
     try:
-        assert _run(tmp_path / "out", parameter.format(p=tmp_path)) == 2
+        assert _run(tmp_path / "out", *parameter.format(p=tmp_path).split()) == 2
     finally:
         s3_client._client.cache_clear()
     said = capsys.readouterr().err.strip()

@@ -1,0 +1,63 @@
+"""`download.lock.json`: address, size and SHA-256 of every downloaded file as it was first seen.
+
+Whoever downloads with it gets the same bytes or an error. It stands in the folder of the datasets, local or `s3://`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from typing import Any
+
+from omnidet import storage
+from omnidet.data.catalogue import RemoteFile
+from omnidet.data.partial_file import TransferError
+from omnidet.storage import Location
+
+NAME = "download.lock.json"
+SCHEMA_VERSION = 1
+
+Entries = dict[str, dict[str, Any]]
+"""By the file's name: `url`, `size_bytes` and `sha256`."""
+
+
+def read(location: Location) -> Entries:
+    """The entries of a lock, none where there is no lock. ValueError where it is none."""
+    if not storage.exists(location):
+        return {}
+    try:
+        content = json.loads(storage.read_text(location))
+        version = content["schema_version"]
+        files: Entries = content["files"]
+        if not all(isinstance(e["size_bytes"], int) and isinstance(e["sha256"], str) for e in files.values()):
+            raise TypeError
+    except (KeyError, TypeError, AttributeError, ValueError, RecursionError) as error:
+        raise ValueError(f"{location} is not a lock of downloads: mend or remove it ({error!r})") from error
+    if version != SCHEMA_VERSION:
+        raise ValueError(f"{location} has schema version {version!r:.40}, this is {SCHEMA_VERSION}: fetch anew")
+    return files
+
+
+def write(location: Location, entries: Entries) -> None:
+    """Replace the lock."""
+    content = {"schema_version": SCHEMA_VERSION, "files": dict(sorted(entries.items()))}
+    storage.write_text(location, json.dumps(content, indent=1) + "\n")
+
+
+def expected(file: RemoteFile, entries: Entries, location: Location) -> RemoteFile:
+    """The file with what the lock knows of it. ValueError where the catalogue says something else."""
+    entry = entries.get(file.name)
+    if entry is None:
+        return file
+    for known, told in ((file.size_bytes, entry["size_bytes"]), (file.sha256, entry["sha256"])):
+        if known and known != told:
+            raise ValueError(
+                f"{file.name}: {location} says {told}, the catalogue {known}: "
+                "remove its entry from the lock if the catalogue is right"
+            )
+    return dataclasses.replace(file, size_bytes=entry["size_bytes"], sha256=entry["sha256"])
+
+
+def with_hint(error: TransferError, location: Location) -> TransferError:
+    """The error about a file that the lock knows."""
+    return TransferError(f"{error} (what was first seen is in {location}: remove its entry there if a change is wanted)")

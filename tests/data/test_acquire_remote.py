@@ -1,0 +1,200 @@
+"""A dataset onto a real object store: fetched, unpacked, uploaded, and taken up on another machine after a SIGKILL."""
+
+from __future__ import annotations
+
+import json
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from omnidet import object_store, storage
+from omnidet.data import download_lock
+from omnidet.data.acquire import WORK_NAME, Options
+from omnidet.data.acquire_remote import acquire_remote
+from omnidet.data.partial_file import TransferError
+from tests.data.test_acquire import OPTIONS, QUICK, WHOLE, dataset, site
+from tests.data.test_archives import make_zip
+
+__all__ = ["site"]  # a fixture
+
+pytestmark = pytest.mark.s3
+
+LOCK, MANIFESTS = download_lock.NAME, [f"{WORK_NAME}/a.zip.files", f"{WORK_NAME}/b.tar.gz.files"]
+
+
+def contents(location: str) -> dict[str, bytes]:
+    names = [name for name in storage.list_files(location) if not name.startswith(WORK_NAME) and name != LOCK]
+    return {name: storage.read_bytes(f"{location}/{name}") for name in names}
+
+
+def counted(monkeypatch, name: str) -> list[tuple[object, ...]]:
+    """Notes every call of a method of the object store's client."""
+    calls, real = [], getattr(object_store.client(), name)
+    monkeypatch.setattr(object_store.client(), name, lambda *given, **more: calls.append(given) or real(*given, **more))
+    return calls
+
+
+def test_fetched_unpacked_uploaded_and_not_fetched_again(s3, site, tmp_path, monkeypatch):
+    out, scratch = f"{s3.uri}/data", tmp_path / "scratch"
+    outcomes = acquire_remote(dataset(site), out, scratch, OPTIONS)
+    assert contents(out) == WHOLE
+    assert storage.list_files(out) == sorted([*WHOLE, *MANIFESTS, LOCK])
+    assert [(o.name, o.state, o.is_learned) for o in outcomes] == [
+        ("a.zip", "unpacked", True),
+        ("b.tar.gz", "unpacked", True),
+        ("c.txt", "fetched", True),
+    ]
+    assert json.loads(storage.read_text(f"{out}/{LOCK}"))["files"]["c.txt"]["url"] == site.url("c.txt")
+    assert [path.name for path in scratch.iterdir()] == [WORK_NAME]  # nothing that takes room
+
+    listings, looks = counted(monkeypatch, "list_objects"), counted(monkeypatch, "stat_object")
+    again = acquire_remote(dataset(site), out, None, OPTIONS)
+    assert [o.state for o in again] == ["there already"] * 3
+    assert [(o.size_bytes, o.sha256) for o in again] == [(o.size_bytes, o.sha256) for o in outcomes]
+    assert len(site.asked) == 3
+    assert (len(listings), len(looks)) == (1, 1)  # one listing, and whether there is a lock
+
+
+def test_what_was_deleted_or_cut_is_fetched_again_alone(s3, site, monkeypatch):
+    out = f"{s3.uri}/data"
+    acquire_remote(dataset(site), out, None, OPTIONS)
+    storage.remove(f"{out}/train/2.jpg")
+    storage.remove(f"{out}/c.txt")
+    uploads = counted(monkeypatch, "fput_object")
+    states = [o.state for o in acquire_remote(dataset(site), out, None, OPTIONS)]
+    assert states == ["unpacked", "there already", "fetched"]
+    assert [name for name, _ in site.asked[3:]] == ["a.zip", "c.txt"]
+    assert [call[1] for call in uploads] == ["data/train/2.jpg", f"data/{MANIFESTS[0]}", "data/c.txt"]
+    assert contents(out) == WHOLE
+    storage.write_bytes(f"{out}/train/1.jpg", b"onetwo")
+    with pytest.raises(ValueError, match=r"data/train/1\.jpg is there and is another file than the dataset's: move it away"):
+        acquire_remote(dataset(site), out, None, OPTIONS)
+
+
+def test_a_change_after_the_first_sight_fails(s3, site):
+    out = f"{s3.uri}/data"
+    acquire_remote(dataset(site), out, None, OPTIONS)
+    for name in ("c.txt", "train/1.jpg"):
+        storage.remove(f"{out}/{name}")
+    site.files["c.txt"] = b"lies"
+    with pytest.raises(TransferError, match=rf"1 of 3 files failed: c\.txt .*its SHA-256 is .* in {out}/{LOCK}: remove its"):
+        acquire_remote(dataset(site), out, None, OPTIONS)
+    assert contents(out) == {name: content for name, content in WHOLE.items() if name != "c.txt"}
+    with pytest.raises(ValueError, match="remove its entry from the lock if the catalogue is right"):
+        acquire_remote(dataset(site, c={"sha256": "0" * 64}), out, None, OPTIONS)
+
+
+def test_what_is_there_is_never_replaced(s3, site):
+    out = f"{s3.uri}/data"
+    storage.write_bytes(f"{out}/train/2.jpg", b"own")  # of the same size
+    with pytest.raises(ValueError, match=r"train/2\.jpg is there and is another file than the dataset's: move it away"):
+        acquire_remote(dataset(site), out, None, OPTIONS)
+    assert storage.list_files(out) == ["train/2.jpg"]
+    assert storage.read_bytes(f"{out}/train/2.jpg") == b"own"
+    storage.write_bytes(f"{out}/train/2.jpg", b"two")
+    acquire_remote(dataset(site), out, None, OPTIONS)
+    storage.write_bytes(f"{out}/c.txt", b"LIST")
+    acquire_remote(dataset(site), out, None, OPTIONS)  # as large as it should be
+    with pytest.raises(ValueError, match=r"c\.txt is there and is another file"):
+        acquire_remote(dataset(site), out, None, Options(patience=QUICK, verify=True))
+    assert storage.read_bytes(f"{out}/c.txt") == b"LIST"
+
+
+def test_a_large_object_is_compared_by_reading_it(s3, site):
+    """It went up in parts, so that its ETag is no MD5."""
+    out, content = f"{s3.uri}/data", random.Random(0).randbytes(18_000_000)
+    site.files["c.txt"] = content
+    acquire_remote(dataset(site), out, None, OPTIONS)
+    assert "-" in object_store.versions(out)["c.txt"].etag
+    storage.remove(f"{out}/{LOCK}")
+    states = [o.state for o in acquire_remote(dataset(site), out, None, OPTIONS)]
+    assert states == ["unpacked", "unpacked", "fetched"]
+    site.files["c.txt"] = content[:-1] + b"!"
+    storage.remove(f"{out}/{LOCK}")
+    with pytest.raises(ValueError, match=r"c\.txt is there and is another file"):
+        acquire_remote(dataset(site), out, None, OPTIONS)
+
+
+def test_two_datasets_share_a_folder_and_its_lock(s3, site):
+    """Another download may write the lock while this one is under way."""
+    out, other = f"{s3.uri}/data", {"url": "x", "size_bytes": 1, "sha256": "0" * 64}
+    acquire_remote(dataset(site), out, None, Options(patience=QUICK, patterns=("a.zip",)))
+
+    def meanwhile(_: int) -> None:
+        entries = download_lock.read(f"{out}/{LOCK}")
+        download_lock.write(f"{out}/{LOCK}", {**entries, "other.zip": other})
+
+    acquire_remote(dataset(site), out, None, Options(patience=QUICK, patterns=("c.txt",)), meanwhile)
+    assert download_lock.read(f"{out}/{LOCK}").keys() == {"a.zip", "c.txt", "other.zip"}
+
+
+PROGRAM = """
+import sys
+from pathlib import Path
+from omnidet.data import catalogue
+from omnidet.data.acquire_remote import acquire_remote
+(dataset,) = catalogue.load(Path(sys.argv[2])).values()
+acquire_remote(dataset, sys.argv[1], Path(sys.argv[3]))
+"""
+
+
+def start(out: str, own_catalogue: Path, scratch: Path) -> subprocess.Popen[bytes]:
+    return subprocess.Popen([sys.executable, "-c", PROGRAM, out, str(own_catalogue), str(scratch)])
+
+
+def killed_when(process: subprocess.Popen[bytes], is_time) -> None:
+    while not is_time():
+        assert process.poll() is None
+        time.sleep(0.005)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+
+
+def test_a_killed_process_is_taken_up(s3, site, tmp_path):
+    """While it fetches, on the same scratch folder; while it uploads, on an empty one, as on another machine."""
+    out, count = f"{s3.uri}/data", 60
+    pictures = {f"train/{i}.jpg": random.Random(i).randbytes(20_000) for i in range(count)}
+    site.files["a.zip"] = make_zip(tmp_path / "many.zip", *pictures.items()).read_bytes()
+    site.etags["a.zip"] = '"one"'
+    entries = [f'[[toy.files]]\nname = "{f.name}"\nurls = ["{f.urls[0]}"]\nunpack = "{f.unpack}"' for f in dataset(site).files]
+    own = tmp_path / "own.toml"
+    own.write_text("[toy]\n" + "\n".join(entries), encoding="utf-8")
+    scratch, part = tmp_path / "scratch", tmp_path / "scratch" / "a.zip" / WORK_NAME / "a.zip.part"
+
+    site.delay_seconds = 0.02
+    killed_when(start(out, own, scratch), lambda: part.exists() and part.stat().st_size > 400_000)
+    assert storage.list_files(out) == []
+
+    site.delay_seconds = 0
+    killed_when(start(out, own, scratch), lambda: len(storage.list_files(out)) > 5)
+    (_, second) = site.requests("a.zip")
+    assert int(second["Range"].removeprefix("bytes=").rstrip("-")) > 400_000
+    left = storage.list_files(out)
+    assert 5 < len(left) < count
+    assert LOCK not in left
+    before = object_store.versions(out)
+
+    assert start(out, own, tmp_path / "empty").wait(60) == 0
+    assert contents(out) == {**pictures, "annotations/b.json": b"{}", "c.txt": b"list"}
+    assert len(site.requests("a.zip")) == 3
+    after = object_store.versions(out)
+    assert all(after[name] == version for name, version in before.items())
+    assert start(out, own, tmp_path / "other").wait(60) == 0
+    assert len(site.asked) == 5  # three times a.zip, once b.tar.gz and c.txt
+
+
+def test_wrong_places_are_named(s3, site, tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(ValueError, match="file is a file: give a folder to unpack in"):
+        acquire_remote(dataset(site), f"{s3.uri}/data", tmp_path / "file", OPTIONS)
+    with pytest.raises(FileNotFoundError, match="there is no bucket 'none'"):
+        acquire_remote(dataset(site), "s3://none/data", tmp_path / "scratch", OPTIONS)
+    storage.write_text(f"{s3.uri}/data/{LOCK}", "[]")
+    with pytest.raises(ValueError, match=rf"{s3.uri}/data/{LOCK} is not a lock of downloads: mend or remove it"):
+        acquire_remote(dataset(site), f"{s3.uri}/data", tmp_path / "scratch", OPTIONS)
+    assert site.asked == []
