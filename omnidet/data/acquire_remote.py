@@ -88,10 +88,11 @@ class _Run:
             how = dataclasses.replace(self.options, patterns=(), verify=False)
             (fetched,) = acquire.acquire(dataclasses.replace(dataset, files=(wanted,)), folder, how, self.progress)
         except TransferError as error:
-            raise download_lock.with_hint(error, self.lock) if file.name in self.seen else error from error
-        self._upload(
-            folder, list(acquire.read_members(folder / acquire.members_name(file), file)) if file.unpack else [file.name]
-        )
+            if file.name in self.seen:
+                raise download_lock.with_hint(error, self.lock) from error
+            raise
+        members = acquire.read_members(folder / acquire.members_name(file), file) if file.unpack else [file.name]
+        self._upload(folder, list(members))
         self._record(folder, file)
         shutil.rmtree(folder)
         state = "unpacked" if file.unpack else "fetched"
