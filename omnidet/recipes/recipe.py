@@ -52,6 +52,8 @@ class RetrainConfig:
     image_size: int = 0
     """Side in which larger new pictures are shown, pixels, a multiple of 16; the old ones keep theirs. 0: as the old ones."""
     learning_rate: float = 7e-4
+    new_token_rate: float = 20.0
+    """Factor on it for the tokens of new words (`docs/decisions/0008-new-categories.md`)."""
     warmup_steps: int = 30
     max_drop: float = 0.02
     """How far a headline number of an old benchmark may fall below the champion's."""
@@ -66,6 +68,7 @@ class RetrainConfig:
         fits = self.image_size % 16 == 0 and 0 <= self.image_size <= 4096
         require(fits, f"retrain.image_size={self.image_size}: give a multiple of 16, or 0 for the detector's own")
         require(self.learning_rate > 0, f"retrain.learning_rate={self.learning_rate}: give a number above 0")
+        require(self.new_token_rate > 0, f"retrain.new_token_rate={self.new_token_rate}: give a number above 0")
         require(self.warmup_steps >= 0, f"retrain.warmup_steps={self.warmup_steps}: give 0 or more")
 
 

@@ -53,7 +53,10 @@ def retraining(recipe: Recipe, trained: ModelConfig, index: Index, name: str) ->
     own = tuple(Benchmark(s.removeprefix("eval/"), benchmarks.coco, s) for s in added)
     old_benchmarks = tuple(b for b in recipe.evaluation.benchmarks if b.set_name in index.sets)
     optimizer = dataclasses.replace(
-        recipe.train.optimizer, learning_rate=config.learning_rate, warmup_steps=config.warmup_steps
+        recipe.train.optimizer,
+        learning_rate=config.learning_rate,
+        new_token_rate=config.new_token_rate,
+        warmup_steps=config.warmup_steps,
     )
     return dataclasses.replace(
         recipe,

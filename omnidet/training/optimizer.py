@@ -28,7 +28,7 @@ class OptimizerConfig:
     layer_decay: float = 1.0
     """Factor on the learning rate from one backbone block to the one below; 1 for a backbone trained from scratch."""
     new_token_rate: float = 1.0
-    """Factor on the learning rate of tokens that a retraining added: among rows that have settled they begin as other words'."""
+    """Factor on the learning rate of tokens that a retraining added: the rows around them have settled."""
     max_gradient_norm: float = 1.0
     fused: bool = True
     """One kernel for all parameters, where they are on a GPU; on a CPU it is never taken."""
