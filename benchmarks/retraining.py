@@ -4,7 +4,8 @@
 
 warm start: as `omnidet finetune` trains. all from scratch: the same batches, from random weights, so that it ends with what the
 warm start ends with. new alone from scratch: the new pictures and nothing else. Each run keeps a checkpoint every `--every`
-steps; afterwards the averaged weights of each are measured on the new benchmark.
+steps; afterwards the averaged weights of each are measured on the new benchmark and on the first of the old ones, for what is
+wanted is a detector that knows both. `--measure-only` measures runs whose checkpoints are in the folder already.
 The time of a checkpoint is that of training alone, from the first step on.
 """
 
@@ -22,12 +23,14 @@ from safetensors.torch import load_file
 from omnidet import config, recipes, retraining, steps
 from omnidet.data import shards
 from omnidet.inference import benchmarks
+from omnidet.inference.benchmarks import EvaluationConfig
 from omnidet.inference.detector import OmniDet
 from omnidet.model import bundle
-from omnidet.recipes import retraining as variants
 from omnidet.recipes.recipe import Recipe
+from omnidet.registry.versions import Version
 
 NAME = "new"
+OLD = "coco/AP"
 LEVELS = (0.3, 0.5, 0.6)
 KINDS = ("warm start", "all from scratch", "new alone from scratch")
 
@@ -43,6 +46,7 @@ def main() -> None:
     parser.add_argument("--every", type=int, default=50)
     parser.add_argument("--scratch-steps", type=int, default=1400)
     parser.add_argument("--only", nargs="+", choices=KINDS, default=KINDS, help="some of the runs")
+    parser.add_argument("--measure-only", action="store_true")
     parser.add_argument("--set", action="append", default=[])
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
@@ -50,11 +54,8 @@ def main() -> None:
     kept = [f"train.checkpoint_every={options.every}", "train.keep_checkpoints=1000", "train.log_every=1"]
     recipe = config.override(recipes.by_name(retraining.recipe_of(champion)), *options.set, *kept)
     place = {part: str(options.folder / part) for part in ("dataset", "new", "shards", "vocabulary")}
-    version = retraining.data_version(options.data)
-    retraining.read(options.data, place["dataset"], version)
-    replay = retraining.replay_of(champion, options.shards)
-    retraining.build_shards(place["dataset"], replay, place["new"], place["shards"], recipe, NAME)
-    retraining.extend_vocabulary(place["shards"], champion.location, place["vocabulary"], NAME)
+    if not options.measure_only:
+        _prepare(options, champion, recipe, place)
     warm = retraining.recipe_for(recipe, place["shards"], champion.location, NAME)
     schedule = dataclasses.replace(warm.train, steps=options.scratch_steps, optimizer=recipe.train.optimizer)
     all_anew = dataclasses.replace(warm, train=schedule)
@@ -64,18 +65,29 @@ def main() -> None:
         if kind in options.only:
             out = options.folder / kind.replace(" ", "-")
             start = champion.location if chosen is warm else None
-            steps.train(place["shards"], place["vocabulary"], str(out / "model"), chosen, start=start)
+            if not options.measure_only:
+                steps.train(place["shards"], place["vocabulary"], str(out / "model"), chosen, start=start)
             results[kind] = _curve(out, place["shards"], chosen)
             print(kind, json.dumps(results[kind]), flush=True)
-    print(_table(results))
+    print(_table(results, champion.metrics[OLD] - recipe.retrain.max_drop))
     if options.json:
         options.json.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
 
 
+def _prepare(options: argparse.Namespace, champion: Version, recipe: Recipe, place: dict[str, str]) -> None:
+    """Shards of old and new, and the vocabulary: as `omnidet finetune` makes them."""
+    version = retraining.data_version(options.data)
+    retraining.read(options.data, place["dataset"], version)
+    replay = retraining.replay_of(champion, options.shards)
+    retraining.build_shards(place["dataset"], replay, place["new"], place["shards"], recipe, NAME)
+    retraining.extend_vocabulary(place["shards"], champion.location, place["vocabulary"], NAME)
+
+
 def _curve(out: Path, combined: str, recipe: Recipe) -> list[dict[str, Any]]:
-    """Step, minutes of training and AP50 on the new benchmark of each checkpoint."""
+    """Of each checkpoint: step, seconds of training, AP50 on the new benchmark, AP on the old one."""
     detector, vocabulary, _ = bundle.load(out / "model")
-    only = variants.of_new_data(recipe, NAME).evaluation
+    asked = {OLD.partition("/")[0], NAME}
+    only = EvaluationConfig(tuple(b for b in recipe.evaluation.benchmarks if b.name in asked))
     (folder,) = (out / "model.work").glob("*/checkpoints")
     rows: list[dict[str, Any]] = []
     began = None
@@ -87,24 +99,26 @@ def _curve(out: Path, combined: str, recipe: Recipe) -> list[dict[str, Any]]:
             values = benchmarks.run(
                 OmniDet(detector, vocabulary, {}), shards.read_index(combined), only, Path(rows_of_one)
             ).values
-        rows.append({"step": int(path.name), "seconds": made - began, "AP50": values[f"{NAME}/AP50"]})
+        known = {"AP50": values[f"{NAME}/AP50"], "old": values[OLD]}
+        rows.append({"step": int(path.name), "seconds": made - began, **known})
     first = rows[0]
     for row in rows:  # the first checkpoint has no one before it: its steps took as long as those of the others did
         row["seconds"] = row["seconds"] + first["step"] * rows[-1]["seconds"] / max(rows[-1]["step"] - first["step"], 1)
     return rows
 
 
-def _table(results: dict[str, list[dict[str, Any]]]) -> str:
+def _table(results: dict[str, list[dict[str, Any]]], old: float) -> str:
     lines = ["| new AP50 | " + " | ".join(f"{kind}: step | minutes" for kind in results) + " |"]
     lines.append("|" + "---|" * (1 + 2 * len(results)))
-    for level in LEVELS:
+    for level, least in (*((level, 0.0) for level in LEVELS), (LEVELS[-1], old)):
         cells = []
         for rows in results.values():
-            hit = next((row for row in rows if row["AP50"] >= level), None)
+            hit = next((row for row in rows if row["AP50"] >= level and row["old"] >= least), None)
             cells += [f"{hit['step']}", f"{hit['seconds'] / 60:.1f}"] if hit else ["not reached", "-"]
-        lines.append(f"| {level} | " + " | ".join(cells) + " |")
-    best = " · ".join(f"{kind} {max(row['AP50'] for row in rows):.3f}" for kind, rows in results.items())
-    return "\n".join([*lines, f"best: {best}"])
+        lines.append(f"| {level}{f', {OLD} {least:.3f}' if least else ''} | " + " | ".join(cells) + " |")
+    for kind, rows in results.items():
+        lines.append(f"{kind}: at best {max(r['AP50'] for r in rows):.3f}, at the end {OLD} {rows[-1]['old']:.3f}")
+    return "\n".join(lines)
 
 
 if __name__ == "__main__":
