@@ -33,4 +33,4 @@ def load_grown(detector: Detector, trained: Detector, old: Vocabulary, new: Voca
         state[name] = grown
     detector.load_state_dict(state)
     added = [torch.from_numpy(places[len(old.idf_T) :]) for places in (new.own_T, new.context_T)]
-    detector.tokens.new_rows = torch.cat(added).long().unique()
+    detector.tokens.new_rows = torch.unique(torch.cat(added).long())
