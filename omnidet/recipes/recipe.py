@@ -51,8 +51,8 @@ class RetrainConfig:
     """Of the losses on the new images; those of each old stream weigh 1."""
     image_size: int = 0
     """Side in which larger new pictures are shown, pixels, a multiple of 16; the old ones keep theirs. 0: as the old ones."""
-    learning_rate: float = 1.3e-3
-    new_token_rate: float = 20.0
+    learning_rate: float = 7e-4
+    new_token_rate: float = 30.0
     """Factor on it for the tokens of new words (`docs/decisions/0008-new-categories.md`)."""
     warmup_steps: int = 30
     max_drop: float = 0.02
