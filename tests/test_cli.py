@@ -110,6 +110,7 @@ WRONG = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("call", WRONG)
 def test_wrong_input_is_one_line_and_exit_code_2(place, capsys, call):
     text = call.replace("{p}", str(place))

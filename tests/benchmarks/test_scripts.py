@@ -39,6 +39,7 @@ def test_a_benchmark_runs_and_writes_its_keys(name, tmp_path):
     assert ran.stdout.count("|---") >= 2
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
 def test_without_a_gpu_nothing_is_measured_and_that_is_said():
     ran = _run("gpu")

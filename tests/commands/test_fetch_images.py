@@ -12,6 +12,7 @@ from tests.data import hostile_server as hostile
 from tests.data.test_web_images import picture
 
 
+@pytest.mark.slow
 def test_a_list_becomes_a_folder(tmp_path, capsys):
     with hostile.hostile_server() as site:
         site.files = {"a": picture(0), "b": picture(1, side=40)}

@@ -207,6 +207,7 @@ def test_given_data_is_not_drawn(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_data_steps(tmp_path):
     folder = str(tmp_path / "data")
     data = draw_world.python_func("", folder, "tiny_world", SETTINGS)

@@ -230,6 +230,7 @@ class TestRun:
         assert sum(line.startswith("  line ") for line in message.splitlines()) == 200
         assert fake.deleted == [(JOB.name, "Foreground")]
 
+    @pytest.mark.slow
     @pytest.mark.parametrize(
         ("reason", "text"),
         [
@@ -243,11 +244,13 @@ class TestRun:
             run(JOB, api(fake), is_there, QUICK)
         assert fake.deleted == [(JOB.name, "Foreground")]
 
+    @pytest.mark.slow
     def test_a_job_that_never_ends_is_deleted_after_its_deadline(self, fake: Fake) -> None:
         with pytest.raises(JobError, match="has not ended 1 s after its start"):
             run(dataclasses.replace(JOB, deadline_seconds=1), api(fake), is_there, QUICK)
         assert fake.deleted == [(JOB.name, "Foreground")]
 
+    @pytest.mark.slow
     def test_waiting_in_a_queue_does_not_count(self, fake: Fake, capsys: pytest.CaptureFixture[str]) -> None:
         started = time.monotonic()
         queued = {"conditions": [condition("Suspended", "Suspended", "waits for quota")]}
@@ -356,6 +359,7 @@ class TestOutages:
         run(JOB, Cluster(connect, patience_seconds=5, pause_seconds=0.01), is_there, QUICK)
         assert {"first", "second"} == set(tokens)
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("resource", ["trainjobs", "pods"])
     def test_an_api_that_is_away_for_a_while_is_waited_for(self, fake: Fake, resource: str) -> None:
         fake.status = ends("Complete", after=5)
@@ -422,6 +426,7 @@ run(dataclasses.replace(JOB, deadline_seconds=30), Cluster(pause_seconds=0.01), 
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("moment", ["while it runs", "before it exists"])
 def test_sigterm_deletes_the_job(fake: Fake, tmp_path: Path, moment: str) -> None:
     (tmp_path / "kubeconfig").write_text(fake.kubeconfig())

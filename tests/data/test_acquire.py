@@ -150,6 +150,7 @@ def test_a_licence_is_asked_for_before_anything_is_fetched(site, tmp_path):
     assert archive.exists()
 
 
+@pytest.mark.slow
 def test_two_at_once_are_refused(site, tmp_path):
     site.delay_seconds = 1
     out = tmp_path / "out"
@@ -177,6 +178,7 @@ def start(site, out: Path) -> subprocess.Popen[bytes]:
     return subprocess.Popen([sys.executable, "-c", PROGRAM, str(out), files])
 
 
+@pytest.mark.slow
 def test_a_killed_process_is_taken_up(site, tmp_path):
     content = random.Random(0).randbytes(2_000_000)
     site.files["a.zip"] = make_zip(tmp_path / "big.zip", *((f"train/{i}.jpg", content[i::9]) for i in range(9))).read_bytes()

@@ -66,6 +66,7 @@ for _ in batch_workers.batches(Large(), range(100), 2):
 """
 
 
+@pytest.mark.slow
 def test_workers_end_with_a_process_that_is_killed():
     """They hold its output open: it ends when the last of them does."""
     root = Path(__file__).parents[2]

@@ -202,6 +202,7 @@ def files_of(folder) -> dict[str, bytes]:
     return {p.relative_to(folder).as_posix(): p.read_bytes() for p in Path(folder).rglob("*") if p.is_file()}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("total", [1, 3])
 def test_built_in_parts_the_bytes_are_the_same(index, world, tmp_path, total):
     """As a pipeline does it, each part of each set on another machine; the folder is whole with the index only."""
@@ -222,6 +223,7 @@ def test_built_in_parts_the_bytes_are_the_same(index, world, tmp_path, total):
         assert files_of(out) == files_of(index.location)
 
 
+@pytest.mark.slow
 def test_several_processes_give_the_same_bytes(world, tmp_path):
     """Pieces of 8 images, so that there are more than one process takes alone."""
     config = dataclasses.replace(CONFIG, train=CONFIG.train[:1], evaluation=CONFIG.evaluation[:1], samples_per_shard=8)

@@ -50,6 +50,7 @@ def written(tmp_path_factory) -> dict[str, tuple[Path, str]]:
     return made
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", WRITERS)
 def test_every_file_of_every_dataset(written, name):
     """What is read is sound, however little it is."""
@@ -117,6 +118,7 @@ def test_a_shard_that_was_damaged_before_it_was_indexed(shard, changes):
         return
 
 
+@pytest.mark.slow
 @settings(BOUNDED, max_examples=500)
 @given(changes=CHANGES)
 def test_pickles(written, tmp_path_factory, changes):

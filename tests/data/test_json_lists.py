@@ -34,6 +34,7 @@ def wanted(content):
 KEEP = {"images": ("a", "b"), "annotations": ("a", "b")}
 
 
+@pytest.mark.slow
 @settings(max_examples=150, deadline=None)
 @given(content=DOCUMENTS | VALUES, indent=st.sampled_from([None, 1]), window=st.integers(1, 40))
 def test_same_as_the_whole_at_once(tmp_path_factory, content, indent, window):
@@ -76,6 +77,7 @@ print(len(kept["annotations"]), resource.getrusage(resource.RUSAGE_SELF).ru_maxr
 """
 
 
+@pytest.mark.slow
 def test_memory_is_for_what_is_kept(tmp_path):
     """50 MB of masks need no 50 MB: the whole process stays below what the file alone would take twice over."""
     masks = json.dumps([[round(i * 1.37, 2) for i in range(410)]])

@@ -26,6 +26,7 @@ def present(*phrases, absent=()):
     return make(phrases=phrases, phrase_boxes=((0,),) * len(phrases), absent=absent)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("phrases", "never"),
     [

@@ -97,6 +97,7 @@ def by_id(entries):
 # The bytes
 
 
+@pytest.mark.slow
 def test_same_bytes_whatever_the_number_of_processes(world, tmp_path):
     draw(SMALL, tmp_path / "again", processes=3)
     assert file_hashes(tmp_path / "again") == file_hashes(world)
@@ -130,6 +131,7 @@ def test_held_out_pairs_use_each_word_at_most_twice_and_no_hot_dog():
     assert len(SEEN_PAIRS) == 72
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shape", SHAPES)
 def test_boxes_are_tight_around_the_pixels(shape):
     """A bright thing on a dark ground, found again by colour alone."""

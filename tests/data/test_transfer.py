@@ -41,6 +41,7 @@ def fetch(file, tmp_path, progress=lambda _: None):
     return fetched
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "fault",
     [

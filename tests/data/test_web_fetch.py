@@ -46,6 +46,7 @@ def fetch(url, manners=QUICK):
     return fetch_all([url], manners)[0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("fault", "reason", "asked"),
     [

@@ -89,6 +89,7 @@ def test_pictures_of_a_list_become_shards_that_the_sources_read(site, tmp_path):
     assert stats["sha256"] == hashlib.sha256((tmp_path / "out" / "000002.tar").read_bytes()).hexdigest()
 
 
+@pytest.mark.slow
 def test_every_row_that_is_refused_is_named_with_its_reason(site, tmp_path):
     whole = picture(0)
     site.files = {
@@ -175,6 +176,7 @@ def test_googles_list_has_no_header(site, tmp_path):
     assert [record.caption for record in read(cc12m, tmp_path / "out")] == ['a "quoted" word', "b"]
 
 
+@pytest.mark.slow
 def test_parts_share_a_list(site, tmp_path):
     site.files = {f"{i}": picture(i) for i in range(10)}
     path = write_list(tmp_path / "list.parquet", [(site.url(f"{i}"), f"{i}") for i in range(10)])
@@ -215,6 +217,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.slow
 def test_a_killed_run_goes_on_without_fetching_finished_shards_again(site, tmp_path):
     count, out = 120, tmp_path / "out"
     site.files = {f"{i}": picture(i) for i in range(count)}
@@ -247,6 +250,7 @@ def test_a_killed_run_goes_on_without_fetching_finished_shards_again(site, tmp_p
     assert len(site.asked) == mark
 
 
+@pytest.mark.slow
 def test_a_killed_process_is_an_error_that_says_how_to_go_on(site, tmp_path):
     site.files = {f"{i}": picture(i) for i in range(8)}
     site.delay_seconds = 0.3

@@ -72,6 +72,7 @@ def test_intervals_hold_the_value_and_narrow_with_more_images(tmp_path):
     assert 0 < widths[1] < 0.6 * widths[0]  # nine times the images: a third of the width
 
 
+@pytest.mark.slow
 def test_the_width_is_that_of_new_samples(tmp_path):
     """The standard error of resamples of one sample is about the spread over samples."""
     values, errors = [], []

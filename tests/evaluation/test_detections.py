@@ -114,6 +114,7 @@ def test_boxes_beyond_the_image_count_as_the_official_code_counts_them(tmp_path)
     assert 0 < ours["AP"] < 1
 
 
+@pytest.mark.slow
 def test_memory_stays_that_of_the_columns(tmp_path):
     """Rows come one by one; as Python objects they would take 130 MB."""
     path = truth_file(tmp_path)

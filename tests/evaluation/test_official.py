@@ -66,6 +66,7 @@ def test_fixed_ap_equals_the_official_package_on_the_best_of_each_category(tmp_p
     assert "fixed AP: the 20 best of a category" in metrics.protocol
 
 
+@pytest.mark.slow
 def test_lvis_is_loaded_without_its_drawing_and_leaves_no_trace(tmp_path):
     dataset, _ = world(0, federated=True)
     path = tmp_path / "lvis.json"

@@ -84,6 +84,7 @@ def _measure(index: shards.Index, folder: Path, name: str, **options: float) -> 
     return {key.partition("/")[2]: value for key, value in result.values.items()}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "metrics"),
     [
@@ -149,6 +150,7 @@ def test_a_set_without_ground_truth(index, tmp_path):
         benchmarks.run(Truth([]), index, config, tmp_path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ranks", [2, 3])
 def test_any_number_of_ranks_gives_the_same_files_and_numbers(index, tmp_path, ranks):
     config = EvaluationConfig(

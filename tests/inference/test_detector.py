@@ -77,6 +77,7 @@ def _names(count: int) -> list[str]:
     return [f"{colour} {shape} {i}" for i in range(count) for colour in toys.COLOURS for shape in toys.SHAPES][:count]
 
 
+@pytest.mark.slow
 def test_the_score_of_a_phrase_is_the_same_to_the_bit_whatever_else_is_asked():
     detector, image = _omnidet(), toys.png(64, 64, [(5, 5, 30, 30)])
     thousand = _names(1000)

@@ -90,6 +90,7 @@ def containers(node: Any) -> Iterator[Object]:
             yield from containers(value)
 
 
+@pytest.mark.slow
 def test_core_objects_are_strictly_valid(overlay: tuple[str, list[Object]]) -> None:
     validated = set()
     for item in overlay[1]:

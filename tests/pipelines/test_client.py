@@ -67,6 +67,7 @@ def test_submit_uploads_runs_and_waits(fake, capsys):
     assert said.rstrip().endswith("run run-0: SUCCEEDED")
 
 
+@pytest.mark.slow
 def test_a_second_submit_uses_the_version_that_is_there(fake):
     assert _submit() == 0
     assert _submit() == 0
@@ -82,6 +83,7 @@ def test_a_pipeline_that_somebody_made_in_between_is_used(fake):
     assert fake.versions[0]["pipeline_id"] == "theirs"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("state", ["FAILED", "CANCELED", "SKIPPED"])
 def test_a_run_that_does_not_succeed_is_exit_code_1(fake, capsys, state):
     fake.states = ("RUNNING", state)
@@ -109,6 +111,7 @@ def test_no_wait(fake):
     assert fake.calls["GET /runs/run-0"] == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("assignment", "words"),
     [
@@ -158,6 +161,7 @@ def test_no_host(monkeypatch, capsys):
     assert "give --host or KFP_ENDPOINT" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_token_is_read_from_its_file_and_again_when_it_expires(fake, tmp_path, capsys):
     file = tmp_path / "token"
     file.write_text("first\n")
@@ -186,6 +190,7 @@ def test_a_package_that_is_none(fake, tmp_path, capsys):
     assert not fake.calls
 
 
+@pytest.mark.slow
 def test_schedule_is_made_once_and_replaced_when_it_differs(fake, capsys):
     assert _schedule("train_steps=20") == 0
     (first,) = fake.schedules
@@ -218,6 +223,7 @@ def test_doubles_of_a_schedule_go(fake):
     assert len(fake.schedules) == 1
 
 
+@pytest.mark.slow
 def test_a_schedule_outlives_a_replacement_that_fails(fake):
     assert _schedule() == 0
     fake.failures["POST /recurringruns"] = [500]
@@ -232,6 +238,7 @@ def test_a_cron_of_five_fields_is_refused_with_the_remedy(fake, capsys):
     assert not fake.calls
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("state", "code"), [("RUNNING", 0), ("SUCCEEDED", 0), ("FAILED", 1), ("CANCELED", 1)])
 def test_status(fake, capsys, state, code):
     fake.states = (state,)
@@ -253,6 +260,7 @@ def test_the_wait_ends_when_the_server_stays_away(fake):
         client.wait(server.connect, "run-0", 60, poll_seconds=0.01, patience_seconds=0.1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("state", ["SUCCEEDED", "FAILED"])
 def test_plain_kfp_says_0_and_the_state_as_the_docs_tell(fake, tmp_path, state):
     """docs/pipeline.md, "With nothing but kfp"."""

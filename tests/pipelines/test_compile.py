@@ -57,6 +57,7 @@ def tasks(spec) -> dict[str, dict[str, Any]]:
     return found
 
 
+@pytest.mark.slow
 def test_the_packages_are_fresh(capsys):
     assert command.main(["compile", "--check"]) == 0, capsys.readouterr().err
 

@@ -61,6 +61,7 @@ def test_the_whole_pipeline(tmp_path, monkeypatch, capfd):
     assert {"dataset", "metrics", "table", "report", "decision", "registered"} <= names
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("parameter", "words"),
     [

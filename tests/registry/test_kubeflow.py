@@ -62,6 +62,7 @@ def test_a_version_is_told_with_its_uri_numbers_and_run(server, monkeypatch):
     assert source == {"Kind": "kfp", "Class": "pipelinerun", "Group": "team", "Id": "run-7", "Name": "nightly"}
 
 
+@pytest.mark.slow
 def test_again_makes_nothing_new(server):
     first = _register()
     assert not any(key.startswith("modelSource") for key in server.artifacts[first.version_id][0])  # no run, no source
@@ -89,6 +90,7 @@ def test_the_same_version_with_another_uri_is_refused(server):
     _one_line(e.value)
 
 
+@pytest.mark.slow
 def test_another_client_was_first(server):
     """Not there when it was asked for, there when it was to be made."""
     first = _register()
@@ -128,6 +130,7 @@ def test_a_token_file_that_is_none(server, tmp_path, monkeypatch, content):
     assert server.requests == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("where", [("GET", "registered_model"), ("POST", "model_versions"), ("POST", "artifacts")])
 def test_an_error_of_the_server_is_one_line(server, where):
     server.faults = {where: [(500, json.dumps({"message": f"database is gone\n{'x' * 900}"}).encode())]}
@@ -154,6 +157,7 @@ def test_nobody_answers(server, monkeypatch):
         kubeflow.connect()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "path", ["/", "/team/registry", "/team/registry/", "/gate/api/model_registry/v1", "/api/model_registry"]
 )

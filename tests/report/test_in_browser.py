@@ -122,6 +122,7 @@ def report(tmp_path_factory) -> Path:
     return folder / "report.html"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("place", WIDTHS)
 def test_nothing_sticks_out_or_overlaps_and_every_picture_loads(tab, report, place, tmp_path):
     tab.open(report, WIDTHS[place])

@@ -116,6 +116,7 @@ def test_what_a_killed_process_left_is_no_checkpoint(tmp_path):
 FILES = (*(f"{part}.safetensors" for part in ("model", "average", "optimizer", "random")), "metrics.jsonl", "index.json")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", FILES)
 @pytest.mark.parametrize("damage", ["cut", "gone", "a bit"])
 def test_a_damaged_one_is_passed_over_and_named(tmp_path, capsys, name, damage):

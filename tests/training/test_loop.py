@@ -46,6 +46,7 @@ def _assert_equal(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) 
     assert [name for name in one if not torch.equal(one[name], other[name])] == []
 
 
+@pytest.mark.slow
 def test_it_learns_and_logs(index, tmp_path):
     averaged = toys.train(index, tmp_path / "run", train=dataclasses.replace(toys.TRAIN, steps=60))
     rows = metrics.read(tmp_path / "run" / "metrics.jsonl")
@@ -180,6 +181,7 @@ def test_a_shard_that_vanishes_is_named(index, tmp_path, workers):
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.slow
 def test_stopped_in_between_and_resumed_is_the_same_to_the_bit(index, tmp_path):
     def stop(_term: object) -> None:
         raise KeyboardInterrupt
