@@ -12,7 +12,7 @@ ONE_THREAD := OMP_NUM_THREADS=1
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
 
-demo: $(INSTALLED)  ## draw a small world, train on it, measure, register (about 13 minutes on 2 cores)
+demo: $(INSTALLED)  ## draw a small world, train on it, measure, register (about 12 minutes on 2 cores)
 	dvc repro
 	@omnidet summary --metrics metrics/evaluation.json --registry registry --report runs/demo/report.html
 

@@ -21,8 +21,8 @@ from omnidet.training.optimizer import OptimizerConfig
 def tiny_world() -> Recipe:
     """A small vision transformer with a convolutional stem on 128 px scenes.
 
-    Run it with `make demo`: 13 minutes on 2 cores. Expect coco/AP .55, coco/AP50 .85, lvis/AP .60, refcocog/AIGT_plain .91,
-    AIGT_relational .79, AIGT_unseen .91, flickr30k/R@1 .98.
+    Run it with `make demo`: 12 minutes on 2 cores. Expect coco/AP .57, coco/AP50 .87, lvis/AP .61, refcocog/AIGT_plain .92,
+    AIGT_relational .81, AIGT_unseen .92, flickr30k/R@1 .98.
     """
     return Recipe(
         world=TinyWorld(),
