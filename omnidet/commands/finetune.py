@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
-import fcntl
 import json
 import re
 import time
-from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -96,8 +94,7 @@ def table(before: dict[str, float], folder: str) -> str:
     return "\n".join(lines)
 
 
-@contextlib.contextmanager
-def _alone(folder: str) -> Iterator[None]:
+def _alone(folder: str) -> AbstractContextManager[None]:
     """Raise ValueError if another run works in the same folder."""
     from omnidet import storage
 
@@ -105,9 +102,4 @@ def _alone(folder: str) -> Iterator[None]:
         raise ValueError(f"--out {folder}: give a local folder; the pipeline `retrain` works on an object store")
     path = Path(f"{folder}.lock")
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise ValueError(f"another run works in {folder}: wait for it, or give another --out") from None
-        yield
+    return storage.alone(path, f"another run works in {folder}: wait for it, or give another --out")

@@ -28,5 +28,4 @@ def token_alignment(predictions: Predictions, batch: Batch, matches: Matches) ->
     matched_ML = scores_ML + entropy_P[own_ML]
     loss_M = logits_MT.float().logsumexp(1) - (share_ML * matched_ML).sum(1)
     stream_MS = batch.stream_BS[image_M]
-    connected = (predictions.embeddings_BQD.sum() + predictions.token_embeddings_TD.sum()) * 0
-    return LossTerm(loss_M @ stream_MS + connected, stream_MS.sum(0))
+    return LossTerm(loss_M @ stream_MS, stream_MS.sum(0))

@@ -31,7 +31,7 @@ class OptimizerConfig:
     """Factor on the learning rate of tokens that a retraining added: the rows around them have settled."""
     max_gradient_norm: float = 1.0
     fused: bool = True
-    """One kernel for all parameters, where they are on a GPU; on a CPU it is never taken."""
+    """One kernel that goes once through the memory of all parameters; tensors that are shared out on a CPU have none."""
 
     def __post_init__(self) -> None:
         for name in ("learning_rate", "max_gradient_norm", "layer_decay", "new_token_rate"):
@@ -53,7 +53,8 @@ def build(model: nn.Module, config: OptimizerConfig) -> optim.AdamW:
     groups.append({"params": list(detector.tokens.parameters()), "weight_decay": 0.0})
     for group in groups:
         group["scale"] = group.pop("lr_scale", 1.0)
-    fused = config.fused and next(detector.parameters()).is_cuda
+    first = next(detector.parameters())
+    fused = config.fused and (first.is_cuda or not isinstance(first, DTensor))
     optimizer = optim.AdamW(groups, lr=config.learning_rate, betas=(0.9, config.beta2), fused=fused)
     if config.new_token_rate != 1 and len(detector.tokens.new_rows):
         _lengthen_steps(optimizer, detector.tokens, config.new_token_rate)
@@ -79,9 +80,9 @@ def _lengthen_steps(optimizer: optim.Optimizer, tokens: TokenTable, factor: floa
 
 
 def can_skip(optimizer: optim.Optimizer) -> bool:
-    """Whether the optimizer leaves the weights alone by itself where `found_inf` is set."""
-    parameters = optimizer.param_groups[0]["params"]
-    return bool(optimizer.defaults.get("fused")) and not isinstance(parameters[0], DTensor)
+    """Whether the optimizer itself is to leave the weights alone where `found_inf` is set: on a GPU, which nobody waits for."""
+    first = optimizer.param_groups[0]["params"][0]
+    return bool(optimizer.defaults.get("fused")) and first.is_cuda and not isinstance(first, DTensor)
 
 
 def set_learning_rate(optimizer: optim.Optimizer, config: OptimizerConfig, step: int, last_step: int) -> float:
