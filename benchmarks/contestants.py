@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel
 from transformers import (
     BertConfig,
     GroundingDinoConfig,
@@ -28,6 +27,7 @@ from omnidet.model.detector import Detector, ModelConfig
 from omnidet.recipes.recipe import LOSSES
 from omnidet.schema import Batch, PhraseTable, Predictions
 from omnidet.training import optimizer
+from omnidet.training.average import Average
 from omnidet.training.loop import autocast
 from omnidet.training.objective import WeightedLoss, objective
 
@@ -121,7 +121,7 @@ def training_step(size: Size, on: torch.device, compiled: bool = False) -> Calla
         model.backbone.compile()
         model.head.compile()
     adamw = optimizer.build(model, optimizer.OptimizerConfig())
-    average = AveragedModel(model, avg_fn=lambda old, new, _count: old.lerp(new, 2e-4))
+    average = Average(model, decay=0.9998)
     for parameter in model.parameters():  # the first step makes what AdamW keeps: it is there before anything is measured
         parameter.grad = torch.zeros_like(parameter)
     adamw.step()
@@ -136,7 +136,7 @@ def training_step(size: Size, on: torch.device, compiled: bool = False) -> Calla
         nn.utils.clip_grad_norm_(model.parameters(), MAX_GRADIENT_NORM)
         adamw.step()
         adamw.zero_grad()
-        average.update_parameters(model)
+        average.update(model)
 
     return run
 
