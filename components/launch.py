@@ -92,6 +92,7 @@ def configure(
         raise ValueError(f"recipe {name} reads real data: set the parameter `data` to the folder or s3:// URI that holds it")
     if not run_id:
         raise ValueError("the run has no id: its outputs would stand where those of other runs do")
+    check_places({"workspace": workspace, **({"data": data} if data else {}), **({"registry": registry} if registry else {})})
     wanted(data, download, own_catalogue)
     if registry:
         check_registry(registry)
@@ -104,6 +105,20 @@ def configure(
         storage.join(workspace, "data", _hash(facts)),
         storage.join(workspace, "runs", run_id),
     )
+
+
+def check_places(places: Mapping[str, str], is_on_cluster: bool | None = None) -> None:
+    """Raise ValueError for a location that is empty, which would mean the root, or that is lost with the pod of its step.
+
+    Args:
+        places: by the names of their parameters.
+        is_on_cluster: whether the steps run there; left out, whether this process does.
+    """
+    for name, place in places.items():
+        if not place.strip():
+            raise ValueError(f"{name} is empty: give a folder or s3:// URI")
+        if (bool(_namespace()) if is_on_cluster is None else is_on_cluster) and not storage.is_s3(place):
+            raise ValueError(f"{name}={place} is a folder of one pod, lost when it ends: give an s3:// URI")
 
 
 def check_registry(registry: str) -> None:
@@ -123,8 +138,6 @@ def wanted(data: str, names: Sequence[str], own_catalogue: str) -> list[catalogu
         raise ValueError(
             f"download={json.dumps(list(names))}: set the parameter `data` to the folder or s3:// URI to bring it into"
         )
-    if _namespace() and not storage.is_s3(data):
-        raise ValueError(f"data={data} is a folder of one pod, lost when it ends: set it to an s3:// URI to download into it")
     chosen = catalogue.choose(names, own_catalogue or None)
     for dataset in chosen:
         for file in dataset.files:

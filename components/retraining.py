@@ -39,11 +39,13 @@ def run_folder(workspace: str, run_id: str) -> str:
     """The folder of one run. Raises ValueError without an id."""
     if not run_id:
         raise ValueError("the run has no id: its outputs would stand where those of other runs do")
+    launch.check_places({"workspace": workspace})
     return storage.join(workspace, "runs", run_id)
 
 
 def notice(data: str, dataset: str, registry: str, champion: str, folder: str) -> bool:
     """Whether there is anything to learn; then the champion that all later steps start from is written down."""
+    launch.check_places({"data": data, "registry": registry})
     found = retraining.notice(data, registry, champion, dataset)
     print(found.why)
     if found.is_new:

@@ -290,7 +290,10 @@ def _summary(options: argparse.Namespace) -> None:
 def _models_list(options: argparse.Namespace) -> None:
     from omnidet.registry import versions
 
-    for name in versions.models(options.registry):
+    names = versions.models(options.registry)
+    if not names:
+        raise ValueError(f"{options.registry} holds no model: name the registry with --registry, or register one first")
+    for name in names:
         aliases = versions.aliases(options.registry, name)
         for version in versions.versions(options.registry, name):
             print(f"{_with_aliases(version, aliases)}\n{_table(version.metrics, indent='  ')}")

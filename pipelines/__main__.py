@@ -133,6 +133,8 @@ def _submit(options: argparse.Namespace) -> int:
 
 def _schedule(options: argparse.Namespace) -> int:
     client.check_cron(options.cron)
+    if not 1 <= options.max_concurrency <= 10:
+        raise ValueError(f"--max-concurrency {options.max_concurrency}: KFP takes 1 to 10")
     file, spec, values = _package(options)
     server = _server(options)
     connection = server.connect()
@@ -202,7 +204,7 @@ def _package(options: argparse.Namespace) -> tuple[Path, dict[str, Any], dict[st
     spec = package.spec(file)
     values = parameters.parse(spec, options.parameters)
     if options.package is None:  # of this very code, which knows what its first step takes
-        local.check(options.pipeline, values)
+        local.check(options.pipeline, values, is_on_cluster=True)
     return file, spec, values
 
 

@@ -7,6 +7,7 @@ updated.
 from __future__ import annotations
 
 import json
+import re
 import time
 import urllib.error
 import urllib.request
@@ -194,6 +195,9 @@ def schedule(
     return kept, what
 
 
+CRON_FIELDS = (("second", 0, 59), ("minute", 0, 59), ("hour", 0, 23), ("day", 1, 31), ("month", 1, 12), ("weekday", 0, 6))
+
+
 def check_cron(cron: str) -> None:
     """Raise ValueError unless the expression has KFP's six fields, seconds first."""
     fields = cron.split()
@@ -201,6 +205,10 @@ def check_cron(cron: str) -> None:
         raise ValueError(f'cron {cron!r} has 5 fields: KFP wants seconds first, as "0 {cron}"')
     if len(fields) != 6:
         raise ValueError(f'cron {cron!r} has {len(fields)} fields: KFP wants 6, seconds first, as "0 0 3 * * *"')
+    for field, (name, least, most) in zip(fields, CRON_FIELDS, strict=True):
+        for number in re.findall(r"(?<![/\d])\d+", field):
+            if not least <= int(number) <= most:
+                raise ValueError(f"cron {cron!r}: {name} {number} is not from {least} to {most}")
 
 
 def _facts(job: Any) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from kfp import local
+from kubernetes.utils.quantity import parse_quantity
 
 from omnidet import retraining, storage
 from pipelines import package
@@ -56,22 +57,44 @@ def use_images(repository: str | None, tag: str | None) -> None:
         raise RuntimeError("the components are imported already, with other images")
 
 
-def check(name: str, parameters: Mapping[str, Any]) -> None:
-    """Raise ValueError now for a setting that the first step would refuse, three times."""
+def check(name: str, parameters: Mapping[str, Any], is_on_cluster: bool = False) -> None:
+    """Raise ValueError now for a setting that a step would refuse, three times, perhaps after days."""
     from components import launch
 
     defaults = package.spec(package.path(name))["root"]["inputDefinitions"]["parameters"]
     given = {key: parameters.get(key, value.get("defaultValue")) for key, value in defaults.items()}
+    # A local run has places of its own for what is not given.
+    places = {key: given[key] for key in ("workspace", "registry") if is_on_cluster or key in parameters}
+    places |= {"data": given["data"]} if given["data"] or name == "retrain" else {}
+    launch.check_places(places, is_on_cluster)
+    _check_placement(given)
     numbers = [given[key] for key in CONFIGURED if key in given]
     if len(numbers) == len(launch.NUMBERS):
         # A catalogue on the cluster's object store is read there, by the first step: from here it may be out of reach.
         download = [] if storage.is_s3(given["catalogue"]) else given["download"]
-        of_data = (given["data"], given["data_version"], "", "checked", "", download, given["catalogue"])
+        of_data = (given["data"], given["data_version"], "unused", "checked", "", download, given["catalogue"])
         launch.configure(given["recipe"], given["settings"], numbers, *of_data)
     else:
         launch.recipe(given["recipe"], given["settings"])
     if "dataset" in given:
         retraining.check_name(given["dataset"])
+
+
+def _check_placement(given: Mapping[str, Any]) -> None:
+    """What Kubernetes would refuse, when it is the turn of the training."""
+    for name, least in (("num_nodes", 1), ("gpus_per_node", 0)):
+        if given.get(name, least) < least:
+            raise ValueError(f"{name}={given[name]}: give {least} or more")
+    for name in ("cpu", "memory", "shared_memory"):
+        if name in given:
+            try:
+                parse_quantity(given[name])
+            except ValueError:
+                raise ValueError(f"{name}={given[name]!r} is no quantity of Kubernetes: give one, as 16Gi or 2") from None
+    for toleration in given.get("tolerations", []):
+        if not isinstance(toleration, dict):
+            example = '[{"key": "nvidia.com/gpu", "operator": "Exists"}]'
+            raise ValueError(f"tolerations={json.dumps(given['tolerations'])}: give mappings, as {example}")
 
 
 def check_store(registry: str, workspace: str) -> None:

@@ -128,6 +128,14 @@ def test_no_wait(fake):
         ("recipe=none", "unknown recipe 'none'"),
         ("train_steps=-1", "train.steps=-1: give 1 or more"),
         ("recipe=coco_folder", "set the parameter `data`"),
+        ("workspace=", "workspace is empty: give a folder or s3:// URI"),
+        ("registry=/folder", "registry=/folder is a folder of one pod"),
+        ("data=folder", "data=folder is a folder of one pod"),
+        ("num_nodes=0", "num_nodes=0: give 1 or more"),
+        ("gpus_per_node=-1", "gpus_per_node=-1: give 0 or more"),
+        ("memory=lots", "memory='lots' is no quantity of Kubernetes"),
+        ("tolerations=[1]", "tolerations=[1]: give mappings"),
+        ("train_images=40", "refcocog_val_images is 300: give at most twice train_images"),
     ],
 )
 def test_wrong_parameters_are_told_before_anything_is_sent(fake, capsys, assignment, words):
@@ -235,6 +243,9 @@ def test_a_cron_of_five_fields_is_refused_with_the_remedy(fake, capsys):
     assert _schedule(cron="0 3 * * 1") == 2
     assert '"0 0 3 * * 1"' in capsys.readouterr().err
     assert _schedule(cron="daily") == 2
+    assert _schedule(cron="0 0 25 * * 1") == 2
+    assert _schedule("--max-concurrency", "0") == 2
+    assert _schedule(cron="0 */15 0-23/2 1,15 * 1-5") == 0
     assert not fake.calls
 
 

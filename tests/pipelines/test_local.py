@@ -74,6 +74,7 @@ def test_the_whole_pipeline(tmp_path, monkeypatch, capfd):
         ('download=["none"] data={p}/new', "there is no dataset 'none' in the catalogue"),
         ('download=["coco"] data={p}/new catalogue={p}/none.toml', "none.toml"),
         ("registry={p}/file", "file is a file: give a folder or s3:// URI"),
+        ("registry=", "registry is empty: give a folder or s3:// URI"),
         ("registry=s3://bucket/registry", "no object store answers at http://127.0.0.1:1"),
         ("workspace=s3://bucket/workspace", "no object store answers at http://127.0.0.1:1"),
     ],
