@@ -90,6 +90,8 @@ def configure(
     whole = recipe(name, every)
     if not data and whole.world is None:
         raise ValueError(f"recipe {name} reads real data: set the parameter `data` to the folder or s3:// URI that holds it")
+    if whole.world is not None and not data:
+        whole.world.require_drawable()
     if not run_id:
         raise ValueError("the run has no id: its outputs would stand where those of other runs do")
     check_places({"workspace": workspace, **({"data": data} if data else {}), **({"registry": registry} if registry else {})})

@@ -325,6 +325,8 @@ def _models_rollback(options: argparse.Namespace) -> None:
     from omnidet.registry import versions
 
     alias = options.alias or versions.CHAMPION
+    if "@" in options.name:
+        raise ValueError(f"{options.name!r} is a version: give the model's name alone, as {options.name.partition('@')[0]}")
     version = versions.rollback(options.registry, options.name, alias)
     print(f"{version.name}@{alias} is {version} again")
 

@@ -79,14 +79,17 @@ class TinyWorld:
         for name in ("train_images", "flickr30k_train", "laion_images", "cc12m_samples"):
             if getattr(self, name) < smallest:
                 raise ValueError(f"TinyWorld.{name} is {getattr(self, name)}: give at least {smallest}, or lower broken")
+        if self.val_images < 4 * self.web_copies:
+            raise ValueError(
+                f"TinyWorld.val_images is {self.val_images}: give at least four times web_copies, {self.web_copies}"
+            )
+
+    def require_drawable(self) -> None:
+        """Raise ValueError for numbers that do not go together, now and not when the scenes are drawn."""
         if self.refcocog_val_images > 2 * self.train_images:  # they are chosen from as many scenes more than those
             raise ValueError(
                 f"TinyWorld.refcocog_val_images is {self.refcocog_val_images}: give at most twice train_images, "
                 f"{self.train_images}, or raise that one"
-            )
-        if self.val_images < 4 * self.web_copies:
-            raise ValueError(
-                f"TinyWorld.val_images is {self.val_images}: give at least four times web_copies, {self.web_copies}"
             )
 
 

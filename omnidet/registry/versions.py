@@ -183,8 +183,6 @@ def rollback(registry: Location, name: str, alias: str = CHAMPION) -> Version:
     Raises ValueError where there is none, or where another caller changed the alias meanwhile: two who undo the same step do
     not undo two.
     """
-    if "@" in name:
-        raise ValueError(f"{name!r} is a version: give the model's name alone, as {name.partition('@')[0]}")
     before = pointers.read(registry, name, alias) if _NAME.fullmatch(name) and pointers.ALIAS.fullmatch(alias) else None
     if before is None:
         known = ", ".join(aliases(registry, name)) or "none"

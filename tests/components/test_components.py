@@ -154,7 +154,7 @@ def test_a_folder_of_a_pod_is_no_place_to_download_into(tmp_path, monkeypatch):
     assert _configured(data=str(tmp_path), download=["coco"])
     monkeypatch.setattr(launch, "NAMESPACE_FILE", tmp_path / "namespace")
     (tmp_path / "namespace").write_text("team\n")
-    with pytest.raises(ValueError, match="is a folder of one pod, lost when it ends: set it to an s3:// URI"):
+    with pytest.raises(ValueError, match="is a folder of one pod, lost when it ends: give an s3:// URI"):
         _configured(data=str(tmp_path), download=["coco"])
 
 
