@@ -30,8 +30,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from omnidet.data import archives, catalogue, held_out, shards, tar_pairs, url_lists
-from omnidet.data.acquire import LOCK_NAME, _read_lock
+from omnidet.data import archives, catalogue, download_lock, held_out, shards, tar_pairs, url_lists
 from omnidet.data.annotated import find
 from omnidet.data.quarantine import Quarantine, clean
 from omnidet.data.sources import by_name
@@ -221,12 +220,13 @@ def _write_catalogue(root: Path) -> None:
     file = 'name = "a{3..3}.tar"\nurls = ["https://a/a{3..3}.tar"]\nsize_bytes = 3\nsha256 = "' + "0" * 64 + '"\nunpack = "."\n'
     handmade.write(root / "catalogue.toml", f'[coco]\nabout = "x"\nlicence = "y"\n[[coco.files]]\n{file}')
     handmade.write(
-        root / LOCK_NAME, {"schema_version": 1, "files": {"a.tar": {"url": "https://a/a", "size_bytes": 3, "sha256": "0" * 64}}}
+        root / download_lock.NAME,
+        {"schema_version": 1, "files": {"a.tar": {"url": "https://a/a", "size_bytes": 3, "sha256": "0" * 64}}},
     )
 
 
 def _read_catalogue(root: Path, _: None) -> int:
-    return len(catalogue.load(root / "catalogue.toml")) + len(_read_lock(root / LOCK_NAME))
+    return len(catalogue.load(root / "catalogue.toml")) + len(download_lock.read(root / download_lock.NAME))
 
 
 READERS = (

@@ -169,7 +169,7 @@ def test_a_header_that_asks_for_memory(tmp_path):
         out.write(info.tobuf())
         out.write(bytes(20_000_000))
     tracemalloc.start()
-    with pytest.raises(ValueError, match=r"has a header of 2000\d+ bytes"):
+    with pytest.raises(ValueError, match=r"has a header or a member of 200000000 bytes"):
         unpack(tmp_path / "a.tar.gz", tmp_path / "out")
     assert tracemalloc.get_traced_memory()[1] < 10_000_000
     tracemalloc.stop()
