@@ -136,6 +136,7 @@ def build_shards(dataset: Location, replay: Location | None, new: Location, out:
 
     Evaluation images of the old shards are kept out of the new training data, as those of the new are.
     """
+    _require_free(name, recipe)
     own = variants.datasets(recipe, name).shards
     old = shards.read_index(replay) if replay else None
     planned = build.plan(dataset, own)
@@ -151,6 +152,16 @@ def build_shards(dataset: Location, replay: Location | None, new: Location, out:
         raise ValueError(f"{dataset}: no picture is left to train or to evaluate on: {build.describe(index)}")
     shards.combine(out, [old, index] if old else [index])
     return build.describe(index)
+
+
+def _require_free(name: str, recipe: Recipe) -> None:
+    """Raise ValueError for the name of a dataset or benchmark of the first training, which the new one would replace."""
+    taken = {benchmark.name for benchmark in recipe.evaluation.benchmarks}
+    taken |= {set_name.partition("/")[2] for stream in recipe.streams for set_name in stream.sets}
+    if name in taken:
+        raise ValueError(
+            f"dataset name {name!r} is that of a dataset of the first training: give another one, as --name my-{name}"
+        )
 
 
 def extend_vocabulary(combined: Location, champion: Location, out: Location, name: str, min_frequency: int = 2) -> str:

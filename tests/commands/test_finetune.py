@@ -156,6 +156,7 @@ def test_wrong_input_leaves_the_champion_alone(place, registry, tmp_path, capsys
     assert "--replay" in complaint("finetune", cells, "--replay", str(tmp_path / "empty"))
     assert "dataset name 'Ä'" in complaint("finetune", cells, "--name", "Ä")
     assert "no model 'none'" in complaint("finetune", cells, "--from", "none@champion")
+    assert "'coco' is that of a dataset of the first training" in complaint("finetune", cells, "--name", "coco")
     (tmp_path / "empty" / "a.png").write_bytes(toys.png(20, 20, []))
     assert "no annotations" in complaint("finetune", str(tmp_path / "empty"))
     damaged = registry / NAME / "1" / "vocabulary" / "vocabulary.json"
