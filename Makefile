@@ -30,10 +30,10 @@ demo-real: $(INSTALLED)  ## the same on a folder in COCO's layout: make demo-rea
 demo-retrain: $(INSTALLED)  ## teach the demo's detector what a folder shows, after make demo: make demo-retrain DATA=folder
 	omnidet finetune "$(DATA)" --from champion
 
-test: $(INSTALLED)  ## all tests but those of the images (under 10 minutes on 2 cores)
+test: $(INSTALLED)  ## all tests but those of the images (10 to 15 minutes on 2 cores)
 	$(ONE_THREAD) pytest -n 2 --dist worksteal -m "not docker"
 
-test-fast: $(INSTALLED)  ## the tests that take seconds (under a minute)
+test-fast: $(INSTALLED)  ## the tests that take no second each (about two minutes)
 	$(ONE_THREAD) pytest -n 2 --dist worksteal -m "not slow and not s3 and not docker"
 
 test-docker: $(INSTALLED)  ## build the images and run steps and the pipeline in them (needs root and a Docker engine)
