@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +31,7 @@ def add(commands: Any) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Fetch, and print a line for each file."""
-    from omnidet import storage
+    from omnidet import steps, storage
     from omnidet.data import acquire, catalogue
 
     if not options.sources:
@@ -46,7 +45,7 @@ def run(options: argparse.Namespace) -> None:
         raise ValueError(f"--keep-archives keeps them in a local folder, and --out is {options.out}: leave it out")
     if options.scratch and not is_remote:
         raise ValueError(f"--scratch is for --out s3://...: files for {options.out} are unpacked there")
-    threads = at_once(options.out) if options.threads is None else options.threads
+    threads = steps.files_at_once(options.out) if options.threads is None else options.threads
     if threads < 1:
         raise ValueError(f"--threads {threads} is less than 1")
     how = acquire.Options(
@@ -57,41 +56,7 @@ def run(options: argparse.Namespace) -> None:
         verify=options.verify,
     )
     for dataset in datasets:
-        bring(dataset, options.out, how, options.scratch)
-
-
-def at_once(out: str) -> int:
-    """Files that are fetched at the same time into a local folder, or uploaded."""
-    from omnidet import object_store, storage
-
-    return object_store.NUM_THREADS if storage.is_s3(out) else 4
-
-
-def bring(dataset: Any, out: str, how: Any, scratch: Path | None = None) -> None:
-    """Fetch one dataset of a catalogue into a folder or `s3://`; show how far it is, and print a line for each file."""
-    from tqdm import tqdm
-
-    from omnidet import storage
-    from omnidet.data.acquire import acquire
-    from omnidet.data.acquire_remote import acquire_remote
-
-    sizes = [file.size_bytes or 0 for file in dataset.files]
-    total = sum(sizes) if all(sizes) else None
-    # Where nobody watches, as in a container's log, a line now and then.
-    watched = sys.stderr.isatty()
-    with tqdm(desc=dataset.name, total=total, unit="B", unit_scale=True, mininterval=1 if watched else 30, delay=1) as bar:
-
-        def show(count: int) -> None:
-            bar.update(count)
-
-        if storage.is_s3(out):
-            outcomes = acquire_remote(dataset, out, scratch, how, show)
-        else:
-            outcomes = acquire(dataset, Path(out), how, show)
-    for outcome in outcomes:
-        known = "first seen, now in the lock" if outcome.is_learned else "as expected"
-        told = f"{outcome.state}, {outcome.size_bytes} bytes, SHA-256 {outcome.sha256} ({known})"
-        print(f"{dataset.name}: {outcome.name}: {told}")
+        steps.download(dataset, options.out, how, options.scratch)
 
 
 def _described(dataset: Any) -> str:
