@@ -108,11 +108,14 @@ class ShardCache:
                 table = _check(part, name, size_bytes, sha256)
                 _save(path.with_suffix(".npy"), table)
                 file = part.open("rb")  # before anyone can remove it
-                part.replace(path)
+                with _locked(Path(self.folder, "lock")):  # whoever counts finds either the shard or its reserved room
+                    part.replace(path)
+                    room.unlink()
                 return file
             finally:
-                part.unlink(missing_ok=True)
-                room.unlink(missing_ok=True)
+                with _locked(Path(self.folder, "lock")):
+                    part.unlink(missing_ok=True)
+                    room.unlink(missing_ok=True)
 
     def _download(self, name: str, part: Path) -> None:
         """Each request is repeated by the client itself for some 20 s; a server that is away for longer is waited for."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
 import os
 import threading
@@ -253,3 +254,25 @@ def test_the_shard_used_longest_ago_makes_room(tmp_path, monkeypatch):
         cache.open(f"{index.location}/{shard.path}", shard.size_bytes, shard.sha256).close()
         time.sleep(0.02)
     assert {path.stem for path in (tmp_path / "cache").glob("*.tar")} == {a.sha256, c.sha256}
+
+
+def test_whoever_counts_finds_either_the_shard_or_its_room(tmp_path, monkeypatch):
+    """Between the two, another process would count neither, and fetch one shard too many."""
+    index = write(tmp_path / "shards")
+    shard, folder = index.shards("train/toy")[0], tmp_path / "cache"
+    cache, is_fetched, lock = ShardCache(str(folder)), threading.Event(), contextlib.ExitStack()
+
+    def download(name, part):
+        lock.enter_context(shard_cache._locked(folder / "lock"))  # as one that counts
+        part.write_bytes(Path(name).read_bytes())
+        is_fetched.set()
+
+    monkeypatch.setattr(storage, "download", download)
+    with ThreadPoolExecutor(1) as pool, lock:
+        fetch = pool.submit(cache.open, f"{index.location}/{shard.path}", shard.size_bytes, shard.sha256)
+        assert is_fetched.wait(30)
+        time.sleep(0.2)
+        assert {path.suffix for path in folder.glob(f"{shard.sha256}*")} - {".npy"} == {".part", ".room"}
+        lock.close()
+        fetch.result(30).close()
+    assert {path.suffix for path in folder.glob(f"{shard.sha256}*")} == {".tar", ".npy"}
