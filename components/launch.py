@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 
 import omnidet
 from omnidet import config, steps, storage
-from omnidet.data import acquire, catalogue
+from omnidet.data import acquire, catalogue, downloading
 from omnidet.data import shards as shard_folder
 from omnidet.recipes.loading import load_recipe
 from omnidet.recipes.recipe import Recipe
@@ -157,10 +157,10 @@ def download(data: str, names: Sequence[str], own_catalogue: str, name: str) -> 
     """Bring datasets of the catalogue to where the recipe looks for them; gives the location of all datasets."""
     parts = recipe(name, ()).shards
     folders = {part.source: part.path for part in (*parts.train, *parts.evaluation)}
-    how = acquire.Options(num_threads=steps.files_at_once(data))
+    how = acquire.Options(num_threads=downloading.files_at_once(data))
     for dataset in wanted(data, names, own_catalogue):
         folder = folders.get(dataset.name, ".")
-        steps.download(dataset, data if folder == "." else storage.join(data, folder), how)
+        downloading.download(dataset, data if folder == "." else storage.join(data, folder), how)
     return data
 
 

@@ -10,22 +10,17 @@ import hashlib
 import json
 import os
 import subprocess
-import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
 from types import EllipsisType
 from typing import Any
 
-from tqdm import tqdm
-
 import omnidet
 from omnidet import config as configuration
-from omnidet import gallery, object_store, storage
-from omnidet.data import acquire, build, shards, tiny_world
+from omnidet import gallery, storage
+from omnidet.data import build, shards, tiny_world
 from omnidet.data import vocabulary as vocabulary_module
-from omnidet.data.acquire_remote import acquire_remote
-from omnidet.data.catalogue import Dataset
 from omnidet.data.held_out import HeldOut, trained_on
 from omnidet.data.mixing import Loader, Mixture, Stream
 from omnidet.evaluation import stored
@@ -42,32 +37,6 @@ from omnidet.training import distributed, loop, metrics
 
 PLAN_NAME = "plan.json"
 """Beside the sets of a shard folder that is built in parts."""
-
-
-def files_at_once(out: Location) -> int:
-    """How many files `download` fetches at the same time into a local folder, or uploads."""
-    return object_store.NUM_THREADS if storage.is_s3(out) else 4
-
-
-def download(dataset: Dataset, out: Location, how: acquire.Options, scratch: Path | None = None) -> None:
-    """One dataset of a catalogue into a folder or `s3://`, this by way of `scratch`; prints a line for each file."""
-    sizes = [file.size_bytes or 0 for file in dataset.files]
-    # Where nobody watches, as in a container's log, a line now and then.
-    every = 1 if sys.stderr.isatty() else 30
-    total = sum(sizes) if all(sizes) else None
-    with tqdm(desc=dataset.name, total=total, unit="B", unit_scale=True, mininterval=every, delay=1) as bar:
-
-        def show(count: int) -> None:
-            bar.update(count)
-
-        if storage.is_s3(out):
-            outcomes = acquire_remote(dataset, str(out), scratch, how, show)
-        else:
-            outcomes = acquire.acquire(dataset, Path(out), how, show)
-    for outcome in outcomes:
-        known = "first seen, now in the lock" if outcome.is_learned else "as expected"
-        told = f"{outcome.state}, {outcome.size_bytes} bytes, SHA-256 {outcome.sha256} ({known})"
-        print(f"{dataset.name}: {outcome.name}: {told}")
 
 
 def draw_world(out: Location, recipe: Recipe) -> None:

@@ -31,8 +31,9 @@ def add(commands: Any) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Fetch, and print a line for each file."""
-    from omnidet import steps, storage
+    from omnidet import storage
     from omnidet.data import acquire, catalogue
+    from omnidet.data.downloading import download, files_at_once
 
     if not options.sources:
         print("\n".join(_described(dataset) for dataset in catalogue.load(options.catalogue).values()))
@@ -45,7 +46,7 @@ def run(options: argparse.Namespace) -> None:
         raise ValueError(f"--keep-archives keeps them in a local folder, and --out is {options.out}: leave it out")
     if options.scratch and not is_remote:
         raise ValueError(f"--scratch is for --out s3://...: files for {options.out} are unpacked there")
-    threads = steps.files_at_once(options.out) if options.threads is None else options.threads
+    threads = files_at_once(options.out) if options.threads is None else options.threads
     if threads < 1:
         raise ValueError(f"--threads {threads} is less than 1")
     how = acquire.Options(
@@ -56,7 +57,7 @@ def run(options: argparse.Namespace) -> None:
         verify=options.verify,
     )
     for dataset in datasets:
-        steps.download(dataset, options.out, how, options.scratch)
+        download(dataset, options.out, how, options.scratch)
 
 
 def _described(dataset: Any) -> str:

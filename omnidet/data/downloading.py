@@ -1,0 +1,40 @@
+"""Datasets of a catalogue into a folder or an object store, told as they come: what `omnidet download` and the pipeline do."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from tqdm import tqdm
+
+from omnidet import object_store, storage
+from omnidet.data import acquire
+from omnidet.data.acquire_remote import acquire_remote
+from omnidet.data.catalogue import Dataset
+from omnidet.storage import Location
+
+
+def files_at_once(out: Location) -> int:
+    """How many files `download` fetches at the same time into a local folder, or uploads."""
+    return object_store.NUM_THREADS if storage.is_s3(out) else 4
+
+
+def download(dataset: Dataset, out: Location, how: acquire.Options, scratch: Path | None = None) -> None:
+    """One dataset of a catalogue into a folder or `s3://`, this by way of `scratch`; prints a line for each file."""
+    sizes = [file.size_bytes or 0 for file in dataset.files]
+    # Where nobody watches, as in a container's log, a line now and then.
+    every = 1 if sys.stderr.isatty() else 30
+    total = sum(sizes) if all(sizes) else None
+    with tqdm(desc=dataset.name, total=total, unit="B", unit_scale=True, mininterval=every, delay=1) as bar:
+
+        def show(count: int) -> None:
+            bar.update(count)
+
+        if storage.is_s3(out):
+            outcomes = acquire_remote(dataset, str(out), scratch, how, show)
+        else:
+            outcomes = acquire.acquire(dataset, Path(out), how, show)
+    for outcome in outcomes:
+        known = "first seen, now in the lock" if outcome.is_learned else "as expected"
+        told = f"{outcome.state}, {outcome.size_bytes} bytes, SHA-256 {outcome.sha256} ({known})"
+        print(f"{dataset.name}: {outcome.name}: {told}")
