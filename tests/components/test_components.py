@@ -143,6 +143,8 @@ def test_given_data_leaves_the_world_alone():
         ({"data": "s3://b/d", "download": ["laion-list"]}, "needs the access token HF_TOKEN: bring it with"),
         ({"data": "s3://b/d", "download": ["coco"], "catalogue": "/no/such.toml"}, "No such file"),
         ({"registry": __file__}, "is a file: give a folder or s3:// URI"),
+        ({"workspace": ""}, "workspace is empty: give a folder or s3:// URI"),
+        ({"settings": [], "train_images": 40}, "refcocog_val_images is 300: give at most twice train_images"),
     ],
 )
 def test_wrong_settings_are_told_by_the_first_step(changes, words):
@@ -150,12 +152,13 @@ def test_wrong_settings_are_told_by_the_first_step(changes, words):
         _configured(**changes)
 
 
-def test_a_folder_of_a_pod_is_no_place_to_download_into(tmp_path, monkeypatch):
+def test_a_folder_of_a_pod_is_no_place_for_what_outlives_it(tmp_path, monkeypatch):
     assert _configured(data=str(tmp_path), download=["coco"])
     monkeypatch.setattr(launch, "NAMESPACE_FILE", tmp_path / "namespace")
     (tmp_path / "namespace").write_text("team\n")
-    with pytest.raises(ValueError, match="is a folder of one pod, lost when it ends: give an s3:// URI"):
-        _configured(data=str(tmp_path), download=["coco"])
+    for places in ({"data": str(tmp_path), "download": ["coco"]}, {"workspace": str(tmp_path)}, {"registry": str(tmp_path)}):
+        with pytest.raises(ValueError, match="is a folder of one pod, lost when it ends: give an s3:// URI"):
+            _configured(**places)
 
 
 @pytest.fixture
