@@ -11,6 +11,8 @@ from omnidet import recipes
 from omnidet.data import build, shards, sources, survey
 from omnidet.data.held_out import MAX_DISTANCE, perceptual_hash
 
+pytestmark = pytest.mark.slow
+
 # set: images, boxes, phrases in images, absent names, not exhaustive names, captions
 GOLDEN = {
     "eval/coco": (82, 589, 225, 4015, 7, 82),

@@ -19,6 +19,8 @@ from components.trainjob_manifest import Reference
 from tests.components.conftest import rules
 from tests.components.fake_kubernetes import NAMESPACE, Fake, condition, container, ends, log_lines, lost, running
 
+pytestmark = pytest.mark.slow
+
 JOB = TrainJob(
     run_id="7f9c2ba4-e88f-827d-6160-4507605853ed",
     namespace=NAMESPACE,

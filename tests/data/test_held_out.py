@@ -108,6 +108,7 @@ def real(shared_data):
     ]
 
 
+@pytest.mark.slow
 def test_real_pictures_are_far_apart_and_their_copies_near(real):
     hashes = [perceptual_hash(image) for image in real]
     assert min(distance(a, b) for a, b in itertools.combinations(hashes, 2)) >= 3 * MAX_DISTANCE

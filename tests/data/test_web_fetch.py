@@ -13,6 +13,8 @@ from omnidet.data import web_fetch
 from omnidet.data.web_fetch import Manners, RefusedError, fetcher, forbidden, is_public
 from tests.data import hostile_server as hostile
 
+pytestmark = pytest.mark.slow
+
 QUICK = Manners(
     wait_seconds=0.001, read_seconds=0.3, total_seconds=0.6, connect_seconds=1, allow_private=True, max_bytes=200_000
 )

@@ -16,6 +16,8 @@ from pipelines import __main__ as command
 from pipelines import client, package, parameters
 from tests.pipelines.fake_kfp import Fake
 
+pytestmark = pytest.mark.slow
+
 CRON = "0 0 3 * * 1"
 PIPELINE = "omnidet-train-detector"
 

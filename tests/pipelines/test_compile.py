@@ -62,6 +62,7 @@ def test_the_packages_are_fresh(capsys):
     assert command.main(["compile", "--check"]) == 0, capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_stale_package_is_told(monkeypatch, tmp_path, capsys):
     monkeypatch.setattr(package, "FOLDER", tmp_path)
     assert command.main(["compile", "--check"]) == 1

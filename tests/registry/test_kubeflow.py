@@ -13,6 +13,8 @@ import pytest
 from omnidet.registry import kubeflow
 from tests.registry.fake_model_registry import ModelRegistry
 
+pytestmark = pytest.mark.slow
+
 TOKEN = "a-token-that-nobody-may-see"
 URI = "s3://models/registry/toy/1"
 

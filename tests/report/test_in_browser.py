@@ -16,6 +16,8 @@ from omnidet import gallery
 from omnidet.report import page, tables
 from tests import browser, evaluations
 
+pytestmark = pytest.mark.slow
+
 WIDTHS = {"desktop": 1280, "phone": 390}
 LONG = " of that supercalifragilistic-expialidocious-kind-which-nobody-asked-for"
 STICKING_OUT = """
