@@ -320,6 +320,7 @@ def test_gate(registry, tmp_path, capsys):
     assert not out.exists()
 
 
+@pytest.mark.slow
 def test_register_promotes_and_tells_the_model_registry(place, tmp_path, capsys, monkeypatch):
     (tmp_path / "metrics.json").write_text('{"coco/AP": 0.5}')
     folder = tmp_path / "registry"

@@ -45,6 +45,7 @@ def test_wrong_input(arguments, problem, tmp_path, capsys):
     assert len(told.splitlines()) == 1
 
 
+@pytest.mark.slow
 def test_commands_that_need_no_torch_load_none():
     program = (
         "import sys, omnidet.cli, omnidet.data.web_images\n"

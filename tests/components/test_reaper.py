@@ -39,6 +39,7 @@ def now() -> str:
     return datetime.datetime.now(datetime.UTC).isoformat()
 
 
+@pytest.mark.slow
 def test_deletes_jobs_without_a_living_step_and_no_others(fake: Fake) -> None:
     gone = orphan(fake, "gone", "uid-of-nobody")
     replaced = orphan(fake, "replaced", "uid-of-an-earlier-pod")

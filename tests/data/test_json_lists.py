@@ -47,6 +47,7 @@ def test_same_as_the_whole_at_once(tmp_path_factory, content, indent, window):
 
 @settings(max_examples=300, deadline=None)
 @given(content=DOCUMENTS, place=st.floats(0, 1), byte=st.integers(0, 255), kind=st.sampled_from(["put", "cut", "add"]))
+@pytest.mark.slow
 def test_damage_is_an_error_wherever_it_is_one_for_the_whole(tmp_path_factory, content, place, byte, kind):
     whole = json.dumps(content).encode()
     i = int(place * (len(whole) - 1))

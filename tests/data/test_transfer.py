@@ -162,6 +162,7 @@ def test_more_bytes_than_the_file_has_are_not_taken(site, tmp_path):
         fetch_file(remote(site), tmp_path / "a.zip", QUICK)
 
 
+@pytest.mark.slow
 def test_retry_after_is_obeyed(site, tmp_path):
     site.faults["a.zip"] = [hostile.status(429, Retry_After="1")]
     begin = time.monotonic()

@@ -61,6 +61,7 @@ def read(source, folder):
     return records
 
 
+@pytest.mark.slow
 def test_pictures_of_a_list_become_shards_that_the_sources_read(site, tmp_path):
     kinds = ["JPEG", "PNG", "WEBP"]
     contents = [picture(i, kind=kinds[i % 3]) for i in range(9)]
@@ -150,6 +151,7 @@ def png_of(width: int, height: int) -> bytes:
     return bytes(content)
 
 
+@pytest.mark.slow
 def test_poisoned_links_are_found_by_the_hash_of_the_list(site, tmp_path):
     contents = [picture(i) for i in range(4)]
     site.files = {f"{i}": content for i, content in enumerate(contents)}
@@ -168,6 +170,7 @@ def test_poisoned_links_are_found_by_the_hash_of_the_list(site, tmp_path):
         fetch_images(path, tmp_path / "other", Options(workers=1, manners=MANNERS, digest_column="sum"))
 
 
+@pytest.mark.slow
 def test_googles_list_has_no_header(site, tmp_path):
     site.files = {"a": picture(0), "b": picture(1)}
     (tmp_path / "lists").mkdir()

@@ -98,6 +98,7 @@ def test_sigterm_writes_a_checkpoint_and_leaves_with_the_restart_code(index, tmp
     assert _rows(tmp_path / "run") == _rows(tmp_path / "whole")
 
 
+@pytest.mark.slow
 def test_a_damaged_newest_checkpoint_costs_the_steps_since_the_one_before(index, tmp_path, capsys):
     toys.train(index, tmp_path / "whole")
     toys.train(index, tmp_path / "run")
@@ -135,6 +136,7 @@ def test_training_does_not_wait_for_a_checkpoint(index, tmp_path, monkeypatch):
     assert Path(checkpoint.latest(tmp_path / "run" / "checkpoints")).name == "00000012"
 
 
+@pytest.mark.slow
 def test_a_full_disk_ends_the_run_and_leaves_the_checkpoint_before(index, tmp_path, monkeypatch):
     real = checkpoint._to_disk
 
@@ -194,6 +196,7 @@ def test_stopped_in_between_and_resumed_is_the_same_to_the_bit(index, tmp_path):
     assert _rows(tmp_path / "run") == _rows(tmp_path / "whole")
 
 
+@pytest.mark.slow
 def test_the_number_of_workers_changes_nothing(index, tmp_path):
     toys.train(index, tmp_path / "none", workers=0)
     toys.train(index, tmp_path / "two", workers=2)

@@ -153,6 +153,7 @@ def test_outlines_become_their_boxes(tmp_path):
     assert picture.boxes == (Box("bolt", (16.0, 8.0, 16.0, 16.0)),)
 
 
+@pytest.mark.slow
 def test_real_blood_cells(shared_data):
     cut = find.split(find.find(shared_data / "bccd"))
     assert cut.found.format == "Pascal VOC xml"

@@ -113,6 +113,7 @@ def test_a_list_of_something_else_is_named(tmp_path):
         read(tmp_path)
 
 
+@pytest.mark.slow
 def test_real_sample(shared_data):
     root = shared_data / "flickr30k_entities_sample"
     records, quarantine = read(root)
