@@ -210,7 +210,7 @@ def test_small_pictures_keep_their_size_and_large_ones_are_shown_larger():
     for image, (boxes, embeddings) in zip([large, small], together[:2], strict=True):
         ((own_boxes, own_embeddings),) = detector.regions([image])
         np.testing.assert_allclose(boxes, own_boxes, atol=1e-3)
-        np.testing.assert_allclose(embeddings, own_embeddings, atol=1e-5)
+        np.testing.assert_allclose(embeddings, own_embeddings, atol=1e-4)
     plain = Detector(dataclasses.replace(config, image_size=64, min_image_size=0), toys.toy_vocabulary().num_tokens)
     plain.load_state_dict(detector.detector.state_dict())  # what a detector of one size learned is what small pictures get
     ((boxes, embeddings),) = OmniDet(plain, toys.toy_vocabulary(), {}).regions([small])
