@@ -85,8 +85,10 @@ def find_champion(registry: Location, reference: str) -> Version:
     name, at, _ = reference.partition("@")
     if name == versions.CHAMPION and not at:
         models = versions.models(registry)
-        if len(models) != 1:
-            held = ", ".join(models) or "nothing"
+        if not models:
+            raise ValueError(f"{registry} holds no model: name the registry with --registry, or train a detector first")
+        if len(models) > 1:
+            held = ", ".join(models)
             raise ValueError(f"--from champion: {registry} holds {held}: name the model, as --from NAME@champion")
         name = models[0]
     if not at or reference.endswith(f"@{versions.CHAMPION}"):

@@ -198,7 +198,7 @@ def _refuse_what_was_trained_on(detector: OmniDet, index: shards.Index, recipe: 
     facts = detector.config.get("provenance", {})
     streams = facts.get("recipe", {}).get("streams", [])
     if facts.get("dataset_version") != index.dataset_version or not streams:
-        print("evaluation: the detector was trained on other shards, so its images are not compared with these")
+        print("evaluation: the detector was trained on other shards than these, so whether it saw these images is not checked")
         return False
     trained = [name for name in dict.fromkeys(n for s in streams for n in s["sets"]) if name in index.sets]
     for name in dict.fromkeys(b.set_name for b in recipe.evaluation.benchmarks if b.set_name in index.sets):

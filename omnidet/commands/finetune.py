@@ -38,13 +38,14 @@ def run(options: argparse.Namespace) -> int:
 
     started = time.monotonic()
     name = options.name or default_name(options.data)
+    champion = retraining.find_champion(options.registry, options.champion)
+    chosen = options.recipe or (None if options.params else retraining.recipe_of(champion))
+    recipe = load_recipe(options.params, chosen, options.set)  # a typo is told before all pictures are hashed
     noticed = retraining.notice(options.data, options.registry, options.champion, name)
     print(noticed.why)
     if not noticed.is_new:
         return 0
     champion = noticed.champion
-    chosen = options.recipe or (None if options.params else retraining.recipe_of(champion))
-    recipe = load_recipe(options.params, chosen, options.set)
     replay = retraining.replay_of(champion, options.replay)
     retraining.require_whole(champion)
     folder = options.out or f"runs/finetune/{name}"

@@ -153,6 +153,7 @@ def test_wrong_input_leaves_the_champion_alone(place, registry, tmp_path, capsys
     cells = str(place / "cells")
     assert "is no folder" in complaint("finetune", str(tmp_path / "nowhere"))
     assert "holds no file" in complaint("finetune", str(tmp_path / "empty"))
+    assert "unknown field 'retrain.stepz'" in complaint("finetune", str(tmp_path / "nowhere"), "--set", "retrain.stepz=3")
     assert "--replay" in complaint("finetune", cells, "--replay", str(tmp_path / "empty"))
     assert "dataset name 'Ä'" in complaint("finetune", cells, "--name", "Ä")
     assert "no model 'none'" in complaint("finetune", cells, "--from", "none@champion")

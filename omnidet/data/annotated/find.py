@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import unicodedata
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -40,6 +41,9 @@ def find(root: Path, kind: str = "") -> Annotated:
     found = {name: result for name in formats if (result := FORMATS[name](root)) is not None}
     num_pictures = sum(len(paths) for paths in images_by_stem(root).values())
     if not found:
+        others = [name for name in FORMATS if name != kind and FORMATS[name](root) is not None] if kind else []
+        if others:
+            raise ValueError(f"{root} has no {kind} annotations, but {' and '.join(others)}: leave out --format, or give that")
         raise ValueError(
             f"{root} has {num_pictures} pictures and no annotations: put a COCO json, YOLO txt files with a data.yaml, "
             "or Pascal VOC xml files beside them"
@@ -72,15 +76,18 @@ def split(found: Annotated) -> Split:
 def describe(cut: Split) -> str:
     """The report for people: format, counts, names, split, problems."""
     found = cut.found
-    counts = {name: Counter(box.name for p in members for box in p.boxes) for name, members in _parts(cut).items()}
+    counts = {name: Counter(box.name for p in members for box in p.boxes if box.area) for name, members in _parts(cut).items()}
+    without_area = sum(not box.area for members in _parts(cut).values() for p in members for box in p.boxes)
     lines = [f"{found.format}: {len(cut.train) + len(cut.evaluation)} pictures; {cut.why}"]
     width = max(len(name) for name in found.names)
     lines.append(f"  {'':{width}}  {'train':>7}  {'evaluation':>10}")
     lines.append(f"  {'pictures':{width}}  {len(cut.train):7}  {len(cut.evaluation):10}")
     lines += [f"  {name:{width}}  {counts['train'][name]:7}  {counts['evaluation'][name]:10}" for name in found.names]
     lines += [f"  left out: {count} x {reason}" for reason, count in sorted(found.problems.items())]
+    if without_area:
+        lines.append(f"  not counted above: {without_area} x box without an area")
     for name in found.names:
-        in_pictures = sum(any(box.name == name for box in picture.boxes) for picture in cut.train)
+        in_pictures = sum(any(box.name == name and box.area for box in picture.boxes) for picture in cut.train)
         if in_pictures < 2:
             lines.append(f"  {name!r} stands in {in_pictures} training pictures: it will hardly be learned")
         if not counts["evaluation"][name]:
@@ -94,17 +101,25 @@ def _parts(cut: Split) -> dict[str, list[Picture]]:
 
 def _check(found: Annotated, root: Path) -> None:
     """Names that cannot be trained on, and a folder without a single box."""
-    if not any(picture.boxes for picture in found.pictures()):
-        reasons = ", ".join(f"{count} x {reason}" for reason, count in found.problems.items()) or "the files are empty"
+    boxes = [box for picture in found.pictures() for box in picture.boxes]
+    if not any(box.area for box in boxes):
+        problems = {**found.problems, **({"box without an area": len(boxes)} if boxes else {})}
+        reasons = ", ".join(f"{count} x {reason}" for reason, count in problems.items()) or "the files are empty"
         raise ValueError(f"{root} has no usable annotation ({found.format}; {reasons})")
     seen: dict[str, str] = {}
     for name in found.names:
-        plain = " ".join(name.lower().split())
+        plain = _words(name)
         if not any(c.isalnum() for c in plain):
             raise ValueError(f"{root}: a class is called {name!r}: give it a name with a letter or a digit")
         if plain in seen:
             raise ValueError(f"{root}: the classes {seen[plain]!r} and {name!r} are the same words: rename one of them")
         seen[plain] = name
+
+
+def _words(name: str) -> str:
+    """As the vocabulary reads a name: without case, and with a space for whatever is no letter, digit or symbol."""
+    text = unicodedata.normalize("NFKC", name).lower().replace("'", "").replace("’", "")
+    return " ".join("".join(" " if unicodedata.category(c)[0] in "PZC" else c for c in text).split())
 
 
 def _share(text: str) -> float:

@@ -23,6 +23,12 @@ class Box:
     crowd: bool = False
     """Frames a group: the name is not exhaustive in this image."""
 
+    @property
+    def area(self) -> float:
+        """Square pixels; 0 for a box that is none."""
+        width, height = self.xywh[2:]
+        return width * height if width > 0 and height > 0 else 0.0
+
 
 @dataclass(frozen=True)
 class Picture:

@@ -63,9 +63,8 @@ def _coco(
         content["images"].append({"id": image_id, "file_name": file, "width": size[0], "height": size[1]})
         for box in picture.boxes:
             number = len(content["annotations"]) + 1
-            area = max(box.xywh[2], 0.0) * max(box.xywh[3], 0.0)
             row = {"id": number, "image_id": image_id, "category_id": category_ids[box.name], "bbox": list(box.xywh)}
-            content["annotations"].append({**row, "area": area, "iscrowd": int(box.crowd)})
+            content["annotations"].append({**row, "area": box.area, "iscrowd": int(box.crowd)})
     return content
 
 

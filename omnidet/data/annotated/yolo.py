@@ -23,15 +23,21 @@ _NAME_FILES = ("classes.txt", "obj.names", "labels.txt", "_darknet.labels")
 def find(root: Path) -> Annotated | None:
     """Every label file that has a picture of its name. Raises ValueError where the names of the classes are not given."""
     pictures = images_by_stem(root)
-    labels = [p for p in sorted(root.rglob("*.txt")) if p.name not in _NAME_FILES and p.stem in pictures and _is_label(p)]
+    texts = [p for p in sorted(root.rglob("*.txt")) if p.name not in _NAME_FILES and p.stem in pictures]
+    labels = [p for p in texts if _is_label(p)]
     names = _names(root)
     if not labels:
+        if names and texts:
+            raise ValueError(f"{texts[0]} holds no box of YOLO: write lines `class cx cy width height`, the class as a number")
         return None
     if names is None:
         raise ValueError(f"{root} has YOLO labels and no names: put `names: [first, second]` into {root / 'data.yaml'}")
     problems: Counter[str] = Counter()
     splits: dict[str, list[Picture]] = defaultdict(list)
     used: set[Path] = set()
+    for path in sorted({*texts} - {*labels}):  # nobody knows what such a picture shows: it is not background
+        used.update(pictures[path.stem])
+        problems["picture whose txt does not begin with a box"] += 1
     for path in labels:
         image = nearest(pictures[path.stem], path)
         assert image is not None

@@ -118,6 +118,12 @@ def test_what_is_written_reads_back_and_evaluates(tmp_path):
         ({"a.png": "picture", "a.txt": "0 .5 .5 .1 .1\n"}, "no names"),
         ({"a.png": "picture", "a.txt": "0 .5 .5 .1 .1\n", "data.yaml": "names: ['  ']"}, "give it a name"),
         ({"a.png": "picture", "a.txt": "0 .5 .5 .1 .1\n", "data.yaml": "names: [Bolt, bolt ]"}, "rename one of them"),
+        (
+            {"a.png": "picture", "a.txt": "0 .5 .5 .1 .1\n", "data.yaml": "names: [hex bolt, Hex_Bolt]"},
+            "'hex bolt' and 'Hex_Bolt' are the same words: rename one of them",
+        ),
+        ({"a.png": "picture", "a.txt": "bolt here\n", "data.yaml": "names: [bolt]"}, r"a\.txt holds no box of YOLO: write lines"),
+        ({"a.png": "picture", "a.txt": "0 .5 .5 0 .1\n", "data.yaml": "names: [bolt]"}, "1 x box without an area"),
         ({"a.png": "picture", "a.txt": "9 .5 .5 .1 .1\n", "data.yaml": "names: [bolt]"}, "box of an unknown class"),
         ({"a.json": '{"images": 1, "annotations": 2, "categories": []}'}, "no list"),
         ({"a.json": '{"images": [], "annotations": [], "categories"'}, "is not JSON"),
@@ -137,6 +143,21 @@ def test_two_formats_need_a_word(tmp_path):
     with pytest.raises(ValueError, match="--format"):
         find.find(tmp_path)
     assert find.find(tmp_path, "voc").format == "Pascal VOC xml"
+    with pytest.raises(ValueError, match="has no yolo annotations, but coco and voc: leave out --format, or give that"):
+        find.find(tmp_path, "yolo")
+
+
+def test_boxes_without_an_area_and_files_without_boxes_are_not_counted_as_boxes(tmp_path):
+    _yolo(tmp_path, "train", range(6))
+    _yolo(tmp_path, "val", range(6, 8))
+    (tmp_path / "train/labels/1.txt").write_text("0 0.5 0.5 0.1 0\n")
+    (tmp_path / "train/labels/2.txt").write_text("what is this\n")
+    assert "2.png" not in {picture.path.name for picture in find.find(tmp_path).splits["train"]}, "not taken for background"
+    said = find.describe(find.split(find.find(tmp_path))).splitlines()
+    assert "  nut         2           1" in said
+    assert "  bolt        2           1" in said
+    assert "  left out: 1 x picture whose txt does not begin with a box" in said
+    assert "  not counted above: 1 x box without an area" in said
 
 
 def test_entities_that_would_grow_without_bounds_are_not_read(tmp_path):
