@@ -122,7 +122,10 @@ def test_what_is_written_reads_back_and_evaluates(tmp_path):
             {"a.png": "picture", "a.txt": "0 .5 .5 .1 .1\n", "data.yaml": "names: [hex bolt, Hex_Bolt]"},
             "'hex bolt' and 'Hex_Bolt' are the same words: rename one of them",
         ),
-        ({"a.png": "picture", "a.txt": "bolt here\n", "data.yaml": "names: [bolt]"}, r"a\.txt holds no box of YOLO: write lines"),
+        (
+            {"a.png": "picture", "a.txt": "bolt here\n", "data.yaml": "names: [bolt]"},
+            r"a\.txt holds no box of YOLO: write lines",
+        ),
         ({"a.png": "picture", "a.txt": "0 .5 .5 0 .1\n", "data.yaml": "names: [bolt]"}, "1 x box without an area"),
         ({"a.png": "picture", "a.txt": "9 .5 .5 .1 .1\n", "data.yaml": "names: [bolt]"}, "box of an unknown class"),
         ({"a.json": '{"images": 1, "annotations": 2, "categories": []}'}, "no list"),
