@@ -50,6 +50,36 @@ def test_lvis_equals_the_official_package(tmp_path, seed, most):
     assert metrics.details["counts"]["detections_judged"] == sum(len(own) for own in evaluator._dts.values())
 
 
+def test_a_file_in_the_form_of_lvis_v1(tmp_path):
+    """It has what v0.5 has not, and lacks the names of files."""
+    dataset, found = world(7, images=40, categories=9, federated=True)
+    for image in dataset["images"]:
+        image |= {
+            "coco_url": f"http://images.cocodataset.org/train2017/{image['id']:012d}.jpg",
+            "date_captured": "",
+            "license": 1,
+        }
+    for annotation in dataset["annotations"]:
+        x, y, w, h = annotation["bbox"]
+        annotation["segmentation"] = [[x, y, x + w, y, x + w, y + h, x, y + h]]
+        del annotation["ignore"]
+    for category in dataset["categories"]:
+        counts = {"image_count": 3, "instance_count": 5}
+        category |= {"synset": f"thing.n.0{category['id']}", "synonyms": [category["name"]], "def": "a thing", **counts}
+    path = tmp_path / "lvis_v1_val.json"
+    path.write_text(json.dumps({"info": {"version": "1.0"}, "licenses": [], **dataset}))
+    official_values = official.lvis(path, found, 300).get_results()
+    metrics = lvis.evaluate(path, found, intervals=False)
+    assert metrics.values == pytest.approx({k: v for k, v in official_values.items() if v > -1}, abs=1e-12)
+    chosen = [image["id"] for image in dataset["images"]][::2]
+    fewer = lvis.evaluate(path, found, only_images=chosen, intervals=False)
+    dataset["images"] = [image for image in dataset["images"] if image["id"] in chosen]
+    dataset["annotations"] = [a for a in dataset["annotations"] if a["image_id"] in chosen]
+    path.write_text(json.dumps(dataset))
+    there = official.lvis(path, [d for d in found if d["image_id"] in chosen], 300).get_results()
+    assert fewer.values == pytest.approx({k: v for k, v in there.items() if v > -1}, abs=1e-12)
+
+
 def test_fixed_ap_equals_the_official_package_on_the_best_of_each_category(tmp_path, monkeypatch):
     monkeypatch.setattr(lvis, "MAX_OF_CATEGORY", 20)
     dataset, found = world(3, federated=True)
