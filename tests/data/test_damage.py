@@ -149,7 +149,7 @@ def test_a_pickle_that_would_print_without_end(tmp_path):
     started = time.monotonic()
     with pytest.raises(ValueError, match=r"ref\[0\] needs 'ref_id' of type int"):
         refcocog.image_ids(str(tmp_path), "umd/train")
-    assert time.monotonic() - started < 2
+    assert time.monotonic() - started < 20
 
 
 def test_a_tar_that_climbs_out_of_its_folder_writes_nothing(tmp_path):

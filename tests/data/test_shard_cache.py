@@ -239,7 +239,7 @@ def test_what_a_killed_process_left_makes_room(tmp_path, monkeypatch):
     started = time.monotonic()
     with cache.open(f"{index.location}/{second.path}", second.size_bytes, second.sha256) as file:
         assert file.read() == (tmp_path / "shards" / second.path).read_bytes()
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 20
     assert [path.stem for path in (tmp_path / "cache").glob("*.tar")] == [second.sha256]
     assert list((tmp_path / "cache").glob("*.room")) == list((tmp_path / "cache").glob("*.part")) == []
 
