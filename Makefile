@@ -33,7 +33,7 @@ demo-retrain: $(INSTALLED)  ## teach the demo's detector what a folder shows, af
 test: $(INSTALLED)  ## all tests but those of the images (10 to 15 minutes on 2 cores)
 	$(ONE_THREAD) pytest -n 2 --dist worksteal -m "not docker"
 
-test-fast: $(INSTALLED)  ## the tests that take no second each (about two minutes)
+test-fast: $(INSTALLED)  ## the tests that take no second each (about a minute)
 	$(ONE_THREAD) pytest -n 2 --dist worksteal -m "not slow and not s3 and not docker"
 
 test-docker: $(INSTALLED)  ## build the images and run steps and the pipeline in them (needs root and a Docker engine)
