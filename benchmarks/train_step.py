@@ -50,7 +50,7 @@ def main() -> None:
     )
     parser.add_argument("--images", type=int, nargs=3, default=(1, 1, 1), help="images of each stream in the timed step")
     parser.add_argument(
-        "--memory-images", type=int, nargs=3, default=(4, 4, 4), help="and in the one whose memory is read: what a GPU holds"
+        "--memory-images", type=int, nargs=3, default=(6, 5, 5), help="and in the one whose memory is read: what a GPU holds"
     )
     options = parser.parse_args()
     on = device(options.device)
