@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import types
 import typing
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import PurePath
 from typing import Any, TypeVar
 
@@ -45,9 +45,13 @@ def override_nested(config: Config, values: Mapping[str, Any], prefix: str = "")
     """Copy of `config` with the fields of a nested mapping set, as read from params.yaml."""
     for name, value in values.items():
         path = f"{prefix}{name}"
-        if isinstance(value, Mapping) and dataclasses.is_dataclass(_field(config, name, path)):
-            child = override_nested(getattr(config, name), value, f"{path}.")
+        current = _field(config, name, path)
+        if isinstance(value, Mapping) and dataclasses.is_dataclass(current):
+            child = override_nested(current, value, f"{path}.")
             config = dataclasses.replace(config, **{name: child})  # type: ignore[type-var]
+        elif isinstance(value, Mapping) and isinstance(current, tuple):
+            for names, own in _leaves(value):
+                config = _replaced(config, [name, *names], own, ".".join([path, *names]))
         else:
             config = _replaced(config, [name], value, path)
     return config
@@ -91,13 +95,33 @@ def parse(kind: type[Config], content: Mapping[str, Any]) -> Config:
 def _replaced(config: Config, names: list[str], value: Any, path: str) -> Config:
     current = _field(config, names[0], path)
     if len(names) > 1:
-        if not dataclasses.is_dataclass(current):
+        if isinstance(current, tuple):
+            value = _with_member(current, names[0], names[1:], value, path)
+        elif dataclasses.is_dataclass(current):
+            value = _replaced(current, names[1:], value, path)
+        else:
             raise ValueError(f"unknown field {path!r}: {names[0]!r} has no fields of its own")
-        value = _replaced(current, names[1:], value, path)
     else:
         hint = typing.get_type_hints(type(config))[names[0]]
         value = _checked(value, hint, path)
     return dataclasses.replace(config, **{names[0]: value})  # type: ignore[type-var]
+
+
+def _leaves(content: Mapping[str, Any]) -> Iterator[tuple[list[str], Any]]:
+    for name, value in content.items():
+        if isinstance(value, Mapping):
+            yield from (([str(name), *names], own) for names, own in _leaves(value))
+        else:
+            yield [str(name)], value
+
+
+def _with_member(members: tuple[Any, ...], of: str, names: list[str], value: Any, path: str) -> tuple[Any, ...]:
+    """The parts with a field of one of them changed, which its name tells: `streams.det.images_per_step=8`."""
+    known = [member.name for member in members if hasattr(member, "name")]
+    if names[0] not in known or len(names) == 1:
+        parts = f"its parts are {', '.join(known)}, as {of}.{known[0]}.FIELD" if known else f"{of!r} has no fields of its own"
+        raise ValueError(f"unknown field {path!r}: {parts}")
+    return tuple(_replaced(m, names[1:], value, path) if m.name == names[0] else m for m in members)
 
 
 def _field(config: Any, name: str, path: str) -> Any:

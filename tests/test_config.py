@@ -103,6 +103,19 @@ def test_what_does_not_exist_or_fit_is_refused(assignment, message):
     assert "\n" not in str(caught.value)
 
 
+def test_a_part_of_several_is_named():
+    recipe = by_name("tiny_world")
+    changed = override(recipe, "streams.grd.images_per_step=3")
+    assert [s.images_per_step for s in changed.streams if s.name == "grd"] == [3]
+    assert [s for s in changed.streams if s.name != "grd"] == [s for s in recipe.streams if s.name != "grd"]
+    assert override_nested(recipe, {"streams": {"grd": {"images_per_step": 3}}}) == changed
+    for wrong in ("streams.gdr.images_per_step=3", "streams.grd=3"):
+        with pytest.raises(ValueError, match=r"its parts are det, grd, img, as streams\.det\.FIELD"):
+            override(recipe, wrong)
+    with pytest.raises(ValueError, match=r"unknown field 'streams\.grd\.images': Stream has name, sets, images_per_step"):
+        override(recipe, "streams.grd.images=3")
+
+
 def test_nested_mapping():
     values = {"name": "other", "train": {"steps": 5, "optimizer": {"learning_rate": "1e-2"}, "names": ["p", "q"]}}
     expected = override(Run(), "name=other", "train.steps=5", "train.optimizer.learning_rate=0.01", "train.names=[p, q]")
@@ -179,6 +192,9 @@ def test_content_of_another_version_is_refused(change, message):
         *("train.average_decay=2", "train.optimizer.learning_rate=-1", "train.optimizer.max_gradient_norm=0"),
         *("train.optimizer.warmup_steps=-1", "mixing.max_names=0", "mixing.window_shards=0", "mixing.workers=-1"),
         *("model.image_size=100", "model.image_size=0", "model.embedding_width=0", "model.backbone.depth=0"),
+        *("train.optimizer.beta2=5.0", "train.optimizer.learning_rate=inf", "train.optimizer.weight_decay=nan"),
+        *("train.seed=99999999999999999999", "train.cost.names=nan", "train.cost.gamma=-3.0", "train.cost.alpha=1.5"),
+        *("mixing.cache_gigabytes=inf", "model.backbone.drop_path=1.0", "model.backbone.drop_path=-0.5"),
         *("vocabulary.size=-1", "vocabulary.min_frequency=0", "shards.samples_per_shard=0", "shards.max_bad_share=2"),
     ],
 )
