@@ -90,7 +90,8 @@ class MixingConfig:
         for name in ("max_names", "max_boxes", "window_shards"):
             require(getattr(self, name) >= 1, f"mixing.{name}={getattr(self, name)}: give 1 or more")
         require(self.workers >= 0, f"mixing.workers={self.workers}: give 0 or more")
-        require(self.cache_gigabytes > 0, f"mixing.cache_gigabytes={self.cache_gigabytes}: give more than 0")
+        size = self.cache_gigabytes
+        require(0 < size < 1e9, f"mixing.cache_gigabytes={size}: give more than 0, and no more than the disk holds")
 
 
 class Mixture(Dataset[Batch]):
@@ -147,15 +148,15 @@ class Mixture(Dataset[Batch]):
         """The batch of a step; `memory` is where to write its images (`num_bytes`), one group behind the other."""
         memory = np.empty(self.num_bytes, np.uint8) if memory is None else memory
         batches, start = [], 0
-        for number, (side, members) in enumerate(self.groups.items()):
+        for side, members in self.groups.items():
             images_BHWC = memory[start : start + len(members) * 3 * side**2].reshape(len(members), side, side, 3)
             start += images_BHWC.size
-            examples = []
-            for (stream, j), out in zip(members, images_BHWC, strict=True):
-                draw = step * self.streams[stream].images_per_step + j
-                examples.append(transforms.letterbox(self._example(stream, draw, side, out), side, out))
-            random = np.random.default_rng([self.seed, step, self.rank, 1 + number])
-            batches.append(self._collate(images_BHWC, [e.record for e in examples], [s for s, _ in members], random))
+            draws = [(stream, step * self.streams[stream].images_per_step + j) for stream, j in members]
+            examples = [
+                transforms.letterbox(self._example(stream, draw, side, out), side, out)
+                for (stream, draw), out in zip(draws, images_BHWC, strict=True)
+            ]
+            batches.append(self._collate(images_BHWC, [e.record for e in examples], draws))
         return dataclasses.replace(batches[0], more=tuple(batches[1:]))
 
     @property
@@ -219,15 +220,17 @@ class Mixture(Dataset[Batch]):
         sampler = self.samplers[stream.sets[draw % len(stream.sets)]]
         return (*record.absent, *sampler.sample(record, room, random))
 
-    def _collate(
-        self, images_BHWC: npt.NDArray[np.uint8], records: list[Record], stream_ids: list[int], random: np.random.Generator
-    ) -> Batch:
+    def _collate(self, images_BHWC: npt.NDArray[np.uint8], records: list[Record], draws: list[tuple[int, int]]) -> Batch:
+        stream_ids = [stream for stream, _ in draws]
         supervised = [self.streams[i] for i in stream_ids]
         spaces = [
-            label_space.label_space(record, self.config.max_names, self.config.max_boxes, random)
+            # What is left out depends on the picture alone, and not on which rank has it.
+            label_space.label_space(
+                record, self.config.max_names, self.config.max_boxes, np.random.default_rng([self.seed, *draw])
+            )
             if stream.boxes
             else label_space.LabelSpace.empty()
-            for record, stream in zip(records, supervised, strict=True)
+            for record, stream, draw in zip(records, supervised, draws, strict=True)
         ]
         phrases: dict[tuple[str, bool], int] = {}
         for space in spaces:

@@ -200,6 +200,23 @@ def test_ranks_together_hold_the_images_of_one(index, world_size):
         assert max(len(p.images_BCHW) for p in parts) - min(len(p.images_BCHW) for p in parts) <= len(STREAMS)
 
 
+def spaces(batch: Batch) -> Counter:
+    """The label space of each image with the image: its names as their tokens."""
+    ends = [*batch.phrases.offsets_P.tolist()[1:], len(batch.phrases.token_ids_K)]
+    words = [
+        tuple(batch.phrases.token_ids_K[a:b].tolist()) for a, b in zip(batch.phrases.offsets_P.tolist(), ends, strict=True)
+    ]
+    pairs = zip(batch.images_BCHW, batch.name_BL, strict=True)
+    return Counter((image.numpy().tobytes(), *sorted(words[n] for n in names.tolist() if n >= 0)) for image, names in pairs)
+
+
+def test_names_that_are_left_out_are_the_same_on_any_number_of_ranks(index):
+    alone, ranks = mixture(index, max_names=3), [mixture(index, rank=r, world_size=2, max_names=3) for r in range(2)]
+    for step in range(6):
+        assert spaces(alone[step]) == spaces(ranks[0][step]) + spaces(ranks[1][step])
+    assert any(spaces(alone[step]) != spaces(mixture(index, max_names=4)[step]) for step in range(6)), "some are left out"
+
+
 def test_order_depends_on_seed_and_step_alone(index):
     first = mixture(index)
     expected = [first[step] for step in range(3)]
