@@ -34,6 +34,7 @@ from omnidet.training.average import Average
 
 _PARTS = ("model", "average", "optimizer", "random")
 _LOG, _PROVENANCE = "metrics.jsonl", "provenance.json"
+_OWN = "index_sha256"
 
 
 @dataclass(frozen=True)
@@ -102,6 +103,7 @@ def write(folder: Location, taken: Snapshot, keep: int = 2, keep_every: int = 0)
             (stage / _PROVENANCE).write_text(json.dumps(taken.provenance, indent=1), encoding="utf-8")
             digests = {path.name: _sha256(path.read_bytes()) for path in sorted(stage.iterdir())}
             content = {"step": taken.step, **taken.facts, "sha256": digests}
+            content[_OWN] = _sha256(_canonical(content))
             (stage / storage.INDEX_NAME).write_text(json.dumps(content, indent=1), encoding="utf-8")
             for path in stage.iterdir():
                 _to_disk(path)
@@ -127,6 +129,8 @@ def read(location: Location) -> Snapshot:
     path = storage.local_copy(location, ".cache/checkpoints")
     try:
         index: dict[str, Any] = json.loads((path / storage.INDEX_NAME).read_text(encoding="utf-8"))
+        if index.pop(_OWN) != _sha256(_canonical(index)) or int(index["step"]) != int(Path(location).name):
+            raise DamagedError(f"{storage.INDEX_NAME} is not what was written")
         digests, step = index.pop("sha256"), int(index.pop("step"))
         content = {}
         for name in (*(f"{part}.safetensors" for part in _PARTS), _LOG, _PROVENANCE):
@@ -137,8 +141,27 @@ def read(location: Location) -> Snapshot:
         return Snapshot(step, tensors, index, json.loads(content[_PROVENANCE]), content[_LOG])
     except DamagedError:
         raise
-    except (FileNotFoundError, SafetensorError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except FileNotFoundError as error:
+        raise DamagedError(f"{Path(str(error.filename)).name} is missing") from error
+    except (
+        IsADirectoryError,
+        NotADirectoryError,
+        SafetensorError,
+        ValueError,
+        LookupError,
+        TypeError,
+        AttributeError,
+    ) as error:
         raise DamagedError(_first_line(error)) from error
+
+
+def provenance(location: Location) -> dict[str, Any]:
+    """Recipe and hashes of a checkpoint; empty where they cannot be read."""
+    try:
+        content = json.loads(storage.read_text(storage.join(location, _PROVENANCE)))
+    except (FileNotFoundError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}
 
 
 def restore(folder: Location, state: State, world: distributed.World) -> Snapshot | None:
@@ -169,7 +192,8 @@ def restore(folder: Location, state: State, world: distributed.World) -> Snapsho
 
 
 def _newest_undamaged(folder: Location) -> Snapshot | None:
-    places = _all(folder)
+    # A local one is moved into place as a whole: without its index it is damaged. On an object store the index comes last.
+    places = _all(folder) if storage.is_s3(folder) else _named(folder)
     for place in reversed(places):
         try:
             return read(place)
@@ -236,9 +260,12 @@ def _remove_old(folder: Location, step: int, keep: int, keep_every: int) -> None
                 shutil.rmtree(stale, ignore_errors=True)
 
 
+def _named(folder: Location) -> list[str]:
+    return [storage.join(folder, name) for name in sorted(storage.list_folders(folder)) if name.isdigit()]
+
+
 def _all(folder: Location) -> list[str]:
-    found = [storage.join(folder, name) for name in sorted(storage.list_folders(folder)) if name.isdigit()]
-    return [path for path in found if storage.exists(storage.join(path, storage.INDEX_NAME))]
+    return [path for path in _named(folder) if storage.exists(storage.join(path, storage.INDEX_NAME))]
 
 
 def _to_disk(path: Path) -> None:
@@ -248,6 +275,10 @@ def _to_disk(path: Path) -> None:
 
 def _first_line(error: BaseException) -> str:
     return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+
+
+def _canonical(index: Mapping[str, Any]) -> bytes:
+    return json.dumps(index, sort_keys=True).encode()
 
 
 def _sha256(content: bytes) -> str:

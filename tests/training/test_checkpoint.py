@@ -120,9 +120,9 @@ FILES = (*(f"{part}.safetensors" for part in ("model", "average", "optimizer", "
 @pytest.mark.parametrize("name", FILES)
 @pytest.mark.parametrize("damage", ["cut", "gone", "a bit"])
 def test_a_damaged_one_is_passed_over_and_named(tmp_path, capsys, name, damage):
-    before, after, fresh = _state(1, train=True), _state(3, train=True), _state(2)
+    before, fresh = _state(1, train=True), _state(2)
     _save(tmp_path, 4, before, log=b"a row\n")
-    path = _save(tmp_path, 8, after, log=b"two rows\n") / name
+    path = _save(tmp_path, 8, _state(3, train=True), log=b"two rows\n") / name
     content = bytearray(path.read_bytes())
     if damage == "gone":
         path.unlink()
@@ -133,17 +133,34 @@ def test_a_damaged_one_is_passed_over_and_named(tmp_path, capsys, name, damage):
         path.write_bytes(content)
     found = checkpoint.restore(tmp_path, fresh, ALONE)
     said = capsys.readouterr().err
-    if name == "index.json" and damage == "gone":  # then it is none
-        assert said == ""
-    elif not (name == "index.json" and damage == "a bit"):
-        assert said.startswith(f"checkpoint {path.parent} is damaged (")
-        assert said.count("\n") == 1
-        assert name in said or name == "index.json"
-    if found.step == 4:
-        assert _same(before, fresh)
-    else:
-        assert name == "index.json"  # a changed bit that means nothing
-        assert _same(after, fresh)
+    assert said.startswith(f"checkpoint {path.parent} is damaged (")
+    assert said.count("\n") == 1
+    assert name in said or name == "index.json"
+    assert found.step == 4
+    assert _same(before, fresh)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda index: index | {"average_updates": 1},
+        lambda index: index | {"loader": {"step": 3}},
+        lambda index: {key: value for key, value in index.items() if key != "world_size"},
+        lambda index: {key: value for key, value in index.items() if key != "index_sha256"},
+    ],
+)
+def test_an_index_that_says_something_else_is_damaged(tmp_path, capsys, change):
+    _save(tmp_path, 4, _state(1, train=True))
+    path = _save(tmp_path, 8, _state(3, train=True)) / "index.json"
+    path.write_text(json.dumps(change(json.loads(path.read_text())), indent=1))
+    assert checkpoint.restore(tmp_path, _state(2), ALONE).step == 4
+    assert f"checkpoint {path.parent} is damaged" in capsys.readouterr().err
+
+
+def test_a_checkpoint_under_another_number_is_damaged(tmp_path):
+    _save(tmp_path, 4, _state(1, train=True)).rename(tmp_path / "00000099")
+    with pytest.raises(ValueError, match=r"every checkpoint in .* is damaged: remove the folder to begin anew"):
+        checkpoint.restore(tmp_path, _state(2), ALONE)
 
 
 def test_all_damaged_is_an_error_with_the_way_out(tmp_path):
