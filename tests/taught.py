@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from omnidet import steps
+from omnidet import config, steps
 from tests import toys
 
 NAME = "omnidet-tiny-world"
@@ -14,7 +14,7 @@ SETTINGS = (*toys.SMALL, "retrain.steps=4", "retrain.min_gain=-1", "retrain.max_
 
 def prepare(folder: Path) -> Path:
     """`registry` with version 1, the `shards` it was trained on, and `cells`: ten annotated pictures of two new names."""
-    recipe = toys.recipe()
+    recipe = config.override(toys.recipe(), "model.calibrated_streams=3")  # the new stream is one more
     world, shards, words, model, metrics = (
         str(folder / part) for part in ("world", "shards", "words", "model", "metrics.json")
     )

@@ -20,6 +20,10 @@ def load_grown(detector: Detector, trained: Detector, old: Vocabulary, new: Voca
     for name, value in detector.state_dict().items():
         if name not in state or value.shape[1:] != state[name].shape[1:]:
             raise ValueError(f"the detector to start from is built otherwise: {name} does not fit: keep model.* as it was")
+    for name in ("head.calibration.log_temperatures", "head.calibration.biases"):
+        if name in state:  # a stream that was not there begins as the first, whose scores are those of inference
+            count, known = len(detector.state_dict()[name]), state[name]
+            state[name] = torch.cat([known[:count], known[:1].expand(max(0, count - len(known)))])
     for name in ("tokens.embeddings", "tokens.biases"):
         grown = detector.state_dict()[name].clone()
         grown[: len(state[name])] = state[name]

@@ -58,10 +58,12 @@ def retraining(recipe: Recipe, trained: ModelConfig, index: Index, name: str) ->
         new_token_rate=config.new_token_rate,
         warmup_steps=config.warmup_steps,
     )
+    streams = (*_replay(recipe, trained, index, new_set, replayed), new)
+    model = larger if side > trained.image_size else trained
     return dataclasses.replace(
         recipe,
-        model=larger if side > trained.image_size else trained,
-        streams=(*_replay(recipe, trained, index, new_set, replayed), new),
+        model=dataclasses.replace(model, calibrated_streams=len(streams)) if trained.calibrated_streams else model,
+        streams=streams,
         train=dataclasses.replace(recipe.train, steps=config.steps, optimizer=optimizer),
         evaluation=EvaluationConfig((*old_benchmarks, *own)),
     )

@@ -32,6 +32,19 @@ def test_every_phrase_scores_as_before():
         np.testing.assert_allclose(now[1], before[1], atol=1e-6)
 
 
+@pytest.mark.parametrize("count", [1, 4])
+def test_a_stream_that_is_new_begins_as_the_first(count):
+    old, trained = toys.toy_vocabulary(), toys.toy_detector(model=config.override(toys.MODEL, "calibrated_streams=2"))
+    with torch.no_grad():
+        trained.head.calibration.log_temperatures.copy_(torch.tensor([0.5, -1.0]))
+        trained.head.calibration.biases.copy_(torch.tensor([0.25, 2.0]))
+    detector = Detector(config.override(trained.config, f"calibrated_streams={count}"), old.num_tokens)
+    grow.load_grown(detector, trained, old, old)
+    assert detector.head.calibration.log_temperatures.tolist() == [0.5, -1.0, 0.5, 0.5][:count]
+    assert detector.head.calibration.biases.tolist() == [0.25, 2.0, 0.25, 0.25][:count]
+    assert detector.tokens.embeddings.equal(trained.tokens.embeddings)
+
+
 def test_another_detector_or_vocabulary_is_refused():
     old, trained = toys.toy_vocabulary(), toys.toy_detector()
     other = vocabulary.build([Record(b"", 1, 1, "toy", "toy:1", phrases=("some", "other words"))], VocabularyConfig(size=300))
