@@ -12,6 +12,7 @@ import os
 import subprocess
 import time
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from types import EllipsisType
 from typing import Any
@@ -33,7 +34,7 @@ from omnidet.registry import gate as gate_module
 from omnidet.registry import kubeflow, versions
 from omnidet.report import page, plots, tables
 from omnidet.storage import Location
-from omnidet.training import distributed, loop, metrics
+from omnidet.training import checkpoint, distributed, loop, metrics
 
 PLAN_NAME = "plan.json"
 """Beside the sets of a shard folder that is built in parts."""
@@ -136,14 +137,27 @@ def train(
     started = time.monotonic()
     index = shards.read_index(shards_location)
     vocabulary = vocabulary_module.Vocabulary.load(storage.local_copy(vocabulary_location, ".cache/vocabulary"))
-    streams = _streams_with_data(recipe.streams, index)
+    streams, left_out = _streams_with_data(recipe.streams, index)
+    calibrated = recipe.model.calibrated_streams
+    configuration.require(
+        calibrated in (0, len(recipe.streams)),
+        f"model.calibrated_streams={calibrated}, but there are {len(recipe.streams)} streams: give their number, or 0",
+    )
+    model = dataclasses.replace(recipe.model, calibrated_streams=len(streams) if calibrated else 0)
     trained = bundle.load(storage.local_copy(start, ".cache/models")) if start else None
     facts = provenance(recipe, index, vocabulary, trained[2]["weights_sha256"] if trained else "") | dict(facts or {})
     storage.require_replaceable(out, "config.json", shards_location, vocabulary_location, *([work] if work else []))
-    folder = storage.join(work or f"{out}.work", facts["run"])
-    with distributed.world() as world:
+    work = work or f"{out}.work"
+    for other in (out, shards_location, vocabulary_location):
+        storage.require_outside(work, other)
+    storage.require_writable(out)
+    folder = storage.join(work, facts["run"])
+    with distributed.world() as world, _alone(folder, world):
+        if world.is_main:
+            print("\n".join(left_out), end="\n" if left_out else "")
+            _tell_other_runs(work, facts)
         loop.seed_everything(recipe.train.seed)
-        detector = Detector(recipe.model, vocabulary.num_tokens)
+        detector = Detector(model, vocabulary.num_tokens)
         if trained:
             grow.load_grown(detector, trained[0], trained[1], vocabulary)
         mixture = Mixture(
@@ -159,6 +173,7 @@ def train(
                 names = {*_training_names(index, streams), *(trained[2]["names"] if trained else ())}
                 bundle.save(stage, averaged, vocabulary, sorted(names), facts)
                 storage.write_bytes(stage / "training.jsonl", storage.read_bytes(loop.log_path(folder)))
+            print(f"trained detector in {out}")
 
 
 def evaluate(
@@ -338,31 +353,77 @@ def provenance(
         "vocabulary_hash": vocabulary.content_hash,
         "omnidet_version": omnidet.__version__,
     }
-    parts = ("model", "streams", "mixing", "losses", "train")  # evaluating otherwise does not change the weights
     content = json.dumps(
-        [{k: facts["recipe"][k] for k in parts}, index.dataset_version, vocabulary.content_hash, *([start] if start else [])],
+        [_decisive(facts["recipe"]), index.dataset_version, vocabulary.content_hash, *([start] if start else [])],
         sort_keys=True,
     )
     began = {"start_weights_sha256": start} if start else {}
     return {"run": _short_hash(content), **facts, **began, "shards": _absolute(index.location), "git_commit": git_commit()}
 
 
+_PARTS_OF_TRAINING = ("model", "streams", "mixing", "losses", "train")
+"""Of a recipe: evaluating otherwise does not change the weights."""
+_OPERATION = {
+    "mixing": ("workers", "cache_gigabytes", "cache_folder"),
+    "train": ("parallel", "log_every", "pictures_every", "checkpoint_every", "keep_checkpoints", "keep_checkpoint_every"),
+}
+"""What changes how a run is worked through, and not what comes of it: a run goes on when one of these is another."""
+
+
+def _decisive(recipe: Mapping[str, Any]) -> dict[str, Any]:
+    """What the weights depend on, of a recipe's plain form."""
+    return {
+        part: {k: v for k, v in recipe[part].items() if k not in _OPERATION[part]} if part in _OPERATION else recipe[part]
+        for part in _PARTS_OF_TRAINING
+    }
+
+
+def _alone(folder: Location, world: distributed.World) -> AbstractContextManager[None]:
+    """Raise ValueError, on the main rank, if another process trains in the same folder of this machine."""
+    if storage.is_s3(folder) or not world.is_main:
+        return nullcontext()
+    lock = Path(f"{folder}.lock")
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    return storage.alone(lock, f"another process trains in {folder}: wait for it, or give another --work")
+
+
+def _tell_other_runs(work: Location, facts: Mapping[str, Any]) -> None:
+    """A changed recipe begins a run of its own: say so, or the work of the other one seems lost."""
+    names = [name for name in storage.list_folders(work) if not name.startswith(".")]
+    for name in [] if facts["run"] in names else names:
+        place = checkpoint.latest(storage.join(work, name, "checkpoints"))
+        if place is None:
+            continue
+        other = checkpoint.provenance(place)
+        changed = _differences(_decisive(other.get("recipe", {})), _decisive(facts["recipe"])) if "recipe" in other else []
+        changed += [key for key in ("dataset_version", "vocabulary_hash") if other.get(key) != facts[key]]
+        told = ", ".join(changed[:5]) + (", ..." if changed[5:] else "")
+        print(f"a new run begins in {storage.join(work, facts['run'])}; the one in {place} was made with other {told}")
+
+
+def _differences(old: Any, new: Any, path: str = "") -> list[str]:
+    """Names of the fields in which two plain forms differ."""
+    if isinstance(old, Mapping) and isinstance(new, Mapping):
+        return [d for k in {**old, **new} for d in _differences(old.get(k), new.get(k), f"{path}.{k}".lstrip("."))]
+    return [] if old == new else [path]
+
+
 def _absolute(location: str) -> str:
     return location if storage.is_s3(location) else str(Path(location).resolve())
 
 
-def _streams_with_data(streams: tuple[Stream, ...], index: shards.Index) -> tuple[Stream, ...]:
-    """The streams without the sets that this shard folder does not have (its datasets were optional)."""
-    kept = []
+def _streams_with_data(streams: tuple[Stream, ...], index: shards.Index) -> tuple[tuple[Stream, ...], list[str]]:
+    """The streams without the sets that this shard folder does not have (its datasets were optional); and what to tell."""
+    kept, left_out = [], []
     for stream in streams:
         sets = tuple(name for name in stream.sets if name in index.sets)
         if sets:
             kept.append(dataclasses.replace(stream, sets=sets))
         else:
-            print(f"stream {stream.name}: left out, for {index.location} has none of {', '.join(stream.sets)}")
+            left_out.append(f"stream {stream.name}: left out, for {index.location} has none of {', '.join(stream.sets)}")
     if not kept:
         raise ValueError(f"{index.location} has no set of any stream of the recipe: it holds {', '.join(index.sets)}")
-    return tuple(kept)
+    return tuple(kept), left_out
 
 
 def _training_names(index: shards.Index, streams: tuple[Stream, ...]) -> list[str]:

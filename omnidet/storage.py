@@ -205,6 +205,31 @@ def require_replaceable(location: Location, marker: str, *inputs: Location) -> N
         raise ValueError(f"{location} holds other things ({held[0]} and the like): give a new or an empty folder to write")
 
 
+def require_outside(location: Location, other: Location) -> None:
+    """Raise ValueError where a folder is another one, or lies inside it."""
+    if is_s3(location) or is_s3(other):
+        inside = f"{location}/".startswith(f"{str(other).rstrip('/')}/")
+    else:
+        inside = Path(location).resolve().is_relative_to(Path(other).resolve())
+    if inside:
+        raise ValueError(f"{location} is {other}, or inside it: give a folder beside it")
+
+
+def require_writable(location: Location) -> None:
+    """Raise OSError now if a local folder cannot be written at the end: before hours of work, not after them."""
+    if is_s3(location):
+        return
+    folder = Path(location).absolute().parent
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise OSError(
+            f"{location} cannot be written ({error.strerror}): correct the rights there, or give another place"
+        ) from error
+
+
 @contextmanager
 def staged_directory(location: Location) -> Iterator[Path]:
     """A fresh local folder that becomes `location` when the block ends well and vanishes when it does not.

@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -129,7 +130,7 @@ def test_a_killed_training_leaves_no_model_and_goes_on(place, tmp_path, moment):
     )  # fmt: skip
     assert killed.returncode == -signal.SIGKILL, killed.stderr
     assert not (tmp_path / "model").exists()
-    (work,) = (tmp_path / "model.work").iterdir()
+    (work,) = (p for p in (tmp_path / "model.work").iterdir() if p.is_dir())
     assert metrics.read(work / "metrics.jsonl")
     assert list((work / "checkpoints").iterdir())
     _run(*_train(place, tmp_path / "model"))
@@ -148,7 +149,64 @@ def test_a_change_of_the_recipe_is_another_run_and_one_of_the_evaluation_is_not(
         return steps.provenance(recipe, index, words)["run"]
 
     assert run() == run("register.name=other") == run("world.val_images=9")
+    worked_through = ("mixing.workers=1", "train.parallel=fsdp2", "train.log_every=3", "train.checkpoint_every=7")
+    assert run() == run(*worked_through)
     assert len({run(), run("train.seed=1"), run("model.embedding_width=8"), run("mixing.max_names=3")}) == 4
+
+
+def test_a_new_run_beside_another_tells_what_is_different(place, tmp_path, capsys):
+    out = tmp_path / "model"
+    _run(*_train(place, out), "--set", "train.steps=2")
+    assert "training begins, to step 2" in capsys.readouterr().out
+    _run(*_train(place, out), "--set", "train.steps=2", "--set", "mixing.workers=0")
+    assert "training goes on after step 2, to step 2" in capsys.readouterr().out
+    _run(*_train(place, out), "--set", "train.steps=3", "--set", "train.seed=5")
+    said = capsys.readouterr().out
+    assert "training begins, to step 3" in said
+    assert "/00000002 was made with other train.steps, train.seed" in said
+
+
+def test_places_that_a_training_may_not_have(place, tmp_path, capsys):
+    def complaint(*arguments: str) -> str:
+        assert cli.main([*_train(place, tmp_path / "model"), *arguments]) == 2
+        return capsys.readouterr().err
+
+    assert "inside it: give a folder beside it" in complaint("--work", str(tmp_path / "model" / "work"))
+    assert "inside it: give a folder beside it" in complaint("--work", str(place / "shards" / "work"))
+    assert cli.main([*_train(place, tmp_path / "model"), "--out", "/proc/none/model"]) in (1, 2)
+    assert "/proc/none/model cannot be written" in capsys.readouterr().err
+    assert not (tmp_path / "model.work").exists()
+
+
+def test_two_runs_in_one_folder(place, tmp_path, capsys):
+    """The second is refused, and the first is none the worse."""
+    code = (
+        "import sys, time\nfrom omnidet.training.metrics import MetricLog\nreal = MetricLog.write\n"
+        "def write(self, row):\n    real(self, row)\n    open(sys.argv[1], 'w').close()\n    time.sleep(1)\n"
+        "MetricLog.write = write\nfrom omnidet import cli\nsys.exit(cli.main(sys.argv[2:]))\n"
+    )
+    mark, out = tmp_path / "trains", tmp_path / "model"
+    first = subprocess.Popen([sys.executable, "-c", code, str(mark), *_train(place, out)], cwd=ROOT)
+    while not mark.exists() and first.poll() is None:
+        time.sleep(0.05)
+    assert cli.main(_train(place, out)) == 2
+    assert "another process trains in" in capsys.readouterr().err
+    assert first.wait(240) == 0
+    assert [row["step"] for row in metrics.read(out / "training.jsonl")] == [2, 4, 6, 8, 10]
+
+
+def test_streams_without_data_are_not_calibrated(place, tmp_path, capsys):
+    """A recipe for three streams on the data of two: the most common first dataset has no captions of the web."""
+    recipe = toys.recipe()
+    streams = tuple(dataclasses.replace(s, sets=("train/none",)) if s.name == "img" else s for s in recipe.streams)
+    recipe = dataclasses.replace(recipe, streams=streams, model=dataclasses.replace(recipe.model, calibrated_streams=3))
+    inputs = (str(place / "shards"), str(place / "vocabulary"))
+    steps.train(*inputs, str(tmp_path / "model"), recipe)
+    assert f"stream img: left out, for {place / 'shards'} has none of train/none" in capsys.readouterr().out
+    assert bundle.read_config(tmp_path / "model")["model"]["calibrated_streams"] == 2
+    wrong = dataclasses.replace(recipe, model=dataclasses.replace(recipe.model, calibrated_streams=2))
+    with pytest.raises(ValueError, match=r"model\.calibrated_streams=2, but there are 3 streams: give their number, or 0"):
+        steps.train(*inputs, str(tmp_path / "other"), wrong)
 
 
 def test_two_ranks_evaluate_as_one(place, tmp_path):

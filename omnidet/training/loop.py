@@ -28,6 +28,10 @@ from omnidet.training.progress import Progress
 from omnidet.training.stop import RESTART_EXIT_CODE, InterruptedRunError, StopSignal
 from omnidet.training.writer import Writer
 
+PRECISIONS = ("auto", "bfloat16", "float32")
+MAX_SEED = 10**12
+"""Each step draws from a 64-bit seed of its own, made of this one."""
+
 
 @dataclass(frozen=True)
 class TrainConfig:
@@ -59,6 +63,8 @@ class TrainConfig:
             require(getattr(self, name) >= 1, f"train.{name}={getattr(self, name)}: give 1 or more")
         for name in ("seed", "keep_checkpoint_every", "pictures_every"):
             require(getattr(self, name) >= 0, f"train.{name}={getattr(self, name)}: give 0 or more")
+        require(self.seed <= MAX_SEED, f"train.seed={self.seed}: give {MAX_SEED} or less")
+        require(self.precision in PRECISIONS, f"train.precision={self.precision!r}: expected {', '.join(PRECISIONS)}")
         require(0 <= self.average_decay < 1, f"train.average_decay={self.average_decay}: give a share below 1, as 0.999")
         modes = distributed.MODES
         require(self.parallel in modes, f"train.parallel={self.parallel!r}: expected {' or '.join(modes)}")
@@ -96,6 +102,9 @@ def fit(
     saved = checkpoint.restore(checkpoints, state, world)
     if saved:
         loader.load_state_dict(saved.facts["loader"])
+    if world.is_main:
+        begins = f"goes on after step {saved.step}" if saved else "begins"
+        print(f"training {begins}, to step {config.steps}: checkpoints in {checkpoints}", flush=True)
     log = MetricLog(log_file, loader.step, saved.log if saved else None) if world.is_main else None
     guard = FiniteGuard(state.optimizer, optimizer.can_skip(state.optimizer))
     names, weights = [stream.name for stream in streams], [stream.weight for stream in streams]
@@ -159,8 +168,6 @@ def seed_everything(seed: int) -> None:
 
 def autocast(device: torch.device, precision: str) -> torch.autocast:
     """The context for the forward pass."""
-    if precision not in ("auto", "bfloat16", "float32"):
-        raise ValueError(f"train.precision={precision!r}: expected auto, bfloat16 or float32")
     capable = device.type == "cuda" and torch.cuda.is_bf16_supported()
     return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16" or (precision == "auto" and capable))
 
