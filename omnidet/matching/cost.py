@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -13,6 +14,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from omnidet import boxes
+from omnidet.config import require
 from omnidet.schema import Batch, IntArray, Matches, Predictions
 
 Matcher = Callable[[npt.NDArray[np.float32]], tuple[IntArray, IntArray]]
@@ -27,6 +29,12 @@ class CostConfig:
     giou: float = 2.0
     alpha: float = 0.25
     gamma: float = 2.0
+
+    def __post_init__(self) -> None:
+        for name in ("names", "l1", "giou", "gamma"):
+            value = getattr(self, name)
+            require(0 <= value < math.inf, f"train.cost.{name}={value}: give 0 or more")
+        require(0 <= self.alpha <= 1, f"train.cost.alpha={self.alpha}: give a share from 0 to 1")
 
 
 @torch.no_grad()
@@ -52,7 +60,9 @@ def _match_group(predictions: Predictions, batch: Batch, config: CostConfig, mat
         columns = np.flatnonzero(valid_BN[b])
         cost_QN = cost_BQN[b][:, columns]
         if not np.isfinite(cost_QN).all():
-            raise FloatingPointError("matching cost is not finite: the model's scores or boxes hold NaN or infinity")
+            raise FloatingPointError(
+                "matching cost is not finite: the model's scores or boxes hold NaN or infinity: lower the learning rate"
+            )
         region, column = matcher(cost_QN)
         images.append(np.full(len(region), b))
         regions.append(region)

@@ -36,7 +36,10 @@ def save(folder: Path, detector: Detector, vocabulary: Vocabulary, names: list[s
         "names": names,
         "provenance": dict(facts),
     }
-    save_file({k: v.detach().cpu().contiguous() for k, v in detector.state_dict().items()}, folder / "model.safetensors")
+    try:
+        save_file({k: v.detach().cpu().contiguous() for k, v in detector.state_dict().items()}, folder / "model.safetensors")
+    except SafetensorError as error:  # what it makes of a full disk
+        raise OSError(f"{folder} cannot be written ({error}): make room there, and run the same command again") from error
     content["weights_sha256"] = _sha256(folder / "model.safetensors")
     (folder / "vocabulary").mkdir()
     vocabulary.save(folder / "vocabulary")

@@ -38,6 +38,7 @@ class PretrainedConfig:
     """Blocks that attend over the whole image all the same (ViTDet, arXiv 2203.16527)."""
 
     def __post_init__(self) -> None:
+        _require_drop_path(self.drop_path)
         require(self.window >= 0, f"model.backbone.window={self.window}: give 0 (none) or the patches of a window's side")
 
 
@@ -58,6 +59,11 @@ class StemConfig:
         require(self.depth >= 1, f"model.backbone.depth={self.depth}: give 1 or more")
         require(self.num_heads >= 1, f"model.backbone.num_heads={self.num_heads}: give 1 or more")
         require(self.width >= 8, f"model.backbone.width={self.width}: give 8 or more")
+        _require_drop_path(self.drop_path)
+
+
+def _require_drop_path(share: float) -> None:
+    require(0 <= share < 1, f"model.backbone.drop_path={share}: give a share from 0 to below 1")
 
 
 class Backbone(nn.Module):
@@ -194,7 +200,16 @@ def _pretrained(config: PretrainedConfig, image_size: int) -> Backbone:
         model = timm.create_model(config.name, pretrained=config.weights == "pretrained", **options)
         if config.weights not in ("pretrained", "random") and isinstance(model, VisionTransformer):
             _load_file(model, storage.local_copy(config.weights, ".cache/weights"))
-    except (RuntimeError, OSError, KeyError, TypeError, EOFError, SafetensorError, pickle.UnpicklingError) as error:
+    except (
+        RuntimeError,
+        OSError,
+        KeyError,
+        TypeError,
+        AttributeError,
+        EOFError,
+        SafetensorError,
+        pickle.UnpicklingError,
+    ) as error:
         # timm's message may run over hundreds of lines (every key that does not fit); the first says what is wrong.
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise ValueError(
@@ -203,6 +218,9 @@ def _pretrained(config: PretrainedConfig, image_size: int) -> Backbone:
         ) from error
     if not isinstance(model, VisionTransformer) or model.patch_embed.patch_size != (16, 16):
         raise ValueError(f"backbone {config.name!r} is not a vision transformer with 16x16 patches")
+    depth = len(model.blocks)
+    strangers = [number for number in config.global_blocks if not 0 <= number < depth] if config.window else []
+    require(not strangers, f"model.backbone.global_blocks={list(config.global_blocks)}: give numbers from 0 to {depth - 1}")
     own: Any = model.pretrained_cfg
     mean, std = own.get("mean", IMAGENET_MEAN), own.get("std", IMAGENET_STD)
     return Backbone(model, mean, std, config.window, config.global_blocks)
@@ -227,3 +245,6 @@ def _load_file(model: VisionTransformer, path: Path) -> None:
     missing = model.load_state_dict(state, strict=False).missing_keys
     if missing:
         raise RuntimeError(f"the file lacks {len(missing)} parameters of it, {missing[0]} the first")
+    odd = [name for name, value in model.state_dict().items() if not value.isfinite().all()]
+    if odd:
+        raise RuntimeError(f"its {odd[0]} holds NaN or infinity")

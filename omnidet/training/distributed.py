@@ -76,7 +76,8 @@ def world() -> Iterator[World]:
             reason = guard.reason_of_others()
             if reason is None and not isinstance(error, torch.distributed.DistError) and "onnection" not in str(error):
                 raise
-            said = reason or (str(error).strip().splitlines() or ["?"])[0]
+            seen = (str(error).strip().splitlines() or ["?"])[0]
+            said = reason or f"it ended without a word; torchrun's summary, or the log of its node, says how ({seen})"
             raise ConnectionError(f"rank {here.rank} stops, for another rank is gone: {said}") from error
     torch.distributed.destroy_process_group()  # not after an error: it would wait for ranks that never come
 

@@ -35,9 +35,12 @@ class OptimizerConfig:
 
     def __post_init__(self) -> None:
         for name in ("learning_rate", "max_gradient_norm", "layer_decay", "new_token_rate"):
-            require(getattr(self, name) > 0, f"train.optimizer.{name}={getattr(self, name)}: give a number above 0")
+            value = getattr(self, name)
+            require(0 < value < math.inf, f"train.optimizer.{name}={value}: give a number above 0")
         for name in ("weight_decay", "warmup_steps"):
-            require(getattr(self, name) >= 0, f"train.optimizer.{name}={getattr(self, name)}: give 0 or more")
+            value = getattr(self, name)
+            require(0 <= value < math.inf, f"train.optimizer.{name}={value}: give 0 or more")
+        require(0 <= self.beta2 < 1, f"train.optimizer.beta2={self.beta2}: give a share below 1, as 0.999")
 
 
 def build(model: nn.Module, config: OptimizerConfig) -> optim.AdamW:
