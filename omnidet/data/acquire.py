@@ -174,7 +174,7 @@ class _Run:
         if problem:
             raise ValueError(f"{target} is not what it should be ({problem}): move it away to fetch it anew")
         self._progress(size)
-        return self._note(file, Fetched(target.as_uri(), size, sha256), "there already")
+        return self._note(file, Fetched(target.resolve().as_uri(), size, sha256), "there already")
 
     def _unpacked(self, file: RemoteFile) -> Outcome:
         manifest = self.folder / members_name(file)
@@ -238,7 +238,7 @@ class _Run:
             if not file.unpack:
                 shutil.copyfile(given, self._work_path(file))
             report(size)
-            return Fetched(given.as_uri(), size, sha256)
+            return Fetched(given.resolve().as_uri(), size, sha256)
         target = self._work_path(file)
         if target.exists():  # an archive that was kept, or whose unpacking was broken off
             size, sha256, md5 = partial_file.file_hashes(target)

@@ -71,6 +71,18 @@ def test_fetched_unpacked_locked_and_not_fetched_again(site, tmp_path):
     assert len(site.asked) == 3
 
 
+def test_folders_may_be_relative(site, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "by_hand.txt").write_bytes(b"mine")
+    given = RemoteFile("by_hand.txt", by_hand="https://form")
+    files = Dataset("toy", "", "", (*dataset(site).files, given))
+    for state, verify in (("fetched", False), ("there already", False), ("there already", True)):
+        outcomes = acquire(files, Path("out"), Options(patience=QUICK, path=Path("by_hand.txt"), verify=verify))
+        assert [outcome.state for outcome in outcomes[2:]] == [state] * 2
+    lock = json.loads((tmp_path / "out" / LOCK_NAME).read_text(encoding="utf-8"))
+    assert lock["files"]["by_hand.txt"]["url"] == (tmp_path / "by_hand.txt").as_uri()
+
+
 def test_a_change_after_the_first_sight_fails(site, tmp_path):
     out = tmp_path / "out"
     acquire(dataset(site), out, OPTIONS)
