@@ -79,6 +79,14 @@ def chunks(paths: Sequence[Path], size: int, digest_column: str = "") -> Iterato
         yield pending
 
 
+def require_rows(paths: Sequence[Path], digest_column: str = "") -> None:
+    """Look at the head of every list, so that nobody finds out after hours. Raises ValueError, as for lists without a row."""
+    firsts = [next(chunks([path], 1, digest_column), []) for path in paths]
+    if not any(firsts):
+        others = " and the lists beside it have" if len(paths) > 1 else " has"
+        raise ValueError(f"{paths[0]}{others} no rows: give lists with addresses")
+
+
 def parquet_rows(path: Path, choose: Callable[[Sequence[str]], Sequence[str]], size: int) -> Iterator[list[tuple[Any, ...]]]:
     """The rows of a parquet file, `size` at a time: of the columns that `choose` picks from the names of all.
 

@@ -63,7 +63,9 @@ def fetch_images(
         progress: called with the number of further rows that are done.
     """
     options = options or Options()
+    _check(options)
     paths = url_lists.find(lists)
+    url_lists.require_rows(paths, options.digest_column)
     _prepare(paths, out, options)
     (out / ".work").mkdir(exist_ok=True)
     busy = f"another process fetches into {out}: wait for it, or give another part"
@@ -80,7 +82,7 @@ def fetch_images(
 
 def write_report(out: Path) -> dict[str, Any]:
     """What all shards together gave: written to `report.json`."""
-    counts: Counter[str] = Counter()
+    counts = Counter({"shards": 0, "rows": 0, "kept": 0, "bytes": 0})  # of many parts one may have no shard
     reasons: Counter[str] = Counter()
     for path in sorted((out / "stats").glob("*.json")):
         stats = json.loads(path.read_text(encoding="utf-8"))
@@ -97,12 +99,15 @@ def describe(report: dict[str, Any]) -> str:
     return "\n".join([*lines, *(f"  {count:8}  {reason}" for reason, count in report["refused"].items())])
 
 
-def _prepare(paths: Sequence[Path], out: Path, options: Options) -> None:
-    """Check that the folder is new, or of the same lists and settings: else its shards would not fit together."""
+def _check(options: Options) -> None:
     if options.rows_per_shard < 1 or options.workers < 1:
         raise ValueError(f"{options.rows_per_shard} rows a shard and {options.workers} workers: give 1 or more of each")
     if not 0 <= options.part < options.parts:
         raise ValueError(f"part {options.part} of {options.parts} does not exist: parts are numbered from 0")
+
+
+def _prepare(paths: Sequence[Path], out: Path, options: Options) -> None:
+    """Check that the folder is new, or of the same lists and settings: else its shards would not fit together."""
     storage.require_replaceable(out, SETTINGS_NAME)
     settings = {
         "schema_version": SCHEMA_VERSION,

@@ -193,12 +193,21 @@ def test_parts_share_a_list(site, tmp_path):
         fetch_images(path, tmp_path / "out", Options(part=2, parts=2))
 
 
+def test_a_part_may_have_no_shard(site, tmp_path):
+    path = write_list(tmp_path / "list.tsv", [(site.url("a"), "a")])
+    report = fetch_images(path, tmp_path / "out", Options(workers=1, part=1, parts=2, manners=MANNERS))
+    assert report == {"shards": 0, "rows": 0, "kept": 0, "bytes": 0, "kept_share": 0.0, "refused": {}}
+    assert web_images.describe(report) == "0 of 0 pictures in 0 shards (0.0%)"
+    assert site.asked == []
+
+
 @pytest.mark.parametrize(
     ("name", "content", "problem"),
     [
         ("a.parquet", b"PAR1", "is not a readable parquet file"),
         ("a.tsv", b"x\ty\n", "has no header with a column url or image_url"),
         ("a.tsv", b"", "has no header"),
+        ("a.tsv", b"url\tcaption\n", "has no rows: give lists with addresses"),
         ("a.csv", b"url,words\nx,y\n", "has no column caption or text"),
         ("a.txt", b"", "is no list that can be read"),
     ],
