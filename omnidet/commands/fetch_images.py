@@ -33,6 +33,7 @@ def add(commands: Any) -> None:
     command.add_argument("--max-pixels", type=int, help="of a picture (default: 50000000)")
     command.add_argument("--min-side", type=int, help="in pixels (default: 16)")
     command.add_argument("--refuse", metavar="DIRECTIVES", help="of X-Robots-Tag (default: noai,noimageai)")
+    command.add_argument("--dead-links", action="store_true", help="go on where not one host of a shard can be reached")
     command.add_argument("--allow-private", action="store_true", help="fetch from the own machine and network too")
     command.set_defaults(run=run)
 
@@ -89,6 +90,7 @@ def _options(options: argparse.Namespace) -> Any:
         part=int(part),
         parts=int(parts),
         digest_column=options.hash_column,
+        dead_links=options.dead_links,
         near_copies=not options.keep_near_copies,
         manners=manners,
         taste=_changed(default.taste, max_pixels=options.max_pixels, min_side=options.min_side),

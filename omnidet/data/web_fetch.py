@@ -36,6 +36,10 @@ HOPELESS = 3
 """So many connections in a row that failed, and a host is not asked again by this fetcher."""
 RESOLVER_THREADS = 16
 PRIVATE = "private address"
+NOT_REACHED = ("unknown host", "no connection", "host does not answer")
+"""Reasons of a host that is gone, and of every host where the own network is away."""
+NOT_ASKED = ("bad address", "not http", "address with a password")
+"""Reasons that an address has in itself."""
 _REDIRECTS = (301, 302, 303, 307, 308)
 _PASSING = (408, 425, 429, 500, 502, 503, 504)
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
@@ -143,6 +147,8 @@ class Fetcher:
                         if response.status not in _REDIRECTS or not place:
                             return await self._body(response, permits)
                     url = _url(str(url.join(URL(place))))
+        except aiohttp.ConnectionTimeoutError as error:
+            raise RefusedError("no connection", may_pass=True) from error
         except TimeoutError as error:
             raise RefusedError("time-out", may_pass=True) from error
         except aiohttp.ClientConnectorDNSError as error:

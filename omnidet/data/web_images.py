@@ -26,7 +26,7 @@ from omnidet import storage
 from omnidet.data import url_lists, web_shards
 from omnidet.data.perceptual_hash import NearCopies
 from omnidet.data.url_lists import Row, SeenUrls
-from omnidet.data.web_fetch import Manners
+from omnidet.data.web_fetch import NOT_ASKED, NOT_REACHED, Manners
 from omnidet.data.web_pictures import Taste
 
 SETTINGS_NAME = "fetch.json"
@@ -48,6 +48,8 @@ class Options:
     """Column with the hash of each picture, as the list's makers saw it; others are refused (poisoned links)."""
     near_copies: bool = True
     """Leave out pictures that look like an earlier one."""
+    dead_links: bool = False
+    """Take a shard none of whose hosts can be reached for one of dead links; else the network is taken to be away."""
     manners: Manners = field(default_factory=Manners)
     taste: Taste = field(default_factory=Taste)
 
@@ -57,7 +59,8 @@ def fetch_images(
 ) -> dict[str, Any]:
     """Fetch every picture of the lists into a folder; returns the report, which stands in `report.json` too.
 
-    Raises ValueError for what a person must mend, FileNotFoundError without lists, OSError if a process was killed.
+    Raises ValueError for what a person must mend, FileNotFoundError without lists, OSError if a process was killed or
+    the network is away.
 
     Args:
         progress: called with the number of further rows that are done.
@@ -139,6 +142,8 @@ class _Run:
         self.out, self.work, self.options, self.progress = out, work, options, progress
         self.copies = NearCopies()
         self.begun: dict[Future[Any], _Shard] = {}
+        self.away = ""
+        """Why no further shard is begun."""
 
     def all(self, paths: Sequence[Path]) -> None:
         finished = self._finished()
@@ -151,7 +156,9 @@ class _Run:
                     shard.begin(pool)
                     while len(self.begun) > self.options.workers:  # one more than works, so that nobody waits
                         self._advance(pool)
-                while self.begun:
+                    if self.away:
+                        break
+                while self.begun:  # without a network too: what was fetched is written
                     self._advance(pool)
             except BrokenProcessPool as error:
                 raise OSError(
@@ -161,6 +168,8 @@ class _Run:
                 for process in list(pool._processes.values()):  # nothing public ends them before their shard is done
                     process.terminate()
                 raise
+        if self.away:
+            raise ConnectionError(self.away)
 
     def _finished(self) -> set[int]:
         """Numbers of the shards that are whole; their pictures are remembered."""
@@ -202,6 +211,19 @@ def _unusable(row: Row, seen: SeenUrls) -> str:
     return "" if seen.add(row.url) else "duplicate address"
 
 
+def _network_away(result: web_shards.Harvest) -> str:
+    """What to say of a shard that was fetched without a network, or "": it would be whole, empty, and never fetched again."""
+    reasons = web_shards.reasons(result.refused)
+    away = {reason: count for reason, count in reasons.items() if reason in NOT_REACHED}
+    if not away or result.found or reasons.keys() - {*NOT_REACHED, *NOT_ASKED}:
+        return ""
+    told = ", ".join(f"{reason}: {count}" for reason, count in away.items())
+    return (
+        f"the network seems to be away: nothing in shard {result.number} could be reached ({told}): "
+        "run again to go on, or with --dead-links if the network is there"
+    )
+
+
 class _Shard:
     """A shard on its way: fetched, then freed of near copies and written, then published."""
 
@@ -219,6 +241,10 @@ class _Shard:
     def go_on(self, result: web_shards.Harvest | str, pool: ProcessPoolExecutor) -> None:
         if isinstance(result, str):
             self._publish(sha256=result)
+            return
+        away = "" if self.run.options.dead_links else _network_away(result)
+        if away:
+            self.run.away = away
             return
         self.seconds = result.seconds
         self.refused += result.refused

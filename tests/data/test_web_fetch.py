@@ -237,6 +237,18 @@ def test_a_dead_host_is_soon_left_alone():
     )
 
 
+def test_a_host_that_takes_no_connection_is_one_that_is_not_reached():
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as full:
+        waiting = [socket.socket() for _ in range(4)]  # the queue of the server is full: further connections hang
+        for one in waiting:
+            one.setblocking(False)
+            one.connect_ex(full.getsockname())
+        manners = Manners(connect_seconds=0.2, tries=1, allow_private=True)
+        assert fetch(f"http://127.0.0.1:{full.getsockname()[1]}/", manners) == "no connection"
+        for one in waiting:
+            one.close()
+
+
 def test_an_address_that_is_none_ends_nothing_else(site):
     """Lists of millions hold some: names that are no names come to light only when they are decoded."""
     bad = ["http://xn--/", "http://\u00e4..\u00f6/", "http://[", "http://a:99999/", "http://" + "a" * 300 + ".\u00e4/"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import io
 import json
@@ -260,6 +261,23 @@ def test_a_killed_run_goes_on_without_fetching_finished_shards_again(site, tmp_p
     mark = len(site.asked)
     assert fetch_images(path, out, options)["kept"] == count
     assert len(site.asked) == mark
+
+
+@pytest.mark.slow
+def test_a_shard_without_a_network_is_fetched_again(site, tmp_path):
+    site.files = {f"{i}": picture(i) for i in range(4)}
+    dead = [(f"http://127.0.0.1:1/{i}", "x") for i in range(2)] + [("http://no-such-host.invalid/", "x"), ("file:///x", "x")]
+    path = write_list(tmp_path / "list.tsv", [(site.url(f"{i}"), f"{i}") for i in range(4)] + dead)
+    away = r"the network seems to be away: nothing in shard 1 .*unknown host: 1.*: run again to go on, or with --dead-links"
+    for asked in (4, 4):
+        with pytest.raises(ConnectionError, match=away):
+            fetch_images(path, tmp_path / "out", OPTIONS)
+        assert [stats.name for stats in (tmp_path / "out" / "stats").iterdir()] == ["000000.json"]
+        assert len(site.asked) == asked
+    report = fetch_images(path, tmp_path / "out", dataclasses.replace(OPTIONS, dead_links=True))
+    assert (report["kept"], report["rows"]) == (4, 8)
+    path = write_list(tmp_path / "other.tsv", [*dead, (site.url("none"), "it answers")])
+    assert fetch_images(path, tmp_path / "other", dataclasses.replace(OPTIONS, rows_per_shard=5))["kept"] == 0
 
 
 @pytest.mark.slow
