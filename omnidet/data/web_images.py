@@ -18,6 +18,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -69,11 +70,13 @@ def fetch_images(
     _check(options)
     paths = url_lists.find(lists)
     url_lists.require_rows(paths, options.digest_column)
-    _prepare(paths, out, options)
+    settings = _settings(paths, options)
+    _prepare(out, settings)
     (out / ".work").mkdir(exist_ok=True)
     busy = f"another process fetches into {out}: wait for it, or give another part"
     with storage.alone(out / ".work" / f"lock-{options.part}", busy):
         work = out / ".work" / f"{options.part}"
+        _require_same(out, settings, options.part)
         shutil.rmtree(work, ignore_errors=True)
         work.mkdir(parents=True)
         for name in ("stats", "quarantine"):
@@ -109,10 +112,9 @@ def _check(options: Options) -> None:
         raise ValueError(f"part {options.part} of {options.parts} does not exist: parts are numbered from 0")
 
 
-def _prepare(paths: Sequence[Path], out: Path, options: Options) -> None:
-    """Check that the folder is new, or of the same lists and settings: else its shards would not fit together."""
-    storage.require_replaceable(out, SETTINGS_NAME)
-    settings = {
+def _settings(paths: Sequence[Path], options: Options) -> dict[str, Any]:
+    """What decides the content of the shards."""
+    return {
         "schema_version": SCHEMA_VERSION,
         "lists": [path.name for path in paths],
         "fingerprint": url_lists.fingerprint(paths),
@@ -122,17 +124,33 @@ def _prepare(paths: Sequence[Path], out: Path, options: Options) -> None:
         "near_copies": options.near_copies,
         "taste": dataclasses.asdict(options.taste),
     }
+
+
+def _prepare(out: Path, settings: dict[str, Any]) -> None:
+    """Make the folder, unless it is one already."""
+    storage.require_replaceable(out, SETTINGS_NAME)
     out.mkdir(parents=True, exist_ok=True)
+    storage.write_bytes_if_absent(out / SETTINGS_NAME, (json.dumps(settings, indent=1) + "\n").encode())
+
+
+def _require_same(out: Path, settings: dict[str, Any], part: int) -> None:
+    """Check that the folder is of the same lists and settings: else its shards would not fit together.
+
+    One without a shard takes the new ones. Called with the lock of this part.
+    """
     path = out / SETTINGS_NAME
-    if storage.write_bytes_if_absent(path, (json.dumps(settings, indent=1) + "\n").encode()):
-        return
     before = json.loads(path.read_text(encoding="utf-8"))
     changed = [name for name in settings if settings[name] != before.get(name)]
-    if changed:
-        name = changed[0]
-        raise ValueError(
-            f"{out} was begun with other settings ({name} {before.get(name)!r}, now {settings[name]!r}): give a new folder"
-        )
+    if not changed:
+        return
+    name = changed[0]
+    problem = f"{out} was begun with other settings ({name} {before.get(name)!r}, now {settings[name]!r}): give a new folder"
+    with ExitStack() as held:
+        for other in {*range(before["parts"])} - {part}:  # none of those that began it may be at work
+            held.enter_context(storage.alone(out / ".work" / f"lock-{other}", problem))
+        if any(made for pattern in ("*.tar", "stats/*", "quarantine/*") for made in out.glob(pattern)):
+            raise ValueError(problem)
+        storage.write_text(path, json.dumps(settings, indent=1) + "\n")
 
 
 class _Run:

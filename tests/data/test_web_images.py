@@ -22,6 +22,7 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
+from omnidet import storage
 from omnidet.data import web_images, web_shards
 from omnidet.data.quarantine import Quarantine
 from omnidet.data.sources import cc12m, laion
@@ -217,6 +218,26 @@ def test_what_is_no_list_is_named(tmp_path, name, content, problem):
     (tmp_path / name).write_bytes(content)
     with pytest.raises(ValueError, match=problem):
         fetch_images(tmp_path / name, tmp_path / "out", OPTIONS)
+    assert not (tmp_path / "out").exists()
+
+
+def test_settings_may_change_until_there_is_a_shard(site, tmp_path):
+    path, out = write_list(tmp_path / "list.tsv", [(site.url("a"), "a")]), tmp_path / "out"
+    changed = dataclasses.replace(OPTIONS, part=1, parts=2)  # a part without a shard
+    with pytest.raises(ValueError, match="has no column 'sum'"):
+        fetch_images(path, out, dataclasses.replace(changed, digest_column="sum"))
+    assert not out.exists()
+    fetch_images(path, out, dataclasses.replace(changed, digest_column="url"))
+    with (
+        storage.alone(out / ".work" / "lock-0", "busy"),
+        pytest.raises(ValueError, match=r"other settings \(digest_column 'url'"),
+    ):
+        fetch_images(path, out, changed)
+    assert fetch_images(path, out, changed)["shards"] == 0
+    assert json.loads((out / "fetch.json").read_text(encoding="utf-8"))["digest_column"] == ""
+    (out / "stats" / "000000.json").write_bytes(b"")
+    with pytest.raises(ValueError, match=r"other settings \(parts 2, now 1\): give a new folder"):
+        fetch_images(path, out, OPTIONS)
 
 
 PROGRAM = """
