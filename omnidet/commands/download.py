@@ -33,13 +33,13 @@ def run(options: argparse.Namespace) -> None:
     """Fetch, and print a line for each file."""
     from omnidet import storage
     from omnidet.data import acquire, catalogue
-    from omnidet.data.downloading import download, files_at_once
+    from omnidet.data.downloading import download, files_at_once, wanted
 
     if not options.sources:
         print("\n".join(_described(dataset) for dataset in catalogue.load(options.catalogue).values()))
         return
     datasets = catalogue.choose(options.sources, options.catalogue)
-    if options.out is None:
+    if not options.out:
         raise ValueError("--out is missing: give the folder to write into")
     is_remote = storage.is_s3(options.out)
     if is_remote and options.keep_archives:
@@ -56,7 +56,7 @@ def run(options: argparse.Namespace) -> None:
         keep_archives=options.keep_archives,
         verify=options.verify,
     )
-    for dataset in datasets:
+    for dataset in wanted(datasets, how):
         download(dataset, options.out, how, options.scratch)
 
 

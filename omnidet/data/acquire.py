@@ -83,13 +83,18 @@ def acquire(
 
 def selected(dataset: Dataset, options: Options) -> list[RemoteFile]:
     """The files of a dataset that are wanted; at least one."""
-    patterns = options.patterns or ("*",)
-    files = [file for file in dataset.files if any(fnmatch.fnmatchcase(file.name, pattern) for pattern in patterns)]
+    files = fitting(dataset, options)
     if not files:
         raise ValueError(
-            f"{dataset.name} has no file that fits {' or '.join(patterns)}: it has {dataset.files[0].name} and the like"
+            f"{dataset.name} has no file that fits {' or '.join(options.patterns)}: it has {dataset.files[0].name} and the like"
         )
     return files
+
+
+def fitting(dataset: Dataset, options: Options) -> list[RemoteFile]:
+    """The files of a dataset that are wanted, if there are any."""
+    patterns = options.patterns or ("*",)
+    return [file for file in dataset.files if any(fnmatch.fnmatchcase(file.name, pattern) for pattern in patterns)]
 
 
 def require_by_hand(dataset: Dataset, files: list[RemoteFile], options: Options) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import fnmatch
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from tqdm import tqdm
@@ -17,6 +19,26 @@ from omnidet.storage import Location
 def files_at_once(out: Location) -> int:
     """How many files `download` fetches at the same time into a local folder, or uploads."""
     return object_store.NUM_THREADS if storage.is_s3(out) else 4
+
+
+def wanted(datasets: Sequence[Dataset], how: acquire.Options) -> list[Dataset]:
+    """Those of the datasets that have a wanted file. Raises ValueError for what one of them would fail for, hours later."""
+    names = [file.name for dataset in datasets for file in dataset.files]
+    every = " or ".join(dataset.name for dataset in datasets)
+    for pattern in how.patterns:
+        if not any(fnmatch.fnmatchcase(name, pattern) for name in names):
+            raise ValueError(f"--files {pattern}: {every} has no file that fits: there is {names[0]} and the like")
+    chosen = [dataset for dataset in datasets if acquire.fitting(dataset, how)]
+    if how.path is not None:
+        if not how.path.exists():
+            raise ValueError(f"--path {how.path} does not exist: give the file, or the folder that holds it")
+        if not any(file.by_hand for dataset in chosen for file in acquire.fitting(dataset, how)):
+            raise ValueError(
+                f"--path {how.path} is for what only a person could get, and {every} has no such file: leave it out"
+            )
+    for dataset in chosen:
+        acquire.require_by_hand(dataset, acquire.fitting(dataset, how), how)
+    return chosen
 
 
 def download(dataset: Dataset, out: Location, how: acquire.Options, scratch: Path | None = None) -> None:

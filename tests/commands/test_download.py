@@ -44,6 +44,11 @@ def test_fetch_to_an_object_store(s3, catalogue, tmp_path, capsys):
     [
         (["none", "--out", "x"], "there is no dataset 'none' in the catalogue: use coco, lvis"),
         (["coco"], "--out is missing"),
+        (["coco", "--out", ""], "--out is missing"),
+        (["coco", "flickr30k", "--out", "x"], "give the file with --path"),
+        (["coco", "lvis", "--out", "x", "--files", "zz*"], "--files zz*: coco or lvis has no file that fits: there is "),
+        (["flickr30k", "--out", "x", "--path", "none"], "--path none does not exist: give the file"),
+        (["coco", "--out", "x", "--path", "."], "--path . is for what only a person could get, and coco has no such file"),
         (["coco", "--out", "s3://bucket/coco", "--keep-archives"], "keeps them in a local folder"),
         (["coco", "--out", "x", "--scratch", "y"], "--scratch is for --out s3://"),
         (["coco", "--out", "s3://bucket/coco", "--threads", "0"], "--threads 0 is less than 1"),
@@ -58,3 +63,16 @@ def test_wrong_input(arguments, problem, capsys, tmp_path, monkeypatch):
     told = capsys.readouterr().err
     assert problem in told
     assert len(told.splitlines()) == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_files_of_several_datasets(catalogue, tmp_path, capsys):
+    with catalogue.open("a", encoding="utf-8") as file:
+        file.write('[other]\n[[other.files]]\nname = "b.txt"\nby_hand = "https://form"\n')
+    arguments = ["download", "toy", "other", "--catalogue", str(catalogue), "--out", str(tmp_path / "out")]
+    assert main(arguments) == 2
+    assert "other: b.txt is given only to who accepts its licence" in capsys.readouterr().err
+    assert main([*arguments, "--files", "a*", "--files", "zz*"]) == 2
+    assert not (tmp_path / "out").exists()
+    assert main([*arguments, "--files", "a*"]) == 0  # nothing is asked of a dataset of which nothing is wanted
+    assert capsys.readouterr().out.startswith("toy: a.txt: fetched")
