@@ -194,7 +194,9 @@ class _Run:
         shutil.rmtree(stage, ignore_errors=True)
         try:
             members = archives.unpack(archive, stage, self.options.limits, lambda _: self._raise_if_stopped())
+            _require_no_own(file, members)
         except ValueError:
+            shutil.rmtree(stage, ignore_errors=True)
             if given is None:
                 archive.unlink()  # a later run fetches it anew
             raise
@@ -268,6 +270,17 @@ class _Run:
     def _raise_if_stopped(self) -> None:
         if self._stopped.is_set():
             raise _StoppedError
+
+
+def _require_no_own(file: RemoteFile, members: list[archives.Member]) -> None:
+    """An archive that brought a lock would decide what its own hash must be."""
+    for member in members:
+        first = PurePosixPath(file.unpack, member.name).parts[0].lower()  # some file systems know no capitals
+        if first in (download_lock.NAME, WORK_NAME):
+            raise ValueError(
+                f"{file.name} has a member {member.name!r}, a name that omnidet keeps for itself: it is not unpacked; "
+                "fetch it from a source that you trust"
+            )
 
 
 def raise_problems(problems: list[str], num_files: int) -> None:

@@ -145,6 +145,21 @@ def test_a_malicious_archive_leaves_nothing(site, tmp_path):
     assert not (tmp_path / "in" / "evil").exists()
 
 
+@pytest.mark.parametrize("member", [LOCK_NAME, f"{WORK_NAME}/a.zip.files", f"{WORK_NAME.upper()}/lock", "more/fine"])
+def test_an_archive_does_not_write_what_is_omnidets_own(site, tmp_path, member):
+    site.files["a.zip"] = make_zip(tmp_path / "evil.zip", ("1.jpg", b"one"), (member, b"{}")).read_bytes()
+    options = Options(patience=QUICK, patterns=("a*",))
+    if member == "more/fine":
+        acquire(dataset(site), tmp_path / "out", options)
+    else:
+        with pytest.raises(ValueError, match=r"a\.zip has a member '.*', a name that omnidet keeps for itself"):
+            acquire(dataset(site), tmp_path / "out", options)
+        assert sorted(path.name for path in (tmp_path / "out").rglob("*")) == [WORK_NAME, "lock"]
+    files = (RemoteFile("a.zip", (site.url("a.zip"),), unpack="below"),)
+    acquire(Dataset("toy", "", "", files), tmp_path / "below", options)
+    assert (tmp_path / "below" / "below" / member).exists()
+
+
 def test_a_licence_is_asked_for_before_anything_is_fetched(site, tmp_path):
     images = RemoteFile("images.tar.gz", by_hand="https://form", unpack=".")
     given = Dataset("flickr", "", "", (*dataset(site).files[2:], images))
