@@ -139,6 +139,7 @@ class Fetcher:
 
     async def _try(self, url: URL, permits: AsyncExitStack) -> bytes:
         """One try, redirects included; what a library raises becomes a RefusedError."""
+        where = ""
         try:
             async with asyncio.timeout(self._manners.total_seconds):
                 for _ in range(self._manners.max_redirects + 1):
@@ -147,16 +148,18 @@ class Fetcher:
                         if response.status not in _REDIRECTS or not place:
                             return await self._body(response, permits)
                     url = _url(str(url.join(URL(place))))
+                    where = " behind a redirect"  # the host that was asked has answered
         except aiohttp.ConnectionTimeoutError as error:
-            raise RefusedError("no connection", may_pass=True) from error
+            raise RefusedError(f"no connection{where}", may_pass=True) from error
         except TimeoutError as error:
             raise RefusedError("time-out", may_pass=True) from error
         except aiohttp.ClientConnectorDNSError as error:
-            raise RefusedError("unknown host") from error
+            raise RefusedError(f"unknown host{where}") from error
         except aiohttp.ClientSSLError as error:
             raise RefusedError("certificate") from error
         except aiohttp.ClientConnectorError as error:
-            raise (RefusedError(PRIVATE) if PRIVATE in str(error) else RefusedError("no connection", may_pass=True)) from error
+            refused = RefusedError(PRIVATE) if PRIVATE in str(error) else RefusedError(f"no connection{where}", may_pass=True)
+            raise refused from error
         except (aiohttp.ClientPayloadError, aiohttp.ClientConnectionError) as error:
             raise RefusedError("cut short", may_pass=True) from error
         except (aiohttp.ClientError, ValueError) as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import gzip
 import socket
 import time
@@ -237,6 +238,16 @@ def test_a_dead_host_is_soon_left_alone():
     )
 
 
+@pytest.mark.parametrize("dead", ["http://127.0.0.2:1/a", "http://no-such-host.invalid/a"])
+def test_a_redirect_to_a_dead_host_is_not_held_against_the_one_that_answered(site, dead):
+    site.files["moved"] = b""
+    site.faults["moved"] = [hostile.status(302, Location=dead)] * 99
+    *moved, there = fetch_all([site.url("moved")] * 8 + [site.url("a")], dataclasses.replace(QUICK, per_host=1))
+    reason = "unknown host" if "invalid" in dead else "no connection"
+    assert moved == [f"{reason} behind a redirect"] * 8
+    assert there == site.files["a"]
+
+
 def test_a_host_that_takes_no_connection_is_one_that_is_not_reached():
     with socket.create_server(("127.0.0.1", 0), backlog=0) as full:
         waiting = [socket.socket() for _ in range(4)]  # the queue of the server is full: further connections hang
@@ -258,4 +269,4 @@ def test_an_address_that_is_none_ends_nothing_else(site):
 @pytest.mark.parametrize("place", ["http://xn--/", "http://[::1", "//a:99999999/", "http://%00/", "http://\u00e4..\u00f6/"])
 def test_a_redirect_to_what_is_no_address(site, place):
     site.faults["a"] = [hostile.status(302, Location=place)] * 9
-    assert fetch(site.url("a")) in ("bad address", "bad answer", "unknown host")
+    assert fetch(site.url("a")) in ("bad address", "bad answer", "unknown host behind a redirect")
