@@ -16,6 +16,8 @@ import numpy.typing as npt
 URL_COLUMNS = ("url", "image_url")
 CAPTION_COLUMNS = ("caption", "text")
 KINDS = (".parquet", ".tsv", ".csv")
+_TEXT_TYPES = ("string", "large_string", "string_view", "binary", "large_binary", "binary_view", "null")
+"""Of parquet columns; some writers do not say that their bytes are text."""
 _SAMPLE_BYTES = 1 << 16
 _MAX_FIELD_CHARACTERS = 1 << 20
 
@@ -88,9 +90,9 @@ def require_rows(paths: Sequence[Path], digest_column: str = "") -> None:
 
 
 def parquet_rows(path: Path, choose: Callable[[Sequence[str]], Sequence[str]], size: int) -> Iterator[list[tuple[Any, ...]]]:
-    """The rows of a parquet file, `size` at a time: of the columns that `choose` picks from the names of all.
+    """The rows of a parquet file, `size` at a time: of the columns of text that `choose` picks from the names of all.
 
-    Raises ValueError that names the file where it is damaged.
+    Raises ValueError that names the file where it is damaged, and a column that is no text.
     """
     import pyarrow.parquet as pq
 
@@ -99,9 +101,23 @@ def parquet_rows(path: Path, choose: Callable[[Sequence[str]], Sequence[str]], s
         names = table.schema_arrow.names
     with table:
         chosen = choose(names)
+        for name in chosen:
+            _require_text(path, name, table.schema_arrow.types[names.index(name)])
         with _readable(path):
             for batch in table.iter_batches(size, columns=list(chosen)):
-                yield list(zip(*(batch.column(name).to_pylist() for name in chosen), strict=True))
+                yield list(zip(*(_texts(batch.column(name).to_pylist()) for name in chosen), strict=True))
+
+
+def _require_text(path: Path, name: str, kind: Any) -> None:
+    import pyarrow as pa
+
+    plain = kind.value_type if pa.types.is_dictionary(kind) else kind
+    if str(plain) not in _TEXT_TYPES:
+        raise ValueError(f"{path}: the column {name} holds {kind}, not text: write it as text, or rename it")
+
+
+def _texts(values: list[Any]) -> list[Any]:
+    return [value.decode("utf-8", "replace") if isinstance(value, bytes) else value for value in values]
 
 
 @contextmanager
@@ -128,9 +144,12 @@ def _parquet(path: Path, digest_column: str) -> Iterator[tuple[str, str, str]]:
 
 
 def _text(path: Path, digest_column: str) -> Iterator[tuple[str, str, str]]:
-    """A tsv or csv with a header; one without, as Google's cc12m.tsv, has address and caption in this order."""
+    """A tsv or csv with a header; one without, as Google's cc12m.tsv, has address and caption in this order.
+
+    Excel begins its files with a byte order mark, which `utf-8-sig` leaves out.
+    """
     csv.field_size_limit(_MAX_FIELD_CHARACTERS)
-    with path.open(encoding="utf-8", errors="replace", newline="") as file:
+    with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
         lines = _lines(file, path)
         first = next(lines, [])
         known = {name.lower() for name in first}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from omnidet.data import url_lists
@@ -22,6 +24,34 @@ def test_rows_run_over_the_lists_in_chunks(tmp_path):
     assert url_lists.fingerprint(paths) != before
     with pytest.raises(FileNotFoundError, match="does not exist"):
         url_lists.find(tmp_path / "none")
+
+
+@pytest.mark.parametrize(("name", "content"), [("a.csv", 'url,caption\nhttp://a/1,"é"\n'), ("a.tsv", "http://a/1\té\n")])
+def test_a_byte_order_mark_is_no_part_of_a_list(tmp_path, name, content):
+    (tmp_path / name).write_text(content, encoding="utf-8-sig")
+    assert list(url_lists.chunks([tmp_path / name], 10)) == [[Row(0, "http://a/1", "é")]]
+
+
+def write_parquet(path, url, caption, kind):
+    pq.write_table(pa.table({"url": pa.array([url, None], kind), "caption": pa.array([caption, None], kind)}), path)
+    return path
+
+
+@pytest.mark.parametrize("kind", [pa.string(), pa.large_string(), pa.binary(), pa.large_binary()])
+def test_text_and_bytes_of_a_parquet_file_are_text(tmp_path, kind):
+    path = write_parquet(tmp_path / "a.parquet", b"http://a/1", "é".encode(), kind)
+    assert list(url_lists.chunks([path], 10)) == [[Row(0, "http://a/1", "é"), Row(1, "", "")]]
+    pq.write_table(pa.table({name: pa.array(["http://a"]).dictionary_encode() for name in ("url", "caption")}), path)
+    assert list(url_lists.chunks([path], 10)) == [[Row(0, "http://a", "http://a")]]
+
+
+@pytest.mark.parametrize(
+    ("kind", "value"), [(pa.int64(), 1), (pa.list_(pa.string()), ["x"]), (pa.struct([("a", pa.string())]), {})]
+)
+def test_a_column_that_is_no_text_is_named(tmp_path, kind, value):
+    path = write_parquet(tmp_path / "a.parquet", value, value, kind)
+    with pytest.raises(ValueError, match=r"a\.parquet: the column url holds .*, not text: write it as text, or rename it"):
+        list(url_lists.chunks([path], 10))
 
 
 def test_addresses_are_remembered_beyond_the_set(monkeypatch):
