@@ -132,7 +132,7 @@ def _receive(response: urllib3.BaseHTTPResponse, file: RemoteFile, part: Partial
     if status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
         raise GiveUpError(f"HTTP {status}: access is refused; accept the dataset's terms, or give a token")
     if status not in (HTTPStatus.OK, HTTPStatus.PARTIAL_CONTENT):
-        raise GiveUpError(f"HTTP {status}")
+        raise GiveUpError(f"HTTP {status}: see where the file is now, and give a catalogue with that address (--catalogue)")
     begin, total = _extent(response)
     if status == HTTPStatus.PARTIAL_CONTENT and (begin != have or not have):
         part.clear()

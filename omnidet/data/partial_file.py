@@ -8,6 +8,7 @@ import os
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from io import FileIO
 from pathlib import Path
 
 from omnidet import storage
@@ -108,9 +109,18 @@ class PartialFile:
         self._report()
         with self.path.open("ab", buffering=0) as out:
             for chunk in chunks:
-                out.write(chunk)
+                self._write(out, chunk)
                 self.reported += len(chunk)
                 self.progress(len(chunk))
+
+    def _write(self, out: FileIO, chunk: bytes) -> None:
+        rest = memoryview(chunk)
+        try:
+            while rest:  # a disk takes what it has room for, and fails only at the next byte
+                rest = rest[out.write(rest) :]
+        except OSError as error:
+            told = f"{self.path} cannot be written ({error.strerror}): make room, and run again to go on"
+            raise OSError(error.errno, told) from error
 
     def publish(self) -> Fetched:
         """Check the whole and move it into place."""

@@ -15,7 +15,7 @@ import os
 import shutil
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import ExitStack
@@ -33,6 +33,8 @@ from omnidet.data.web_pictures import Taste
 SETTINGS_NAME = "fetch.json"
 REPORT_NAME = "report.json"
 SCHEMA_VERSION = 1
+STATS_FIELDS = {"rows": int, "kept": int, "size_bytes": int, "reasons": dict, "hashes": list}
+SHARD_AGAIN = "remove it, and its shard is fetched again"
 
 
 @dataclass(frozen=True)
@@ -91,12 +93,24 @@ def write_report(out: Path) -> dict[str, Any]:
     counts = Counter({"shards": 0, "rows": 0, "kept": 0, "bytes": 0})  # of many parts one may have no shard
     reasons: Counter[str] = Counter()
     for path in sorted((out / "stats").glob("*.json")):
-        stats = json.loads(path.read_text(encoding="utf-8"))
+        stats = _read(path, STATS_FIELDS, SHARD_AGAIN)
         counts.update({"shards": 1, "rows": stats["rows"], "kept": stats["kept"], "bytes": stats["size_bytes"]})
         reasons.update(stats["reasons"])
     report = {**counts, "kept_share": round(counts["kept"] / max(1, counts["rows"]), 4), "refused": dict(reasons.most_common())}
     storage.write_text(out / REPORT_NAME, json.dumps(report, indent=1) + "\n")
     return report
+
+
+def _read(path: Path, fields: Mapping[str, type], remedy: str) -> dict[str, Any]:
+    """What stands in a file of ours. ValueError where it lacks a field."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        wrong = [name for name, kind in fields.items() if not isinstance(content[name], kind)]
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise ValueError(f"{path} is damaged ({type(error).__name__}: {error}): {remedy}") from error
+    if wrong:
+        raise ValueError(f"{path} is damaged ({wrong[0]}: {content[wrong[0]]!r:.40}): {remedy}")
+    return dict(content)
 
 
 def describe(report: dict[str, Any]) -> str:
@@ -139,7 +153,7 @@ def _require_same(out: Path, settings: dict[str, Any], part: int) -> None:
     One without a shard takes the new ones. Called with the lock of this part.
     """
     path = out / SETTINGS_NAME
-    before = json.loads(path.read_text(encoding="utf-8"))
+    before = _read(path, {"parts": int}, "give a new folder")
     changed = [name for name in settings if settings[name] != before.get(name)]
     if not changed:
         return
@@ -193,7 +207,7 @@ class _Run:
         """Numbers of the shards that are whole; their pictures are remembered."""
         found = set()
         for path in sorted((self.out / "stats").glob("*.json")):
-            stats = json.loads(path.read_text(encoding="utf-8"))
+            stats = _read(path, STATS_FIELDS, SHARD_AGAIN)
             tar = self.out / f"{path.stem}.tar"
             if stats["kept"] == 0 or (tar.is_file() and tar.stat().st_size == stats["size_bytes"]):
                 found.add(int(path.stem))

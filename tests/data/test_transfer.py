@@ -5,6 +5,7 @@ from __future__ import annotations
 import email.utils
 import hashlib
 import random
+import resource
 import time
 from collections.abc import Iterator
 
@@ -129,7 +130,11 @@ def test_mirrors_are_tried_in_turn(site, tmp_path):
     with pytest.raises(TransferError) as raised:
         fetch_file(remote(site, path="none", mirrors=mirrors[:2]), tmp_path / "b.zip", QUICK)
     told = str(raised.value)
-    for reason in ("HTTP 404", f"its SHA-256 is {hashlib.sha256(bytes(len(CONTENT))).hexdigest()}", "announces 299999 bytes"):
+    for reason in (
+        "HTTP 404: see where the file is now",
+        f"its SHA-256 is {hashlib.sha256(bytes(len(CONTENT))).hexdigest()}",
+        "announces 299999 bytes",
+    ):
         assert reason in told
     assert "\n" not in told
     assert [path.name for path in tmp_path.iterdir()] == ["a.zip"]
@@ -224,6 +229,31 @@ def test_a_full_disk_is_named_before_anything_is_fetched(site, tmp_path):
 
     site.faults["a.zip"] = [huge]
     with pytest.raises(TransferError, match="make room"):
+        fetch_file(remote(site, known=False), tmp_path / "a.zip", QUICK)
+    assert not (tmp_path / "a.zip").exists()
+
+
+@pytest.fixture
+def full_disk() -> Iterator[None]:
+    """No file gets longer than 299,990 bytes: as on a full disk, a write brings a part, and the next one fails."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (299_990, before[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+@pytest.mark.usefixtures("full_disk")
+def test_a_disk_that_gets_full_is_named(site, tmp_path):
+    def of_unknown_length(handler, content, begin):
+        handler.send_response(200)
+        handler.send_header("Connection", "close")
+        handler.end_headers()
+        handler.wfile.write(content)
+        handler.close_connection = True
+        return True
+
+    site.faults["a.zip"] = [of_unknown_length]
+    with pytest.raises(OSError, match=r"a\.zip\.part cannot be written \(File too large\): make room, and run again to go on"):
         fetch_file(remote(site, known=False), tmp_path / "a.zip", QUICK)
     assert not (tmp_path / "a.zip").exists()
 

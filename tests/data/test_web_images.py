@@ -235,9 +235,23 @@ def test_settings_may_change_until_there_is_a_shard(site, tmp_path):
         fetch_images(path, out, changed)
     assert fetch_images(path, out, changed)["shards"] == 0
     assert json.loads((out / "fetch.json").read_text(encoding="utf-8"))["digest_column"] == ""
-    (out / "stats" / "000000.json").write_bytes(b"")
+    (out / "stats" / "000000.json").write_bytes(b"")  # damaged, but there was a shard
     with pytest.raises(ValueError, match=r"other settings \(parts 2, now 1\): give a new folder"):
         fetch_images(path, out, OPTIONS)
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{}", '{"rows": "many"}', "{" + "[" * 9])
+def test_a_damaged_file_of_an_earlier_run_is_named(site, tmp_path, content):
+    path, out = write_list(tmp_path / "list.tsv", [(site.url("a"), "a")]), tmp_path / "out"
+    options = dataclasses.replace(OPTIONS, part=1, parts=2)  # a part without a shard
+    fetch_images(path, out, options)
+    (out / "stats" / "000000.json").write_text(content, encoding="utf-8")
+    with pytest.raises(ValueError, match=r"stats/000000\.json is damaged \(.*\): remove it, and its shard is fetched again"):
+        fetch_images(path, out, options)
+    (out / "fetch.json").write_text(content, encoding="utf-8")
+    with pytest.raises(ValueError, match=r"fetch\.json is damaged \(.*\): give a new folder"):
+        fetch_images(path, out, options)
+    assert site.asked == []
 
 
 PROGRAM = """
