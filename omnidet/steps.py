@@ -38,6 +38,8 @@ from omnidet.training import checkpoint, distributed, loop, metrics
 
 PLAN_NAME = "plan.json"
 """Beside the sets of a shard folder that is built in parts."""
+FREE_OF_PLAN = ("shards.max_bad_share", "shards.workers", "shards.parts")
+"""Fields that parts of one build may differ in: they change no byte of a shard."""
 
 
 def draw_world(out: Location, recipe: Recipe) -> None:
@@ -63,7 +65,12 @@ def plan_shards(data: Location, out: Location, recipe: Recipe, paths: Mapping[st
     """
     _require_data(data)
     planned = build.plan(data, recipe.shards, paths)
-    content = {"sets": planned.sets, "held_out": json.loads(planned.held_out.to_json())}
+    content = {
+        "sets": planned.sets,
+        "held_out": json.loads(planned.held_out.to_json()),
+        "made_with": _made_with(data, recipe, paths),
+        "is_merged": False,
+    }
     storage.write_text(storage.join(out, PLAN_NAME), json.dumps(content))
     return list(planned.sets)
 
@@ -76,28 +83,38 @@ def build_shard_set(
     paths: Mapping[str, str] | None = None,
     part: tuple[int, int] = build.WHOLE,
 ) -> None:
-    """One set of the plan in `out`, or part i of n of it."""
-    held_out = HeldOut.from_json(json.dumps(_plan(out)["held_out"]))
+    """One set of the plan in `out`, or part i of n of it. Raises ValueError where the plan was made with other settings."""
+    plan = _require_same_settings(out, data, recipe, paths)
+    held_out = HeldOut.from_json(json.dumps(plan["held_out"]))
     build.build_set(data, str(out), set_name, held_out, recipe.shards, paths, part)
 
 
 def build_shards_part(
     data: Location, out: Location, recipe: Recipe, part: tuple[int, int], paths: Mapping[str, str] | None = None
 ) -> None:
-    """Part i of n of every set; the first one to come writes the plan. `merge_shards` ends the build once all are done."""
+    """Part i of n of every set; the first one to come writes the plan. `merge_shards` ends the build once all are done.
+
+    Raises ValueError where the plan was made with other settings, or of other datasets and evaluation images than are there.
+    """
     storage.require_replaceable(out, PLAN_NAME, data, *(paths or {}).values())
-    if not storage.exists(storage.join(out, PLAN_NAME)):
+    if not storage.exists(storage.join(out, PLAN_NAME)) or _plan(out).get("is_merged"):
         plan_shards(data, out, recipe, paths)
+    else:
+        _require_same_data(out, data, recipe, paths)
     for set_name in _plan(out)["sets"]:
         build_shard_set(data, out, set_name, recipe, paths, part)
 
 
 def merge_shards(out: Location) -> shards.Index:
-    """The index over all sets of the plan in `out`, which makes it a shard folder."""
-    sets = _plan(out)["sets"]
-    for set_name in sets:
+    """The index over all sets of the plan in `out`, which makes it a shard folder. Merged twice it is the same.
+
+    The plan stays, for another run of a pipeline may share the folder; the next `build_shards_part` makes a new one.
+    """
+    plan = _plan(out)
+    for set_name in plan["sets"]:
         build.finish_set(str(out), set_name)
-    build.merge(str(out), sets)
+    build.merge(str(out), plan["sets"])
+    storage.write_text(storage.join(out, PLAN_NAME), json.dumps(plan | {"is_merged": True}))
     return shards.read_index(out)
 
 
@@ -341,6 +358,37 @@ def _plan(out: Location) -> dict[str, Any]:
         raise FileNotFoundError(f"{path} does not exist: plan the shards first")
     content: dict[str, Any] = json.loads(storage.read_text(path))
     return content
+
+
+def _made_with(data: Location, recipe: Recipe, paths: Mapping[str, str] | None) -> dict[str, Any]:
+    """What all parts of a build must agree on; places as they were given."""
+    fields = {f"shards.{name}": value for name, value in configuration.describe(recipe.shards).items()}
+    own = {name: value for name, value in fields.items() if name not in FREE_OF_PLAN}
+    return {"--data": str(data).rstrip("/"), "--path": dict(paths or {}), **own}
+
+
+def _require_same_settings(out: Location, data: Location, recipe: Recipe, paths: Mapping[str, str] | None) -> dict[str, Any]:
+    """The plan in `out`. Raises ValueError where it was made with other ones."""
+    plan = _plan(out)
+    before = plan.get("made_with", {})
+    for name, value in _made_with(data, recipe, paths).items():
+        if before.get(name) != value:
+            raise ValueError(
+                f"{storage.join(out, PLAN_NAME)} was made with {name}={before.get(name)!s:.200}, not {value!s:.200}: give "
+                "every part the same --data, --path and --set, or remove that file to plan anew"
+            )
+    return plan
+
+
+def _require_same_data(out: Location, data: Location, recipe: Recipe, paths: Mapping[str, str] | None) -> None:
+    """Compare sets and ids, which takes seconds: hashing the evaluation images again would take as long as the plan did."""
+    plan = _require_same_settings(out, data, recipe, paths)
+    now = build.plan(data, dataclasses.replace(recipe.shards, hash_images=False), paths)
+    if list(now.sets) != plan["sets"] or now.held_out.benchmarks != plan["held_out"]["benchmarks"]:
+        raise ValueError(
+            f"{storage.join(out, PLAN_NAME)} was made of other datasets or evaluation images than {data} holds now: remove "
+            "that file to plan anew, and build every part again"
+        )
 
 
 def provenance(

@@ -9,19 +9,24 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 from omnidet import cli, steps
+from omnidet.config import override
 from omnidet.data import shards
 from omnidet.inference import benchmarks
 from omnidet.inference.benchmarks import Benchmark, EvaluationConfig
 from omnidet.inference.detector import OmniDet
 from omnidet.model import bundle
+from omnidet.recipes.coco_folder import coco_folder
+from omnidet.recipes.recipe import Recipe
 from omnidet.registry import versions
 from omnidet.training import metrics
 from tests import toys
+from tests.data.sources.handmade import box, coco_files, coco_image, write_laion
 
 pytestmark = pytest.mark.slow
 
@@ -254,3 +259,69 @@ def test_what_was_trained_on_is_not_evaluated_on(tmp_path, capsys):
     steps.evaluate(tmp_path / "other", folder, *outputs)
     assert "trained on other shards" in capsys.readouterr().out
     assert not json.loads((tmp_path / "out" / "index.json").read_text())["training_images_compared"]
+
+
+def _write_split(root: Path, split: str, ids: Sequence[int]) -> None:
+    """A split in COCO's layout; `coco_files` writes val2017 alone."""
+    coco_files(root, [coco_image(i) for i in ids], [box(i, i, 3) for i in ids])
+    if split != "val2017":
+        for name in ("annotations/instances_val2017.json", "val2017"):
+            (root / name).rename(root / name.replace("val2017", split))
+
+
+@pytest.fixture
+def in_parts(tmp_path) -> Path:
+    """A folder with a dataset whose training and evaluation images are all different."""
+    _write_split(tmp_path / "data", "train2017", range(11, 17))
+    _write_split(tmp_path / "data", "val2017", range(1, 3))
+    return tmp_path
+
+
+def _built(folder: Path, recipe: Recipe | None = None, **more: dict[str, str]) -> shards.Index:
+    steps.build_shards_part(folder / "data", str(folder / "out"), recipe or coco_folder(), (1, 1), **more)
+    return steps.merge_shards(str(folder / "out"))
+
+
+def test_a_plan_serves_one_build(in_parts):
+    """An image that is evaluated on since the last build stands in no training set of the next."""
+    assert shards.num_samples(_built(in_parts).shards("train/coco")) == 6
+    assert steps.merge_shards(str(in_parts / "out")).report["held_out"] == {}  # a pipeline may repeat a step
+    _write_split(in_parts / "data", "val2017", [1, 2, 11, 12])
+    index = _built(in_parts)
+    assert shards.num_samples(index.shards("train/coco")) == 4
+    assert index.report["held_out"] == {"train/coco": {"coco val2017": 2}}
+    write_laion(in_parts / "elsewhere")
+    assert "train/laion" in _built(in_parts, paths={"laion": str(in_parts / "elsewhere")}).sets
+
+
+def test_parts_with_other_settings_than_the_plan_are_refused(in_parts):
+    out, plan = str(in_parts / "out"), in_parts / "out" / steps.PLAN_NAME
+    steps.build_shards_part(in_parts / "data", out, coco_folder(), (1, 2))
+    write_laion(in_parts / "elsewhere")
+    paths = {"laion": str(in_parts / "elsewhere")}
+    with pytest.raises(ValueError, match=rf"{plan} was made with --path={{}}, not .*elsewhere.*: give every part the same"):
+        steps.build_shards_part(in_parts / "data", out, coco_folder(), (2, 2), paths)
+    with pytest.raises(ValueError, match=r"with --data=.*data, not .*elsewhere: "):
+        steps.build_shards_part(in_parts / "elsewhere", out, coco_folder(), (2, 2))
+    smaller = override(coco_folder(), "shards.samples_per_shard=2")
+    for call in (
+        lambda: steps.build_shards_part(in_parts / "data", out, smaller, (2, 2)),
+        lambda: steps.build_shard_set(in_parts / "data", out, "train/coco", smaller, part=(2, 2)),
+    ):
+        with pytest.raises(ValueError, match=r"with shards.samples_per_shard=1000, not 2: "):
+            call()
+    free = override(coco_folder(), "shards.workers=1", "shards.max_bad_share=0.5", "shards.parts=2")
+    steps.build_shards_part(f"{in_parts}/data/", out, free, (2, 2))  # these decide over no byte
+    assert shards.num_samples(steps.merge_shards(out).shards("train/coco")) == 6
+
+
+def test_a_plan_of_other_data_than_there_is_now_is_refused(in_parts):
+    out = str(in_parts / "out")
+    steps.build_shards_part(in_parts / "data", out, coco_folder(), (1, 2))
+    write_laion(in_parts / "data/laion")
+    with pytest.raises(ValueError, match=r"was made of other datasets or evaluation images than .*data holds now: remove"):
+        steps.build_shards_part(in_parts / "data", out, coco_folder(), (2, 2))
+    (in_parts / "data/laion").rename(in_parts / "away")
+    _write_split(in_parts / "data", "val2017", [1, 2, 11])
+    with pytest.raises(ValueError, match="was made of other datasets or evaluation images"):
+        steps.build_shards_part(in_parts / "data", out, coco_folder(), (2, 2))
