@@ -142,6 +142,9 @@ def build_set(
     dataset = _dataset(config, set_name)
     root, location = _root(dataset, data, paths), storage.join(out, set_name)
     storage.remove(storage.join(location, storage.INDEX_NAME))
+    for file in _part_files(location):
+        if not file.endswith(f"-of-{part[1]}.json"):  # of a build that was given up: its shards have the names of this one's
+            storage.remove(storage.join(location, PARTS, file))
     quarantine, is_training = Quarantine(), dataset in config.train
     found = sources.by_name(dataset.source).pieces(root, dataset.split, quarantine, config.samples_per_shard)
     own = ((number, piece) for number, piece in enumerate(found) if number % part[1] == part[0] - 1)
@@ -153,6 +156,7 @@ def build_set(
             progress.update(sum(shard["samples"] for shard in result["shards"]))
     content = {
         "source": dataset.source,
+        "made_with": [dataset.split, root, dataclasses.asdict(settings), kept_out.digest if is_training else ""],
         "max_bad_share": config.max_bad_share,
         "quarantine": quarantine.lines,  # what the split as a whole has wrong
         "counts": dict(quarantine.counts),
@@ -165,7 +169,8 @@ def build_set(
 def finish_set(out: str, set_name: str) -> None:
     """Make a set of what its parts wrote: the index, and the list of what was left out. Nothing to do where it is one already.
 
-    Raises FileNotFoundError where a part is missing, and ValueError where too many records were refused.
+    Raises FileNotFoundError where a part is missing, and ValueError where parts do not fit together or too many records were
+    refused.
     """
     location = storage.join(out, set_name)
     if storage.exists(storage.join(location, storage.INDEX_NAME)):
@@ -249,14 +254,30 @@ def _present(dataset: Dataset, root: str) -> bool:
 
 
 def _parts(location: str, set_name: str) -> list[dict[str, Any]]:
-    """What all parts of a set wrote, by their number."""
-    found = {name.removeprefix(f"{PARTS}/") for name in storage.list_files(location) if name.startswith(f"{PARTS}/")}
-    for total in sorted({int(name.split("-of-")[1].removesuffix(".json")) for name in found}):
-        names = [f"{i}-of-{total}.json" for i in range(1, total + 1)]
-        if found.issuperset(names):
-            return [json.loads(storage.read_text(storage.join(location, PARTS, name))) for name in names]
-    there = ", ".join(sorted(name.removesuffix(".json").replace("-of-", "/") for name in found)) or "none"
+    """What all parts of a set wrote, by their number. Raises ValueError where they were not built alike."""
+    found = {_part_name(file): storage.join(location, PARTS, file) for file in _part_files(location)}
+    there = ", ".join(found) or "none"
+    for total in sorted({int(name.split("/")[1]) for name in found}):
+        names = [f"{i}/{total}" for i in range(1, total + 1)]
+        if found.keys() >= set(names):
+            parts = [json.loads(storage.read_text(found[name])) for name in names]
+            for name, part in zip(names, parts, strict=True):
+                require(
+                    part.get("made_with") == parts[0].get("made_with"),
+                    f"{set_name}: part {name} was built of other data or with other settings than part {names[0]}: build the "
+                    "parts again with the same --data, --path and --set",
+                )
+            return parts
     raise FileNotFoundError(f"{set_name}: not all parts are built (there is {there}): build the others first")
+
+
+def _part_files(location: str) -> list[str]:
+    return [name for name in storage.list_files(storage.join(location, PARTS)) if name.endswith(".json")]
+
+
+def _part_name(file: str) -> str:
+    """`1-of-2.json` as people write it: 1/2."""
+    return file.removesuffix(".json").replace("-of-", "/")
 
 
 def _clear(out: str, set_name: str, content: Mapping[str, Any]) -> None:

@@ -8,6 +8,7 @@ benchmark.
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -42,6 +43,11 @@ class HeldOut:
     def image_ids(self) -> frozenset[str]:
         """Ids of every held-out image."""
         return frozenset(self.benchmarks)
+
+    @property
+    def digest(self) -> str:
+        """Hash over all of it."""
+        return hashlib.sha256(self.to_json().encode()).hexdigest()
 
     def to_json(self) -> str:
         """For a file that other machines read."""

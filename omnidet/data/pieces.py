@@ -60,8 +60,8 @@ def build(
     numbered: Iterable[tuple[int, Piece]], location: str, config: PieceConfig, kept_out: HeldOut | None, workers: int
 ) -> Iterator[dict[str, Any]]:
     """Build the pieces into the folder of their set, `workers` at once (0: one a core), and give what each gave, in order."""
-    digest = hashlib.sha256(kept_out.to_json().encode()).hexdigest() if kept_out else ""
-    return in_order(build_piece, Place(location, config, kept_out, digest), numbered, workers)
+    place = Place(location, config, kept_out, kept_out.digest if kept_out else "")
+    return in_order(build_piece, place, numbered, workers)
 
 
 def build_piece(place: Place, numbered: tuple[int, Piece]) -> dict[str, Any]:

@@ -393,6 +393,40 @@ def test_killed_build_is_not_seen_and_a_rerun_goes_on(tmp_path):
     assert files_of(tmp_path / "out") == files_of(tmp_path / "again")
 
 
+@pytest.mark.parametrize("change", [{"samples_per_shard": 2}, {"max_side": 16}, {"hash_images": False}, "elsewhere"])
+def test_parts_that_were_not_built_alike_are_no_set(tmp_path, change):
+    """Pieces of another size would lose images and hold others twice."""
+    write_coco(tmp_path / "coco")
+    write_laion(tmp_path / "laion")
+    shutil.copytree(tmp_path / "laion", tmp_path / "elsewhere")
+    config, out = ShardsConfig((WEB,), (one("eval/coco", "coco"),), 1), str(tmp_path / "out")
+    paths = {"laion": str(tmp_path / "elsewhere")} if change == "elsewhere" else None
+    other = config if change == "elsewhere" else dataclasses.replace(config, **change)
+
+    def built(number, config, paths=None) -> None:
+        build.build_set(tmp_path, out, "train/laion", build.plan(tmp_path, config).held_out, config, paths, (number, 2))
+
+    built(1, config)
+    built(2, other, paths)
+    with pytest.raises(ValueError, match="train/laion: part 2/2 was built of other data or with other settings than part 1/2"):
+        build.finish_set(out, "train/laion")
+    built(1, other, paths)
+    build.finish_set(out, "train/laion")
+
+
+def test_parts_of_a_build_that_was_given_up_are_not_taken(tmp_path):
+    write_laion(tmp_path / "laion")
+    config, out = ShardsConfig((WEB,), (), 1), str(tmp_path / "out")
+    kept_out = build.plan(tmp_path, config).held_out
+    build.build_set(tmp_path, out, "train/laion", kept_out, config)
+    larger = dataclasses.replace(config, samples_per_shard=2)
+    for number in (1, 2):
+        build.build_set(tmp_path, out, "train/laion", kept_out, larger, part=(number, 2))
+    build.finish_set(out, "train/laion")
+    build.merge(out, ["train/laion"])
+    assert [shard.samples for shard in shards.read_index(out).shards("train/laion")] == [2]
+
+
 def test_what_stands_there_is_kept_only_if_it_is_of_the_same_input(tmp_path):
     write_laion(tmp_path / "laion")
     config, out = ShardsConfig((WEB,), (), 1), str(tmp_path / "out")
