@@ -13,7 +13,7 @@ import hashlib
 import json
 import shutil
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -105,8 +105,6 @@ def build(data: storage.Location, out: str, config: ShardsConfig, paths: Mapping
 
     Raises FileNotFoundError for a missing dataset, ValueError for a broken one.
     """
-    unknown = sorted(set(paths or {}) - {d.source for d in (*config.train, *config.evaluation)})
-    require(not unknown, f"--path {', '.join(unknown)}: the recipe reads no such dataset")
     planned = plan(data, config, paths)
     with _resumable(out) as stage:
         for name in planned.sets:
@@ -117,9 +115,15 @@ def build(data: storage.Location, out: str, config: ShardsConfig, paths: Mapping
 
 
 def plan(data: storage.Location, config: ShardsConfig, paths: Mapping[str, str] | None = None) -> Plan:
-    """Which sets can be built, and what is held out of the training sets. Every dataset is known to be there after it."""
+    """Which sets can be built, and what is held out of the training sets. Every dataset is known to be there after it.
+
+    Raises FileNotFoundError for a missing dataset, also where it is optional but its folder was named in `paths`.
+    """
+    unknown = sorted(set(paths or {}) - {d.source for d in (*config.train, *config.evaluation)})
+    require(not unknown, f"--path {', '.join(unknown)}: the recipe reads no such dataset")
     evaluation = [d for d in config.evaluation if _present(d, _root(d, data, paths))]
     train = [d for d in config.train if _present(d, _root(d, data, paths))]
+    _require_named({d.source for d in (*train, *evaluation)}, config, paths or {})
     entries = [(d.source, _root(d, data, paths), d.split) for d in evaluation]
     kept_out = held_out.collect(entries, hash_images=config.hash_images and bool(train), workers=config.workers)
     return Plan(tuple(d.set_name for d in (*train, *evaluation)), kept_out)
@@ -251,6 +255,16 @@ def _present(dataset: Dataset, root: str) -> bool:
         tqdm.write(f"{dataset.set_name}: left out, for {error}")
         return False
     return True
+
+
+def _require_named(found: Container[str], config: ShardsConfig, paths: Mapping[str, str]) -> None:
+    """Raise FileNotFoundError for a named folder that holds nothing of its dataset; some of the splits may be missing."""
+    for source, root in paths.items():
+        if source not in found:
+            splits = dict.fromkeys(d.split for d in (*config.train, *config.evaluation) if d.source == source)
+            raise FileNotFoundError(
+                f"--path {source}={root}: there is no {source} ({', '.join(splits)}): name its folder, or leave --path out"
+            )
 
 
 def _parts(location: str, set_name: str) -> list[dict[str, Any]]:

@@ -286,6 +286,19 @@ def test_a_dataset_may_stand_elsewhere(tmp_path):
     assert shards.num_samples(index.shards("train/laion")) == 2
 
 
+@pytest.mark.parametrize("name", ["laion", "coco"])
+def test_an_optional_dataset_whose_folder_is_named_is_asked_for(tmp_path, name):
+    """Else a typo would leave it out with a word among many; a split that is not in the folder is still left out."""
+    write_coco(tmp_path / "coco")
+    train = (dataclasses.replace(WEB, optional=True), one("train/coco", "coco", optional=True))
+    config = ShardsConfig((*train, Dataset("train/more", "coco", "coco", "train2017", optional=True)), ())
+    with pytest.raises(FileNotFoundError, match=rf"--path {name}={tmp_path}/nope: there is no {name} \(.*\): name its folder"):
+        build.plan(tmp_path, config, {name: str(tmp_path / "nope")})
+    assert build.plan(tmp_path, config, {"coco": str(tmp_path / "coco")}).sets == ("train/coco",)
+    with pytest.raises(ValueError, match="--path cc12: the recipe reads no such dataset"):
+        build.plan(tmp_path, config, {"cc12": str(tmp_path)})
+
+
 def test_broken_dataset_stops_the_build(tmp_path):
     write_laion(tmp_path / "laion")
     write(tmp_path / "laion/images/a.jpg", jpeg(1)[:-100])
