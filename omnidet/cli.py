@@ -183,6 +183,8 @@ def _shards(options: argparse.Namespace) -> None:
         if not equals:
             raise ValueError(f"--path {item!r} is not of the form NAME=FOLDER, as cc12m=data/cc12m")
         paths[name] = folder
+    if options.merge and options.part:
+        raise ValueError(f"--merge and --part {options.part}: build all parts first, then merge them with --merge alone")
     if options.merge:
         print(build.describe(steps.merge_shards(options.out)))
     elif options.part:

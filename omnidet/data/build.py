@@ -189,6 +189,11 @@ def finish_set(out: str, set_name: str) -> None:
         names.update(content.get("names", {}))
     members = [shards.Shard(**shard) for piece in done for shard in piece["shards"]]
     quarantine.check_share(parts[0]["source"], shards.num_samples(members))
+    require(
+        bool(members or dropped),  # where all of them are held out, the report says so and training refuses the set
+        f"{set_name}: {parts[0]['source']} holds no image that can be used: mend or complete it, or take it away, which is "
+        "enough where it is optional, or out of the recipe",
+    )
     content = {
         "shards": [dataclasses.asdict(shard) for shard in members],
         "ground_truth": parts[0]["ground_truth"],
@@ -319,6 +324,7 @@ def _copy_ground_truth(dataset: Dataset, root: str, location: str) -> dict[str, 
     if storage.is_s3(location):
         storage.write_bytes(storage.join(location, name), Path(truth.path).read_bytes())
     else:
+        Path(location).mkdir(parents=True, exist_ok=True)  # no shard has made it where there is no image
         shutil.copyfile(truth.path, Path(location, name))
     with open(truth.path, "rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()

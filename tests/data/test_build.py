@@ -9,6 +9,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tarfile
 from collections import Counter
 from pathlib import Path
 
@@ -241,6 +242,8 @@ def test_command_line_builds_parts(world, tmp_path, capsys):
     assert "train/coco                     40 images in 1 shards" in capsys.readouterr().out
     assert main(["shards", *common, "--out", out, "--part", "3/2"]) == 2
     assert "--part '3/2' is not of the form I/N" in capsys.readouterr().err
+    assert main(["shards", *common, "--out", out, "--merge", "--part", "1/2"]) == 2
+    assert "--merge and --part 1/2: build all parts first" in capsys.readouterr().err
 
 
 def test_report_for_people(index):
@@ -297,6 +300,23 @@ def test_an_optional_dataset_whose_folder_is_named_is_asked_for(tmp_path, name):
     assert build.plan(tmp_path, config, {"coco": str(tmp_path / "coco")}).sets == ("train/coco",)
     with pytest.raises(ValueError, match="--path cc12: the recipe reads no such dataset"):
         build.plan(tmp_path, config, {"cc12": str(tmp_path)})
+
+
+@pytest.mark.parametrize("optional", [False, True])
+@pytest.mark.parametrize(
+    "dataset", [one("train/coco", "coco"), one("eval/coco", "coco"), Dataset("train/cc12m", "cc12m", "cc12m", "train")]
+)
+def test_a_dataset_without_images_stops_the_build(tmp_path, dataset, optional):
+    """Files that are there and hold nothing are damage, in an optional dataset too."""
+    coco_files(tmp_path / "coco", [], [])
+    (tmp_path / "cc12m").mkdir()
+    tarfile.open(tmp_path / "cc12m/00000.tar", "w").close()
+    dataset = dataclasses.replace(dataset, optional=optional)
+    is_training = dataset.set_name.startswith("train/")
+    config = ShardsConfig((dataset,), ()) if is_training else ShardsConfig((), (dataset,))
+    with pytest.raises(ValueError, match=f"{dataset.set_name}: {dataset.source} holds no image that can be used: mend"):
+        build.build(tmp_path, str(tmp_path / "out"), config)
+    assert not (tmp_path / "out").exists()
 
 
 def test_broken_dataset_stops_the_build(tmp_path):
