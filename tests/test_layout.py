@@ -14,6 +14,7 @@ FIXED = ["components", "pipelines", "omnidet", "containers", "manifests", "tests
 BESIDE = [
     *("LICENSE", "Makefile", "params.yaml", "constraints.txt", "dvc.lock"),
     *("CHANGELOG.md", "CONTRIBUTING.md", "docs", "benchmarks"),
+    "data",  # of a clone that tracks datasets: its .dvc files alone
 ]
 OTHER_TREES = ("components", "pipelines", "containers", "manifests", "docs", "benchmarks")
 """Folders of tests/ that mirror a folder beside omnidet/."""
@@ -51,6 +52,15 @@ def test_the_layers_are_kept():
 def test_the_top_level_holds_nothing_else():
     top = {path.partition("/")[0] for path in _tracked()}
     assert {name for name in top if not name.startswith(".")} <= {*FIXED, *BESIDE}
+
+
+def test_git_ignores_datasets_but_not_dvc_s_notes_of_them():
+    """`dvc import-url` refuses to write a note that git ignores; what the pipeline makes is in no commit."""
+    _tracked()
+    made = ["data/world/coco/annotations/a.json", "data/shards/index.json", "data/coco", "data/raw/coco.zip", "data/new/a.jpg"]
+    notes = ["data/coco.dvc", "data/raw/coco.zip.dvc"]
+    asked = subprocess.run(["git", "check-ignore", *made, *notes], cwd=ROOT, capture_output=True, text=True)
+    assert asked.stdout.splitlines() == made
 
 
 def test_every_test_file_mirrors_a_module():
