@@ -167,7 +167,7 @@ def _as_exhaustive(size: Size, on: torch.device, rows: Tensor, biases: Tensor, c
 
 
 def _search_alone(image_size: int, count: int) -> Callable[[], object]:
-    rows, biases = _names(count, 256)
+    rows, biases = torch.randn(count, 256), torch.randn(count)  # to encode names takes more for a moment: it is done once
     embeddings = torch.randn((image_size // 16) ** 2, 256)
     return lambda: best_pairs(embeddings, rows, biases, TOP)
 

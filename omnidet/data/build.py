@@ -160,7 +160,7 @@ def build_set(
             progress.update(sum(shard["samples"] for shard in result["shards"]))
     content = {
         "source": dataset.source,
-        "made_with": [dataset.split, root, dataclasses.asdict(settings), kept_out.digest if is_training else ""],
+        "made_with": [dataset.split, root.rstrip("/"), dataclasses.asdict(settings), kept_out.digest if is_training else ""],
         "max_bad_share": config.max_bad_share,
         "quarantine": quarantine.lines,  # what the split as a whole has wrong
         "counts": dict(quarantine.counts),
