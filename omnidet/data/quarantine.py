@@ -10,6 +10,7 @@ import math
 import unicodedata
 import warnings
 from collections import Counter
+from collections.abc import Sequence
 
 import numpy as np
 from PIL import Image
@@ -70,21 +71,21 @@ def clean(record: Record, quarantine: Quarantine, decode: bool = False) -> Recor
         return None
     record = _without_empty_texts(record, quarantine)
     boxes = record.boxes_xyxy.astype(np.float64)
-    good = np.ones(len(boxes), bool)
-    for i, box in enumerate(boxes):
+    good = [True] * len(boxes)
+    for i, box in enumerate(boxes.tolist()):  # plain numbers: a handful of numpy's own takes longer
         problem = _box_problem(box, record.width, record.height)
         if problem:
-            quarantine.reject(record.source, f"{record.image_id} box {i} {[round(float(x), 2) for x in box]}", problem, "box")
+            quarantine.reject(record.source, f"{record.image_id} box {i} {[round(x, 2) for x in box]}", problem, "box")
             good[i] = False
     limits = [record.width, record.height, record.width, record.height]
-    kept = np.clip(boxes[good], 0, limits).astype(np.float32)
-    new_index = np.cumsum(good) - 1
+    kept = np.clip(boxes[np.array(good, bool)], 0, limits).astype(np.float32)
+    new_index = (np.cumsum(good) - 1).tolist()
     phrases, phrase_boxes = [], []
     for phrase, named in zip(record.phrases, record.phrase_boxes, strict=True):
         if not _has_words(phrase):
             quarantine.reject(record.source, record.image_id, "empty phrase", "phrase")
             continue
-        left = tuple(int(new_index[i]) for i in named if good[i])
+        left = tuple(new_index[i] for i in named if good[i])
         if left:
             phrases.append(phrase)
             phrase_boxes.append(left)
@@ -101,7 +102,7 @@ def clean(record: Record, quarantine: Quarantine, decode: bool = False) -> Recor
         phrases=tuple(phrases),
         phrase_boxes=tuple(phrase_boxes),
         # A name whose boxes were refused is in the image all the same: it must not become a negative.
-        absent=tuple(p for p in record.absent if p not in lost),
+        absent=tuple(p for p in record.absent if p not in lost) if lost else record.absent,
         not_exhaustive=tuple(
             dict.fromkeys([*(p for p in record.not_exhaustive if p in phrases), *_partly_lost(record, good, phrases)])
         ),
@@ -114,7 +115,7 @@ def _without_empty_texts(record: Record, quarantine: Quarantine) -> Record:
     if caption and not _has_words(caption):
         quarantine.reject(record.source, record.image_id, "empty caption", "caption")
         caption = ""
-    absent = tuple(name for name in record.absent if _has_words(name))
+    absent = tuple(filter(_has_words, record.absent))
     for _ in range(len(record.absent) - len(absent)):
         quarantine.reject(record.source, record.image_id, "empty phrase", "phrase")
     return dataclasses.replace(record, caption=caption, absent=absent)
@@ -126,8 +127,10 @@ def _has_words(text: str) -> bool:
     return any(unicodedata.category(c)[0] in "LMNS" for c in unicodedata.normalize("NFKC", text))
 
 
-def _partly_lost(record: Record, good: np.ndarray, phrases: list[str]) -> list[str]:
+def _partly_lost(record: Record, good: Sequence[bool], phrases: list[str]) -> list[str]:
     """Phrases that kept some boxes and lost others: what is left is not all of them."""
+    if all(good):
+        return []
     pairs = zip(record.phrases, record.phrase_boxes, strict=True)
     return [p for p, named in pairs if p in phrases and not all(good[i] for i in named)]
 
@@ -159,8 +162,8 @@ def _decoding_problem(record: Record) -> str | None:
         return "truncated image" if "truncated" in str(error).lower() else "unreadable image"
 
 
-def _box_problem(box: np.ndarray, width: int, height: int) -> str | None:
-    if not all(math.isfinite(x) for x in box):
+def _box_problem(box: Sequence[float], width: int, height: int) -> str | None:
+    if not all(map(math.isfinite, box)):
         return "box with a number that is not finite"
     x0, y0, x1, y1 = box
     if x1 - x0 <= 0 or y1 - y0 <= 0:
