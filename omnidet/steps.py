@@ -364,7 +364,8 @@ def _made_with(data: Location, recipe: Recipe, paths: Mapping[str, str] | None) 
     """What all parts of a build must agree on; places as they were given."""
     fields = {f"shards.{name}": value for name, value in configuration.describe(recipe.shards).items()}
     own = {name: value for name, value in fields.items() if name not in FREE_OF_PLAN}
-    return {"--data": str(data).rstrip("/"), "--path": dict(paths or {}), **own}
+    places = {name: folder.rstrip("/") for name, folder in (paths or {}).items()}
+    return {"--data": str(data).rstrip("/"), "--path": places, **own}
 
 
 def _require_same_settings(out: Location, data: Location, recipe: Recipe, paths: Mapping[str, str] | None) -> dict[str, Any]:
