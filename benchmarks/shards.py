@@ -38,7 +38,7 @@ COCO_BYTES = 470_000_000
 ALLOWED_BYTES = 2_000_000_000
 LINKS = 50_000
 """Of one file: file systems allow some 65,000."""
-IMAGES = 6_000
+IMAGES = 20_000
 ROUNDS = 3
 
 
