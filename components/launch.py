@@ -24,6 +24,7 @@ from omnidet.data import shards as shard_folder
 from omnidet.recipes.loading import load_recipe
 from omnidet.recipes.recipe import Recipe
 from omnidet.registry import kubeflow
+from omnidet.training import runs
 
 NUMBERS = ("world.train_images", "model.image_size", "train.steps", "train.optimizer.learning_rate", "train.seed")
 """Fields with a pipeline parameter of their own."""
@@ -280,7 +281,7 @@ def _object_store(nodes: Nodes) -> dict[str, Any]:
     """References to what the pipeline's own pods get from the same Secret and ConfigMap."""
     from components.trainjob_manifest import Reference
 
-    variables: dict[str, Any] = {"OMNIDET_GIT_COMMIT": steps.git_commit()}
+    variables: dict[str, Any] = {"OMNIDET_GIT_COMMIT": runs.git_commit()}
     for key in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         variables[key] = Reference("secret", nodes.object_store_secret, key, optional=True)
     for key in ("AWS_ENDPOINT_URL", "AWS_REGION"):

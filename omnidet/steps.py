@@ -6,23 +6,18 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import json
-import os
-import subprocess
 import time
 from collections.abc import Mapping
-from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from types import EllipsisType
 from typing import Any
 
-import omnidet
 from omnidet import config as configuration
 from omnidet import gallery, storage
-from omnidet.data import build, shards, tiny_world
+from omnidet.data import build, shard_plan, shards, tiny_world
 from omnidet.data import vocabulary as vocabulary_module
-from omnidet.data.held_out import HeldOut, trained_on
+from omnidet.data.held_out import trained_on
 from omnidet.data.mixing import Loader, Mixture, Stream
 from omnidet.evaluation import stored
 from omnidet.inference import benchmarks
@@ -34,12 +29,7 @@ from omnidet.registry import gate as gate_module
 from omnidet.registry import kubeflow, versions
 from omnidet.report import page, plots, tables
 from omnidet.storage import Location
-from omnidet.training import checkpoint, distributed, loop, metrics
-
-PLAN_NAME = "plan.json"
-"""Beside the sets of a shard folder that is built in parts."""
-FREE_OF_PLAN = ("shards.max_bad_share", "shards.workers", "shards.parts")
-"""Fields that parts of one build may differ in: they change no byte of a shard."""
+from omnidet.training import distributed, loop, metrics, runs
 
 
 def draw_world(out: Location, recipe: Recipe) -> None:
@@ -64,15 +54,7 @@ def plan_shards(data: Location, out: Location, recipe: Recipe, paths: Mapping[st
     The order of a build in parts: this, then `build_shard_set` for each name, on any machine, then `merge_shards`.
     """
     _require_data(data)
-    planned = build.plan(data, recipe.shards, paths)
-    content = {
-        "sets": planned.sets,
-        "held_out": json.loads(planned.held_out.to_json()),
-        "made_with": _made_with(data, recipe, paths),
-        "is_merged": False,
-    }
-    storage.write_text(storage.join(out, PLAN_NAME), json.dumps(content))
-    return list(planned.sets)
+    return shard_plan.write(data, out, recipe.shards, paths)
 
 
 def build_shard_set(
@@ -84,9 +66,8 @@ def build_shard_set(
     part: tuple[int, int] = build.WHOLE,
 ) -> None:
     """One set of the plan in `out`, or part i of n of it. Raises ValueError where the plan was made with other settings."""
-    plan = _require_same_settings(out, data, recipe, paths)
-    held_out = HeldOut.from_json(json.dumps(plan["held_out"]))
-    build.build_set(data, str(out), set_name, held_out, recipe.shards, paths, part)
+    planned = shard_plan.require_same_settings(out, data, recipe.shards, paths)
+    build.build_set(data, str(out), set_name, planned.held_out, recipe.shards, paths, part)
 
 
 def build_shards_part(
@@ -96,12 +77,12 @@ def build_shards_part(
 
     Raises ValueError where the plan was made with other settings, or of other datasets and evaluation images than are there.
     """
-    storage.require_replaceable(out, PLAN_NAME, data, *(paths or {}).values())
-    if not storage.exists(storage.join(out, PLAN_NAME)) or _plan(out).get("is_merged"):
+    storage.require_replaceable(out, shard_plan.NAME, data, *(paths or {}).values())
+    if shard_plan.is_needed(out):
         plan_shards(data, out, recipe, paths)
     else:
-        _require_same_data(out, data, recipe, paths)
-    for set_name in _plan(out)["sets"]:
+        shard_plan.require_same_data(out, data, recipe.shards, paths)
+    for set_name in shard_plan.read(out).sets:
         build_shard_set(data, out, set_name, recipe, paths, part)
 
 
@@ -110,11 +91,11 @@ def merge_shards(out: Location) -> shards.Index:
 
     The plan stays, for another run of a pipeline may share the folder; the next `build_shards_part` makes a new one.
     """
-    plan = _plan(out)
-    for set_name in plan["sets"]:
+    sets = shard_plan.read(out).sets
+    for set_name in sets:
         build.finish_set(str(out), set_name)
-    build.merge(str(out), plan["sets"])
-    storage.write_text(storage.join(out, PLAN_NAME), json.dumps(plan | {"is_merged": True}))
+    build.merge(str(out), sets)
+    shard_plan.mark_merged(out)
     return shards.read_index(out)
 
 
@@ -162,17 +143,18 @@ def train(
     )
     model = dataclasses.replace(recipe.model, calibrated_streams=len(streams) if calibrated else 0)
     trained = bundle.load(storage.local_copy(start, ".cache/models")) if start else None
-    facts = provenance(recipe, index, vocabulary, trained[2]["weights_sha256"] if trained else "") | dict(facts or {})
+    plain, began = configuration.describe(recipe), trained[2]["weights_sha256"] if trained else ""
+    facts = runs.provenance(plain, index, vocabulary, began) | dict(facts or {})
     storage.require_replaceable(out, "config.json", shards_location, vocabulary_location, *([work] if work else []))
     work = work or f"{out}.work"
     for other in (out, shards_location, vocabulary_location):
         storage.require_outside(work, other)
     storage.require_writable(out)
     folder = storage.join(work, facts["run"])
-    with distributed.world() as world, _alone(folder, world):
+    with distributed.world() as world, runs.alone(folder, world):
         if world.is_main:
-            print("\n".join(left_out), end="\n" if left_out else "")
-            _tell_other_runs(work, facts)
+            for line in (*left_out, *runs.others(work, facts)):
+                print(line)
         loop.seed_everything(recipe.train.seed)
         detector = Detector(model, vocabulary.num_tokens)
         if trained:
@@ -352,115 +334,6 @@ def _require_data(data: Location) -> None:
         raise FileNotFoundError(f"data folder {data} does not exist or is empty: give the folder that holds the datasets")
 
 
-def _plan(out: Location) -> dict[str, Any]:
-    path = storage.join(out, PLAN_NAME)
-    if not storage.exists(path):
-        raise FileNotFoundError(f"{path} does not exist: plan the shards first")
-    content: dict[str, Any] = json.loads(storage.read_text(path))
-    return content
-
-
-def _made_with(data: Location, recipe: Recipe, paths: Mapping[str, str] | None) -> dict[str, Any]:
-    """What all parts of a build must agree on; places as they were given."""
-    fields = {f"shards.{name}": value for name, value in configuration.describe(recipe.shards).items()}
-    own = {name: value for name, value in fields.items() if name not in FREE_OF_PLAN}
-    places = {name: folder.rstrip("/") for name, folder in (paths or {}).items()}
-    return {"--data": str(data).rstrip("/"), "--path": places, **own}
-
-
-def _require_same_settings(out: Location, data: Location, recipe: Recipe, paths: Mapping[str, str] | None) -> dict[str, Any]:
-    """The plan in `out`. Raises ValueError where it was made with other ones."""
-    plan = _plan(out)
-    before = plan.get("made_with", {})
-    for name, value in _made_with(data, recipe, paths).items():
-        if before.get(name) != value:
-            raise ValueError(
-                f"{storage.join(out, PLAN_NAME)} was made with {name}={before.get(name)!s:.200}, not {value!s:.200}: give "
-                "every part the same --data, --path and --set, or remove that file to plan anew"
-            )
-    return plan
-
-
-def _require_same_data(out: Location, data: Location, recipe: Recipe, paths: Mapping[str, str] | None) -> None:
-    """Compare sets and ids, which takes seconds: hashing the evaluation images again would take as long as the plan did."""
-    plan = _require_same_settings(out, data, recipe, paths)
-    now = build.plan(data, dataclasses.replace(recipe.shards, hash_images=False), paths)
-    if list(now.sets) != plan["sets"] or now.held_out.benchmarks != plan["held_out"]["benchmarks"]:
-        raise ValueError(
-            f"{storage.join(out, PLAN_NAME)} was made of other datasets or evaluation images than {data} holds now: remove "
-            "that file to plan anew, and build every part again"
-        )
-
-
-def provenance(
-    recipe: Recipe, index: shards.Index, vocabulary: vocabulary_module.Vocabulary, start: str = ""
-) -> dict[str, Any]:
-    """Everything that the weights depend on; `run` is a hash over it. `start`: hash of the weights that training began with."""
-    facts = {
-        "recipe": configuration.describe(recipe),
-        "dataset_version": index.dataset_version,
-        "vocabulary_hash": vocabulary.content_hash,
-        "omnidet_version": omnidet.__version__,
-    }
-    content = json.dumps(
-        [_decisive(facts["recipe"]), index.dataset_version, vocabulary.content_hash, *([start] if start else [])],
-        sort_keys=True,
-    )
-    began = {"start_weights_sha256": start} if start else {}
-    return {"run": _short_hash(content), **facts, **began, "shards": _absolute(index.location), "git_commit": git_commit()}
-
-
-_PARTS_OF_TRAINING = ("model", "streams", "mixing", "losses", "train")
-"""Of a recipe: evaluating otherwise does not change the weights."""
-_OPERATION = {
-    "mixing": ("workers", "cache_gigabytes", "cache_folder"),
-    "train": ("parallel", "log_every", "pictures_every", "checkpoint_every", "keep_checkpoints", "keep_checkpoint_every"),
-}
-"""What changes how a run is worked through, and not what comes of it: a run goes on when one of these is another."""
-
-
-def _decisive(recipe: Mapping[str, Any]) -> dict[str, Any]:
-    """What the weights depend on, of a recipe's plain form."""
-    return {
-        part: {k: v for k, v in recipe[part].items() if k not in _OPERATION[part]} if part in _OPERATION else recipe[part]
-        for part in _PARTS_OF_TRAINING
-    }
-
-
-def _alone(folder: Location, world: distributed.World) -> AbstractContextManager[None]:
-    """Raise ValueError, on the main rank, if another process trains in the same folder of this machine."""
-    if storage.is_s3(folder) or not world.is_main:
-        return nullcontext()
-    lock = Path(f"{folder}.lock")
-    lock.parent.mkdir(parents=True, exist_ok=True)
-    return storage.alone(lock, f"another process trains in {folder}: wait for it, or give another --work")
-
-
-def _tell_other_runs(work: Location, facts: Mapping[str, Any]) -> None:
-    """A changed recipe begins a run of its own: say so, or the work of the other one seems lost."""
-    names = [name for name in storage.list_folders(work) if not name.startswith(".")]
-    for name in [] if facts["run"] in names else names:
-        place = checkpoint.latest(storage.join(work, name, "checkpoints"))
-        if place is None:
-            continue
-        other = checkpoint.provenance(place)
-        changed = _differences(_decisive(other.get("recipe", {})), _decisive(facts["recipe"])) if "recipe" in other else []
-        changed += [key for key in ("dataset_version", "vocabulary_hash") if other.get(key) != facts[key]]
-        told = ", ".join(changed[:5]) + (", ..." if changed[5:] else "")
-        print(f"a new run begins in {storage.join(work, facts['run'])}; the one in {place} was made with other {told}")
-
-
-def _differences(old: Any, new: Any, path: str = "") -> list[str]:
-    """Names of the fields in which two plain forms differ."""
-    if isinstance(old, Mapping) and isinstance(new, Mapping):
-        return [d for k in {**old, **new} for d in _differences(old.get(k), new.get(k), f"{path}.{k}".lstrip("."))]
-    return [] if old == new else [path]
-
-
-def _absolute(location: str) -> str:
-    return location if storage.is_s3(location) else str(Path(location).resolve())
-
-
 def _streams_with_data(streams: tuple[Stream, ...], index: shards.Index) -> tuple[tuple[Stream, ...], list[str]]:
     """The streams without the sets that this shard folder does not have (its datasets were optional); and what to tell."""
     kept, left_out = [], []
@@ -483,23 +356,3 @@ def _training_names(index: shards.Index, streams: tuple[Stream, ...]) -> list[st
             if record.absent:
                 names.update(dict.fromkeys((*record.phrases, *record.absent)))
     return sorted(names)
-
-
-def git_commit() -> str:
-    """The commit of the code, with a mark if files were changed since; from the environment where there is no checkout."""
-    given = os.environ.get("OMNIDET_GIT_COMMIT")
-    if given:
-        return given
-    root = Path(omnidet.__file__).parent
-    try:
-        described = subprocess.run(
-            ["git", "describe", "--always", "--abbrev=12", "--dirty", "--exclude=*"],
-            cwd=root, capture_output=True, text=True, check=True, timeout=10,
-        )  # fmt: skip
-    except (OSError, subprocess.SubprocessError):
-        return "unknown"
-    return described.stdout.strip()
-
-
-def _short_hash(content: str) -> str:
-    return hashlib.sha256(content.encode()).hexdigest()[:12]

@@ -16,7 +16,7 @@ import pytest
 
 from omnidet import cli, steps
 from omnidet.config import override
-from omnidet.data import shards
+from omnidet.data import shard_plan, shards
 from omnidet.inference import benchmarks
 from omnidet.inference.benchmarks import Benchmark, EvaluationConfig
 from omnidet.inference.detector import OmniDet
@@ -24,7 +24,7 @@ from omnidet.model import bundle
 from omnidet.recipes.coco_folder import coco_folder
 from omnidet.recipes.recipe import Recipe
 from omnidet.registry import versions
-from omnidet.training import metrics
+from omnidet.training import metrics, runs
 from tests import toys
 from tests.data.sources.handmade import box, coco_files, coco_image, write_laion
 
@@ -151,7 +151,7 @@ def test_a_change_of_the_recipe_is_another_run_and_one_of_the_evaluation_is_not(
 
     def run(*fields: str) -> str:
         recipe = steps.configuration.override(toys.recipe(), *fields)
-        return steps.provenance(recipe, index, words)["run"]
+        return runs.provenance(steps.configuration.describe(recipe), index, words)["run"]
 
     assert run() == run("register.name=other") == run("world.val_images=9")
     worked_through = ("mixing.workers=1", "train.parallel=fsdp2", "train.log_every=3", "train.checkpoint_every=7")
@@ -295,7 +295,7 @@ def test_a_plan_serves_one_build(in_parts):
 
 
 def test_parts_with_other_settings_than_the_plan_are_refused(in_parts):
-    out, plan = str(in_parts / "out"), in_parts / "out" / steps.PLAN_NAME
+    out, plan = str(in_parts / "out"), in_parts / "out" / shard_plan.NAME
     steps.build_shards_part(in_parts / "data", out, coco_folder(), (1, 2))
     write_laion(in_parts / "elsewhere")
     paths = {"laion": str(in_parts / "elsewhere")}

@@ -1,0 +1,90 @@
+"""The plan of a shard folder that is built in parts: written by the first one, kept to by all.
+
+It holds what no part could find out alone without reading every evaluation set: which sets there are, and what is held out.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from omnidet import config as configuration
+from omnidet import storage
+from omnidet.data import build
+from omnidet.data.build import Plan, ShardsConfig
+from omnidet.data.held_out import HeldOut
+from omnidet.storage import Location
+
+NAME = "plan.json"
+"""Beside the sets."""
+_FREE = ("max_bad_share", "workers", "parts")
+"""Fields that parts of one build may differ in: they change no byte of a shard."""
+
+
+def write(data: Location, out: Location, config: ShardsConfig, paths: Mapping[str, str] | None = None) -> list[str]:
+    """Plan anew; gives the names of the sets."""
+    planned = build.plan(data, config, paths)
+    content = {
+        "sets": planned.sets,
+        "held_out": json.loads(planned.held_out.to_json()),
+        "made_with": _made_with(data, config, paths),
+        "is_merged": False,
+    }
+    storage.write_text(storage.join(out, NAME), json.dumps(content))
+    return list(planned.sets)
+
+
+def read(out: Location) -> Plan:
+    """The plan in `out`. Raises FileNotFoundError without one."""
+    content = _content(out)
+    return Plan(tuple(content["sets"]), HeldOut.from_json(json.dumps(content["held_out"])))
+
+
+def is_needed(out: Location) -> bool:
+    """Whether there is none, or one whose build is done."""
+    return not storage.exists(storage.join(out, NAME)) or bool(_content(out).get("is_merged"))
+
+
+def mark_merged(out: Location) -> None:
+    """Its build is done. It stays, for another run of a pipeline may share the folder."""
+    storage.write_text(storage.join(out, NAME), json.dumps(_content(out) | {"is_merged": True}))
+
+
+def require_same_settings(out: Location, data: Location, config: ShardsConfig, paths: Mapping[str, str] | None = None) -> Plan:
+    """The plan in `out`. Raises ValueError where it was made with other settings."""
+    before = _content(out).get("made_with", {})
+    for name, value in _made_with(data, config, paths).items():
+        if before.get(name) != value:
+            raise ValueError(
+                f"{storage.join(out, NAME)} was made with {name}={before.get(name)!s:.200}, not {value!s:.200}: give "
+                "every part the same --data, --path and --set, or remove that file to plan anew"
+            )
+    return read(out)
+
+
+def require_same_data(out: Location, data: Location, config: ShardsConfig, paths: Mapping[str, str] | None = None) -> None:
+    """Compare sets and ids, which takes seconds: hashing the evaluation images again would take as long as the plan did."""
+    plan = require_same_settings(out, data, config, paths)
+    now = build.plan(data, dataclasses.replace(config, hash_images=False), paths)
+    if now.sets != plan.sets or now.held_out.benchmarks != plan.held_out.benchmarks:
+        raise ValueError(
+            f"{storage.join(out, NAME)} was made of other datasets or evaluation images than {data} holds now: remove "
+            "that file to plan anew, and build every part again"
+        )
+
+
+def _content(out: Location) -> dict[str, Any]:
+    path = storage.join(out, NAME)
+    if not storage.exists(path):
+        raise FileNotFoundError(f"{path} does not exist: plan the shards first")
+    content: dict[str, Any] = json.loads(storage.read_text(path))
+    return content
+
+
+def _made_with(data: Location, config: ShardsConfig, paths: Mapping[str, str] | None) -> dict[str, Any]:
+    """What all parts of a build must agree on; places as they were given."""
+    own = {f"shards.{name}": value for name, value in configuration.describe(config).items() if name not in _FREE}
+    places = {name: folder.rstrip("/") for name, folder in (paths or {}).items()}
+    return {"--data": str(data).rstrip("/"), "--path": places, **own}

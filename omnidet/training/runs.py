@@ -1,0 +1,107 @@
+"""Which run a training is: what its weights depend on, and which others lie beside it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import subprocess
+from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from typing import Any
+
+import omnidet
+from omnidet import storage
+from omnidet.data.shards import Index
+from omnidet.data.vocabulary import Vocabulary
+from omnidet.storage import Location
+from omnidet.training import checkpoint, distributed
+
+_PARTS_OF_TRAINING = ("model", "streams", "mixing", "losses", "train")
+"""Of a recipe: evaluating otherwise does not change the weights."""
+_OPERATION = {
+    "mixing": ("workers", "cache_gigabytes", "cache_folder"),
+    "train": ("parallel", "log_every", "pictures_every", "checkpoint_every", "keep_checkpoints", "keep_checkpoint_every"),
+}
+"""What changes how a run is worked through, and not what comes of it: a run goes on when one of these is another."""
+
+
+def provenance(recipe: Mapping[str, Any], index: Index, vocabulary: Vocabulary, start: str = "") -> dict[str, Any]:
+    """Everything that the weights depend on; `run` is a hash over it.
+
+    Args:
+        recipe: its plain form.
+        start: hash of the weights that training begins with, if it does.
+    """
+    content = [decisive(recipe), index.dataset_version, vocabulary.content_hash, *([start] if start else [])]
+    return {
+        "run": hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:12],
+        "recipe": recipe,
+        "dataset_version": index.dataset_version,
+        "vocabulary_hash": vocabulary.content_hash,
+        "omnidet_version": omnidet.__version__,
+        **({"start_weights_sha256": start} if start else {}),
+        "shards": index.location if storage.is_s3(index.location) else str(Path(index.location).resolve()),
+        "git_commit": git_commit(),
+    }
+
+
+def git_commit() -> str:
+    """The commit of the code, with a mark if files were changed since; from the environment where there is no checkout."""
+    given = os.environ.get("OMNIDET_GIT_COMMIT")
+    if given:
+        return given
+    root = Path(omnidet.__file__).parent
+    try:
+        described = subprocess.run(
+            ["git", "describe", "--always", "--abbrev=12", "--dirty", "--exclude=*"],
+            cwd=root, capture_output=True, text=True, check=True, timeout=10,
+        )  # fmt: skip
+    except (OSError, subprocess.SubprocessError):
+        return "unknown"
+    return described.stdout.strip()
+
+
+def decisive(recipe: Mapping[str, Any]) -> dict[str, Any]:
+    """What the weights depend on, of a recipe's plain form."""
+    return {
+        part: {k: v for k, v in recipe[part].items() if k not in _OPERATION[part]} if part in _OPERATION else recipe[part]
+        for part in _PARTS_OF_TRAINING
+    }
+
+
+def alone(folder: Location, world: distributed.World) -> AbstractContextManager[None]:
+    """Raise ValueError, on the main rank, if another process trains in the same folder of this machine."""
+    if storage.is_s3(folder) or not world.is_main:
+        return nullcontext()
+    lock = Path(f"{folder}.lock")
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    return storage.alone(lock, f"another process trains in {folder}: wait for it, or give another --work")
+
+
+def others(work: Location, facts: Mapping[str, Any]) -> list[str]:
+    """A changed recipe begins a run of its own: lines that say so, for the work of the other one would seem lost.
+
+    Args:
+        facts: provenance of the run that begins; its `run` is the name of its folder in `work`.
+    """
+    names = [name for name in storage.list_folders(work) if not name.startswith(".")]
+    lines = []
+    for name in [] if facts["run"] in names else names:
+        place = checkpoint.latest(storage.join(work, name, "checkpoints"))
+        if place is None:
+            continue
+        other = checkpoint.provenance(place)
+        changed = _differences(decisive(other["recipe"]), decisive(facts["recipe"])) if "recipe" in other else []
+        changed += [key for key in ("dataset_version", "vocabulary_hash") if other.get(key) != facts[key]]
+        told = ", ".join(changed[:5]) + (", ..." if changed[5:] else "")
+        lines.append(f"a new run begins in {storage.join(work, facts['run'])}; the one in {place} was made with other {told}")
+    return lines
+
+
+def _differences(old: Any, new: Any, path: str = "") -> list[str]:
+    """Names of the fields in which two plain forms differ."""
+    if isinstance(old, Mapping) and isinstance(new, Mapping):
+        return [d for k in {**old, **new} for d in _differences(old.get(k), new.get(k), f"{path}.{k}".lstrip("."))]
+    return [] if old == new else [path]
