@@ -8,6 +8,7 @@ perhaps none, but never something that looks whole and is not.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import shutil
@@ -267,6 +268,10 @@ def replace_directory(stage: Location, location: Location) -> None:
         Path(stage).rename(target)
 
 
+_NO_LOCKS = (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS)
+"""Some network file systems know no locks: nobody can tell who else is there, and work goes on."""
+
+
 @contextmanager
 def alone(lock: Path, busy: str) -> Iterator[None]:
     """Hold a lock file for the time of the block. Raises ValueError(busy) where another process holds it."""
@@ -275,6 +280,9 @@ def alone(lock: Path, busy: str) -> Iterator[None]:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise ValueError(busy) from None
+        except OSError as error:
+            if error.errno not in _NO_LOCKS:
+                raise
         yield
 
 

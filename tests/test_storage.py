@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import os
 import signal
 import stat
@@ -293,3 +295,19 @@ def test_what_is_published_can_be_read_by_others(tmp_path):
         (stage / "sub" / "weights").write_bytes(b"x")
         (stage / "sub" / "weights").chmod(0o600)
     assert (tmp_path / "out" / "sub" / "weights").stat().st_mode & 0o044 == 0o044
+
+
+def test_one_holds_a_lock_at_a_time_where_there_are_locks(tmp_path, monkeypatch):
+    with storage.alone(tmp_path / "lock", "busy"):
+        with pytest.raises(ValueError, match="^busy$"), storage.alone(tmp_path / "lock", "busy"):
+            pass
+
+        def flock(*_):
+            raise OSError(errno.ENOLCK, "No locks available")
+
+        monkeypatch.setattr(fcntl, "flock", flock)
+        with storage.alone(tmp_path / "lock", "busy"):  # a network file system without them
+            pass
+    monkeypatch.undo()
+    with storage.alone(tmp_path / "lock", "busy"):  # it is free again
+        pass
