@@ -299,7 +299,7 @@ def test_what_is_published_can_be_read_by_others(tmp_path):
 
 def test_one_holds_a_lock_at_a_time_where_there_are_locks(tmp_path, monkeypatch):
     with storage.alone(tmp_path / "lock", "busy"):
-        with pytest.raises(ValueError, match="^busy$"), storage.alone(tmp_path / "lock", "busy"):
+        with pytest.raises(ValueError, match=r"^busy$"), storage.alone(tmp_path / "lock", "busy"):
             pass
 
         def flock(*_):
