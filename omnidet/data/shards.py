@@ -219,7 +219,7 @@ class ShardReader:
         else:
             self.path = Path(self.name)
             if not self.path.exists():
-                raise FileNotFoundError(f"{self.name} does not exist though the index names it: build the shards again")
+                raise self._missing()
             self.table = cache.checked(self.path, self.name, shard.size_bytes, shard.sha256)
         if len(self.table) != shard.samples:
             raise ValueError(f"{self.name} holds {len(self.table)} samples, the index says {shard.samples}: build it again")
@@ -240,7 +240,13 @@ class ShardReader:
     def _open(self) -> BinaryIO:
         if self.is_remote:  # the cache may have made room of it since
             return self.cache.open(self.name, self.shard.size_bytes, self.shard.sha256)
-        return self.path.open("rb", buffering=0)
+        try:
+            return self.path.open("rb", buffering=0)
+        except FileNotFoundError:  # it was there when it was checked
+            raise self._missing() from None
+
+    def _missing(self) -> FileNotFoundError:
+        return FileNotFoundError(f"{self.name} does not exist though the index names it: build the shards again")
 
 
 @functools.lru_cache(maxsize=1024)

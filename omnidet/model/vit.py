@@ -212,6 +212,8 @@ def _pretrained(config: PretrainedConfig, image_size: int) -> Backbone:
     ) as error:
         # timm's message may run over hundreds of lines (every key that does not fit); the first says what is wrong.
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        if isinstance(error, LookupError | AttributeError | TypeError):  # a file of another kind: the text alone says little
+            reason = f"it holds no weights ({type(error).__name__}: {reason})"
         raise ValueError(
             f"backbone {config.name!r} cannot take the weights {config.weights!r}: {reason}: "
             "name a timm model and weights that fit, or a local file"

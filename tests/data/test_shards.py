@@ -222,6 +222,16 @@ def test_missing_shard_is_named(tmp_path):
     assert "\n" not in str(caught.value)
 
 
+def test_a_shard_that_goes_while_it_is_read_is_named(tmp_path):
+    index = write(tmp_path)
+    reader = shards.ShardReader(index.location, index.shards("train/toy")[2])
+    (tmp_path / "train/toy/000002.tar").unlink()
+    with pytest.raises(
+        FileNotFoundError, match=r"000002\.tar does not exist though the index names it: build the shards again$"
+    ):
+        reader.read(0)
+
+
 @pytest.mark.parametrize("samples", [2, 4])
 def test_another_count_is_named(tmp_path, samples):
     member = write(tmp_path).shards("train/toy")[0]

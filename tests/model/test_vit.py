@@ -150,6 +150,26 @@ def test_weights_that_lack_a_part_are_refused(tmp_path, gone):
     assert f"lacks 1 parameters of it, {gone}" in _refused(TINY, tmp_path / "weights.safetensors")
 
 
+@pytest.mark.parametrize("content", [[1, 2], torch.zeros(3), {"model": 5}])
+def test_a_pickle_of_something_else_is_refused(tmp_path, content):
+    torch.save(content, tmp_path / "weights.pth")
+    assert "holds no weights" in _refused(TINY, tmp_path / "weights.pth")
+
+
+def test_weights_that_are_no_numbers_are_refused(tmp_path):
+    state = _weights()
+    state["norm.weight"][3] = torch.nan
+    torch.save(state, tmp_path / "weights.pth")
+    assert "its norm.weight holds NaN or infinity" in _refused(TINY, tmp_path / "weights.pth")
+
+
+def test_blocks_that_there_are_not():
+    for blocks in ([99], [2, -1]):
+        config = PretrainedConfig(TINY, "random", window=2, global_blocks=tuple(blocks))
+        with pytest.raises(ValueError, match=r"global_blocks=\[.*\]: give numbers from 0 to 11"):
+            vit.build(config, 64)
+
+
 @pytest.mark.parametrize("name", ["weights.pth", "weights.safetensors"])
 @pytest.mark.parametrize("content", [b"", b"no weights at all"])
 def test_a_file_of_something_else_is_refused(tmp_path, name, content):
