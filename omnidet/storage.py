@@ -272,18 +272,37 @@ _NO_LOCKS = (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS)
 """Some network file systems know no locks: nobody can tell who else is there, and work goes on."""
 
 
+_held: set[int] = set()
+"""Descriptors of the locks of this process."""
+
+
 @contextmanager
 def alone(lock: Path, busy: str) -> Iterator[None]:
     """Hold a lock file for the time of the block. Raises ValueError(busy) where another process holds it."""
-    with lock.open("w") as file:
+    descriptor = os.open(lock, os.O_RDWR | os.O_CREAT, 0o666)
+    _held.add(descriptor)
+    try:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise ValueError(busy) from None
         except OSError as error:
             if error.errno not in _NO_LOCKS:
                 raise
         yield
+    finally:
+        if descriptor in _held:
+            _held.remove(descriptor)
+            os.close(descriptor)
+
+
+def _let_go_of_locks() -> None:
+    """In a forked process, as one that makes batches: it would hold the lock for a while after its parent was killed."""
+    while _held:
+        os.close(_held.pop())
+
+
+os.register_at_fork(after_in_child=_let_go_of_locks)
 
 
 def _hidden(target: Path, suffix: str = "") -> Path:

@@ -311,3 +311,25 @@ def test_one_holds_a_lock_at_a_time_where_there_are_locks(tmp_path, monkeypatch)
     monkeypatch.undo()
     with storage.alone(tmp_path / "lock", "busy"):  # it is free again
         pass
+
+
+def test_a_lock_is_free_when_its_process_is_killed_though_a_forked_one_lives_on(tmp_path):
+    code = (
+        "import multiprocessing, os, sys, time\nfrom pathlib import Path\nfrom omnidet import storage\n"
+        "with storage.alone(Path(sys.argv[1]), 'busy'):\n"
+        "    child = multiprocessing.get_context('fork').Process(target=time.sleep, args=(60,))\n"
+        "    child.start()\n    print(child.pid, flush=True)\n    time.sleep(60)\n"
+    )
+    lock = tmp_path / "lock"
+    with subprocess.Popen([sys.executable, "-c", code, str(lock)], stdout=subprocess.PIPE, text=True) as process:
+        child = int(process.stdout.readline())
+        try:
+            with pytest.raises(ValueError, match="busy"), storage.alone(lock, "busy"):
+                pass
+            process.kill()
+            process.wait()
+            os.kill(child, 0)  # it lives
+            with storage.alone(lock, "busy"):
+                pass
+        finally:
+            os.kill(child, signal.SIGKILL)
