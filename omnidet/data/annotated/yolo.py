@@ -36,7 +36,9 @@ def find(root: Path) -> Annotated | None:
     splits: dict[str, list[Picture]] = defaultdict(list)
     used: set[Path] = set()
     for path in sorted({*texts} - {*labels}):  # nobody knows what such a picture shows: it is not background
-        used.update(pictures[path.stem])
+        image = nearest(pictures[path.stem], path)
+        assert image is not None
+        used.add(image)
         problems["picture whose txt does not begin with a box"] += 1
     for path in labels:
         image = nearest(pictures[path.stem], path)
