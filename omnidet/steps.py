@@ -136,6 +136,7 @@ def train(
     index = shards.read_index(shards_location)
     vocabulary = vocabulary_module.Vocabulary.load(storage.local_copy(vocabulary_location, ".cache/vocabulary"))
     streams, left_out = _streams_with_data(recipe.streams, index)
+    configuration.require(bool(recipe.losses), "losses=[]: there is nothing to learn from; give one at least")
     calibrated = recipe.model.calibrated_streams
     configuration.require(
         calibrated in (0, len(recipe.streams)),

@@ -178,6 +178,7 @@ def test_places_that_a_training_may_not_have(place, tmp_path, capsys):
 
     assert "inside it: give a folder beside it" in complaint("--work", str(tmp_path / "model" / "work"))
     assert "inside it: give a folder beside it" in complaint("--work", str(place / "shards" / "work"))
+    assert "losses=[]: there is nothing to learn from" in complaint("--set", "losses=[]")
     assert cli.main([*_train(place, tmp_path / "model"), "--out", "/proc/none/model"]) in (1, 2)
     assert "/proc/none/model cannot be written" in capsys.readouterr().err
     assert not (tmp_path / "model.work").exists()
