@@ -314,11 +314,11 @@ def test_one_holds_a_lock_at_a_time_where_there_are_locks(tmp_path, monkeypatch)
 
 
 def test_a_lock_is_free_when_its_process_is_killed_though_a_forked_one_lives_on(tmp_path):
-    code = (
+    code = (  # the forked process says that it runs: until the system let it begin, it holds what its parent held
         "import multiprocessing, os, sys, time\nfrom pathlib import Path\nfrom omnidet import storage\n"
+        "def work():\n    print(os.getpid(), flush=True)\n    time.sleep(60)\n"
         "with storage.alone(Path(sys.argv[1]), 'busy'):\n"
-        "    child = multiprocessing.get_context('fork').Process(target=time.sleep, args=(60,))\n"
-        "    child.start()\n    print(child.pid, flush=True)\n    time.sleep(60)\n"
+        "    multiprocessing.get_context('fork').Process(target=work).start()\n    time.sleep(60)\n"
     )
     lock = tmp_path / "lock"
     with subprocess.Popen([sys.executable, "-c", code, str(lock)], stdout=subprocess.PIPE, text=True) as process:
