@@ -148,13 +148,16 @@ def matching_and_losses(size: Size, on: torch.device) -> Callable[[], None]:
         made = model(data)
     tensors = {f.name: getattr(made, f.name) for f in dataclasses.fields(made) if isinstance(getattr(made, f.name), Tensor)}
     leaves = {name: tensor.detach().requires_grad_() for name, tensor in tensors.items()}
-    predictions = dataclasses.replace(made, **leaves)
+    table = model.tokens
+    predictions = dataclasses.replace(
+        made, **leaves, token_logits=lambda embeddings_MD: embeddings_MD @ table.embeddings.T + table.biases
+    )
 
     def run() -> None:
         matches = match(predictions, data, CostConfig(), hungarian)
         loss, _ = objective(LOSSES, STREAMS, 1, predictions, data, matches)
         loss.backward()  # type: ignore[no-untyped-call]
-        for leaf in leaves.values():
+        for leaf in (*leaves.values(), *table.parameters()):
             leaf.grad = None
 
     return run

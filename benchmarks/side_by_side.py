@@ -11,6 +11,7 @@ import statistics
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -81,9 +82,8 @@ def peak_memory(make: Callable[..., Contestant], *given: Any, on: torch.device) 
         make(*given)()
         _wait(on)
         return torch.cuda.max_memory_allocated(on) - before
-    context = multiprocessing.get_context("spawn")
-    with context.Pool(1) as pool:
-        return int(pool.apply(_resident_peak, (make, given)))
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:  # one that is killed is an error, no wait
+        return pool.submit(_resident_peak, make, given).result()
 
 
 def _resident_peak(make: Callable[..., Contestant], given: tuple[Any, ...]) -> int:

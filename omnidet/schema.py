@@ -15,7 +15,7 @@ Boxes say their format in the name: `xyxy` pixel corners, `cxcywh` centre and si
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -135,8 +135,8 @@ class Predictions:
     phrase_embeddings_PD: Tensor
     """Rows of the batch's phrases, `w E`: the logit of phrase p on embedding z is `z . row_p + bias_p`."""
     phrase_biases_P: Tensor
-    token_embeddings_TD: Tensor
-    token_biases_T: Tensor
+    token_logits: Callable[[Tensor], Tensor]
+    """Embeddings (M, D) -> logits (M, T) of all tokens of the vocabulary: for a few matched regions and images."""
     calibration_B2: Tensor | None = None
     """Temperature and bias of each image's stream, which are in `scores_BQL` already; None where the streams have none."""
     more: tuple[Predictions, ...] = ()

@@ -197,7 +197,9 @@ def predictions(given: Batch, of: Leaves) -> Predictions:
     rows_PD, biases_P = weights_PT @ of.E_TD, weights_PT @ of.b_T
     own_BL = given.name_BL.clamp(min=0)
     scores_BQL = torch.einsum("bqd,bld->bql", of.z_BQD, rows_PD[own_BL]) + biases_P[own_BL][:, None]
-    return Predictions(of.z_BQD, of.boxes_BQ4, of.image_BD, scores_BQL, rows_PD, biases_P, of.E_TD, of.b_T)
+    return Predictions(
+        of.z_BQD, of.boxes_BQ4, of.image_BD, scores_BQL, rows_PD, biases_P, lambda z_MD: z_MD @ of.E_TD.T + of.b_T
+    )
 
 
 def write_shards(folder: Path) -> shards.Index:

@@ -15,7 +15,7 @@ def caption(predictions: Predictions, batch: Batch, matches: Matches) -> LossTer
     image_M = torch.nonzero(batch.caption_B >= 0)[:, 0]
     phrase_M = batch.caption_B[image_M]
     image_MD = predictions.image_embeddings_BD[image_M]
-    logits_MT = image_MD @ predictions.token_embeddings_TD.T + predictions.token_biases_T
+    logits_MT = predictions.token_logits(image_MD)
     matched_M = (image_MD * predictions.phrase_embeddings_PD[phrase_M]).sum(1) + predictions.phrase_biases_P[phrase_M]
     if predictions.calibration_B2 is not None:
         temperature_M = predictions.calibration_B2[image_M, 0]

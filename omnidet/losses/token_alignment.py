@@ -16,7 +16,7 @@ def token_alignment(predictions: Predictions, batch: Batch, matches: Matches) ->
     """
     described_M = batch.describes_B[matches.image_M]
     image_M, region_M, box_M = (part[described_M] for part in (matches.image_M, matches.region_M, matches.box_M))
-    logits_MT = predictions.embeddings_BQD[image_M, region_M] @ predictions.token_embeddings_TD.T + predictions.token_biases_T
+    logits_MT = predictions.token_logits(predictions.embeddings_BQD[image_M, region_M])
     named_ML = batch.named_BNL[image_M, box_M].float()
     share_ML = named_ML / named_ML.sum(1, keepdim=True).clamp(min=1)
     entropy_P = batch.phrases.entropy()

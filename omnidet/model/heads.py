@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -87,13 +89,73 @@ class TokenTable(nn.Module):
 
     def phrases(self, table: PhraseTable) -> tuple[Tensor, Tensor]:
         """`w E` (P, D) and `w . b` (P,): a phrase costs one row, however many tokens the vocabulary has."""
-        rows_PD = functional.embedding_bag(
-            table.token_ids_K, self.embeddings, table.offsets_P, per_sample_weights=table.weights_K, mode="sum"
-        )
-        biases_P1 = functional.embedding_bag(
-            table.token_ids_K, self.biases[:, None], table.offsets_P, per_sample_weights=table.weights_K, mode="sum"
-        )
-        return rows_PD, biases_P1[:, 0]
+        return _weighted_sums(self.embeddings, table), _weighted_sums(self.biases[:, None], table)[:, 0]
+
+    def phrases_and_logits(self, table: PhraseTable) -> tuple[Tensor, Tensor, Callable[[Tensor], Tensor]]:
+        """The same, and what gives the logits of all tokens, for training: all of it has one gradient of the table's size."""
+        asked: list[tuple[Tensor, Tensor]] = []
+        ids_K, weights_K, offsets_P = table.token_ids_K, table.weights_K, table.offsets_P
+        rows_PD, embeddings_TD = _Rows.apply(self.embeddings, ids_K, weights_K, offsets_P, asked)
+
+        def logits(embeddings_MD: Tensor) -> Tensor:
+            products_MT: Tensor = _Products.apply(embeddings_MD, embeddings_TD, asked)
+            return products_MT + self.biases
+
+        return rows_PD, _weighted_sums(self.biases[:, None], table)[:, 0], logits
+
+
+def _weighted_sums(values_TD: Tensor, table: PhraseTable) -> Tensor:
+    return functional.embedding_bag(
+        table.token_ids_K, values_TD, table.offsets_P, per_sample_weights=table.weights_K, mode="sum"
+    )
+
+
+class _Rows(torch.autograd.Function):
+    """Weighted sums (P, D) of the rows of each phrase's tokens, and the table itself for `_Products`.
+
+    Each use of a table has a gradient of the table's size, and autograd adds them: with 300,000 tokens most of what a step
+    costs more than with 30,000. Here the uses leave what their gradients are made of in `asked`, and all are made as one.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any, table_TD: Tensor, ids_K: Tensor, weights_K: Tensor, offsets_P: Tensor, asked: list[tuple[Tensor, Tensor]]
+    ) -> tuple[Tensor, Tensor]:
+        ctx.save_for_backward(ids_K, weights_K, offsets_P)
+        ctx.shape, ctx.asked = table_TD.shape, asked
+        ctx.set_materialize_grads(False)
+        rows_PD = functional.embedding_bag(ids_K, table_TD, offsets_P, per_sample_weights=weights_K, mode="sum")
+        return rows_PD, table_TD.view_as(table_TD)
+
+    @staticmethod
+    def backward(ctx: Any, rows_PD: Tensor | None, _: Tensor | None) -> tuple[Tensor | None, ...]:
+        ids_K, weights_K, offsets_P = ctx.saved_tensors
+        if ctx.asked:
+            logits_MT, embeddings_MD = (torch.cat(parts) for parts in zip(*ctx.asked, strict=True))
+            table_TD = logits_MT.T @ embeddings_MD
+            ctx.asked.clear()
+        else:
+            table_TD = weights_K.new_zeros(ctx.shape)
+        if rows_PD is not None:
+            row_K = torch.bucketize(torch.arange(len(ids_K), device=ids_K.device), offsets_P, right=True) - 1
+            table_TD.index_add_(0, ids_K, rows_PD[row_K] * weights_K[:, None])
+        return table_TD, None, None, None, None
+
+
+class _Products(torch.autograd.Function):
+    """Products (M, T) of embeddings with all rows of the table, whose gradient `_Rows` makes."""
+
+    @staticmethod
+    def forward(ctx: Any, embeddings_MD: Tensor, table_TD: Tensor, asked: list[tuple[Tensor, Tensor]]) -> Tensor:
+        ctx.save_for_backward(embeddings_MD, table_TD)
+        ctx.asked = asked
+        return embeddings_MD @ table_TD.T
+
+    @staticmethod
+    def backward(ctx: Any, logits_MT: Tensor) -> tuple[Tensor | None, ...]:
+        embeddings_MD, table_TD = ctx.saved_tensors
+        ctx.asked.append((logits_MT, embeddings_MD))
+        return logits_MT @ table_TD, None, None
 
 
 def _prior_boxes(grid: tuple[int, int], device: torch.device) -> Tensor:

@@ -38,6 +38,26 @@ def test_what_a_phrase_means_is_the_same_to_the_bit_alone_and_among_a_thousand()
         assert torch.equal(bias[0], biases[p])
 
 
+@pytest.mark.parametrize("uses", [0, 1, 2])
+def test_the_one_gradient_of_the_table_is_the_sum_of_those_of_its_uses(uses):
+    vocabulary = toys.toy_vocabulary()
+    table = TokenTable(vocabulary.num_tokens, 8)
+    phrases = vocabulary.table(["red star", "star left of circle", "red ring", "ring"])
+    regions = torch.randn(5, 8, requires_grad=True)
+
+    def gradients(rows, biases, logits):
+        parts = [logits(regions[:n]).logsumexp(1).sum() for n in (5, 2)[:uses]]
+        total = (rows.sin().sum() + biases.square().sum() + regions.sum() + sum(parts)) * 3
+        return torch.autograd.grad(total, [*table.parameters(), regions])
+
+    plain = gradients(*table.phrases(phrases), lambda z: z @ table.embeddings.T + table.biases)
+    for _ in range(2):  # nothing is left of the first time
+        torch.testing.assert_close(gradients(*table.phrases_and_logits(phrases)), plain)
+    rows, _, logits = table.phrases_and_logits(phrases)
+    assert torch.equal(rows, table.phrases(phrases)[0])
+    assert torch.equal(logits(regions), regions @ table.embeddings.T + table.biases)
+
+
 def test_before_training_every_name_has_the_prior_score_and_every_patch_its_own_place():
     table = TokenTable(toys.toy_vocabulary().num_tokens, 8)
     _, biases = table.phrases(toys.toy_vocabulary().table(["red star", "green ring"]))
