@@ -149,11 +149,9 @@ def matching_and_losses(size: Size, on: torch.device) -> Callable[[], None]:
     tensors = {f.name: getattr(made, f.name) for f in dataclasses.fields(made) if isinstance(getattr(made, f.name), Tensor)}
     leaves = {name: tensor.detach().requires_grad_() for name, tensor in tensors.items()}
     table = model.tokens
-    predictions = dataclasses.replace(
-        made, **leaves, token_logits=lambda embeddings_MD: embeddings_MD @ table.embeddings.T + table.biases
-    )
 
     def run() -> None:
+        predictions = dataclasses.replace(made, **leaves, log_partition=table.in_training(data.phrases)[2])
         matches = match(predictions, data, CostConfig(), hungarian)
         loss, _ = objective(LOSSES, STREAMS, 1, predictions, data, matches)
         loss.backward()  # type: ignore[no-untyped-call]

@@ -17,7 +17,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -26,6 +26,9 @@ from torch import Tensor
 
 FloatArray = npt.NDArray[np.float32]
 IntArray = npt.NDArray[np.int64]
+LogPartition: TypeAlias = Callable[..., Tensor]
+"""Embeddings (M, D), and temperatures (M,) where there are any -> `logsumexp(temperature * (z . E_t + b_t))` (M,) over all
+tokens t of the vocabulary."""
 _T = TypeVar("_T")
 
 
@@ -135,8 +138,8 @@ class Predictions:
     phrase_embeddings_PD: Tensor
     """Rows of the batch's phrases, `w E`: the logit of phrase p on embedding z is `z . row_p + bias_p`."""
     phrase_biases_P: Tensor
-    token_logits: Callable[[Tensor], Tensor]
-    """Embeddings (M, D) -> logits (M, T) of all tokens of the vocabulary: for a few matched regions and images."""
+    log_partition: LogPartition
+    """For a few matched regions and images: it is the only thing that costs as much as the vocabulary is large."""
     calibration_B2: Tensor | None = None
     """Temperature and bias of each image's stream, which are in `scores_BQL` already; None where the streams have none."""
     more: tuple[Predictions, ...] = ()

@@ -197,9 +197,12 @@ def predictions(given: Batch, of: Leaves) -> Predictions:
     rows_PD, biases_P = weights_PT @ of.E_TD, weights_PT @ of.b_T
     own_BL = given.name_BL.clamp(min=0)
     scores_BQL = torch.einsum("bqd,bld->bql", of.z_BQD, rows_PD[own_BL]) + biases_P[own_BL][:, None]
-    return Predictions(
-        of.z_BQD, of.boxes_BQ4, of.image_BD, scores_BQL, rows_PD, biases_P, lambda z_MD: z_MD @ of.E_TD.T + of.b_T
-    )
+
+    def log_partition(z_MD: Tensor, temperatures_M: Tensor | None = None) -> Tensor:
+        logits_MT = z_MD @ of.E_TD.T + of.b_T
+        return (logits_MT if temperatures_M is None else logits_MT * temperatures_M[:, None]).logsumexp(1)
+
+    return Predictions(of.z_BQD, of.boxes_BQ4, of.image_BD, scores_BQL, rows_PD, biases_P, log_partition)
 
 
 def write_shards(folder: Path) -> shards.Index:

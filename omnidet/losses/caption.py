@@ -15,11 +15,12 @@ def caption(predictions: Predictions, batch: Batch, matches: Matches) -> LossTer
     image_M = torch.nonzero(batch.caption_B >= 0)[:, 0]
     phrase_M = batch.caption_B[image_M]
     image_MD = predictions.image_embeddings_BD[image_M]
-    logits_MT = predictions.token_logits(image_MD)
     matched_M = (image_MD * predictions.phrase_embeddings_PD[phrase_M]).sum(1) + predictions.phrase_biases_P[phrase_M]
+    temperature_M = None
     if predictions.calibration_B2 is not None:
         temperature_M = predictions.calibration_B2[image_M, 0]
-        logits_MT, matched_M = logits_MT * temperature_M[:, None], matched_M * temperature_M
-    loss_M = logits_MT.float().logsumexp(1) - matched_M.float() - batch.phrases.entropy()[phrase_M]
+        matched_M = matched_M * temperature_M
+    log_partition_M = predictions.log_partition(image_MD, temperature_M)
+    loss_M = log_partition_M - matched_M.float() - batch.phrases.entropy()[phrase_M]
     stream_MS = batch.stream_BS[image_M]
     return LossTerm(loss_M @ stream_MS, stream_MS.sum(0))

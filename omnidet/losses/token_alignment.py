@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import torch
-
 from omnidet.schema import Batch, LossTerm, Matches, Predictions
 
 
@@ -16,16 +14,17 @@ def token_alignment(predictions: Predictions, batch: Batch, matches: Matches) ->
     """
     described_M = batch.describes_B[matches.image_M]
     image_M, region_M, box_M = (part[described_M] for part in (matches.image_M, matches.region_M, matches.box_M))
-    logits_MT = predictions.token_logits(predictions.embeddings_BQD[image_M, region_M])
     named_ML = batch.named_BNL[image_M, box_M].float()
     share_ML = named_ML / named_ML.sum(1, keepdim=True).clamp(min=1)
     entropy_P = batch.phrases.entropy()
     own_ML = batch.name_BL[image_M].clamp(min=0)
     scores_ML = predictions.scores_BQL[image_M, region_M]
+    temperature_M = None
     if predictions.calibration_B2 is not None:
-        temperature_M1, bias_M1 = torch.split(predictions.calibration_B2[image_M], 1, dim=1)
-        logits_MT, scores_ML = logits_MT * temperature_M1, scores_ML - bias_M1
+        temperature_M, bias_M = predictions.calibration_B2[image_M].unbind(1)
+        scores_ML = scores_ML - bias_M[:, None]
+    log_partition_M = predictions.log_partition(predictions.embeddings_BQD[image_M, region_M], temperature_M)
     matched_ML = scores_ML + entropy_P[own_ML]
-    loss_M = logits_MT.float().logsumexp(1) - (share_ML * matched_ML).sum(1)
+    loss_M = log_partition_M - (share_ML * matched_ML).sum(1)
     stream_MS = batch.stream_BS[image_M]
     return LossTerm(loss_M @ stream_MS, stream_MS.sum(0))

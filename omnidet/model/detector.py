@@ -74,7 +74,7 @@ class Detector(nn.Module):
     def predict(self, batch: Batch) -> Predictions:
         """The same for images of one size."""
         embeddings_BQD, boxes_BQ4, image_BD = self.regions(batch.images_BCHW)
-        rows_PD, biases_P, token_logits = self.tokens.phrases_and_logits(batch.phrases)
+        rows_PD, biases_P, log_partition = self.tokens.in_training(batch.phrases)
         # Each image is scored on its own label space only: memory grows with regions x names, never x vocabulary.
         own_BL = batch.name_BL.clamp(min=0)
         # In single precision: the token losses are differences of these scores and logits.
@@ -90,7 +90,7 @@ class Detector(nn.Module):
             scores_BQL=scores_BQL,
             phrase_embeddings_PD=rows_PD,
             phrase_biases_P=biases_P,
-            token_logits=token_logits,
+            log_partition=log_partition,
             calibration_B2=calibration_B2,
         )
 

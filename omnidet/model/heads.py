@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -11,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from omnidet.boxes import MIN_SIDE
-from omnidet.schema import PhraseTable
+from omnidet.schema import LogPartition, PhraseTable
 
 PRIOR_SCORE = 0.01
 """Probability that any name has on any region before training (Lin et al., Focal Loss, arXiv 1708.02002)."""
@@ -91,17 +90,21 @@ class TokenTable(nn.Module):
         """`w E` (P, D) and `w . b` (P,): a phrase costs one row, however many tokens the vocabulary has."""
         return _weighted_sums(self.embeddings, table), _weighted_sums(self.biases[:, None], table)[:, 0]
 
-    def phrases_and_logits(self, table: PhraseTable) -> tuple[Tensor, Tensor, Callable[[Tensor], Tensor]]:
-        """The same, and what gives the logits of all tokens, for training: all of it has one gradient of the table's size."""
+    def in_training(self, table: PhraseTable) -> tuple[Tensor, Tensor, LogPartition]:
+        """The same, and the log-partition of all tokens: all of it has one gradient of the table's size."""
         asked: list[tuple[Tensor, Tensor]] = []
         ids_K, weights_K, offsets_P = table.token_ids_K, table.weights_K, table.offsets_P
         rows_PD, embeddings_TD = _Rows.apply(self.embeddings, ids_K, weights_K, offsets_P, asked)
 
-        def logits(embeddings_MD: Tensor) -> Tensor:
-            products_MT: Tensor = _Products.apply(embeddings_MD, embeddings_TD, asked)
-            return products_MT + self.biases
+        def log_partition(embeddings_MD: Tensor, temperatures_M: Tensor | None = None) -> Tensor:
+            if temperatures_M is None:
+                temperatures_M = embeddings_MD.new_ones(len(embeddings_MD))
+            logs_M: Tensor = _LogPartition.apply(
+                embeddings_MD * temperatures_M[:, None], temperatures_M, embeddings_TD, self.biases, asked
+            )
+            return logs_M
 
-        return rows_PD, _weighted_sums(self.biases[:, None], table)[:, 0], logits
+        return rows_PD, _weighted_sums(self.biases[:, None], table)[:, 0], log_partition
 
 
 def _weighted_sums(values_TD: Tensor, table: PhraseTable) -> Tensor:
@@ -111,7 +114,7 @@ def _weighted_sums(values_TD: Tensor, table: PhraseTable) -> Tensor:
 
 
 class _Rows(torch.autograd.Function):
-    """Weighted sums (P, D) of the rows of each phrase's tokens, and the table itself for `_Products`.
+    """Weighted sums (P, D) of the rows of each phrase's tokens, and the table itself for `_LogPartition`.
 
     Each use of a table has a gradient of the table's size, and autograd adds them: with 300,000 tokens most of what a step
     costs more than with 30,000. Here the uses leave what their gradients are made of in `asked`, and all are made as one.
@@ -131,8 +134,8 @@ class _Rows(torch.autograd.Function):
     def backward(ctx: Any, rows_PD: Tensor | None, _: Tensor | None) -> tuple[Tensor | None, ...]:
         ids_K, weights_K, offsets_P = ctx.saved_tensors
         if ctx.asked:
-            logits_MT, embeddings_MD = (torch.cat(parts) for parts in zip(*ctx.asked, strict=True))
-            table_TD = logits_MT.T @ embeddings_MD
+            shares_MT, embeddings_MD = (torch.cat(parts) for parts in zip(*ctx.asked, strict=True))
+            table_TD = shares_MT.T @ embeddings_MD
             ctx.asked.clear()
         else:
             table_TD = weights_K.new_zeros(ctx.shape)
@@ -142,20 +145,34 @@ class _Rows(torch.autograd.Function):
         return table_TD, None, None, None, None
 
 
-class _Products(torch.autograd.Function):
-    """Products (M, T) of embeddings with all rows of the table, whose gradient `_Rows` makes."""
+class _LogPartition(torch.autograd.Function):
+    """`logsumexp(z . E_t + temperature * b_t)` (M,) over all tokens t; `_Rows` makes the gradient of the table.
+
+    The (M, T) numbers of the softmax are there once: of several such tensors a large vocabulary would make gigabytes.
+    """
 
     @staticmethod
-    def forward(ctx: Any, embeddings_MD: Tensor, table_TD: Tensor, asked: list[tuple[Tensor, Tensor]]) -> Tensor:
-        ctx.save_for_backward(embeddings_MD, table_TD)
+    def forward(
+        ctx: Any,
+        embeddings_MD: Tensor,
+        temperatures_M: Tensor,
+        table_TD: Tensor,
+        biases_T: Tensor,
+        asked: list[tuple[Tensor, Tensor]],
+    ) -> Tensor:
+        shares_MT = (embeddings_MD @ table_TD.T).addcmul_(temperatures_M[:, None], biases_T)
+        largest_M1 = shares_MT.amax(1, keepdim=True)
+        sums_M1 = shares_MT.sub_(largest_M1).exp_().sum(1, keepdim=True)
+        ctx.save_for_backward(embeddings_MD, temperatures_M, table_TD, biases_T, shares_MT.div_(sums_M1))
         ctx.asked = asked
-        return embeddings_MD @ table_TD.T
+        return (largest_M1 + sums_M1.log())[:, 0]
 
     @staticmethod
-    def backward(ctx: Any, logits_MT: Tensor) -> tuple[Tensor | None, ...]:
-        embeddings_MD, table_TD = ctx.saved_tensors
-        ctx.asked.append((logits_MT, embeddings_MD))
-        return logits_MT @ table_TD, None, None
+    def backward(ctx: Any, logs_M: Tensor) -> tuple[Tensor | None, ...]:
+        embeddings_MD, temperatures_M, table_TD, biases_T, shares_MT = ctx.saved_tensors
+        ctx.asked.append((shares_MT, logs_M[:, None] * embeddings_MD))
+        own_M = logs_M * temperatures_M
+        return logs_M[:, None] * (shares_MT @ table_TD), logs_M * (shares_MT @ biases_T), None, own_M @ shares_MT, None
 
 
 def _prior_boxes(grid: tuple[int, int], device: torch.device) -> Tensor:

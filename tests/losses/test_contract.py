@@ -90,7 +90,7 @@ def test_stays_connected_where_nothing_is_supervised(loss, padded):
 
 def _twice(batch: Batch, predictions: Predictions, matches: Matches) -> tuple[Batch, Predictions, Matches]:
     count = len(batch.images_BCHW)
-    shared = ("phrases", "phrase_embeddings_PD", "phrase_biases_P", "token_logits")
+    shared = ("phrases", "phrase_embeddings_PD", "phrase_biases_P", "log_partition")
 
     def double(value):
         fields = {f.name: getattr(value, f.name) for f in dataclasses.fields(value) if f.name not in shared}

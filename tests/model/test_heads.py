@@ -43,19 +43,25 @@ def test_the_one_gradient_of_the_table_is_the_sum_of_those_of_its_uses(uses):
     vocabulary = toys.toy_vocabulary()
     table = TokenTable(vocabulary.num_tokens, 8)
     phrases = vocabulary.table(["red star", "star left of circle", "red ring", "ring"])
-    regions = torch.randn(5, 8, requires_grad=True)
+    regions, temperatures = torch.randn(5, 8, requires_grad=True), torch.rand(2, requires_grad=True)
 
-    def gradients(rows, biases, logits):
-        parts = [logits(regions[:n]).logsumexp(1).sum() for n in (5, 2)[:uses]]
-        total = (rows.sin().sum() + biases.square().sum() + regions.sum() + sum(parts)) * 3
-        return torch.autograd.grad(total, [*table.parameters(), regions])
+    def plain(regions, temperatures=None):
+        logits = regions @ table.embeddings.T + table.biases
+        return (logits if temperatures is None else logits * temperatures[:, None]).logsumexp(1)
 
-    plain = gradients(*table.phrases(phrases), lambda z: z @ table.embeddings.T + table.biases)
+    def gradients(rows, biases, log_partition):
+        values = [log_partition(regions), log_partition(regions[:2], temperatures)][:uses]
+        rest = rows.sin().sum() + biases.square().sum() + regions.sum() + temperatures.sum()
+        total = sum((value.square().sum() for value in values), rest)
+        return torch.autograd.grad(total, [*table.parameters(), regions, temperatures])
+
+    expected = gradients(*table.phrases(phrases), plain)
     for _ in range(2):  # nothing is left of the first time
-        torch.testing.assert_close(gradients(*table.phrases_and_logits(phrases)), plain)
-    rows, _, logits = table.phrases_and_logits(phrases)
+        torch.testing.assert_close(gradients(*table.in_training(phrases)), expected)
+    rows, _, log_partition = table.in_training(phrases)
     assert torch.equal(rows, table.phrases(phrases)[0])
-    assert torch.equal(logits(regions), regions @ table.embeddings.T + table.biases)
+    torch.testing.assert_close(log_partition(regions), plain(regions))
+    torch.testing.assert_close(log_partition(1000 * regions), plain(1000 * regions))  # no number overflows
 
 
 def test_before_training_every_name_has_the_prior_score_and_every_patch_its_own_place():
