@@ -85,6 +85,15 @@ class TokenTable(nn.Module):
         self.biases = nn.Parameter(torch.full((num_tokens,), math.log(PRIOR_SCORE / (1 - PRIOR_SCORE))))
         self.new_rows = torch.empty(0, dtype=torch.long)
         """Rows of tokens that a retraining has added; the others come trained."""
+        self._spare: list[Tensor] = []
+
+    def reuse_gradient(self) -> None:
+        """Let the next gradient of the embeddings take the memory of the one that is there, which must be cleared before.
+
+        Fresh memory costs a CPU several times what it computes in it; a GPU's allocator reuses it by itself.
+        """
+        gradient = self.embeddings.grad
+        self._spare[:] = [gradient] if gradient is not None and gradient.device.type == "cpu" else []
 
     def phrases(self, table: PhraseTable) -> tuple[Tensor, Tensor]:
         """`w E` (P, D) and `w . b` (P,): a phrase costs one row, however many tokens the vocabulary has."""
@@ -94,7 +103,7 @@ class TokenTable(nn.Module):
         """The same, and the log-partition of all tokens: all of it has one gradient of the table's size."""
         asked: list[tuple[Tensor, Tensor]] = []
         ids_K, weights_K, offsets_P = table.token_ids_K, table.weights_K, table.offsets_P
-        rows_PD, embeddings_TD = _Rows.apply(self.embeddings, ids_K, weights_K, offsets_P, asked)
+        rows_PD, embeddings_TD = _Rows.apply(self.embeddings, ids_K, weights_K, offsets_P, asked, self._spare)
 
         def log_partition(embeddings_MD: Tensor, temperatures_M: Tensor | None = None) -> Tensor:
             if temperatures_M is None:
@@ -122,10 +131,16 @@ class _Rows(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, table_TD: Tensor, ids_K: Tensor, weights_K: Tensor, offsets_P: Tensor, asked: list[tuple[Tensor, Tensor]]
+        ctx: Any,
+        table_TD: Tensor,
+        ids_K: Tensor,
+        weights_K: Tensor,
+        offsets_P: Tensor,
+        asked: list[tuple[Tensor, Tensor]],
+        spare: list[Tensor],
     ) -> tuple[Tensor, Tensor]:
         ctx.save_for_backward(ids_K, weights_K, offsets_P)
-        ctx.shape, ctx.asked = table_TD.shape, asked
+        ctx.shape, ctx.asked, ctx.spare = table_TD.shape, asked, spare
         ctx.set_materialize_grads(False)
         rows_PD = functional.embedding_bag(ids_K, table_TD, offsets_P, per_sample_weights=weights_K, mode="sum")
         return rows_PD, table_TD.view_as(table_TD)
@@ -135,14 +150,14 @@ class _Rows(torch.autograd.Function):
         ids_K, weights_K, offsets_P = ctx.saved_tensors
         if ctx.asked:
             shares_MT, embeddings_MD = (torch.cat(parts) for parts in zip(*ctx.asked, strict=True))
-            table_TD = shares_MT.T @ embeddings_MD
+            table_TD = torch.mm(shares_MT.T, embeddings_MD, out=ctx.spare.pop() if ctx.spare else None)
             ctx.asked.clear()
         else:
             table_TD = weights_K.new_zeros(ctx.shape)
         if rows_PD is not None:
             row_K = torch.bucketize(torch.arange(len(ids_K), device=ids_K.device), offsets_P, right=True) - 1
             table_TD.index_add_(0, ids_K, rows_PD[row_K] * weights_K[:, None])
-        return table_TD, None, None, None, None
+        return table_TD, None, None, None, None, None
 
 
 class _LogPartition(torch.autograd.Function):

@@ -131,6 +131,8 @@ def fit(
             norm = distributed.whole_norm(nn.utils.clip_grad_norm_(detector.parameters(), config.optimizer.max_gradient_norm))
             guard.gradient(step, loss, parts, norm)
             state.optimizer.step()
+            if world.size == 1:  # the gradients of several ranks stand in memory of their own
+                detector.tokens.reuse_gradient()
             state.optimizer.zero_grad()
             state.average.update(detector)
             writer.check()

@@ -64,6 +64,27 @@ def test_the_one_gradient_of_the_table_is_the_sum_of_those_of_its_uses(uses):
     torch.testing.assert_close(log_partition(1000 * regions), plain(1000 * regions))  # no number overflows
 
 
+def test_the_next_gradient_takes_the_memory_of_the_last_one():
+    vocabulary = toys.toy_vocabulary()
+    table, regions = TokenTable(vocabulary.num_tokens, 8), torch.randn(5, 8)
+
+    def backward(phrases):
+        rows, biases, log_partition = table.in_training(vocabulary.table(phrases))
+        (rows.sin().sum() + biases.sum() + log_partition(regions).sum()).backward()
+        return table.embeddings.grad.data_ptr()
+
+    backward(["green ring"])
+    table.zero_grad()
+    backward(["red star"])
+    expected = table.embeddings.grad.clone()
+    table.zero_grad()
+    place = backward(["green ring"])
+    table.reuse_gradient()
+    table.zero_grad()
+    assert backward(["red star"]) == place
+    assert torch.equal(table.embeddings.grad, expected)
+
+
 def test_before_training_every_name_has_the_prior_score_and_every_patch_its_own_place():
     table = TokenTable(toys.toy_vocabulary().num_tokens, 8)
     _, biases = table.phrases(toys.toy_vocabulary().table(["red star", "green ring"]))
