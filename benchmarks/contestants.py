@@ -135,8 +135,7 @@ def training_step(size: Size, on: torch.device, compiled: bool = False) -> Calla
         loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(model.parameters(), MAX_GRADIENT_NORM)
         adamw.step()
-        model.tokens.reuse_gradient()
-        adamw.zero_grad()
+        optimizer.clear_gradients(adamw, model)
         average.update(model)
 
     return run

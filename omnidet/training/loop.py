@@ -131,9 +131,7 @@ def fit(
             norm = distributed.whole_norm(nn.utils.clip_grad_norm_(detector.parameters(), config.optimizer.max_gradient_norm))
             guard.gradient(step, loss, parts, norm)
             state.optimizer.step()
-            if world.size == 1:  # the gradients of several ranks stand in memory of their own
-                detector.tokens.reuse_gradient()
-            state.optimizer.zero_grad()
+            optimizer.clear_gradients(state.optimizer, detector, world.size)
             state.average.update(detector)
             writer.check()
             is_last, is_stopped = loader.step == config.steps, stop.agreed()

@@ -82,6 +82,13 @@ def _lengthen_steps(optimizer: optim.Optimizer, tokens: TokenTable, factor: floa
     optimizer.register_step_post_hook(lengthen)
 
 
+def clear_gradients(optimizer: optim.Optimizer, detector: Detector, num_ranks: int = 1) -> None:
+    """Ready for the next backward. The gradients of several ranks stand in memory of their own."""
+    if num_ranks == 1:
+        detector.tokens.reuse_gradient()
+    optimizer.zero_grad()
+
+
 def can_skip(optimizer: optim.Optimizer) -> bool:
     """Whether the optimizer itself is to leave the weights alone where `found_inf` is set: on a GPU, which nobody waits for."""
     first = optimizer.param_groups[0]["params"][0]
