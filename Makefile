@@ -12,7 +12,7 @@ ONE_THREAD := OMP_NUM_THREADS=1
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
 
-demo: $(INSTALLED)  ## draw a small world, train on it, measure, register (about 12 minutes on 2 cores)
+demo: $(INSTALLED)  ## draw a small world, train on it, measure, register (7 to 12 minutes on 2 cores)
 	dvc repro
 	@omnidet summary --metrics metrics/evaluation.json --registry registry --report runs/demo/report.html
 
@@ -30,7 +30,7 @@ demo-real: $(INSTALLED)  ## the same on a folder in COCO's layout: make demo-rea
 demo-retrain: $(INSTALLED)  ## teach the demo's detector what a folder shows, after make demo: make demo-retrain DATA=folder
 	omnidet finetune "$(DATA)" --from champion
 
-test: $(INSTALLED)  ## all tests but those of the images (10 to 15 minutes on 2 cores)
+test: $(INSTALLED)  ## all tests but those of the images (9 to 12 minutes on 2 cores)
 	$(ONE_THREAD) pytest -n 2 --dist worksteal -m "not docker"
 
 test-fast: $(INSTALLED)  ## the tests that take no second each (about a minute)
