@@ -90,6 +90,9 @@ class _Text:
 
     def next_character(self) -> str:
         """The next one that is no white space, which stays; "" at the end of the file."""
+        following = self.window[self.position : self.position + 1]
+        if following and following not in " \t\n\r":
+            return following  # the common case, without an expression
         while True:
             self.position = _SPACE.match(self.window, self.position).end()  # type: ignore[union-attr]  # matches anything
             if self.position < len(self.window):

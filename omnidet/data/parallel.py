@@ -5,10 +5,12 @@ from __future__ import annotations
 import itertools
 import multiprocessing
 import os
+import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from multiprocessing import forkserver
 from typing import Any, TypeVar
 
 Item = TypeVar("Item")
@@ -17,6 +19,8 @@ Shared = TypeVar("Shared")
 
 FEW = 4
 """So many items are worked on in this process: another one needs seconds to start."""
+PATIENCE_SECONDS = 1.0
+"""The first items that take longer, as those of a large annotation file do, are of many: the others' start begins meanwhile."""
 
 
 def in_order(
@@ -31,16 +35,22 @@ def in_order(
         workers: number of processes; 0 for one a core.
     """
     left = iter(items)
-    few = list(itertools.islice(left, FEW + 1))
     workers = workers or os.cpu_count() or 1
+    # Forked from a process without threads that has the modules loaded; a fork of this one would copy its locks as they are.
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([work.__module__])
+    early = threading.Timer(PATIENCE_SECONDS, forkserver.ensure_running)
+    if workers > 1:
+        early.start()
+    try:
+        few = list(itertools.islice(left, FEW + 1))
+    finally:
+        early.cancel()
     everything = itertools.chain(few, left)
     if len(few) <= FEW or workers == 1:
         for item in everything:
             yield work(shared, item)
         return
-    # Forked from a process without threads that has the modules loaded; a fork of this one would copy its locks as they are.
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload([work.__module__])
     with ProcessPoolExecutor(workers, context, _take, (work, shared)) as pool:
         ahead: deque[Future[Any]] = deque()
         try:
