@@ -23,7 +23,7 @@ from omnidet.data import acquire, catalogue, downloading
 from omnidet.data import shards as shard_folder
 from omnidet.recipes.loading import load_recipe
 from omnidet.recipes.recipe import Recipe
-from omnidet.registry import kubeflow
+from omnidet.registry import kubeflow, versions
 from omnidet.training import runs
 
 NUMBERS = ("world.train_images", "model.image_size", "train.steps", "train.optimizer.learning_rate", "train.seed")
@@ -119,14 +119,17 @@ def check_places(places: Mapping[str, str], is_on_cluster: bool | None = None) -
     for name, place in places.items():
         if not place.strip():
             raise ValueError(f"{name} is empty: give a folder or s3:// URI")
+        if "://" in place and not storage.is_s3(place):
+            raise ValueError(f"{name}={place} is neither folder nor s3:// URI: give one of them")
+        if storage.is_s3(place) and not place.removeprefix("s3://").partition("/")[0]:
+            raise ValueError(f"{name}={place} names no bucket: give s3://bucket/folder")
         if (bool(_namespace()) if is_on_cluster is None else is_on_cluster) and not storage.is_s3(place):
             raise ValueError(f"{name}={place} is a folder of one pod, lost when it ends: give an s3:// URI")
 
 
 def check_registry(registry: str) -> None:
     """Raise ValueError or OSError unless the registry, and Kubeflow's where one is named, can be asked."""
-    if not storage.is_s3(registry) and Path(registry).exists() and not Path(registry).is_dir():
-        raise ValueError(f"registry={registry} is a file: give a folder or s3:// URI")
+    versions.check(registry)
     storage.list_folders(registry)  # raises what is wrong with the object store
     if kubeflow.address():
         kubeflow.connect()

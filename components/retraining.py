@@ -46,6 +46,7 @@ def run_folder(workspace: str, run_id: str) -> str:
 def notice(data: str, dataset: str, registry: str, champion: str, folder: str) -> bool:
     """Whether there is anything to learn; then the champion that all later steps start from is written down."""
     launch.check_places({"data": data, "registry": registry})
+    launch.check_registry(registry)
     found = retraining.notice(data, registry, champion, dataset)
     print(found.why)
     if found.is_new:

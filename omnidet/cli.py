@@ -244,6 +244,8 @@ def _gate(options: argparse.Namespace) -> int:
 def _register(options: argparse.Namespace) -> None:
     from omnidet import steps
 
+    if options.receipt and not storage.is_s3(options.receipt):  # what cannot be written shows before anything is registered
+        Path(options.receipt).resolve().parent.mkdir(parents=True, exist_ok=True)
     version, is_new = steps.register(options.model, options.metrics, options.registry, _recipe(options), options.alias)
     if options.receipt:
         storage.write_text(
@@ -292,6 +294,7 @@ def _summary(options: argparse.Namespace) -> None:
 def _models_list(options: argparse.Namespace) -> None:
     from omnidet.registry import versions
 
+    versions.check(options.registry)
     names = versions.models(options.registry)
     if not names:
         raise ValueError(f"{options.registry} holds no model: name the registry with --registry, or register one first")
@@ -308,7 +311,7 @@ def _models_show(options: argparse.Namespace) -> None:
     print(f"{_with_aliases(version, versions.aliases(options.registry, version.name))}\n{version.location}")
     print(_table(version.metrics, indent="  "))
     facts = {key: value for key, value in version.provenance.items() if isinstance(value, str | int | float)}
-    width = max(len(key) for key in facts)
+    width = max((len(key) for key in facts), default=0)
     print("\n".join(f"  {key:{width}}  {value}" for key, value in facts.items()))
 
 
@@ -318,7 +321,8 @@ def _models_promote(options: argparse.Namespace) -> None:
     if "@" not in options.reference:
         raise ValueError(f"{options.reference!r} names no version: give one, as {options.reference}@3")
     version = versions.find(options.registry, options.reference)
-    alias = options.alias or versions.CHAMPION
+    alias = versions.CHAMPION if options.alias is None else options.alias
+    version.check_whole()
     versions.promote(options.registry, version.name, version.number, alias)
     print(f"{version.name}@{alias} is {version}")
 
@@ -326,7 +330,7 @@ def _models_promote(options: argparse.Namespace) -> None:
 def _models_rollback(options: argparse.Namespace) -> None:
     from omnidet.registry import versions
 
-    alias = options.alias or versions.CHAMPION
+    alias = versions.CHAMPION if options.alias is None else options.alias
     if "@" in options.name:
         raise ValueError(f"{options.name!r} is a version: give the model's name alone, as {options.name.partition('@')[0]}")
     version = versions.rollback(options.registry, options.name, alias)

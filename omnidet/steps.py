@@ -283,6 +283,7 @@ def gate(metrics_path: Location, registry_location: Location, out: Location, rec
     """
     values = _read_metrics(metrics_path)
     name = recipe.register.name
+    versions.check(registry_location, name)
     has_champion = versions.CHAMPION in versions.aliases(registry_location, name)
     champion = versions.find(registry_location, f"{name}@{versions.CHAMPION}") if has_champion else None
     decision = gate_module.decide(values, champion.metrics if champion else None, recipe.gate)
@@ -323,9 +324,11 @@ def register(
 def _read_metrics(path: Location) -> dict[str, float]:
     try:
         values = json.loads(storage.read_text(path))
+    except (FileNotFoundError, IsADirectoryError):
+        raise FileNotFoundError(f"{path} is no file: name what `omnidet evaluate --metrics` wrote") from None
     except ValueError as error:
         raise ValueError(f"{path} is not JSON ({error}): evaluate the model again") from error
-    if not isinstance(values, dict) or not all(type(value) in (int, float) for value in values.values()):
+    if not isinstance(values, dict) or not values or not all(type(value) in (int, float) for value in values.values()):
         raise ValueError(f'{path} is no flat file of metrics, as {{"coco/AP": 0.5}}: evaluate the model again')
     return values
 

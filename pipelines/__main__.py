@@ -7,11 +7,14 @@ or the server is away or refuses · 3 `run-local` alone: the gate refused the de
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
+import signal
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
+import psutil
 from kfp_server_api import ApiException
 from urllib3.exceptions import HTTPError
 
@@ -180,7 +183,11 @@ def _run_local(options: argparse.Namespace) -> int:
     given = {name: places[name] for name in PLACES if places.get(name) not in (None, "", "none")}
     values |= local.absolute(given, is_data_brought=bool(values.get("download")))
     local.check_store(values["registry"], values["workspace"])
-    outcome = local.run(options.pipeline, options.runner, folder, values.pop("workspace"), values)
+    before = signal.signal(signal.SIGTERM, _end_with_steps)
+    try:
+        outcome = local.run(options.pipeline, options.runner, folder, values.pop("workspace"), values)
+    finally:
+        signal.signal(signal.SIGTERM, before)
     for name, value in (outcome.metrics or {}).items():
         print(f"{name:28} {value:.3f}")
     if outcome.error:
@@ -194,6 +201,17 @@ def _run_local(options: argparse.Namespace) -> int:
         return 3
     print(f"registered {outcome.version} in {values['registry']}\nrun        {outcome.folder}")
     return 0
+
+
+def _end_with_steps(*_: object) -> NoReturn:
+    """What `timeout` and a cancelled CI job send: steps are processes of their own and would go on."""
+    for process in psutil.Process().children(recursive=True):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.terminate()
+    print(
+        "pipelines run-local: stopped by SIGTERM; the same command goes on from what was finished", file=sys.stderr, flush=True
+    )
+    os._exit(128 + signal.SIGTERM)  # kfp would take an exception for a step that failed, and go on
 
 
 def _package(options: argparse.Namespace) -> tuple[Path, dict[str, Any], dict[str, Any]]:

@@ -7,7 +7,9 @@ import contextlib
 import importlib
 import json
 import os
+import re
 import sys
+import tempfile
 import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -25,6 +27,8 @@ STORE_VARIABLES = ("AWS_", "MINIO_", "OMNIDET_", "OMP_NUM_THREADS", "SSL_CERT_FI
 """What containers get of this process's environment, by the beginning of the name."""
 CONFIGURED = ("train_images", "image_size", "train_steps", "learning_rate", "seed")
 """Parameters for the fields `components.launch.NUMBERS`."""
+TOLERATION = {"key", "operator", "value", "effect", "tolerationSeconds"}
+KUBERNETES_NAME = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?")
 IMAGE_VARIABLES = {"repository": "OMNIDET_IMAGE_REPOSITORY", "tag": "OMNIDET_IMAGE_TAG"}
 
 
@@ -68,6 +72,9 @@ def check(name: str, parameters: Mapping[str, Any], is_on_cluster: bool = False)
     places |= {"data": given["data"]} if given["data"] or name == "retrain" else {}
     launch.check_places(places, is_on_cluster)
     _check_placement(given)
+    for setting in given["settings"]:
+        if not isinstance(setting, str):
+            raise ValueError(f'settings={json.dumps(given["settings"])}: give texts, as ["train.steps=100"]')
     numbers = [given[key] for key in CONFIGURED if key in given]
     if len(numbers) == len(launch.NUMBERS):
         # A catalogue on the cluster's object store is read there, by the first step: from here it may be out of reach.
@@ -82,19 +89,31 @@ def check(name: str, parameters: Mapping[str, Any], is_on_cluster: bool = False)
 
 def _check_placement(given: Mapping[str, Any]) -> None:
     """What Kubernetes would refuse, when it is the turn of the training."""
-    for name, least in (("num_nodes", 1), ("gpus_per_node", 0)):
+    for name, least in (("num_nodes", 1), ("gpus_per_node", 0), ("gpus", 0)):
         if given.get(name, least) < least:
             raise ValueError(f"{name}={given[name]}: give {least} or more")
     for name in ("cpu", "memory", "shared_memory"):
         if name in given:
             try:
-                parse_quantity(given[name])
+                is_quantity = parse_quantity(given[name]) > 0
             except ValueError:
-                raise ValueError(f"{name}={given[name]!r} is no quantity of Kubernetes: give one, as 16Gi or 2") from None
+                is_quantity = False
+            if not is_quantity:
+                raise ValueError(f"{name}={given[name]!r} is no quantity of Kubernetes: give one, as 16Gi or 2")
+    if given.get("num_nodes", 1) > 1 and parse_quantity(given["shared_memory"]) > parse_quantity(given["memory"]):
+        shared, memory = given["shared_memory"], given["memory"]
+        raise ValueError(f"shared_memory={shared} is more than memory={memory}, of which it is a part: give less")
     for toleration in given.get("tolerations", []):
-        if not isinstance(toleration, dict):
+        if not isinstance(toleration, dict) or not TOLERATION.issuperset(toleration):
             example = '[{"key": "nvidia.com/gpu", "operator": "Exists"}]'
             raise ValueError(f"tolerations={json.dumps(given['tolerations'])}: give mappings, as {example}")
+    if not all(isinstance(value, str) for value in given.get("node_selector", {}).values()):
+        raise ValueError(f'node_selector={json.dumps(given["node_selector"])}: labels are texts, as {{"gpu": "true"}}')
+    for name in ("object_store_secret", "object_store_config"):
+        if not KUBERNETES_NAME.fullmatch(given[name]):
+            raise ValueError(
+                f"{name}={given[name]!r} is no name of Kubernetes: use lower-case letters, digits, dots and dashes"
+            )
 
 
 def check_store(registry: str, workspace: str) -> None:
@@ -103,6 +122,13 @@ def check_store(registry: str, workspace: str) -> None:
 
     launch.check_registry(registry)
     storage.list_folders(workspace)
+    for name, place in (("registry", registry), ("workspace", workspace)):
+        if not storage.is_s3(place):
+            there = next(path for path in (Path(place), *Path(place).parents) if path.exists())
+            try:
+                tempfile.TemporaryFile(dir=there).close()
+            except OSError as error:
+                raise ValueError(f"{name}={place} cannot be written ({error.strerror}): give another folder") from error
 
 
 def absolute(places: Mapping[str, str], is_data_brought: bool = False) -> dict[str, str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import difflib
 import json
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -56,6 +57,8 @@ def _value(name: str, text: str, kind: str) -> Any:
         with contextlib.suppress(ValueError):
             value = float(value)
     fits = isinstance(value, types) and (kind == "BOOLEAN" or not isinstance(value, bool))
+    if kind == "NUMBER_DOUBLE" and fits and not math.isfinite(value):
+        raise ValueError(f"{name}={text!r} is not finite: give a number")
     if not fits:
         raise ValueError(f"{name}={text!r} does not fit: expected {wanted}")
     return float(value) if kind == "NUMBER_DOUBLE" else value

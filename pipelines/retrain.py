@@ -10,7 +10,7 @@ from components.register_taught import register_taught
 from components.show_decision import show_decision
 from components.teach import teach
 from pipelines.defaults import PARAMS
-from pipelines.placement import place, prepare
+from pipelines.placement import place, prepare, tell_registry
 
 
 @dsl.pipeline(name="omnidet-retrain", display_name="OmniDet: teach the champion new categories")
@@ -58,6 +58,7 @@ def retrain(
     # Nothing is cached: what is compared, the data and the champion, changes without any parameter.
     noticed = notice_new_data(data=data, dataset=dataset, registry=registry, champion=champion, **own)
     prepare(noticed, *store, is_cached=False)
+    tell_registry(noticed, object_store_config)
     with dsl.If(noticed.output == True, name="something-new"):  # noqa: E712
         gathered = gather_new_data(data=data, replay=replay, **own, **of_run)
         prepare(gathered, *store, hours=6, is_cached=False)
@@ -71,4 +72,6 @@ def retrain(
         prepare(passed, *store, is_cached=False)
         prepare(show_decision(run_folder=judged.outputs["Output"]).after(passed), *store, is_cached=False)
         with dsl.If(passed.output == True, name="passed"):  # noqa: E712
-            prepare(register_taught(run_folder=judged.outputs["Output"], **of_run), *store, is_cached=False)
+            registered = register_taught(run_folder=judged.outputs["Output"], **of_run)
+            prepare(registered, *store, is_cached=False)
+            tell_registry(registered, object_store_config)

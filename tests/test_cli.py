@@ -270,6 +270,52 @@ def test_wrong_words_about_models(registry, capsys, arguments, message):
     assert error.count("\n") == 1
 
 
+def test_an_empty_alias_moves_nothing(registry, capsys):
+    assert cli.main(["models", "promote", "toy@1", "--registry", registry, "--alias", ""]) == 2
+    assert "alias ''" in capsys.readouterr().err
+    assert versions.aliases(registry, "toy") == {}
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [
+        ("metrics.json", b"", "metrics.json is not JSON"),
+        ("metrics.json", b"[]", "metrics.json is no JSON object"),
+        ("metrics.json", b'{"coco/AP": null}', "metrics.json is not numbers by name"),
+        ("metrics.json", None, "metrics.json is missing"),
+        ("provenance.json", b"[]", "provenance.json is no JSON object"),
+    ],
+)
+def test_a_damaged_version_is_named_and_passes_no_gate(place, registry, tmp_path, capsys, name, content, words):
+    versions.promote(registry, "toy", 1)
+    file = Path(registry, "toy", "1", name)
+    file.unlink() if content is None else file.write_bytes(content)
+    calls = [["models", "show", "toy@1"], ["models", "promote", "toy@1"]]
+    if name == "metrics.json":
+        (tmp_path / "m.json").write_text('{"coco/AP": 0.9}')
+        of_toy = ["--recipe", "tiny_world", "--set", "register.name=toy"]
+        calls += [
+            ["models", "list"],
+            ["gate", *of_toy, "--metrics", str(tmp_path / "m.json"), "--out", str(tmp_path / "d.json")],
+        ]
+    for call in calls:
+        assert cli.main([*call, "--registry", registry]) == 2, call
+        error = capsys.readouterr().err
+        assert error.count("\n") == 1
+        assert words in error or (call[1] == "promote" and f"{name} is not as it was registered" in error)
+    assert not (tmp_path / "d.json").exists()
+
+
+def test_weights_that_changed_are_not_promoted(registry, capsys):
+    weights = Path(registry, "toy", "2", "model.safetensors")
+    content = bytearray(weights.read_bytes())
+    content[-1] ^= 1
+    weights.write_bytes(content)
+    assert cli.main(["models", "promote", "toy@2", "--registry", registry]) == 2
+    assert "model.safetensors is not as it was registered" in capsys.readouterr().err
+    assert versions.aliases(registry, "toy") == {}
+
+
 def test_predict_takes_the_champion(place, registry, tmp_path):
     versions.promote(registry, "toy", 2)
     arguments = [

@@ -99,6 +99,10 @@ def decide(candidate: Mapping[str, float], champion: Mapping[str, float] | None,
     if champion is not None and not any(name in champion for name in compared):
         wanted = ", ".join(compared or HEADLINES)
         reasons.append(f"nothing to compare: the champion has no {wanted} (it has {', '.join(champion) or 'no metrics'})")
+    if champion is None and not compared and not floors:
+        reasons.append(
+            f"nothing to judge: the candidate has no {', '.join(HEADLINES)} (it has {', '.join(candidate) or 'no metrics'})"
+        )
     for name in dict.fromkeys((*compared, *floors)):
         before = champion.get(name) if champion is not None and name in compared else None
         limits = [] if before is None else [before - config.allowed_drop(name)]

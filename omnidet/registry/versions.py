@@ -59,24 +59,51 @@ class Version:
     @property
     def metrics(self) -> dict[str, float]:
         """Its numbers when it was registered."""
-        content: dict[str, float] = _read_json(storage.join(self.location, "metrics.json"))
+        content = self._read("metrics.json")
+        if not all(type(value) in (int, float) for value in content.values()):
+            raise self._damaged("metrics.json", "not numbers by name")
         return content
 
     @property
     def provenance(self) -> dict[str, Any]:
         """Where it came from: hashes of data, vocabulary, weights and code."""
-        content: dict[str, Any] = _read_json(storage.join(self.location, "provenance.json"))
-        return content
+        return self._read("provenance.json")
 
     @property
     def hashes(self) -> dict[str, str]:
         """SHA-256 of each of its files."""
-        content: dict[str, str] = _read_json(storage.join(self.location, INDEX_NAME))["sha256"]
+        content = self._read(INDEX_NAME).get("sha256")
+        if not isinstance(content, dict):
+            raise self._damaged(INDEX_NAME, "no hashes")
         return content
 
     def folder(self, cache: Location = ".cache/models") -> Path:
         """A local folder to load it from: its own, or a copy in `cache`."""
         return storage.local_copy(self.location, cache)
+
+    def check_whole(self) -> None:
+        """Raise ValueError where a file is not as it was registered. Fetches a version of an object store."""
+        folder = self.folder()
+        for name, digest in self.hashes.items():
+            if not (folder / name).is_file() or _sha256(folder / name) != digest:
+                raise self._damaged(name, "not as it was registered" if (folder / name).is_file() else "missing")
+
+    def _read(self, name: str) -> dict[str, Any]:
+        try:
+            content = json.loads(storage.read_text(storage.join(self.location, name)))
+        except FileNotFoundError:
+            raise self._damaged(name, "missing") from None
+        except ValueError as error:
+            raise self._damaged(name, f"not JSON ({error})") from error
+        if not isinstance(content, dict):
+            raise self._damaged(name, "no JSON object")
+        return content
+
+    def _damaged(self, name: str, how: str) -> ValueError:
+        return ValueError(
+            f"{self} is damaged: {storage.join(self.location, name)} is {how}: restore it from a copy, or remove the folder "
+            "and register again"
+        )
 
 
 def register(
@@ -86,8 +113,7 @@ def register(
 
     Raises ValueError for a bad name, FileNotFoundError or ValueError for a folder that holds no whole detector.
     """
-    if not _NAME.fullmatch(name):
-        raise ValueError(f"model name {name!r}: use lower-case letters, digits, dots, dashes and underscores, 63 at most")
+    check(registry, name)
     bundle.load(model)  # refuses a damaged one
     weights = _sha256(model / "model.safetensors")
     for version in versions(registry, name):
@@ -97,6 +123,15 @@ def register(
     publish = _publish_to_store if storage.is_s3(registry) else _publish_locally
     number = publish(registry, name, model, metrics, facts)
     return Version(name, number, storage.join(registry, name, str(number))), True
+
+
+def check(registry: Location, name: str = "any") -> None:
+    """Raise ValueError for a registry that can be none, or the name of a model that cannot be one."""
+    if not _NAME.fullmatch(name):
+        raise ValueError(f"model name {name!r}: use lower-case letters, digits, dots, dashes and underscores, 63 at most")
+    is_folder = "://" not in str(registry) and (Path(registry).is_dir() or not Path(registry).exists())
+    if not storage.is_s3(registry) and not is_folder:
+        raise ValueError(f"registry={registry} is neither folder nor s3:// URI: name the registry")
 
 
 def versions(registry: Location, name: str) -> list[Version]:
@@ -269,10 +304,6 @@ def _card(name: str, config: Mapping[str, Any], metrics: Mapping[str, float], fa
 def _comparable(metrics: Mapping[str, float]) -> dict[str, str]:
     """As text: NaN is no reason to register the same again."""
     return {key: str(float(value)) for key, value in metrics.items()}
-
-
-def _read_json(location: str) -> Any:
-    return json.loads(storage.read_text(location))
 
 
 def _json(content: object) -> bytes:

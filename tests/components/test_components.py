@@ -142,7 +142,7 @@ def test_given_data_leaves_the_world_alone():
         ),
         ({"data": "s3://b/d", "download": ["laion-list"]}, "needs the access token HF_TOKEN: bring it with"),
         ({"data": "s3://b/d", "download": ["coco"], "catalogue": "/no/such.toml"}, "No such file"),
-        ({"registry": __file__}, "is a file: give a folder or s3:// URI"),
+        ({"registry": __file__}, "is neither folder nor s3:// URI"),
         ({"workspace": ""}, "workspace is empty: give a folder or s3:// URI"),
         ({"settings": [], "train_images": 40}, "refcocog_val_images is 300: give at most twice train_images"),
     ],

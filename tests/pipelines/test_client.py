@@ -137,6 +137,10 @@ def test_no_wait(fake):
         ("gpus_per_node=-1", "gpus_per_node=-1: give 0 or more"),
         ("memory=lots", "memory='lots' is no quantity of Kubernetes"),
         ("tolerations=[1]", "tolerations=[1]: give mappings"),
+        ('tolerations=[{"foo":1}]', "give mappings, as"),
+        ('node_selector={"a":1}', "labels are texts"),
+        ("object_store_secret=Bad_Name", "object_store_secret='Bad_Name' is no name"),
+        ("object_store_config=", "object_store_config='' is no name"),
         ("train_images=40", "refcocog_val_images is 300: give at most twice train_images"),
     ],
 )

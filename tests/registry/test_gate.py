@@ -93,11 +93,18 @@ def test_a_champion_with_nothing_to_compare_fails():
 
 def test_the_first_version_passes_if_the_minimums_hold():
     assert _decide(None).passed
-    assert gate.decide({}, None, GateConfig()).passed
     fields = {"minimum": ("coco/AP50=0.7", "refcocog/AIGT=0.3")}
     assert _decide(None, fields).passed
     assert _decide(None, fields, coco_AP50=0.6).reasons == ("coco/AP50: 0.6000 is below the minimum of 0.7000",)
     assert _decide(None, fields, coco_AP50=None).reasons == ("coco/AP50: the candidate has none",)
+
+
+@pytest.mark.parametrize("numbers", [{}, {"coco/AP50": 0.5}])
+def test_the_first_version_needs_a_headline_or_a_minimum(numbers):
+    decision = gate.decide(numbers, None, GateConfig())
+    assert not decision.passed
+    assert decision.reasons[0].startswith("nothing to judge")
+    assert gate.decide({"coco/AP50": 0.5}, None, GateConfig(minimum=("coco/AP50=0.3",))).passed
 
 
 def test_minimums_and_the_champion_hold_together():
