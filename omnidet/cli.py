@@ -262,13 +262,18 @@ def _predict(options: argparse.Namespace) -> None:
     if not (folder / "config.json").is_file():
         folder = versions.find(options.registry, options.model).folder()
     if not options.image.is_file():
-        raise FileNotFoundError(f"image {options.image} does not exist")
+        problem = "is a folder: name one picture in it" if options.image.is_dir() else "does not exist: name a picture"
+        raise FileNotFoundError(f"image {options.image} {problem}")
+    if not 0 <= options.threshold <= 1:
+        raise ValueError(f"--threshold {options.threshold}: give a score from 0 to 1")
     content = options.image.read_bytes()
     inference.image_size(content, str(options.image), whole=True)
     content = inference.upright(content)
     out = options.out or Path(f"{options.image.stem}.detections.png")
     if out.suffix.lower() not in Image.registered_extensions() or not out.parent.is_dir():
         raise ValueError(f"--out {out}: give a picture file such as found.png in a folder that exists")
+    if out.resolve() == options.image.resolve():
+        raise ValueError(f"--out {out} is the picture itself, which would be lost: give another file")
     found = inference.OmniDet.from_pretrained(folder).detect([content], options.phrases, threshold=options.threshold)[0]
     for box, score, phrase in zip(found.boxes_xyxy, found.scores, found.phrase, strict=True):
         corners = " ".join(f"{v:7.1f}" for v in box)
@@ -282,6 +287,8 @@ def _predict(options: argparse.Namespace) -> None:
 def _summary(options: argparse.Namespace) -> None:
     from omnidet.registry import versions
 
+    if not options.metrics.is_file():
+        raise FileNotFoundError(f"{options.metrics} does not exist: name what `omnidet evaluate --metrics` wrote")
     values = json.loads(options.metrics.read_text(encoding="utf-8"))
     found = [v for name in versions.models(options.registry) for v in versions.versions(options.registry, name)]
     print(_table(values))

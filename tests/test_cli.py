@@ -91,7 +91,10 @@ WRONG = {
     "predict {p}/nowhere.png --model {p}/model --phrases star --out {p}/out.png": "image {p}/nowhere.png does not exist",
     "predict {p}/no-picture.png --model {p}/model --phrases star --out {p}/out.png": "{p}/no-picture.png cannot be read as an",
     "predict {p}/half-picture.png --model {p}/model --phrases star --out {p}/out.png": "{p}/half-picture.png cannot be read as",
-    "predict {p}/empty --model {p}/model --phrases star --out {p}/out.png": "image {p}/empty does not exist",
+    "predict {p}/empty --model {p}/model --phrases star --out {p}/out.png": "image {p}/empty is a folder: name one picture",
+    "predict {p}/picture.png --model {p}/model --phrases star --out {p}/picture.png": "is the picture itself",
+    "predict {p}/picture.png --model {p}/model --phrases star --threshold nan": "--threshold nan: give a score from 0 to 1",
+    "world --params {p}/none.yaml --out {p}/out": "--params {p}/none.yaml does not exist: name a YAML file",
     "predict {p}/picture.png --registry {p}/empty --phrases star --out {p}/out.png": (
         "no model 'omnidet-tiny-world' in {p}/empty"
     ),
@@ -134,7 +137,7 @@ def test_the_real_command_says_one_line(place):
     )
     assert ran.returncode == 2
     assert ran.stdout == ""
-    assert ran.stderr == f"omnidet predict: image {place}/nowhere.png does not exist\n"
+    assert ran.stderr == f"omnidet predict: image {place}/nowhere.png does not exist: name a picture\n"
 
 
 def test_words_that_no_command_knows_end_with_the_usage(capsys):

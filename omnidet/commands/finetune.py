@@ -24,7 +24,12 @@ def add(commands: Any) -> None:
     parser.add_argument("--registry", default="registry", help="folder or s3:// URI (default: registry)")
     parser.add_argument("--name", help="of the dataset: its metrics are called NAME/AP (default: name of the folder)")
     parser.add_argument("--format", default="", choices=["", "coco", "voc", "yolo"], help="where a folder has several")
-    parser.add_argument("--replay", metavar="SHARDS", help="shards the champion was trained on, if they moved; or none")
+    parser.add_argument(
+        "--replay",
+        metavar="SHARDS",
+        help="shards the champion was trained on, if they moved; or none, to "
+        "look at the new names alone: without the old benchmarks the gate registers nothing",
+    )
     parser.add_argument("--out", metavar="FOLDER", help="for everything the run makes (default: runs/finetune/NAME)")
     parser.add_argument("--params", type=Path, help="YAML file with `recipe:` and fields to change, as params.yaml")
     parser.add_argument("--recipe", help="the champion's (default: the one that registers under its name)")

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image, ImageDraw, ImageOps
+from PIL import Image, ImageDraw, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
 from omnidet import boxes
@@ -134,6 +134,8 @@ def image_size(image: bytes, name: str = "the image", whole: bool = False) -> tu
             if whole:
                 opened.load()
             return opened.size
+    except UnidentifiedImageError as error:
+        raise ValueError(f"{name} cannot be read as an image: it is in no known format, or empty") from error
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise ValueError(f"{name} cannot be read as an image: {error}") from error
 

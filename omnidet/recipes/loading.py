@@ -15,6 +15,8 @@ def load_recipe(params: Path | None, name: str | None, assignments: list[str]) -
     """The recipe named, with the fields of a params file and of `field=value` assignments set."""
     fields: dict[str, Any] = {}
     if params is not None:
+        if not params.is_file():
+            raise FileNotFoundError(f"--params {params} does not exist: name a YAML file such as params.yaml, or a --recipe")
         try:
             fields = yaml.safe_load(params.read_text(encoding="utf-8")) or {}
         except (yaml.YAMLError, UnicodeDecodeError) as error:

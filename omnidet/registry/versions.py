@@ -223,7 +223,7 @@ def rollback(registry: Location, name: str, alias: str = CHAMPION) -> Version:
         known = ", ".join(aliases(registry, name)) or "none"
         raise ValueError(f"no alias {alias} of {name!r} in {registry}: it has aliases: {known}")
     if not before.history:
-        raise ValueError(f"{name}@{alias} was never anything but version {before.version}: promote another version")
+        raise ValueError(f"{name}@{alias} has no version before {before.version}: promote another one")
     version = find(registry, f"{name}@{before.history[-1]}")
     if not pointers.change(registry, name, alias, before, version.number, before.history[:-1]):
         raise ValueError(f"{name}@{alias} was changed by another in this moment: look where it points, then roll back again")

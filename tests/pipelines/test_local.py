@@ -5,8 +5,12 @@ from __future__ import annotations
 import builtins
 import gc
 import json
+import subprocess
+import sys
+import time
 from pathlib import Path
 
+import psutil
 import pytest
 
 from components import launch
@@ -14,6 +18,7 @@ from omnidet import s3_client, steps
 from omnidet.registry import versions
 from pipelines import __main__ as command
 from pipelines import local
+from pipelines.defaults import ROOT
 from tests import toys
 
 NUMBERS = {"train_images": 40, "image_size": 64, "train_steps": 10}
@@ -101,6 +106,21 @@ def test_what_is_wrong_is_told_before_anything_starts(tmp_path, monkeypatch, cap
     assert words in said
     assert "\n" not in said
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.slow
+def test_sigterm_ends_the_steps_too(tmp_path):
+    command = [sys.executable, "-m", "pipelines", "run-local", "--out", str(tmp_path / "out"), "train_images=2000"]
+    with (tmp_path / "log").open("w") as log, subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=log) as process:
+        own = psutil.Process(process.pid)
+        deadline = time.monotonic() + 120
+        while not (steps_of_it := [c for c in own.children(recursive=True) if "executor_main" in " ".join(c.cmdline())]):
+            assert time.monotonic() < deadline, (tmp_path / "log").read_text()
+            time.sleep(0.1)
+        process.terminate()
+        assert process.wait(30) == 143
+        assert psutil.wait_procs(steps_of_it, timeout=30)[1] == []
+    assert "stopped by SIGTERM" in (tmp_path / "log").read_text()
 
 
 def test_a_file_in_place_of_the_folder(tmp_path, capsys):

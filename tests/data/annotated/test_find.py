@@ -128,6 +128,10 @@ def test_what_is_written_reads_back_and_evaluates(tmp_path):
         ),
         ({"a.png": "picture", "a.txt": "0 .5 .5 0 .1\n", "data.yaml": "names: [bolt]"}, "1 x box without an area"),
         ({"a.png": "picture", "a.txt": "9 .5 .5 .1 .1\n", "data.yaml": "names: [bolt]"}, "box of an unknown class"),
+        (
+            {"a.json": '{"images": [], "annotations": [], "categories": [{"id": 1, "name": "a"}, {"id": 1, "name": "b"}]}'},
+            "id 1 of 'categories' stands for 'a' and 'b': give each its own",
+        ),
         ({"a.json": '{"images": 1, "annotations": 2, "categories": []}'}, "no list"),
         ({"a.json": '{"images": [], "annotations": [], "categories"'}, "is not JSON"),
     ],
@@ -161,6 +165,22 @@ def test_boxes_without_an_area_and_files_without_boxes_are_not_counted_as_boxes(
     assert "  bolt        2           1" in said
     assert "  left out: 1 x picture whose txt does not begin with a box" in said
     assert "  not counted above: 1 x box without an area" in said
+
+
+def test_what_is_measured_by_holds_only_boxes_that_are_some(tmp_path):
+    _yolo(tmp_path / "in", "train", range(6))
+    _yolo(tmp_path / "in", "val", range(6, 8))
+    (tmp_path / "in/val/labels/6.txt").write_text("0 0.5 0.5 -0.1 0.1\n1 0.5 0.5 0.2 0.2\n")
+    cut = find.split(find.find(tmp_path / "in"))
+    (tmp_path / "out").mkdir()
+    summary = write.write(cut, tmp_path / "out", "1")
+    truth = json.loads((tmp_path / "out/annotations/evaluation.json").read_text())
+    assert all(min(entry["bbox"][2:]) > 0 for entry in truth["annotations"])
+    assert summary["problems"]["box without an area"] == 1
+    for number in (6, 7):
+        (tmp_path / f"in/val/labels/{number}.txt").write_text("0 0.5 0.5 0 0\n")
+    with pytest.raises(ValueError, match=r"none of the 2 pictures of the evaluation holds a box \(trained on train, eval"):
+        find.split(find.find(tmp_path / "in"))
 
 
 def test_entities_that_would_grow_without_bounds_are_not_read(tmp_path):
