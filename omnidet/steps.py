@@ -79,9 +79,10 @@ def build_shards_part(
     """
     storage.require_replaceable(out, shard_plan.NAME, data, *(paths or {}).values())
     if shard_plan.is_needed(out):
-        plan_shards(data, out, recipe, paths)
+        _require_data(data)
+        shard_plan.write(data, out, recipe.shards, paths, part[1])
     else:
-        shard_plan.require_same_data(out, data, recipe.shards, paths)
+        shard_plan.require_same_data(out, data, recipe.shards, paths, part[1])
     for set_name in shard_plan.read(out).sets:
         build_shard_set(data, out, set_name, recipe, paths, part)
 

@@ -6,6 +6,7 @@ import argparse
 import dataclasses
 import json
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 PROTOCOLS = {
@@ -43,8 +44,13 @@ def run(options: argparse.Namespace) -> None:
     from omnidet import storage
 
     read = [options.ground_truth, options.detections, options.images, options.scrambled]
+    if options.benchmark == "refcocog":  # its boxes stand in a file beside the expressions
+        read.append(str(Path(options.ground_truth).with_name("instances.json")))
     for out in filter(None, (options.json, options.details, options.scrambled_words)):
         storage.require_file_place(out, *read)
+        is_within = Path(out).resolve().is_relative_to(Path(options.ground_truth).resolve())
+        if options.benchmark == "flickr30k" and is_within and Path(out).suffix in (".txt", ".xml"):
+            raise ValueError(f"{out} has the name of what is read of Flickr30K: give another place to write")
         read.append(out)
     known = PROTOCOLS[options.benchmark]
     if options.protocol and options.protocol not in known:
@@ -57,6 +63,8 @@ def run(options: argparse.Namespace) -> None:
         raise ValueError("--scrambled and --scrambled-words are for refcocog")
     metrics = _JUDGES[options.benchmark](options)
     values = dict(metrics.values)
+    if not values:
+        raise ValueError(f"{options.ground_truth} has no annotation to measure by: give the file of an annotated split")
     if options.json:
         storage.write_text(options.json, json.dumps(values, indent=1) + "\n")
     if options.details:

@@ -69,6 +69,8 @@ def load(path: Location | None = None) -> dict[str, Dataset]:
     path = path or OWN
     try:
         content = tomllib.loads(storage.read_text(path))
+    except FileNotFoundError:
+        raise FileNotFoundError(f"{path} does not exist: name a catalogue, or leave it out for OmniDet's own") from None
     except (ValueError, RecursionError) as error:  # numbers of any length, lists in lists
         raise ValueError(f"{path} is not TOML: {error}") from error
     return {name: _dataset(name, table, path) for name, table in content.items()}

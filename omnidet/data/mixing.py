@@ -61,6 +61,10 @@ class Stream:
 
     def __post_init__(self) -> None:
         of = f"stream {self.name!r}"
+        require(
+            self.images_per_step >= 0,
+            f"streams.{self.name}.images_per_step={self.images_per_step}: give 1 or more, or 0 for none",
+        )
         alone = self.combine is None or not (self.describes or self.captions)
         require(alone, f"{of} combines pictures: what describes one of them is not true of all; use it for names alone")
         fits = self.sampled_negatives == 0 or (self.boxes and self.sampled_negatives > 0)

@@ -23,14 +23,17 @@ _FREE = ("max_bad_share", "workers", "parts")
 """Fields that parts of one build may differ in: they change no byte of a shard."""
 
 
-def write(data: Location, out: Location, config: ShardsConfig, paths: Mapping[str, str] | None = None) -> list[str]:
-    """Plan anew; gives the names of the sets."""
+def write(
+    data: Location, out: Location, config: ShardsConfig, paths: Mapping[str, str] | None = None, parts: int | None = None
+) -> list[str]:
+    """Plan anew; gives the names of the sets. `parts`: into how many each is split, where every part must say so."""
     planned = build.plan(data, config, paths)
     content = {
         "sets": planned.sets,
         "held_out": json.loads(planned.held_out.to_json()),
         "made_with": _made_with(data, config, paths),
         "is_merged": False,
+        "parts": parts,
     }
     storage.write_text(storage.join(out, NAME), json.dumps(content))
     return list(planned.sets)
@@ -64,9 +67,15 @@ def require_same_settings(out: Location, data: Location, config: ShardsConfig, p
     return read(out)
 
 
-def require_same_data(out: Location, data: Location, config: ShardsConfig, paths: Mapping[str, str] | None = None) -> None:
+def require_same_data(out: Location, data: Location, config: ShardsConfig, paths: Mapping[str, str] | None, parts: int) -> None:
     """Compare sets and ids, which takes seconds: hashing the evaluation images again would take as long as the plan did."""
     plan = require_same_settings(out, data, config, paths)
+    planned = _content(out).get("parts")
+    if planned not in (None, parts):
+        raise ValueError(
+            f"{storage.join(out, NAME)} is for {planned} parts, not {parts}: give --part I/{planned}, or remove that file to "
+            "plan anew, and build every part again"
+        )
     now = build.plan(data, dataclasses.replace(config, hash_images=False), paths)
     if now.sets != plan.sets or now.held_out.benchmarks != plan.held_out.benchmarks:
         raise ValueError(
@@ -78,7 +87,7 @@ def require_same_data(out: Location, data: Location, config: ShardsConfig, paths
 def _content(out: Location) -> dict[str, Any]:
     path = storage.join(out, NAME)
     if not storage.exists(path):
-        raise FileNotFoundError(f"{path} does not exist: plan the shards first")
+        raise FileNotFoundError(f"{path} does not exist: build the parts first, as --part 1/2 and --part 2/2")
     content: dict[str, Any] = json.loads(storage.read_text(path))
     return content
 

@@ -111,10 +111,14 @@ def check(
             raise ValueError(f"detection {index} has no {missing[0]!r}: give image_id, category_id, bbox and score")
         for field, known in (("image_id", image_ids), ("category_id", category_ids)):
             value = detection[field]
+            if isinstance(value, str):
+                raise ValueError(f"detection {index}: {field} is the text {value[:40]!r}: give the number")
             if not isinstance(value, int | float) or value not in known:
                 remedy = "evaluate the same split" if field == "image_id" else "map the names to its category ids"
                 raise ValueError(f"detection {index}: {field} {value!r} is not in the ground truth: {remedy}")
         score, box = detection["score"], detection["bbox"]
+        if not isinstance(score, int | float):
+            raise ValueError(f"detection {index}: score is {score!r:.60}: give a number")
         if not is_number(score):
             raise ValueError(f"detection {index}: score is {str(score)[:60]}: the model diverged, use an earlier checkpoint")
         if not is_box(box):

@@ -113,6 +113,8 @@ def read_phrases(location: str, split: str) -> dict[tuple[str, int], list[Phrase
     """
     if Path(location).is_dir():
         return _entities(Path(location), split)
+    if not location.startswith("s3://") and not Path(location).exists():
+        raise FileNotFoundError(f"{location} does not exist: give Flickr30K's folder, or a JSON list of phrases")
     found: dict[tuple[str, int], list[PhraseTruth]] = {}
     for number, row in enumerate(_objects(location)):
         where = f"{location}: entry {number}"

@@ -93,6 +93,9 @@ def _check_entry(entry: Any, fields: Sequence[str], where: str) -> None:
         is_sound, wanted = _SOUND.get(field, _SOUND["id"])
         if not is_sound(entry[field]):
             raise ValueError(f"{where} has {field} {str(entry[field])[:60]}: give {wanted}")
+    for field in ("iscrowd", "ignore"):
+        if entry.get(field, 0) not in (0, 1):
+            raise ValueError(f"{where} has {field} {str(entry[field])[:60]}: give 0 or 1")
     for field in ("neg_category_ids", "not_exhaustive_category_ids"):
         if not _are_ids(entry.get(field, [])):
             raise ValueError(f"{where} has {field} {str(entry[field])[:60]}: give a list of category ids")

@@ -53,7 +53,7 @@ def test_fetch_to_an_object_store(s3, catalogue, tmp_path, capsys):
         (["coco", "--out", "x", "--scratch", "y"], "--scratch is for --out s3://"),
         (["coco", "--out", "s3://bucket/coco", "--threads", "0"], "--threads 0 is less than 1"),
         (["coco", "--out", "x", "--threads", "0"], "--threads 0 is less than 1"),
-        (["coco", "--out", "x", "--catalogue", "/no/such.toml"], "No such file"),
+        (["coco", "--out", "x", "--catalogue", "/no/such.toml"], "such.toml does not exist"),
         (["flickr30k", "--out", "x"], "give the file with --path"),
     ],
 )

@@ -148,11 +148,14 @@ BAD = {
         ([{"image_id": 999, "category_id": 1, "bbox": [0, 0, 1, 1], "score": 1}], "detection 0: image_id 999"),
         ([{"image_id": 3, "category_id": 99, "bbox": [0, 0, 1, 1], "score": 1}], "detection 0: category_id 99"),
         ([{"image_id": 3, "category_id": 1, "bbox": [0, 0, 1, 1], "score": float("nan")}], "score is nan"),
-        ([{"image_id": "3", "category_id": 1, "bbox": [0, 0, 1, 1], "score": 1}], "image_id '3' is not in"),
+        ([{"image_id": "3", "category_id": 1, "bbox": [0, 0, 1, 1], "score": 1}], "image_id is the text '3'"),
         ([{"image_id": 3, "category_id": 1, "bbox": [0, 0, 1, "1"], "score": 1}], "detection 0: bbox is"),
         ([{"image_id": 3, "category_id": 1, "bbox": [10**400, 0, 1, 1], "score": 1}], "detection 0: bbox is"),
         ([{"image_id": 3, "category_id": 1, "bbox": [1e300, 0, 1e300, 1e300], "score": 1}], "detection 0: bbox is"),
-        ([{"image_id": 3, "category_id": 1, "bbox": [0, 0, 1, 1], "score": "0.5"}], "detection 0: score is 0.5"),
+        (
+            [{"image_id": 3, "category_id": 1, "bbox": [0, 0, 1, 1], "score": "0.5"}],
+            "detection 0: score is '0.5': give a number",
+        ),
         ([{"image_id": 3, "category_id": 1, "bbox": [0, 0, 1, 1], "score": 10**400}], "detection 0: score is"),
         ({"image_id": 3}, "detection 0 has no 'category_id'"),
         ("no rows", "item 0 is 'no rows': objects are expected"),
@@ -253,6 +256,33 @@ def test_what_is_read_is_not_written_over(tmp_path, capsys, benchmark):
     assert score(benchmark, truth, found, "--json", "new.json", "--details", "new.json") == 2
     assert (tmp_path / "truth.json").read_bytes() == before
     assert not (tmp_path / "new.json").exists()
+
+
+def test_files_beside_the_ground_truth_are_read_too(tmp_path, capsys):
+    (tmp_path / "refs(umd).p").write_bytes(pickle.dumps([], protocol=2))
+    (tmp_path / "test.txt").write_text("7\n")
+    found = write(tmp_path / "found.json", [])
+    write(tmp_path / "instances.json", {"annotations": []})
+    for option in ("--json", "--scrambled-words"):
+        call = ("refcocog", str(tmp_path / "refs(umd).p"), found, option, str(tmp_path / "instances.json"))
+        assert score(*call) == 2
+        assert "instances.json is also what is read" in capsys.readouterr().err
+    assert score("flickr30k", str(tmp_path), found, "--json", str(tmp_path / "test.txt")) == 2
+    assert "has the name of what is read of Flickr30K" in capsys.readouterr().err
+    assert (tmp_path / "test.txt").read_text() == "7\n"
+
+
+def test_truth_that_measures_nothing_and_crowds_that_are_neither(tmp_path, capsys):
+    truth, found = TRUTHS["coco"], write(tmp_path / "found.json", [])
+    assert score("coco", write(tmp_path / "none.json", {**truth, "annotations": []}), found, "--json", "out.json") == 2
+    assert "has no annotation to measure by" in capsys.readouterr().err
+    for crowd in ("no", 2, None, [1]):
+        changed = [{**truth["annotations"][0], "iscrowd": crowd}, *truth["annotations"][1:]]
+        assert (
+            score("coco", write(tmp_path / "crowd.json", {**truth, "annotations": changed}), found, "--json", "out.json") == 2
+        )
+        assert "give 0 or 1" in capsys.readouterr().err
+    assert not (tmp_path / "out.json").exists()
 
 
 def test_the_control_of_scrambled_words(tmp_path, capsys):

@@ -141,7 +141,10 @@ def test_given_data_leaves_the_world_alone():
             "flickr30k needs somebody who accepts its licence at https.* leave it out",
         ),
         ({"data": "s3://b/d", "download": ["laion-list"]}, "needs the access token HF_TOKEN: bring it with"),
-        ({"data": "s3://b/d", "download": ["coco"], "catalogue": "/no/such.toml"}, "No such file"),
+        (
+            {"data": "s3://b/d", "download": ["coco"], "catalogue": "/no/such.toml"},
+            "such.toml does not exist",
+        ),
         ({"registry": __file__}, "is neither folder nor s3:// URI"),
         ({"workspace": ""}, "workspace is empty: give a folder or s3:// URI"),
         ({"settings": [], "train_images": 40}, "refcocog_val_images is 300: give at most twice train_images"),

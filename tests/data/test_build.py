@@ -238,6 +238,8 @@ def test_command_line_builds_parts(world, tmp_path, capsys):
     out, common = str(tmp_path / "out"), ["--recipe", "tiny_world", "--data", str(world), "--set", "shards.max_bad_share=0.5"]
     for part in ("2/2", "1/2"):
         assert main(["shards", *common, "--out", out, "--part", part]) == 0
+        assert main(["shards", *common, "--out", out, "--part", "2/3"]) == 2, "the parts of another cut are not thrown away"
+        assert "plan.json is for 2 parts, not 3: give --part I/2" in capsys.readouterr().err
     assert main(["shards", *common, "--out", out, "--merge"]) == 0
     assert "train/coco                     40 images in 1 shards" in capsys.readouterr().out
     assert main(["shards", *common, "--out", out, "--part", "3/2"]) == 2
