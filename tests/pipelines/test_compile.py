@@ -215,3 +215,16 @@ def test_the_version_names_package_and_commit(tmp_path, monkeypatch):
 
 def test_the_pipeline_has_the_name_of_its_module():
     assert train_detector.name == "omnidet-train-detector"
+
+
+def test_retraining_tells_the_model_registry_what_it_registers():
+    first, *rest = yaml.safe_load_all(package.path("retrain").read_text())
+    told = {
+        name.removeprefix("exec-")
+        for name, entry in rest[0]["platforms"]["kubernetes"]["deploymentSpec"]["executors"].items()
+        for given in entry["configMapAsEnv"]
+        for pair in given["keyToEnv"]
+        if pair["envVar"] == "MODEL_REGISTRY_ADDRESS"
+    }
+    assert told == {"notice-new-data", "register-taught"}
+    assert {f"exec-{name}" for name in told} <= set(first["deploymentSpec"]["executors"])
