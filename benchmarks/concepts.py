@@ -14,7 +14,16 @@ from collections.abc import Callable
 
 import torch
 from contestants import TINY, Size, batch, detector, grounding_dino, owlvit, owlvit_ids, prompt_ids
-from side_by_side import arguments, device, judge, machine, peak_memory, print_table, take_turns, write
+from side_by_side import (
+    arguments,
+    device,
+    judge,
+    machine,
+    peak_memory,
+    print_table,
+    take_turns,
+    write,
+)
 from torch import Tensor
 
 from omnidet.inference.search import best_pairs, exact_logits
@@ -55,10 +64,18 @@ def main() -> None:
         dino = passes * measured["Grounding DINO, one pass"]
         text = measured["OWL-ViT, text"] * count / counts[1]
         owl_cached = measured[f"OWL-ViT, {min(count, counts[1]):,} names cached"]
-        cells = {"OmniDet": own, f"Grounding DINO, {passes:,} passes": dino, "OWL-ViT": text + owl_cached}
+        cells = {
+            "OmniDet": own,
+            f"Grounding DINO, {passes:,} passes": dino,
+            "OWL-ViT": text + owl_cached,
+        }
         cells["OWL-ViT, names cached"] = owl_cached
         for name, taken in cells.items():
-            worked_out = "worked out" if name != "OmniDet" and ((passes > 1 and "DINO" in name) or count == counts[2]) else ""
+            worked_out = (
+                "worked out"
+                if name != "OmniDet" and ((passes > 1 and "DINO" in name) or count == counts[2])
+                else ""
+            )
             table.append([f"{count:,}", name, f"{taken:.3f} s", f"{taken / own:.2f}", worked_out])
             drawn[f"{count:,} names: {name.partition(',')[0] if 'DINO' in name else name}"] = taken
         for key, taken in (
@@ -71,11 +88,17 @@ def main() -> None:
             if key != "ours":
                 values[f"{key}_{keys[count]}_over_ours"] = taken / own
     print_table("One image", ["names", "detector", "time", "over OmniDet", ""], table)
-    values["top_300_as_exhaustive"] = float(_as_exhaustive(size, on, rows, biases, counts[2] if options.tiny else 20_000))
+    values["top_300_as_exhaustive"] = float(
+        _as_exhaustive(size, on, rows, biases, counts[2] if options.tiny else 20_000)
+    )
     if on.type == "cpu":
-        values["search_memory_bytes_100000"] = peak_memory(_search_alone, size.image_size, counts[2], on=on)
+        values["search_memory_bytes_100000"] = peak_memory(
+            _search_alone, size.image_size, counts[2], on=on
+        )
         pairs = (size.image_size // 16) ** 2 * counts[2] * 4
-        print(f"\nMemory of a search of {counts[2]:,} names: {values['search_memory_bytes_100000'] / 2**20:.0f} MiB with the")
+        print(
+            f"\nMemory of a search of {counts[2]:,} names: {values['search_memory_bytes_100000'] / 2**20:.0f} MiB with the"
+        )
         print(f"names themselves; all scores at once would be {pairs / 2**20:.0f} MiB.")
     print(f"\nOn {machine(on, options.clock)}; medians of {options.rounds} turns.")
     if not options.tiny:
@@ -83,7 +106,9 @@ def main() -> None:
     write(options, values, drawn, "s", "One image, by number of names")
 
 
-def _ours(size: Size, on: torch.device, counts: tuple[int, ...]) -> tuple[dict[str, Callable[[], object]], Tensor, Tensor]:
+def _ours(
+    size: Size, on: torch.device, counts: tuple[int, ...]
+) -> tuple[dict[str, Callable[[], object]], Tensor, Tensor]:
     """Pixels to the best 300, for each number of names; and the rows and biases of all names."""
     model, image = detector(size, on).eval(), batch(size).images_BCHW[:1].to(on)
     rows, biases = _names(counts[-1], model.config.embedding_width)
@@ -108,7 +133,9 @@ def _names(count: int, width: int) -> tuple[Tensor, Tensor]:
     return rows, torch.randn(count, generator=draw) * 0.1 - 4.6
 
 
-def _peers(size: Size, on: torch.device, counts: tuple[int, ...]) -> dict[str, Callable[[], object]]:
+def _peers(
+    size: Size, on: torch.device, counts: tuple[int, ...]
+) -> dict[str, Callable[[], object]]:
     dino, owl = grounding_dino(size.tiny).to(on).eval(), owlvit(size).to(on).eval()
     pixels = batch(size).images_BCHW[:1].to(on).float() / 255
     prompt = prompt_ids(10_000, 3, PASS_TOKENS).to(on)
@@ -118,7 +145,9 @@ def _peers(size: Size, on: torch.device, counts: tuple[int, ...]) -> dict[str, C
     @torch.inference_mode()
     def one_pass() -> object:
         with autocast(on, "auto"):
-            return dino(pixel_values=pixels, input_ids=prompt, attention_mask=torch.ones_like(prompt)).logits
+            return dino(
+                pixel_values=pixels, input_ids=prompt, attention_mask=torch.ones_like(prompt)
+            ).logits
 
     @torch.inference_mode()
     def read() -> object:
@@ -135,7 +164,9 @@ def _peers(size: Size, on: torch.device, counts: tuple[int, ...]) -> dict[str, C
             owl.box_predictor(patches, features)
         return logits.flatten().topk(min(TOP, logits.numel()))
 
-    rest = {f"OWL-ViT, {count:,} names cached": lambda count=count: cached(count) for count in counts}
+    rest = {
+        f"OWL-ViT, {count:,} names cached": lambda count=count: cached(count) for count in counts
+    }
     return {"Grounding DINO, one pass": one_pass, "OWL-ViT, text": read, **rest}
 
 
@@ -159,7 +190,9 @@ def _as_exhaustive(size: Size, on: torch.device, rows: Tensor, biases: Tensor, c
         places = torch.cat([best_places, region * count + names])
         likely = logits.topk(min(2 * TOP, len(logits))).indices.sort().values
         places = places[likely]
-        exact = exact_logits(embeddings_QD[places // count], rows[places % count], biases[places % count])
+        exact = exact_logits(
+            embeddings_QD[places // count], rows[places % count], biases[places % count]
+        )
         exact, order = exact.sort(descending=True, stable=True)
         best_logits, best_places = exact[:TOP], places[order[:TOP]]
     _, region, name = best_pairs(embeddings_QD, rows, biases, TOP)
@@ -167,7 +200,10 @@ def _as_exhaustive(size: Size, on: torch.device, rows: Tensor, biases: Tensor, c
 
 
 def _search_alone(image_size: int, count: int) -> Callable[[], object]:
-    rows, biases = torch.randn(count, 256), torch.randn(count)  # to encode names takes more for a moment: it is done once
+    rows, biases = (
+        torch.randn(count, 256),
+        torch.randn(count),
+    )  # to encode names takes more for a moment: it is done once
     embeddings = torch.randn((image_size // 16) ** 2, 256)
     return lambda: best_pairs(embeddings, rows, biases, TOP)
 

@@ -56,7 +56,11 @@ class Size:
     @property
     def backbone(self) -> vit.PretrainedConfig | vit.StemConfig:
         """ViT-B/16, from random weights."""
-        return vit.StemConfig(32, 2, 2) if self.tiny else vit.PretrainedConfig(weights="random", window=self.window)
+        return (
+            vit.StemConfig(32, 2, 2)
+            if self.tiny
+            else vit.PretrainedConfig(weights="random", window=self.window)
+        )
 
 
 TINY = Size(image_size=64, names=12, boxes=3, words=300, tiny=True)
@@ -68,26 +72,40 @@ def batch(size: Size) -> Batch:
     det, grd, img = size.images
     num_images, named_images = det + grd + img, det + grd
     captions = 12  # tokens of one
-    lengths = torch.cat([torch.randint(2, 4, (size.names,), generator=draw), torch.full((img,), captions)])
+    lengths = torch.cat(
+        [torch.randint(2, 4, (size.names,), generator=draw), torch.full((img,), captions)]
+    )
     ids = torch.randint(1, size.words, (int(lengths.sum()),), generator=draw)
-    phrases = PhraseTable(ids, torch.repeat_interleave(1 / lengths, lengths), lengths.cumsum(0) - lengths)
+    phrases = PhraseTable(
+        ids, torch.repeat_interleave(1 / lengths, lengths), lengths.cumsum(0) - lengths
+    )
     name_BL = torch.arange(size.names).expand(num_images, -1).clone()
     name_BL[named_images:] = -1
     corners = torch.rand((num_images, size.boxes, 4), generator=draw)
     valid_BN = torch.zeros(num_images, size.boxes, dtype=torch.bool)
     valid_BN[:named_images] = True
-    named_BNL = nn.functional.one_hot(torch.randint(0, size.names, (num_images, size.boxes), generator=draw), size.names).bool()
+    named_BNL = nn.functional.one_hot(
+        torch.randint(0, size.names, (num_images, size.boxes), generator=draw), size.names
+    ).bool()
     stream = torch.tensor([0] * det + [1] * grd + [2] * img)
     caption_B = torch.full((num_images,), -1)
     caption_B[named_images:] = torch.arange(img) + size.names
     return Batch(
-        images_BCHW=torch.randint(0, 256, (num_images, 3, size.image_size, size.image_size), dtype=torch.uint8, generator=draw),
+        images_BCHW=torch.randint(
+            0,
+            256,
+            (num_images, 3, size.image_size, size.image_size),
+            dtype=torch.uint8,
+            generator=draw,
+        ),
         sizes_B2=torch.ones(num_images, 2),
         stream_BS=torch.eye(3)[stream],
         phrases=phrases,
         name_BL=name_BL,
         negative_BL=name_BL >= 0,
-        boxes_cxcywh_BN4=torch.cat([0.2 + 0.6 * corners[..., :2], 0.05 + 0.2 * corners[..., 2:]], -1),
+        boxes_cxcywh_BN4=torch.cat(
+            [0.2 + 0.6 * corners[..., :2], 0.05 + 0.2 * corners[..., 2:]], -1
+        ),
         box_valid_BN=valid_BN,
         named_BNL=named_BNL & valid_BN[..., None],
         describes_B=stream == 1,
@@ -111,7 +129,9 @@ def bare_backbone(size: Size, on: torch.device) -> Callable[[], None]:
 
 def detector(size: Size, on: torch.device) -> Detector:
     """This detector at that size."""
-    return Detector(ModelConfig(size.image_size, size.backbone, 32 if size.tiny else 256), 2 * size.words).to(on)
+    return Detector(
+        ModelConfig(size.image_size, size.backbone, 32 if size.tiny else 256), 2 * size.words
+    ).to(on)
 
 
 def training_step(size: Size, on: torch.device, compiled: bool = False) -> Callable[[], None]:
@@ -122,7 +142,9 @@ def training_step(size: Size, on: torch.device, compiled: bool = False) -> Calla
         model.head.compile()
     adamw = optimizer.build(model, optimizer.OptimizerConfig())
     average = Average(model, decay=0.9998)
-    for parameter in model.parameters():  # the first step makes what AdamW keeps: it is there before anything is measured
+    for parameter in (
+        model.parameters()
+    ):  # the first step makes what AdamW keeps: it is there before anything is measured
         parameter.grad = torch.zeros_like(parameter)
     adamw.step()
     adamw.zero_grad()
@@ -146,12 +168,18 @@ def matching_and_losses(size: Size, on: torch.device) -> Callable[[], None]:
     model, data = detector(size, on), batch(size).to(on)
     with torch.no_grad(), autocast(on, "auto"):
         made = model(data)
-    tensors = {f.name: getattr(made, f.name) for f in dataclasses.fields(made) if isinstance(getattr(made, f.name), Tensor)}
+    tensors = {
+        f.name: getattr(made, f.name)
+        for f in dataclasses.fields(made)
+        if isinstance(getattr(made, f.name), Tensor)
+    }
     leaves = {name: tensor.detach().requires_grad_() for name, tensor in tensors.items()}
     table = model.tokens
 
     def run() -> None:
-        predictions = dataclasses.replace(made, **leaves, log_partition=table.in_training(data.phrases)[2])
+        predictions = dataclasses.replace(
+            made, **leaves, log_partition=table.in_training(data.phrases)[2]
+        )
         matches = match(predictions, data, CostConfig(), hungarian)
         loss, _ = objective(LOSSES, STREAMS, 1, predictions, data, matches)
         loss.backward()  # type: ignore[no-untyped-call]
@@ -173,9 +201,16 @@ def grounding_dino(tiny: bool) -> GroundingDinoForObjectDetection:
         out_indices=[2, 3, 4],
     )
     small = {"encoder_layers": 1, "decoder_layers": 2, "num_queries": 20} if tiny else {}
-    text = BertConfig(num_hidden_layers=1, hidden_size=48, num_attention_heads=2) if tiny else BertConfig()
+    text = (
+        BertConfig(num_hidden_layers=1, hidden_size=48, num_attention_heads=2)
+        if tiny
+        else BertConfig()
+    )
     config = GroundingDinoConfig(
-        backbone_config=swin, text_config=text.to_dict(), disable_custom_kernels=not torch.cuda.is_available(), **small
+        backbone_config=swin,
+        text_config=text.to_dict(),
+        disable_custom_kernels=not torch.cuda.is_available(),
+        **small,
     )
     return GroundingDinoForObjectDetection(config)
 
@@ -200,14 +235,22 @@ def grounding_dino_step(size: Size, on: torch.device) -> Callable[[], None]:
     pixels = (data.images_BCHW.float() / 255 - 0.45) / 0.225
     named_BN = data.named_BNL.float().argmax(2) % fitting
     labels = [
-        {"class_labels": named_BN[b][data.box_valid_BN[b]], "boxes": data.boxes_cxcywh_BN4[b][data.box_valid_BN[b]]}
+        {
+            "class_labels": named_BN[b][data.box_valid_BN[b]],
+            "boxes": data.boxes_cxcywh_BN4[b][data.box_valid_BN[b]],
+        }
         for b in range(len(pixels))
     ]
     adamw = torch.optim.AdamW(model.parameters(), lr=1e-4)
 
     def run() -> None:
         with autocast(on, "auto"):
-            loss = model(pixel_values=pixels, input_ids=ids, attention_mask=torch.ones_like(ids), labels=labels).loss
+            loss = model(
+                pixel_values=pixels,
+                input_ids=ids,
+                attention_mask=torch.ones_like(ids),
+                labels=labels,
+            ).loss
         _update(model, adamw, loss)
 
     return run
@@ -218,10 +261,17 @@ def owlvit(size: Size) -> OwlViTForObjectDetection:
     vision = {"hidden_size": 768, "image_size": size.image_size, "patch_size": 16}
     text: dict[str, int] = {}
     if size.tiny:
-        small = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2}
+        small = {
+            "hidden_size": 32,
+            "intermediate_size": 64,
+            "num_hidden_layers": 2,
+            "num_attention_heads": 2,
+        }
         vision, text = {**vision, **small}, small
     return OwlViTForObjectDetection(
-        OwlViTConfig(vision_config=vision, text_config=text, projection_dim=32 if size.tiny else 512)
+        OwlViTConfig(
+            vision_config=vision, text_config=text, projection_dim=32 if size.tiny else 512
+        )
     )
 
 
@@ -248,7 +298,9 @@ def owlvit_step(size: Size, on: torch.device) -> Callable[[], None]:
     def run() -> None:
         with autocast(on, "auto"):
             out = model(input_ids=ids, attention_mask=mask, pixel_values=pixels)
-        predictions = Predictions(empty, out.pred_boxes.float(), empty, out.logits.float(), empty, empty, empty, empty)
+        predictions = Predictions(
+            empty, out.pred_boxes.float(), empty, out.logits.float(), empty, empty, empty, empty
+        )
         matches = match(predictions, data, CostConfig(), hungarian)
         _update(model, adamw, objective(losses, STREAMS, 1, predictions, data, matches)[0])
 

@@ -30,22 +30,45 @@ EVALUATORS = ("ours", "ours, no intervals", "official", "faster-coco-eval")
 def draw(folder: Path, kind: str, images: int, seed: int = 0) -> tuple[Path, Path]:
     """Ground truth and detections of a set in `folder`."""
     random = np.random.default_rng(seed)
-    truth_path, found_path = folder / f"{kind}_{images}.json", folder / f"{kind}_{images}_found.jsonl"
+    truth_path, found_path = (
+        folder / f"{kind}_{images}.json",
+        folder / f"{kind}_{images}_found.jsonl",
+    )
     content: dict[str, Any] = {"images": [], "annotations": []}
-    content["categories"] = [{"id": c + 1, "name": f"thing {c}", "frequency": "rcf"[c % 3]} for c in range(NUM_CATEGORIES)]
+    content["categories"] = [
+        {"id": c + 1, "name": f"thing {c}", "frequency": "rcf"[c % 3]}
+        for c in range(NUM_CATEGORIES)
+    ]
     with found_path.open("w") as file:
         for image in range(1, images + 1):
             known = random.choice(NUM_CATEGORIES, PRESENT + ABSENT, replace=False) + 1
             entry = {"id": image, "width": 640, "height": 480}
             if kind == "lvis":
-                entry |= {"neg_category_ids": known[PRESENT:].tolist(), "not_exhaustive_category_ids": known[:1].tolist()}
+                entry |= {
+                    "neg_category_ids": known[PRESENT:].tolist(),
+                    "not_exhaustive_category_ids": known[:1].tolist(),
+                }
             content["images"].append(entry)
-            boxes = np.round(np.c_[random.uniform(0, 500, (TRUE_BOXES, 2)), random.lognormal(4, 0.8, (TRUE_BOXES, 2))], 2)
+            boxes = np.round(
+                np.c_[
+                    random.uniform(0, 500, (TRUE_BOXES, 2)),
+                    random.lognormal(4, 0.8, (TRUE_BOXES, 2)),
+                ],
+                2,
+            )
             own = np.r_[known[:PRESENT], random.choice(known[:PRESENT], TRUE_BOXES - PRESENT)]
             for box, category in zip(boxes.tolist(), own.tolist(), strict=True):
                 number = len(content["annotations"]) + 1
-                annotation = {"id": number, "image_id": image, "category_id": category, "bbox": box, "iscrowd": 0}
-                content["annotations"].append(annotation | {"area": round(box[2] * box[3] * 0.7, 2)})
+                annotation = {
+                    "id": number,
+                    "image_id": image,
+                    "category_id": category,
+                    "bbox": box,
+                    "iscrowd": 0,
+                }
+                content["annotations"].append(
+                    annotation | {"area": round(box[2] * box[3] * 0.7, 2)}
+                )
             for row in _detections(random, image, boxes, own, known):
                 file.write(json.dumps(row) + "\n")
     truth_path.write_text(json.dumps(content))
@@ -57,12 +80,16 @@ def _detections(
 ) -> list[dict[str, Any]]:
     near = random.integers(0, len(boxes), DETECTIONS // 2)
     moved = boxes[near] + random.normal(0, 0.12, (len(near), 4)) * np.tile(boxes[near, 2:], 2)
-    rest = np.c_[random.uniform(0, 500, (DETECTIONS // 2, 2)), random.lognormal(4, 0.8, (DETECTIONS // 2, 2))]
+    rest = np.c_[
+        random.uniform(0, 500, (DETECTIONS // 2, 2)), random.lognormal(4, 0.8, (DETECTIONS // 2, 2))
+    ]
     other = random.integers(1, NUM_CATEGORIES + 1, DETECTIONS // 2)
     other[::4] = random.choice(known, len(other[::4]))
     found = np.round(np.r_[moved, rest].clip(0.01), 2)
     categories = np.r_[own[near], other]
-    scores = np.round(random.beta(1, 3, DETECTIONS) + np.r_[np.full(len(near), 0.1), np.zeros(len(other))], 4)
+    scores = np.round(
+        random.beta(1, 3, DETECTIONS) + np.r_[np.full(len(near), 0.1), np.zeros(len(other))], 4
+    )
     return [
         {"image_id": image, "category_id": c, "bbox": box, "score": score}
         for c, box, score in zip(categories.tolist(), found.tolist(), scores.tolist(), strict=True)
@@ -80,8 +107,12 @@ def count(evaluator: str, kind: str, truth: str, found: str) -> dict[str, float]
         return dict(judge(truth, rows, intervals=evaluator == "ours").values)
     if evaluator == "official":
         if kind == "coco":
-            return dict(zip(coco.NAMES, map(float, official.coco(truth, list(rows)).stats), strict=True))
-        return {name: float(v) for name, v in official.lvis(truth, list(rows)).get_results().items()}
+            return dict(
+                zip(coco.NAMES, map(float, official.coco(truth, list(rows)).stats), strict=True)
+            )
+        return {
+            name: float(v) for name, v in official.lvis(truth, list(rows)).get_results().items()
+        }
     return _faster(kind, truth, list(rows))
 
 
@@ -95,16 +126,29 @@ def _faster(kind: str, truth: str, rows: list[dict[str, Any]]) -> dict[str, floa
         by_image: dict[int, list[dict[str, Any]]] = {}
         for row in rows:
             by_image.setdefault(row["image_id"], []).append(row)
-        rows = [r for own in by_image.values() for r in sorted(own, key=lambda r: -r["score"])[:300]]
+        rows = [
+            r for own in by_image.values() for r in sorted(own, key=lambda r: -r["score"])[:300]
+        ]
     evaluator = COCOeval_faster(
-        ground_truth, ground_truth.loadRes(rows), "bbox", lvis_style=kind == "lvis", print_function=_mute
+        ground_truth,
+        ground_truth.loadRes(rows),
+        "bbox",
+        lvis_style=kind == "lvis",
+        print_function=_mute,
     )
     if kind == "lvis":
         evaluator.params.maxDets = [300]
     evaluator.run()
     if kind == "coco":
         return dict(zip(coco.NAMES, map(float, evaluator.stats[:12]), strict=True))
-    names = {"AP_all": "AP", "AP_50": "AP50", "AP_75": "AP75", "AP_small": "APs", "AP_medium": "APm", "AP_large": "APl"}
+    names = {
+        "AP_all": "AP",
+        "AP_50": "AP50",
+        "AP_75": "AP75",
+        "AP_small": "APs",
+        "AP_medium": "APm",
+        "AP_large": "APl",
+    }
     names |= {"APr": "APr", "APc": "APc", "APf": "APf", "AR_all": "AR@300"}
     return {names[name]: float(v) for name, v in evaluator.stats_as_dict.items() if name in names}
 
@@ -118,12 +162,23 @@ def measure(evaluator: str, kind: str, truth: Path, found: Path) -> dict[str, An
     command = [sys.executable, __file__, "--one", evaluator, kind, str(truth), str(found)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
-        return {"failed": (done.stderr.strip().splitlines() or [f"killed by signal {-done.returncode}"])[-1][:90]}
+        return {
+            "failed": (
+                done.stderr.strip().splitlines() or [f"killed by signal {-done.returncode}"]
+            )[-1][:90]
+        }
     result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return result
 
 
-def compare(title: str, kind: str, truth: Path, found: Path, evaluators: tuple[str, ...], out: dict[str, float]) -> None:
+def compare(
+    title: str,
+    kind: str,
+    truth: Path,
+    found: Path,
+    evaluators: tuple[str, ...],
+    out: dict[str, float],
+) -> None:
     """Print a line for each evaluator, with its largest difference from the official one where that ran."""
     results = {name: measure(name, kind, truth, found) for name in evaluators}
     reference = results.get("official", {}).get("values", {})
@@ -132,7 +187,9 @@ def compare(title: str, kind: str, truth: Path, found: Path, evaluators: tuple[s
             print(f"{title:22} {name:20} {result['failed']}", flush=True)
             continue
         shared = [key for key in reference if key in result["values"]]
-        difference = max((abs(reference[key] - result["values"][key]) for key in shared), default=None)
+        difference = max(
+            (abs(reference[key] - result["values"][key]) for key in shared), default=None
+        )
         cost = f"{result['seconds']:8.1f} s {result['megabytes']:8.0f} MB"
         told = "not compared" if difference is None else f"{difference:.1e} over {len(shared)}"
         print(f"{title:22} {name:20} {cost}   {told}", flush=True)
@@ -144,19 +201,40 @@ def compare(title: str, kind: str, truth: Path, found: Path, evaluators: tuple[s
 
 def main() -> None:
     """Run."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--one", nargs=4, help=argparse.SUPPRESS)
-    parser.add_argument("--golden", type=Path, help="folder with coco_eval_golden and lvis_eval_golden")
-    parser.add_argument("--small", type=int, default=500, help="images of the set for all evaluators")
-    parser.add_argument("--large", type=int, default=20_000, help="images of the set for ours alone; 0 for none")
-    parser.add_argument("--folder", type=Path, help="where the drawn sets go and stay (default: a temporary folder)")
+    parser.add_argument(
+        "--golden", type=Path, help="folder with coco_eval_golden and lvis_eval_golden"
+    )
+    parser.add_argument(
+        "--small", type=int, default=500, help="images of the set for all evaluators"
+    )
+    parser.add_argument(
+        "--large", type=int, default=20_000, help="images of the set for ours alone; 0 for none"
+    )
+    parser.add_argument(
+        "--folder", type=Path, help="where the drawn sets go and stay (default: a temporary folder)"
+    )
     parser.add_argument("--json", type=Path, help="file to write")
     options = parser.parse_args()
     if options.one:
         started = time.perf_counter()
         values = count(*options.one)
-        seconds, peak = time.perf_counter() - started, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-        print(json.dumps({"seconds": seconds, "megabytes": peak, "values": {k: v for k, v in values.items() if v > -1}}))
+        seconds, peak = (
+            time.perf_counter() - started,
+            resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        )
+        print(
+            json.dumps(
+                {
+                    "seconds": seconds,
+                    "megabytes": peak,
+                    "values": {k: v for k, v in values.items() if v > -1},
+                }
+            )
+        )
         return
     has_faster = importlib.util.find_spec("faster_coco_eval") is not None
     evaluators = EVALUATORS if has_faster else EVALUATORS[:3]
@@ -166,14 +244,29 @@ def main() -> None:
         coco, lvis = options.golden / "coco_eval_golden", options.golden / "lvis_eval_golden"
         found = coco / "instances_val2014_fakebbox100_results.json"
         compare("coco golden", "coco", coco / "instances_val2014_100.json", found, evaluators, out)
-        compare("lvis golden", "lvis", lvis / "lvis_val_100.json", lvis / "lvis_val_100_synthetic_dets.json", evaluators, out)
+        compare(
+            "lvis golden",
+            "lvis",
+            lvis / "lvis_val_100.json",
+            lvis / "lvis_val_100_synthetic_dets.json",
+            evaluators,
+            out,
+        )
     with tempfile.TemporaryDirectory() as temporary:
         folder = options.folder or Path(temporary)
         folder.mkdir(parents=True, exist_ok=True)
         for kind in ("coco", "lvis"):
-            compare(f"{kind} {options.small}", kind, *draw(folder, kind, options.small), evaluators, out)
+            compare(
+                f"{kind} {options.small}", kind, *draw(folder, kind, options.small), evaluators, out
+            )
         if options.large:
-            compare(f"lvis {options.large}", "lvis", *draw(folder, "lvis", options.large), EVALUATORS[:2], out)
+            compare(
+                f"lvis {options.large}",
+                "lvis",
+                *draw(folder, "lvis", options.large),
+                EVALUATORS[:2],
+                out,
+            )
     if options.json:
         options.json.write_text(json.dumps(out, indent=1) + "\n")
 

@@ -32,8 +32,12 @@ def main() -> None:
     """Measure, print, write."""
     parser = arguments(__doc__)
     parser.set_defaults(device="cuda", rounds=10)
-    parser.add_argument("--images", type=int, nargs=3, default=(8, 4, 4), help="images of each stream in a step")
-    parser.add_argument("--trace", type=Path, metavar="OUT", help="write a trace for chrome://tracing")
+    parser.add_argument(
+        "--images", type=int, nargs=3, default=(8, 4, 4), help="images of each stream in a step"
+    )
+    parser.add_argument(
+        "--trace", type=Path, metavar="OUT", help="write a trace for chrome://tracing"
+    )
     options = parser.parse_args()
     if options.device.startswith("cuda") and not torch.cuda.is_available():
         print("not measured: no CUDA device")
@@ -62,11 +66,17 @@ def main() -> None:
         [name, f"{taken * 1e3:.1f} ms", f"{num_images / taken:.1f}", f"{flops / taken / rate:.2f}"]
         for name, taken in times.items()
     ]
-    print_table(f"{num_images} images of {size.image_size} px", ["", "time", "images a second", "of the matrix rate"], rows)
+    print_table(
+        f"{num_images} images of {size.image_size} px",
+        ["", "time", "images a second", "of the matrix rate"],
+        rows,
+    )
     _left_over(steps[COMPILED], on, options.trace)
     steps.clear()
     if on.type == "cuda":
-        step, backbone = (peak_memory(make, size, on, on=on) for make in (training_step, bare_backbone))
+        step, backbone = (
+            peak_memory(make, size, on, on=on) for make in (training_step, bare_backbone)
+        )
         values |= {"step_over_backbone_memory": step / backbone, "memory_bytes_step": float(step)}
     print(f"\nOn {machine(on)}; medians of {options.rounds} turns.")
     if not options.tiny:
@@ -101,7 +111,11 @@ def _syncs(step: Callable[[], object], on: torch.device) -> int:
             step()
     finally:
         torch.cuda.set_sync_debug_mode("default")
-    found = [str(warning.filename) + f":{warning.lineno}" for warning in caught if "synchronizing" in str(warning.message)]
+    found = [
+        str(warning.filename) + f":{warning.lineno}"
+        for warning in caught
+        if "synchronizing" in str(warning.message)
+    ]
     for place in sorted(set(found)):
         print(f"waits for the device: {place}")
     return len(found)
@@ -116,7 +130,11 @@ def _left_over(step: Callable[[], object], on: torch.device, trace: Path | None)
         profiled.export_chrome_trace(str(trace))
     key = "self_device_time_total" if on.type == "cuda" else "self_cpu_time_total"
     events = sorted(profiled.key_averages(), key=lambda event: -getattr(event, key))[:12]
-    print_table("What takes the time", ["kernel", "ms"], [[e.key[:60], f"{getattr(e, key) / 1e3:.2f}"] for e in events])
+    print_table(
+        "What takes the time",
+        ["kernel", "ms"],
+        [[e.key[:60], f"{getattr(e, key) / 1e3:.2f}"] for e in events],
+    )
 
 
 if __name__ == "__main__":

@@ -28,16 +28,21 @@ import psutil
 import torch
 from torch.nn import functional
 
-from omnidet.data import build, shards, transforms, vocabulary
-from omnidet.data.mixing import Loader, MixingConfig, Mixture, Stream
+from omnidet.data import shards, vocabulary
+from omnidet.data.mixing.mixture import Loader, MixingConfig, Mixture, Stream
+from omnidet.data.sharding import build
+from omnidet.data.transforms.crop import crop
+from omnidet.data.transforms.decode import decode
+from omnidet.data.transforms.flip import flip
+from omnidet.data.transforms.letterbox import resize
 from omnidet.recipes.coco_folder import coco_folder
 from omnidet.recipes.vitb16_three_streams import vitb16_three_streams
 from omnidet.schema import Record
 
 STREAMS = (
-    Stream("det", ("train/coco",), 8, transforms=(transforms.flip, transforms.crop)),
-    Stream("grd", ("train/refcocog_google",), 4, describes=True, transforms=(transforms.flip,)),
-    Stream("img", ("train/coco",), 4, boxes=False, captions=True, transforms=(transforms.flip,)),
+    Stream("det", ("train/coco",), 8, transforms=(flip, crop)),
+    Stream("grd", ("train/refcocog_google",), 4, describes=True, transforms=(flip,)),
+    Stream("img", ("train/coco",), 4, boxes=False, captions=True, transforms=(flip,)),
 )
 
 
@@ -47,14 +52,21 @@ def full_streams(index: shards.Index) -> tuple[Stream, ...]:
     for stream in vitb16_three_streams().streams:
         sets = tuple(name for name in stream.sets if name in index.sets)
         if sets:
-            streams.append(dataclasses.replace(stream, sets=sets, images_per_step=stream.images_per_step // 5))
+            streams.append(
+                dataclasses.replace(stream, sets=sets, images_per_step=stream.images_per_step // 5)
+            )
     return tuple(streams)
 
 
 def prepare(data: Path, work: Path) -> tuple[shards.Index, vocabulary.Vocabulary]:
     """The photos as shards, and a vocabulary of their words."""
     index = build.build(data, str(work / "shards"), coco_folder().shards)
-    words = [text for name in index.sets if name.startswith("train/") for text in shards.texts(index, name)]
+    words = [
+        text
+        for name in index.sets
+        if name.startswith("train/")
+        for text in shards.texts(index, name)
+    ]
     return index, vocabulary.build(words, vocabulary.VocabularyConfig(size=3000))
 
 
@@ -66,19 +78,27 @@ def drawn(mixture: Mixture, steps: int) -> list[Record]:
 def bare_loop(images: list[Record], side: int) -> None:
     """Decode and resize to the square, nothing else."""
     for record in images:
-        planes = torch.from_numpy(transforms.decode(record, side).pixels).permute(2, 0, 1)[None]
-        functional.interpolate(planes, (side, side), mode="bilinear", align_corners=False, antialias=True)
+        planes = torch.from_numpy(decode(record, side).pixels).permute(2, 0, 1)[None]
+        functional.interpolate(
+            planes, (side, side), mode="bilinear", align_corners=False, antialias=True
+        )
 
 
 def bare_decoding(images: list[Record], side: int) -> None:
     """Decode, and resize what does not fit the square."""
     for record in images:
-        example = transforms.decode(record, side)
+        example = decode(record, side)
         if max(example.pixels.shape) != side:
-            transforms.resize(example, side)
+            resize(example, side)
 
 
-def _timed(loop: Callable[[list[Record], int], None], images: list[Record], side: int, barrier: Any, cpu: Any) -> None:
+def _timed(
+    loop: Callable[[list[Record], int], None],
+    images: list[Record],
+    side: int,
+    barrier: Any,
+    cpu: Any,
+) -> None:
     torch.set_num_threads(1)
     barrier.wait()
     started = time.process_time()
@@ -92,7 +112,10 @@ def measure_bare(
     """Images a second, and milliseconds of processor time an image."""
     context = multiprocessing.get_context("fork")
     barrier, cpu = context.Barrier(processes + 1), context.SimpleQueue()
-    running = [context.Process(target=_timed, args=(loop, images[i::processes], side, barrier, cpu)) for i in range(processes)]
+    running = [
+        context.Process(target=_timed, args=(loop, images[i::processes], side, barrier, cpu))
+        for i in range(processes)
+    ]
     for process in running:
         process.start()
     barrier.wait()
@@ -119,13 +142,16 @@ def measure_loader(mixture: Mixture, steps: int, warm_up: int) -> tuple[float, f
 def _processor_seconds() -> float:
     """Of this process and the workers so far."""
     return time.process_time() + sum(
-        sum(psutil.Process(child.pid).cpu_times()[:2]) for child in multiprocessing.active_children()
+        sum(psutil.Process(child.pid).cpu_times()[:2])
+        for child in multiprocessing.active_children()
     )
 
 
 def main() -> None:
     """Print the table, write the ratio."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--data", type=Path, required=True, help="folder in COCO's layout")
     parser.add_argument("--size", type=int, default=640, help="side of the square, pixels")
     parser.add_argument("--workers", type=int, default=2)
@@ -137,21 +163,44 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as work:
         index, words = prepare(options.data, Path(work))
         streams = tuple(s for s in STREAMS if all(name in index.sets for name in s.sets))
-        mixture = Mixture(index, words, streams, MixingConfig(workers=options.workers), options.size, seed=0)
-        full = Mixture(index, words, full_streams(index), MixingConfig(workers=options.workers), options.size, seed=0)
+        mixture = Mixture(
+            index, words, streams, MixingConfig(workers=options.workers), options.size, seed=0
+        )
+        full = Mixture(
+            index,
+            words,
+            full_streams(index),
+            MixingConfig(workers=options.workers),
+            options.size,
+            seed=0,
+        )
         images = drawn(mixture, options.steps)
-        rows: dict[str, list[tuple[float, float]]] = {"bare loop": [], "bare decoding": [], "loader": [], "full recipe": []}
+        rows: dict[str, list[tuple[float, float]]] = {
+            "bare loop": [],
+            "bare decoding": [],
+            "loader": [],
+            "full recipe": [],
+        }
         for _ in range(options.rounds):
             rows["bare loop"].append(measure_bare(bare_loop, images, options.size, options.workers))
-            rows["bare decoding"].append(measure_bare(bare_decoding, images, options.size, options.workers))
-            rows["loader"].append(measure_loader(mixture, options.steps, warm_up=4 * options.workers + 1))
-            rows["full recipe"].append(measure_loader(full, options.steps, warm_up=4 * options.workers + 1))
+            rows["bare decoding"].append(
+                measure_bare(bare_decoding, images, options.size, options.workers)
+            )
+            rows["loader"].append(
+                measure_loader(mixture, options.steps, warm_up=4 * options.workers + 1)
+            )
+            rows["full recipe"].append(
+                measure_loader(full, options.steps, warm_up=4 * options.workers + 1)
+            )
     print(
         f"{len(images)} images a round ({', '.join(f'{s.name} {s.images_per_step}' for s in streams)} a step) "
         f"at {options.size} px, {options.workers} processes, {options.rounds} rounds, medians"
     )
     print("| | images a second | a second and core | processor ms an image |\n|---|---|---|---|")
-    medians = {name: [statistics.median(column) for column in zip(*each, strict=True)] for name, each in rows.items()}
+    medians = {
+        name: [statistics.median(column) for column in zip(*each, strict=True)]
+        for name, each in rows.items()
+    }
     for name, (speed, used) in medians.items():
         print(f"| {name} | {speed:.0f} | {speed / options.workers:.0f} | {used:.2f} |")
     result = {
@@ -169,7 +218,10 @@ def main() -> None:
         f"over bare decoding: {result['loader_over_bare_decoding']:.2f}"
     )
     if options.json:
-        options.json.write_text(json.dumps({k: round(v, 4) for k, v in result.items()}, indent=1) + "\n", encoding="utf-8")
+        options.json.write_text(
+            json.dumps({k: round(v, 4) for k, v in result.items()}, indent=1) + "\n",
+            encoding="utf-8",
+        )
 
 
 if __name__ == "__main__":

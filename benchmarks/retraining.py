@@ -20,14 +20,16 @@ from typing import Any
 
 from safetensors.torch import load_file
 
-from omnidet import config, recipes, retraining, steps
+from omnidet import config, recipes
 from omnidet.data import shards
-from omnidet.inference import benchmarks
-from omnidet.inference.benchmarks import EvaluationConfig
 from omnidet.inference.detector import OmniDet
+from omnidet.measures import measure
+from omnidet.measures.measure import EvaluationConfig
 from omnidet.model import bundle
 from omnidet.recipes.recipe import Recipe
 from omnidet.registry.versions import Version
+from omnidet.steps import retrain as retraining
+from omnidet.steps import train_detector
 
 NAME = "new"
 OLD = "coco/AP"
@@ -37,7 +39,9 @@ KINDS = ("warm start", "all from scratch", "new alone from scratch")
 
 def main() -> None:
     """Train both, measure their checkpoints, print the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--data", required=True)
     parser.add_argument("--registry", default="registry")
     parser.add_argument("--from", dest="champion", default="champion")
@@ -51,22 +55,34 @@ def main() -> None:
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     champion = retraining.find_champion(options.registry, options.champion)
-    kept = [f"train.checkpoint_every={options.every}", "train.keep_checkpoints=1000", "train.log_every=1"]
+    kept = [
+        f"train.checkpoint_every={options.every}",
+        "train.keep_checkpoints=1000",
+        "train.log_every=1",
+    ]
     recipe = config.override(recipes.by_name(retraining.recipe_of(champion)), *options.set, *kept)
-    place = {part: str(options.folder / part) for part in ("dataset", "new", "shards", "vocabulary")}
+    place = {
+        part: str(options.folder / part) for part in ("dataset", "new", "shards", "vocabulary")
+    }
     if not options.measure_only:
         _prepare(options, champion, recipe, place)
     warm = retraining.recipe_for(recipe, place["shards"], champion.location, NAME)
-    schedule = dataclasses.replace(warm.train, steps=options.scratch_steps, optimizer=recipe.train.optimizer)
+    schedule = dataclasses.replace(
+        warm.train, steps=options.scratch_steps, optimizer=recipe.train.optimizer
+    )
     all_anew = dataclasses.replace(warm, train=schedule)
-    new_alone = dataclasses.replace(all_anew, streams=tuple(stream for stream in warm.streams if stream.name == "new"))
+    new_alone = dataclasses.replace(
+        all_anew, streams=tuple(stream for stream in warm.streams if stream.name == "new")
+    )
     results = {}
     for kind, chosen in zip(KINDS, (warm, all_anew, new_alone), strict=True):
         if kind in options.only:
             out = options.folder / kind.replace(" ", "-")
             start = champion.location if chosen is warm else None
             if not options.measure_only:
-                steps.train(place["shards"], place["vocabulary"], str(out / "model"), chosen, start=start)
+                train_detector.train(
+                    place["shards"], place["vocabulary"], str(out / "model"), chosen, start=start
+                )
             results[kind] = _curve(out, place["shards"], chosen)
             print(kind, json.dumps(results[kind]), flush=True)
     print(_table(results, champion.metrics[OLD] - recipe.retrain.max_drop))
@@ -74,7 +90,9 @@ def main() -> None:
         options.json.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
 
 
-def _prepare(options: argparse.Namespace, champion: Version, recipe: Recipe, place: dict[str, str]) -> None:
+def _prepare(
+    options: argparse.Namespace, champion: Version, recipe: Recipe, place: dict[str, str]
+) -> None:
     """Shards of old and new, and the vocabulary: as `omnidet finetune` makes them."""
     version = retraining.data_version(options.data)
     retraining.read(options.data, place["dataset"], version)
@@ -96,14 +114,19 @@ def _curve(out: Path, combined: str, recipe: Recipe) -> list[dict[str, Any]]:
         began = began or made
         detector.load_state_dict(load_file(path / "average.safetensors"))
         with tempfile.TemporaryDirectory() as rows_of_one:
-            values = benchmarks.run(
-                OmniDet(detector, vocabulary, {}), shards.read_index(combined), only, Path(rows_of_one)
+            values = measure.run(
+                OmniDet(detector, vocabulary, {}),
+                shards.read_index(combined),
+                only,
+                Path(rows_of_one),
             ).values
         known = {"AP50": values[f"{NAME}/AP50"], "old": values[OLD]}
         rows.append({"step": int(path.name), "seconds": made - began, **known})
     first = rows[0]
     for row in rows:  # the first checkpoint has no one before it: its steps took as long as those of the others did
-        row["seconds"] = row["seconds"] + first["step"] * rows[-1]["seconds"] / max(rows[-1]["step"] - first["step"], 1)
+        row["seconds"] = row["seconds"] + first["step"] * rows[-1]["seconds"] / max(
+            rows[-1]["step"] - first["step"], 1
+        )
     return rows
 
 
@@ -114,10 +137,16 @@ def _table(results: dict[str, list[dict[str, Any]]], old: float) -> str:
         cells = []
         for rows in results.values():
             hit = next((row for row in rows if row["AP50"] >= level and row["old"] >= least), None)
-            cells += [f"{hit['step']}", f"{hit['seconds'] / 60:.1f}"] if hit else ["not reached", "-"]
-        lines.append(f"| {level}{f', {OLD} {least:.3f}' if least else ''} | " + " | ".join(cells) + " |")
+            cells += (
+                [f"{hit['step']}", f"{hit['seconds'] / 60:.1f}"] if hit else ["not reached", "-"]
+            )
+        lines.append(
+            f"| {level}{f', {OLD} {least:.3f}' if least else ''} | " + " | ".join(cells) + " |"
+        )
     for kind, rows in results.items():
-        lines.append(f"{kind}: at best {max(r['AP50'] for r in rows):.3f}, at the end {OLD} {rows[-1]['old']:.3f}")
+        lines.append(
+            f"{kind}: at best {max(r['AP50'] for r in rows):.3f}, at the end {OLD} {rows[-1]['old']:.3f}"
+        )
     return "\n".join(lines)
 
 

@@ -45,12 +45,26 @@ ROUNDS = 3
 
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--only", choices=("memory", "speed"))
-    parser.add_argument("--datasets", nargs="+", choices=("coco", "lvis"), default=["coco", "lvis"], help="of the memory")
-    parser.add_argument("--folder", type=Path, help="where the synthetic data goes (default: a temporary folder)")
-    parser.add_argument("--images", type=int, default=IMAGES, help=f"of the speed (default: {IMAGES}, 2.6 GB)")
-    parser.add_argument("--cold", action="store_true", help="read all files from the disk in each round")
+    parser.add_argument(
+        "--datasets",
+        nargs="+",
+        choices=("coco", "lvis"),
+        default=["coco", "lvis"],
+        help="of the memory",
+    )
+    parser.add_argument(
+        "--folder", type=Path, help="where the synthetic data goes (default: a temporary folder)"
+    )
+    parser.add_argument(
+        "--images", type=int, default=IMAGES, help=f"of the speed (default: {IMAGES}, 2.6 GB)"
+    )
+    parser.add_argument(
+        "--cold", action="store_true", help="read all files from the disk in each round"
+    )
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     results: dict[str, float] = {}
@@ -68,33 +82,59 @@ def main() -> None:
 def memory(root: Path, datasets: list[str]) -> dict[str, float]:
     """Bytes and seconds of a build of each dataset alone."""
     results: dict[str, float] = {}
-    for name, (images, boxes, categories), size in (("coco", COCO, COCO_BYTES), ("lvis", LVIS, LVIS_BYTES)):
+    for name, (images, boxes, categories), size in (
+        ("coco", COCO, COCO_BYTES),
+        ("lvis", LVIS, LVIS_BYTES),
+    ):
         if name not in datasets:
             continue
         data = root / name
-        write_images(data / "train2017", images, [jpeg(64, 48, seed) for seed in range(-(-images // LINKS))], link=True)
+        write_images(
+            data / "train2017",
+            images,
+            [jpeg(64, 48, seed) for seed in range(-(-images // LINKS))],
+            link=True,
+        )
         kind = "instances_train2017" if name == "coco" else "lvis_v1_train"
         path = data / "annotations" / f"{kind}.json"
         write_annotations(path, images, boxes, categories, size, is_lvis=name == "lvis")
         if name == "coco":
             write_captions(data / "annotations/captions_train2017.json", images)
         peak, seconds = watched(build_command(data, root / "out", f"train/{name}"))
-        results |= {f"{name}_json_bytes": path.stat().st_size, f"{name}_images": images, f"{name}_boxes": boxes}
+        results |= {
+            f"{name}_json_bytes": path.stat().st_size,
+            f"{name}_images": images,
+            f"{name}_boxes": boxes,
+        }
         results |= {f"{name}_peak_bytes_a_process": peak, f"{name}_seconds": seconds}
-        print(f"{name}: {peak / 1e9:.2f} GB, {'within' if peak <= ALLOWED_BYTES else 'MORE THAN'} {ALLOWED_BYTES / 1e9:.0f} GB")
+        print(
+            f"{name}: {peak / 1e9:.2f} GB, {'within' if peak <= ALLOWED_BYTES else 'MORE THAN'} {ALLOWED_BYTES / 1e9:.0f} GB"
+        )
         shutil.rmtree(root)
     return results
 
 
 def speed(root: Path, images: int, is_cold: bool) -> dict[str, float]:
     """Megabytes a second of the build and of tar."""
-    write_images(root / "data/train2017", images, [jpeg(640, 480, seed) for seed in range(40)], link=False)
+    write_images(
+        root / "data/train2017", images, [jpeg(640, 480, seed) for seed in range(40)], link=False
+    )
     boxes = images * COCO[1] // COCO[0]
     path = root / "data/annotations/instances_train2017.json"
-    write_annotations(path, images, boxes, COCO[2], COCO_BYTES * images // COCO[0], is_lvis=False, side=640)
+    write_annotations(
+        path, images, boxes, COCO[2], COCO_BYTES * images // COCO[0], is_lvis=False, side=640
+    )
     size = sum(file.stat().st_size for file in (root / "data").rglob("*") if file.is_file())
     commands = {
-        "tar": ["tar", "--create", "--file", str(root / "all.tar"), "--directory", str(root / "data"), "."],
+        "tar": [
+            "tar",
+            "--create",
+            "--file",
+            str(root / "all.tar"),
+            "--directory",
+            str(root / "data"),
+            ".",
+        ],
         "build": build_command(root / "data", root / "out", "train/coco"),
     }
     seconds: dict[str, list[float]] = {name: [] for name in commands}
@@ -114,7 +154,9 @@ def speed(root: Path, images: int, is_cold: bool) -> dict[str, float]:
     write_images(few / "train2017", 1, [jpeg(64, 48, 0)], link=False)
     write_annotations(few / "annotations/instances_train2017.json", 1, 1, COCO[2], 0, is_lvis=False)
     started = time.monotonic()
-    subprocess.run(build_command(few, root / "out_few", "train/coco"), check=True, capture_output=True)
+    subprocess.run(
+        build_command(few, root / "out_few", "train/coco"), check=True, capture_output=True
+    )
     start_seconds = time.monotonic() - started
     medians = {name: statistics.median(times) for name, times in seconds.items()}
     return {
@@ -132,7 +174,7 @@ def speed(root: Path, images: int, is_cold: bool) -> dict[str, float]:
 BUILD = """
 import sys
 from omnidet.data import build
-from omnidet.data.build import Dataset, ShardsConfig
+from omnidet.data.sharding.build import Dataset, ShardsConfig
 source, split = {"train/coco": ("coco", "train2017"), "train/lvis": ("lvis", "v1_train")}[sys.argv[3]]
 build.build(sys.argv[1], sys.argv[2], ShardsConfig((Dataset(sys.argv[3], source, ".", split),), (), hash_images=False))
 """
@@ -161,7 +203,9 @@ def watched(command: list[str]) -> tuple[int, float]:
     thread.join()
     if code:
         raise RuntimeError(f"the build ended with {code}")
-    print(f"processes: {', '.join(f'{peak / 1e9:.2f} GB' for peak in sorted(peaks.values(), reverse=True)[:4])}")
+    print(
+        f"processes: {', '.join(f'{peak / 1e9:.2f} GB' for peak in sorted(peaks.values(), reverse=True)[:4])}"
+    )
     return max(peaks.values()), time.monotonic() - started
 
 
@@ -190,7 +234,10 @@ def jpeg(width: int, height: int, seed: int) -> bytes:
     """As large as a photograph of that size: smooth areas, edges and grain."""
     generator = np.random.default_rng(seed)
     smooth = np.asarray(
-        Image.fromarray(generator.integers(0, 256, (6, 8, 3), dtype=np.uint8)).resize((width, height)), np.float32
+        Image.fromarray(generator.integers(0, 256, (6, 8, 3), dtype=np.uint8)).resize(
+            (width, height)
+        ),
+        np.float32,
     )
     grain = generator.normal(0, 9, (height, width, 1))
     out = io.BytesIO()
@@ -202,21 +249,28 @@ def write_images(folder: Path, count: int, contents: list[bytes], link: bool) ->
     """Images 1 to `count`; as links to a few files, or each a file of its own."""
     folder.mkdir(parents=True)
     for i in range(count):
-        path, content = folder / f"{i + 1:012d}.jpg", contents[i // LINKS if link else i % len(contents)]
+        path, content = (
+            folder / f"{i + 1:012d}.jpg",
+            contents[i // LINKS if link else i % len(contents)],
+        )
         if link and i % LINKS:
             path.hardlink_to(folder / f"{i // LINKS * LINKS + 1:012d}.jpg")
         else:
             path.write_bytes(content)
 
 
-def write_annotations(path: Path, images: int, boxes: int, categories: int, size: int, is_lvis: bool, side: int = 64) -> None:
+def write_annotations(
+    path: Path, images: int, boxes: int, categories: int, size: int, is_lvis: bool, side: int = 64
+) -> None:
     """Boxes with masks of so many points that the file is of about `size` bytes."""
     path.parent.mkdir(parents=True, exist_ok=True)
     generator = random.Random(0)
     width, height = side, side * 3 // 4
     own = 330 if is_lvis else 250
     points = max(6, (size - images * own) // max(boxes, 1) // 8 - 18)
-    masks = [json.dumps([[round(generator.random() * 600, 2) for _ in range(points)]]) for _ in range(50)]
+    masks = [
+        json.dumps([[round(generator.random() * 600, 2) for _ in range(points)]]) for _ in range(50)
+    ]
     with path.open("w") as file:
         names = [{"id": i + 1, "name": f"name_{i}", "frequency": "r"} for i in range(categories)]
         file.write(f'{{"info": {{}}, "categories": {json.dumps(names)}, "images": [')
@@ -226,14 +280,27 @@ def write_annotations(path: Path, images: int, boxes: int, categories: int, size
                 absent = [generator.randrange(categories) + 1 for _ in range(7)]
                 more = f', "neg_category_ids": {absent}, "not_exhaustive_category_ids": [{generator.randrange(categories) + 1}]'
             url = f"http://images.cocodataset.org/train2017/{i:012d}.jpg"
-            file.write(f'{", " if i > 1 else ""}{{"id": {i}, "file_name": "{i:012d}.jpg", "coco_url": "{url}", "license": 3, ')
-            file.write(f'"height": {height}, "width": {width}, "date_captured": "2013-11-14 11:18:45"{more}}}')
+            file.write(
+                f'{", " if i > 1 else ""}{{"id": {i}, "file_name": "{i:012d}.jpg", "coco_url": "{url}", "license": 3, '
+            )
+            file.write(
+                f'"height": {height}, "width": {width}, "date_captured": "2013-11-14 11:18:45"{more}}}'
+            )
         file.write('], "annotations": [')
         for i in range(1, boxes + 1):
             x, y = generator.uniform(0, width - 20), generator.uniform(0, height - 20)
-            box = [round(x, 2), round(y, 2), round(generator.uniform(4, 18), 2), round(generator.uniform(4, 18), 2)]
-            file.write(f'{", " if i > 1 else ""}{{"id": {i}, "image_id": {generator.randrange(images) + 1}, "category_id": ')
-            file.write(f'{generator.randrange(categories) + 1}, "bbox": {box}, "area": {round(box[2] * box[3], 2)}, ')
+            box = [
+                round(x, 2),
+                round(y, 2),
+                round(generator.uniform(4, 18), 2),
+                round(generator.uniform(4, 18), 2),
+            ]
+            file.write(
+                f'{", " if i > 1 else ""}{{"id": {i}, "image_id": {generator.randrange(images) + 1}, "category_id": '
+            )
+            file.write(
+                f'{generator.randrange(categories) + 1}, "bbox": {box}, "area": {round(box[2] * box[3], 2)}, '
+            )
             file.write(f'"iscrowd": 0, "segmentation": {masks[i % 50]}}}')
         file.write("]}")
 
@@ -241,9 +308,16 @@ def write_annotations(path: Path, images: int, boxes: int, categories: int, size
 def write_captions(path: Path, images: int) -> None:
     """Five captions an image."""
     content = {
-        "images": [{"id": i, "file_name": f"{i:012d}.jpg", "width": 64, "height": 48} for i in range(1, images + 1)],
+        "images": [
+            {"id": i, "file_name": f"{i:012d}.jpg", "width": 64, "height": 48}
+            for i in range(1, images + 1)
+        ],
         "annotations": [
-            {"id": 5 * i + k, "image_id": i, "caption": f"A photograph of thing number {i} that somebody described, take {k}."}
+            {
+                "id": 5 * i + k,
+                "image_id": i,
+                "caption": f"A photograph of thing number {i} that somebody described, take {k}.",
+            }
             for i in range(1, images + 1)
             for k in range(5)
         ],

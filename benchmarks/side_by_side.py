@@ -27,7 +27,10 @@ def arguments(description: str | None) -> argparse.ArgumentParser:
     parser.add_argument("--plot", type=Path, metavar="OUT.svg", help="draw the times")
     parser.add_argument("--device", default="cpu", help="cpu or cuda")
     parser.add_argument(
-        "--rounds", type=int, default=3, help="turns of each contestant, after one to warm up; 0: only that one"
+        "--rounds",
+        type=int,
+        default=3,
+        help="turns of each contestant, after one to warm up; 0: only that one",
     )
     parser.add_argument(
         "--clock",
@@ -36,7 +39,9 @@ def arguments(description: str | None) -> argparse.ArgumentParser:
         help="cpu counts the process's own processor time: for a machine that does other work, with OMP_NUM_THREADS=1",
     )
     parser.add_argument(
-        "--tiny", action="store_true", help="toy sizes: shows in seconds that everything runs, measures nothing"
+        "--tiny",
+        action="store_true",
+        help="toy sizes: shows in seconds that everything runs, measures nothing",
     )
     return parser
 
@@ -58,7 +63,9 @@ def seconds(run: Contestant, on: torch.device, clock: str = "wall") -> float:
     return read() - started
 
 
-def take_turns(contestants: Mapping[str, Contestant], rounds: int, on: torch.device, clock: str = "wall") -> dict[str, float]:
+def take_turns(
+    contestants: Mapping[str, Contestant], rounds: int, on: torch.device, clock: str = "wall"
+) -> dict[str, float]:
     """Median seconds of each contestant. They take turns, so that what else the machine does meets all of them."""
     times: dict[str, list[float]] = {name: [] for name in contestants}
     for turn in range(rounds + 1):
@@ -82,7 +89,9 @@ def peak_memory(make: Callable[..., Contestant], *given: Any, on: torch.device) 
         make(*given)()
         _wait(on)
         return torch.cuda.max_memory_allocated(on) - before
-    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:  # one that is killed is an error, no wait
+    with ProcessPoolExecutor(
+        1, multiprocessing.get_context("spawn")
+    ) as pool:  # one that is killed is an error, no wait
         return pool.submit(_resident_peak, make, given).result()
 
 
@@ -110,7 +119,11 @@ def print_table(title: str, header: Sequence[str], rows: Sequence[Sequence[str]]
     widths = [max(len(row[i]) for row in (header, *rows)) for i in range(len(header))]
     print(f"\n{title}\n")
     for number, row in enumerate((header, *rows)):
-        print("| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) + " |")
+        print(
+            "| "
+            + " | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+            + " |"
+        )
         if number == 0:
             print("|" + "|".join("-" * (width + 2) for width in widths) + "|")
 
@@ -121,18 +134,28 @@ def judge(values: Mapping[str, float], bars: Mapping[str, tuple[str, float]]) ->
     for key, (kind, bar) in bars.items():
         if key in values:
             met = values[key] <= bar if kind == "at most" else values[key] >= bar
-            rows.append([f"`{key}`", f"{values[key]:.3f}", f"{kind} {bar:g}", "yes" if met else "NO"])
+            rows.append(
+                [f"`{key}`", f"{values[key]:.3f}", f"{kind} {bar:g}", "yes" if met else "NO"]
+            )
     print_table("Bars", ["key", "measured", "bar", "met"], rows)
 
 
-def write(options: argparse.Namespace, values: Mapping[str, float], bars: Mapping[str, float], unit: str, title: str) -> None:
+def write(
+    options: argparse.Namespace,
+    values: Mapping[str, float],
+    bars: Mapping[str, float],
+    unit: str,
+    title: str,
+) -> None:
     """The flat JSON and the plot, where they are asked for.
 
     Args:
         bars: what the plot shows, by name, in `unit`.
     """
     if options.json:
-        options.json.write_text(json.dumps({key: round(value, 6) for key, value in values.items()}, indent=1) + "\n")
+        options.json.write_text(
+            json.dumps({key: round(value, 6) for key, value in values.items()}, indent=1) + "\n"
+        )
     if options.plot:
         options.plot.write_text(_svg(bars, unit, title), encoding="utf-8")
 
@@ -144,8 +167,12 @@ def _svg(bars: Mapping[str, float], unit: str, title: str) -> str:
     for number, (name, value) in enumerate(bars.items()):
         y = 40 + number * line
         length = wide * value / longest
-        parts.append(f'<text x="{left - 8}" y="{y + 14}" text-anchor="end">{html.escape(name)}</text>')
-        parts.append(f'<rect x="{left}" y="{y + 2}" width="{length:.1f}" height="17" fill="#3b6ea5"/>')
+        parts.append(
+            f'<text x="{left - 8}" y="{y + 14}" text-anchor="end">{html.escape(name)}</text>'
+        )
+        parts.append(
+            f'<rect x="{left}" y="{y + 2}" width="{length:.1f}" height="17" fill="#3b6ea5"/>'
+        )
         parts.append(f'<text x="{left + length + 6:.1f}" y="{y + 14}">{value:.3g} {unit}</text>')
     height = 50 + len(bars) * line
     return (

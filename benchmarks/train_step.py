@@ -23,7 +23,16 @@ from contestants import (
     owlvit_step,
     training_step,
 )
-from side_by_side import arguments, device, judge, machine, peak_memory, print_table, take_turns, write
+from side_by_side import (
+    arguments,
+    device,
+    judge,
+    machine,
+    peak_memory,
+    print_table,
+    take_turns,
+    write,
+)
 
 BARS = {
     "step_over_backbone_time": ("at most", 1.10),
@@ -34,7 +43,12 @@ BARS = {
     "step_vocabulary_300000_over_30000": ("at most", 1.10),
 }
 GROUPS = ("backbone", "vocabulary", "peers", "memory", "windows")
-BACKBONE, STEP, LOSSES, LARGE = "bare backbone", "training step", "matching and losses", "training step, 300,000 tokens"
+BACKBONE, STEP, LOSSES, LARGE = (
+    "bare backbone",
+    "training step",
+    "matching and losses",
+    "training step, 300,000 tokens",
+)
 DINO, OWL = "Grounding DINO (Swin-T)", "OWL-ViT B/16"
 
 
@@ -48,9 +62,19 @@ def main() -> None:
         default=GROUPS[:-1],
         help="parts to measure, each by its own turns; all but the windows",
     )
-    parser.add_argument("--images", type=int, nargs=3, default=(1, 1, 1), help="images of each stream in the timed step")
     parser.add_argument(
-        "--memory-images", type=int, nargs=3, default=(6, 5, 5), help="and in the one whose memory is read: what a GPU holds"
+        "--images",
+        type=int,
+        nargs=3,
+        default=(1, 1, 1),
+        help="images of each stream in the timed step",
+    )
+    parser.add_argument(
+        "--memory-images",
+        type=int,
+        nargs=3,
+        default=(6, 5, 5),
+        help="and in the one whose memory is read: what a GPU holds",
     )
     options = parser.parse_args()
     on = device(options.device)
@@ -60,7 +84,11 @@ def main() -> None:
     drawn: dict[str, float] = {}
     _print_parameters(size)
     if "backbone" in options.only:
-        contestants = {BACKBONE: bare_backbone(size, on), STEP: training_step(size, on), LOSSES: matching_and_losses(size, on)}
+        contestants = {
+            BACKBONE: bare_backbone(size, on),
+            STEP: training_step(size, on),
+            LOSSES: matching_and_losses(size, on),
+        }
         medians = take_turns(contestants, options.rounds, on, options.clock)
         values["step_over_backbone_time"] = medians[STEP] / medians[BACKBONE]
         values["matching_and_losses_share"] = medians[LOSSES] / medians[STEP]
@@ -68,14 +96,25 @@ def main() -> None:
         del contestants
     if "vocabulary" in options.only:
         medians = take_turns(
-            {STEP: training_step(size, on), LARGE: training_step(larger, on)}, options.rounds, on, options.clock
+            {STEP: training_step(size, on), LARGE: training_step(larger, on)},
+            options.rounds,
+            on,
+            options.clock,
         )
         values["step_vocabulary_300000_over_30000"] = medians[LARGE] / medians[STEP]
         _report("Ten times the vocabulary", medians, size, values, drawn)
     if "peers" in options.only:
         # One after the other: with AdamW's state of all three 24 GB do not hold the step of the third.
-        for key, name, peer in (("owlvit", OWL, owlvit_step), ("grounding_dino", DINO, grounding_dino_step)):
-            medians = take_turns({STEP: training_step(size, on), name: peer(size, on)}, options.rounds, on, options.clock)
+        for key, name, peer in (
+            ("owlvit", OWL, owlvit_step),
+            ("grounding_dino", DINO, grounding_dino_step),
+        ):
+            medians = take_turns(
+                {STEP: training_step(size, on), name: peer(size, on)},
+                options.rounds,
+                on,
+                options.clock,
+            )
             values[f"speed_over_{key}"] = medians[name] / medians[STEP]
             _report("Beside another detector", medians, size, values, drawn)
     if "windows" in options.only and not options.tiny:
@@ -95,7 +134,12 @@ def main() -> None:
                 drawn,
             )
     if "memory" in options.only:
-        values |= _memory(size if options.tiny else dataclasses.replace(size, images=tuple(options.memory_images)), on)
+        values |= _memory(
+            size
+            if options.tiny
+            else dataclasses.replace(size, images=tuple(options.memory_images)),
+            on,
+        )
     print(f"\nOn {machine(on, options.clock)}; medians of {options.rounds} turns.")
     if not options.tiny:
         judge(values, BARS)
@@ -104,15 +148,28 @@ def main() -> None:
 
 def _print_parameters(size: Size) -> None:
     parts = detector(size, torch.device("cpu")).num_parameters()
-    rows = [[name, f"{count / 1e6:.1f} M"] for name, count in {**parts, "all": sum(parts.values())}.items()]
+    rows = [
+        [name, f"{count / 1e6:.1f} M"]
+        for name, count in {**parts, "all": sum(parts.values())}.items()
+    ]
     print_table("Parameters", ["part", "parameters"], rows)
 
 
-def _report(title: str, medians: dict[str, float], size: Size, values: dict[str, float], drawn: dict[str, float]) -> None:
+def _report(
+    title: str,
+    medians: dict[str, float],
+    size: Size,
+    values: dict[str, float],
+    drawn: dict[str, float],
+) -> None:
     num_images = sum(size.images)
     mix = ", ".join(f"{count} {name}" for name, count in zip(STREAMS, size.images, strict=True))
-    rows = [[name, f"{taken:.3f} s", f"{num_images / taken:.3f}"] for name, taken in medians.items()]
-    print_table(f"{title} ({mix}; {size.image_size} px)", ["contestant", "time", "images a second"], rows)
+    rows = [
+        [name, f"{taken:.3f} s", f"{num_images / taken:.3f}"] for name, taken in medians.items()
+    ]
+    print_table(
+        f"{title} ({mix}; {size.image_size} px)", ["contestant", "time", "images a second"], rows
+    )
     for name, taken in medians.items():
         drawn.setdefault(name, taken)
         key = "".join(letter if letter.isalnum() else "_" for letter in name.lower())
@@ -132,7 +189,8 @@ def _memory(size: Size, on: torch.device) -> dict[str, float]:
     print_table(f"Peak memory ({sum(size.images)} images)", ["contestant", "peak"], rows)
     return {
         "step_over_backbone_memory": step / max(backbone, 1),
-        "step_over_backbone_memory_without_optimizer_state": max(step - 3 * weights, 0) / max(backbone, 1),
+        "step_over_backbone_memory_without_optimizer_state": max(step - 3 * weights, 0)
+        / max(backbone, 1),
         "memory_bytes_backbone": backbone,
         "memory_bytes_step": step,
     }

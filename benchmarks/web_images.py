@@ -37,7 +37,9 @@ def picture(number: int) -> bytes:
     """A JPEG that looks like no other: coarse noise, smoothly enlarged."""
     noise = np.random.default_rng(number).integers(0, 256, (24, 24, 3), np.uint8)
     out = io.BytesIO()
-    Image.fromarray(noise).resize((SIDE, SIDE), Image.Resampling.BILINEAR).save(out, "JPEG", quality=85)
+    Image.fromarray(noise).resize((SIDE, SIDE), Image.Resampling.BILINEAR).save(
+        out, "JPEG", quality=85
+    )
     return out.getvalue()
 
 
@@ -65,13 +67,16 @@ def serve(folder: str, count: int, port: object) -> None:
                 line = request.split(b" ", 2)
                 content = contents[int(line[1].rpartition(b"/")[2].partition(b".")[0])]
                 self.transport.write(
-                    b"HTTP/1.1 200 OK\r\nContent-Type: image/jpeg\r\nContent-Length: %d\r\n\r\n%b" % (len(content), content)
+                    b"HTTP/1.1 200 OK\r\nContent-Type: image/jpeg\r\nContent-Length: %d\r\n\r\n%b"
+                    % (len(content), content)
                 )
                 if b"onnection: close" in request:
                     self.transport.close()
 
     async def main() -> None:
-        server = await asyncio.get_running_loop().create_server(Connection, "127.0.0.1", 0, backlog=1000)
+        server = await asyncio.get_running_loop().create_server(
+            Connection, "127.0.0.1", 0, backlog=1000
+        )
         port.value = server.sockets[0].getsockname()[1]
         await server.serve_forever()
 
@@ -104,7 +109,12 @@ def measure(command: list[str], environment: dict[str, str]) -> dict[str, float]
     """Run a command to its end."""
     peak = 0
     begin, cpu = time.monotonic(), os.times()
-    process = subprocess.Popen(command, env={**os.environ, **environment}, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    process = subprocess.Popen(
+        command,
+        env={**os.environ, **environment},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+    )
     stderr: list[bytes] = []
     reader = threading.Thread(target=lambda: stderr.append(process.stderr.read()))
     reader.start()
@@ -132,16 +142,26 @@ def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--images", type=int, default=20_000)
-    parser.add_argument("--workers", type=int, default=1, help="processes of each client (default: 1)")
+    parser.add_argument(
+        "--workers", type=int, default=1, help="processes of each client (default: 1)"
+    )
     parser.add_argument("--connections", type=int, default=32, help="of each process (default: 32)")
-    parser.add_argument("--only", help="one of omnidet, img2dataset-decoded, img2dataset-unseen (default: all)")
-    parser.add_argument("--img2dataset", help="python of an environment with img2dataset; without it: not measured")
-    parser.add_argument("--pictures", type=Path, default=Path(tempfile.gettempdir(), "omnidet-web-pictures"))
+    parser.add_argument(
+        "--only", help="one of omnidet, img2dataset-decoded, img2dataset-unseen (default: all)"
+    )
+    parser.add_argument(
+        "--img2dataset", help="python of an environment with img2dataset; without it: not measured"
+    )
+    parser.add_argument(
+        "--pictures", type=Path, default=Path(tempfile.gettempdir(), "omnidet-web-pictures")
+    )
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     draw(options.pictures, options.images)
     port = multiprocessing.Value("i", 0)
-    server = multiprocessing.Process(target=serve, args=(str(options.pictures), options.images, port), daemon=True)
+    server = multiprocessing.Process(
+        target=serve, args=(str(options.pictures), options.images, port), daemon=True
+    )
     server.start()
     while not port.value:
         time.sleep(0.05)
@@ -150,7 +170,10 @@ def main() -> None:
     captions = [f"picture number {i}" for i in range(options.images)]
     pq.write_table(pa.table({"url": urls, "caption": captions}), scratch / "list.parquet")
     flat: dict[str, float] = {}
-    print(f"{'':28}{'pictures':>9}{'seconds':>9}{'CPU s':>8}{'/s':>8}{'/s/core':>9}{'peak MB':>9}", flush=True)
+    print(
+        f"{'':28}{'pictures':>9}{'seconds':>9}{'CPU s':>8}{'/s':>8}{'/s/core':>9}{'peak MB':>9}",
+        flush=True,
+    )
     try:
         for name, command in clients(options, scratch).items():
             if options.only and name != options.only:
@@ -158,7 +181,10 @@ def main() -> None:
             r = measure(command, {"NO_ALBUMENTATIONS_UPDATE": "1", "OMP_NUM_THREADS": "1"})
             r["pictures"] = count_pictures(scratch / name)
             shutil.rmtree(scratch / name)
-            r["per_second"], r["per_second_and_core"] = r["pictures"] / r["seconds"], r["pictures"] / r["cpu_seconds"]
+            r["per_second"], r["per_second_and_core"] = (
+                r["pictures"] / r["seconds"],
+                r["pictures"] / r["cpu_seconds"],
+            )
             flat |= {f"{name}.{key}": round(value, 2) for key, value in r.items()}
             print(
                 f"{name:28}{r['pictures']:9}{r['seconds']:9.1f}{r['cpu_seconds']:8.1f}"
@@ -176,7 +202,14 @@ def main() -> None:
 
 def clients(options: argparse.Namespace, scratch: Path) -> dict[str, list[str]]:
     """Name of the output folder -> command."""
-    own = [sys.executable, "-m", "omnidet.cli", "fetch-images", str(scratch / "list.parquet"), "--allow-private"]
+    own = [
+        sys.executable,
+        "-m",
+        "omnidet.cli",
+        "fetch-images",
+        str(scratch / "list.parquet"),
+        "--allow-private",
+    ]
     own += [
         "--workers",
         str(options.workers),
@@ -189,13 +222,42 @@ def clients(options: argparse.Namespace, scratch: Path) -> dict[str, list[str]]:
     found = {"omnidet": [*own, str(scratch / "omnidet")]}
     if options.img2dataset:
         # As pictures come, as ours: no resizing. The second form writes the bytes unseen, without decoding them.
-        theirs = [str(Path(options.img2dataset).with_name("img2dataset")), "--url_list", str(scratch / "list.parquet")]
-        theirs += ["--input_format", "parquet", "--url_col", "url", "--caption_col", "caption", "--output_format", "webdataset"]
-        theirs += ["--processes_count", str(options.workers), "--thread_count", str(options.connections)]
-        theirs += ["--number_sample_per_shard", "5000", "--enable_wandb", "False", "--output_folder"]
+        theirs = [
+            str(Path(options.img2dataset).with_name("img2dataset")),
+            "--url_list",
+            str(scratch / "list.parquet"),
+        ]
+        theirs += [
+            "--input_format",
+            "parquet",
+            "--url_col",
+            "url",
+            "--caption_col",
+            "caption",
+            "--output_format",
+            "webdataset",
+        ]
+        theirs += [
+            "--processes_count",
+            str(options.workers),
+            "--thread_count",
+            str(options.connections),
+        ]
+        theirs += [
+            "--number_sample_per_shard",
+            "5000",
+            "--enable_wandb",
+            "False",
+            "--output_folder",
+        ]
         checked = ["--resize_mode", "no", "--skip_reencode", "True"]
         found["img2dataset-decoded"] = [*theirs, str(scratch / "img2dataset-decoded"), *checked]
-        found["img2dataset-unseen"] = [*theirs, str(scratch / "img2dataset-unseen"), "--disable_all_reencoding", "True"]
+        found["img2dataset-unseen"] = [
+            *theirs,
+            str(scratch / "img2dataset-unseen"),
+            "--disable_all_reencoding",
+            "True",
+        ]
     return found
 
 

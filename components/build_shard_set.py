@@ -8,6 +8,6 @@ from components import images
 @dsl.component(base_image=images.DATA, install_kfp_package=False)
 def build_shard_set(part: str) -> str:
     """Read one dataset, clean it, write its shards; gives the name of the set."""
-    from components import launch
+    from components.run import train_detector
 
-    return launch.build_shard_set(part)
+    return train_detector.build_shard_set(part)

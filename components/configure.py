@@ -14,8 +14,10 @@ def configure(
 ) -> NamedTuple("Configured", [("data_settings", list), ("vocabulary_settings", list), ("settings", list),  # type: ignore[valid-type]
                                ("data_folder", str), ("run_folder", str)]):  # fmt: skip
     """Check a run's settings; give those that shape the data, the vocabulary, everything, and the folders of data and run."""
-    from components import launch
+    from components.run import train_detector
 
     numbers = (train_images, image_size, train_steps, learning_rate, seed)
     of_data = (data, data_version, workspace, run_id)
-    return launch.configure(recipe, settings, numbers, *of_data, registry, download, catalogue)
+    return train_detector.configure(
+        recipe, settings, numbers, *of_data, registry, download, catalogue
+    )

@@ -8,6 +8,6 @@ from components import images
 @dsl.component(base_image=images.DATA, install_kfp_package=False)
 def draw_world(data: str, data_folder: str, recipe: str, settings: list[str]) -> str:
     """Give the location of the datasets; draw them first where none were given."""
-    from components import launch
+    from components.run import train_detector
 
-    return launch.datasets(data, data_folder, recipe, settings)
+    return train_detector.datasets(data, data_folder, recipe, settings)

@@ -11,9 +11,11 @@ def evaluate(
     metrics: dsl.Output[dsl.Metrics], table: dsl.Output[dsl.Markdown], report: dsl.Output[dsl.HTML],
 ) -> str:  # fmt: skip
     """Run the benchmarks of the recipe and write the report; gives the location of the flat metrics file."""
-    from components import launch
+    from components.run import train_detector
 
-    values = launch.evaluate(model, shards, run_folder, recipe, settings, metrics.path, table.path, report.path)
+    values = train_detector.evaluate(
+        model, shards, run_folder, recipe, settings, metrics.path, table.path, report.path
+    )
     for name, value in values.items():
         metrics.log_metric(name, value)
-    return launch.metrics(run_folder)
+    return train_detector.metrics(run_folder)

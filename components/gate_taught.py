@@ -8,6 +8,6 @@ from components import images
 @dsl.component(base_image=images.CONTROL, install_kfp_package=False)
 def gate_taught(run_folder: str, registry: str, recipe: str, settings: list[str]) -> bool:
     """Old benchmarks against the champion's numbers, the new one against what it reached untaught."""
-    from components import retraining
+    from components.run import retrain
 
-    return retraining.gate(run_folder, registry, recipe, settings)
+    return retrain.gate(run_folder, registry, recipe, settings)

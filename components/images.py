@@ -16,9 +16,13 @@ def image(kind: str) -> str:
     repository = os.environ.get("OMNIDET_IMAGE_REPOSITORY", REPOSITORY).rstrip("/")
     tag = os.environ.get("OMNIDET_IMAGE_TAG", __version__)
     if not re.fullmatch(r"[a-z0-9][a-z0-9._:/-]*", repository):
-        raise ValueError(f"OMNIDET_IMAGE_REPOSITORY={repository!r} is no image repository: give one, as ghcr.io/omnidet")
+        raise ValueError(
+            f"OMNIDET_IMAGE_REPOSITORY={repository!r} is no image repository: give one, as ghcr.io/omnidet"
+        )
     if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}", tag) or tag == "latest":
-        raise ValueError(f"OMNIDET_IMAGE_TAG={tag!r} names no fixed version: give a full tag, as {__version__}")
+        raise ValueError(
+            f"OMNIDET_IMAGE_TAG={tag!r} names no fixed version: give a full tag, as {__version__}"
+        )
     return f"{repository}/{kind}:{tag}"
 
 

@@ -11,10 +11,12 @@ def judge(
     metrics: dsl.Output[dsl.Metrics], table: dsl.Output[dsl.Markdown], report: dsl.Output[dsl.HTML],
 ) -> str:  # fmt: skip
     """Run all benchmarks and write the report; gives the run's folder. `model` is what was just trained there."""
-    from components import retraining
+    from components.run import retrain
 
     print(f"on {gpus} GPUs, {cpu} CPUs, {memory}")  # local runs refuse a limit that no step takes
-    values = retraining.judge(run_folder, model, registry, recipe, settings, metrics.path, table.path, report.path)
+    values = retrain.judge(
+        run_folder, model, registry, recipe, settings, metrics.path, table.path, report.path
+    )
     for name, value in values.items():
         metrics.log_metric(name, value)
     return run_folder

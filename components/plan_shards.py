@@ -12,6 +12,6 @@ from components import images
 @dsl.component(base_image=images.DATA, install_kfp_package=False)
 def plan_shards(data: str, data_folder: str, recipe: str, settings: list[str]) -> list[str]:
     """Hold out evaluation images; give one part for each shard set."""
-    from components import launch
+    from components.run import train_detector
 
-    return launch.plan_shards(data, data_folder, recipe, settings)
+    return train_detector.plan_shards(data, data_folder, recipe, settings)

@@ -11,8 +11,10 @@ def register(
     registered: dsl.Output[dsl.Model], run_name: str = "",
 ) -> str:  # fmt: skip
     """Register the detector as an immutable version, and as the champion; gives `name@version`."""
-    from components import launch
+    from components.run import train_detector
 
-    facts = launch.register(model, metrics, registry, run_folder, recipe, settings, registered.path, run_name)
+    facts = train_detector.register(
+        model, metrics, registry, run_folder, recipe, settings, registered.path, run_name
+    )
     registered.metadata.update(facts)
     return facts["version"]

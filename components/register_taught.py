@@ -10,8 +10,8 @@ def register_taught(
     run_folder: str, registry: str, recipe: str, settings: list[str], registered: dsl.Output[dsl.Model]
 ) -> str:  # fmt: skip
     """Register, and move the alias if it still points to the champion of the run's beginning; gives `name@version`."""
-    from components import retraining
+    from components.run import retrain
 
-    facts = retraining.register(run_folder, registry, recipe, settings, registered.path)
+    facts = retrain.register(run_folder, registry, recipe, settings, registered.path)
     registered.metadata.update(facts)
     return facts["version"]

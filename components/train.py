@@ -13,8 +13,10 @@ def train(
     object_store_secret: str, object_store_config: str, queue: str,
 ) -> str:  # fmt: skip
     """Train on the streams of the recipe; gives the location of the trained detector."""
-    from components import launch
+    from components.run import train_detector
 
     sizes = (deadline_seconds, num_nodes, gpus_per_node, image, cpu, memory, shared_memory)
-    nodes = launch.Nodes(*sizes, node_selector, tolerations, object_store_secret, object_store_config, queue)
-    return launch.train(shards, vocabulary, run_folder, recipe, settings, nodes)
+    nodes = train_detector.Nodes(
+        *sizes, node_selector, tolerations, object_store_secret, object_store_config, queue
+    )
+    return train_detector.train(shards, vocabulary, run_folder, recipe, settings, nodes)

@@ -13,7 +13,7 @@
                                                     training --checkpoint-->                     inference
 
 Read `schema.py` next: it holds every type that crosses an arrow. Each folder is a stage, each stage is
-a function from one of those types to the next, `recipes/` picks the parts and `steps.py` runs them.
+a function from one of those types to the next, `recipes/` picks the parts and `steps/` runs them.
 """
 
 __version__ = "0.1.0"

@@ -32,7 +32,9 @@ def override(config: Config, *assignments: str) -> Config:
     for assignment in assignments:
         path, equals, text = assignment.partition("=")
         if not equals:
-            raise ValueError(f"{assignment!r} is not of the form field=value, as in train.steps=100")
+            raise ValueError(
+                f"{assignment!r} is not of the form field=value, as in train.steps=100"
+            )
         try:
             value = yaml.safe_load(text)
         except yaml.YAMLError as error:
@@ -81,7 +83,9 @@ def parse(kind: type[Config], content: Mapping[str, Any]) -> Config:
     for name, value in content.items():
         if name not in hints:
             raise ValueError(f"{kind.__name__} has no field {name!r}")
-        options = [h for h in (hints[name], *typing.get_args(hints[name])) if dataclasses.is_dataclass(h)]
+        options = [
+            h for h in (hints[name], *typing.get_args(hints[name])) if dataclasses.is_dataclass(h)
+        ]
         if isinstance(value, Mapping) and options:
             fitting = [h for h in options if set(value) == {f.name for f in dataclasses.fields(h)}]
             if not fitting:
@@ -115,11 +119,17 @@ def _leaves(content: Mapping[str, Any]) -> Iterator[tuple[list[str], Any]]:
             yield [str(name)], value
 
 
-def _with_member(members: tuple[Any, ...], of: str, names: list[str], value: Any, path: str) -> tuple[Any, ...]:
+def _with_member(
+    members: tuple[Any, ...], of: str, names: list[str], value: Any, path: str
+) -> tuple[Any, ...]:
     """The parts with a field of one of them changed, which its name tells: `streams.det.images_per_step=8`."""
     known = [member.name for member in members if hasattr(member, "name")]
     if names[0] not in known or len(names) == 1:
-        parts = f"its parts are {', '.join(known)}, as {of}.{known[0]}.FIELD" if known else f"{of!r} has no fields of its own"
+        parts = (
+            f"its parts are {', '.join(known)}, as {of}.{known[0]}.FIELD"
+            if known
+            else f"{of!r} has no fields of its own"
+        )
         raise ValueError(f"unknown field {path!r}: {parts}")
     return tuple(_replaced(m, names[1:], value, path) if m.name == names[0] else m for m in members)
 
@@ -153,7 +163,11 @@ def _checked(value: Any, hint: Any, path: str) -> Any:
             return float(value)
         except ValueError:
             pass
-    elif isinstance(hint, type) and isinstance(value, hint) and not (hint is int and isinstance(value, bool)):
+    elif (
+        isinstance(hint, type)
+        and isinstance(value, hint)
+        and not (hint is int and isinstance(value, bool))
+    ):
         return value
     name = hint.__name__ if isinstance(hint, type) else str(hint)
     raise ValueError(f"{path}={value!r} does not fit: expected {name}")

@@ -16,7 +16,15 @@ from minio.error import S3Error
 from urllib3 import BaseHTTPResponse
 from urllib3.exceptions import ProtocolError, ReadTimeoutError
 
-from omnidet.s3_client import MISSING, TRIES, WAIT_SECONDS, bucket_and_key, bucket_and_prefix, client, explained
+from omnidet.s3_client import (
+    MISSING,
+    TRIES,
+    WAIT_SECONDS,
+    bucket_and_key,
+    bucket_and_prefix,
+    client,
+    explained,
+)
 
 NUM_THREADS = 8
 UPLOADING = ".uploading"
@@ -64,7 +72,9 @@ def read_bytes(location: str, offset: int, length: int | None) -> bytes:
     bucket, key = bucket_and_key(location)
     with explained(location):
         if length == 0:
-            client().stat_object(bucket, key)  # a missing object is an error whatever is asked of it
+            client().stat_object(
+                bucket, key
+            )  # a missing object is an error whatever is asked of it
             return b""
         content = io.BytesIO()
         try:
@@ -91,11 +101,17 @@ def write_bytes_if_absent(location: str, content: bytes) -> bool:
     bucket, key = bucket_and_key(location)
     writer = uuid.uuid4().hex
     with explained(location):
-        if _version(bucket, key) is not None:  # all that protects what is there on a store without conditional writes
+        if (
+            _version(bucket, key) is not None
+        ):  # all that protects what is there on a store without conditional writes
             return False
         for attempt in range(TRIES):
             # minio offers no conditional put, and would send the header as user metadata.
-            headers = {"If-None-Match": "*", "Content-Type": "application/octet-stream", _WRITER: writer}
+            headers = {
+                "If-None-Match": "*",
+                "Content-Type": "application/octet-stream",
+                _WRITER: writer,
+            }
             try:
                 client()._execute("PUT", bucket, key, body=content, headers=dict(headers))
                 break
@@ -126,12 +142,18 @@ def has_files(location: str) -> bool:
     """Whether there is any object below a folder."""
     bucket, prefix = bucket_and_prefix(location)
     with explained(location):
-        return next(iter(client().list_objects(bucket, prefix=prefix, recursive=True)), None) is not None
+        return (
+            next(iter(client().list_objects(bucket, prefix=prefix, recursive=True)), None)
+            is not None
+        )
 
 
 def fingerprints(location: str) -> dict[str, str]:
     """Size and etag of every object below a folder."""
-    return {name: f"{version.size_bytes} {version.etag}" for name, version in sorted(versions(location).items())}
+    return {
+        name: f"{version.size_bytes} {version.etag}"
+        for name, version in sorted(versions(location).items())
+    }
 
 
 def versions(location: str) -> dict[str, Version]:
@@ -162,7 +184,9 @@ def list_folders(location: str) -> list[str]:
     """Names of the folders directly in a folder, sorted."""
     bucket, prefix = bucket_and_prefix(location)
     with explained(location):
-        found = [str(o.object_name) for o in client().list_objects(bucket, prefix=prefix) if o.is_dir]
+        found = [
+            str(o.object_name) for o in client().list_objects(bucket, prefix=prefix) if o.is_dir
+        ]
     return sorted(name[len(prefix) :].rstrip("/") for name in found)
 
 
@@ -190,14 +214,20 @@ def upload_folder(folder: Path, location: str, last: str) -> None:
     """
     bucket, prefix = bucket_and_prefix(location)
     if not prefix:
-        raise ValueError(f"{location} is a whole bucket: name a folder in it, for what else it holds would be removed")
-    files = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.is_file()}
+        raise ValueError(
+            f"{location} is a whole bucket: name a folder in it, for what else it holds would be removed"
+        )
+    files = {
+        path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.is_file()
+    }
     with explained(location):
         client().put_object(bucket, prefix + UPLOADING, io.BytesIO(b""), 0)
         old = _list(bucket, prefix)
         if last in old:
             client().remove_object(bucket, prefix + last)
-        in_parallel(lambda name: _put_file(bucket, prefix + name, files[name]), files.keys() - {last})
+        in_parallel(
+            lambda name: _put_file(bucket, prefix + name, files[name]), files.keys() - {last}
+        )
         if last in files:
             _put_file(bucket, prefix + last, files[last])
         strays = old.keys() - files.keys() - {last, UPLOADING}
@@ -227,13 +257,18 @@ def local_copy(location: str, cache: Path) -> Path:
             raise FileNotFoundError(f"{location} does not exist")
         for name in found:
             if {"", ".", ".."} & set(name.split("/")):
-                raise ValueError(f"s3://{bucket}/{name} has no name that a file can have: rename the object")
+                raise ValueError(
+                    f"s3://{bucket}/{name} has no name that a file can have: rename the object"
+                )
         (cache / ".parts").mkdir(parents=True, exist_ok=True)
         for part in (cache / ".parts").iterdir():  # a killed process leaves its own behind
             if time.time() - part.stat().st_mtime > _FORGOTTEN_SECONDS:
                 part.unlink(missing_ok=True)
         fetched: list[str] = []
-        in_parallel(lambda item: fetched.append(item[0]) if _refresh(cache, bucket, *item) else None, found.items())
+        in_parallel(
+            lambda item: fetched.append(item[0]) if _refresh(cache, bucket, *item) else None,
+            found.items(),
+        )
         if not own and fetched and _folder(bucket, prefix, location) != found:
             raise OSError(f"{location} was written while it was read: try again when that is done")
     target = cache / bucket / key
@@ -248,14 +283,20 @@ def _folder(bucket: str, prefix: str, location: str) -> dict[str, Version]:
     """Version of each object below the prefix by its key. Raises OSError where an upload is under way or was stopped."""
     found = _list(bucket, prefix)
     if UPLOADING in found:
-        raise OSError(f"{location} is not whole: it is being uploaded, or that was stopped; wait, or write it again")
+        raise OSError(
+            f"{location} is not whole: it is being uploaded, or that was stopped; wait, or write it again"
+        )
     return {prefix + name: version for name, version in found.items()}
 
 
 def _refresh(cache: Path, bucket: str, key: str, version: Version) -> bool:
     """Fetch the object unless it is there in this version; whether it was fetched."""
     target, record = cache / bucket / key, cache / ".versions" / bucket / key
-    if target.is_file() and record.is_file() and record.read_text(encoding="utf-8") == _fetched_as(target, version):
+    if (
+        target.is_file()
+        and record.is_file()
+        and record.read_text(encoding="utf-8") == _fetched_as(target, version)
+    ):
         return False
     part = cache / ".parts" / uuid.uuid4().hex
     try:
@@ -298,7 +339,9 @@ def _download(file: BinaryIO, bucket: str, key: str, offset: int = 0, length: in
             response.close()
             response.release_conn()
         time.sleep(min(attempt * 2 * WAIT_SECONDS, 10))
-    raise OSError(f"s3://{bucket}/{key} arrived damaged {TRIES} times (its MD5 is not its ETag): look at the object store")
+    raise OSError(
+        f"s3://{bucket}/{key} arrived damaged {TRIES} times (its MD5 is not its ETag): look at the object store"
+    )
 
 
 def _md5() -> hashlib._Hash:
@@ -322,7 +365,9 @@ def _put_file(bucket: str, key: str, path: Path) -> None:
         # The parts were put together, but the answer was lost and the request sent again: once more from the start.
         written = client().fput_object(bucket, key, str(path))
     if not written.etag:  # S3 may answer 200 and say only then that it failed
-        raise OSError(f"s3://{bucket}/{key}: the object store could not put the parts together: try again")
+        raise OSError(
+            f"s3://{bucket}/{key}: the object store could not put the parts together: try again"
+        )
 
 
 def _version(bucket: str, key: str) -> Version | None:
@@ -337,11 +382,19 @@ def _version(bucket: str, key: str) -> Version | None:
 
 def _list(bucket: str, prefix: str) -> dict[str, Version]:
     """Names below the prefix; consoles mark folders by empty objects that end in a slash, which are no files."""
-    found = {str(o.object_name): o for o in client().list_objects(bucket, prefix=prefix, recursive=True)}
-    return {n[len(prefix) :]: Version(o.size or 0, (o.etag or "").strip('"')) for n, o in found.items() if n[-1] != "/"}
+    found = {
+        str(o.object_name): o for o in client().list_objects(bucket, prefix=prefix, recursive=True)
+    }
+    return {
+        n[len(prefix) :]: Version(o.size or 0, (o.etag or "").strip('"'))
+        for n, o in found.items()
+        if n[-1] != "/"
+    }
 
 
-def in_parallel(work: Callable[[T], object], items: Iterable[T], num_threads: int = NUM_THREADS) -> None:
+def in_parallel(
+    work: Callable[[T], object], items: Iterable[T], num_threads: int = NUM_THREADS
+) -> None:
     """Do the work on each item; the first failure stops what has not begun."""
     with ThreadPoolExecutor(num_threads) as pool:
         futures = [pool.submit(work, item) for item in items]

@@ -45,7 +45,9 @@ def bucket_and_key(location: str) -> tuple[str, str]:
     """Bucket and key of `s3://bucket/key`. Raises ValueError where one is missing."""
     bucket, key = bucket_and_prefix(location)
     if not key:
-        raise ValueError(f"{location} names a bucket but nothing in it: an object store URI is s3://bucket/key")
+        raise ValueError(
+            f"{location} names a bucket but nothing in it: an object store URI is s3://bucket/key"
+        )
     return bucket, key.removesuffix("/")
 
 
@@ -64,7 +66,9 @@ def _endpoint() -> str:
     endpoint = os.environ.get(name) or "https://s3.amazonaws.com"
     parts = urlsplit(endpoint)
     if "@" in endpoint:
-        raise ValueError(f"{name} holds a user or password: give them in AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY")
+        raise ValueError(
+            f"{name} holds a user or password: give them in AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+        )
     if parts.scheme not in ("http", "https") or not parts.netloc or parts.path.strip("/"):
         raise ValueError(f"{name}={endpoint!r} is not of the form http(s)://host:port")
     return f"{parts.scheme}://{parts.netloc}"
@@ -76,11 +80,15 @@ def client() -> Minio:
 
 
 @functools.lru_cache(maxsize=4)
-def _client(process: int) -> Minio:  # noqa: ARG001
+def _client(process: int) -> Minio:
     parts = urlsplit(_endpoint())
-    certificates = os.environ.get("AWS_CA_BUNDLE") or os.environ.get("SSL_CERT_FILE") or certifi.where()
+    certificates = (
+        os.environ.get("AWS_CA_BUNDLE") or os.environ.get("SSL_CERT_FILE") or certifi.where()
+    )
     if not Path(certificates).is_file():
-        raise ValueError(f"the CA bundle {certificates} (AWS_CA_BUNDLE or SSL_CERT_FILE) does not exist")
+        raise ValueError(
+            f"the CA bundle {certificates} (AWS_CA_BUNDLE or SSL_CERT_FILE) does not exist"
+        )
     verified = functools.partial(PoolManager, cert_reqs="CERT_REQUIRED", ca_certs=certificates)
     retries = Retry(
         TRIES - 1,
@@ -93,7 +101,10 @@ def _client(process: int) -> Minio:  # noqa: ARG001
     )
     timeout = Timeout(connect=CONNECT_SECONDS, read=READ_SECONDS)
     # The metadata service of a cloud answers at once or is not there.
-    identity = verified(timeout=Timeout(connect=2, read=10), retries=Retry(2, backoff_factor=0.5, status_forcelist=_BUSY))
+    identity = verified(
+        timeout=Timeout(connect=2, read=10),
+        retries=Retry(2, backoff_factor=0.5, status_forcelist=_BUSY),
+    )
     chain = _Chain(
         [
             providers.EnvAWSProvider(),
@@ -104,7 +115,13 @@ def _client(process: int) -> Minio:  # noqa: ARG001
     )
     region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or "us-east-1"
     http = verified(timeout=timeout, retries=retries, maxsize=MAX_CONNECTIONS)
-    return Minio(parts.netloc, secure=parts.scheme == "https", region=region, credentials=chain, http_client=http)
+    return Minio(
+        parts.netloc,
+        secure=parts.scheme == "https",
+        region=region,
+        credentials=chain,
+        http_client=http,
+    )
 
 
 class _Chain(providers.ChainedProvider):
@@ -143,9 +160,13 @@ def explained(location: str) -> Iterator[None]:
 def _readable(error: S3Error, location: str) -> OSError:
     if error.code == "NoSuchBucket":
         bucket = bucket_and_prefix(location)[0]
-        return FileNotFoundError(f"{location}: there is no bucket {bucket!r} at {_endpoint()}: create it or correct the name")
+        return FileNotFoundError(
+            f"{location}: there is no bucket {bucket!r} at {_endpoint()}: create it or correct the name"
+        )
     if error.code in MISSING:
         return FileNotFoundError(f"{location} does not exist")
     if error.code in _REFUSED:
-        return PermissionError(f"{location}: the object store at {_endpoint()} refuses these credentials ({error.code})")
+        return PermissionError(
+            f"{location}: the object store at {_endpoint()} refuses these credentials ({error.code})"
+        )
     return OSError(f"{location}: {error.code}: {' '.join((error.message or '').split())}")

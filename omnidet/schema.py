@@ -191,7 +191,10 @@ class Metrics:
 def _to(value: _T, device: torch.device) -> _T:
     """Copy of a dataclass with every tensor in it on `device`; what is page-locked is sent while the host goes on."""
     fields = {f.name: getattr(value, f.name) for f in dataclasses.fields(value)}  # type: ignore[arg-type]
-    moved = {k: tuple(part.to(device) for part in v) if isinstance(v, tuple) else _sent(v, device) for k, v in fields.items()}
+    moved = {
+        k: tuple(part.to(device) for part in v) if isinstance(v, tuple) else _sent(v, device)
+        for k, v in fields.items()
+    }
     return dataclasses.replace(value, **moved)  # type: ignore[type-var]
 
 

@@ -170,7 +170,9 @@ def require_file_place(location: Location, *inputs: Location | None) -> None:
     """Raise ValueError unless a file can be written there, which is none of `inputs`."""
     for read in inputs:
         if read and _same_place(location, read):
-            raise ValueError(f"{location} is also what is read, or written, by this: give another place to write")
+            raise ValueError(
+                f"{location} is also what is read, or written, by this: give another place to write"
+            )
     if not is_s3(location):
         if Path(location).is_dir():
             raise ValueError(f"{location} is a folder: give the name of a file to write")
@@ -194,7 +196,9 @@ def require_replaceable(location: Location, marker: str, *inputs: Location) -> N
         marker: the file that every output of the step holds.
         inputs: locations that the step reads.
     """
-    same = not is_s3(location) and Path(location).resolve() in [Path(given).resolve() for given in inputs if not is_s3(given)]
+    same = not is_s3(location) and Path(location).resolve() in [
+        Path(given).resolve() for given in inputs if not is_s3(given)
+    ]
     if same or location in inputs:
         raise ValueError(f"{location} is also what is read: give another folder to write")
     if not is_s3(location):
@@ -202,8 +206,12 @@ def require_replaceable(location: Location, marker: str, *inputs: Location) -> N
             if part.exists() and not part.is_dir():
                 raise ValueError(f"{part} is a file: give another folder to write")
     held = list_files(location)
-    if held and marker not in held and object_store.UPLOADING not in held:  # a killed upload may have come to no marker yet
-        raise ValueError(f"{location} holds other things ({held[0]} and the like): give a new or an empty folder to write")
+    if (
+        held and marker not in held and object_store.UPLOADING not in held
+    ):  # a killed upload may have come to no marker yet
+        raise ValueError(
+            f"{location} holds other things ({held[0]} and the like): give a new or an empty folder to write"
+        )
 
 
 def require_outside(location: Location, other: Location) -> None:
@@ -239,7 +247,9 @@ def staged_directory(location: Location) -> Iterator[Path]:
     then loses what the old folder had besides: in between, a reader finds no index and so no folder.
     """
     if is_s3(location):
-        object_store.list_files(str(location))  # a wrong bucket or key shows now, not after hours of work
+        object_store.list_files(
+            str(location)
+        )  # a wrong bucket or key shows now, not after hours of work
         with tempfile.TemporaryDirectory(prefix="omnidet-") as temporary:
             yield Path(temporary)
             object_store.upload_folder(Path(temporary), str(location), last=INDEX_NAME)
@@ -320,7 +330,9 @@ def _clear_up(target: Path) -> None:
 def _write_beside(target: Path, content: bytes) -> Path:
     """A temporary file with the content, on disk, in the folder of the target."""
     target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(dir=target.parent, prefix=f".{target.name}.", delete=False) as file:
+    with tempfile.NamedTemporaryFile(
+        dir=target.parent, prefix=f".{target.name}.", delete=False
+    ) as file:
         temporary = Path(file.name)
         try:
             file.write(content)

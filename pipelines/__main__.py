@@ -49,28 +49,58 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
     compiled = _command(commands, "compile", "write the packages to pipelines/compiled/", _compile)
-    compiled.add_argument("--check", action="store_true", help="write nothing; fail if a package is stale")
+    compiled.add_argument(
+        "--check", action="store_true", help="write nothing; fail if a package is stale"
+    )
 
     submit = _on_server(commands, "submit", "upload the pipeline and run it", _submit)
     submit.add_argument("--run-name", help="default: name of the pipeline and version")
     submit.add_argument("--no-wait", action="store_true", help="return as soon as the run is there")
-    submit.add_argument("--no-cache", action="store_true", help="run every step, whatever ran before")
-    submit.add_argument("--timeout", type=float, default=7 * 86400, metavar="SECONDS", help="wait no longer (default: a week)")
-    submit.add_argument("--poll", type=float, default=10, metavar="SECONDS", help="between two looks (default: 10)")
+    submit.add_argument(
+        "--no-cache", action="store_true", help="run every step, whatever ran before"
+    )
+    submit.add_argument(
+        "--timeout",
+        type=float,
+        default=7 * 86400,
+        metavar="SECONDS",
+        help="wait no longer (default: a week)",
+    )
+    submit.add_argument(
+        "--poll", type=float, default=10, metavar="SECONDS", help="between two looks (default: 10)"
+    )
 
-    schedule = _on_server(commands, "schedule", "make a recurring run what is given here", _schedule)
-    schedule.add_argument("--schedule-name", help="of the recurring run; there is one of that name (default: the pipeline's)")
-    schedule.add_argument("--cron", required=True, help='six fields, seconds first: "0 0 3 * * 1" is Mondays at 3')
-    schedule.add_argument("--max-concurrency", type=int, default=1, help="runs at the same time (default: 1)")
+    schedule = _on_server(
+        commands, "schedule", "make a recurring run what is given here", _schedule
+    )
+    schedule.add_argument(
+        "--schedule-name",
+        help="of the recurring run; there is one of that name (default: the pipeline's)",
+    )
+    schedule.add_argument(
+        "--cron", required=True, help='six fields, seconds first: "0 0 3 * * 1" is Mondays at 3'
+    )
+    schedule.add_argument(
+        "--max-concurrency", type=int, default=1, help="runs at the same time (default: 1)"
+    )
 
     status = _command(commands, "status", "state of a run", _status)
     status.add_argument("run_id", metavar="RUN_ID")
     _server_options(status)
 
-    locally = _command(commands, "run-local", "run the pipeline on this machine, without a cluster", _run_local)
+    locally = _command(
+        commands, "run-local", "run the pipeline on this machine, without a cluster", _run_local
+    )
     locally.add_argument("--runner", choices=("subprocess", "docker"), default="subprocess")
-    locally.add_argument("--out", type=Path, default=Path("runs/local"), help="folder of the run (default: runs/local)")
-    locally.add_argument("--image-repository", help="of the images for --runner docker, as ghcr.io/omnidet")
+    locally.add_argument(
+        "--out",
+        type=Path,
+        default=Path("runs/local"),
+        help="folder of the run (default: runs/local)",
+    )
+    locally.add_argument(
+        "--image-repository", help="of the images for --runner docker, as ghcr.io/omnidet"
+    )
     locally.add_argument("--image-tag", help="of the images for --runner docker")
     _parameters(locally)
     return parser
@@ -85,7 +115,11 @@ def _command(commands: Any, name: str, text: str, run: Any) -> argparse.Argument
 def _on_server(commands: Any, name: str, text: str, run: Any) -> argparse.ArgumentParser:
     command = _command(commands, name, text, run)
     _server_options(command)
-    command.add_argument("--package", type=Path, help="compiled pipeline (default: the one of --pipeline in the repository)")
+    command.add_argument(
+        "--package",
+        type=Path,
+        help="compiled pipeline (default: the one of --pipeline in the repository)",
+    )
     command.add_argument("--name", help="of the pipeline on the server (default: its own)")
     command.add_argument("--experiment", default=DEFAULT_EXPERIMENT)
     _parameters(command)
@@ -93,17 +127,31 @@ def _on_server(commands: Any, name: str, text: str, run: Any) -> argparse.Argume
 
 
 def _server_options(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--host", default=os.environ.get("KFP_ENDPOINT"), help="URL of Kubeflow Pipelines (or KFP_ENDPOINT)")
-    command.add_argument("--namespace", default=os.environ.get("KFP_NAMESPACE"), help="of the profile (or KFP_NAMESPACE)")
     command.add_argument(
-        "--token-file", type=Path, default=os.environ.get("KFP_TOKEN_FILE"), help="(or KFP_TOKEN_FILE, KFP_TOKEN)"
+        "--host",
+        default=os.environ.get("KFP_ENDPOINT"),
+        help="URL of Kubeflow Pipelines (or KFP_ENDPOINT)",
+    )
+    command.add_argument(
+        "--namespace",
+        default=os.environ.get("KFP_NAMESPACE"),
+        help="of the profile (or KFP_NAMESPACE)",
+    )
+    command.add_argument(
+        "--token-file",
+        type=Path,
+        default=os.environ.get("KFP_TOKEN_FILE"),
+        help="(or KFP_TOKEN_FILE, KFP_TOKEN)",
     )
 
 
 def _parameters(command: argparse.ArgumentParser) -> None:
     command.add_argument("--pipeline", choices=package.NAMES, default=package.NAMES[0])
     command.add_argument(
-        "parameters", nargs="*", metavar="NAME=VALUE", help="parameters of the pipeline; its name may stand first"
+        "parameters",
+        nargs="*",
+        metavar="NAME=VALUE",
+        help="parameters of the pipeline; its name may stand first",
     )
 
 
@@ -111,7 +159,10 @@ def _compile(options: argparse.Namespace) -> int:
     if options.check:
         stale = package.stale()
         if stale:
-            print(f"stale: {', '.join(stale)}; run `python -m pipelines compile` and commit", file=sys.stderr)
+            print(
+                f"stale: {', '.join(stale)}; run `python -m pipelines compile` and commit",
+                file=sys.stderr,
+            )
         return 1 if stale else 0
     for name in package.NAMES:
         package.compile_to(name, package.path(name))
@@ -127,7 +178,9 @@ def _submit(options: argparse.Namespace) -> int:
     uploaded = client.upload(connection, server.namespace, name, version, file)
     run_name = options.run_name or f"{name} {version}"
     caching = False if options.no_cache else None
-    run_id = client.submit(connection, server.namespace, uploaded, options.experiment, run_name, values, caching)
+    run_id = client.submit(
+        connection, server.namespace, uploaded, options.experiment, run_name, values, caching
+    )
     print(f"run {run_id} of {name} {version}: {server.url('runs', run_id)}", flush=True)
     if options.no_wait:
         return 0
@@ -148,7 +201,9 @@ def _schedule(options: argparse.Namespace) -> int:
         connection, server.namespace, uploaded, options.experiment, schedule_name, options.cron, values,
         options.max_concurrency,
     )  # fmt: skip
-    print(f"schedule {schedule_name} of {name} {version} {what}: {server.url('recurringrun', identity)}")
+    print(
+        f"schedule {schedule_name} of {name} {version} {what}: {server.url('recurringrun', identity)}"
+    )
     return 0
 
 
@@ -178,14 +233,22 @@ def _run_local(options: argparse.Namespace) -> int:
     if folder.exists() and not folder.is_dir():
         raise ValueError(f"--out {options.out} is a file: give a folder")
     if values.get("num_nodes", 1) != 1:
-        raise ValueError(f"num_nodes={values['num_nodes']} trains in a TrainJob of a cluster: leave it at 1 for run-local")
-    places = {"workspace": str(folder / "workspace"), "registry": str(folder / "registry"), **values}
+        raise ValueError(
+            f"num_nodes={values['num_nodes']} trains in a TrainJob of a cluster: leave it at 1 for run-local"
+        )
+    places = {
+        "workspace": str(folder / "workspace"),
+        "registry": str(folder / "registry"),
+        **values,
+    }
     given = {name: places[name] for name in PLACES if places.get(name) not in (None, "", "none")}
     values |= local.absolute(given, is_data_brought=bool(values.get("download")))
     local.check_store(values["registry"], values["workspace"])
     before = signal.signal(signal.SIGTERM, _end_with_steps)
     try:
-        outcome = local.run(options.pipeline, options.runner, folder, values.pop("workspace"), values)
+        outcome = local.run(
+            options.pipeline, options.runner, folder, values.pop("workspace"), values
+        )
     finally:
         signal.signal(signal.SIGTERM, before)
     for name, value in (outcome.metrics or {}).items():
@@ -209,7 +272,9 @@ def _end_with_steps(*_: object) -> NoReturn:
         with contextlib.suppress(psutil.NoSuchProcess):
             process.terminate()
     print(
-        "pipelines run-local: stopped by SIGTERM; the same command goes on from what was finished", file=sys.stderr, flush=True
+        "pipelines run-local: stopped by SIGTERM; the same command goes on from what was finished",
+        file=sys.stderr,
+        flush=True,
     )
     os._exit(128 + signal.SIGTERM)  # kfp would take an exception for a step that failed, and go on
 
@@ -218,7 +283,9 @@ def _package(options: argparse.Namespace) -> tuple[Path, dict[str, Any], dict[st
     """Package, its content, and the checked parameters: nothing has been sent yet."""
     file = options.package or package.path(options.pipeline)
     if not file.is_file():
-        raise FileNotFoundError(f"{file} does not exist: make it with `python -m pipelines compile`")
+        raise FileNotFoundError(
+            f"{file} does not exist: make it with `python -m pipelines compile`"
+        )
     spec = package.spec(file)
     values = parameters.parse(spec, options.parameters)
     if options.package is None:  # of this very code, which knows what its first step takes

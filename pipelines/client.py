@@ -49,20 +49,28 @@ class Server:
             try:
                 token = self.token_file.read_text(encoding="utf-8").strip()
             except OSError as error:
-                raise ServerError(f"token file {self.token_file} cannot be read: {error.strerror}") from error
+                raise ServerError(
+                    f"token file {self.token_file} cannot be read: {error.strerror}"
+                ) from error
         self._probe(token)
         from kfp.client import Client
 
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", FutureWarning)  # "works with KFP 2 and later": it is told so each time
-            return Client(host=self.host, namespace=self.namespace or "kubeflow", existing_token=token)
+            warnings.simplefilter(
+                "ignore", FutureWarning
+            )  # "works with KFP 2 and later": it is told so each time
+            return Client(
+                host=self.host, namespace=self.namespace or "kubeflow", existing_token=token
+            )
 
     def _probe(self, token: str | None) -> None:
         """`kfp.Client` tries for half a minute, and ends with a page of traceback."""
         url = f"{self.host.rstrip('/')}/apis/v2beta1/healthz"
         if not url.startswith(("http://", "https://")):
             raise ServerError(f"host {self.host!r} is no URL: give one with http:// or https://")
-        request = urllib.request.Request(url, headers={"Authorization": f"Bearer {token}"} if token else {})
+        request = urllib.request.Request(
+            url, headers={"Authorization": f"Bearer {token}"} if token else {}
+        )
         try:
             with urllib.request.urlopen(request, timeout=15) as response:
                 json.loads(response.read())
@@ -70,9 +78,13 @@ class Server:
             raise ServerError(_refused(url, error.code, error.reason)) from error
         except (OSError, urllib.error.URLError) as error:
             reason = getattr(error, "reason", error)
-            raise ServerError(f"no Kubeflow Pipelines at {self.host} ({reason}): check --host or KFP_ENDPOINT") from error
+            raise ServerError(
+                f"no Kubeflow Pipelines at {self.host} ({reason}): check --host or KFP_ENDPOINT"
+            ) from error
         except ValueError as error:
-            raise ServerError(f"{url} answers with a page, not with JSON: the host wants a login; give a token") from error
+            raise ServerError(
+                f"{url} answers with a page, not with JSON: the host wants a login; give a token"
+            ) from error
 
     def url(self, kind: str, identity: str) -> str:
         """Page of a run or schedule in the UI."""
@@ -86,18 +98,24 @@ def explain(error: Exception) -> str:
     return f"the server does not answer ({type(error).__name__}): check --host or KFP_ENDPOINT"
 
 
-def upload(client: Any, namespace: str | None, name: str, version: str, package: Path) -> tuple[str, str]:
+def upload(
+    client: Any, namespace: str | None, name: str, version: str, package: Path
+) -> tuple[str, str]:
     """Ids of the named pipeline and of this version of it; made where they are not there."""
     pipeline = _pipeline_id(client, namespace, name)
     if pipeline is None:
         try:
-            pipeline = client.upload_pipeline(str(package), pipeline_name=name, namespace=namespace).pipeline_id
+            pipeline = client.upload_pipeline(
+                str(package), pipeline_name=name, namespace=namespace
+            ).pipeline_id
         except ApiException as error:
             if error.status != 409:
                 raise
             pipeline = _pipeline_id(client, namespace, name)  # another one was faster
             if pipeline is None:
-                raise ServerError(f"the server has a pipeline {name!r} that you may not see: choose another --name") from error
+                raise ServerError(
+                    f"the server has a pipeline {name!r} that you may not see: choose another --name"
+                ) from error
     try:
         made = client.upload_pipeline_version(str(package), version, pipeline_id=pipeline)
     except ApiException as error:
@@ -121,7 +139,11 @@ def submit(
 
 
 def wait(
-    connect: Callable[[], Any], run_id: str, timeout_seconds: float, poll_seconds: float = 10, patience_seconds: float = 600
+    connect: Callable[[], Any],
+    run_id: str,
+    timeout_seconds: float,
+    poll_seconds: float = 10,
+    patience_seconds: float = 600,
 ) -> Any:
     """The run when it has ended, whatever way. Raises ServerError after `timeout_seconds`, or if the server stays away."""
     client, state = connect(), None
@@ -132,7 +154,9 @@ def wait(
             answered = time.monotonic()
         except (ApiException, HTTPError) as error:
             status = getattr(error, "status", None)
-            if (status is not None and status not in (*PASSING, 401)) or time.monotonic() - answered > patience_seconds:
+            if (
+                status is not None and status not in (*PASSING, 401)
+            ) or time.monotonic() - answered > patience_seconds:
                 raise
             time.sleep(poll_seconds)
             if status == 401:  # the token has expired
@@ -144,7 +168,9 @@ def wait(
         if state in ENDED:
             return run
         if time.monotonic() - started > timeout_seconds:
-            raise ServerError(f"run {run_id} is {state} after {timeout_seconds:.0f} s and goes on: see `status {run_id}`")
+            raise ServerError(
+                f"run {run_id} is {state} after {timeout_seconds:.0f} s and goes on: see `status {run_id}`"
+            )
         time.sleep(poll_seconds)
 
 
@@ -195,7 +221,14 @@ def schedule(
     return kept, what
 
 
-CRON_FIELDS = (("second", 0, 59), ("minute", 0, 59), ("hour", 0, 23), ("day", 1, 31), ("month", 1, 12), ("weekday", 0, 6))
+CRON_FIELDS = (
+    ("second", 0, 59),
+    ("minute", 0, 59),
+    ("hour", 0, 23),
+    ("day", 1, 31),
+    ("month", 1, 12),
+    ("weekday", 0, 6),
+)
 
 
 def check_cron(cron: str) -> None:
@@ -204,7 +237,9 @@ def check_cron(cron: str) -> None:
     if len(fields) == 5:
         raise ValueError(f'cron {cron!r} has 5 fields: KFP wants seconds first, as "0 {cron}"')
     if len(fields) != 6:
-        raise ValueError(f'cron {cron!r} has {len(fields)} fields: KFP wants 6, seconds first, as "0 0 3 * * *"')
+        raise ValueError(
+            f'cron {cron!r} has {len(fields)} fields: KFP wants 6, seconds first, as "0 0 3 * * *"'
+        )
     for field, (name, least, most) in zip(fields, CRON_FIELDS, strict=True):
         for number in re.findall(r"(?<![/\d])\d+", field):
             if not least <= int(number) <= most:
@@ -212,7 +247,10 @@ def check_cron(cron: str) -> None:
 
 
 def _facts(job: Any) -> dict[str, Any]:
-    version, cron = job.pipeline_version_reference, job.trigger.cron_schedule if job.trigger else None
+    version, cron = (
+        job.pipeline_version_reference,
+        job.trigger.cron_schedule if job.trigger else None,
+    )
     return {
         "cron": cron.cron if cron else None,
         "pipeline": (version.pipeline_id, version.pipeline_version_id) if version else None,
@@ -228,7 +266,9 @@ def _recurring_runs(client: Any, namespace: str | None, name: str) -> list[Any]:
     found: list[Any] = []
     token = ""
     while True:
-        page = client.list_recurring_runs(page_token=token, page_size=100, namespace=namespace, filter=_equals(name))
+        page = client.list_recurring_runs(
+            page_token=token, page_size=100, namespace=namespace, filter=_equals(name)
+        )
         found += page.recurring_runs or []
         token = page.next_page_token
         if not token:
@@ -245,11 +285,15 @@ def _version_id(client: Any, pipeline: str, version: str) -> str:
     for found in page.pipeline_versions or []:
         if found.display_name == version:
             return str(found.pipeline_version_id)
-    raise ServerError(f"the server says that version {version} exists, and does not show it: delete it in the UI")
+    raise ServerError(
+        f"the server says that version {version} exists, and does not show it: delete it in the UI"
+    )
 
 
 def _equals(name: str) -> str:
-    return json.dumps({"predicates": [{"operation": "EQUALS", "key": "display_name", "stringValue": name}]})
+    return json.dumps(
+        {"predicates": [{"operation": "EQUALS", "key": "display_name", "stringValue": name}]}
+    )
 
 
 def _refused(what: str, status: int, reason: object) -> str:
@@ -264,6 +308,11 @@ def _refused(what: str, status: int, reason: object) -> str:
 def _message(error: ApiException) -> str:
     try:
         content = json.loads(error.body)
-        return str(content.get("error_message") or content.get("message") or content.get("error") or error.reason)
+        return str(
+            content.get("error_message")
+            or content.get("message")
+            or content.get("error")
+            or error.reason
+        )
     except (TypeError, ValueError, AttributeError):
         return str(error.reason)

@@ -22,11 +22,19 @@ SETS_AT_ONCE = 4
 
 
 def build_data(
-    run: Any, data: Any, data_version: Any, names: Any, catalogue: Any, recipe: Any, store: tuple[Any, Any]
+    run: Any,
+    data: Any,
+    data_version: Any,
+    names: Any,
+    catalogue: Any,
+    recipe: Any,
+    store: tuple[Any, Any],
 ) -> tuple[Any, Any]:
     """Datasets, downloaded, given or drawn, to shards and their vocabulary: the locations of these two."""
     # Cached by these parameters alone; what it brings shows in the key of the data folder, so that shards are built anew.
-    brought = download(data=data, data_version=data_version, names=names, catalogue=catalogue, recipe=recipe).after(run)
+    brought = download(
+        data=data, data_version=data_version, names=names, catalogue=catalogue, recipe=recipe
+    ).after(run)
     prepare(brought, *store, hours=48)
     folder = run.outputs["data_folder"]
     of_data = {"data_folder": folder, "recipe": recipe, "settings": run.outputs["data_settings"]}
@@ -40,17 +48,24 @@ def build_data(
     merged = merge_shards(data_folder=folder, set_names=dsl.Collected(built.output))
     prepare(merged, *store)
     shards = merged.outputs["Output"]
-    words = build_vocabulary(shards=shards, data_folder=folder, recipe=recipe, settings=run.outputs["vocabulary_settings"])
+    words = build_vocabulary(
+        shards=shards,
+        data_folder=folder,
+        recipe=recipe,
+        settings=run.outputs["vocabulary_settings"],
+    )
     prepare(words, *store, hours=6)
     return shards, words.output
 
 
-def gate_and_register(model: Any, metrics: Any, registry: Any, of_run: dict[str, Any], store: tuple[Any, Any]) -> None:
+def gate_and_register(
+    model: Any, metrics: Any, registry: Any, of_run: dict[str, Any], store: tuple[Any, Any]
+) -> None:
     """Compare with the champion, and register what is good enough."""
     passed = gate(metrics=metrics, registry=registry, **of_run)
     prepare(passed, *store, is_cached=False)  # the champion may have changed
     prepare(show_decision(run_folder=of_run["run_folder"]).after(passed), *store, is_cached=False)
-    with dsl.If(passed.output == True, name="passed"):  # noqa: E712
+    with dsl.If(passed.output == True, name="passed"):
         named = {"run_name": dsl.PIPELINE_JOB_NAME_PLACEHOLDER, **of_run}
         registered = register(model=model, metrics=metrics, registry=registry, **named)
         prepare(registered, *store, is_cached=False)

@@ -52,7 +52,9 @@ def spec(package: Path) -> dict[str, Any]:
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ValueError(f"{package} is not YAML: {' '.join(str(error).split())}") from error
     if not isinstance(content, dict) or "pipelineInfo" not in content:
-        raise ValueError(f"{package} is no compiled pipeline: make it with `python -m pipelines compile`")
+        raise ValueError(
+            f"{package} is no compiled pipeline: make it with `python -m pipelines compile`"
+        )
     return content
 
 
@@ -66,6 +68,8 @@ def version(package: Path) -> str:
         commit = described.stdout.strip()
     except (OSError, subprocess.SubprocessError):
         commit = "unknown"
-    if commit == "unknown" or commit.endswith("-dirty"):  # then the name would not tell which package it is
+    if commit == "unknown" or commit.endswith(
+        "-dirty"
+    ):  # then the name would not tell which package it is
         commit += "-" + hashlib.sha256(package.read_bytes()).hexdigest()[:12]
     return f"{__version__}-{commit}"

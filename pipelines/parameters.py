@@ -35,13 +35,19 @@ def parse(spec: Mapping[str, Any], assignments: Sequence[str]) -> dict[str, Any]
             hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(known)}"
             raise ValueError(f"the pipeline has no parameter {name!r}: {hint}")
         values[name] = _value(name, text, known[name]["parameterType"])
-    missing = [name for name, kind in known.items() if "defaultValue" not in kind and not kind.get("isOptional")]
+    missing = [
+        name
+        for name, kind in known.items()
+        if "defaultValue" not in kind and not kind.get("isOptional")
+    ]
     for name in missing:
         if name not in values:
             raise ValueError(f"parameter {name} has no default: give {name}=...")
     size = len(json.dumps(values).encode())
     if size > MOST_BYTES:
-        raise ValueError(f"the parameters are {size} bytes, KFP takes {MOST_BYTES}: put long lists into a file")
+        raise ValueError(
+            f"the parameters are {size} bytes, KFP takes {MOST_BYTES}: put long lists into a file"
+        )
     return values
 
 

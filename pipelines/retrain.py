@@ -22,12 +22,12 @@ def retrain(
     champion: str = "champion",
     replay: str = "",
     recipe: str = PARAMS["recipe"],
-    settings: list[str] = [],  # noqa: B006
+    settings: list[str] = [],
     gpus: int = 0,
     cpu: str = "2",
     memory: str = "16Gi",
-    node_selector: dict[str, str] = {},  # noqa: B006
-    tolerations: list[dict[str, object]] = [],  # noqa: B006
+    node_selector: dict[str, str] = {},
+    tolerations: list[dict[str, object]] = [],
     object_store_secret: str = "omnidet-object-store",
     object_store_config: str = "omnidet-object-store",
 ) -> None:
@@ -56,10 +56,12 @@ def retrain(
     own = {"workspace": workspace, "run_id": dsl.PIPELINE_JOB_ID_PLACEHOLDER}
 
     # Nothing is cached: what is compared, the data and the champion, changes without any parameter.
-    noticed = notice_new_data(data=data, dataset=dataset, registry=registry, champion=champion, **own)
+    noticed = notice_new_data(
+        data=data, dataset=dataset, registry=registry, champion=champion, **own
+    )
     prepare(noticed, *store, is_cached=False)
     tell_registry(noticed, object_store_config)
-    with dsl.If(noticed.output == True, name="something-new"):  # noqa: E712
+    with dsl.If(noticed.output == True, name="something-new"):
         gathered = gather_new_data(data=data, replay=replay, **own, **of_run)
         prepare(gathered, *store, hours=6, is_cached=False)
         taught = teach(run_folder=gathered.output, **size, **of_run)
@@ -70,8 +72,12 @@ def retrain(
         place(judged, gpus, cpu, memory, node_selector, tolerations)
         passed = gate_taught(run_folder=judged.outputs["Output"], **of_run)
         prepare(passed, *store, is_cached=False)
-        prepare(show_decision(run_folder=judged.outputs["Output"]).after(passed), *store, is_cached=False)
-        with dsl.If(passed.output == True, name="passed"):  # noqa: E712
+        prepare(
+            show_decision(run_folder=judged.outputs["Output"]).after(passed),
+            *store,
+            is_cached=False,
+        )
+        with dsl.If(passed.output == True, name="passed"):
             registered = register_taught(run_folder=judged.outputs["Output"], **of_run)
             prepare(registered, *store, is_cached=False)
             tell_registry(registered, object_store_config)

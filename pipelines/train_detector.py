@@ -18,7 +18,7 @@ TRAIN_HOURS = 7 * 24
 def train_detector(
     data: str = "",
     data_version: str = "",
-    download: list[str] = [],  # noqa: B006
+    download: list[str] = [],
     catalogue: str = "",
     workspace: str = "s3://omnidet/pipeline",
     registry: str = "s3://omnidet/registry",
@@ -28,14 +28,14 @@ def train_detector(
     train_steps: int = PARAMS["train"]["steps"],
     learning_rate: float = PARAMS["train"]["optimizer"]["learning_rate"],
     seed: int = PARAMS["train"]["seed"],
-    settings: list[str] = [],  # noqa: B006
+    settings: list[str] = [],
     num_nodes: int = 1,
     gpus_per_node: int = 0,
     cpu: str = "2",
     memory: str = "16Gi",
     shared_memory: str = "8Gi",
-    node_selector: dict[str, str] = {},  # noqa: B006
-    tolerations: list[dict[str, object]] = [],  # noqa: B006
+    node_selector: dict[str, str] = {},
+    tolerations: list[dict[str, object]] = [],
     queue: str = "",
     object_store_secret: str = "omnidet-object-store",
     object_store_config: str = "omnidet-object-store",
@@ -78,7 +78,11 @@ def train_detector(
     )  # fmt: skip
     prepare(run, *store, is_cached=False)
     tell_registry(run, object_store_config)
-    of_run = {"run_folder": run.outputs["run_folder"], "recipe": recipe, "settings": run.outputs["settings"]}
+    of_run = {
+        "run_folder": run.outputs["run_folder"],
+        "recipe": recipe,
+        "settings": run.outputs["settings"],
+    }
 
     shards, words = build_data(run, data, data_version, download, catalogue, recipe, store)
 
@@ -96,7 +100,9 @@ def train_detector(
         place(in_pod, *size)
     with dsl.Else(name="many-nodes"):
         on_nodes = train(**trains)  # this pod only minds the job
-        prepare(on_nodes, *store, hours=2 * TRAIN_HOURS)  # waiting in a queue counts for it, not for the job
+        prepare(
+            on_nodes, *store, hours=2 * TRAIN_HOURS
+        )  # waiting in a queue counts for it, not for the job
     model = dsl.OneOf(in_pod.output, on_nodes.output)
 
     measured = evaluate(model=model, shards=shards, **of_run)

@@ -36,7 +36,9 @@ class Browser:
         self.logged: list[str] = []
         """What the page's console and network said was wrong."""
         target = self._call("Target.createTarget", url="about:blank")["targetId"]
-        self._session = self._call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
+        self._session = self._call("Target.attachToTarget", targetId=target, flatten=True)[
+            "sessionId"
+        ]
         for domain in ("Page", "Runtime", "Log", "Network"):
             self.call(f"{domain}.enable")
 
@@ -46,20 +48,35 @@ class Browser:
 
     def open(self, path: Path, width: int, height: int = 900, scheme: str = "light") -> None:
         """Show a file in a window of this width; a phone below 600."""
-        self.call("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=width < 600)
-        self.call("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
+        self.call(
+            "Emulation.setDeviceMetricsOverride",
+            width=width,
+            height=height,
+            deviceScaleFactor=1,
+            mobile=width < 600,
+        )
+        self.call(
+            "Emulation.setEmulatedMedia",
+            features=[{"name": "prefers-color-scheme", "value": scheme}],
+        )
         self.call("Page.navigate", url=path.resolve().as_uri())
-        self.run("new Promise(done => document.readyState == 'complete' ? done() : addEventListener('load', () => done()))")
+        self.run(
+            "new Promise(done => document.readyState == 'complete' ? done() : addEventListener('load', () => done()))"
+        )
 
     def run(self, expression: str) -> Any:
         """Value of a JavaScript expression in the page; promises are waited for."""
-        answer = self.call("Runtime.evaluate", expression=expression, awaitPromise=True, returnByValue=True)
+        answer = self.call(
+            "Runtime.evaluate", expression=expression, awaitPromise=True, returnByValue=True
+        )
         assert "exceptionDetails" not in answer, answer["exceptionDetails"]
         return answer["result"].get("value")
 
     def screenshot(self, path: Path, *, whole: bool = True) -> None:
         """PNG of the whole page, or of the window."""
-        data = self.call("Page.captureScreenshot", format="png", captureBeyondViewport=whole)["data"]
+        data = self.call("Page.captureScreenshot", format="png", captureBeyondViewport=whole)[
+            "data"
+        ]
         path.write_bytes(base64.b64decode(data))
 
     def close(self) -> None:
@@ -76,19 +93,27 @@ class Browser:
                 assert "error" not in message, (method, message["error"])
                 result: dict[str, Any] = message["result"]
                 return result
-            if message.get("method") in ("Log.entryAdded", "Runtime.exceptionThrown", "Network.loadingFailed"):
+            if message.get("method") in (
+                "Log.entryAdded",
+                "Runtime.exceptionThrown",
+                "Network.loadingFailed",
+            ):
                 self.logged.append(json.dumps(message["params"]))
 
     def _send(self, method: str, session: str | None, parameters: dict[str, Any]) -> int:
         number = next(self._numbers)
-        message = {"id": number, "method": method, "params": parameters} | ({"sessionId": session} if session else {})
+        message = {"id": number, "method": method, "params": parameters} | (
+            {"sessionId": session} if session else {}
+        )
         self._write.write(json.dumps(message).encode() + b"\0")
         self._write.flush()
         return number
 
     def _receive(self) -> dict[str, Any]:
         while b"\0" not in self._pending:
-            assert select.select([self._read], [], [], TIMEOUT_SECONDS)[0], "the browser does not answer"
+            assert select.select([self._read], [], [], TIMEOUT_SECONDS)[0], (
+                "the browser does not answer"
+            )
             part = self._read.read1(1 << 20)
             assert part, "the browser ended"
             self._pending += part
@@ -103,7 +128,14 @@ def browser(profile: Path) -> Iterator[Browser]:
     to_browser, from_browser = os.pipe(), os.pipe()
     # The browser reads from its descriptor 3 and writes to 4: a shell puts the pipes there.
     shell = f'exec 3<&{to_browser[0]} 4>&{from_browser[1]}; exec "$@"'
-    options = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--hide-scrollbars", "--no-first-run"]
+    options = [
+        "--headless",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--disable-dev-shm-usage",
+        "--hide-scrollbars",
+        "--no-first-run",
+    ]
     options += [f"--user-data-dir={profile}", "--remote-debugging-pipe"]
     with (profile.parent / "browser.log").open("wb") as log:
         process = subprocess.Popen(

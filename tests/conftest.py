@@ -43,7 +43,13 @@ def object_store_server(tmp_path_factory) -> Iterator[ObjectStore]:
 @pytest.fixture
 def s3(object_store_server: ObjectStore, monkeypatch) -> Iterator[Bucket]:
     """An empty bucket on a real object store, found by the environment as in earnest; for tests marked `s3`."""
-    others = ("AWS_ENDPOINT_URL_S3", "AWS_SESSION_TOKEN", "AWS_PROFILE", "AWS_CA_BUNDLE", "SSL_CERT_FILE")
+    others = (
+        "AWS_ENDPOINT_URL_S3",
+        "AWS_SESSION_TOKEN",
+        "AWS_PROFILE",
+        "AWS_CA_BUNDLE",
+        "SSL_CERT_FILE",
+    )
     for name in (*others, "AWS_DEFAULT_REGION", "AWS_WEB_IDENTITY_TOKEN_FILE"):
         monkeypatch.delenv(name, raising=False)
     for name, value in object_store_server.environment.items():

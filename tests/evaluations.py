@@ -10,15 +10,15 @@ from typing import Any
 import numpy as np
 
 from omnidet.data import shards
-from omnidet.inference import benchmarks
-from omnidet.inference.benchmarks import Benchmark
+from omnidet.measures import measure
+from omnidet.measures.measure import Benchmark
 from omnidet.schema import Record
 from tests import toys
 
 BENCHMARKS = (
-    Benchmark("coco", benchmarks.coco, "eval/coco"),
-    Benchmark("refcocog", benchmarks.refcocog, "eval/refcocog", suffix="unseen"),
-    Benchmark("lvis", benchmarks.lvis, "eval/lvis", optional=True),
+    Benchmark("coco", measure.coco, "eval/coco"),
+    Benchmark("refcocog", measure.refcocog, "eval/refcocog", suffix="unseen"),
+    Benchmark("lvis", measure.lvis, "eval/lvis", optional=True),
 )
 CATEGORIES = {1: "star", 2: "circle"}
 LEFT, RIGHT = (4, 6, 24, 26), (34, 30, 54, 50)
@@ -59,12 +59,17 @@ def index(folder: Path, label: str = "") -> shards.Index:
     (folder / "truth.json").write_bytes(content)
     names = {str(number): word + label for number, word in CATEGORIES.items()}
     entry = {"file": "truth.json", "sha256": hashlib.sha256(content).hexdigest(), "names": names}
-    report = {"held_out": {"train/coco": {"coco val2017": 3}}, "quarantined": {"coco: box: zero-size box": 2}}
+    report = {
+        "held_out": {"train/coco": {"coco val2017": 3}},
+        "quarantined": {"coco: box: zero-size box": 2},
+    }
     shards.write_index(folder, sets, {"eval/coco": entry}, report)
     return shards.read_index(str(folder))
 
 
-def record(number: int, phrases: tuple[str, ...], phrase_boxes: tuple[tuple[int, ...], ...]) -> Record:
+def record(
+    number: int, phrases: tuple[str, ...], phrase_boxes: tuple[tuple[int, ...], ...]
+) -> Record:
     boxes = np.array([LEFT, RIGHT], np.float32)
     image = toys.png(64, 64, [LEFT, RIGHT], toys.COLOURS[number % 4])
     return Record(image, 64, 64, "coco", f"coco:{number}", boxes, phrases, phrase_boxes)
@@ -73,7 +78,14 @@ def record(number: int, phrases: tuple[str, ...], phrase_boxes: tuple[tuple[int,
 def ground_truth(label: str = "") -> dict[str, Any]:
     """As COCO's annotation file."""
     annotations = [
-        {"id": 2 * i + c, "image_id": i, "category_id": c, "bbox": xywh(box), "area": 400.0, "iscrowd": 0}
+        {
+            "id": 2 * i + c,
+            "image_id": i,
+            "category_id": c,
+            "bbox": xywh(box),
+            "area": 400.0,
+            "iscrowd": 0,
+        }
         for i in FOUND
         for c, box in ((1, LEFT), (2, RIGHT))
     ]
@@ -98,14 +110,23 @@ def evaluation(folder: Path, label: str = "") -> Path:
     """What `omnidet evaluate --out` would write of it."""
     folder.mkdir()
     rows = [
-        {"image_id": f"coco:{i}", "phrase": phrase + label, "boxes_xyxy": [list(box)], "scores": [score]}
+        {
+            "image_id": f"coco:{i}",
+            "phrase": phrase + label,
+            "boxes_xyxy": [list(box)],
+            "scores": [score],
+        }
         for i, (phrase, box, score) in PHRASES.items()
     ]
     (folder / "eval_coco.json").write_text(json.dumps(detections()))
     (folder / "eval_refcocog.json").write_text(json.dumps(rows))
     values = {"coco/AP": 0.5, "coco/AP50": 0.6, "coco/APs": 0.5, "refcocog/AIGT_unseen": 0.5}
     details = {"coco": {"counts": {"images": len(FOUND)}}}
-    content = {"values": values, "protocols": {"coco": "COCO bbox", "refcocog": "AIGT"}, "details": details}
+    content = {
+        "values": values,
+        "protocols": {"coco": "COCO bbox", "refcocog": "AIGT"},
+        "details": details,
+    }
     (folder / "index.json").write_text(json.dumps(content))
     return folder
 

@@ -46,7 +46,13 @@ def main(folder: Path, kills: int) -> None:
             os.kill(child, signal.SIGKILL)
         code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
         newest = checkpoint.latest(folder / "run" / "checkpoints")
-        ends.append({"in_checkpoint": in_checkpoint, "code": code, "checkpoint": newest and Path(newest).name})
+        ends.append(
+            {
+                "in_checkpoint": in_checkpoint,
+                "code": code,
+                "checkpoint": newest and Path(newest).name,
+            }
+        )
     codes = []
     for name in ("run", "whole"):
         child = fork(lambda name=name: run(index, folder / name, None))
@@ -89,7 +95,7 @@ def fork(action: Callable[[], None]) -> int:
         sys.stderr.flush()
     except SystemExit as ended:
         os._exit(int(ended.code or 0))
-    except BaseException as error:  # noqa: BLE001  the child must not go on as its parent
+    except BaseException as error:
         print(f"{type(error).__name__}: {error}", file=sys.stderr, flush=True)
         os._exit(1)
     os._exit(0)

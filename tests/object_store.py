@@ -66,7 +66,17 @@ use = egg:swift#versioned_writes
 allow_versioned_writes = true
 """ + "".join(
     f"[filter:{name}]\nuse = egg:swift#{name}\n"
-    for name in ("catch_errors", "gatekeeper", "healthcheck", "listing_formats", "copy", "bulk", "slo", "dlo", "symlink")
+    for name in (
+        "catch_errors",
+        "gatekeeper",
+        "healthcheck",
+        "listing_formats",
+        "copy",
+        "bulk",
+        "slo",
+        "dlo",
+        "symlink",
+    )
 )
 
 
@@ -103,7 +113,9 @@ class ObjectStore:
             self._wait(name, deadline)
         self._run("proxy")
         self._wait("proxy", deadline)
-        with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(f"{self.endpoint}/healthcheck") as answer:
+        with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(
+            f"{self.endpoint}/healthcheck"
+        ) as answer:
             assert answer.read() == b"OK"
 
     def stop(self) -> None:
@@ -128,9 +140,13 @@ class ObjectStore:
             try:
                 socket.create_connection(("127.0.0.1", self.ports[name]), timeout=1).close()
             except OSError:
-                if time.monotonic() > deadline or any(process.poll() is not None for process in self.processes):
+                if time.monotonic() > deadline or any(
+                    process.poll() is not None for process in self.processes
+                ):
                     self.stop()
-                    raise RuntimeError("Swift did not start:\n" + "\n".join(self._log(name) for name in SERVERS)) from None
+                    raise RuntimeError(
+                        "Swift did not start:\n" + "\n".join(self._log(name) for name in SERVERS)
+                    ) from None
                 time.sleep(0.05)
             else:
                 return
@@ -144,7 +160,9 @@ class ObjectStore:
 def object_store(folder: Path) -> Iterator[ObjectStore]:
     """A running server that keeps everything below the folder."""
     if importlib.util.find_spec("swift") is None:
-        raise RuntimeError('the object store of the tests is missing: pip install -c constraints.txt -e ".[dev]"')
+        raise RuntimeError(
+            'the object store of the tests is missing: pip install -c constraints.txt -e ".[dev]"'
+        )
     (folder / "etc").mkdir(parents=True)
     (folder / "devices" / "d1").mkdir(parents=True)
     store = ObjectStore(folder, _free_ports())
@@ -172,13 +190,21 @@ def _configure(store: ObjectStore) -> None:
     )
     for name, port in store.ports.items():
         settings = {"name": name, "port": port, "folder": store.folder, "user": getpass.getuser()}
-        common = _COMMON + (_PROXY if name == "proxy" else f"recon_cache_path = {store.folder}\n" + _BACKEND)
+        common = _COMMON + (
+            _PROXY if name == "proxy" else f"recon_cache_path = {store.folder}\n" + _BACKEND
+        )
         (etc / f"{name}.conf").write_text(common.format(**settings))
         if name != "proxy":
             ring = [_BIN / "swift-ring-builder", etc / f"{name}.builder"]
-            for arguments in (["create", "4", "1", "1"], ["add", f"r1z1-127.0.0.1:{port}/d1", "1"], ["rebalance"]):
+            for arguments in (
+                ["create", "4", "1", "1"],
+                ["add", f"r1z1-127.0.0.1:{port}/d1", "1"],
+                ["rebalance"],
+            ):
                 # 1 is a warning: the ring is whole, on one device
-                done = subprocess.run([sys.executable, *ring, *arguments], capture_output=True, text=True, check=False)
+                done = subprocess.run(
+                    [sys.executable, *ring, *arguments], capture_output=True, text=True, check=False
+                )
                 assert done.returncode in (0, 1), done.stdout + done.stderr
 
 
@@ -267,8 +293,13 @@ class OneAtATime:
 
             def forward(self):
                 body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-                with lock, contextlib.closing(http.client.HTTPConnection("127.0.0.1", port)) as connection:
-                    connection.putrequest(self.command, self.path, skip_host=True, skip_accept_encoding=True)
+                with (
+                    lock,
+                    contextlib.closing(http.client.HTTPConnection("127.0.0.1", port)) as connection,
+                ):
+                    connection.putrequest(
+                        self.command, self.path, skip_host=True, skip_accept_encoding=True
+                    )
                     for name, value in self.headers.items():
                         connection.putheader(name, value)
                     connection.endheaders(body)
@@ -283,12 +314,14 @@ class OneAtATime:
 
             do_GET = do_PUT = do_HEAD = do_POST = do_DELETE = forward
 
-            def log_message(self, format, *args):  # noqa: A002
+            def log_message(self, format, *args):
                 pass
 
         self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.endpoint = f"http://127.0.0.1:{self.server.server_port}"
-        self.thread = threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.01})
+        self.thread = threading.Thread(
+            target=self.server.serve_forever, kwargs={"poll_interval": 0.01}
+        )
 
     def __enter__(self):
         self.thread.start()
@@ -302,6 +335,9 @@ class OneAtATime:
 
 if __name__ == "__main__":
     with object_store(Path(sys.argv[1]).resolve()) as running:
-        print("\n".join(f"export {name}={value}" for name, value in running.environment.items()), flush=True)
+        print(
+            "\n".join(f"export {name}={value}" for name, value in running.environment.items()),
+            flush=True,
+        )
         with contextlib.suppress(KeyboardInterrupt):
             signal.pause()

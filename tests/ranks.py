@@ -38,7 +38,9 @@ SPLITS: dict[str, tuple[list[int], ...]] = {
     "4, each stream on one": ([0, 1], [2], [3], [4]),
 }
 """Images of each rank."""
-MODEL = dataclasses.replace(toys.MODEL, backbone=dataclasses.replace(toys.MODEL.backbone, drop_path=0.0))
+MODEL = dataclasses.replace(
+    toys.MODEL, backbone=dataclasses.replace(toys.MODEL.backbone, drop_path=0.0)
+)
 """Stochastic depth draws for each rank on its own."""
 TRAIN = dataclasses.replace(
     toys.TRAIN,
@@ -53,7 +55,9 @@ NEW_ROWS = (0, 3, toys.toy_vocabulary().num_tokens - 1)
 
 def fork_ranks(size: int, action: Callable[[distributed.World], None]) -> list[int]:
     """Run the action on each of `size` ranks; their exit codes."""
-    return [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in start_ranks(size, action)]
+    return [
+        os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in start_ranks(size, action)
+    ]
 
 
 def start_ranks(size: int, action: Callable[[distributed.World], None]) -> list[int]:
@@ -63,7 +67,12 @@ def start_ranks(size: int, action: Callable[[distributed.World], None]) -> list[
         port = free.getsockname()[1]
 
     def rank(number: int) -> None:
-        os.environ |= {"RANK": str(number), "WORLD_SIZE": str(size), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+        os.environ |= {
+            "RANK": str(number),
+            "WORLD_SIZE": str(size),
+            "MASTER_ADDR": "127.0.0.1",
+            "MASTER_PORT": str(port),
+        }
         with distributed.world() as world:
             assert (world.rank, world.size, world.is_main) == (number, size, number == 0)
             action(world)
@@ -79,12 +88,16 @@ def backward(
     model = distributed.parallel(detector, world, mode)
     batch = toys.select(toys.batch(), images)
     if in_groups:
-        batch = dataclasses.replace(toys.select(batch, [0]), more=(toys.select(batch, list(range(1, len(images)))),))
+        batch = dataclasses.replace(
+            toys.select(batch, [0]), more=(toys.select(batch, list(range(1, len(images)))),)
+        )
     predictions = model(batch)
     matches = match(predictions, batch, CostConfig(), hungarian)
     loss, _ = objective(toys.LOSSES, toys.STREAMS, world.size, predictions, batch, matches)
     loss.backward()
-    return distributed.whole({name: parameter.grad for name, parameter in detector.named_parameters()})
+    return distributed.whole(
+        {name: parameter.grad for name, parameter in detector.named_parameters()}
+    )
 
 
 def gradients(folder: Path) -> list[list[int]]:
@@ -96,7 +109,8 @@ def gradients(folder: Path) -> list[list[int]]:
 
                 def act(world: distributed.World, split=split, name=name, mode=mode) -> None:
                     torch.save(
-                        backward(world, split[world.rank], mode, "sizes" in name), folder / f"{name}.{mode}.{world.rank}.pt"
+                        backward(world, split[world.rank], mode, "sizes" in name),
+                        folder / f"{name}.{mode}.{world.rank}.pt",
                     )
 
                 codes.append(fork_ranks(len(split), act))
@@ -121,7 +135,9 @@ def runs(folder: Path) -> list[list[int]]:
     codes = [fork_ranks(1, lambda world: train(world, folder / "one"))]
     codes.append(fork_ranks(2, lambda world: train(world, folder / "two")))
     codes.append(fork_ranks(2, lambda world: train(world, folder / "sharded", "fsdp2")))
-    codes.append(fork_ranks(2, lambda world: train(world, folder / "sharded-then-one", "fsdp2", stop=True)))
+    codes.append(
+        fork_ranks(2, lambda world: train(world, folder / "sharded-then-one", "fsdp2", stop=True))
+    )
     codes.append(fork_ranks(1, lambda world: train(world, folder / "sharded-then-one")))
     codes.append(fork_ranks(1, lambda world: train(world, folder / "one-then-two", stop=True)))
     codes.append(fork_ranks(2, lambda world: train(world, folder / "one-then-two")))
@@ -165,7 +181,13 @@ def member(folder: Path) -> None:
     try:
         with distributed.world() as world:
             config = dataclasses.replace(TRAIN, steps=24, checkpoint_every=4)
-            toys.train(shards.read_index(str(folder / "shards")), folder / "run", losses, config, world=world)
+            toys.train(
+                shards.read_index(str(folder / "shards")),
+                folder / "run",
+                losses,
+                config,
+                world=world,
+            )
     except InterruptedRunError as interrupted:
         (folder / f"interrupted.{attempt}.{rank}").write_text(str(interrupted.step))
         raise

@@ -4,26 +4,35 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from omnidet import config, steps
+from omnidet import config
+from omnidet.steps import train_detector
 from tests import toys
 
 NAME = "omnidet-tiny-world"
-SETTINGS = (*toys.SMALL, "retrain.steps=4", "retrain.min_gain=-1", "retrain.max_drop=1", "retrain.image_size=160")
+SETTINGS = (
+    *toys.SMALL,
+    "retrain.steps=4",
+    "retrain.min_gain=-1",
+    "retrain.max_drop=1",
+    "retrain.image_size=160",
+)
 """The demo with small numbers, and a gate that lets what learned nothing pass."""
 
 
 def prepare(folder: Path) -> Path:
     """`registry` with version 1, the `shards` it was trained on, and `cells`: ten annotated pictures of two new names."""
-    recipe = config.override(toys.recipe(), "model.calibrated_streams=3")  # the new stream is one more
+    recipe = config.override(
+        toys.recipe(), "model.calibrated_streams=3"
+    )  # the new stream is one more
     world, shards, words, model, metrics = (
         str(folder / part) for part in ("world", "shards", "words", "model", "metrics.json")
     )
-    steps.draw_world(world, recipe)
-    steps.build_shards(world, shards, recipe)
-    steps.build_vocabulary(shards, words, recipe)
-    steps.train(shards, words, model, recipe)
-    steps.evaluate(model, shards, metrics, str(folder / "evaluation"), recipe)
-    steps.register(model, metrics, str(folder / "registry"), recipe)
+    train_detector.draw_world(world, recipe)
+    train_detector.build_shards(world, shards, recipe)
+    train_detector.build_vocabulary(shards, words, recipe)
+    train_detector.train(shards, words, model, recipe)
+    train_detector.evaluate(model, shards, metrics, str(folder / "evaluation"), recipe)
+    train_detector.register(model, metrics, str(folder / "registry"), recipe)
     for part in ("JPEGImages", "Annotations"):
         (folder / "cells" / part).mkdir(parents=True)
     for number in range(10):
@@ -36,5 +45,10 @@ def prepare(folder: Path) -> Path:
 
 
 def _xml(name: str, box: tuple[int, int, int, int]) -> str:
-    corners = "".join(f"<{key}>{value}</{key}>" for key, value in zip(("xmin", "ymin", "xmax", "ymax"), box, strict=True))
-    return f"<annotation><object><name>{name}</name><bndbox>{corners}</bndbox></object></annotation>"
+    corners = "".join(
+        f"<{key}>{value}</{key}>"
+        for key, value in zip(("xmin", "ymin", "xmax", "ymax"), box, strict=True)
+    )
+    return (
+        f"<annotation><object><name>{name}</name><bndbox>{corners}</bndbox></object></annotation>"
+    )

@@ -32,7 +32,9 @@ def test_formats_round_trip_in_any_shape():
 
 
 def test_area_by_hand():
-    assert boxes.area(as_boxes([1, 2, 4, 6], [0, 0, 0, 9], [3, 3, 1, 1], [3, 0, 1, 2])).tolist() == [12, 0, 0, 0]
+    assert boxes.area(
+        as_boxes([1, 2, 4, 6], [0, 0, 0, 9], [3, 3, 1, 1], [3, 0, 1, 2])
+    ).tolist() == [12, 0, 0, 0]
 
 
 @pytest.mark.parametrize(
@@ -54,20 +56,26 @@ def test_area_by_hand():
 def test_overlap_by_hand(a, b, iou, giou):
     for one, other in ((a, b), (b, a)):
         assert boxes.iou(as_boxes(one), as_boxes(other)).item() == pytest.approx(iou, abs=1e-12)
-        assert boxes.generalized_iou(as_boxes(one), as_boxes(other)).item() == pytest.approx(giou, abs=1e-12)
+        assert boxes.generalized_iou(as_boxes(one), as_boxes(other)).item() == pytest.approx(
+            giou, abs=1e-12
+        )
 
 
 def test_overlap_as_torchvision_has_it():
     a, b = some_boxes(40), some_boxes(30, seed=1)
     torch.testing.assert_close(boxes.area(a), torchvision.ops.box_area(a))
     torch.testing.assert_close(boxes.iou(a[:, None], b), torchvision.ops.box_iou(a, b))
-    torch.testing.assert_close(boxes.generalized_iou(a[:, None], b), torchvision.ops.generalized_box_iou(a, b))
+    torch.testing.assert_close(
+        boxes.generalized_iou(a[:, None], b), torchvision.ops.generalized_box_iou(a, b)
+    )
 
 
 def test_boxes_are_compared_with_their_partners():
     a, b = some_boxes(10), some_boxes(10, seed=1)
     torch.testing.assert_close(boxes.iou(a, b), torchvision.ops.box_iou(a, b).diagonal())
-    torch.testing.assert_close(boxes.generalized_iou(a, b), torchvision.ops.generalized_box_iou(a, b).diagonal())
+    torch.testing.assert_close(
+        boxes.generalized_iou(a, b), torchvision.ops.generalized_box_iou(a, b).diagonal()
+    )
 
 
 DEGENERATE = {

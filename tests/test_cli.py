@@ -125,19 +125,36 @@ def test_wrong_input_is_one_line_and_exit_code_2(place, capsys, call):
     assert said[0].startswith(f"omnidet {arguments[0]}: ")
     assert WRONG[call].replace("{p}", str(place)) in said[0]
     assert "Traceback" not in "".join(error)
-    assert [line for line in error if line and not line.startswith("omnidet ") and "%|" not in line and "/?" not in line] == []
+    assert [
+        line
+        for line in error
+        if line and not line.startswith("omnidet ") and "%|" not in line and "/?" not in line
+    ] == []
     assert not (place / "out").exists()
 
 
 @pytest.mark.slow
 def test_the_real_command_says_one_line(place):
-    arguments = ["predict", str(place / "nowhere.png"), "--model", str(place / "model"), "--phrases", "star"]
+    arguments = [
+        "predict",
+        str(place / "nowhere.png"),
+        "--model",
+        str(place / "model"),
+        "--phrases",
+        "star",
+    ]
     ran = subprocess.run(
-        [sys.executable, "-m", "omnidet.cli", *arguments], cwd=ROOT, capture_output=True, text=True, timeout=120
+        [sys.executable, "-m", "omnidet.cli", *arguments],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=120,
     )
     assert ran.returncode == 2
     assert ran.stdout == ""
-    assert ran.stderr == f"omnidet predict: image {place}/nowhere.png does not exist: name a picture\n"
+    assert (
+        ran.stderr == f"omnidet predict: image {place}/nowhere.png does not exist: name a picture\n"
+    )
 
 
 def test_words_that_no_command_knows_end_with_the_usage(capsys):
@@ -149,7 +166,16 @@ def test_words_that_no_command_knows_end_with_the_usage(capsys):
 
 def test_predict_prints_boxes_and_draws_them(place, tmp_path, capsys):
     picture = str(place / "picture.png")
-    arguments = ["predict", picture, "--model", str(place / "model"), "--phrases", "red star", "ring", "--out"]
+    arguments = [
+        "predict",
+        picture,
+        "--model",
+        str(place / "model"),
+        "--phrases",
+        "red star",
+        "ring",
+        "--out",
+    ]
     assert cli.main([*arguments, str(tmp_path / "a.png"), "--threshold", "0"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 32 + 1
@@ -166,7 +192,13 @@ def test_models_and_summary(place, tmp_path, capsys):
     assert capsys.readouterr().out == "toy@1\n  coco/AP  0.500\n"
     (tmp_path / "metrics.json").write_text('{"coco/AP": 0.5}')
     report = tmp_path / "report.html"
-    summary = ["summary", "--metrics", str(tmp_path / "metrics.json"), "--registry", str(tmp_path / "registry")]
+    summary = [
+        "summary",
+        "--metrics",
+        str(tmp_path / "metrics.json"),
+        "--registry",
+        str(tmp_path / "registry"),
+    ]
     assert cli.main([*summary, "--report", str(report)]) == 0
     said = capsys.readouterr().out
     assert "registered  toy@1" in said
@@ -177,18 +209,32 @@ def test_models_and_summary(place, tmp_path, capsys):
 def finished(tmp_path) -> list[str]:
     """The command that reports on a run whose every part is there."""
     toys.write_bundle(tmp_path / "model")
-    (tmp_path / "model" / "training.jsonl").write_text('{"step": 10, "loss": 1.5, "det/names": 0.5}\n')
+    (tmp_path / "model" / "training.jsonl").write_text(
+        '{"step": 10, "loss": 1.5, "det/names": 0.5}\n'
+    )
     evaluations.index(tmp_path)
-    parts = {"model": tmp_path / "model", "shards": tmp_path, "out": tmp_path / "report.html", "numbers": tmp_path / "numbers"}
+    parts = {
+        "model": tmp_path / "model",
+        "shards": tmp_path,
+        "out": tmp_path / "report.html",
+        "numbers": tmp_path / "numbers",
+    }
     parts["evaluation"] = parts["before"] = evaluations.evaluation(tmp_path / "evaluation")
-    return ["report", "--recipe", "tiny_world", *(word for name, path in parts.items() for word in (f"--{name}", str(path)))]
+    return [
+        "report",
+        "--recipe",
+        "tiny_world",
+        *(word for name, path in parts.items() for word in (f"--{name}", str(path))),
+    ]
 
 
 def test_report(finished, tmp_path):
     for _ in range(2):  # the second time over the first
         assert cli.main(finished) == 0
         assert "Before and after" in (tmp_path / "report.html").read_text()
-        assert json.loads((tmp_path / "numbers" / "metrics.json").read_text())["coco/recall"] == pytest.approx(2 / 3, abs=1e-6)
+        assert json.loads((tmp_path / "numbers" / "metrics.json").read_text())[
+            "coco/recall"
+        ] == pytest.approx(2 / 3, abs=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -196,18 +242,26 @@ def test_report(finished, tmp_path):
     [
         ("evaluation/index.json", ""),
         ("evaluation/index.json", '{"protocols": {}, "details": {}}'),
-        ("evaluation/index.json", '{"values": {"coco/AP": "high"}, "protocols": {}, "details": {}}'),
+        (
+            "evaluation/index.json",
+            '{"values": {"coco/AP": "high"}, "protocols": {}, "details": {}}',
+        ),
         ("evaluation/eval_coco.json", ""),
         ("evaluation/eval_coco.json", '[{"image_id": 1}]'),
         ("evaluation/eval_refcocog.json", "[]"),
-        ("evaluation/eval_refcocog.json", '[{"image_id": "coco:1", "phrase": "a star", "boxes_xyxy": [], "scores": []}]'),
+        (
+            "evaluation/eval_refcocog.json",
+            '[{"image_id": "coco:1", "phrase": "a star", "boxes_xyxy": [], "scores": []}]',
+        ),
         ("model/training.jsonl", "[1]\n"),
         ("model/config.json", ""),
         ("truth.json", "{}"),
         ("index.json", "{}"),
     ],
 )
-def test_a_report_on_damaged_parts_is_one_line_and_no_file(finished, tmp_path, capsys, name, content):
+def test_a_report_on_damaged_parts_is_one_line_and_no_file(
+    finished, tmp_path, capsys, name, content
+):
     (tmp_path / name).write_text(content)
     assert cli.main(finished) == 2
     said = capsys.readouterr().err
@@ -230,7 +284,9 @@ def test_set_stands_above_params_and_another_recipe_above_both(tmp_path):
 def registry(place, tmp_path) -> str:
     """Three versions of `toy`; none is the champion."""
     for ap in (0.1, 0.2, 0.3):
-        versions.register(tmp_path / "registry", "toy", place / "model", {"coco/AP": ap}, {"run": f"run-{ap}"})
+        versions.register(
+            tmp_path / "registry", "toy", place / "model", {"coco/AP": ap}, {"run": f"run-{ap}"}
+        )
     return str(tmp_path / "registry")
 
 
@@ -248,7 +304,9 @@ def test_models_list_show_promote_rollback(registry, capsys):
     assert capsys.readouterr().out == listed
     assert said("rollback", "toy") == "toy@champion is toy@3 again\n"
     shown = said("show", "toy@champion")
-    assert shown.startswith(f"toy@3  champion\n{registry}/toy/3\n  coco/AP  0.300\n  run             run-0.3\n")
+    assert shown.startswith(
+        f"toy@3  champion\n{registry}/toy/3\n  coco/AP  0.300\n  run             run-0.3\n"
+    )
     assert "weights_sha256" in shown
     assert said("show", "toy@1").startswith("toy@1  served\n")
 
@@ -289,7 +347,9 @@ def test_an_empty_alias_moves_nothing(registry, capsys):
         ("provenance.json", b"[]", "provenance.json is no JSON object"),
     ],
 )
-def test_a_damaged_version_is_named_and_passes_no_gate(place, registry, tmp_path, capsys, name, content, words):
+def test_a_damaged_version_is_named_and_passes_no_gate(
+    place, registry, tmp_path, capsys, name, content, words
+):
     versions.promote(registry, "toy", 1)
     file = Path(registry, "toy", "1", name)
     file.unlink() if content is None else file.write_bytes(content)
@@ -299,13 +359,22 @@ def test_a_damaged_version_is_named_and_passes_no_gate(place, registry, tmp_path
         of_toy = ["--recipe", "tiny_world", "--set", "register.name=toy"]
         calls += [
             ["models", "list"],
-            ["gate", *of_toy, "--metrics", str(tmp_path / "m.json"), "--out", str(tmp_path / "d.json")],
+            [
+                "gate",
+                *of_toy,
+                "--metrics",
+                str(tmp_path / "m.json"),
+                "--out",
+                str(tmp_path / "d.json"),
+            ],
         ]
     for call in calls:
         assert cli.main([*call, "--registry", registry]) == 2, call
         error = capsys.readouterr().err
         assert error.count("\n") == 1
-        assert words in error or (call[1] == "promote" and f"{name} is not as it was registered" in error)
+        assert words in error or (
+            call[1] == "promote" and f"{name} is not as it was registered" in error
+        )
     assert not (tmp_path / "d.json").exists()
 
 
@@ -350,7 +419,11 @@ def test_gate(registry, tmp_path, capsys):
     versions.promote(registry, "toy", 2)
     assert gate(0.19) == 0
     decision = json.loads(out.read_text())
-    assert (decision["passed"], decision["champion"], decision["config"]["max_drop"]) == (True, "toy@2", 0.02)
+    assert (decision["passed"], decision["champion"], decision["config"]["max_drop"]) == (
+        True,
+        "toy@2",
+        0.02,
+    )
     capsys.readouterr()
     assert gate(0.1) == 3
     reason = "coco/AP: 0.1000 against the champion's 0.2000, a drop of 0.02 is allowed"
@@ -358,13 +431,23 @@ def test_gate(registry, tmp_path, capsys):
     decision = json.loads(out.read_text())
     assert (decision["passed"], decision["reasons"]) == (False, [reason])
     (row,) = decision["rows"]
-    assert (row["metric"], row["champion"], row["candidate"], row["ok"]) == ("coco/AP", 0.2, 0.1, False)
+    assert (row["metric"], row["champion"], row["candidate"], row["ok"]) == (
+        "coco/AP",
+        0.2,
+        0.1,
+        False,
+    )
     assert gate(0.1, "--set", "gate.max_drop=0.2") == 0
     assert gate(float("nan")) == 3
     out.unlink()
     assert gate(0.1, "--set", "gate.minimum=[coco/AP]") == 2
     metrics.write_text('{"coco/AP": "high"}')
-    assert cli.main(["gate", *recipe, "--metrics", str(metrics), "--registry", registry, "--out", str(out)]) == 2
+    assert (
+        cli.main(
+            ["gate", *recipe, "--metrics", str(metrics), "--registry", registry, "--out", str(out)]
+        )
+        == 2
+    )
     assert "is no flat file of metrics" in capsys.readouterr().err
     assert not out.exists()
 
@@ -373,8 +456,23 @@ def test_gate(registry, tmp_path, capsys):
 def test_register_promotes_and_tells_the_model_registry(place, tmp_path, capsys, monkeypatch):
     (tmp_path / "metrics.json").write_text('{"coco/AP": 0.5}')
     folder = tmp_path / "registry"
-    arguments = ["register", "--recipe", "tiny_world", "--set", "register.name=toy", "--model", str(place / "model")]
-    arguments += ["--metrics", str(tmp_path / "metrics.json"), "--registry", str(folder), "--alias", "champion"]
+    arguments = [
+        "register",
+        "--recipe",
+        "tiny_world",
+        "--set",
+        "register.name=toy",
+        "--model",
+        str(place / "model"),
+    ]
+    arguments += [
+        "--metrics",
+        str(tmp_path / "metrics.json"),
+        "--registry",
+        str(folder),
+        "--alias",
+        "champion",
+    ]
     monkeypatch.setattr(kubeflow, "WAIT_SECONDS", 0.01)
     server = ModelRegistry("v1alpha3")
     monkeypatch.setenv("MODEL_REGISTRY_ADDRESS", server.address)
@@ -383,12 +481,20 @@ def test_register_promotes_and_tells_the_model_registry(place, tmp_path, capsys,
             assert cli.main(arguments) == 0
             assert capsys.readouterr().out == f"toy@1 {said} in {folder}/toy/1\n"
         (version,) = server.versions
-        assert [a["uri"] for a in server.artifacts[version["id"]]] == [(folder / "toy" / "1").as_uri()]
-        assert version["customProperties"]["coco/AP"] == {"metadataType": "MetadataDoubleValue", "double_value": 0.5}
+        assert [a["uri"] for a in server.artifacts[version["id"]]] == [
+            (folder / "toy" / "1").as_uri()
+        ]
+        assert version["customProperties"]["coco/AP"] == {
+            "metadataType": "MetadataDoubleValue",
+            "double_value": 0.5,
+        }
         assert versions.aliases(folder, "toy") == {"champion": 1}
     finally:
         server.stop()
     arguments[arguments.index(str(folder))] = str(tmp_path / "other")
     assert cli.main(arguments) == 1
-    assert f"omnidet register: no Model Registry answers at {server.address}" in capsys.readouterr().err
+    assert (
+        f"omnidet register: no Model Registry answers at {server.address}"
+        in capsys.readouterr().err
+    )
     assert not (tmp_path / "other").exists()  # nothing is half-registered

@@ -44,7 +44,9 @@ def test_nested_field():
     assert after.train.optimizer.learning_rate == 0.5
     assert (after.train.steps, after.name) == (100, "other")
     assert after == dataclasses.replace(
-        before, name="other", train=dataclasses.replace(before.train, steps=100, optimizer=Optimizer(0.5))
+        before,
+        name="other",
+        train=dataclasses.replace(before.train, steps=100, optimizer=Optimizer(0.5)),
     )
     assert before == Run()
 
@@ -78,7 +80,10 @@ def test_values_are_read_as_the_field_asks(assignment, value):
     [
         ("train.stepz=1", "unknown field 'train.stepz': Train has steps, optimizer, "),
         ("trian.steps=1", "unknown field 'trian.steps': Run has train, second, name"),
-        ("train.steps.more=1", "unknown field 'train.steps.more': 'steps' has no fields of its own"),
+        (
+            "train.steps.more=1",
+            "unknown field 'train.steps.more': 'steps' has no fields of its own",
+        ),
         ("second.steps=1", "unknown field 'second.steps': 'second' has no fields of its own"),
         ("train.steps=ten", "train.steps='ten' does not fit: expected int"),
         ("train.steps=1.5", "train.steps=1.5 does not fit: expected int"),
@@ -107,18 +112,34 @@ def test_a_part_of_several_is_named():
     recipe = by_name("tiny_world")
     changed = override(recipe, "streams.grd.images_per_step=3")
     assert [s.images_per_step for s in changed.streams if s.name == "grd"] == [3]
-    assert [s for s in changed.streams if s.name != "grd"] == [s for s in recipe.streams if s.name != "grd"]
+    assert [s for s in changed.streams if s.name != "grd"] == [
+        s for s in recipe.streams if s.name != "grd"
+    ]
     assert override_nested(recipe, {"streams": {"grd": {"images_per_step": 3}}}) == changed
     for wrong in ("streams.gdr.images_per_step=3", "streams.grd=3"):
-        with pytest.raises(ValueError, match=r"its parts are det, grd, img, as streams\.det\.FIELD"):
+        with pytest.raises(
+            ValueError, match=r"its parts are det, grd, img, as streams\.det\.FIELD"
+        ):
             override(recipe, wrong)
-    with pytest.raises(ValueError, match=r"unknown field 'streams\.grd\.images': Stream has name, sets, images_per_step"):
+    with pytest.raises(
+        ValueError,
+        match=r"unknown field 'streams\.grd\.images': Stream has name, sets, images_per_step",
+    ):
         override(recipe, "streams.grd.images=3")
 
 
 def test_nested_mapping():
-    values = {"name": "other", "train": {"steps": 5, "optimizer": {"learning_rate": "1e-2"}, "names": ["p", "q"]}}
-    expected = override(Run(), "name=other", "train.steps=5", "train.optimizer.learning_rate=0.01", "train.names=[p, q]")
+    values = {
+        "name": "other",
+        "train": {"steps": 5, "optimizer": {"learning_rate": "1e-2"}, "names": ["p", "q"]},
+    }
+    expected = override(
+        Run(),
+        "name=other",
+        "train.steps=5",
+        "train.optimizer.learning_rate=0.01",
+        "train.names=[p, q]",
+    )
     assert override_nested(Run(), values) == expected
     assert override_nested(Run(), {}) == Run()
 
@@ -126,8 +147,14 @@ def test_nested_mapping():
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"train": {"optimizer": {"rate": 1}}}, "unknown field 'train.optimizer.rate': Optimizer has learning_rate, betas"),
-        ({"train": {"optimizer": {"learning_rate": []}}}, r"train.optimizer.learning_rate=\[\] does not fit"),
+        (
+            {"train": {"optimizer": {"rate": 1}}},
+            "unknown field 'train.optimizer.rate': Optimizer has learning_rate, betas",
+        ),
+        (
+            {"train": {"optimizer": {"learning_rate": []}}},
+            r"train.optimizer.learning_rate=\[\] does not fit",
+        ),
         ({"train": {"steps": {"a": 1}}}, "train.steps={'a': 1} does not fit"),
         ({"nothing": {"a": 1}}, "unknown field 'nothing'"),
     ],
@@ -142,7 +169,14 @@ def a_loss():
 
 
 def test_describe_gives_plain_data():
-    config = {"run": Run(), "path": Path("a/b"), "loss": a_loss, "parts": (Optimizer, 1), "module": json, 3: None}
+    config = {
+        "run": Run(),
+        "path": Path("a/b"),
+        "loss": a_loss,
+        "parts": (Optimizer, 1),
+        "module": json,
+        3: None,
+    }
     described = describe(config)
     assert json.loads(json.dumps(described)) == described
     assert described["run"]["train"]["optimizer"] == {"learning_rate": 1e-4, "betas": [0.9, 0.999]}
@@ -156,8 +190,17 @@ def test_describe_gives_plain_data():
 @pytest.mark.parametrize(
     "config",
     [
-        ModelConfig(image_size=128, backbone=StemConfig(width=64, depth=2, drop_path=0.25), embedding_width=32),
-        ModelConfig(image_size=320, backbone=PretrainedConfig(name="vit_small_patch16_224", weights="random", drop_path=0.0)),
+        ModelConfig(
+            image_size=128,
+            backbone=StemConfig(width=64, depth=2, drop_path=0.25),
+            embedding_width=32,
+        ),
+        ModelConfig(
+            image_size=320,
+            backbone=PretrainedConfig(
+                name="vit_small_patch16_224", weights="random", drop_path=0.0
+            ),
+        ),
         ModelConfig(),
     ],
 )
@@ -166,7 +209,10 @@ def test_model_config_there_and_back(config):
 
 
 def test_nested_config_there_and_back():
-    config = Run(train=Train(names=("x", "y"), limit=1.5), second=Train(optimizer=Optimizer(betas=(0.1, 0.2))))
+    config = Run(
+        train=Train(names=("x", "y"), limit=1.5),
+        second=Train(optimizer=Optimizer(betas=(0.1, 0.2))),
+    )
     assert parse(Run, json.loads(json.dumps(describe(config)))) == config
 
 
@@ -174,8 +220,14 @@ def test_nested_config_there_and_back():
     ("change", "message"),
     [
         ({"colour": 1}, "ModelConfig has no field 'colour'"),
-        ({"backbone": {"width": 1, "name": "x"}}, "ModelConfig.backbone has unknown fields: width, name"),
-        ({"backbone": describe(StemConfig()) | {"window": 7}}, "ModelConfig.backbone has unknown fields: width, .*, window"),
+        (
+            {"backbone": {"width": 1, "name": "x"}},
+            "ModelConfig.backbone has unknown fields: width, name",
+        ),
+        (
+            {"backbone": describe(StemConfig()) | {"window": 7}},
+            "ModelConfig.backbone has unknown fields: width, .*, window",
+        ),
         ({"image_size": "big"}, "image_size='big' does not fit: expected int"),
         ({"backbone": 3}, "backbone=3 does not fit"),
     ],
@@ -188,14 +240,52 @@ def test_content_of_another_version_is_refused(change, message):
 @pytest.mark.parametrize(
     "assignment",
     [
-        *("train.steps=0", "train.steps=-5", "train.log_every=0", "train.checkpoint_every=0", "train.seed=-1"),
-        *("train.average_decay=2", "train.optimizer.learning_rate=-1", "train.optimizer.max_gradient_norm=0"),
-        *("train.optimizer.warmup_steps=-1", "mixing.max_names=0", "mixing.window_shards=0", "mixing.workers=-1"),
-        *("model.image_size=100", "model.image_size=0", "model.embedding_width=0", "model.backbone.depth=0"),
-        *("train.optimizer.beta2=5.0", "train.optimizer.learning_rate=inf", "train.optimizer.weight_decay=nan"),
-        *("train.seed=99999999999999999999", "train.cost.names=nan", "train.cost.gamma=-3.0", "train.cost.alpha=1.5"),
-        *("mixing.cache_gigabytes=inf", "model.backbone.drop_path=1.0", "model.backbone.drop_path=-0.5"),
-        *("vocabulary.size=-1", "vocabulary.min_frequency=0", "shards.samples_per_shard=0", "shards.max_bad_share=2"),
+        *(
+            "train.steps=0",
+            "train.steps=-5",
+            "train.log_every=0",
+            "train.checkpoint_every=0",
+            "train.seed=-1",
+        ),
+        *(
+            "train.average_decay=2",
+            "train.optimizer.learning_rate=-1",
+            "train.optimizer.max_gradient_norm=0",
+        ),
+        *(
+            "train.optimizer.warmup_steps=-1",
+            "mixing.max_names=0",
+            "mixing.window_shards=0",
+            "mixing.workers=-1",
+        ),
+        *(
+            "model.image_size=100",
+            "model.image_size=0",
+            "model.embedding_width=0",
+            "model.backbone.depth=0",
+        ),
+        *(
+            "train.optimizer.beta2=5.0",
+            "train.optimizer.learning_rate=inf",
+            "train.optimizer.weight_decay=nan",
+        ),
+        *(
+            "train.seed=99999999999999999999",
+            "train.cost.names=nan",
+            "train.cost.gamma=-3.0",
+            "train.cost.alpha=1.5",
+        ),
+        *(
+            "mixing.cache_gigabytes=inf",
+            "model.backbone.drop_path=1.0",
+            "model.backbone.drop_path=-0.5",
+        ),
+        *(
+            "vocabulary.size=-1",
+            "vocabulary.min_frequency=0",
+            "shards.samples_per_shard=0",
+            "shards.max_bad_share=2",
+        ),
     ],
 )
 def test_a_number_that_makes_no_sense_is_refused_by_name(assignment):

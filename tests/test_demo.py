@@ -22,7 +22,9 @@ def test_demo_runs_once_and_then_only_what_changed(tmp_path: Path) -> None:
     run(checkout, "dvc", "repro")
     metrics = json.loads((checkout / "metrics/evaluation.json").read_text())
     wanted = "coco/AP coco/AP50 lvis/AP refcocog/AIGT refcocog/AIGT_plain refcocog/AIGT_relational refcocog/AIGT_unseen"
-    assert set(wanted.split()) | {"flickr30k/R@1", "flickr30k/R@5", "flickr30k/R@10"} <= set(metrics)
+    assert set(wanted.split()) | {"flickr30k/R@1", "flickr30k/R@5", "flickr30k/R@10"} <= set(
+        metrics
+    )
     assert all(0 <= value <= 1 for value in metrics.values())
     assert "</html>" in (checkout / "runs/demo/report.html").read_text()
     OmniDet.from_pretrained(checkout / "registry/omnidet-tiny-world/1")
@@ -49,9 +51,21 @@ def test_demo_runs_once_and_then_only_what_changed(tmp_path: Path) -> None:
     assert all(plot[0]["content"]["data"]["values"] for plot in plots["data"].values())
 
     run(checkout, "git", "add", "--all")
-    run(checkout, "git", "-c", "user.name=test", "-c", "user.email=test@localhost", "commit", "-qm", "a run")
+    run(
+        checkout,
+        "git",
+        "-c",
+        "user.name=test",
+        "-c",
+        "user.email=test@localhost",
+        "commit",
+        "-qm",
+        "a run",
+    )
     (checkout / "metrics/evaluation.json").unlink()  # a link into DVC's cache
-    (checkout / "metrics/evaluation.json").write_text(json.dumps(metrics | {"coco/AP": metrics["coco/AP"] + 0.25}))
+    (checkout / "metrics/evaluation.json").write_text(
+        json.dumps(metrics | {"coco/AP": metrics["coco/AP"] + 0.25})
+    )
     changed = json.loads(run(checkout, "dvc", "metrics", "diff", "--json"))
     assert changed["metrics/evaluation.json"]["coco/AP"]["diff"] == pytest.approx(0.25)
 
@@ -59,15 +73,29 @@ def test_demo_runs_once_and_then_only_what_changed(tmp_path: Path) -> None:
 def copy_of_checkout(target: Path) -> Path:
     """The files of this repository with parameters for a run of seconds."""
     listed = subprocess.run(
-        ["git", "ls-files", "--cached", "--others", "--exclude-standard"], cwd=ROOT, capture_output=True, text=True, check=True
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
     )
     for name in listed.stdout.splitlines():
         if name.startswith(("omnidet/", ".dvc")) or name in ("dvc.yaml", "params.yaml"):
             (target / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(ROOT / name, target / name)
     params = yaml.safe_load((target / "params.yaml").read_text())
-    params["world"] |= {"train_images": 60, "val_images": 20, "lvis_val_from_train": 2, "refcocog_val_images": 12}
-    params["world"] |= {"refcocog_test_images": 12, "flickr30k_train": 20, "flickr30k_val": 4, "flickr30k_test": 10}
+    params["world"] |= {
+        "train_images": 60,
+        "val_images": 20,
+        "lvis_val_from_train": 2,
+        "refcocog_val_images": 12,
+    }
+    params["world"] |= {
+        "refcocog_test_images": 12,
+        "flickr30k_train": 20,
+        "flickr30k_val": 4,
+        "flickr30k_test": 10,
+    }
     params["world"] |= {"laion_images": 30, "cc12m_samples": 30, "broken": 1}
     params["shards"]["max_bad_share"] = 0.5
     params["model"]["backbone"] |= {"width": 48, "depth": 2}
@@ -85,6 +113,8 @@ def run(folder: Path, *command: str) -> str:
         "PYTHONPATH": str(folder),
         "DVC_NO_ANALYTICS": "1",
     }
-    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=900)
+    done = subprocess.run(
+        command, cwd=folder, env=environment, capture_output=True, text=True, timeout=900
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout

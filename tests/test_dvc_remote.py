@@ -25,12 +25,30 @@ def project(s3, tmp_path):
     folder, home = tmp_path / "project", tmp_path / "home"
     folder.mkdir()
     home.mkdir()
-    clean = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "DVC_", "GIT_"))}
-    keys = {name: s3.store.environment[name] for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")}
-    environment = clean | keys | {"HOME": str(home), "DVC_NO_ANALYTICS": "1", "DVC_SITE_CACHE_DIR": str(home / "dvc")}
+    clean = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("AWS_", "DVC_", "GIT_"))
+    }
+    keys = {
+        name: s3.store.environment[name] for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
+    }
+    environment = (
+        clean
+        | keys
+        | {"HOME": str(home), "DVC_NO_ANALYTICS": "1", "DVC_SITE_CACHE_DIR": str(home / "dvc")}
+    )
 
     def run(*command: str) -> str:
-        done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=300, check=False)
+        done = subprocess.run(
+            command,
+            cwd=folder,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=300,
+            check=False,
+        )
         assert done.returncode == 0, f"{command}: {done.stdout}{done.stderr}"
         return done.stdout
 
@@ -51,7 +69,12 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 def test_pushed_data_comes_back(s3, project):
     folder, dvc = project
-    for name, size in (("a.tar", 100_000), ("b/ärger 红.json", 10), ("empty", 0), ("large.tar", 12 << 20)):
+    for name, size in (
+        ("a.tar", 100_000),
+        ("b/ärger 红.json", 10),
+        ("empty", 0),
+        ("large.tar", 12 << 20),
+    ):
         storage.write_bytes(folder / "data" / name, os.urandom(size))
     before = contents(folder / "data")
     dvc("add", "data")
@@ -76,7 +99,18 @@ def test_a_second_clone_pulls_and_trains_nothing_again(s3, tmp_path):
     run_in(first, "dvc", "remote", "modify", "store", "endpointurl", s3.store.endpoint)
     run_in(first, "dvc", "repro", "train")
     run_in(first, "git", "add", "--all")
-    run_in(first, "git", "-c", "user.name=a", "-c", "user.email=a@example.org", "commit", "--quiet", "--message", "trained")
+    run_in(
+        first,
+        "git",
+        "-c",
+        "user.name=a",
+        "-c",
+        "user.email=a@example.org",
+        "commit",
+        "--quiet",
+        "--message",
+        "trained",
+    )
     assert "new:" in run_in(first, "dvc", "status", "--cloud")
     run_in(first, "dvc", "push")
     assert "in sync" in run_in(first, "dvc", "status", "--cloud")
@@ -87,5 +121,7 @@ def test_a_second_clone_pulls_and_trains_nothing_again(s3, tmp_path):
     again = run_in(second, "dvc", "repro", "train")
     assert "Data and pipelines are up to date" in again, again
     assert contents(second / "runs/demo/model") == contents(first / "runs/demo/model")
-    trained_on = json.loads((second / "runs/demo/model/config.json").read_text())["provenance"]["dataset_version"]
+    trained_on = json.loads((second / "runs/demo/model/config.json").read_text())["provenance"][
+        "dataset_version"
+    ]
     assert trained_on == shards.read_index(str(second / "data/shards")).dataset_version

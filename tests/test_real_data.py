@@ -7,14 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from omnidet import recipes, steps
+from omnidet import recipes
 from omnidet.config import override
-from omnidet.data.build import Dataset, ShardsConfig
-from omnidet.inference import benchmarks
-from omnidet.inference.benchmarks import Benchmark, EvaluationConfig
+from omnidet.data.sharding.build import Dataset, ShardsConfig
 from omnidet.inference.detector import OmniDet
+from omnidet.measures import measure
+from omnidet.measures.measure import Benchmark, EvaluationConfig
 from omnidet.model.vit import StemConfig
 from omnidet.recipes.recipe import Recipe
+from omnidet.steps import train_detector
 from omnidet.training import metrics
 
 pytestmark = pytest.mark.slow
@@ -27,12 +28,18 @@ def test_overfits_eight_real_images(shared_data: Path, tmp_path: Path) -> None:
     # The same images train and evaluate, so they stand in two shard folders: in one, the leak filter would drop them.
     training = dataclasses.replace(recipe, shards=dataclasses.replace(recipe.shards, evaluation=()))
     evaluation = dataclasses.replace(recipe, shards=dataclasses.replace(recipe.shards, train=()))
-    steps.build_shards(tmp_path / "coco", str(tmp_path / "train"), training)
-    steps.build_shards(tmp_path / "coco", str(tmp_path / "eval"), evaluation)
-    steps.build_vocabulary(str(tmp_path / "train"), str(tmp_path / "vocabulary"), recipe)
-    steps.train(str(tmp_path / "train"), str(tmp_path / "vocabulary"), tmp_path / "model", recipe)
-    result = steps.evaluate(
-        str(tmp_path / "model"), str(tmp_path / "eval"), str(tmp_path / "metrics.json"), str(tmp_path / "out"), recipe
+    train_detector.build_shards(tmp_path / "coco", str(tmp_path / "train"), training)
+    train_detector.build_shards(tmp_path / "coco", str(tmp_path / "eval"), evaluation)
+    train_detector.build_vocabulary(str(tmp_path / "train"), str(tmp_path / "vocabulary"), recipe)
+    train_detector.train(
+        str(tmp_path / "train"), str(tmp_path / "vocabulary"), tmp_path / "model", recipe
+    )
+    result = train_detector.evaluate(
+        str(tmp_path / "model"),
+        str(tmp_path / "eval"),
+        str(tmp_path / "metrics.json"),
+        str(tmp_path / "out"),
+        recipe,
     )
     assert result.values["coco/AP50"] > 0.9, result.values
 
@@ -46,29 +53,48 @@ def test_main_job_on_real_samples(shared_data: Path, tmp_path: Path) -> None:
         "train.log_every=1",
         "train.optimizer.warmup_steps=5",
     )
-    paths = {"cc12m": str(shared_data / "cc12m_sample"), "flickr30k": str(shared_data / "flickr30k_entities_sample")}
+    paths = {
+        "cc12m": str(shared_data / "cc12m_sample"),
+        "flickr30k": str(shared_data / "flickr30k_entities_sample"),
+    }
     shards = str(tmp_path / "shards")
-    index = steps.build_shards(shared_data / "coco_sample", shards, recipe, paths)
-    assert {"train/coco", "train/cc12m", "train/flickr30k", "eval/coco", "eval/lvis_v0.5", "eval/refcocos"} <= set(index.sets)
-    vocabulary = steps.build_vocabulary(shards, str(tmp_path / "vocabulary"), recipe)
-    vocabulary.check_names(list(index.ground_truth["eval/lvis_v0.5"]["names"].values()))  # 1,230 names, all distinct
-    steps.train(shards, str(tmp_path / "vocabulary"), tmp_path / "model", recipe)
+    index = train_detector.build_shards(shared_data / "coco_sample", shards, recipe, paths)
+    assert {
+        "train/coco",
+        "train/cc12m",
+        "train/flickr30k",
+        "eval/coco",
+        "eval/lvis_v0.5",
+        "eval/refcocos",
+    } <= set(index.sets)
+    vocabulary = train_detector.build_vocabulary(shards, str(tmp_path / "vocabulary"), recipe)
+    vocabulary.check_names(
+        list(index.ground_truth["eval/lvis_v0.5"]["names"].values())
+    )  # 1,230 names, all distinct
+    train_detector.train(shards, str(tmp_path / "vocabulary"), tmp_path / "model", recipe)
     rows = metrics.read(tmp_path / "model" / "training.jsonl")
     weights = {weighted.loss.__name__: weighted.weight for weighted in recipe.losses}
     for stream in ("det", "grd", "img"):
-        losses = [sum(weight * row.get(f"{stream}/{name}", 0.0) for name, weight in weights.items()) for row in rows]
+        losses = [
+            sum(weight * row.get(f"{stream}/{name}", 0.0) for name, weight in weights.items())
+            for row in rows
+        ]
         assert sum(losses[-8:]) < sum(losses[:8]), (stream, losses)
     for term in ("det/names", "grd/names", "grd/token_alignment", "img/caption"):
         values = [row[term] for row in rows if term in row]
         assert sum(values[-8:]) < sum(values[:8]), (term, values)
     model, numbers = str(tmp_path / "model"), str(tmp_path / "metrics.json")
-    values = steps.evaluate(model, shards, numbers, str(tmp_path / "out"), recipe).values
+    values = train_detector.evaluate(model, shards, numbers, str(tmp_path / "out"), recipe).values
     assert {"coco/AP", "lvis_v0.5/AP", "refcocos/AIGT"} <= set(values)
-    steps.write_report(model, shards, str(tmp_path / "out"), str(tmp_path / "report.html"), recipe)
-    version, is_new = steps.register(model, numbers, tmp_path / "registry", recipe)
+    train_detector.write_report(
+        model, shards, str(tmp_path / "out"), str(tmp_path / "report.html"), recipe
+    )
+    version, is_new = train_detector.register(model, numbers, tmp_path / "registry", recipe)
     assert is_new
     picture = next((shared_data / "coco_sample/images/val2017").glob("*.jpg")).read_bytes()
-    found = OmniDet.from_pretrained(version.folder()).detect([picture], ["person", "dog left of the car"], max_detections=5)[0]
+    found = OmniDet.from_pretrained(version.folder()).detect(
+        [picture], ["person", "dog left of the car"], max_detections=5
+    )[0]
     assert found.boxes_xyxy.shape == (5, 4)
 
 
@@ -79,12 +105,24 @@ def overfit_recipe() -> Recipe:
     recipe = dataclasses.replace(
         base,
         world=None,
-        shards=ShardsConfig(train=(dataset,), evaluation=(Dataset("eval/coco", "coco", ".", "val2017"),)),
+        shards=ShardsConfig(
+            train=(dataset,), evaluation=(Dataset("eval/coco", "coco", ".", "val2017"),)
+        ),
         model=dataclasses.replace(base.model, image_size=128, backbone=StemConfig()),
-        streams=(dataclasses.replace(base.streams[0], sets=("train/coco",), images_per_step=8, transforms=()),),
-        evaluation=EvaluationConfig((Benchmark("coco", benchmarks.coco, "eval/coco"),)),
+        streams=(
+            dataclasses.replace(
+                base.streams[0], sets=("train/coco",), images_per_step=8, transforms=()
+            ),
+        ),
+        evaluation=EvaluationConfig((Benchmark("coco", measure.coco, "eval/coco"),)),
     )
-    return override(recipe, "train.steps=220", "train.average_decay=0.9", "mixing.workers=0", "mixing.max_names=80")
+    return override(
+        recipe,
+        "train.steps=220",
+        "train.average_decay=0.9",
+        "mixing.workers=0",
+        "mixing.max_names=80",
+    )
 
 
 def write_coco_excerpt(source: Path, target: Path, num_images: int) -> None:
@@ -111,4 +149,7 @@ def write_coco_excerpt(source: Path, target: Path, num_images: int) -> None:
         (target / f"annotations/instances_{split}.json").write_text(json.dumps(excerpt))
         (target / split).mkdir()
         for image in usable:
-            shutil.copy(source / "images/train2017" / image["file_name"], target / split / image["file_name"])
+            shutil.copy(
+                source / "images/train2017" / image["file_name"],
+                target / split / image["file_name"],
+            )

@@ -8,8 +8,9 @@ import itertools
 import pytest
 
 from omnidet import recipes
-from omnidet.data import build, shards, sources, survey
-from omnidet.data.held_out import MAX_DISTANCE, perceptual_hash
+from omnidet.data import shards, sources
+from omnidet.data.sharding import build, survey
+from omnidet.data.sharding.held_out import MAX_DISTANCE, perceptual_hash
 
 pytestmark = pytest.mark.slow
 
@@ -32,9 +33,14 @@ def built(shared_data, tmp_path_factory):
     google = next(d for d in config.train if d.split == "google/val")
     evaluated = dataclasses.replace(google, set_name="eval/refcocog_google")
     config = dataclasses.replace(
-        config, train=tuple(d for d in config.train if d != google), evaluation=(*config.evaluation, evaluated)
+        config,
+        train=tuple(d for d in config.train if d != google),
+        evaluation=(*config.evaluation, evaluated),
     )
-    paths = {"cc12m": str(shared_data / "cc12m_sample"), "flickr30k": str(shared_data / "flickr30k_entities_sample")}
+    paths = {
+        "cc12m": str(shared_data / "cc12m_sample"),
+        "flickr30k": str(shared_data / "flickr30k_entities_sample"),
+    }
     out = str(tmp_path_factory.mktemp("real") / "shards")
     return config, build.build(shared_data / "coco_sample", out, config, paths)
 
@@ -48,7 +54,10 @@ def test_golden_counts(built):
     assert counts == GOLDEN
     assert found.quarantined == {"refcocog: box: malformed box": 3}
     assert found.held_out == {"train/coco": {"refcocog google/val": 5}}
-    assert {(part.set_name, part.group): (part.names, part.covered, len(part.unseen)) for part in found.coverage} == {
+    assert {
+        (part.set_name, part.group): (part.names, part.covered, len(part.unseen))
+        for part in found.coverage
+    } == {
         ("eval/coco", "all"): (80, 55, 19),
         ("eval/lvis_v0.5", "rare"): (454, 26, 331),
         ("eval/lvis_v0.5", "common"): (461, 32, 336),
@@ -60,12 +69,19 @@ def test_golden_counts(built):
 def test_every_stream_is_disjoint_from_every_benchmark(built, shared_data):
     """By what the benchmarks' own files name, and by the pictures themselves."""
     config, index = built
-    root, own_sets = str(shared_data / "coco_sample"), [d for d in config.evaluation if d.set_name in index.sets]
+    root, own_sets = (
+        str(shared_data / "coco_sample"),
+        [d for d in config.evaluation if d.set_name in index.sets],
+    )
     named = {d.set_name: sources.by_name(d.source).image_ids(root, d.split) for d in own_sets}
     assert set(named) == {"eval/coco", "eval/lvis_v0.5", "eval/refcocos", "eval/refcocog_google"}
     pictures = [perceptual_hash(r.image) for name in named for r in shards.records(index, name)]
     for stream in recipes.by_name("coco_folder").streams:
-        records = list(itertools.chain.from_iterable(shards.records(index, s) for s in stream.sets if s in index.sets))
+        records = list(
+            itertools.chain.from_iterable(
+                shards.records(index, s) for s in stream.sets if s in index.sets
+            )
+        )
         assert len(records) >= 8
         for benchmark, ids in named.items():
             assert not {r.image_id for r in records} & ids, (stream.name, benchmark)

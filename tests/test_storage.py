@@ -62,7 +62,9 @@ storage.write_bytes(target, b"x" * 1_000_000)
 
 
 def killed(script, target):
-    done = subprocess.run([sys.executable, "-c", KILLED + script, "-", str(target)], capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-c", KILLED + script, "-", str(target)], capture_output=True, text=True
+    )
     assert done.returncode == -signal.SIGKILL, done.stderr
 
 
@@ -119,7 +121,9 @@ def test_killed_after_the_moves_the_new_folder_stands(tmp_path):
     assert entries(tmp_path) == ["shards"]
 
 
-@pytest.mark.parametrize("script", [IN_WRITE, BEFORE_REPLACE], ids=["before it is on disk", "before the move"])
+@pytest.mark.parametrize(
+    "script", [IN_WRITE, BEFORE_REPLACE], ids=["before it is on disk", "before the move"]
+)
 @pytest.mark.parametrize("there_before", [False, True])
 def test_killed_write_leaves_no_part(tmp_path, script, there_before):
     target = tmp_path / "folder" / "file.json"
@@ -129,7 +133,11 @@ def test_killed_write_leaves_no_part(tmp_path, script, there_before):
     assert storage.exists(target) == there_before
     if there_before:
         assert storage.read_bytes(target) == b"old"
-    assert all(name.startswith(".file.json.") for name in entries(tmp_path / "folder") if name != "file.json")
+    assert all(
+        name.startswith(".file.json.")
+        for name in entries(tmp_path / "folder")
+        if name != "file.json"
+    )
     storage.write_bytes(target, b"new")
     assert storage.read_bytes(target) == b"new"
 
@@ -185,7 +193,12 @@ def test_failed_write_leaves_nothing(tmp_path, monkeypatch):
 
 def test_reader_never_sees_a_part(tmp_path):
     """A reader that is as quick as it can be, beside a writer of two contents that differ in length."""
-    target, contents, seen, is_done = tmp_path / "file", (b"a" * 300_000, b"b" * 700_000), set(), threading.Event()
+    target, contents, seen, is_done = (
+        tmp_path / "file",
+        (b"a" * 300_000, b"b" * 700_000),
+        set(),
+        threading.Event(),
+    )
     storage.write_bytes(target, contents[0])
 
     def read():
@@ -214,13 +227,25 @@ def test_list_is_sorted_and_relative(tmp_path):
     for name in ("b.tar", "a/z", "a/b/c", "a.json"):
         storage.write_text(tmp_path / name, name)
     (tmp_path / "empty").mkdir()
-    assert storage.list_files(tmp_path) == storage.list_files(f"{tmp_path}/") == ["a.json", "a/b/c", "a/z", "b.tar"]
+    assert (
+        storage.list_files(tmp_path)
+        == storage.list_files(f"{tmp_path}/")
+        == ["a.json", "a/b/c", "a/z", "b.tar"]
+    )
     assert storage.list_files(tmp_path / "missing") == []
 
 
 @pytest.mark.parametrize(
     ("offset", "length", "content"),
-    [(0, None, b"0123456789"), (4, None, b"456789"), (0, 3, b"012"), (7, 2, b"78"), (8, 100, b"89"), (10, 5, b""), (3, 0, b"")],
+    [
+        (0, None, b"0123456789"),
+        (4, None, b"456789"),
+        (0, 3, b"012"),
+        (7, 2, b"78"),
+        (8, 100, b"89"),
+        (10, 5, b""),
+        (3, 0, b""),
+    ],
 )
 def test_read_a_range(tmp_path, offset, length, content):
     storage.write_bytes(tmp_path / "file", b"0123456789")
@@ -241,7 +266,11 @@ def test_local_copy_of_a_local_path_is_itself(tmp_path):
 
 
 def test_missing_is_named(tmp_path):
-    for read in (storage.read_bytes, storage.read_text, lambda path: storage.local_copy(path, tmp_path / "cache")):
+    for read in (
+        storage.read_bytes,
+        storage.read_text,
+        lambda path: storage.local_copy(path, tmp_path / "cache"),
+    ):
         with pytest.raises(FileNotFoundError, match=str(tmp_path / "nothing")):
             read(tmp_path / "nothing")
     assert not storage.exists(tmp_path / "nothing")
@@ -257,7 +286,9 @@ def test_join():
 
 
 def test_object_store_uri_without_a_bucket_is_refused():
-    with pytest.raises(ValueError, match=r"names no bucket: an object store URI is s3://bucket/key"):
+    with pytest.raises(
+        ValueError, match=r"names no bucket: an object store URI is s3://bucket/key"
+    ):
         storage.read_bytes("s3:///key")
 
 
@@ -266,7 +297,9 @@ def test_wrong_endpoint_is_named(monkeypatch):
     monkeypatch.delenv("AWS_ENDPOINT_URL_S3", raising=False)
     monkeypatch.setenv("AWS_ENDPOINT_URL", "localhost:9000")
     try:
-        with pytest.raises(ValueError, match=r"AWS_ENDPOINT_URL='localhost:9000' is not of the form http"):
+        with pytest.raises(
+            ValueError, match=r"AWS_ENDPOINT_URL='localhost:9000' is not of the form http"
+        ):
             storage.exists("s3://bucket/key")
     finally:
         storage._client.cache_clear()
@@ -321,7 +354,9 @@ def test_a_lock_is_free_when_its_process_is_killed_though_a_forked_one_lives_on(
         "    multiprocessing.get_context('fork').Process(target=work).start()\n    time.sleep(60)\n"
     )
     lock = tmp_path / "lock"
-    with subprocess.Popen([sys.executable, "-c", code, str(lock)], stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(
+        [sys.executable, "-c", code, str(lock)], stdout=subprocess.PIPE, text=True
+    ) as process:
         child = int(process.stdout.readline())
         try:
             with pytest.raises(ValueError, match="busy"), storage.alone(lock, "busy"):

@@ -20,9 +20,10 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from omnidet import object_store, s3_client, steps, storage
+from omnidet import object_store, s3_client, storage
 from omnidet.data import shards
 from omnidet.data.vocabulary import Vocabulary
+from omnidet.steps import train_detector
 from tests import toys
 from tests.object_store import Between, OneAtATime
 
@@ -39,7 +40,9 @@ def fill(stage: Path, names, content="") -> None:
 
 def run(script: str, *arguments: str) -> subprocess.Popen[str]:
     program = [sys.executable, "-c", script, *arguments]
-    return subprocess.Popen(program, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    return subprocess.Popen(
+        program, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
 
 
 @pytest.fixture
@@ -74,7 +77,11 @@ def test_round_trip(s3):
         assert storage.read_text(location) == f"äöü {name}"
     storage.write_bytes(f"{s3.uri}/folder/a.tar", b"")
     assert storage.read_bytes(f"{s3.uri}/folder/a.tar") == b""
-    assert storage.list_files(f"{s3.uri}/folder") == storage.list_files(f"{s3.uri}/folder/") == sorted(NAMES)
+    assert (
+        storage.list_files(f"{s3.uri}/folder")
+        == storage.list_files(f"{s3.uri}/folder/")
+        == sorted(NAMES)
+    )
     assert storage.list_files(s3.uri) == sorted(f"folder/{name}" for name in NAMES)
     assert storage.list_files(f"{s3.uri}/fold") == storage.list_folders(f"{s3.uri}/nothing") == []
     assert storage.list_folders(s3.uri) == ["folder"]
@@ -84,7 +91,15 @@ def test_round_trip(s3):
 
 @pytest.mark.parametrize(
     ("offset", "length", "content"),
-    [(0, None, b"0123456789"), (4, None, b"456789"), (0, 3, b"012"), (7, 2, b"78"), (8, 100, b"89"), (10, 5, b""), (3, 0, b"")],
+    [
+        (0, None, b"0123456789"),
+        (4, None, b"456789"),
+        (0, 3, b"012"),
+        (7, 2, b"78"),
+        (8, 100, b"89"),
+        (10, 5, b""),
+        (3, 0, b""),
+    ],
 )
 def test_read_a_range(s3, offset, length, content):
     storage.write_bytes(f"{s3.uri}/file", b"0123456789")
@@ -93,7 +108,11 @@ def test_read_a_range(s3, offset, length, content):
 
 def test_missing_is_named(s3, tmp_path):
     missing = f"{s3.uri}/nothing"
-    for read in (storage.read_bytes, lambda x: storage.read_bytes(x, 0, 0), lambda x: storage.local_copy(x, tmp_path)):
+    for read in (
+        storage.read_bytes,
+        lambda x: storage.read_bytes(x, 0, 0),
+        lambda x: storage.local_copy(x, tmp_path),
+    ):
         with pytest.raises(FileNotFoundError, match=f"{missing} does not exist"):
             read(missing)
     storage.remove(missing)
@@ -115,7 +134,10 @@ def test_a_whole_bucket_is_neither_removed_nor_replaced(s3, tmp_path):
     storage.write_text(f"{s3.uri}/kept", "")
     with pytest.raises(ValueError, match="names a bucket but nothing in it"):
         storage.remove(s3.uri)
-    with pytest.raises(ValueError, match="is a whole bucket: name a folder in it"), storage.staged_directory(s3.uri) as stage:
+    with (
+        pytest.raises(ValueError, match="is a whole bucket: name a folder in it"),
+        storage.staged_directory(s3.uri) as stage,
+    ):
         fill(stage, ["a"])
     assert storage.list_files(s3.uri) == ["kept"]
 
@@ -262,7 +284,13 @@ def test_if_absent_knows_its_own_write_when_the_answer_was_lost(s3, reconnect, m
 def test_wrong_secret_is_refused_in_one_line_without_it(s3, reconnect, caplog):
     caplog.set_level(logging.DEBUG)
     reconnect(AWS_SECRET_ACCESS_KEY="not-the-secret-9f3")
-    calls = [storage.read_bytes, storage.exists, storage.list_files, storage.remove, lambda x: storage.write_bytes(x, b"x")]
+    calls = [
+        storage.read_bytes,
+        storage.exists,
+        storage.list_files,
+        storage.remove,
+        lambda x: storage.write_bytes(x, b"x"),
+    ]
     for call in [*calls, lambda x: storage.write_bytes_if_absent(x, b"x")]:
         with pytest.raises(PermissionError, match=r"refuses these credentials \(\w+\)$") as caught:
             call(f"{s3.uri}/a")
@@ -285,7 +313,9 @@ def test_no_credentials_say_what_to_set(s3, reconnect, monkeypatch, tmp_path):
 
 def test_unknown_bucket_is_named_before_any_work(s3, tmp_path):
     location, has_begun = "s3://no-such-bucket-here/a", False
-    missing = pytest.raises(FileNotFoundError, match=r"there is no bucket 'no-such-bucket-here' at http")
+    missing = pytest.raises(
+        FileNotFoundError, match=r"there is no bucket 'no-such-bucket-here' at http"
+    )
     with missing, storage.staged_directory(location):
         has_begun = True
     assert not has_begun
@@ -300,7 +330,8 @@ def test_unreachable_endpoint_is_named_in_time(s3, reconnect, host):
     reconnect(AWS_ENDPOINT_URL=f"http://{host}")
     started = time.monotonic()
     with pytest.raises(
-        OSError, match=rf"s3://bucket/a: no object store answers at http://{host} \(.*\): start it, or"
+        OSError,
+        match=rf"s3://bucket/a: no object store answers at http://{host} \(.*\): start it, or",
     ) as caught:
         storage.read_bytes("s3://bucket/a")
     assert time.monotonic() - started < 40
@@ -310,8 +341,16 @@ def test_unreachable_endpoint_is_named_in_time(s3, reconnect, host):
 @pytest.mark.parametrize(
     ("name", "value", "message"),
     [
-        ("AWS_ENDPOINT_URL", "http://me:topsecret@host:9000", "AWS_ENDPOINT_URL holds a user or password"),
-        ("AWS_ENDPOINT_URL_S3", "http://host:9000/path", "AWS_ENDPOINT_URL_S3='http://host:9000/path' is not of the form"),
+        (
+            "AWS_ENDPOINT_URL",
+            "http://me:topsecret@host:9000",
+            "AWS_ENDPOINT_URL holds a user or password",
+        ),
+        (
+            "AWS_ENDPOINT_URL_S3",
+            "http://host:9000/path",
+            "AWS_ENDPOINT_URL_S3='http://host:9000/path' is not of the form",
+        ),
         ("AWS_CA_BUNDLE", "/no/such.pem", "the CA bundle /no/such.pem .* does not exist"),
     ],
 )
@@ -327,7 +366,10 @@ def test_something_else_than_an_object_store_is_told(s3, reconnect):
     refusal = page.replace(b"200 OK", b"404 Not Found")
     with Between(s3.store.endpoint, lambda _, sent, __: None if sent else refusal) as between:
         reconnect(AWS_ENDPOINT_URL=between.endpoint)
-        with pytest.raises(OSError, match=r"does not answer as an object store \(.*404.*\): check AWS_ENDPOINT_URL$"):
+        with pytest.raises(
+            OSError,
+            match=r"does not answer as an object store \(.*404.*\): check AWS_ENDPOINT_URL$",
+        ):
             storage.read_bytes(f"{s3.uri}/a")
         s3_client._client.cache_clear()
 
@@ -344,10 +386,17 @@ def self_signed(folder: Path) -> tuple[Path, ssl.SSLContext]:
         .serial_number(1)
         .not_valid_before(now - datetime.timedelta(days=1))
         .not_valid_after(now + datetime.timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), critical=False)
+        .add_extension(
+            x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]),
+            critical=False,
+        )
         .sign(key, hashes.SHA256())
     )
-    encoded = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    encoded = (
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption(),
+    )
     (folder / "key.pem").write_bytes(key.private_bytes(*encoded))
     (folder / "certificate.pem").write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -361,7 +410,9 @@ def test_a_private_ca_is_trusted_only_where_it_is_named(s3, tmp_path, reconnect,
     with Between(s3.store.endpoint, tls=context) as between:
         reconnect(AWS_ENDPOINT_URL=between.endpoint)
         started = time.monotonic()
-        with pytest.raises(OSError, match=r"is not trusted \(.*\): name its CA's file in AWS_CA_BUNDLE$"):
+        with pytest.raises(
+            OSError, match=r"is not trusted \(.*\): name its CA's file in AWS_CA_BUNDLE$"
+        ):
             storage.exists(f"{s3.uri}/a")
         assert time.monotonic() - started < 10
         reconnect(**{name: str(certificate)})
@@ -397,7 +448,9 @@ def test_damaged_content_is_fetched_again_and_never_given_out(s3, tmp_path, reco
     damaged, times = [], 1
 
     def damage(connection, sent, chunk):
-        if sent > 300_000 and b"HTTP/1.1" not in chunk and len(damaged) < times:  # the content, not what is said of it
+        if (
+            sent > 300_000 and b"HTTP/1.1" not in chunk and len(damaged) < times
+        ):  # the content, not what is said of it
             damaged.append(connection)
             return chunk[:-1] + bytes([chunk[-1] ^ 1])
         return chunk
@@ -463,14 +516,20 @@ def test_server_that_is_lost_in_the_middle_of_an_upload(s3, tmp_path, monkeypatc
 
     with monkeypatch.context() as patch:
         patch.setattr(object_store, "_put_file", dying)
-        with pytest.raises(OSError, match=r"s3://.* (no object store answers|keeps failing|does not answer)"):
+        with pytest.raises(
+            OSError, match=r"s3://.* (no object store answers|keeps failing|does not answer)"
+        ):
             upload()
     end.join()
     s3.store.start()
     assert "large.tar" not in storage.list_files(location)
-    with pytest.raises(OSError, match=r"run is not whole: it is being uploaded, or that was stopped"):
+    with pytest.raises(
+        OSError, match=r"run is not whole: it is being uploaded, or that was stopped"
+    ):
         storage.local_copy(location, tmp_path)
-    storage.require_replaceable(location, "weights.safetensors")  # what the upload left is nothing of value
+    storage.require_replaceable(
+        location, "weights.safetensors"
+    )  # what the upload left is nothing of value
     upload()
     copy = storage.local_copy(location, tmp_path)
     assert {name: (copy / name).read_bytes() for name in storage.list_files(copy)} == content
@@ -481,7 +540,11 @@ def test_a_folder_without_an_index_is_seen_whole_or_not_at_all(s3, tmp_path, mon
     location, put, seen = f"{s3.uri}/model", object_store._put_file, []
     with storage.staged_directory(location) as stage:
         fill(stage, ["config.json", "weights", "old"], 1)
-    assert storage.list_files(storage.local_copy(location, tmp_path)) == ["config.json", "old", "weights"]
+    assert storage.list_files(storage.local_copy(location, tmp_path)) == [
+        "config.json",
+        "old",
+        "weights",
+    ]
 
     def watched(bucket, key, path):
         for _ in range(2):
@@ -525,18 +588,27 @@ def test_a_folder_that_changes_while_it_is_read_is_an_error(s3, tmp_path, monkey
     with pytest.raises(OSError, match="was written while it was read: try again"):
         storage.local_copy(location, tmp_path)
     monkeypatch.setattr(object_store, "_download", real)
-    assert {p.read_text() for p in storage.local_copy(location, tmp_path).iterdir()} == {"new", "old"}
+    assert {p.read_text() for p in storage.local_copy(location, tmp_path).iterdir()} == {
+        "new",
+        "old",
+    }
 
 
 @pytest.mark.parametrize(
-    ("size", "parts"), [pytest.param(LARGE_BYTES, 6), pytest.param(100_000_000, 20, marks=pytest.mark.slow)], ids=str
+    ("size", "parts"),
+    [pytest.param(LARGE_BYTES, 6), pytest.param(100_000_000, 20, marks=pytest.mark.slow)],
+    ids=str,
 )
 def test_large_file_in_parts(s3, tmp_path, fetched, size, parts):
     content = os.urandom(size)
     with storage.staged_directory(f"{s3.uri}/a") as stage:
         (stage / "large.tar").write_bytes(content)
     assert object_store._list(s3.uri[5:], "a/")["large.tar"].etag.endswith(f"-{parts}")
-    for location in (f"{s3.uri}/a", f"{s3.uri}/a/large.tar", f"{s3.uri}/a"):  # by the listing and by the object itself
+    for location in (
+        f"{s3.uri}/a",
+        f"{s3.uri}/a/large.tar",
+        f"{s3.uri}/a",
+    ):  # by the listing and by the object itself
         copy = storage.local_copy(location, tmp_path)
     assert (copy / "large.tar").read_bytes() == content
     assert fetched == ["a/large.tar"]
@@ -549,7 +621,9 @@ def test_local_copy_follows_the_object_store(s3, tmp_path, fetched):
         storage.write_text(f"{location}/{name}", name)
     for _ in range(2):
         copy = storage.local_copy(location, tmp_path)
-        assert {name: (copy / name).read_text() for name in storage.list_files(copy)} == {name: name for name in NAMES}
+        assert {name: (copy / name).read_text() for name in storage.list_files(copy)} == {
+            name: name for name in NAMES
+        }
         assert sorted(fetched) == sorted(f"data/{name}" for name in NAMES)
     fetched.clear()
     storage.write_text(f"{location}/a.tar", "A.TAR")  # as long as before
@@ -557,7 +631,9 @@ def test_local_copy_follows_the_object_store(s3, tmp_path, fetched):
     storage.remove(f"{location}/b/c.tar")
     copy = storage.local_copy(location, tmp_path)
     assert (copy / "a.tar").read_text() == "A.TAR"
-    assert storage.list_files(copy) == sorted([*(name for name in NAMES if name != "b/c.tar"), "new"])
+    assert storage.list_files(copy) == sorted(
+        [*(name for name in NAMES if name != "b/c.tar"), "new"]
+    )
     assert sorted(fetched) == ["data/a.tar", "data/new"]
     (copy / "new").write_text("NEW")  # changed here
     assert storage.local_copy(f"{location}/new", tmp_path).read_text() == "new"
@@ -623,8 +699,13 @@ def test_shards_and_vocabulary_from_the_object_store_equal_local_ones(s3, tmp_pa
             )
             assert one.boxes_xyxy.tolist() == other.boxes_xyxy.tolist()
     recipe = toys.recipe()
-    built = steps.build_vocabulary(str(tmp_path / "shards"), str(tmp_path / "vocabulary"), recipe)
-    steps.build_vocabulary(f"{s3.uri}/shards", f"{s3.uri}/vocabulary", recipe)
+    built = train_detector.build_vocabulary(
+        str(tmp_path / "shards"), str(tmp_path / "vocabulary"), recipe
+    )
+    train_detector.build_vocabulary(f"{s3.uri}/shards", f"{s3.uri}/vocabulary", recipe)
     loaded = Vocabulary.load(storage.local_copy(f"{s3.uri}/vocabulary", tmp_path / "cache"))
     assert loaded.content_hash == built.content_hash
-    assert json.loads(storage.read_text(f"{s3.uri}/vocabulary/vocabulary.json"))["content_hash"] == built.content_hash
+    assert (
+        json.loads(storage.read_text(f"{s3.uri}/vocabulary/vocabulary.json"))["content_hash"]
+        == built.content_hash
+    )

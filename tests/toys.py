@@ -15,7 +15,7 @@ from torch import Tensor
 
 from omnidet import config
 from omnidet.data import shards, vocabulary
-from omnidet.data.mixing import Loader, MixingConfig, Mixture, Stream
+from omnidet.data.mixing.mixture import Loader, MixingConfig, Mixture, Stream
 from omnidet.data.vocabulary import Vocabulary, VocabularyConfig
 from omnidet.losses.boxes_giou import boxes_giou
 from omnidet.losses.boxes_l1 import boxes_l1
@@ -58,7 +58,9 @@ LOSSES = (
 )
 
 
-def png(width: int, height: int, boxes: list[tuple[int, int, int, int]], colour: str = "red") -> bytes:
+def png(
+    width: int, height: int, boxes: list[tuple[int, int, int, int]], colour: str = "red"
+) -> bytes:
     """A grey picture with filled boxes."""
     picture = Image.new("RGB", (width, height), "grey")
     for box in boxes:
@@ -84,8 +86,17 @@ def records(count: int = 8) -> list[Record]:
             "caption": f"a {colour} star and a {colour} circle",
         }
         if i % 2 == 0:
-            named = {"phrases": (f"{colour} star", f"{colour} circle"), "phrase_boxes": ((0,), (1,))}
-            made.append(Record(**common, **named, absent=tuple(n for n in NAMES if not n.startswith(colour))[:6]))
+            named = {
+                "phrases": (f"{colour} star", f"{colour} circle"),
+                "phrase_boxes": ((0,), (1,)),
+            }
+            made.append(
+                Record(
+                    **common,
+                    **named,
+                    absent=tuple(n for n in NAMES if not n.startswith(colour))[:6],
+                )
+            )
         else:
             made.append(Record(**common, phrases=("star left of circle",), phrase_boxes=((0,),)))
     return made
@@ -94,13 +105,26 @@ def records(count: int = 8) -> list[Record]:
 @functools.cache
 def toy_vocabulary() -> Vocabulary:
     """Every name of the toys is made of whole-word tokens."""
-    texts = [Record(b"", 1, 1, "toy", "toy:0", phrases=NAMES, caption="a red star and a blue circle")]
-    texts += [Record(b"", 1, 1, "toy", "toy:0", phrases=("star left of circle", "the big thing", "a small ring"))]
+    texts = [
+        Record(b"", 1, 1, "toy", "toy:0", phrases=NAMES, caption="a red star and a blue circle")
+    ]
+    texts += [
+        Record(
+            b"",
+            1,
+            1,
+            "toy",
+            "toy:0",
+            phrases=("star left of circle", "the big thing", "a small ring"),
+        )
+    ]
     return vocabulary.build(texts, VocabularyConfig(size=400, min_frequency=1))
 
 
 MODEL = ModelConfig(
-    image_size=IMAGE_SIZE, backbone=StemConfig(width=32, depth=2, num_heads=2, drop_path=0.2), embedding_width=16
+    image_size=IMAGE_SIZE,
+    backbone=StemConfig(width=32, depth=2, num_heads=2, drop_path=0.2),
+    embedding_width=16,
 )
 
 
@@ -121,14 +145,20 @@ def batch() -> Batch:
     boxes[1, 0] = torch.tensor([0.5, 0.5, 0.5, 0.5])
     boxes[2] = torch.tensor([[0.2, 0.6, 0.2, 0.2], [0.6, 0.6, 0.3, 0.3]])
     named = torch.zeros(5, 2, 3, dtype=torch.bool)
-    named[0, 0, 0] = named[0, 1, 1] = named[1, 0, 0] = named[2, 0, 0] = named[2, 1, 0] = named[2, 1, 1] = True
+    named[0, 0, 0] = named[0, 1, 1] = named[1, 0, 0] = named[2, 0, 0] = named[2, 1, 0] = named[
+        2, 1, 1
+    ] = True
     return Batch(
-        images_BCHW=torch.randint(0, 256, (5, 3, IMAGE_SIZE, IMAGE_SIZE), dtype=torch.uint8, generator=generator),
+        images_BCHW=torch.randint(
+            0, 256, (5, 3, IMAGE_SIZE, IMAGE_SIZE), dtype=torch.uint8, generator=generator
+        ),
         sizes_B2=torch.ones(5, 2),
         stream_BS=torch.eye(3)[[0, 0, 1, 2, 2]],
         phrases=toy_vocabulary().table(PHRASES),
         name_BL=torch.tensor([[0, 1, 2], [0, 1, -1], [3, 4, -1], [-1, -1, -1], [-1, -1, -1]]),
-        negative_BL=torch.tensor([[1, 1, 1], [0, 1, 0], [1, 1, 0], [0, 0, 0], [0, 0, 0]], dtype=torch.bool),
+        negative_BL=torch.tensor(
+            [[1, 1, 1], [0, 1, 0], [1, 1, 0], [0, 0, 0], [0, 0, 0]], dtype=torch.bool
+        ),
         boxes_cxcywh_BN4=boxes,
         box_valid_BN=torch.tensor([[1, 1], [1, 0], [1, 1], [0, 0], [0, 0]], dtype=torch.bool),
         named_BNL=named,
@@ -153,7 +183,11 @@ def no_matches() -> Matches:
 
 def select(full: Batch, images: list[int]) -> Batch:
     """Some images of a batch; the phrases stay."""
-    chosen = {f.name: getattr(full, f.name)[images] for f in dataclasses.fields(full) if f.name not in ("phrases", "more")}
+    chosen = {
+        f.name: getattr(full, f.name)[images]
+        for f in dataclasses.fields(full)
+        if f.name not in ("phrases", "more")
+    }
     return dataclasses.replace(full, **chosen)
 
 
@@ -187,7 +221,13 @@ def leaves(num_images: int = 5, num_regions: int = 6, width: int = 8, seed: int 
 
     num_tokens = toy_vocabulary().num_tokens
     boxes = draw(num_images, num_regions, 4).sigmoid() * 0.5 + 0.2
-    parts = (draw(num_images, num_regions, width), boxes, draw(num_images, width), draw(num_tokens, width), draw(num_tokens))
+    parts = (
+        draw(num_images, num_regions, width),
+        boxes,
+        draw(num_images, width),
+        draw(num_tokens, width),
+        draw(num_tokens),
+    )
     return Leaves(*(part.requires_grad_() for part in parts))
 
 
@@ -200,9 +240,13 @@ def predictions(given: Batch, of: Leaves) -> Predictions:
 
     def log_partition(z_MD: Tensor, temperatures_M: Tensor | None = None) -> Tensor:
         logits_MT = z_MD @ of.E_TD.T + of.b_T
-        return (logits_MT if temperatures_M is None else logits_MT * temperatures_M[:, None]).logsumexp(1)
+        return (
+            logits_MT if temperatures_M is None else logits_MT * temperatures_M[:, None]
+        ).logsumexp(1)
 
-    return Predictions(of.z_BQD, of.boxes_BQ4, of.image_BD, scores_BQL, rows_PD, biases_P, log_partition)
+    return Predictions(
+        of.z_BQD, of.boxes_BQ4, of.image_BD, scores_BQL, rows_PD, biases_P, log_partition
+    )
 
 
 def write_shards(folder: Path) -> shards.Index:
@@ -230,18 +274,39 @@ def write_bundle(folder: Path, seed: int = 0) -> Detector:
     """A trained detector as a folder, with random weights."""
     folder.mkdir()
     detector = toy_detector(seed)
-    bundle.save(folder, detector, toy_vocabulary(), list(NAMES), {"recipe": {"toy": 1}, "run": "toy", "git_commit": "none"})
+    bundle.save(
+        folder,
+        detector,
+        toy_vocabulary(),
+        list(NAMES),
+        {"recipe": {"toy": 1}, "run": "toy", "git_commit": "none"},
+    )
     return detector
 
 
 SMALL = (
     *("world.broken=1", "world.web_copies=1", "shards.max_bad_share=0.9"),
-    *("world.train_images=40", "world.val_images=8", "world.lvis_val_from_train=4", "world.refcocog_val_images=6"),
-    *("world.refcocog_test_images=6", "world.flickr30k_train=20", "world.flickr30k_val=4", "world.flickr30k_test=6"),
+    *(
+        "world.train_images=40",
+        "world.val_images=8",
+        "world.lvis_val_from_train=4",
+        "world.refcocog_val_images=6",
+    ),
+    *(
+        "world.refcocog_test_images=6",
+        "world.flickr30k_train=20",
+        "world.flickr30k_val=4",
+        "world.flickr30k_test=6",
+    ),
     *("world.laion_images=20", "world.cc12m_samples=20"),
     *("vocabulary.size=600", "model.embedding_width=32", "mixing.workers=0"),
     *("model.backbone.width=32", "model.backbone.depth=2", "model.backbone.num_heads=2"),
-    *("train.steps=10", "train.log_every=2", "train.checkpoint_every=4", "train.optimizer.warmup_steps=2"),
+    *(
+        "train.steps=10",
+        "train.log_every=2",
+        "train.checkpoint_every=4",
+        "train.optimizer.warmup_steps=2",
+    ),
 )
 """Fields that make the demo run in seconds; the order counts, for a world checks itself with every change."""
 
@@ -284,7 +349,9 @@ def train(
     mixing, ranks = MixingConfig(workers=workers), (world.rank, world.size)
     mixture = Mixture(index, toy_vocabulary(), streams, mixing, IMAGE_SIZE, train.seed, *ranks)
     folder.mkdir(parents=True, exist_ok=True)
-    return fit(detector, Loader(mixture, train.steps), losses, train, world, folder, provenance=provenance)
+    return fit(
+        detector, Loader(mixture, train.steps), losses, train, world, folder, provenance=provenance
+    )
 
 
 def at_call(loss: WeightedLoss, call: int, act: object) -> WeightedLoss:

@@ -14,10 +14,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from components import launch
-from omnidet import retraining, storage
+from components.run import train_detector
+from omnidet import storage
 from omnidet.registry import versions
 from omnidet.registry.versions import Version
+from omnidet.steps import retrain
 
 NOTICE = "notice.json"
 
@@ -39,19 +40,24 @@ def run_folder(workspace: str, run_id: str) -> str:
     """The folder of one run. Raises ValueError without an id."""
     if not run_id:
         raise ValueError("the run has no id: its outputs would stand where those of other runs do")
-    launch.check_places({"workspace": workspace})
+    train_detector.check_places({"workspace": workspace})
     return storage.join(workspace, "runs", run_id)
 
 
 def notice(data: str, dataset: str, registry: str, champion: str, folder: str) -> bool:
     """Whether there is anything to learn; then the champion that all later steps start from is written down."""
-    launch.check_places({"data": data, "registry": registry})
-    launch.check_registry(registry)
-    found = retraining.notice(data, registry, champion, dataset)
+    train_detector.check_places({"data": data, "registry": registry})
+    train_detector.check_registry(registry)
+    found = retrain.notice(data, registry, champion, dataset)
     print(found.why)
     if found.is_new:
-        retraining.require_whole(found.champion)
-        content = {"champion": str(found.champion), "dataset": dataset, "data_version": found.data_version, "data": data}
+        retrain.require_whole(found.champion)
+        content = {
+            "champion": str(found.champion),
+            "dataset": dataset,
+            "data_version": found.data_version,
+            "data": data,
+        }
         storage.write_text(storage.join(folder, NOTICE), json.dumps(content, indent=1) + "\n")
     return found.is_new
 
@@ -63,49 +69,85 @@ def read_notice(folder: str, registry: str) -> Noticed:
     return Noticed(folder, champion, content["dataset"], content["data_version"])
 
 
-def gather(data: str, replay: str, folder: str, registry: str, name: str, settings: Sequence[str]) -> str:
+def gather(
+    data: str, replay: str, folder: str, registry: str, name: str, settings: Sequence[str]
+) -> str:
     """Read the new data, build its shards beside the old ones, extend the vocabulary; gives the run's folder."""
-    run, recipe = read_notice(folder, registry), launch.recipe(name, settings)
-    print(retraining.read(data, run.part("dataset"), run.data_version))
-    old = retraining.replay_of(run.champion, replay or None)
-    print(retraining.build_shards(run.part("dataset"), old, run.part("new"), run.part("shards"), recipe, run.dataset))
-    print(retraining.extend_vocabulary(run.part("shards"), run.champion.location, run.part("vocabulary"), run.dataset))
+    run, recipe = read_notice(folder, registry), train_detector.recipe(name, settings)
+    print(retrain.read(data, run.part("dataset"), run.data_version))
+    old = retrain.replay_of(run.champion, replay or None)
+    print(
+        retrain.build_shards(
+            run.part("dataset"), old, run.part("new"), run.part("shards"), recipe, run.dataset
+        )
+    )
+    print(
+        retrain.extend_vocabulary(
+            run.part("shards"), run.champion.location, run.part("vocabulary"), run.dataset
+        )
+    )
     return folder
 
 
 def teach(folder: str, registry: str, name: str, settings: Sequence[str], gpus: int) -> str:
     """Measure the champion on the new benchmark, then teach it, in one process a GPU; gives the location of the detector."""
-    run, recipe = read_notice(folder, registry), launch.recipe(name, settings)
-    retraining.zero_shot(run.part("shards"), run.champion.location, run.part("zero_shot"), recipe, run.dataset)
+    run, recipe = read_notice(folder, registry), train_detector.recipe(name, settings)
+    retrain.zero_shot(
+        run.part("shards"), run.champion.location, run.part("zero_shot"), recipe, run.dataset
+    )
     if gpus <= 1:
         train(folder, registry, name, settings)
     else:
-        given = json.dumps({"folder": folder, "registry": registry, "name": name, "settings": list(settings)})
-        torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={gpus}"]
+        given = json.dumps(
+            {"folder": folder, "registry": registry, "name": name, "settings": list(settings)}
+        )
+        torchrun = [
+            sys.executable,
+            "-m",
+            "torch.distributed.run",
+            "--standalone",
+            f"--nproc-per-node={gpus}",
+        ]
         ran = subprocess.run([*torchrun, "-m", "components.retraining", given])
         if ran.returncode:
-            raise RuntimeError(f"training in {gpus} processes ended with exit code {ran.returncode}: see above")
+            raise RuntimeError(
+                f"training in {gpus} processes ended with exit code {ran.returncode}: see above"
+            )
     return run.part("model")
 
 
 def train(folder: str, registry: str, name: str, settings: Sequence[str]) -> None:
     """Teach the champion that the run noted."""
-    run, recipe = read_notice(folder, registry), launch.recipe(name, settings)
+    run, recipe = read_notice(folder, registry), train_detector.recipe(name, settings)
     shards, vocabulary, model = (run.part(part) for part in ("shards", "vocabulary", "model"))
-    retraining.train(shards, vocabulary, run.champion, model, recipe, run.dataset, run.data_version)
+    retrain.train(shards, vocabulary, run.champion, model, recipe, run.dataset, run.data_version)
 
 
 def judge(
-    folder: str, model: str, registry: str, name: str, settings: Sequence[str], metrics_file: str, table: str, report: str
+    folder: str,
+    model: str,
+    registry: str,
+    name: str,
+    settings: Sequence[str],
+    metrics_file: str,
+    table: str,
+    report: str,
 ) -> dict[str, float]:
     """Old and new benchmarks and the report into the run's folder, and copies for the UI."""
-    run, recipe = read_notice(folder, registry), launch.recipe(name, settings)
-    retraining.evaluate(run.part("shards"), run.champion, model, folder, recipe, run.dataset)
+    run, recipe = read_notice(folder, registry), train_detector.recipe(name, settings)
+    retrain.evaluate(run.part("shards"), run.champion, model, folder, recipe, run.dataset)
     values: dict[str, float] = json.loads(storage.read_text(run.part("metrics.json")))
-    before = json.loads(storage.read_text(storage.join(folder, "before", storage.INDEX_NAME)))["values"]
-    rows = "".join(f"| {key} | {_shown(before.get(key))} | {_shown(value)} |\n" for key, value in values.items())
+    before = json.loads(storage.read_text(storage.join(folder, "before", storage.INDEX_NAME)))[
+        "values"
+    ]
+    rows = "".join(
+        f"| {key} | {_shown(before.get(key))} | {_shown(value)} |\n"
+        for key, value in values.items()
+    )
     Path(metrics_file).write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")
-    Path(table).write_text(f"# {run.champion}\n\n| metric | before | after |\n|---|---|---|\n{rows}", encoding="utf-8")
+    Path(table).write_text(
+        f"# {run.champion}\n\n| metric | before | after |\n|---|---|---|\n{rows}", encoding="utf-8"
+    )
     Path(report).write_bytes(storage.read_bytes(run.part("report.html")))
     return values
 
@@ -113,15 +155,19 @@ def judge(
 def gate(folder: str, registry: str, name: str, settings: Sequence[str]) -> bool:
     """Whether nothing is forgotten and the new is learned."""
     run = read_notice(folder, registry)
-    decision = retraining.gate(folder, run.champion, launch.recipe(name, settings), run.dataset)
+    decision = retrain.gate(
+        folder, run.champion, train_detector.recipe(name, settings), run.dataset
+    )
     print("\n".join(decision.reasons) or "passed")
     return decision.passed
 
 
-def register(folder: str, registry: str, name: str, settings: Sequence[str], out: str) -> dict[str, str]:
+def register(
+    folder: str, registry: str, name: str, settings: Sequence[str], out: str
+) -> dict[str, str]:
     """Register and move the alias, if it still points to the champion that the run started from; returns what was noted."""
-    run, recipe = read_notice(folder, registry), launch.recipe(name, settings)
-    version, said = retraining.register(
+    run, recipe = read_notice(folder, registry), train_detector.recipe(name, settings)
+    version, said = retrain.register(
         run.part("model"), folder, registry, run.champion, recipe, run.dataset, run.data_version
     )
     print(said)

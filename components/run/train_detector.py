@@ -18,15 +18,23 @@ from types import EllipsisType
 from typing import Any, NamedTuple
 
 import omnidet
-from omnidet import config, steps, storage
-from omnidet.data import acquire, catalogue, downloading
+from omnidet import config, storage
 from omnidet.data import shards as shard_folder
+from omnidet.data.download import catalogue, to_folder
+from omnidet.data.download import datasets as downloading
 from omnidet.recipes.loading import load_recipe
 from omnidet.recipes.recipe import Recipe
 from omnidet.registry import kubeflow, versions
+from omnidet.steps import train_detector
 from omnidet.training import runs
 
-NUMBERS = ("world.train_images", "model.image_size", "train.steps", "train.optimizer.learning_rate", "train.seed")
+NUMBERS = (
+    "world.train_images",
+    "model.image_size",
+    "train.steps",
+    "train.optimizer.learning_rate",
+    "train.seed",
+)
 """Fields with a pipeline parameter of their own."""
 DATA_PARTS = ("world", "shards")
 WEIGHTS = "model.safetensors"
@@ -84,21 +92,35 @@ def configure(
     given = [
         f"{field}={_number(number)}"
         for field, number in zip(NUMBERS, numbers, strict=True)
-        if (number or field == "train.seed") and not (field.startswith("world.") and (plain.world is None or data))
+        if (number or field == "train.seed")
+        and not (field.startswith("world.") and (plain.world is None or data))
     ]
     every = [*given, *settings]
     whole = recipe(name, every)
     if not data and whole.world is None:
-        raise ValueError(f"recipe {name} reads real data: set the parameter `data` to the folder or s3:// URI that holds it")
+        raise ValueError(
+            f"recipe {name} reads real data: set the parameter `data` to the folder or s3:// URI that holds it"
+        )
     if whole.world is not None and not data:
         whole.world.require_drawable()
     if not run_id:
         raise ValueError("the run has no id: its outputs would stand where those of other runs do")
-    check_places({"workspace": workspace, **({"data": data} if data else {}), **({"registry": registry} if registry else {})})
+    check_places(
+        {
+            "workspace": workspace,
+            **({"data": data} if data else {}),
+            **({"registry": registry} if registry else {}),
+        }
+    )
     wanted(data, download, own_catalogue)
     if registry:
         check_registry(registry)
-    facts = [omnidet.__version__, data, data_version, *(config.describe(getattr(whole, part)) for part in DATA_PARTS)]
+    facts = [
+        omnidet.__version__,
+        data,
+        data_version,
+        *(config.describe(getattr(whole, part)) for part in DATA_PARTS),
+    ]
     facts += [[*sorted(set(download)), own_catalogue]] if download else []
     return Configured(
         [s for s in every if s.partition(".")[0].strip() in DATA_PARTS],
@@ -123,8 +145,12 @@ def check_places(places: Mapping[str, str], is_on_cluster: bool | None = None) -
             raise ValueError(f"{name}={place} is neither folder nor s3:// URI: give one of them")
         if storage.is_s3(place) and not place.removeprefix("s3://").partition("/")[0]:
             raise ValueError(f"{name}={place} names no bucket: give s3://bucket/folder")
-        if (bool(_namespace()) if is_on_cluster is None else is_on_cluster) and not storage.is_s3(place):
-            raise ValueError(f"{name}={place} is a folder of one pod, lost when it ends: give an s3:// URI")
+        if (bool(_namespace()) if is_on_cluster is None else is_on_cluster) and not storage.is_s3(
+            place
+        ):
+            raise ValueError(
+                f"{name}={place} is a folder of one pod, lost when it ends: give an s3:// URI"
+            )
 
 
 def check_registry(registry: str) -> None:
@@ -148,7 +174,9 @@ def wanted(data: str, names: Sequence[str], own_catalogue: str) -> list[catalogu
         for file in dataset.files:
             if file.by_hand or file.token:
                 needs = (
-                    f"the access token {file.token}" if file.token else f"somebody who accepts its licence at {file.by_hand}"
+                    f"the access token {file.token}"
+                    if file.token
+                    else f"somebody who accepts its licence at {file.by_hand}"
                 )
                 raise ValueError(
                     f"download: {dataset.name} needs {needs}: bring it with `omnidet download {dataset.name} --out s3://...` "
@@ -161,7 +189,7 @@ def download(data: str, names: Sequence[str], own_catalogue: str, name: str) -> 
     """Bring datasets of the catalogue to where the recipe looks for them; gives the location of all datasets."""
     parts = recipe(name, ()).shards
     folders = {part.source: part.path for part in (*parts.train, *parts.evaluation)}
-    how = acquire.Options(num_threads=downloading.files_at_once(data))
+    how = to_folder.Options(num_threads=downloading.files_at_once(data))
     for dataset in wanted(data, names, own_catalogue):
         folder = folders.get(dataset.name, ".")
         downloading.download(dataset, data if folder == "." else storage.join(data, folder), how)
@@ -173,7 +201,7 @@ def datasets(data: str, data_folder: str, name: str, settings: Sequence[str]) ->
     if data:
         return data
     out = storage.join(data_folder, "world")
-    steps.draw_world(out, recipe(name, settings))
+    train_detector.draw_world(out, recipe(name, settings))
     return out
 
 
@@ -184,7 +212,9 @@ def shards(data_folder: str) -> str:
 
 def vocabulary(data_folder: str, name: str, settings: Sequence[str]) -> str:
     """Location of the vocabulary that these settings make from the shards."""
-    return storage.join(data_folder, f"vocabulary-{_hash(config.describe(recipe(name, settings).vocabulary))}")
+    return storage.join(
+        data_folder, f"vocabulary-{_hash(config.describe(recipe(name, settings).vocabulary))}"
+    )
 
 
 def metrics(run_folder: str) -> str:
@@ -200,30 +230,43 @@ def decision(run_folder: str) -> str:
 def plan_shards(data: str, data_folder: str, name: str, settings: Sequence[str]) -> list[str]:
     """Plan the shards, and give the parts of the build, as `build_shard_set` takes them."""
     chosen = recipe(name, settings)
-    sets, total = steps.plan_shards(data, shards(data_folder), chosen), chosen.shards.parts
+    sets, total = train_detector.plan_shards(data, shards(data_folder), chosen), chosen.shards.parts
     common = {"data": data, "data_folder": data_folder, "recipe": name, "settings": list(settings)}
-    return [json.dumps({"set": set_name, "part": [i + 1, total], **common}) for set_name in sets for i in range(total)]
+    return [
+        json.dumps({"set": set_name, "part": [i + 1, total], **common})
+        for set_name in sets
+        for i in range(total)
+    ]
 
 
 def build_shard_set(part: str) -> str:
     """Build the shard set of a part of the plan; returns its name."""
     own = json.loads(part)
     chosen, own_part = recipe(own["recipe"], own["settings"]), (own["part"][0], own["part"][1])
-    steps.build_shard_set(own["data"], shards(own["data_folder"]), own["set"], chosen, part=own_part)
+    train_detector.build_shard_set(
+        own["data"], shards(own["data_folder"]), own["set"], chosen, part=own_part
+    )
     return str(own["set"])
 
 
-def merge_shards(data_folder: str, set_names: Sequence[str], manifest: str) -> dict[str, str | float]:
+def merge_shards(
+    data_folder: str, set_names: Sequence[str], manifest: str
+) -> dict[str, str | float]:
     """Write the index and the artifact that stands for the shards; returns flat facts for its metadata."""
-    index = steps.merge_shards(shards(data_folder))
+    index = train_detector.merge_shards(shards(data_folder))
     if set(index.sets) != set(set_names):
-        raise ValueError(f"{index.location} holds {', '.join(sorted(index.sets))}, built were {', '.join(sorted(set_names))}")
+        raise ValueError(
+            f"{index.location} holds {', '.join(sorted(index.sets))}, built were {', '.join(sorted(set_names))}"
+        )
     counts = {name: shard_folder.num_samples(parts) for name, parts in sorted(index.sets.items())}
     content = {
         "uri": index.location,
         "dataset_version": index.dataset_version,
         "samples": counts,
-        "shards": {name: {part.path: part.sha256 for part in parts} for name, parts in sorted(index.sets.items())},
+        "shards": {
+            name: {part.path: part.sha256 for part in parts}
+            for name, parts in sorted(index.sets.items())
+        },
         "report": index.report,
     }
     Path(manifest).write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
@@ -231,21 +274,42 @@ def merge_shards(data_folder: str, set_names: Sequence[str], manifest: str) -> d
     return {"shards_uri": index.location, "dataset_version": index.dataset_version, **samples}
 
 
-def train(shards_uri: str, vocabulary_uri: str, run_folder: str, name: str, settings: Sequence[str], nodes: Nodes) -> str:
+def train(
+    shards_uri: str,
+    vocabulary_uri: str,
+    run_folder: str,
+    name: str,
+    settings: Sequence[str],
+    nodes: Nodes,
+) -> str:
     """Train in this process, in one process a GPU of this pod, or in a TrainJob; returns the location of the detector."""
     out = storage.join(run_folder, "model")
     if nodes.num_nodes == 1 and nodes.gpus_per_node <= 1:
         work = None if storage.is_s3(run_folder) else str(Path(run_folder).parents[1] / "work")
-        steps.train(shards_uri, vocabulary_uri, out, recipe(name, settings), work)
+        train_detector.train(shards_uri, vocabulary_uri, out, recipe(name, settings), work)
         return out
     inputs = ["--shards", shards_uri, "--vocabulary", vocabulary_uri, "--out", out]
-    command = ["-m", "omnidet.cli", "train", "--recipe", name, *(p for s in settings for p in ("--set", s)), *inputs]
+    command = [
+        "-m",
+        "omnidet.cli",
+        "train",
+        "--recipe",
+        name,
+        *(p for s in settings for p in ("--set", s)),
+        *inputs,
+    ]
     if nodes.num_nodes == 1:
         # A lost rank, or one told to leave, costs the steps since the checkpoint; several nodes are restarted by the JobSet.
-        options = ["--standalone", f"--nproc-per-node={nodes.gpus_per_node}", f"--max-restarts={MAX_RESTARTS}"]
+        options = [
+            "--standalone",
+            f"--nproc-per-node={nodes.gpus_per_node}",
+            f"--max-restarts={MAX_RESTARTS}",
+        ]
         ran = subprocess.run([sys.executable, "-m", "torch.distributed.run", *options, *command])
         if ran.returncode:
-            raise RuntimeError(f"training in {nodes.gpus_per_node} processes ended with exit code {ran.returncode}: see above")
+            raise RuntimeError(
+                f"training in {nodes.gpus_per_node} processes ended with exit code {ran.returncode}: see above"
+            )
     else:
         _train_on_nodes(command, out, Path(run_folder).name, nodes)
     _check_detector(out)
@@ -253,13 +317,20 @@ def train(shards_uri: str, vocabulary_uri: str, run_folder: str, name: str, sett
 
 
 def _train_on_nodes(command: list[str], out: str, run_id: str, nodes: Nodes) -> None:
-    from components import cluster, trainjob  # the Kubernetes client is in the images of the cluster alone
+    from components.trainjob import (
+        cluster,  # the Kubernetes client is in the images of the cluster alone
+    )
+    from components.trainjob import job as trainjob
 
     if not storage.is_s3(out):
-        raise ValueError(f"{out} is a local path: nodes share nothing but the object store, so the workspace must be s3://")
+        raise ValueError(
+            f"{out} is a local path: nodes share nothing but the object store, so the workspace must be s3://"
+        )
     namespace = cluster.own_namespace()
     if namespace is None:
-        raise ValueError(f"num_nodes is {nodes.num_nodes}, but this is no pod of a cluster: set num_nodes to 1")
+        raise ValueError(
+            f"num_nodes is {nodes.num_nodes}, but this is no pod of a cluster: set num_nodes to 1"
+        )
     job = trainjob.TrainJob(
         run_id=run_id,
         namespace=namespace,
@@ -282,7 +353,7 @@ def _train_on_nodes(command: list[str], out: str, run_id: str, nodes: Nodes) -> 
 
 def _object_store(nodes: Nodes) -> dict[str, Any]:
     """References to what the pipeline's own pods get from the same Secret and ConfigMap."""
-    from components.trainjob_manifest import Reference
+    from components.trainjob.manifest import Reference
 
     variables: dict[str, Any] = {"OMNIDET_GIT_COMMIT": runs.git_commit()}
     for key in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
@@ -305,23 +376,36 @@ def _check_detector(out: str) -> None:
 
 
 def evaluate(
-    model: str, shards_uri: str, run_folder: str, name: str, settings: Sequence[str], metrics_file: str, table: str, report: str
+    model: str,
+    shards_uri: str,
+    run_folder: str,
+    name: str,
+    settings: Sequence[str],
+    metrics_file: str,
+    table: str,
+    report: str,
 ) -> dict[str, float]:
     """Benchmarks and report into the run's folder, and copies of the numbers and the report for the UI."""
     chosen, evaluation = recipe(name, settings), storage.join(run_folder, "evaluation")
-    values = steps.evaluate(model, shards_uri, metrics(run_folder), evaluation, chosen).values
+    values = train_detector.evaluate(
+        model, shards_uri, metrics(run_folder), evaluation, chosen
+    ).values
     page = storage.join(run_folder, "report.html")
-    steps.write_report(model, shards_uri, evaluation, page, chosen)
+    train_detector.write_report(model, shards_uri, evaluation, page, chosen)
     rows = "".join(f"| {key} | {value:.3f} |\n" for key, value in values.items())
     Path(metrics_file).write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")
-    Path(table).write_text(f"# {chosen.register.name}\n\n| metric | value |\n|---|---|\n{rows}", encoding="utf-8")
+    Path(table).write_text(
+        f"# {chosen.register.name}\n\n| metric | value |\n|---|---|\n{rows}", encoding="utf-8"
+    )
     Path(report).write_bytes(storage.read_bytes(page))
     return dict(values)
 
 
 def show_decision(run_folder: str, out: str) -> None:
     """The gate's decision as Markdown."""
-    content = json.dumps(json.loads(storage.read_text(decision(run_folder))), indent=1, ensure_ascii=False)
+    content = json.dumps(
+        json.loads(storage.read_text(decision(run_folder))), indent=1, ensure_ascii=False
+    )
     Path(out).write_text(f"# Gate\n\n```json\n{content}\n```\n", encoding="utf-8")
 
 
@@ -343,7 +427,7 @@ def register(
     source = {"ID": Path(run_folder).name, "NAME": run_name, "NAMESPACE": _namespace()}
     for key, value in source.items():
         os.environ.setdefault(f"OMNIDET_RUN_{key}", value)
-    version, is_new = steps.register(
+    version, is_new = train_detector.register(
         model, metrics_uri, registry, recipe(name, settings), "champion", _compared_with(run_folder)
     )
     print(f"{version} {'registered' if is_new else 'was registered already'} in {registry}")

@@ -88,14 +88,20 @@ class Cluster:
             self._call(
                 f"reading ClusterTrainingRuntime {name}",
                 lambda api: self._custom(api).get_cluster_custom_object(
-                    GROUP, VERSION, "clustertrainingruntimes", name, _request_timeout=self.request_seconds
+                    GROUP,
+                    VERSION,
+                    "clustertrainingruntimes",
+                    name,
+                    _request_timeout=self.request_seconds,
                 ),
             )
         except ClusterError as error:
             if error.status != 404:
                 raise
             remedy = "install Kubeflow Trainer 2.2 or newer and `kubectl apply -k` an overlay of manifests/"
-            raise ClusterError(f"the cluster has no ClusterTrainingRuntime {name}: {remedy}", 404) from error
+            raise ClusterError(
+                f"the cluster has no ClusterTrainingRuntime {name}: {remedy}", 404
+            ) from error
 
     def create_job(self, manifest: Object) -> None:
         """Create a TrainJob. A name that is taken is a ClusterError with status 409."""
@@ -103,18 +109,30 @@ class Cluster:
         self._call(
             f"creating TrainJob {namespace}/{name}",
             lambda api: self._custom(api).create_namespaced_custom_object(
-                GROUP, VERSION, namespace, "trainjobs", manifest, _request_timeout=self.request_seconds
+                GROUP,
+                VERSION,
+                namespace,
+                "trainjobs",
+                manifest,
+                _request_timeout=self.request_seconds,
             ),
         )
 
-    def job(self, namespace: str, name: str, patience_seconds: float | None = None) -> Object | None:
+    def job(
+        self, namespace: str, name: str, patience_seconds: float | None = None
+    ) -> Object | None:
         """The TrainJob of that name, or None."""
         try:
             return dict(
                 self._call(
                     f"reading TrainJob {namespace}/{name}",
                     lambda api: self._custom(api).get_namespaced_custom_object(
-                        GROUP, VERSION, namespace, "trainjobs", name, _request_timeout=self.request_seconds
+                        GROUP,
+                        VERSION,
+                        namespace,
+                        "trainjobs",
+                        name,
+                        _request_timeout=self.request_seconds,
                     ),
                     patience_seconds,
                 )
@@ -129,7 +147,12 @@ class Cluster:
         found = self._call(
             f"listing TrainJobs of {namespace}",
             lambda api: self._custom(api).list_namespaced_custom_object(
-                GROUP, VERSION, namespace, "trainjobs", label_selector=selector, _request_timeout=self.request_seconds
+                GROUP,
+                VERSION,
+                namespace,
+                "trainjobs",
+                label_selector=selector,
+                _request_timeout=self.request_seconds,
             ),
         )
         return list(found["items"])
@@ -141,24 +164,42 @@ class Cluster:
         self._call(
             f"adopting TrainJob {namespace}/{name}",
             lambda api: self._custom(api).patch_namespaced_custom_object(
-                GROUP, VERSION, namespace, "trainjobs", name, patch, _request_timeout=self.request_seconds
+                GROUP,
+                VERSION,
+                namespace,
+                "trainjobs",
+                name,
+                patch,
+                _request_timeout=self.request_seconds,
             ),
         )
 
     def delete_job(self, job: Object, patience_seconds: float | None = None) -> None:
         """Delete this very TrainJob after its pods; nothing happens where it is gone already."""
         name, namespace = job["metadata"]["name"], job["metadata"]["namespace"]
-        options = {"propagationPolicy": "Foreground", "preconditions": {"uid": job["metadata"]["uid"]}}
+        options = {
+            "propagationPolicy": "Foreground",
+            "preconditions": {"uid": job["metadata"]["uid"]},
+        }
         try:
             self._call(
                 f"deleting TrainJob {namespace}/{name}",
                 lambda api: self._custom(api).delete_namespaced_custom_object(
-                    GROUP, VERSION, namespace, "trainjobs", name, body=options, _request_timeout=self.request_seconds
+                    GROUP,
+                    VERSION,
+                    namespace,
+                    "trainjobs",
+                    name,
+                    body=options,
+                    _request_timeout=self.request_seconds,
                 ),
                 patience_seconds,
             )
         except ClusterError as error:
-            if error.status not in (404, 409):  # 409: the name has been taken by another object since
+            if error.status not in (
+                404,
+                409,
+            ):  # 409: the name has been taken by another object since
                 raise
 
     def pod(self, namespace: str, name: str) -> Object | None:
@@ -168,7 +209,9 @@ class Cluster:
                 self._call(
                     f"reading pod {namespace}/{name}",
                     lambda api: api.sanitize_for_serialization(
-                        client.CoreV1Api(api).read_namespaced_pod(name, namespace, _request_timeout=self.request_seconds)
+                        client.CoreV1Api(api).read_namespaced_pod(
+                            name, namespace, _request_timeout=self.request_seconds
+                        )
                     ),
                 )
             )
@@ -192,7 +235,9 @@ class Cluster:
         )
         return sorted(found["items"], key=lambda pod: str(pod["metadata"]["name"]))
 
-    def warnings(self, namespace: str, job: str, patience_seconds: float | None = None) -> list[Object]:
+    def warnings(
+        self, namespace: str, job: str, patience_seconds: float | None = None
+    ) -> list[Object]:
         """The warning events about a TrainJob and what was made from it."""
         found = self._call(
             f"listing events of {namespace}",
@@ -203,7 +248,11 @@ class Cluster:
             ),
             patience_seconds,
         )
-        return [event for event in found["items"] if _is_of(str(event["involvedObject"].get("name", "")), job)]
+        return [
+            event
+            for event in found["items"]
+            if _is_of(str(event["involvedObject"].get("name", "")), job)
+        ]
 
     def log(self, namespace: str, pod: str, **options: Any) -> Any:
         """The log of a pod's container `node`: an open response, to be read as a stream and closed.
@@ -230,7 +279,12 @@ class Cluster:
     def _custom(api: client.ApiClient) -> client.CustomObjectsApi:
         return client.CustomObjectsApi(api)
 
-    def _call(self, what: str, request: Callable[[client.ApiClient], Any], patience_seconds: float | None = None) -> Any:
+    def _call(
+        self,
+        what: str,
+        request: Callable[[client.ApiClient], Any],
+        patience_seconds: float | None = None,
+    ) -> Any:
         patience = self.patience_seconds if patience_seconds is None else patience_seconds
         give_up_at = time.monotonic() + patience
         pause = self.pause_seconds

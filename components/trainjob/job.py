@@ -20,9 +20,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from types import FrameType
 
-from components import trainjob_pods
-from components.cluster import Cluster, ClusterError, Object
-from components.trainjob_manifest import PART_OF, RUN_LABEL, SPEC_LABEL, TrainJob, manifest
+from components.trainjob import pods as trainjob_pods
+from components.trainjob.cluster import Cluster, ClusterError, Object
+from components.trainjob.manifest import PART_OF, RUN_LABEL, SPEC_LABEL, TrainJob, manifest
 
 __all__ = ["JobError", "Pace", "TrainJob", "manifest", "run"]
 
@@ -52,7 +52,9 @@ class Pace:
     delete_seconds: float = 20
 
 
-def run(job: TrainJob, api: Cluster, verify_output: Callable[[], None], pace: Pace | None = None) -> None:
+def run(
+    job: TrainJob, api: Cluster, verify_output: Callable[[], None], pace: Pace | None = None
+) -> None:
     """Train: returns when the job is complete and its output was verified.
 
     Args:
@@ -104,13 +106,19 @@ def _launch(job: TrainJob, api: Cluster, pace: Pace) -> None:
         if not deleting and not _condition(found, "Failed"):
             # The old owner is the pod of the earlier try: the job must not vanish with it.
             api.set_owners(found, wanted["metadata"].get("ownerReferences", []))
-            _say(f"TrainJob {job.namespace}/{job.name} runs already: an earlier try of this step made it, and it is adopted")
+            _say(
+                f"TrainJob {job.namespace}/{job.name} runs already: an earlier try of this step made it, and it is adopted"
+            )
             return
         if not deleting:
             api.delete_job(found)
-        _say(f"an earlier TrainJob {job.namespace}/{job.name} failed or is being deleted: waiting until it is gone")
+        _say(
+            f"an earlier TrainJob {job.namespace}/{job.name} failed or is being deleted: waiting until it is gone"
+        )
         time.sleep(pace.poll_seconds)
-    raise JobError(f"an earlier TrainJob {job.namespace}/{job.name} is not gone after {api.patience_seconds:.0f} s: delete it")
+    raise JobError(
+        f"an earlier TrainJob {job.namespace}/{job.name} is not gone after {api.patience_seconds:.0f} s: delete it"
+    )
 
 
 def _wait(job: TrainJob, api: Cluster, pace: Pace) -> None:
@@ -122,7 +130,9 @@ def _wait(job: TrainJob, api: Cluster, pace: Pace) -> None:
     while True:
         found = api.job(job.namespace, job.name)
         if found is None:
-            raise JobError(f"TrainJob {job.namespace}/{job.name} was deleted by someone else while it ran")
+            raise JobError(
+                f"TrainJob {job.namespace}/{job.name} was deleted by someone else while it ran"
+            )
         state = _state(found)
         if state != said:
             _say(f"TrainJob {job.name}: {state}")
@@ -135,7 +145,11 @@ def _wait(job: TrainJob, api: Cluster, pace: Pace) -> None:
         if _condition(found, "Suspended"):
             active_since = now
         if now - active_since > job.deadline_seconds + pace.deadline_grace_seconds:
-            _fail(job, api, f"has not ended {job.deadline_seconds} s after its start, and Trainer has not stopped it")
+            _fail(
+                job,
+                api,
+                f"has not ended {job.deadline_seconds} s after its start, and Trainer has not stopped it",
+            )
         reason = trainjob_pods.hopeless(api.pods(job.namespace, job.name))
         if reason is None:
             hopeless_since = None
@@ -170,7 +184,11 @@ def _delete(job: TrainJob, api: Cluster, pace: Pace) -> None:
                 return
             api.delete_job(found, pace.delete_seconds)
         except ClusterError as error:
-            print(f"the job could not be deleted, the reaper will: {error}", file=sys.stderr, flush=True)
+            print(
+                f"the job could not be deleted, the reaper will: {error}",
+                file=sys.stderr,
+                flush=True,
+            )
         else:
             _say(f"TrainJob {job.namespace}/{job.name} is deleted")
 
@@ -184,13 +202,17 @@ def _check_ours(found: Object, wanted: Object) -> None:
         )
     if differs is not None:
         value = (found["metadata"].get("labels") or {}).get(differs)
-        raise JobError(f"TrainJob {name} exists and is not this run's: its label {differs} is {value!r}")
+        raise JobError(
+            f"TrainJob {name} exists and is not this run's: its label {differs} is {value!r}"
+        )
 
 
 def _difference(found: Object, wanted: Object) -> str | None:
     """The label by which a job is not the wanted one; None if it is."""
     labels, own = found["metadata"].get("labels") or {}, wanted["metadata"]["labels"]
-    return next((key for key in (PART_OF[0], RUN_LABEL, SPEC_LABEL) if labels.get(key) != own[key]), None)
+    return next(
+        (key for key in (PART_OF[0], RUN_LABEL, SPEC_LABEL) if labels.get(key) != own[key]), None
+    )
 
 
 def _condition(found: Object, kind: str) -> Object | None:
@@ -206,7 +228,10 @@ def _state(found: Object) -> str:
         condition = _condition(found, kind)
         if condition:
             return f"{kind} ({condition.get('reason')}: {condition.get('message')})"
-    counts = [f"{job['name']} {job.get('ready', 0)} ready" for job in found.get("status", {}).get("jobsStatus") or []]
+    counts = [
+        f"{job['name']} {job.get('ready', 0)} ready"
+        for job in found.get("status", {}).get("jobsStatus") or []
+    ]
     return ", ".join(counts) or "waits for its pods"
 
 

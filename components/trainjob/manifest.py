@@ -12,14 +12,16 @@ from typing import Any, Literal
 
 from kubernetes.utils.quantity import parse_quantity
 
-from components import cluster
-from components.cluster import Object
+from components.trainjob import cluster
+from components.trainjob.cluster import Object
 
 PART_OF = ("app.kubernetes.io/part-of", "omnidet")
 RUN_LABEL = "pipelines.kubeflow.org/run-id"
 SPEC_LABEL = "omnidet.io/spec"
 QUEUE_LABEL = "kueue.x-k8s.io/queue-name"
-RESERVED = frozenset({"PET_NNODES", "PET_NPROC_PER_NODE", "PET_NODE_RANK", "PET_MASTER_ADDR", "PET_MASTER_PORT"})
+RESERVED = frozenset(
+    {"PET_NNODES", "PET_NPROC_PER_NODE", "PET_NODE_RANK", "PET_MASTER_ADDR", "PET_MASTER_PORT"}
+)
 """Trainer sets these for torchrun, and refuses a job that sets them itself."""
 SECRET_NAME = re.compile(r"SECRET|PASSWORD|TOKEN|ACCESS_KEY|CREDENTIAL")
 LABEL_VALUE = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?")
@@ -75,12 +77,18 @@ class TrainJob:
     def __post_init__(self) -> None:
         """Refuse what the cluster would refuse later, or worse, accept."""
         if not LABEL_VALUE.fullmatch(self.run_id):
-            raise ValueError(f"run id {self.run_id!r} cannot be a label: 1 to 63 letters, digits, '-', '_' and '.'")
+            raise ValueError(
+                f"run id {self.run_id!r} cannot be a label: 1 to 63 letters, digits, '-', '_' and '.'"
+            )
         if not re.fullmatch(r"[a-z]([a-z0-9-]{0,10}[a-z0-9])?", self.step):
-            raise ValueError(f"step {self.step!r} cannot be part of a name: 1 to 12 of a-z, 0-9 and '-', as train")
+            raise ValueError(
+                f"step {self.step!r} cannot be part of a name: 1 to 12 of a-z, 0-9 and '-', as train"
+            )
         _check_image(self.image)
         if not self.command:
-            raise ValueError("the job has no command: give one, as ('torchrun', '-m', 'omnidet.cli', 'train', ...)")
+            raise ValueError(
+                "the job has no command: give one, as ('torchrun', '-m', 'omnidet.cli', 'train', ...)"
+            )
         for name, least in (("num_nodes", 1), ("gpus_per_node", 0), ("deadline_seconds", 1)):
             if getattr(self, name) < least:
                 raise ValueError(f"{name} is {getattr(self, name)}: {least} or more is needed")
@@ -92,7 +100,9 @@ class TrainJob:
             if name in RESERVED:
                 raise ValueError(f"environment variable {name} is set by Trainer: leave it out")
             if isinstance(value, str) and SECRET_NAME.search(name):
-                raise ValueError(f"environment variable {name} looks like a secret: give a Reference to a Secret")
+                raise ValueError(
+                    f"environment variable {name} looks like a secret: give a Reference to a Secret"
+                )
 
     @property
     def name(self) -> str:
@@ -148,7 +158,11 @@ def _spec(job: TrainJob) -> Object:
     if job.gpus_per_node:
         limits["nvidia.com/gpu"] = job.gpus_per_node
     return {
-        "runtimeRef": {"apiGroup": cluster.GROUP, "kind": "ClusterTrainingRuntime", "name": job.runtime},
+        "runtimeRef": {
+            "apiGroup": cluster.GROUP,
+            "kind": "ClusterTrainingRuntime",
+            "name": job.runtime,
+        },
         "activeDeadlineSeconds": job.deadline_seconds,
         "trainer": {
             "image": job.image,
@@ -164,7 +178,14 @@ def _spec(job: TrainJob) -> Object:
                 "manager": "omnidet.io/launcher",
                 "trainingRuntimeSpec": {
                     "template": {
-                        "spec": {"replicatedJobs": [{"name": "node", "template": {"spec": {"template": _pod_patch(job)}}}]}
+                        "spec": {
+                            "replicatedJobs": [
+                                {
+                                    "name": "node",
+                                    "template": {"spec": {"template": _pod_patch(job)}},
+                                }
+                            ]
+                        }
                     }
                 },
             }
@@ -175,8 +196,12 @@ def _spec(job: TrainJob) -> Object:
 def _pod_patch(job: TrainJob) -> Object:
     """What is laid over the runtime's pod: lists merge by name, except tolerations, which replace the runtime's."""
     spec: Object = {
-        "volumes": [{"name": "dshm", "emptyDir": {"medium": "Memory", "sizeLimit": job.shared_memory}}],
-        "containers": [{"name": "node", "volumeMounts": [{"name": "dshm", "mountPath": "/dev/shm"}]}],
+        "volumes": [
+            {"name": "dshm", "emptyDir": {"medium": "Memory", "sizeLimit": job.shared_memory}}
+        ],
+        "containers": [
+            {"name": "node", "volumeMounts": [{"name": "dshm", "mountPath": "/dev/shm"}]}
+        ],
     }
     if job.node_selector:
         spec["nodeSelector"] = dict(job.node_selector)
@@ -204,4 +229,6 @@ def _check_image(image: str) -> None:
         return
     _, colon, tag = image.rpartition("/")[2].partition(":")
     if not colon or not tag or tag == "latest":
-        raise ValueError(f"image {image!r} has no fixed version: give a full tag, as ghcr.io/omnidet/train:0.1.0, or a digest")
+        raise ValueError(
+            f"image {image!r} has no fixed version: give a full tag, as ghcr.io/omnidet/train:0.1.0, or a digest"
+        )

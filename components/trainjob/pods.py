@@ -11,7 +11,7 @@ from typing import Any
 
 from urllib3.exceptions import HTTPError
 
-from components.cluster import Cluster, ClusterError, Object
+from components.trainjob.cluster import Cluster, ClusterError, Object
 
 LOG_LINES = 200
 HOPELESS = frozenset(
@@ -40,7 +40,12 @@ class NodeLog:
     """
 
     def __init__(
-        self, cluster: Cluster, namespace: str, job: str, pause_seconds: float, write: Callable[[str], None] = print
+        self,
+        cluster: Cluster,
+        namespace: str,
+        job: str,
+        pause_seconds: float,
+        write: Callable[[str], None] = print,
     ) -> None:
         self._cluster = cluster
         self._namespace = namespace
@@ -68,15 +73,25 @@ class NodeLog:
         try:
             self._connect(follow=False)
         except (ClusterError, HTTPError, OSError) as error:
-            print(f"the end of the log of {self._job} could not be read: {error}", file=sys.stderr, flush=True)
+            print(
+                f"the end of the log of {self._job} could not be read: {error}",
+                file=sys.stderr,
+                flush=True,
+            )
 
     def _follow(self) -> None:
         while not self._ended.is_set():
             try:
                 self._connect(follow=True)
             except (ClusterError, HTTPError, OSError) as error:
-                if not self._ended.is_set() and getattr(error, "status", 0) != 400:  # 400: the container has not started yet
-                    print(f"log of {self._job}: connecting again ({error})", file=sys.stderr, flush=True)
+                if (
+                    not self._ended.is_set() and getattr(error, "status", 0) != 400
+                ):  # 400: the container has not started yet
+                    print(
+                        f"log of {self._job}: connecting again ({error})",
+                        file=sys.stderr,
+                        flush=True,
+                    )
             self._ended.wait(self._pause_seconds)
 
     def _connect(self, follow: bool) -> None:
@@ -118,9 +133,12 @@ class NodeLog:
         found = [
             pod
             for pod in self._cluster.pods(self._namespace, self._job, patience_seconds=0)
-            if _node_number(pod) == "0" and pod["status"].get("phase") in ("Running", "Succeeded", "Failed")
+            if _node_number(pod) == "0"
+            and pod["status"].get("phase") in ("Running", "Succeeded", "Failed")
         ]
-        newest = max(found, key=lambda pod: str(pod["metadata"].get("creationTimestamp")), default=None)
+        newest = max(
+            found, key=lambda pod: str(pod["metadata"].get("creationTimestamp")), default=None
+        )
         return None if newest is None else str(newest["metadata"]["name"])
 
 
@@ -142,19 +160,29 @@ def failure_report(cluster: Cluster, namespace: str, job: str, patience_seconds:
         warnings = cluster.warnings(namespace, job, patience_seconds)
     except ClusterError as error:
         return f"(why cannot be told: {error})"
-    lines = ["pods:"] + [f"  {_pod_line(pod)}" for pod in pods] if pods else ["no pods are left to ask"]
+    lines = (
+        ["pods:"] + [f"  {_pod_line(pod)}" for pod in pods] if pods else ["no pods are left to ask"]
+    )
     if warnings:
         lines.append("warnings:")
-        lines += [f"  {event['involvedObject'].get('name')}: {event.get('reason')}: {_message(event)}" for event in warnings]
+        lines += [
+            f"  {event['involvedObject'].get('name')}: {event.get('reason')}: {_message(event)}"
+            for event in warnings
+        ]
     for pod in pods:
         if _has_failed(pod):
-            lines += [f"last lines of {pod['metadata']['name']}:", *_last_lines(cluster, namespace, pod)]
+            lines += [
+                f"last lines of {pod['metadata']['name']}:",
+                *_last_lines(cluster, namespace, pod),
+            ]
     return "\n".join(lines)
 
 
 def _last_lines(cluster: Cluster, namespace: str, pod: Object) -> list[str]:
     try:
-        with closing(cluster.log(namespace, pod["metadata"]["name"], tailLines=LOG_LINES)) as response:
+        with closing(
+            cluster.log(namespace, pod["metadata"]["name"], tailLines=LOG_LINES)
+        ) as response:
             return [f"  {line}" for line in _whole_lines(response, keep_rest=True)]
     except (ClusterError, HTTPError, OSError) as error:
         return [f"  (no log: {error})"]
@@ -163,19 +191,27 @@ def _last_lines(cluster: Cluster, namespace: str, pod: Object) -> list[str]:
 def _pod_line(pod: Object) -> str:
     status = pod.get("status", {})
     said = [status.get("phase", "?")]
-    said += [str(status[key]) for key in ("reason", "message") if status.get(key)]  # such as Evicted
+    said += [
+        str(status[key]) for key in ("reason", "message") if status.get(key)
+    ]  # such as Evicted
     for container in _containers(pod):
         for state, details in container.get("state", {}).items():
             if state == "terminated":
-                said.append(f"{container['name']} exit code {details.get('exitCode')} ({details.get('reason', 'no reason')})")
+                said.append(
+                    f"{container['name']} exit code {details.get('exitCode')} ({details.get('reason', 'no reason')})"
+                )
             elif state == "waiting":
-                said.append(f"{container['name']} waits: {details.get('reason')}: {details.get('message', '')}")
+                said.append(
+                    f"{container['name']} waits: {details.get('reason')}: {details.get('message', '')}"
+                )
     return f"{pod['metadata']['name']}: {', '.join(said)}"
 
 
 def _has_failed(pod: Object) -> bool:
     ended = [container.get("state", {}).get("terminated") for container in _containers(pod)]
-    return pod["status"].get("phase") == "Failed" or any(state and state.get("exitCode") for state in ended)
+    return pod["status"].get("phase") == "Failed" or any(
+        state and state.get("exitCode") for state in ended
+    )
 
 
 def _containers(pod: Object) -> list[Object]:

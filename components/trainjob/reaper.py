@@ -10,8 +10,8 @@ import argparse
 import datetime
 import sys
 
-from components import cluster, trainjob_manifest
-from components.cluster import Cluster, ClusterError, Object
+from components.trainjob import cluster, manifest
+from components.trainjob.cluster import Cluster, ClusterError, Object
 
 GRACE_SECONDS = 1800
 """A retry of the step adopts the job: it must have the time to start."""
@@ -19,16 +19,22 @@ GRACE_SECONDS = 1800
 
 def main(arguments: list[str] | None = None, api: Cluster | None = None) -> int:
     """Reap once; the exit code is 1 if a job could not be looked after."""
-    parser = argparse.ArgumentParser(prog="components.reaper", description="Delete TrainJobs that their step left behind.")
-    parser.add_argument("--namespace", default=cluster.own_namespace(), help="default: that of this pod")
-    parser.add_argument("--grace-seconds", type=float, default=GRACE_SECONDS, help="how long a step must have ended")
+    parser = argparse.ArgumentParser(
+        prog="components.reaper", description="Delete TrainJobs that their step left behind."
+    )
+    parser.add_argument(
+        "--namespace", default=cluster.own_namespace(), help="default: that of this pod"
+    )
+    parser.add_argument(
+        "--grace-seconds", type=float, default=GRACE_SECONDS, help="how long a step must have ended"
+    )
     parser.add_argument("--dry-run", action="store_true", help="say what would be deleted")
     options = parser.parse_args(arguments)
     if not options.namespace:
         parser.error("this is no pod: give --namespace")
     api = api or Cluster(patience_seconds=120)
     try:
-        jobs = api.jobs(options.namespace, "=".join(trainjob_manifest.PART_OF))
+        jobs = api.jobs(options.namespace, "=".join(manifest.PART_OF))
     except ClusterError as error:
         print(f"reaper: {error}", file=sys.stderr)
         return 1
@@ -61,7 +67,9 @@ def _look_after(job: Object, api: Cluster, grace_seconds: float, dry_run: bool) 
 def orphaned(job: Object, api: Cluster) -> tuple[str | None, datetime.datetime]:
     """Why nobody minds this job any more (None if somebody does, or nobody ever did), and since when."""
     created = _time(job["metadata"]["creationTimestamp"])
-    owner = next((o for o in job["metadata"].get("ownerReferences") or [] if o["kind"] == "Pod"), None)
+    owner = next(
+        (o for o in job["metadata"].get("ownerReferences") or [] if o["kind"] == "Pod"), None
+    )
     if owner is None:
         return None, created
     pod = api.pod(job["metadata"]["namespace"], owner["name"])

@@ -20,18 +20,35 @@ def add(commands: Any) -> None:
     text = "two evaluations side by side, with intervals; exit code 3 where a limit is not kept"
     command = commands.add_parser("compare", help=text, description=text)
     command.set_defaults(run=run)
-    command.add_argument("before", metavar="A", help="folder that `omnidet evaluate --out` wrote, local or s3://")
+    command.add_argument(
+        "before", metavar="A", help="folder that `omnidet evaluate --out` wrote, local or s3://"
+    )
     command.add_argument("after", metavar="B", help="folder of the evaluation to compare with it")
-    command.add_argument("--max-drop", type=_share, metavar="X", help="no compared metric may fall by more than X, as 0.01")
-    command.add_argument("--min-gain", type=_share, metavar="X", help="each compared metric must rise by X or more")
+    command.add_argument(
+        "--max-drop",
+        type=_share,
+        metavar="X",
+        help="no compared metric may fall by more than X, as 0.01",
+    )
+    command.add_argument(
+        "--min-gain", type=_share, metavar="X", help="each compared metric must rise by X or more"
+    )
     command.add_argument(
         "--metric",
         action="append",
         metavar="NAME",
         help="what the limits are for, as coco/AP; repeatable (default: headlines)",
     )
-    command.add_argument("--categories", type=int, default=5, metavar="N", help="categories of largest loss and gain to show")
-    command.add_argument("--json", metavar="OUT", help="JSON file to write: every row, note and reason")
+    command.add_argument(
+        "--categories",
+        type=int,
+        default=5,
+        metavar="N",
+        help="categories of largest loss and gain to show",
+    )
+    command.add_argument(
+        "--json", metavar="OUT", help="JSON file to write: every row, note and reason"
+    )
 
 
 def run(options: argparse.Namespace) -> int:
@@ -42,21 +59,36 @@ def run(options: argparse.Namespace) -> int:
 
     if options.json:
         storage.require_file_place(
-            options.json, *(storage.join(f, storage.INDEX_NAME) for f in (options.before, options.after))
+            options.json,
+            *(storage.join(f, storage.INDEX_NAME) for f in (options.before, options.after)),
         )
     before, after = stored.read(options.before), stored.read(options.after)
-    unknown = [name for name in options.metric or () if name not in before.values and name not in after.values]
+    unknown = [
+        name
+        for name in options.metric or ()
+        if name not in before.values and name not in after.values
+    ]
     if unknown:
-        raise ValueError(f"--metric {unknown[0]}: neither evaluation has it; they have {', '.join(before.values)}")
-    comparison = differences.compare(before, after, _version(options.before) == _version(options.after) != "")
+        raise ValueError(
+            f"--metric {unknown[0]}: neither evaluation has it; they have {', '.join(before.values)}"
+        )
+    comparison = differences.compare(
+        before, after, _version(options.before) == _version(options.after) != ""
+    )
     headlines = [name for name in before.values if name.rpartition("/")[2] in HEADLINES]
     compared = options.metric or headlines
     limited = options.max_drop is not None or options.min_gain is not None
     if limited and not compared:
-        raise ValueError(f"{options.before} has no headline ({', '.join(HEADLINES)}): name what to compare with --metric")
+        raise ValueError(
+            f"{options.before} has no headline ({', '.join(HEADLINES)}): name what to compare with --metric"
+        )
     reasons = differences.violations(comparison, compared, options.max_drop, options.min_gain)
     if options.json:
-        content = comparison.describe() | {"compared": compared, "passed": not reasons, "reasons": reasons}
+        content = comparison.describe() | {
+            "compared": compared,
+            "passed": not reasons,
+            "reasons": reasons,
+        }
         storage.write_text(options.json, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
     print(_text(comparison, max(options.categories, 0)))
     for reason in reasons:
@@ -84,9 +116,17 @@ def _version(folder: str) -> str:
 def _text(comparison: Comparison, num_categories: int) -> str:
     lines = _table(comparison.rows)
     for benchmark, rows in comparison.categories.items():
-        shown = rows if len(rows) <= 2 * num_categories else (*rows[:num_categories], *rows[len(rows) - num_categories :])
+        shown = (
+            rows
+            if len(rows) <= 2 * num_categories
+            else (*rows[:num_categories], *rows[len(rows) - num_categories :])
+        )
         if shown and num_categories:
-            lines += ["", f"{benchmark}, AP of {len(shown)} of {len(rows)} categories, the largest loss first", *_table(shown)]
+            lines += [
+                "",
+                f"{benchmark}, AP of {len(shown)} of {len(rows)} categories, the largest loss first",
+                *_table(shown),
+            ]
     lines += [f"note: {note}" for note in comparison.notes]
     return "\n".join(lines)
 
@@ -97,11 +137,15 @@ def _table(rows: Sequence[Row]) -> list[str]:
     for row in rows:
         cells = (_cell(row.before, row.before_interval), _cell(row.after, row.after_interval))
         apart = _cell(row.difference, row.difference_interval, "+")
-        lines.append(f"{row.metric:{width}}  {cells[0]:24} {cells[1]:24} {apart:26} {row.verdict}".rstrip())
+        lines.append(
+            f"{row.metric:{width}}  {cells[0]:24} {cells[1]:24} {apart:26} {row.verdict}".rstrip()
+        )
     return lines
 
 
 def _cell(value: float | None, interval: list[float] | None, sign: str = "") -> str:
     if value is None:
         return "none"
-    return f"{value:{sign}.4f}" + (f" ({interval[0]:{sign}.3f} to {interval[1]:{sign}.3f})" if interval else "")
+    return f"{value:{sign}.4f}" + (
+        f" ({interval[0]:{sign}.3f} to {interval[1]:{sign}.3f})" if interval else ""
+    )

@@ -12,14 +12,36 @@ TEXT = "fetch the files of datasets, resumed, checked and unpacked; without SOUR
 def add(commands: Any) -> None:
     """Register the command."""
     command: argparse.ArgumentParser = commands.add_parser("download", help=TEXT, description=TEXT)
-    command.add_argument("sources", nargs="*", metavar="SOURCE", help="dataset of the catalogue, as coco")
-    command.add_argument("--out", help="folder or s3:// URI to write into; coco, lvis and refcocog belong into one")
-    command.add_argument("--catalogue", help="a catalogue of your own (default: omnidet/data/catalogue.toml)")
-    command.add_argument("--path", type=Path, help="file, or folder of files, that only a person could get")
-    command.add_argument("--files", action="append", default=[], metavar="PATTERN", help="only these, as '*train-00[0-4]?.tar'")
-    command.add_argument("--threads", type=int, help="files fetched, or for s3:// uploaded, at once (default: 4, 8)")
-    command.add_argument("--keep-archives", action="store_true", help="keep archives after unpacking, in .downloads/")
-    command.add_argument("--verify", action="store_true", help="hash again what is there; for s3:// fetch it again and compare")
+    command.add_argument(
+        "sources", nargs="*", metavar="SOURCE", help="dataset of the catalogue, as coco"
+    )
+    command.add_argument(
+        "--out", help="folder or s3:// URI to write into; coco, lvis and refcocog belong into one"
+    )
+    command.add_argument(
+        "--catalogue", help="a catalogue of your own (default: omnidet/data/catalogue.toml)"
+    )
+    command.add_argument(
+        "--path", type=Path, help="file, or folder of files, that only a person could get"
+    )
+    command.add_argument(
+        "--files",
+        action="append",
+        default=[],
+        metavar="PATTERN",
+        help="only these, as '*train-00[0-4]?.tar'",
+    )
+    command.add_argument(
+        "--threads", type=int, help="files fetched, or for s3:// uploaded, at once (default: 4, 8)"
+    )
+    command.add_argument(
+        "--keep-archives", action="store_true", help="keep archives after unpacking, in .downloads/"
+    )
+    command.add_argument(
+        "--verify",
+        action="store_true",
+        help="hash again what is there; for s3:// fetch it again and compare",
+    )
     command.add_argument(
         "--scratch",
         type=Path,
@@ -32,24 +54,30 @@ def add(commands: Any) -> None:
 def run(options: argparse.Namespace) -> None:
     """Fetch, and print a line for each file."""
     from omnidet import storage
-    from omnidet.data import acquire, catalogue
-    from omnidet.data.downloading import download, files_at_once, wanted
+    from omnidet.data.download import catalogue, to_folder
+    from omnidet.data.download.datasets import download, files_at_once, wanted
 
     if not options.sources:
-        print("\n".join(_described(dataset) for dataset in catalogue.load(options.catalogue).values()))
+        print(
+            "\n".join(_described(dataset) for dataset in catalogue.load(options.catalogue).values())
+        )
         return
     datasets = catalogue.choose(options.sources, options.catalogue)
     if not options.out:
         raise ValueError("--out is missing: give the folder to write into")
     is_remote = storage.is_s3(options.out)
     if is_remote and options.keep_archives:
-        raise ValueError(f"--keep-archives keeps them in a local folder, and --out is {options.out}: leave it out")
+        raise ValueError(
+            f"--keep-archives keeps them in a local folder, and --out is {options.out}: leave it out"
+        )
     if options.scratch and not is_remote:
-        raise ValueError(f"--scratch is for --out s3://...: files for {options.out} are unpacked there")
+        raise ValueError(
+            f"--scratch is for --out s3://...: files for {options.out} are unpacked there"
+        )
     threads = files_at_once(options.out) if options.threads is None else options.threads
     if threads < 1:
         raise ValueError(f"--threads {threads} is less than 1")
-    how = acquire.Options(
+    how = to_folder.Options(
         path=options.path,
         patterns=tuple(options.files),
         num_threads=threads,

@@ -19,59 +19,103 @@ def add(commands: Any) -> None:
     text = "teach a trained detector new categories: a folder in, a registered version out"
     parser: argparse.ArgumentParser = commands.add_parser("finetune", help=text, description=text)
     parser.set_defaults(run=run)
-    parser.add_argument("data", metavar="FOLDER", help="pictures with COCO json, YOLO txt or Pascal VOC xml; local or s3://")
-    parser.add_argument("--from", dest="champion", default="champion", metavar="VERSION", help="champion, NAME or NAME@3")
-    parser.add_argument("--registry", default="registry", help="folder or s3:// URI (default: registry)")
-    parser.add_argument("--name", help="of the dataset: its metrics are called NAME/AP (default: name of the folder)")
-    parser.add_argument("--format", default="", choices=["", "coco", "voc", "yolo"], help="where a folder has several")
+    parser.add_argument(
+        "data",
+        metavar="FOLDER",
+        help="pictures with COCO json, YOLO txt or Pascal VOC xml; local or s3://",
+    )
+    parser.add_argument(
+        "--from",
+        dest="champion",
+        default="champion",
+        metavar="VERSION",
+        help="champion, NAME or NAME@3",
+    )
+    parser.add_argument(
+        "--registry", default="registry", help="folder or s3:// URI (default: registry)"
+    )
+    parser.add_argument(
+        "--name",
+        help="of the dataset: its metrics are called NAME/AP (default: name of the folder)",
+    )
+    parser.add_argument(
+        "--format",
+        default="",
+        choices=["", "coco", "voc", "yolo"],
+        help="where a folder has several",
+    )
     parser.add_argument(
         "--replay",
         metavar="SHARDS",
         help="shards the champion was trained on, if they moved; or none, to "
         "look at the new names alone: without the old benchmarks the gate registers nothing",
     )
-    parser.add_argument("--out", metavar="FOLDER", help="for everything the run makes (default: runs/finetune/NAME)")
-    parser.add_argument("--params", type=Path, help="YAML file with `recipe:` and fields to change, as params.yaml")
-    parser.add_argument("--recipe", help="the champion's (default: the one that registers under its name)")
-    parser.add_argument("--set", action="append", default=[], metavar="FIELD=VALUE", help="as retrain.steps=300")
+    parser.add_argument(
+        "--out", metavar="FOLDER", help="for everything the run makes (default: runs/finetune/NAME)"
+    )
+    parser.add_argument(
+        "--params", type=Path, help="YAML file with `recipe:` and fields to change, as params.yaml"
+    )
+    parser.add_argument(
+        "--recipe", help="the champion's (default: the one that registers under its name)"
+    )
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="FIELD=VALUE", help="as retrain.steps=300"
+    )
 
 
 def run(options: argparse.Namespace) -> int:
     """The steps of `retraining.py`, one after the other; what an interrupted run had trained is not trained again."""
-    from omnidet import retraining, storage
+    from omnidet import storage
     from omnidet.recipes.loading import load_recipe
+    from omnidet.steps import retrain
 
     started = time.monotonic()
     name = options.name or default_name(options.data)
-    champion = retraining.find_champion(options.registry, options.champion)
-    chosen = options.recipe or (None if options.params else retraining.recipe_of(champion))
-    recipe = load_recipe(options.params, chosen, options.set)  # a typo is told before all pictures are hashed
-    noticed = retraining.notice(options.data, options.registry, options.champion, name)
+    champion = retrain.find_champion(options.registry, options.champion)
+    chosen = options.recipe or (None if options.params else retrain.recipe_of(champion))
+    recipe = load_recipe(
+        options.params, chosen, options.set
+    )  # a typo is told before all pictures are hashed
+    noticed = retrain.notice(options.data, options.registry, options.champion, name)
     print(noticed.why)
     if not noticed.is_new:
         return 0
     champion = noticed.champion
-    replay = retraining.replay_of(champion, options.replay)
-    retraining.require_whole(champion)
+    replay = retrain.replay_of(champion, options.replay)
+    retrain.require_whole(champion)
     folder = options.out or f"runs/finetune/{name}"
     dataset, new, combined, words, model = (storage.join(folder, part) for part in _PARTS)
     with _alone(folder):
-        print(retraining.read(options.data, dataset, noticed.data_version, options.format))
-        print(retraining.build_shards(dataset, replay, new, combined, recipe, name))
-        print(retraining.extend_vocabulary(combined, champion.location, words, name))
-        untaught = retraining.zero_shot(combined, champion.location, storage.join(folder, "zero_shot"), recipe, name)
+        print(retrain.read(options.data, dataset, noticed.data_version, options.format))
+        print(retrain.build_shards(dataset, replay, new, combined, recipe, name))
+        print(retrain.extend_vocabulary(combined, champion.location, words, name))
+        untaught = retrain.zero_shot(
+            combined, champion.location, storage.join(folder, "zero_shot"), recipe, name
+        )
         print(f"before: {name}/AP50 {untaught.get(f'{name}/AP50', 0):.3f}")
-        retraining.train(combined, words, champion, model, recipe, name, noticed.data_version)
-        retraining.evaluate(combined, champion, model, folder, recipe, name)
-        decision = retraining.gate(folder, champion, recipe, name)
-        print(table(json.loads(storage.read_text(storage.join(folder, "before", storage.INDEX_NAME)))["values"], folder))
+        retrain.train(combined, words, champion, model, recipe, name, noticed.data_version)
+        retrain.evaluate(combined, champion, model, folder, recipe, name)
+        decision = retrain.gate(folder, champion, recipe, name)
+        print(
+            table(
+                json.loads(storage.read_text(storage.join(folder, "before", storage.INDEX_NAME)))[
+                    "values"
+                ],
+                folder,
+            )
+        )
         print(f"report      {Path(folder, 'report.html').resolve()}")
         if not decision.passed:
             print("\n".join([f"not registered, {champion} stays the champion:", *decision.reasons]))
             return GATE_CLOSED
-        version, said = retraining.register(model, folder, options.registry, champion, recipe, name, noticed.data_version)
+        version, said = retrain.register(
+            model, folder, options.registry, champion, recipe, name, noticed.data_version
+        )
         receipt = {"version": str(version), "location": version.location}
-        storage.write_text(storage.join(folder, "registered.json"), json.dumps(receipt, indent=1) + "\n")
+        storage.write_text(
+            storage.join(folder, "registered.json"), json.dumps(receipt, indent=1) + "\n"
+        )
     print(f"{said}\n{(time.monotonic() - started) / 60:.1f} minutes")
     return 0
 
@@ -81,7 +125,9 @@ _PARTS = ("dataset", "new", "shards", "vocabulary", "model")
 
 def default_name(data: str) -> str:
     """Of a dataset, from its folder's: lower case, with dashes."""
-    return re.sub(r"[^a-z0-9]+", "-", data.rstrip("/").rpartition("/")[2].lower()).strip("-") or "new"
+    return (
+        re.sub(r"[^a-z0-9]+", "-", data.rstrip("/").rpartition("/")[2].lower()).strip("-") or "new"
+    )
 
 
 def table(before: dict[str, float], folder: str) -> str:
@@ -96,7 +142,9 @@ def table(before: dict[str, float], folder: str) -> str:
     for key in shown:
         old = before.get(key)
         change = "" if old is None else f"  {after[key] - old:+.3f}"
-        lines.append(f"{key:{width}}  {'-' if old is None else format(old, '.3f'):>6}   {after[key]:.3f}{change}")
+        lines.append(
+            f"{key:{width}}  {'-' if old is None else format(old, '.3f'):>6}   {after[key]:.3f}{change}"
+        )
     return "\n".join(lines)
 
 
@@ -105,7 +153,9 @@ def _alone(folder: str) -> AbstractContextManager[None]:
     from omnidet import storage
 
     if storage.is_s3(folder):
-        raise ValueError(f"--out {folder}: give a local folder; the pipeline `retrain` works on an object store")
+        raise ValueError(
+            f"--out {folder}: give a local folder; the pipeline `retrain` works on an object store"
+        )
     path = Path(f"{folder}.lock")
     path.parent.mkdir(parents=True, exist_ok=True)
     return storage.alone(path, f"another run works in {folder}: wait for it, or give another --out")

@@ -25,18 +25,48 @@ def add(commands: Any) -> None:
     command = commands.add_parser("score", help=text, description=text)
     command.set_defaults(run=run)
     command.add_argument("benchmark", choices=list(PROTOCOLS))
-    command.add_argument("--ground-truth", required=True, metavar="FILE", help="official annotation file (docs/evaluation.md)")
-    command.add_argument("--detections", required=True, metavar="FILE", help="results: a JSON list or JSON lines")
-    command.add_argument("--protocol", help="lvis: standard (300 detections an image) or fixed (10,000 a category)")
-    command.add_argument("--images", metavar="FILE", help="lvis: JSON list of image ids, or annotation file, such as minival's")
-    command.add_argument("--split", help="refcocog: umd/val (default), umd/test, google/val; flickr30k: test (default), val")
     command.add_argument(
-        "--scrambled", metavar="FILE", help="refcocog: results for the same expressions with their words scrambled"
+        "--ground-truth",
+        required=True,
+        metavar="FILE",
+        help="official annotation file (docs/evaluation.md)",
     )
-    command.add_argument("--scrambled-words", metavar="OUT", help="refcocog: JSON file to write: those expressions, to ask for")
-    command.add_argument("--no-intervals", action="store_true", help="leave out the confidence intervals")
-    command.add_argument("--json", metavar="OUT", help="JSON file to write: the numbers under flat keys such as AP50")
-    command.add_argument("--details", metavar="OUT", help="JSON file to write: protocol, categories, intervals, counts")
+    command.add_argument(
+        "--detections", required=True, metavar="FILE", help="results: a JSON list or JSON lines"
+    )
+    command.add_argument(
+        "--protocol", help="lvis: standard (300 detections an image) or fixed (10,000 a category)"
+    )
+    command.add_argument(
+        "--images",
+        metavar="FILE",
+        help="lvis: JSON list of image ids, or annotation file, such as minival's",
+    )
+    command.add_argument(
+        "--split",
+        help="refcocog: umd/val (default), umd/test, google/val; flickr30k: test (default), val",
+    )
+    command.add_argument(
+        "--scrambled",
+        metavar="FILE",
+        help="refcocog: results for the same expressions with their words scrambled",
+    )
+    command.add_argument(
+        "--scrambled-words",
+        metavar="OUT",
+        help="refcocog: JSON file to write: those expressions, to ask for",
+    )
+    command.add_argument(
+        "--no-intervals", action="store_true", help="leave out the confidence intervals"
+    )
+    command.add_argument(
+        "--json", metavar="OUT", help="JSON file to write: the numbers under flat keys such as AP50"
+    )
+    command.add_argument(
+        "--details",
+        metavar="OUT",
+        help="JSON file to write: protocol, categories, intervals, counts",
+    )
 
 
 def run(options: argparse.Namespace) -> None:
@@ -50,26 +80,38 @@ def run(options: argparse.Namespace) -> None:
         storage.require_file_place(out, *read)
         is_within = Path(out).resolve().is_relative_to(Path(options.ground_truth).resolve())
         if options.benchmark == "flickr30k" and is_within and Path(out).suffix in (".txt", ".xml"):
-            raise ValueError(f"{out} has the name of what is read of Flickr30K: give another place to write")
+            raise ValueError(
+                f"{out} has the name of what is read of Flickr30K: give another place to write"
+            )
         read.append(out)
     known = PROTOCOLS[options.benchmark]
     if options.protocol and options.protocol not in known:
-        raise ValueError(f"{options.benchmark} has no protocol {options.protocol!r}: give one of {', '.join(known)}")
+        raise ValueError(
+            f"{options.benchmark} has no protocol {options.protocol!r}: give one of {', '.join(known)}"
+        )
     if options.split and options.benchmark not in SPLITS:
-        raise ValueError(f"--split is for {' and '.join(SPLITS)}: a file of {options.benchmark} is one split")
+        raise ValueError(
+            f"--split is for {' and '.join(SPLITS)}: a file of {options.benchmark} is one split"
+        )
     if options.images and options.benchmark != "lvis":
-        raise ValueError("--images is for lvis: of other benchmarks give the annotation file of the part")
+        raise ValueError(
+            "--images is for lvis: of other benchmarks give the annotation file of the part"
+        )
     if (options.scrambled or options.scrambled_words) and options.benchmark != "refcocog":
         raise ValueError("--scrambled and --scrambled-words are for refcocog")
     metrics = _JUDGES[options.benchmark](options)
     values = dict(metrics.values)
     if not values:
-        raise ValueError(f"{options.ground_truth} has no annotation to measure by: give the file of an annotated split")
+        raise ValueError(
+            f"{options.ground_truth} has no annotation to measure by: give the file of an annotated split"
+        )
     if options.json:
         storage.write_text(options.json, json.dumps(values, indent=1) + "\n")
     if options.details:
         content = {"values": values, "protocol": metrics.protocol, "details": dict(metrics.details)}
-        storage.write_text(options.details, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
+        storage.write_text(
+            options.details, json.dumps(content, indent=1, ensure_ascii=False) + "\n"
+        )
     print(metrics.protocol)
     print(table(values, metrics.details))
 
@@ -81,10 +123,14 @@ def table(values: Mapping[str, float], details: Mapping[str, Any]) -> str:
     lines = []
     for name, value in values.items():
         ends = intervals.get(name)
-        lines.append(f"{name:{width}}  {value:.4f}" + (f"  ({ends[0]:.4f} to {ends[1]:.4f})" if ends else ""))
+        lines.append(
+            f"{name:{width}}  {value:.4f}" + (f"  ({ends[0]:.4f} to {ends[1]:.4f})" if ends else "")
+        )
     if intervals:
         lines.append(f"in brackets: {details['interval_protocol']}")
-    lines.append(", ".join(f"{name.replace('_', ' ')} {count}" for name, count in details["counts"].items()))
+    lines.append(
+        ", ".join(f"{name.replace('_', ' ')} {count}" for name, count in details["counts"].items())
+    )
     return "\n".join(lines)
 
 
@@ -103,11 +149,15 @@ def _lvis(options: argparse.Namespace) -> Any:
         content = truth.read_json(options.images)
         listed = content.get("images") if isinstance(content, dict) else content
         if not isinstance(listed, list):
-            raise ValueError(f"{options.images} holds no images: give a JSON list of ids or an annotation file")
+            raise ValueError(
+                f"{options.images} holds no images: give a JSON list of ids or an annotation file"
+            )
         named = [image.get("id") if isinstance(image, dict) else image for image in listed]
         only = [image_id for image_id in named if isinstance(image_id, int)]
         if len(only) < len(named):
-            raise ValueError(f"{options.images} holds images without a number for an id: give a JSON list of ids")
+            raise ValueError(
+                f"{options.images} holds images without a number for an id: give a JSON list of ids"
+            )
     return lvis.evaluate(
         options.ground_truth,
         detections.read_rows(options.detections),
@@ -127,14 +177,22 @@ def _refcocog(options: argparse.Namespace) -> Any:
     counts = {"expressions_without_result": missing}
     control = None
     if options.scrambled:
-        control, missing = phrase_files.best_boxes(expressions, detections.read_rows(options.scrambled))
+        control, missing = phrase_files.best_boxes(
+            expressions, detections.read_rows(options.scrambled)
+        )
         counts["scrambled_expressions_without_result"] = missing
     if options.scrambled_words:
         words = [
-            {"id": key, "image_id": e.image_id.partition(":")[2], "sentence": refcocog.scramble(e.text)}
+            {
+                "id": key,
+                "image_id": e.image_id.partition(":")[2],
+                "sentence": refcocog.scramble(e.text),
+            }
             for key, e in expressions.items()
         ]
-        storage.write_text(options.scrambled_words, json.dumps(words, indent=1, ensure_ascii=False) + "\n")
+        storage.write_text(
+            options.scrambled_words, json.dumps(words, indent=1, ensure_ascii=False) + "\n"
+        )
     metrics = _with_counts(refcocog.evaluate(list(expressions.values()), boxes, control), counts)
     return dataclasses.replace(metrics, protocol=f"RefCOCOg {split}; {metrics.protocol}")
 
@@ -143,17 +201,27 @@ def _flickr30k(options: argparse.Namespace) -> Any:
     from omnidet.evaluation import detections, flickr30k, phrase_files
 
     truth = phrase_files.read_phrases(options.ground_truth, options.split or SPLITS["flickr30k"])
-    predictions, missing = phrase_files.ranked_boxes(truth, detections.read_rows(options.detections))
-    metrics = flickr30k.evaluate([phrase for phrases in truth.values() for phrase in phrases], predictions)
+    predictions, missing = phrase_files.ranked_boxes(
+        truth, detections.read_rows(options.detections)
+    )
+    metrics = flickr30k.evaluate(
+        [phrase for phrases in truth.values() for phrase in phrases], predictions
+    )
     if options.protocol:
         is_merged = options.protocol == "merged-box"
-        values = {name: value for name, value in metrics.values.items() if name.endswith("_merged") == is_merged}
+        values = {
+            name: value
+            for name, value in metrics.values.items()
+            if name.endswith("_merged") == is_merged
+        }
         metrics = dataclasses.replace(metrics, values=values)
     return _with_counts(metrics, {"sentences_without_result": missing})
 
 
 def _with_counts(metrics: Any, more: Mapping[str, int]) -> Any:
-    return dataclasses.replace(metrics, details={**metrics.details, "counts": {**metrics.details["counts"], **more}})
+    return dataclasses.replace(
+        metrics, details={**metrics.details, "counts": {**metrics.details["counts"], **more}}
+    )
 
 
 _JUDGES: dict[str, Callable[[argparse.Namespace], Any]] = {

@@ -21,8 +21,8 @@ from typing import BinaryIO
 import numpy as np
 
 from omnidet import storage
-from omnidet.data import tar_headers
-from omnidet.data.tar_headers import CarefulStream
+from omnidet.data.reading import tar_headers
+from omnidet.data.reading.tar_headers import CarefulStream
 from omnidet.schema import IntArray
 
 TABLE_FROM_BYTES = 16_000_000
@@ -108,7 +108,9 @@ class ShardCache:
                 table = _check(part, name, size_bytes, sha256)
                 _save(path.with_suffix(".npy"), table)
                 file = part.open("rb")  # before anyone can remove it
-                with _locked(Path(self.folder, "lock")):  # whoever counts finds either the shard or its reserved room
+                with _locked(
+                    Path(self.folder, "lock")
+                ):  # whoever counts finds either the shard or its reserved room
                     part.replace(path)
                     room.unlink()
                 return file
@@ -143,7 +145,9 @@ class ShardCache:
             with _locked(folder / "lock"):
                 self._remove_stale(folder)
                 held = sorted((p.stat().st_mtime, p) for p in folder.glob("*.tar"))
-                used = sum(p.stat().st_size for p in (*(p for _, p in held), *folder.glob("*.room")))
+                used = sum(
+                    p.stat().st_size for p in (*(p for _, p in held), *folder.glob("*.room"))
+                )
                 for _, oldest in held:
                     if used + size_bytes <= self.limit_bytes:
                         break
@@ -184,14 +188,18 @@ def members(file: BinaryIO) -> IntArray:
     images = [(offset, length) for is_json, offset, length in found if not is_json]
     if len(annotations) != len(images):
         raise ValueError(f"it holds {len(images)} images and {len(annotations)} annotations")
-    return np.array([(*a, *b) for a, b in zip(annotations, images, strict=True)], np.int64).reshape(-1, 4)
+    return np.array([(*a, *b) for a, b in zip(annotations, images, strict=True)], np.int64).reshape(
+        -1, 4
+    )
 
 
 def _check(path: Path, name: str, size_bytes: int, sha256: str) -> IntArray:
     with path.open("rb") as file:
         size = os.fstat(file.fileno()).st_size
         if size != size_bytes or hashlib.file_digest(file, "sha256").hexdigest() != sha256:
-            raise ValueError(f"{name} is corrupt ({size} bytes, its hash is not the index's): build the shards again")
+            raise ValueError(
+                f"{name} is corrupt ({size} bytes, its hash is not the index's): build the shards again"
+            )
         file.seek(0)
         try:
             return members(file)

@@ -73,11 +73,15 @@ class Index:
     def shards(self, set_name: str) -> tuple[Shard, ...]:
         """The shards of a set. Raises ValueError that lists the known ones."""
         if set_name not in self.sets:
-            raise ValueError(f"{self.location} has no set {set_name!r}: it holds {', '.join(self.sets) or 'nothing'}")
+            raise ValueError(
+                f"{self.location} has no set {set_name!r}: it holds {', '.join(self.sets) or 'nothing'}"
+            )
         return self.sets[set_name]
 
 
-def write_set(records: Iterable[Record], folder: Path, name: str, samples_per_shard: int) -> tuple[Shard, ...]:
+def write_set(
+    records: Iterable[Record], folder: Path, name: str, samples_per_shard: int
+) -> tuple[Shard, ...]:
     """Write the records as `folder/name/000000.tar`, ... in the order they come; `name` may be empty.
 
     Returns what was written; paths are relative to `folder`.
@@ -88,7 +92,9 @@ def write_set(records: Iterable[Record], folder: Path, name: str, samples_per_sh
     return _write_shards(keyed, folder, paths, samples_per_shard)
 
 
-def write_piece(records: Iterable[Record], folder: Path, number: int, samples_per_shard: int) -> tuple[Shard, ...]:
+def write_piece(
+    records: Iterable[Record], folder: Path, number: int, samples_per_shard: int
+) -> tuple[Shard, ...]:
     """Write the records of a set's piece as `folder/<number>.tar`, `folder/<number>_001.tar`, ...; none where there are none.
 
     Keys begin with the number of the piece, so that they are unique in the set and pieces know nothing of one another.
@@ -111,12 +117,17 @@ def write_index(
     content = {
         "schema_version": SCHEMA_VERSION,
         "dataset_version": hashlib.sha256("\n".join(hashes).encode()).hexdigest(),
-        "sets": {name: [dataclasses.asdict(shard) for shard in sets[name]] for name in sorted(sets)},
+        "sets": {
+            name: [dataclasses.asdict(shard) for shard in sets[name]] for name in sorted(sets)
+        },
         "ground_truth": dict(ground_truth),
         "report": dict(report),
         "names": dict(names or {}),
     }
-    storage.write_text(storage.join(folder, storage.INDEX_NAME), json.dumps(content, indent=1, ensure_ascii=False) + "\n")
+    storage.write_text(
+        storage.join(folder, storage.INDEX_NAME),
+        json.dumps(content, indent=1, ensure_ascii=False) + "\n",
+    )
 
 
 def read_index(location: storage.Location) -> Index:
@@ -131,15 +142,30 @@ def read_index(location: storage.Location) -> Index:
             json.dumps(content, ensure_ascii=False).encode()
         version = content["schema_version"]
     if version != SCHEMA_VERSION:
-        raise ValueError(f"{path} has schema version {version!r:.40}, this is {SCHEMA_VERSION}: build the shards again")
+        raise ValueError(
+            f"{path} has schema version {version!r:.40}, this is {SCHEMA_VERSION}: build the shards again"
+        )
     with _refused(f"{path} is not a shard index", "build the shards again"):
-        sets = {name: tuple(_shard(shard) for shard in shards) for name, shards in content["sets"].items()}
+        sets = {
+            name: tuple(_shard(shard) for shard in shards)
+            for name, shards in content["sets"].items()
+        }
         truths, report, names = content["ground_truth"], content["report"], content.get("names", {})
         for truth in truths.values():
-            _require(isinstance(truth["file"], str) and all(isinstance(n, str) for n in truth["names"].values()), truth)
+            _require(
+                isinstance(truth["file"], str)
+                and all(isinstance(n, str) for n in truth["names"].values()),
+                truth,
+            )
             _require(all(number.lstrip("-").isdecimal() for number in truth["names"]), truth)
-        _require(isinstance(report, dict) and all(isinstance(part, dict) for part in report.values()), report)
-        _require(all(isinstance(n, int) and n > 0 for counts in names.values() for n in counts.values()), "names")
+        _require(
+            isinstance(report, dict) and all(isinstance(part, dict) for part in report.values()),
+            report,
+        )
+        _require(
+            all(isinstance(n, int) and n > 0 for counts in names.values() for n in counts.values()),
+            "names",
+        )
         _require(isinstance(content["dataset_version"], str), content["dataset_version"])
         return Index(str(location), content["dataset_version"], sets, truths, report, names)
 
@@ -156,8 +182,14 @@ def _refused(problem: str, remedy: str) -> Iterator[None]:
 def _shard(entry: Any) -> Shard:
     """An entry of the index. Its hash is the name of a file in the cache."""
     shard = Shard(**entry)
-    counts = isinstance(shard.samples, int) and isinstance(shard.size_bytes, int) and min(shard.samples, shard.size_bytes) >= 0
-    _require(counts and isinstance(shard.path, str) and bool(_SHA256.fullmatch(shard.sha256)), entry)
+    counts = (
+        isinstance(shard.samples, int)
+        and isinstance(shard.size_bytes, int)
+        and min(shard.samples, shard.size_bytes) >= 0
+    )
+    _require(
+        counts and isinstance(shard.path, str) and bool(_SHA256.fullmatch(shard.sha256)), entry
+    )
     return shard
 
 
@@ -174,9 +206,13 @@ def combine(out: storage.Location, indexes: Sequence[Index]) -> Index:
     truths: dict[str, Mapping[str, Any]] = {}
     names: dict[str, Mapping[str, int]] = {}
     for index in indexes:
-        location = index.location if storage.is_s3(index.location) else str(Path(index.location).resolve())
+        location = (
+            index.location if storage.is_s3(index.location) else str(Path(index.location).resolve())
+        )
         for name, shards in index.sets.items():
-            sets[name] = tuple(dataclasses.replace(s, path=storage.join(location, s.path)) for s in shards)
+            sets[name] = tuple(
+                dataclasses.replace(s, path=storage.join(location, s.path)) for s in shards
+            )
             truths.pop(name, None)
             names.pop(name, None)
         for name, truth in index.ground_truth.items():
@@ -222,7 +258,9 @@ class ShardReader:
                 raise self._missing()
             self.table = cache.checked(self.path, self.name, shard.size_bytes, shard.sha256)
         if len(self.table) != shard.samples:
-            raise ValueError(f"{self.name} holds {len(self.table)} samples, the index says {shard.samples}: build it again")
+            raise ValueError(
+                f"{self.name} holds {len(self.table)} samples, the index says {shard.samples}: build it again"
+            )
 
     def read(self, i: int) -> Record:
         """Sample `i` of the shard."""
@@ -230,7 +268,11 @@ class ShardReader:
         first, last = min(text, image), max(text + text_length, image + image_length)
         with self._open() as file:  # the two stand side by side: one read
             both = memoryview(_at(file, first, last - first))
-        return _decode(bytes(both[text - first :][:text_length]), bytes(both[image - first :][:image_length]), self.name)
+        return _decode(
+            bytes(both[text - first :][:text_length]),
+            bytes(both[image - first :][:image_length]),
+            self.name,
+        )
 
     def read_texts(self, i: int) -> Record:
         """Sample `i` without its image, for passes over the words."""
@@ -246,7 +288,9 @@ class ShardReader:
             raise self._missing() from None
 
     def _missing(self) -> FileNotFoundError:
-        return FileNotFoundError(f"{self.name} does not exist though the index names it: build the shards again")
+        return FileNotFoundError(
+            f"{self.name} does not exist though the index names it: build the shards again"
+        )
 
 
 @functools.lru_cache(maxsize=1024)
@@ -273,9 +317,13 @@ def _write_shard(keyed: Iterable[tuple[str, Record]], folder: Path, path: str) -
     count = 0
     with part.open("wb", buffering=_BUFFER_BYTES) as file:
         hashed = _Hashed(file)
-        with webdataset.TarWriter(hashed, user="omnidet", group="omnidet", mtime=0, encoder=False) as tar:
+        with webdataset.TarWriter(
+            hashed, user="omnidet", group="omnidet", mtime=0, encoder=False
+        ) as tar:
             for key, record in keyed:
-                tar.write({"__key__": key, _suffix(record.image): record.image, "json": _encode(record)})
+                tar.write(
+                    {"__key__": key, _suffix(record.image): record.image, "json": _encode(record)}
+                )
                 count += 1
     part.replace(target)
     return Shard(path, count, hashed.size, hashed.digest.hexdigest())
@@ -313,7 +361,9 @@ def _encode(record: Record) -> bytes:
 def _short(boxes: FloatArray) -> list[list[float]]:
     """Numbers whose shortest text reads back as the same float32: keeps the member small and exact."""
     hundredths = np.round(boxes.astype(np.float64), 2)
-    if (hundredths.astype(np.float32) == boxes).all():  # what datasets hold; the other way takes longer than all the rest
+    if (
+        hundredths.astype(np.float32) == boxes
+    ).all():  # what datasets hold; the other way takes longer than all the rest
         return hundredths.tolist()  # type: ignore[no-any-return]
     return [[float(str(x)) for x in box] for box in boxes]
 
@@ -324,12 +374,18 @@ def _decode(annotation: bytes, image: bytes, shard: str) -> Record:
         version = content.pop("schema_version", None)
     if version != SCHEMA_VERSION:
         name = str(content.get("image_id"))[:80]
-        raise ValueError(f"{shard}: sample {name} has another schema version than {SCHEMA_VERSION}: build it again")
+        raise ValueError(
+            f"{shard}: sample {name} has another schema version than {SCHEMA_VERSION}: build it again"
+        )
     with _refused(f"{shard}: a sample's annotation is none", "build it again"):
         boxes = np.asarray(content.pop("boxes_xyxy"), np.float32).reshape(-1, 4)
         phrase_boxes = tuple(tuple(named) for named in content.pop("phrase_boxes"))
-        words: dict[str, Any] = {key: tuple(content.pop(key)) for key in ("phrases", "absent", "not_exhaustive")}
-        record = Record(image=image, boxes_xyxy=boxes, phrase_boxes=phrase_boxes, **words, **content)
+        words: dict[str, Any] = {
+            key: tuple(content.pop(key)) for key in ("phrases", "absent", "not_exhaustive")
+        }
+        record = Record(
+            image=image, boxes_xyxy=boxes, phrase_boxes=phrase_boxes, **words, **content
+        )
         _require(_is_sound(record), annotation)
         return record
 
@@ -337,7 +393,14 @@ def _decode(annotation: bytes, image: bytes, shard: str) -> Record:
 def _is_sound(record: Record) -> bool:
     """Whether every field is of its type, and every phrase names boxes that there are."""
     numbers = [i for named in record.phrase_boxes for i in named]
-    texts = (record.source, record.image_id, record.caption, *record.phrases, *record.absent, *record.not_exhaustive)
+    texts = (
+        record.source,
+        record.image_id,
+        record.caption,
+        *record.phrases,
+        *record.absent,
+        *record.not_exhaustive,
+    )
     return (
         all(isinstance(text, str) for text in texts)
         and isinstance(record.width, int)

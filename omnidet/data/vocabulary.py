@@ -37,15 +37,35 @@ from omnidet.config import require
 from omnidet.schema import FloatArray, IntArray, PhraseTable, Record
 
 RELATIONS = (
-    *(f"{to}{side} of" for to in ("to the ", "on the ", "at the ", "") for side in ("left", "right", "front", "back", "side")),
+    *(
+        f"{to}{side} of"
+        for to in ("to the ", "on the ", "at the ", "")
+        for side in ("left", "right", "front", "back", "side")
+    ),
     *("in front of", "on top of", "next to", "close to", "away from", "in between", "in back of"),
-    *("above", "below", "under", "underneath", "beneath", "over", "behind", "beside", "near", "by", "on", "at", "against"),
+    *(
+        "above",
+        "below",
+        "under",
+        "underneath",
+        "beneath",
+        "over",
+        "behind",
+        "beside",
+        "near",
+        "by",
+        "on",
+        "at",
+        "against",
+    ),
     *("between", "among", "across", "along", "around", "facing", "towards", "toward", "past"),
 )
 """Words after which a phrase speaks of something outside the region. "with", "in", "wearing" or "holding" are not among
 them: what a person wears stands in the person's box."""
 
-_RELATION = re.compile(r"(?<=\S)\s+(?:" + "|".join(sorted(RELATIONS, key=len, reverse=True)) + r")(?=\s|$)")
+_RELATION = re.compile(
+    r"(?<=\S)\s+(?:" + "|".join(sorted(RELATIONS, key=len, reverse=True)) + r")(?=\s|$)"
+)
 _SPECIAL_TOKENS = ("<pad>",)
 
 
@@ -59,14 +79,22 @@ class VocabularyConfig:
     """Subwords that occur less often are left in parts."""
 
     def __post_init__(self) -> None:
-        require(self.size >= 257, f"vocabulary.size={self.size}: give 257 (all bytes and the padding) or more")
-        require(self.min_frequency >= 1, f"vocabulary.min_frequency={self.min_frequency}: give 1 or more")
+        require(
+            self.size >= 257,
+            f"vocabulary.size={self.size}: give 257 (all bytes and the padding) or more",
+        )
+        require(
+            self.min_frequency >= 1,
+            f"vocabulary.min_frequency={self.min_frequency}: give 1 or more",
+        )
 
 
 class Vocabulary:
     """The shared vocabulary; `encode` and `table` are what the rest of the system needs."""
 
-    def __init__(self, tokenizer: tokenizers.Tokenizer, idf_T: FloatArray, blocks: Sequence[int] = ()) -> None:
+    def __init__(
+        self, tokenizer: tokenizers.Tokenizer, idf_T: FloatArray, blocks: Sequence[int] = ()
+    ) -> None:
         """`blocks`: tokens of the tokenizer that came at a time, the first when it was built; by default all at once."""
         self.tokenizer = tokenizer
         self.idf_T = idf_T
@@ -91,7 +119,9 @@ class Vocabulary:
     def content_hash(self) -> str:
         """Names the vocabulary in every artifact that depends on it."""
         grown = str(self.blocks).encode() if len(self.blocks) > 1 else b""
-        return hashlib.sha256(self.tokenizer.to_str().encode() + self.idf_T.tobytes() + grown).hexdigest()
+        return hashlib.sha256(
+            self.tokenizer.to_str().encode() + self.idf_T.tobytes() + grown
+        ).hexdigest()
 
     def _encode(self, text: str, roles: bool = True) -> tuple[IntArray, FloatArray]:
         """Token ids (ascending, distinct) and weights (sum 1) of a phrase.
@@ -117,19 +147,31 @@ class Vocabulary:
             if sum(weights.values()) <= 0:  # nothing but words that occur everywhere
                 weights = dict.fromkeys(weights, 1.0)
         if not weights:
-            raise ValueError(f"the phrase {text!r} is empty: it needs a letter, a digit or a symbol")
+            raise ValueError(
+                f"the phrase {text!r} is empty: it needs a letter, a digit or a symbol"
+            )
         ids = sorted(token for token, weight in weights.items() if weight > 0)
         values = np.array([weights[token] for token in ids], np.float64)
         return np.array(ids, np.int64), (values / values.sum()).astype(np.float32)
 
     def table(self, phrases: Iterable[tuple[str, bool]] | Iterable[str]) -> PhraseTable:
         """The phrases as one table of weighted tokens; an item may be (text, roles)."""
-        encoded = [self.encode(item) if isinstance(item, str) else self.encode(*item) for item in phrases]
+        encoded = [
+            self.encode(item) if isinstance(item, str) else self.encode(*item) for item in phrases
+        ]
         lengths = [len(ids) for ids, _ in encoded]
         ids_K = np.concatenate([ids for ids, _ in encoded]) if encoded else np.zeros(0, np.int64)
-        weights_K = np.concatenate([weights for _, weights in encoded]) if encoded else np.zeros(0, np.float32)
+        weights_K = (
+            np.concatenate([weights for _, weights in encoded])
+            if encoded
+            else np.zeros(0, np.float32)
+        )
         offsets_P = np.cumsum([0, *lengths[:-1]]) if encoded else np.zeros(0, np.int64)
-        return PhraseTable(torch.from_numpy(ids_K), torch.from_numpy(weights_K), torch.from_numpy(offsets_P.astype(np.int64)))
+        return PhraseTable(
+            torch.from_numpy(ids_K),
+            torch.from_numpy(weights_K),
+            torch.from_numpy(offsets_P.astype(np.int64)),
+        )
 
     def check_names(self, names: Sequence[str]) -> None:
         """Raise ValueError if two of the names cannot be told apart, or one is empty."""
@@ -138,7 +180,9 @@ class Vocabulary:
             ids, weights = self.encode(name)
             key = (tuple(ids.tolist()), tuple(np.round(weights, 6).tolist()))
             if key in seen:
-                raise ValueError(f"the names {seen[key]!r} and {name!r} are the same to the vocabulary: rename one of them")
+                raise ValueError(
+                    f"the names {seen[key]!r} and {name!r} are the same to the vocabulary: rename one of them"
+                )
             seen[key] = name
 
     def tokens(self, text: str) -> list[tuple[str, float]]:
@@ -154,29 +198,45 @@ class Vocabulary:
 
     def save(self, folder: Path) -> None:
         """Write the files that `transformers.AutoTokenizer` loads, and the weights."""
-        wrapped = PreTrainedTokenizerFast(tokenizer_object=self.tokenizer, pad_token=_SPECIAL_TOKENS[0])  # type: ignore[no-untyped-call]
+        wrapped = PreTrainedTokenizerFast(
+            tokenizer_object=self.tokenizer, pad_token=_SPECIAL_TOKENS[0]
+        )  # type: ignore[no-untyped-call]
         wrapped.save_pretrained(folder)
         # transformers writes its own copy of the tokenizer file; ours is the one that the content hash is made of.
         (folder / "tokenizer.json").write_text(self.tokenizer.to_str(pretty=True), encoding="utf-8")
         save_file({"idf": self.idf_T}, folder / "idf.safetensors")
-        facts = {"content_hash": self.content_hash, "num_tokens": self.num_tokens, "blocks": self.blocks}
-        (folder / "vocabulary.json").write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
+        facts = {
+            "content_hash": self.content_hash,
+            "num_tokens": self.num_tokens,
+            "blocks": self.blocks,
+        }
+        (folder / "vocabulary.json").write_text(
+            json.dumps(facts, indent=1) + "\n", encoding="utf-8"
+        )
 
     @classmethod
     def load(cls, folder: Path) -> Vocabulary:
         """Read what `save` wrote. Raises FileNotFoundError or ValueError with the remedy."""
         for name in ("tokenizer.json", "idf.safetensors", "vocabulary.json"):
             if not (folder / name).is_file():
-                raise FileNotFoundError(f"{folder / name} does not exist: build the vocabulary with `omnidet vocabulary`")
+                raise FileNotFoundError(
+                    f"{folder / name} does not exist: build the vocabulary with `omnidet vocabulary`"
+                )
         try:
             facts = json.loads((folder / "vocabulary.json").read_text(encoding="utf-8"))
             content_hash = facts["content_hash"]
             tokenizer = tokenizers.Tokenizer.from_file(str(folder / "tokenizer.json"))
-            vocabulary = cls(tokenizer, load_file(folder / "idf.safetensors")["idf"], facts.get("blocks", ()))
+            vocabulary = cls(
+                tokenizer, load_file(folder / "idf.safetensors")["idf"], facts.get("blocks", ())
+            )
         except Exception as error:  # tokenizers raises plain Exception
-            raise ValueError(f"{folder} is damaged ({error}): build the vocabulary again") from error
+            raise ValueError(
+                f"{folder} is damaged ({error}): build the vocabulary again"
+            ) from error
         if vocabulary.content_hash != content_hash:
-            raise ValueError(f"{folder} was changed after it was built: its content hash does not fit; build it again")
+            raise ValueError(
+                f"{folder} was changed after it was built: its content hash does not fit; build it again"
+            )
         return vocabulary
 
 
@@ -210,7 +270,10 @@ def build(records: Sequence[Record] | Iterable[Record], config: VocabularyConfig
     )
     # Every word gets the same leading mark, so that "star" is one token wherever it stands; bytes below, so no word is unknown.
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
-        [pre_tokenizers.WhitespaceSplit(), pre_tokenizers.ByteLevel(add_prefix_space=True, use_regex=False)]
+        [
+            pre_tokenizers.WhitespaceSplit(),
+            pre_tokenizers.ByteLevel(add_prefix_space=True, use_regex=False),
+        ]
     )
     tokenizer.decoder = tokenizers.decoders.ByteLevel()
     trainer = tokenizers.trainers.BpeTrainer(
@@ -222,11 +285,15 @@ def build(records: Sequence[Record] | Iterable[Record], config: VocabularyConfig
     )
     tokenizer.train_from_iterator((text for record in records for text in _texts(record)), trainer)
     whole = _misleading_names(tokenizer, records)
-    tokenizer.add_tokens([tokenizers.AddedToken(name, single_word=True, lstrip=True, rstrip=True) for name in whole])
+    tokenizer.add_tokens(
+        [tokenizers.AddedToken(name, single_word=True, lstrip=True, rstrip=True) for name in whole]
+    )
     return Vocabulary(tokenizer, _inverse_document_frequency(tokenizer, records))
 
 
-def extend(vocabulary: Vocabulary, records: Iterable[Record], min_frequency: int = 2) -> tuple[Vocabulary, tuple[str, ...]]:
+def extend(
+    vocabulary: Vocabulary, records: Iterable[Record], min_frequency: int = 2
+) -> tuple[Vocabulary, tuple[str, ...]]:
     """The vocabulary with a token for each word of the records that it has in parts only; and these words.
 
     Append-only: every token keeps its id and weight. A new token weighs what its subwords weighed together, so a detector
@@ -238,7 +305,9 @@ def extend(vocabulary: Vocabulary, records: Iterable[Record], min_frequency: int
     words: Counter[str] = Counter()
     for record in records:
         for text in {*record.phrases, *record.absent}:
-            words.update(dict.fromkeys(_normalized(vocabulary.tokenizer, text).split(), min_frequency))
+            words.update(
+                dict.fromkeys(_normalized(vocabulary.tokenizer, text).split(), min_frequency)
+            )
         words.update(set(_normalized(vocabulary.tokenizer, record.caption).split()))
     tokenizer = tokenizers.Tokenizer.from_str(vocabulary.tokenizer.to_str())
     new, weights = [], []
@@ -250,7 +319,9 @@ def extend(vocabulary: Vocabulary, records: Iterable[Record], min_frequency: int
             weights.append(float(np.mean([vocabulary.idf_T[part] for part in parts])))
     if not new:
         return vocabulary, ()
-    tokenizer.add_tokens([tokenizers.AddedToken(word, single_word=True, lstrip=True, rstrip=True) for word in new])
+    tokenizer.add_tokens(
+        [tokenizers.AddedToken(word, single_word=True, lstrip=True, rstrip=True) for word in new]
+    )
     idf_T = np.concatenate([vocabulary.idf_T, np.array(weights, np.float32)])
     return Vocabulary(tokenizer, idf_T, (*vocabulary.blocks, len(new))), tuple(new)
 
@@ -258,8 +329,12 @@ def extend(vocabulary: Vocabulary, records: Iterable[Record], min_frequency: int
 def require_extension(old: Vocabulary, new: Vocabulary) -> None:
     """Raise ValueError unless every token of `old` has the same id, text and weight in `new`."""
     size = len(old.idf_T)
-    same = new.blocks[: len(old.blocks)] == old.blocks and np.array_equal(new.idf_T[:size], old.idf_T)
-    if not same or any(old.tokenizer.id_to_token(i) != new.tokenizer.id_to_token(i) for i in range(size)):
+    same = new.blocks[: len(old.blocks)] == old.blocks and np.array_equal(
+        new.idf_T[:size], old.idf_T
+    )
+    if not same or any(
+        old.tokenizer.id_to_token(i) != new.tokenizer.id_to_token(i) for i in range(size)
+    ):
         raise ValueError(
             f"the vocabulary {new.content_hash[:12]} does not extend {old.content_hash[:12]}, with which the detector was "
             "trained: extend that one"
@@ -272,7 +347,9 @@ def _texts(record: Record) -> Iterator[str]:
         yield record.caption
 
 
-def _inverse_document_frequency(tokenizer: tokenizers.Tokenizer, records: Iterable[Record]) -> FloatArray:
+def _inverse_document_frequency(
+    tokenizer: tokenizers.Tokenizer, records: Iterable[Record]
+) -> FloatArray:
     # Each distinct text counts once: the class names of a detection dataset stand on every image, and would make every
     # other word, "the" among them, look rare.
     texts = {text for record in records for text in _texts(record)}
@@ -296,10 +373,16 @@ def _misleading_names(tokenizer: tokenizers.Tokenizer, records: Iterable[Record]
     for record in records:
         if record.absent:
             present = [normalized(name) for name in record.phrases]
-            absent = {normalized(name): frozenset(normalized(name).split()) for name in record.absent}
+            absent = {
+                normalized(name): frozenset(normalized(name).split()) for name in record.absent
+            }
             for name in present:
                 words = frozenset(name.split())
-                verified.update((name, other) for other, parts in absent.items() if len(words) > 1 and parts <= words)
+                verified.update(
+                    (name, other)
+                    for other, parts in absent.items()
+                    if len(words) > 1 and parts <= words
+                )
     whole: list[str] = []
     for name, other in sorted(verified, key=lambda pair: (len(pair[0]), pair)):
         if name not in whole and _units(other, whole) <= _units(name, whole):

@@ -24,7 +24,9 @@ PROTOCOL = (
 Doubles = npt.NDArray[np.float64]
 
 
-def evaluate(true_scores: Sequence[Sequence[float]], absent_scores: Sequence[Sequence[float]]) -> Metrics:
+def evaluate(
+    true_scores: Sequence[Sequence[float]], absent_scores: Sequence[Sequence[float]]
+) -> Metrics:
     """The false-positive rate, and the threshold.
 
     Args:
@@ -35,24 +37,41 @@ def evaluate(true_scores: Sequence[Sequence[float]], absent_scores: Sequence[Seq
         ValueError: where there is no true box or no absent name.
     """
     images = len(true_scores)
-    true_N, absent_N = (np.array([s for own in part for s in own], np.float64) for part in (true_scores, absent_scores))
+    true_N, absent_N = (
+        np.array([s for own in part for s in own], np.float64)
+        for part in (true_scores, absent_scores)
+    )
     if not len(true_N) or not len(absent_N):
         what = "absent names" if len(true_N) else "true boxes"
-        raise ValueError(f"the images have no {what}: evaluate a set that lists names verified absent, as LVIS or COCO")
+        raise ValueError(
+            f"the images have no {what}: evaluate a set that lists names verified absent, as LVIS or COCO"
+        )
     if not (np.isfinite(true_N).all() and np.isfinite(absent_N).all()):
         raise ValueError("a score is not finite: the model diverged, use an earlier checkpoint")
     true_image_N, absent_image_N = (
-        np.repeat(np.arange(images), [len(own) for own in part]) for part in (true_scores, absent_scores)
+        np.repeat(np.arange(images), [len(own) for own in part])
+        for part in (true_scores, absent_scores)
     )
     threshold = float(np.sort(true_N)[::-1][int(np.ceil(RECALL * len(true_N))) - 1])
     recall = float((true_N >= max(threshold, 0)).mean())
     counts = {"images": images, "true_boxes": len(true_N), "absent_names": len(absent_N)}
     if threshold < 0:  # fewer than half of the boxes are met by any region
-        details = {"counts": counts, "undefined": ["false_positive_rate", "threshold"], "recall": recall}
+        details = {
+            "counts": counts,
+            "undefined": ["false_positive_rate", "threshold"],
+            "recall": recall,
+        }
         return Metrics("absent", PROTOCOL, {}, details)
     values = {"false_positive_rate": float((absent_N >= threshold).mean()), "threshold": threshold}
-    resampled = {"false_positive_rate": _resampled(true_N, true_image_N, absent_N, absent_image_N, images)}
-    return Metrics("absent", PROTOCOL, values, {"counts": counts, "recall": recall} | resampling.describe(values, resampled))
+    resampled = {
+        "false_positive_rate": _resampled(true_N, true_image_N, absent_N, absent_image_N, images)
+    }
+    return Metrics(
+        "absent",
+        PROTOCOL,
+        values,
+        {"counts": counts, "recall": recall} | resampling.describe(values, resampled),
+    )
 
 
 def _resampled(
@@ -63,7 +82,10 @@ def _resampled(
     images: int,
 ) -> Doubles:
     """The rate of each resample, at the threshold of that resample."""
-    by_score, absent_by_score = np.argsort(-true_N, kind="stable"), np.argsort(-absent_N, kind="stable")
+    by_score, absent_by_score = (
+        np.argsort(-true_N, kind="stable"),
+        np.argsort(-absent_N, kind="stable"),
+    )
     sorted_absent = -absent_N[absent_by_score]
     values = []
     for weights_I in resampling.draw(images):

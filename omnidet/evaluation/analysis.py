@@ -30,7 +30,12 @@ FREQUENCIES = {"r": "rare", "c": "common", "f": "frequent"}
 BINS = 10
 LEAST_SCORE = 0.1
 """Detections below are left out of the calibration: a detector gives any number of them, all wrong and all said to be so."""
-WORDS = {"1 or 2 words": (1, 2), "3 or 4 words": (3, 4), "5 to 7 words": (5, 7), "8 words or more": (8, 10**9)}
+WORDS = {
+    "1 or 2 words": (1, 2),
+    "3 or 4 words": (3, 4),
+    "5 to 7 words": (5, 7),
+    "8 words or more": (8, 10**9),
+}
 NUM_CONFUSIONS = 8
 
 
@@ -49,7 +54,11 @@ class Calibration:
     def error(self) -> float:
         """Expected calibration error: mean distance of score and share, weighted by count (Guo et al., ICML 2017)."""
         total = self.count_B.sum()
-        return float((self.count_B * np.abs(self.score_B - self.right_B)).sum() / total) if total else 0.0
+        return (
+            float((self.count_B * np.abs(self.score_B - self.right_B)).sum() / total)
+            if total
+            else 0.0
+        )
 
 
 @dataclass(frozen=True)
@@ -117,7 +126,9 @@ class NamesAnalysis:
     def shown(self, image_id: int) -> list[Shown]:
         """The detections of an image at the working point, best first."""
         chosen_D = (self.verdicts.image_D == image_id) & (self.verdicts.score_D >= self.threshold)
-        return [self._shown(int(d)) for d in np.flatnonzero(chosen_D & ~self.verdicts.ignored_TD[0])]
+        return [
+            self._shown(int(d)) for d in np.flatnonzero(chosen_D & ~self.verdicts.ignored_TD[0])
+        ]
 
     def _shown(self, d: int) -> Shown:
         x, y, width, height = self.verdicts.boxes_D4[d].tolist()
@@ -167,7 +178,9 @@ class PhraseAnalysis:
         return numbers | {"calibration_error": self.calibration.error}
 
 
-def names(dataset: Mapping[str, Any], detections: Iterable[Mapping[str, Any]], words: Mapping[int, str]) -> NamesAnalysis:
+def names(
+    dataset: Mapping[str, Any], detections: Iterable[Mapping[str, Any]], words: Mapping[int, str]
+) -> NamesAnalysis:
     """Take detections by class name apart.
 
     Args:
@@ -198,20 +211,33 @@ def names(dataset: Mapping[str, Any], detections: Iterable[Mapping[str, Any]], w
         gains=gains.gains(verdicts),
         missed=int((verdicts.true_score_G < threshold).sum()),
         confusions=_confusions(verdicts, called, shown_D),
-        calibration=calibration(verdicts.score_D[counts_D], verdicts.found_TD[0][counts_D], LEAST_SCORE),
-        outcomes=_outcomes(verdicts, shown_D, threshold, [image["id"] for image in dataset["images"]]),
+        calibration=calibration(
+            verdicts.score_D[counts_D], verdicts.found_TD[0][counts_D], LEAST_SCORE
+        ),
+        outcomes=_outcomes(
+            verdicts, shown_D, threshold, [image["id"] for image in dataset["images"]]
+        ),
         verdicts=verdicts,
         called=tuple(called),
     )
 
 
-def phrases(truths: Sequence[PhraseTruth], boxes_xyxy: FloatArray, scores: FloatArray) -> PhraseAnalysis:
+def phrases(
+    truths: Sequence[PhraseTruth], boxes_xyxy: FloatArray, scores: FloatArray
+) -> PhraseAnalysis:
     """Take the best box (P, 4) for each phrase apart, with its score (P,); phrases without boxes are left out before."""
-    overlap_P, other_P = _best_overlaps(truths, boxes_xyxy, own=True), _best_overlaps(truths, boxes_xyxy, own=False)
+    overlap_P, other_P = (
+        _best_overlaps(truths, boxes_xyxy, own=True),
+        _best_overlaps(truths, boxes_xyxy, own=False),
+    )
     right_P = overlap_P >= OVERLAPS[0]
     relational_P = np.array([is_relational(t.phrase) for t in truths], bool)
     length_P = np.array([len(t.phrase.split()) for t in truths], int)
-    members = {"all": np.ones(len(truths), bool), "plain": ~relational_P, "relational": relational_P}
+    members = {
+        "all": np.ones(len(truths), bool),
+        "plain": ~relational_P,
+        "relational": relational_P,
+    }
     members |= {name: (length_P >= low) & (length_P <= high) for name, (low, high) in WORDS.items()}
     kinds = {
         "localisation": ~right_P & (overlap_P >= BACKGROUND),
@@ -219,8 +245,12 @@ def phrases(truths: Sequence[PhraseTruth], boxes_xyxy: FloatArray, scores: Float
     }
     kinds["elsewhere"] = ~right_P & ~kinds["localisation"] & ~kinds["confusion"]
     return PhraseAnalysis(
-        curve=np.array([(overlap_P >= least).mean() if len(overlap_P) else 0.0 for least in mistakes.RECALLS]),
-        groups={name: (float(right_P[m].mean()), int(m.sum())) for name, m in members.items() if m.any()},
+        curve=np.array(
+            [(overlap_P >= least).mean() if len(overlap_P) else 0.0 for least in mistakes.RECALLS]
+        ),
+        groups={
+            name: (float(right_P[m].mean()), int(m.sum())) for name, m in members.items() if m.any()
+        },
         mistakes={kind: int(m.sum()) for kind, m in kinds.items()},
         calibration=calibration(np.asarray(scores, np.float64), right_P, 0.0),
         overlap_P=overlap_P,
@@ -247,7 +277,9 @@ def _mean_over_categories(precision_RC: Floats) -> Floats:
     return precision_RC[:, known].mean(1) if known.any() else np.zeros(len(precision_RC))
 
 
-def _categories(verdicts: Verdicts, called: Sequence[str], precision_TRC: Floats) -> tuple[Category, ...]:
+def _categories(
+    verdicts: Verdicts, called: Sequence[str], precision_TRC: Floats
+) -> tuple[Category, ...]:
     found = [
         Category(
             name=called[c],
@@ -272,25 +304,38 @@ def _working_point(verdicts: Verdicts) -> tuple[float, float, float]:
     f1_D = 2 * right_D / (np.arange(1, len(right_D) + 1) + len(verdicts.true_score_G))
     f1_D[:-1][score_D[:-1] == score_D[1:]] = -1  # a threshold cannot part equal scores
     best = int(f1_D.argmax())
-    return float(score_D[best]), float(right_D[best] / (best + 1)), float(right_D[best] / len(verdicts.true_score_G))
+    return (
+        float(score_D[best]),
+        float(right_D[best] / (best + 1)),
+        float(right_D[best] / len(verdicts.true_score_G)),
+    )
 
 
-def _confusions(verdicts: Verdicts, called: Sequence[str], shown_D: Bools) -> tuple[tuple[str, str, int], ...]:
+def _confusions(
+    verdicts: Verdicts, called: Sequence[str], shown_D: Bools
+) -> tuple[tuple[str, str, int], ...]:
     chosen_D = shown_D & (verdicts.kind_D == KINDS.index("confusion"))
     true_D = verdicts.true_category_G[verdicts.meant_D[chosen_D]]
-    pairs, counts = np.unique(np.stack([verdicts.category_D[chosen_D], true_D]), axis=1, return_counts=True)
+    pairs, counts = np.unique(
+        np.stack([verdicts.category_D[chosen_D], true_D]), axis=1, return_counts=True
+    )
     most = np.argsort(-counts, kind="stable")[:NUM_CONFUSIONS]
     return tuple((called[pairs[0, i]], called[pairs[1, i]], int(counts[i])) for i in most)
 
 
-def _outcomes(verdicts: Verdicts, shown_D: Bools, threshold: float, image_ids: Sequence[int]) -> dict[int, Outcome]:
+def _outcomes(
+    verdicts: Verdicts, shown_D: Bools, threshold: float, image_ids: Sequence[int]
+) -> dict[int, Outcome]:
     right_D = shown_D & verdicts.found_TD[0]
     groups = (
         verdicts.image_D[right_D],
         verdicts.image_D[shown_D & ~right_D],
         verdicts.true_image_G[verdicts.true_score_G < threshold],
     )
-    counted = [dict(zip(*(v.tolist() for v in np.unique(g, return_counts=True)), strict=True)) for g in groups]
+    counted = [
+        dict(zip(*(v.tolist() for v in np.unique(g, return_counts=True)), strict=True))
+        for g in groups
+    ]
     return {i: Outcome(*(count.get(i, 0) for count in counted)) for i in image_ids}
 
 

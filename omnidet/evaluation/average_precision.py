@@ -30,9 +30,15 @@ class Curves:
     recall_TKAM: Doubles
     """For each number of detections that count in an image and category."""
 
-    def mean_precision(self, size: int = ALL, threshold: int | None = None, categories: Bools | None = None) -> float:
+    def mean_precision(
+        self, size: int = ALL, threshold: int | None = None, categories: Bools | None = None
+    ) -> float:
         """Mean over what is defined, -1 where nothing is."""
-        chosen = self.precision_TRKA[..., size] if threshold is None else self.precision_TRKA[threshold, ..., size]
+        chosen = (
+            self.precision_TRKA[..., size]
+            if threshold is None
+            else self.precision_TRKA[threshold, ..., size]
+        )
         return _mean(chosen if categories is None else chosen[..., categories])
 
     def mean_recall(self, size: int = ALL, most: int = -1) -> float:
@@ -42,7 +48,9 @@ class Curves:
     def by_category(self, names: Sequence[str]) -> dict[str, float | None]:
         """Average precision of each category; None where it has no box to find."""
         values = (_mean(self.precision_TRKA[:, :, k, ALL]) for k in range(len(names)))
-        return {name: value if value > -1 else None for name, value in zip(names, values, strict=True)}
+        return {
+            name: value if value > -1 else None for name, value in zip(names, values, strict=True)
+        }
 
 
 def _mean(values: Doubles) -> float:
@@ -65,7 +73,10 @@ def accumulate(truth: Truth, judged: Judged, most: Sequence[int]) -> Curves:
         own = slice(bounds[k], bounds[k + 1])
         rank_N = judged.rank_D[own]
         for a in np.flatnonzero(to_find_KA[k]):
-            right_TN, wrong_TN = _flags(judged.right_D[own], int(a)), _flags(judged.wrong_D[own], int(a))
+            right_TN, wrong_TN = (
+                _flags(judged.right_D[own], int(a)),
+                _flags(judged.wrong_D[own], int(a)),
+            )
             precision_TRKA[:, :, k, a] = _precision(right_TN, wrong_TN, int(to_find_KA[k, a]))
             for m, limit in enumerate(most):
                 recall_TKAM[:, k, a, m] = right_TN[:, rank_N < limit].sum(1) / to_find_KA[k, a]
@@ -73,7 +84,10 @@ def accumulate(truth: Truth, judged: Judged, most: Sequence[int]) -> Curves:
 
 
 def _to_find(truth: Truth, judged: Judged) -> npt.NDArray[np.int64]:
-    counts = [np.bincount(truth.category_G, judged.wanted_GA[:, a], len(truth.category_ids)) for a in range(NUM_SIZES)]
+    counts = [
+        np.bincount(truth.category_G, judged.wanted_GA[:, a], len(truth.category_ids))
+        for a in range(NUM_SIZES)
+    ]
     return np.stack(counts, axis=1).astype(np.int64)
 
 
@@ -111,12 +125,18 @@ def resampled(truth: Truth, judged: Judged, weights_BI: npt.NDArray[np.float64])
         if to_find_B.any():
             own = slice(bounds[k], bounds[k + 1])
             right_TN, wrong_TN = _flags(judged.right_D[own], ALL), _flags(judged.wrong_D[own], ALL)
-            values_BKT[:, k] = _resampled_category(right_TN, wrong_TN, judged.image_D[own], weights_IB, to_find_B)
+            values_BKT[:, k] = _resampled_category(
+                right_TN, wrong_TN, judged.image_D[own], weights_IB, to_find_B
+            )
     return values_BKT
 
 
 def _resampled_category(
-    right_TN: Bools, wrong_TN: Bools, image_N: npt.NDArray[np.int32], weights_IB: Doubles, to_find_B: Doubles
+    right_TN: Bools,
+    wrong_TN: Bools,
+    image_N: npt.NDArray[np.int32],
+    weights_IB: Doubles,
+    to_find_B: Doubles,
 ) -> Doubles:
     """(B, T). Only at right detections can recall or the best precision change: wrong ones are summed up between them."""
     values_BT = np.zeros((len(to_find_B), NUM_THRESHOLDS))
@@ -129,14 +149,20 @@ def _resampled_category(
             segment = np.searchsorted(right, wrong)
             before = segment < len(right)
             place = (segment[before], image_N[wrong[before]])
-            between = sparse.csr_array((np.ones(len(place[0])), place), shape=(len(right), len(weights_IB)))
+            between = sparse.csr_array(
+                (np.ones(len(place[0])), place), shape=(len(right), len(weights_IB))
+            )
             wrongs = np.cumsum(between @ weights_IB, axis=0)
             rights = np.cumsum(weights_IB[image_N[right]], axis=0)
             precision = np.nan_to_num(rights / (rights + wrongs))
             envelope = np.maximum.accumulate(precision[::-1], axis=0)[::-1]
             recall = np.nan_to_num(rights / to_find_B)
             last = np.floor(recall * (len(RECALLS_R) - 1) + 1e-9).astype(np.int64)
-            points = (last + 1 - (RECALLS_R[last] > recall)).astype(np.float64)  # how many recall points are reached
+            points = (last + 1 - (RECALLS_R[last] > recall)).astype(
+                np.float64
+            )  # how many recall points are reached
             points[1:] -= points[:-1].copy()
-            values_BT[:, t] = np.where(to_find_B > 0, (envelope * points).sum(0) / len(RECALLS_R), np.nan)
+            values_BT[:, t] = np.where(
+                to_find_B > 0, (envelope * points).sum(0) / len(RECALLS_R), np.nan
+            )
     return values_BT

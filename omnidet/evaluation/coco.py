@@ -24,7 +24,9 @@ MOST = (1, 10, 100)
 PROTOCOL = "COCO bbox, IoU .50:.05:.95, 101 recall points, 100 detections an image and category, as pycocotools 2.0"
 
 
-def evaluate(ground_truth: str | Path, detections: Iterable[Mapping[str, Any]], intervals: bool = True) -> Metrics:
+def evaluate(
+    ground_truth: str | Path, detections: Iterable[Mapping[str, Any]], intervals: bool = True
+) -> Metrics:
     """Average precision and recall of the detections.
 
     Args:
@@ -40,14 +42,21 @@ def evaluate(ground_truth: str | Path, detections: Iterable[Mapping[str, Any]], 
     found, _ = collect(detections, truth)
     judged = judge(truth, found, MOST[-1])
     curves = accumulate(truth, judged, MOST)
-    stats = [curves.mean_precision(), curves.mean_precision(threshold=0), curves.mean_precision(threshold=5)]
+    stats = [
+        curves.mean_precision(),
+        curves.mean_precision(threshold=0),
+        curves.mean_precision(threshold=5),
+    ]
     stats += [curves.mean_precision(size) for size in (1, 2, 3)]
-    stats += [curves.mean_recall(most=m) for m in range(len(MOST))] + [curves.mean_recall(size) for size in (1, 2, 3)]
+    stats += [curves.mean_recall(most=m) for m in range(len(MOST))] + [
+        curves.mean_recall(size) for size in (1, 2, 3)
+    ]
     values, undefined = split_undefined(dict(zip(NAMES, stats, strict=True)))
     details: dict[str, Any] = {
         "per_category_AP": curves.by_category(truth.names),
         "undefined": undefined,
-        "counts": truth.counts() | {"detections": len(found), "detections_judged": len(judged.score_D)},
+        "counts": truth.counts()
+        | {"detections": len(found), "detections_judged": len(judged.score_D)},
     }
     if intervals:
         resampled_BKT = resampled(truth, judged, resampling.draw(len(truth.image_ids)))

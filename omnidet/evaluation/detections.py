@@ -51,7 +51,9 @@ class Found:
 
     def select(self, kept: npt.NDArray[Any]) -> Found:
         """Those of a mask or of places."""
-        return Found(self.image_D[kept], self.category_D[kept], self.boxes_xywh_D4[kept], self.score_D[kept])
+        return Found(
+            self.image_D[kept], self.category_D[kept], self.boxes_xywh_D4[kept], self.score_D[kept]
+        )
 
 
 def collect(detections: Iterable[Mapping[str, Any]], truth: Truth) -> tuple[Found, int]:
@@ -60,7 +62,9 @@ def collect(detections: Iterable[Mapping[str, Any]], truth: Truth) -> tuple[Foun
     Raises:
         ValueError: for a detection that no evaluation can count, named by its index from 0.
     """
-    images = {image_id: place for place, image_id in enumerate(truth.image_ids)} | dict.fromkeys(truth.left_out, -1)
+    images = {image_id: place for place, image_id in enumerate(truth.image_ids)} | dict.fromkeys(
+        truth.left_out, -1
+    )
     categories = {category_id: place for place, category_id in enumerate(truth.category_ids)}
     parts: list[Found] = []
     rows, first, left_out = iter(detections), 0, 0
@@ -68,7 +72,9 @@ def collect(detections: Iterable[Mapping[str, Any]], truth: Truth) -> tuple[Foun
         columns = _columns(batch, images, categories)
         if columns is None:  # slowly, to name it
             check(batch, images, categories, first)
-            raise ValueError(f"detections {first} to {first + len(batch) - 1} mix strings and numbers: write numbers")
+            raise ValueError(
+                f"detections {first} to {first + len(batch) - 1} mix strings and numbers: write numbers"
+            )
         known = columns.image_D >= 0
         left_out += int((~known).sum())
         parts.append(columns if known.all() else columns.select(known))
@@ -76,15 +82,22 @@ def collect(detections: Iterable[Mapping[str, Any]], truth: Truth) -> tuple[Foun
     if not parts:
         return Found(np.zeros(0, np.int32), np.zeros(0, np.int32), np.zeros((0, 4)), np.zeros(0)), 0
     names = ("image_D", "category_D", "boxes_xywh_D4", "score_D")
-    return Found(*(np.concatenate([getattr(part, name) for part in parts]) for name in names)), left_out
+    return Found(
+        *(np.concatenate([getattr(part, name) for part in parts]) for name in names)
+    ), left_out
 
 
-def _columns(rows: Sequence[Mapping[str, Any]], images: Mapping[int, int], categories: Mapping[int, int]) -> Found | None:
+def _columns(
+    rows: Sequence[Mapping[str, Any]], images: Mapping[int, int], categories: Mapping[int, int]
+) -> Found | None:
     """None where a row is not fit to count."""
     try:
         image = np.array([images[row["image_id"]] for row in rows], np.int32)
         category = np.array([categories[row["category_id"]] for row in rows], np.int32)
-        boxes, score = np.array([row["bbox"] for row in rows]), np.array([row["score"] for row in rows])
+        boxes, score = (
+            np.array([row["bbox"] for row in rows]),
+            np.array([row["score"] for row in rows]),
+        )
     except (KeyError, TypeError, ValueError, OverflowError):
         return None
     if boxes.shape != (len(rows), 4) or score.shape != (len(rows),):
@@ -97,7 +110,10 @@ def _columns(rows: Sequence[Mapping[str, Any]], images: Mapping[int, int], categ
 
 
 def check(
-    detections: Sequence[Mapping[str, Any]], image_ids: Collection[int], category_ids: Collection[int], first: int = 0
+    detections: Sequence[Mapping[str, Any]],
+    image_ids: Collection[int],
+    category_ids: Collection[int],
+    first: int = 0,
 ) -> None:
     """Raise ValueError at the first detection that no evaluation can count; an empty list is fine.
 
@@ -105,24 +121,42 @@ def check(
     """
     for index, detection in enumerate(detections, first):
         if not isinstance(detection, Mapping):
-            raise ValueError(f"detection {index} is {str(detection)[:40]!r}: an object with image_id, category_id, bbox, score")
-        missing = [name for name in ("image_id", "category_id", "bbox", "score") if name not in detection]
+            raise ValueError(
+                f"detection {index} is {str(detection)[:40]!r}: an object with image_id, category_id, bbox, score"
+            )
+        missing = [
+            name for name in ("image_id", "category_id", "bbox", "score") if name not in detection
+        ]
         if missing:
-            raise ValueError(f"detection {index} has no {missing[0]!r}: give image_id, category_id, bbox and score")
+            raise ValueError(
+                f"detection {index} has no {missing[0]!r}: give image_id, category_id, bbox and score"
+            )
         for field, known in (("image_id", image_ids), ("category_id", category_ids)):
             value = detection[field]
             if isinstance(value, str):
-                raise ValueError(f"detection {index}: {field} is the text {value[:40]!r}: give the number")
+                raise ValueError(
+                    f"detection {index}: {field} is the text {value[:40]!r}: give the number"
+                )
             if not isinstance(value, int | float) or value not in known:
-                remedy = "evaluate the same split" if field == "image_id" else "map the names to its category ids"
-                raise ValueError(f"detection {index}: {field} {value!r} is not in the ground truth: {remedy}")
+                remedy = (
+                    "evaluate the same split"
+                    if field == "image_id"
+                    else "map the names to its category ids"
+                )
+                raise ValueError(
+                    f"detection {index}: {field} {value!r} is not in the ground truth: {remedy}"
+                )
         score, box = detection["score"], detection["bbox"]
         if not isinstance(score, int | float):
             raise ValueError(f"detection {index}: score is {score!r:.60}: give a number")
         if not is_number(score):
-            raise ValueError(f"detection {index}: score is {str(score)[:60]}: the model diverged, use an earlier checkpoint")
+            raise ValueError(
+                f"detection {index}: score is {str(score)[:60]}: the model diverged, use an earlier checkpoint"
+            )
         if not is_box(box):
-            raise ValueError(f"detection {index}: bbox is {str(box)[:60]}: give finite [x, y, width, height] in pixels")
+            raise ValueError(
+                f"detection {index}: bbox is {str(box)[:60]}: give finite [x, y, width, height] in pixels"
+            )
 
 
 def is_number(value: Any) -> bool:
@@ -159,19 +193,27 @@ def read_rows(location: str | Path) -> Iterator[dict[str, Any]]:
                     except json.JSONDecodeError:
                         break  # perhaps the rest is in the next piece
                     except RecursionError:
-                        raise ValueError(f"{location}: item {count} holds brackets within brackets without end") from None
+                        raise ValueError(
+                            f"{location}: item {count} holds brackets within brackets without end"
+                        ) from None
                     if not isinstance(row, dict):
-                        raise ValueError(f"{location}: item {count} is {str(row)[:40]!r}: objects are expected")
+                        raise ValueError(
+                            f"{location}: item {count} is {str(row)[:40]!r}: objects are expected"
+                        )
                     yield row
                     count, place = count + 1, end
                 if len(text) - place > LONGEST_ROW:
                     break  # what stands there is no object
         except UnicodeDecodeError as error:
-            raise ValueError(f"{location} is no text after item {count} ({error.reason}): give a JSON file") from error
+            raise ValueError(
+                f"{location} is no text after item {count} ({error.reason}): give a JSON file"
+            ) from error
     rest = text[_skip(text, place) :]
     nothing = not count and not in_list and Path(location).suffix != ".jsonl"
     if rest or nothing or (in_list and not ended):
-        raise ValueError(f"{location} is not whole JSON: it breaks off or is damaged after item {count}; write it anew")
+        raise ValueError(
+            f"{location} is not whole JSON: it breaks off or is damaged after item {count}; write it anew"
+        )
 
 
 def _skip(text: str, place: int) -> int:

@@ -71,15 +71,23 @@ def compare(before: Stored, after: Stored, same_images: bool) -> Comparison:
     for name in shared:
         counts = [part.details[name].get("counts", {}) for part in (before, after)]
         changed = [
-            key for key in ("images", "annotations", "expressions", "phrases") if counts[0].get(key) != counts[1].get(key)
+            key
+            for key in ("images", "annotations", "expressions", "phrases")
+            if counts[0].get(key) != counts[1].get(key)
         ]
-        notes += [f"{name}: {counts[0].get(key)} {key} against {counts[1].get(key)}" for key in changed]
+        notes += [
+            f"{name}: {counts[0].get(key)} {key} against {counts[1].get(key)}" for key in changed
+        ]
     if not same_images:
-        notes.append("the data are of another version, or it is not known: differences are taken as of independent images")
+        notes.append(
+            "the data are of another version, or it is not known: differences are taken as of independent images"
+        )
     return Comparison(rows, {name: own for name, own in categories.items() if own}, tuple(notes))
 
 
-def violations(comparison: Comparison, metrics: Sequence[str], max_drop: float | None, min_gain: float | None) -> list[str]:
+def violations(
+    comparison: Comparison, metrics: Sequence[str], max_drop: float | None, min_gain: float | None
+) -> list[str]:
     """One reason for each of the metrics that fell by more than `max_drop`, or rose by less than `min_gain`."""
     by_name = {row.metric: row for row in comparison.rows}
     reasons = []
@@ -87,7 +95,9 @@ def violations(comparison: Comparison, metrics: Sequence[str], max_drop: float |
         row = by_name.get(name)
         if row is None or row.difference is None:
             lacking = "both" if row is None else "the first" if row.before is None else "the second"
-            reasons.append(f"{name}: {lacking} evaluation{'s lack' if row is None else ' lacks'} it")
+            reasons.append(
+                f"{name}: {lacking} evaluation{'s lack' if row is None else ' lacks'} it"
+            )
             continue
         gain = -row.difference if _is_lower_better(name) else row.difference
         told = f"{name}: {row.before:.4f} -> {row.after:.4f}"
@@ -105,12 +115,28 @@ def _row(name: str, before: Stored, after: Stored, same_images: bool) -> Row:
     difference = new - old if old is not None and new is not None else None
     interval = None
     draws = [_detail(part, name, "resamples") for part in (before, after)]
-    if difference is not None and math.isfinite(difference) and all(draws) and len(draws[0]) == len(draws[1]):
-        first, second = (np.array([math.nan if v is None else v for v in draw], np.float64) for draw in draws)
+    if (
+        difference is not None
+        and math.isfinite(difference)
+        and all(draws)
+        and len(draws[0]) == len(draws[1])
+    ):
+        first, second = (
+            np.array([math.nan if v is None else v for v in draw], np.float64) for draw in draws
+        )
         # Draws of other images have nothing to do with one another: neither have these in another order.
         apart = second - first if same_images else second[::-1] - first
         interval = resampling.interval(difference, apart, least=-1.0)
-    return Row(name, old, new, old_interval, new_interval, difference, interval, _verdict(name, difference, interval))
+    return Row(
+        name,
+        old,
+        new,
+        old_interval,
+        new_interval,
+        difference,
+        interval,
+        _verdict(name, difference, interval),
+    )
 
 
 def _verdict(name: str, difference: float | None, interval: Interval) -> str:
@@ -149,5 +175,7 @@ def _categories(before: Mapping[str, Any], after: Mapping[str, Any]) -> tuple[Ro
         first, second = values[0][name], values[1].get(name)
         if first is not None and second is not None:
             old_interval, new_interval = (part.get(name) for part in intervals)
-            rows.append(Row(name, first, second, old_interval, new_interval, second - first, None, ""))
+            rows.append(
+                Row(name, first, second, old_interval, new_interval, second - first, None, "")
+            )
     return tuple(sorted(rows, key=lambda row: (row.difference or 0.0, row.metric)))

@@ -45,7 +45,9 @@ def evaluate(phrases: Sequence[PhraseTruth], predictions: Sequence[FloatArray]) 
         ValueError: if the two do not belong together, a box is not finite or no phrase has a box.
     """
     if len(phrases) != len(predictions):
-        raise ValueError(f"{len(predictions)} predictions for {len(phrases)} phrases: give one array a phrase")
+        raise ValueError(
+            f"{len(predictions)} predictions for {len(phrases)} phrases: give one array a phrase"
+        )
     pairs = [(p, boxes) for p, boxes in zip(phrases, predictions, strict=True) if len(p.boxes_xyxy)]
     if not pairs:
         raise ValueError(f"none of {len(phrases)} phrases has a box: give a split that has some")
@@ -53,10 +55,16 @@ def evaluate(phrases: Sequence[PhraseTruth], predictions: Sequence[FloatArray]) 
     for phrase, boxes_xyxy in pairs:
         found[""].append(_rank(phrase, boxes_xyxy, phrase.boxes_xyxy))
         found["_merged"].append(_rank(phrase, boxes_xyxy, _enclosing(phrase.boxes_xyxy)))
-    values = {f"R@{k}{custom}": float(np.mean(np.array(r) < k)) for custom, r in found.items() for k in RANKS}
+    values = {
+        f"R@{k}{custom}": float(np.mean(np.array(r) < k))
+        for custom, r in found.items()
+        for k in RANKS
+    }
     images = [phrase.image_id for phrase, _ in pairs]
     resampled = {
-        f"R@{k}{custom}": resampling.share(np.array(ranks) < k, images) for custom, ranks in found.items() for k in RANKS
+        f"R@{k}{custom}": resampling.share(np.array(ranks) < k, images)
+        for custom, ranks in found.items()
+        for k in RANKS
     }
     counts = {
         "images": len({p.image_id for p in phrases}),
@@ -64,18 +72,26 @@ def evaluate(phrases: Sequence[PhraseTruth], predictions: Sequence[FloatArray]) 
         "evaluated": len(pairs),
         "without_boxes": len(phrases) - len(pairs),
     }
-    return Metrics("flickr30k", PROTOCOL, values, {"counts": counts} | resampling.describe(values, resampled))
+    return Metrics(
+        "flickr30k", PROTOCOL, values, {"counts": counts} | resampling.describe(values, resampled)
+    )
 
 
 def _rank(phrase: PhraseTruth, predicted_xyxy: FloatArray, true_xyxy: FloatArray) -> int:
     """Place of the first predicted box that meets a true one, from 0; one past the largest rank if none does."""
-    if predicted_xyxy.ndim != 2 or predicted_xyxy.shape[1] != 4 or not np.isfinite(predicted_xyxy).all():
+    if (
+        predicted_xyxy.ndim != 2
+        or predicted_xyxy.shape[1] != 4
+        or not np.isfinite(predicted_xyxy).all()
+    ):
         raise ValueError(
             f"predictions for {phrase.text!r} of image {phrase.image_id} have shape {predicted_xyxy.shape} or are not finite: "
             "give (K, 4) finite boxes"
         )
     # Doubles, so that an overlap of exactly one half is not lost to rounding.
-    predicted, true = (torch.from_numpy(np.asarray(b, np.float64)) for b in (predicted_xyxy, true_xyxy))
+    predicted, true = (
+        torch.from_numpy(np.asarray(b, np.float64)) for b in (predicted_xyxy, true_xyxy)
+    )
     hits = (iou(predicted[:, None], true) >= MIN_IOU).any(1).nonzero()
     return int(hits[0]) if len(hits) else max(RANKS)
 

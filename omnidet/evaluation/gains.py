@@ -37,7 +37,9 @@ def gains(verdicts: Verdicts) -> dict[str, float]:
         category_D = verdicts.category_D.copy()
         category_D[mended_D] = verdicts.true_category_G[verdicts.meant_D[mended_D]]
         kept_D = counts_D & (~of_kind_D | mended_D)
-        after[kind] = _mean(curves(category_D[kept_D], (found_D | mended_D)[kept_D], verdicts.num_true_C))
+        after[kind] = _mean(
+            curves(category_D[kept_D], (found_D | mended_D)[kept_D], verdicts.num_true_C)
+        )
     after[MISSED] = _without_missed(verdicts, counts_D)
     return {kind: max(0.0, value - before) for kind, value in after.items()}
 
@@ -56,11 +58,18 @@ def _first(verdicts: Verdicts) -> Bools:
 def _without_missed(verdicts: Verdicts, counts_D: Bools) -> float:
     missed_G = verdicts.true_score_G == -np.inf
     missed_G[verdicts.meant_D[verdicts.meant_D >= 0]] = False
-    left_C: Ints = verdicts.num_true_C - np.bincount(verdicts.true_category_G[missed_G], minlength=len(verdicts.num_true_C))
+    left_C: Ints = verdicts.num_true_C - np.bincount(
+        verdicts.true_category_G[missed_G], minlength=len(verdicts.num_true_C)
+    )
     category_D = verdicts.category_D[counts_D]
     precision_RC = curves(category_D, verdicts.found_TD[0][counts_D], left_C)
     # As there: a name of which nothing is left to find has AP 0 where it is found nevertheless, else it does not count.
-    precision_RC[:, (verdicts.num_true_C > 0) & (left_C == 0) & (np.bincount(category_D, minlength=len(left_C)) > 0)] = 0
+    precision_RC[
+        :,
+        (verdicts.num_true_C > 0)
+        & (left_C == 0)
+        & (np.bincount(category_D, minlength=len(left_C)) > 0),
+    ] = 0
     return _mean(precision_RC)
 
 

@@ -93,7 +93,9 @@ def _outside(area: Doubles) -> Bools:
 
 def _spread(flags_DA: Bools) -> Bits:
     """A flag for each size -> bits for all thresholds of it."""
-    whole = np.array([((1 << NUM_THRESHOLDS) - 1) << (a * NUM_THRESHOLDS) for a in range(NUM_SIZES)], np.uint64)
+    whole = np.array(
+        [((1 << NUM_THRESHOLDS) - 1) << (a * NUM_THRESHOLDS) for a in range(NUM_SIZES)], np.uint64
+    )
     bits: Bits = np.bitwise_or.reduce(np.where(flags_DA, whole, np.uint64(0)), axis=1)
     return bits
 
@@ -117,7 +119,11 @@ def _match(truth: Truth, found: Found, group_D: IntArray, wanted_GA: Bools) -> t
     """For each detection, sorted by group and score: bits of any match, and of a match with a box that is to be found."""
     group_G = truth.image_G * len(truth.category_ids) + truth.category_G
     order_G = np.argsort(group_G, kind="stable")
-    crowd_G, boxes_G4, wanted_GA = truth.crowd_G[order_G], truth.boxes_xywh_G4[order_G], wanted_GA[order_G]
+    crowd_G, boxes_G4, wanted_GA = (
+        truth.crowd_G[order_G],
+        truth.boxes_xywh_G4[order_G],
+        wanted_GA[order_G],
+    )
     first_D = np.searchsorted(group_G[order_G], group_D, "left")
     count_D = np.searchsorted(group_G[order_G], group_D, "right") - first_D
     matched_D, right_D = np.zeros(len(group_D), np.uint64), np.zeros(len(group_D), np.uint64)
@@ -131,14 +137,20 @@ def _match(truth: Truth, found: Found, group_D: IntArray, wanted_GA: Bools) -> t
         preference_PA = _preference(det_P, true_P, iou_P, wanted_GA)
         # Groups are independent: the n-th detection of each that is near any true box is matched in the same step.
         new = np.r_[True, det_P[1:] != det_P[:-1]] if len(det_P) else np.zeros(0, np.bool_)
-        round_P = _rank(group_D[det_P[new]])[np.cumsum(new) - 1] if len(det_P) else np.zeros(0, np.int64)
+        round_P = (
+            _rank(group_D[det_P[new]])[np.cumsum(new) - 1] if len(det_P) else np.zeros(0, np.int64)
+        )
         by_round = np.argsort(round_P, kind="stable")
-        for members in np.split(by_round, np.flatnonzero(np.diff(round_P[by_round])) + 1) if len(det_P) else ():
+        for members in (
+            np.split(by_round, np.flatnonzero(np.diff(round_P[by_round])) + 1) if len(det_P) else ()
+        ):
             true, starts = true_P[members], np.flatnonzero(new[members])
             free_MAT = ~taken_GAT[true] | crowd_G[true][:, None, None]
             # As there: an IoU of exactly 1 is reached by the rounding of the boxes alone.
             near_MT = iou_P[members, None] >= np.minimum(THRESHOLDS_T, 1 - 1e-10)
-            rating_MAT = np.where(free_MAT & near_MT[:, None, :], preference_PA[members, :, None], 0)
+            rating_MAT = np.where(
+                free_MAT & near_MT[:, None, :], preference_PA[members, :, None], 0
+            )
             best_DAT = np.maximum.reduceat(rating_MAT, starts, axis=0)
             lengths = np.diff(np.r_[starts, len(members)])
             chosen_MAT = (rating_MAT == np.repeat(best_DAT, lengths, axis=0)) & (rating_MAT > 0)
@@ -158,7 +170,9 @@ def _chunks(group_D: IntArray, count_D: IntArray) -> Iterator[IntArray]:
         end = int(np.searchsorted(pairs, pairs[0] + PAIRS_AT_ONCE))
         if end < len(places):
             end = max(int(np.searchsorted(group_D[places], group_D[places[end]], "left")), 1)
-        while end < len(places) and group_D[places[end]] == group_D[places[end - 1]]:  # one group alone is more than that
+        while (
+            end < len(places) and group_D[places[end]] == group_D[places[end - 1]]
+        ):  # one group alone is more than that
             end += 1
         yield places[:end]
         places, pairs = places[end:], pairs[end:]
@@ -167,7 +181,10 @@ def _chunks(group_D: IntArray, count_D: IntArray) -> Iterator[IntArray]:
 def _iou(found_P4: Doubles, true_P4: Doubles, crowd_P: Bools) -> Doubles:
     """`bbIou` of pycocotools' maskApi.c, operation by operation; of a crowd, the share of the detection that lies in it."""
     left, top = (np.maximum(found_P4[:, i], true_P4[:, i]) for i in (0, 1))
-    right, bottom = (np.minimum(found_P4[:, i + 2] + found_P4[:, i], true_P4[:, i + 2] + true_P4[:, i]) for i in (0, 1))
+    right, bottom = (
+        np.minimum(found_P4[:, i + 2] + found_P4[:, i], true_P4[:, i + 2] + true_P4[:, i])
+        for i in (0, 1)
+    )
     width, height = right - left, bottom - top
     both = np.where((width > 0) & (height > 0), width * height, 0.0)
     area_found, area_true = (boxes[:, 2] * boxes[:, 3] for boxes in (found_P4, true_P4))
@@ -176,7 +193,9 @@ def _iou(found_P4: Doubles, true_P4: Doubles, crowd_P: Bools) -> Doubles:
     return iou
 
 
-def _preference(det_P: IntArray, true_P: IntArray, iou_P: Doubles, wanted_GA: Bools) -> npt.NDArray[np.int32]:
+def _preference(
+    det_P: IntArray, true_P: IntArray, iou_P: Doubles, wanted_GA: Bools
+) -> npt.NDArray[np.int32]:
     """From 1: how gladly a detection takes each of its boxes, for each size.
 
     One that is to be found before one that is not, then by IoU; of equal ones the last of the file, as the official loops do.

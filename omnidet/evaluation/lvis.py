@@ -52,19 +52,34 @@ def evaluate(
         ValueError: for a detection that cannot be counted, named by its index.
     """
     if max_detections < 1:
-        raise ValueError(f"max_detections={max_detections} must be at least 1: the official value is 300")
+        raise ValueError(
+            f"max_detections={max_detections} must be at least 1: the official value is 300"
+        )
     if protocol not in PROTOCOLS:
         raise ValueError(f"LVIS has no protocol {protocol!r}: give one of {', '.join(PROTOCOLS)}")
     truth = read(ground_truth, federated=True, only_images=only_images)
     found, left_out = collect(detections, truth)
     is_fixed = protocol == "fixed"
-    kept = _best(found, found.category_D, MAX_OF_CATEGORY) if is_fixed else _best(found, found.image_D, max_detections)
+    kept = (
+        _best(found, found.category_D, MAX_OF_CATEGORY)
+        if is_fixed
+        else _best(found, found.image_D, max_detections)
+    )
     judged = judge(truth, kept, len(kept) + 1)
     curves = accumulate(truth, judged, (len(kept) + 1,))
-    values, undefined = split_undefined(_values(curves, truth, "" if is_fixed else f"@{max_detections}"))
+    values, undefined = split_undefined(
+        _values(curves, truth, "" if is_fixed else f"@{max_detections}")
+    )
     counts = {"detections": len(found), "detections_judged": len(judged.score_D)}
-    details: dict[str, Any] = {"per_category_AP": curves.by_category(truth.names), "undefined": undefined}
-    details["counts"] = truth.counts() | counts | ({"detections_left_out": left_out} if only_images is not None else {})
+    details: dict[str, Any] = {
+        "per_category_AP": curves.by_category(truth.names),
+        "undefined": undefined,
+    }
+    details["counts"] = (
+        truth.counts()
+        | counts
+        | ({"detections_left_out": left_out} if only_images is not None else {})
+    )
     if intervals:
         resampled_BKT = resampled(truth, judged, resampling.draw(len(truth.image_ids)))
         details |= intervals_of(values, details["per_category_AP"], resampled_BKT, truth)
@@ -77,23 +92,39 @@ def _values(curves: Curves, truth: Truth, ending: str) -> dict[str, float]:
     values = {"AP": curves.mean_precision(), "AP50": curves.mean_precision(threshold=0)}
     values["AP75"] = curves.mean_precision(threshold=5)
     values |= {f"AP{name}": curves.mean_precision(size) for size, name in enumerate("sml", 1)}
-    values |= {f"AP{name}": curves.mean_precision(categories=frequencies == name) for name in FREQUENCIES}
+    values |= {
+        f"AP{name}": curves.mean_precision(categories=frequencies == name) for name in FREQUENCIES
+    }
     values[f"AR{ending}"] = curves.mean_recall()
-    return values | {f"AR{name}{ending}": curves.mean_recall(size) for size, name in enumerate("sml", 1)}
+    return values | {
+        f"AR{name}{ending}": curves.mean_recall(size) for size, name in enumerate("sml", 1)
+    }
 
 
 def _best(found: Found, group_D: np.ndarray, most: int) -> Found:
     """The `most` of the highest score of each group, in the order of the file; of equal scores the first."""
     order = np.lexsort((-found.score_D, group_D))
-    starts = np.flatnonzero(np.r_[True, group_D[order][1:] != group_D[order][:-1]]) if len(order) else np.zeros(0, np.int64)
+    starts = (
+        np.flatnonzero(np.r_[True, group_D[order][1:] != group_D[order][:-1]])
+        if len(order)
+        else np.zeros(0, np.int64)
+    )
     rank = np.arange(len(order)) - np.repeat(starts, np.diff(np.r_[starts, len(order)]))
     return found.select(np.sort(order[rank < most]))
 
 
 def _protocol(truth: Truth, found: Found, is_fixed: bool, max_detections: int) -> str:
-    subset = f", {len(truth.image_ids)} of {len(truth.image_ids) + len(truth.left_out)} images" if truth.left_out else ""
+    subset = (
+        f", {len(truth.image_ids)} of {len(truth.image_ids) + len(truth.left_out)} images"
+        if truth.left_out
+        else ""
+    )
     if is_fixed:
-        starved = int((np.bincount(found.category_D, minlength=len(truth.category_ids)) < MAX_OF_CATEGORY).sum())
+        starved = int(
+            (
+                np.bincount(found.category_D, minlength=len(truth.category_ids)) < MAX_OF_CATEGORY
+            ).sum()
+        )
         kind = f"fixed AP: the {MAX_OF_CATEGORY} best of a category, any number an image; {starved} categories had fewer"
     else:
         kind = f"standard AP: {max_detections} detections an image"

@@ -112,15 +112,36 @@ def judge(dataset: Mapping[str, Any], detections: Iterable[Mapping[str, Any]]) -
         kind_D[found_TD[0] | ignored_TD[0]] = -1
         counted = ~truth.ignored_G
         is_near_D = (kind_D == KINDS.index("localisation")) | (kind_D == KINDS.index("confusion"))
-        meant_D = np.where(is_near_D, np.append(num_counted + np.cumsum(counted) - 1, -1)[meant_D], -1)
+        meant_D = np.where(
+            is_near_D, np.append(num_counted + np.cumsum(counted) - 1, -1)[meant_D], -1
+        )
         num_counted += int(counted.sum())
-        parts.append((own.score_D, own.image_D, own.category_D, own.boxes_D4, found_TD.T, ignored_TD.T, kind_D, meant_D))
+        parts.append(
+            (
+                own.score_D,
+                own.image_D,
+                own.category_D,
+                own.boxes_D4,
+                found_TD.T,
+                ignored_TD.T,
+                kind_D,
+                meant_D,
+            )
+        )
         true_score_G = np.where(finder_G >= 0, np.append(own.score_D, 0.0)[finder_G], -np.inf)
         ids_G = np.full(len(counted), image_id)
-        true_parts.append(tuple(v[counted] for v in (ids_G, truth.category_G, truth.size_G, true_score_G)))
-    score, image, category, boxes, found_DT, ignored_DT, kind, meant = (np.concatenate(v) for v in zip(*parts, strict=True))
-    true_image, true_category, true_size, true_score = (np.concatenate(v) for v in zip(*true_parts, strict=True))
-    order = np.argsort(-score, kind="stable")  # of equal scores the first image stands first, as in the official tools
+        true_parts.append(
+            tuple(v[counted] for v in (ids_G, truth.category_G, truth.size_G, true_score_G))
+        )
+    score, image, category, boxes, found_DT, ignored_DT, kind, meant = (
+        np.concatenate(v) for v in zip(*parts, strict=True)
+    )
+    true_image, true_category, true_size, true_score = (
+        np.concatenate(v) for v in zip(*true_parts, strict=True)
+    )
+    order = np.argsort(
+        -score, kind="stable"
+    )  # of equal scores the first image stands first, as in the official tools
     return Verdicts(
         categories=tuple(categories),
         num_true_C=np.bincount(true_category, minlength=len(categories)),
@@ -146,7 +167,9 @@ def precision(verdicts: Verdicts, overlap: int) -> Floats:
         overlap: index into `OVERLAPS`.
     """
     counts_D = ~verdicts.ignored_TD[overlap]
-    return curves(verdicts.category_D[counts_D], verdicts.found_TD[overlap][counts_D], verdicts.num_true_C)
+    return curves(
+        verdicts.category_D[counts_D], verdicts.found_TD[overlap][counts_D], verdicts.num_true_C
+    )
 
 
 def curves(category_D: Ints, found_D: Bools, num_true_C: Ints) -> Floats:
@@ -174,30 +197,54 @@ class _Columns:
     score_D: Floats
 
     @classmethod
-    def of(cls, rows: Iterable[Mapping[str, Any]], images: Mapping[int, _Image], index: Mapping[int, int]) -> _Columns:
+    def of(
+        cls,
+        rows: Iterable[Mapping[str, Any]],
+        images: Mapping[int, _Image],
+        index: Mapping[int, int],
+    ) -> _Columns:
         image, category, box, score = array("q"), array("q"), array("d"), array("d")
-        for number, row in enumerate(rows):  # one by one: millions of rows are small as columns and large as dictionaries
+        for number, row in enumerate(
+            rows
+        ):  # one by one: millions of rows are small as columns and large as dictionaries
             try:
                 if row["image_id"] not in images or row["category_id"] not in index:
-                    raise ValueError(f"its image {row['image_id']} or category {row['category_id']} is not in the ground truth")
+                    raise ValueError(
+                        f"its image {row['image_id']} or category {row['category_id']} is not in the ground truth"
+                    )
                 x, y, width, height = row["bbox"]
                 image.append(row["image_id"])
                 category.append(index[row["category_id"]])
                 box.extend((x, y, width, height))
                 score.append(row["score"])
             except (KeyError, TypeError, ValueError) as error:
-                raise ValueError(f"detection {number} cannot be judged ({_reason(error)}): evaluate the model again") from error
-        columns = cls(np.array(image), np.array(category), np.array(box).reshape(-1, 4), np.array(score))
+                raise ValueError(
+                    f"detection {number} cannot be judged ({_reason(error)}): evaluate the model again"
+                ) from error
+        columns = cls(
+            np.array(image), np.array(category), np.array(box).reshape(-1, 4), np.array(score)
+        )
         if not (np.isfinite(columns.score_D).all() and np.isfinite(columns.boxes_D4).all()):
-            raise ValueError("a score or box of the detections is not finite: the model diverged, use an earlier checkpoint")
+            raise ValueError(
+                "a score or box of the detections is not finite: the model diverged, use an earlier checkpoint"
+            )
         return columns.where(np.lexsort([-columns.score_D, columns.image_D]))
 
     def where(self, chosen: npt.NDArray[Any]) -> _Columns:
-        return _Columns(self.image_D[chosen], self.category_D[chosen], self.boxes_D4[chosen], self.score_D[chosen])
+        return _Columns(
+            self.image_D[chosen],
+            self.category_D[chosen],
+            self.boxes_D4[chosen],
+            self.score_D[chosen],
+        )
 
     def best(self, federated: bool) -> _Columns:
         """Those that count: so many of an image, or of an image and category."""
-        group_D = self.image_D if federated else self.image_D * (int(self.category_D.max(initial=0)) + 1) + self.category_D
+        group_D = (
+            self.image_D
+            if federated
+            else self.image_D * (int(self.category_D.max(initial=0)) + 1) + self.category_D
+        )
         order = np.argsort(group_D, kind="stable")
         starts = np.flatnonzero(np.diff(group_D[order], prepend=-1))
         rank = np.arange(len(order)) - np.repeat(starts, np.diff(np.append(starts, len(order))))
@@ -213,7 +260,9 @@ def _reason(error: Exception) -> str:
 
 
 def _images(dataset: Mapping[str, Any], index: Mapping[int, int]) -> dict[int, _Image]:
-    annotations: dict[int, list[Mapping[str, Any]]] = {image["id"]: [] for image in dataset["images"]}
+    annotations: dict[int, list[Mapping[str, Any]]] = {
+        image["id"]: [] for image in dataset["images"]
+    }
     for annotation in dataset["annotations"]:
         if annotation["image_id"] in annotations:
             annotations[annotation["image_id"]].append(annotation)
@@ -223,15 +272,21 @@ def _images(dataset: Mapping[str, Any], index: Mapping[int, int]) -> dict[int, _
         crowd = np.array([bool(a.get("iscrowd", 0)) for a in own], np.bool_)
         judged = None
         if "neg_category_ids" in image:
-            judged = frozenset(index[i] for i in (*image["neg_category_ids"], *(a["category_id"] for a in own)))
+            judged = frozenset(
+                index[i] for i in (*image["neg_category_ids"], *(a["category_id"] for a in own))
+            )
         images[image["id"]] = _Image(
             boxes_G4=np.array([a["bbox"] for a in own], np.float64).reshape(-1, 4),
             category_G=np.array([index[a["category_id"]] for a in own], np.int64),
             size_G=np.array([a.get("area", a["bbox"][2] * a["bbox"][3]) for a in own], np.float64),
             crowd_G=crowd,
-            ignored_G=crowd | np.array([bool(a.get("ignore", 0)) for a in own], np.bool_) if judged is not None else crowd,
+            ignored_G=crowd | np.array([bool(a.get("ignore", 0)) for a in own], np.bool_)
+            if judged is not None
+            else crowd,
             judged=judged,
-            not_exhaustive=frozenset(index[i] for i in image.get("not_exhaustive_category_ids", ())),
+            not_exhaustive=frozenset(
+                index[i] for i in image.get("not_exhaustive_category_ids", ())
+            ),
         )
     return images
 
@@ -240,7 +295,9 @@ def _overlaps(boxes_D4: Floats, truth: _Image) -> Floats:
     """IoU (D, G); with a crowd the share of the detection that lies on it."""
     if not len(boxes_D4) or not len(truth.boxes_G4):
         return np.zeros((len(boxes_D4), len(truth.boxes_G4)))
-    return np.asarray(mask.iou(boxes_D4, truth.boxes_G4, truth.crowd_G.astype(np.uint8)), np.float64)
+    return np.asarray(
+        mask.iou(boxes_D4, truth.boxes_G4, truth.crowd_G.astype(np.uint8)), np.float64
+    )
 
 
 def _match(overlap_DG: Floats, same_DG: Bools, truth: _Image) -> tuple[Bools, Bools, Ints]:
@@ -252,13 +309,17 @@ def _match(overlap_DG: Floats, same_DG: Bools, truth: _Image) -> tuple[Bools, Bo
     finder_G = np.full(num_true, -1)
     near_DG = same_DG & (overlap_DG >= OVERLAPS[0])
     for d in np.flatnonzero(near_DG.any(1)):
-        near = np.flatnonzero(near_DG[d])[::-1]  # of equal overlaps the last box is taken, as in the official tools
+        near = np.flatnonzero(near_DG[d])[
+            ::-1
+        ]  # of equal overlaps the last box is taken, as in the official tools
         overlap_N = overlap_DG[d, near]
         free_TN = (~taken_TG[:, near] | truth.crowd_G[near]) & (overlap_N >= OVERLAPS[:, None])
         for ignored in (False, True):  # an ignored box is taken only where no other is left
             fits_TN = free_TN & (truth.ignored_G[near] == ignored)
             hit = np.flatnonzero(fits_TN.any(1) & ~found_TD[:, d])
-            chosen = near[np.where(fits_TN[hit], overlap_N, -1.0).argmax(1)] if len(hit) else near[:0]
+            chosen = (
+                near[np.where(fits_TN[hit], overlap_N, -1.0).argmax(1)] if len(hit) else near[:0]
+            )
             taken_TG[hit, chosen] = True
             found_TD[hit, d] = True
             ignored_TD[hit, d] = ignored

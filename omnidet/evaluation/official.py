@@ -31,21 +31,34 @@ def coco(ground_truth: str | Path, detections: Sequence[Detection]) -> Any:
     dataset["annotations"] = [{"iscrowd": 0, **annotation} for annotation in dataset["annotations"]]
     # The official code reports its progress by printing.
     with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere):
-        evaluator = COCOeval(_coco_index(dataset), _coco_index({**dataset, "annotations": _annotations(detections)}), "bbox")
+        evaluator = COCOeval(
+            _coco_index(dataset),
+            _coco_index({**dataset, "annotations": _annotations(detections)}),
+            "bbox",
+        )
         evaluator.evaluate()
         evaluator.accumulate()
         evaluator.summarize()
     return evaluator
 
 
-def lvis(ground_truth: str | Path, detections: Sequence[Detection], max_detections: int = 300) -> Any:
+def lvis(
+    ground_truth: str | Path, detections: Sequence[Detection], max_detections: int = 300
+) -> Any:
     """lvis' `LVISEval` after its run; `max_detections` -1 takes all that are given."""
     official = _lvis_module()
     dataset = read_dataset(ground_truth)
     # The constructors only read files; that of LVISResults also fails on an empty list and copies the whole ground truth.
-    truth, results = official.LVIS.__new__(official.LVIS), official.LVISResults.__new__(official.LVISResults)
+    truth, results = (
+        official.LVIS.__new__(official.LVIS),
+        official.LVISResults.__new__(official.LVISResults),
+    )
     truth.dataset = dataset
-    kept = results.limit_dets_per_image(detections, max_detections) if max_detections >= 0 else detections
+    kept = (
+        results.limit_dets_per_image(detections, max_detections)
+        if max_detections >= 0
+        else detections
+    )
     results.dataset = {**dataset, "annotations": _annotations(kept)}
     for index in (truth, results):
         index.logger = logging.getLogger("lvis")
@@ -58,7 +71,10 @@ def lvis(ground_truth: str | Path, detections: Sequence[Detection], max_detectio
 
 def _annotations(detections: Sequence[Detection]) -> list[dict[str, Any]]:
     """What the two `Results` make of a list of boxes; they fail on an empty one and write into the caller's dictionaries."""
-    return [{**d, "id": number, "area": d["bbox"][2] * d["bbox"][3], "iscrowd": 0} for number, d in enumerate(detections, 1)]
+    return [
+        {**d, "id": number, "area": d["bbox"][2] * d["bbox"][3], "iscrowd": 0}
+        for number, d in enumerate(detections, 1)
+    ]
 
 
 def _coco_index(dataset: dict[str, Any]) -> Any:
@@ -89,7 +105,9 @@ def _lvis_module() -> ModuleType:
     spec = importlib.util.find_spec("lvis")
     if spec is None or spec.submodule_search_locations is None:
         raise ImportError("the package lvis is not installed: pip install lvis")
-    before = {name: sys.modules.pop(name) for name in list(sys.modules) if name.split(".")[0] == "lvis"}
+    before = {
+        name: sys.modules.pop(name) for name in list(sys.modules) if name.split(".")[0] == "lvis"
+    }
     package = ModuleType("lvis")
     package.__path__ = list(spec.submodule_search_locations)
     sys.modules["lvis"] = package

@@ -47,7 +47,11 @@ def scramble(text: str) -> str:
     return " ".join(shuffled)
 
 
-def evaluate(expressions: Sequence[Expression], boxes_xyxy: FloatArray, scrambled_xyxy: FloatArray | None = None) -> Metrics:
+def evaluate(
+    expressions: Sequence[Expression],
+    boxes_xyxy: FloatArray,
+    scrambled_xyxy: FloatArray | None = None,
+) -> Metrics:
     """AIGT of the best box for each expression.
 
     Args:
@@ -61,18 +65,28 @@ def evaluate(expressions: Sequence[Expression], boxes_xyxy: FloatArray, scramble
     if not expressions:
         raise ValueError("there are no expressions to evaluate: give a split that has some")
     relational = np.array([e.relational for e in expressions])
-    groups = {"AIGT": np.ones_like(relational), "AIGT_plain": ~relational, "AIGT_relational": relational}
+    groups = {
+        "AIGT": np.ones_like(relational),
+        "AIGT_plain": ~relational,
+        "AIGT_relational": relational,
+    }
     hits = _hits(expressions, boxes_xyxy)
     images = [e.image_id for e in expressions]
     values = {name: float(hits[group].mean()) for name, group in groups.items() if group.any()}
     resampled = {
-        name: resampling.share(hits[group], [i for i, own in zip(images, group, strict=True) if own])
+        name: resampling.share(
+            hits[group], [i for i, own in zip(images, group, strict=True) if own]
+        )
         for name, group in groups.items()
         if group.any()
     }
     if scrambled_xyxy is not None:
         control = _hits(expressions, scrambled_xyxy)
-        values |= {f"{name}_scrambled": float(control[group].mean()) for name, group in groups.items() if group.any()}
+        values |= {
+            f"{name}_scrambled": float(control[group].mean())
+            for name, group in groups.items()
+            if group.any()
+        }
     counts = {
         "images": len({e.image_id for e in expressions}),
         "expressions": len(expressions),
@@ -80,20 +94,30 @@ def evaluate(expressions: Sequence[Expression], boxes_xyxy: FloatArray, scramble
         "relational": int(relational.sum()),
         "hits": int(hits.sum()),
     }
-    return Metrics("refcocog", PROTOCOL, values, {"counts": counts} | resampling.describe(values, resampled))
+    return Metrics(
+        "refcocog", PROTOCOL, values, {"counts": counts} | resampling.describe(values, resampled)
+    )
 
 
 def _hits(expressions: Sequence[Expression], boxes_xyxy: FloatArray) -> npt.NDArray[np.bool_]:
     if boxes_xyxy.shape != (len(expressions), 4):
-        raise ValueError(f"boxes_xyxy has shape {boxes_xyxy.shape}: {len(expressions)} expressions need one box each")
+        raise ValueError(
+            f"boxes_xyxy has shape {boxes_xyxy.shape}: {len(expressions)} expressions need one box each"
+        )
     return np.array([_hit(e, box) for e, box in zip(expressions, boxes_xyxy, strict=True)])
 
 
 def _hit(expression: Expression, box_xyxy: FloatArray) -> bool:
     if not len(expression.boxes_xyxy):
-        raise ValueError(f"expression {expression.text!r} of image {expression.image_id} has no box: leave it out")
+        raise ValueError(
+            f"expression {expression.text!r} of image {expression.image_id} has no box: leave it out"
+        )
     if not np.isfinite(box_xyxy).all():
-        raise ValueError(f"the box for {expression.text!r} of image {expression.image_id} is {box_xyxy.tolist()}: not finite")
+        raise ValueError(
+            f"the box for {expression.text!r} of image {expression.image_id} is {box_xyxy.tolist()}: not finite"
+        )
     # Doubles, so that an overlap of exactly one half is not lost to rounding.
-    found, true = (torch.from_numpy(np.asarray(b, np.float64)) for b in (box_xyxy, expression.boxes_xyxy))
+    found, true = (
+        torch.from_numpy(np.asarray(b, np.float64)) for b in (box_xyxy, expression.boxes_xyxy)
+    )
     return bool((iou(found, true) >= MIN_IOU).any())

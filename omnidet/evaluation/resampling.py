@@ -22,10 +22,14 @@ Doubles = npt.NDArray[np.float64]
 def draw(num_images: int, resamples: int = RESAMPLES) -> Doubles:
     """(B, I): how often each image counts in each resample."""
     generator = np.random.default_rng([_SEED, num_images])
-    return generator.multinomial(num_images, np.full(num_images, 1 / num_images), resamples).astype(np.float64)
+    return generator.multinomial(num_images, np.full(num_images, 1 / num_images), resamples).astype(
+        np.float64
+    )
 
 
-def interval(value: float, values_B: Doubles, least: float = 0.0, greatest: float = 1.0) -> list[float] | None:
+def interval(
+    value: float, values_B: Doubles, least: float = 0.0, greatest: float = 1.0
+) -> list[float] | None:
     """Lower and upper end of the middle share LEVEL of the resamples, moved so that their mean is the value.
 
     Average precision of categories with few boxes is higher on resamples than on all images, so the mean has to be taken off.
@@ -40,11 +44,16 @@ def interval(value: float, values_B: Doubles, least: float = 0.0, greatest: floa
 
 def describe(values: Mapping[str, float], resampled: Mapping[str, Doubles]) -> dict[str, Any]:
     """For `Metrics.details`: intervals by metric, and the resampled values, for the difference of two evaluations."""
-    defined = {name: values_B for name, values_B in resampled.items() if name in values and np.isfinite(values_B).any()}
+    defined = {
+        name: values_B
+        for name, values_B in resampled.items()
+        if name in values and np.isfinite(values_B).any()
+    }
     return {
         "intervals": {name: interval(values[name], values_B) for name, values_B in defined.items()},
         "resamples": {
-            name: [round(float(v), 6) if np.isfinite(v) else None for v in values_B] for name, values_B in defined.items()
+            name: [round(float(v), 6) if np.isfinite(v) else None for v in values_B]
+            for name, values_B in defined.items()
         },
         "interval_protocol": f"{LEVEL:.0%} bootstrap over images, {RESAMPLES} resamples, centred",
     }
@@ -61,5 +70,7 @@ def share_of(hits: npt.NDArray[np.bool_], image: npt.NDArray[np.int64], num_imag
     weights_BI = draw(num_images)
     counts = np.bincount(image, minlength=num_images).astype(np.float64)
     with np.errstate(invalid="ignore"):
-        resampled: Doubles = (weights_BI @ np.bincount(image, hits, num_images)) / (weights_BI @ counts)
+        resampled: Doubles = (weights_BI @ np.bincount(image, hits, num_images)) / (
+            weights_BI @ counts
+        )
     return resampled

@@ -30,7 +30,9 @@ def read(folder: Location) -> Stored:
     content = _index(folder, "values", "protocols", "details")
     path = storage.join(folder, storage.INDEX_NAME)
     for name, details in content["details"].items():
-        if not isinstance(details, dict) or not all(isinstance(details.get(part, {}), dict) for part in _PARTS):
+        if not isinstance(details, dict) or not all(
+            isinstance(details.get(part, {}), dict) for part in _PARTS
+        ):
             raise ValueError(f"{path} has details of {name} of another form: {REMEDY}")
         for part, length in (("intervals", 2), ("per_category_interval", 2), ("resamples", None)):
             if not all(_are_numbers(values, length) for values in details.get(part, {}).values()):
@@ -40,7 +42,9 @@ def read(folder: Location) -> Stored:
 
 def _are_numbers(values: Any, length: int | None) -> bool:
     """Whether it is a list of numbers, where some may be unknown, or nothing at all."""
-    is_list = isinstance(values, list) and all(value is None or type(value) in (int, float) for value in values)
+    is_list = isinstance(values, list) and all(
+        value is None or type(value) in (int, float) for value in values
+    )
     return values is None or (is_list and length in (None, len(values)))
 
 
@@ -53,7 +57,9 @@ def values(folder: Location) -> dict[str, float]:
 def _index(folder: Location, *fields: str) -> dict[str, Any]:
     path = storage.join(folder, storage.INDEX_NAME)
     if not storage.exists(path):
-        raise FileNotFoundError(f"{path} does not exist: give a folder that `omnidet evaluate --out` wrote")
+        raise FileNotFoundError(
+            f"{path} does not exist: give a folder that `omnidet evaluate --out` wrote"
+        )
     try:
         content = json.loads(storage.read_bytes(path))
     except (ValueError, RecursionError) as error:

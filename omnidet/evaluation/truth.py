@@ -55,15 +55,24 @@ class Truth:
 
     def counts(self) -> dict[str, int]:
         """Images, annotations and categories, for the details of the metrics."""
-        return {"images": len(self.image_ids), "annotations": len(self.image_G), "categories": len(self.category_ids)}
+        return {
+            "images": len(self.image_ids),
+            "annotations": len(self.image_G),
+            "categories": len(self.category_ids),
+        }
 
 
 def read_json(location: str | Path) -> Any:
     """Content of a JSON file. Raises ValueError in one line for what is none."""
     try:
         return json.loads(storage.read_text(location))
-    except (ValueError, RecursionError) as error:  # also what is not text, and brackets within brackets without end
-        raise ValueError(f"{location} is not whole JSON ({error}): fetch or write it anew") from error
+    except (
+        ValueError,
+        RecursionError,
+    ) as error:  # also what is not text, and brackets within brackets without end
+        raise ValueError(
+            f"{location} is not whole JSON ({error}): fetch or write it anew"
+        ) from error
 
 
 def read_dataset(location: str | Path) -> dict[str, Any]:
@@ -71,7 +80,9 @@ def read_dataset(location: str | Path) -> dict[str, Any]:
     content = read_json(location)
     for part in _FIELDS:
         if not isinstance(content, dict) or not isinstance(content.get(part), list):
-            raise ValueError(f"{location} has no {part!r}: give a COCO or LVIS annotation file with boxes")
+            raise ValueError(
+                f"{location} has no {part!r}: give a COCO or LVIS annotation file with boxes"
+            )
     dataset: dict[str, Any] = content
     for part, fields in _FIELDS.items():
         for number, entry in enumerate(dataset[part]):
@@ -79,10 +90,14 @@ def read_dataset(location: str | Path) -> dict[str, Any]:
     for part in _FIELDS:
         ids = {entry["id"] for entry in dataset[part]}
         if len(ids) < len(dataset[part]):
-            raise ValueError(f"{location} has {len(dataset[part])} {part} but {len(ids)} ids: give each its own id")
+            raise ValueError(
+                f"{location} has {len(dataset[part])} {part} but {len(ids)} ids: give each its own id"
+            )
     # Both tools mark a box as found by writing the annotation's id over a 0.
     if any(annotation["id"] == 0 for annotation in dataset["annotations"]):
-        raise ValueError(f"{location} has an annotation with id 0, which the official code counts as missed: number from 1")
+        raise ValueError(
+            f"{location} has an annotation with id 0, which the official code counts as missed: number from 1"
+        )
     return dataset
 
 
@@ -98,7 +113,9 @@ def _check_entry(entry: Any, fields: Sequence[str], where: str) -> None:
             raise ValueError(f"{where} has {field} {str(entry[field])[:60]}: give 0 or 1")
     for field in ("neg_category_ids", "not_exhaustive_category_ids"):
         if not _are_ids(entry.get(field, [])):
-            raise ValueError(f"{where} has {field} {str(entry[field])[:60]}: give a list of category ids")
+            raise ValueError(
+                f"{where} has {field} {str(entry[field])[:60]}: give a list of category ids"
+            )
 
 
 def _is_id(value: Any) -> bool:
@@ -115,7 +132,11 @@ def _is_size(value: Any) -> bool:
 
 def are_four(value: Any) -> bool:
     """Whether it is a list of four numbers of pixels that stay finite."""
-    return isinstance(value, list) and len(value) == 4 and all(isinstance(v, int | float) and abs(v) < FAR for v in value)
+    return (
+        isinstance(value, list)
+        and len(value) == 4
+        and all(isinstance(v, int | float) and abs(v) < FAR for v in value)
+    )
 
 
 def is_box(value: Any) -> bool:
@@ -123,7 +144,11 @@ def is_box(value: Any) -> bool:
     return are_four(value) and value[2] >= 0 and value[3] >= 0
 
 
-_FIELDS = {"images": ("id",), "annotations": ("id", "image_id", "category_id", "bbox", "area"), "categories": ("id", "name")}
+_FIELDS = {
+    "images": ("id",),
+    "annotations": ("id", "image_id", "category_id", "bbox", "area"),
+    "categories": ("id", "name"),
+}
 _SOUND: Mapping[str, tuple[Callable[[Any], bool], str]] = {
     "id": (_is_id, "a whole number"),
     "bbox": (is_box, "finite [x, y, width, height] in pixels"),
@@ -132,7 +157,9 @@ _SOUND: Mapping[str, tuple[Callable[[Any], bool], str]] = {
 }
 
 
-def read(location: str | Path, federated: bool = False, only_images: Collection[int] | None = None) -> Truth:
+def read(
+    location: str | Path, federated: bool = False, only_images: Collection[int] | None = None
+) -> Truth:
     """The file in columns.
 
     Args:
@@ -144,7 +171,9 @@ def read(location: str | Path, federated: bool = False, only_images: Collection[
     """
     dataset = read_dataset(location)
     if federated and any("neg_category_ids" not in image for image in dataset["images"]):
-        raise ValueError(f"{location} has images without neg_category_ids: give an LVIS file, or evaluate with COCO")
+        raise ValueError(
+            f"{location} has images without neg_category_ids: give an LVIS file, or evaluate with COCO"
+        )
     every = sorted(image["id"] for image in dataset["images"])
     wanted = set(every) if only_images is None else set(only_images)
     unknown = sorted(wanted - set(every))
@@ -154,7 +183,11 @@ def read(location: str | Path, federated: bool = False, only_images: Collection[
     images = {image_id: place for place, image_id in enumerate(i for i in every if i in wanted)}
     listed = sorted(dataset["categories"], key=lambda category: category["id"])
     categories = {category["id"]: place for place, category in enumerate(listed)}
-    own = [a for a in dataset["annotations"] if a["image_id"] in images and a["category_id"] in categories]
+    own = [
+        a
+        for a in dataset["annotations"]
+        if a["image_id"] in images and a["category_id"] in categories
+    ]
     image_G = np.array([images[a["image_id"]] for a in own], np.int64)
     category_G = np.array([categories[a["category_id"]] for a in own], np.int64)
     crowd_G = np.array([not federated and bool(a.get("iscrowd", 0)) for a in own], np.bool_)
@@ -174,10 +207,14 @@ def read(location: str | Path, federated: bool = False, only_images: Collection[
         boxes_xywh_G4=boxes_xywh_G4,
         area_G=np.array([a["area"] for a in own], np.float64),
         # pycocotools takes `iscrowd` and nothing else; lvis takes `ignore`.
-        ignored_G=np.array([bool(a.get("ignore", 0)) for a in own], np.bool_) if federated else crowd_G,
+        ignored_G=np.array([bool(a.get("ignore", 0)) for a in own], np.bool_)
+        if federated
+        else crowd_G,
         crowd_G=crowd_G,
         judged_pairs=judged if federated else None,
-        not_exhaustive_pairs=_pairs(kept if federated else [], "not_exhaustive_category_ids", images, categories),
+        not_exhaustive_pairs=_pairs(
+            kept if federated else [], "not_exhaustive_category_ids", images, categories
+        ),
         left_out=tuple(i for i in every if i not in wanted),
     )
 
@@ -194,18 +231,30 @@ def contains(sorted_values: IntArray, asked: IntArray) -> Bools:
 def _names(categories: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
     """A name that several share gets its id behind it, or their numbers could not be told apart."""
     shared = Counter(category["name"] for category in categories)
-    return tuple(f"{c['name']} ({c['id']})" if shared[c["name"]] > 1 else str(c["name"]) for c in categories)
+    return tuple(
+        f"{c['name']} ({c['id']})" if shared[c["name"]] > 1 else str(c["name"]) for c in categories
+    )
 
 
 def _pairs(
-    images: Sequence[Mapping[str, Any]], field: str, places: Mapping[int, int], categories: Mapping[int, int]
+    images: Sequence[Mapping[str, Any]],
+    field: str,
+    places: Mapping[int, int],
+    categories: Mapping[int, int],
 ) -> IntArray:
-    pairs = [places[i["id"]] * len(categories) + categories[c] for i in images for c in i.get(field, ()) if c in categories]
+    pairs = [
+        places[i["id"]] * len(categories) + categories[c]
+        for i in images
+        for c in i.get(field, ())
+        if c in categories
+    ]
     return np.unique(np.array(pairs, np.int64))
 
 
 def _frequencies(categories: Sequence[Mapping[str, Any]], location: str | Path) -> tuple[str, ...]:
     for category in categories:
         if category.get("frequency") not in FREQUENCIES:
-            raise ValueError(f"{location}: category {category['name']!r} has no frequency r, c or f: give an LVIS file")
+            raise ValueError(
+                f"{location}: category {category['name']!r} has no frequency r, c or f: give an LVIS file"
+            )
     return tuple(category["frequency"] for category in categories)

@@ -1,5 +1,4 @@
-"""Stage 9: checkpoint + image + words -> detections.
+"""Stage 9: detector + image + words -> detections.
 
-OmniDet.from_pretrained(folder).detect(image, phrases) -> Detections
-benchmarks.run(detector, shards, ...) -> numbers, and rows on disk (prediction_files) for the report
+OmniDet.from_pretrained(folder).detect(images, phrases) -> Detections, through the exact search of `search.py`
 """

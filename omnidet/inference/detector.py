@@ -15,8 +15,10 @@ from PIL import Image, ImageDraw, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
 from omnidet import boxes
-from omnidet.data import transforms
-from omnidet.data.quarantine import MAX_PIXELS
+from omnidet.data.reading.quarantine import MAX_PIXELS
+from omnidet.data.transforms.decode import decode
+from omnidet.data.transforms.example import Example
+from omnidet.data.transforms.letterbox import letterbox
 from omnidet.data.vocabulary import Vocabulary
 from omnidet.inference.search import best_pairs
 from omnidet.model import bundle
@@ -50,7 +52,9 @@ class OmniDet:
 
     def __init__(self, detector: Detector, vocabulary: Vocabulary, config: dict[str, Any]) -> None:
         self.detector, self.vocabulary, self.config = detector.eval(), vocabulary, config
-        self.image_size = detector.config.image_size  # of large pictures: `ModelConfig.side` tells it for others
+        self.image_size = (
+            detector.config.image_size
+        )  # of large pictures: `ModelConfig.side` tells it for others
 
     @classmethod
     def from_pretrained(cls, folder: str | Path, device: str = "cpu") -> OmniDet:
@@ -71,7 +75,11 @@ class OmniDet:
         return Prompt(tuple(phrases), *self.detector.phrases(table))
 
     def detect(
-        self, images: Sequence[bytes], prompt: Prompt | Sequence[str], max_detections: int = 100, threshold: float = 0.0
+        self,
+        images: Sequence[bytes],
+        prompt: Prompt | Sequence[str],
+        max_detections: int = 100,
+        threshold: float = 0.0,
     ) -> list[Detections]:
         """The best boxes of each image over all the words.
 
@@ -80,18 +88,24 @@ class OmniDet:
         prompt = prompt if isinstance(prompt, Prompt) else self.prompt(prompt)
         found = []
         for boxes_Q4, embeddings_QD in self.regions(images):
-            scores, region, phrase = best_pairs(embeddings_QD, prompt.rows_PD, prompt.biases_P, max_detections)
+            scores, region, phrase = best_pairs(
+                embeddings_QD, prompt.rows_PD, prompt.biases_P, max_detections
+            )
             kept = scores >= threshold
             chosen = boxes_Q4[region[kept].cpu().numpy()]
             found.append(Detections(chosen, scores[kept].cpu().numpy(), phrase[kept].cpu().numpy()))
         return found
 
-    def locate(self, image: bytes, phrases: Sequence[str], top: int = 1) -> list[tuple[FloatArray, FloatArray]]:
+    def locate(
+        self, image: bytes, phrases: Sequence[str], top: int = 1
+    ) -> list[tuple[FloatArray, FloatArray]]:
         """For each phrase its `top` best boxes (K, 4) in pixels and their scores (K,): the phrase is known to be there."""
         prompt = self.prompt(phrases)
         ((boxes_Q4, embeddings_QD),) = self.regions([image])
         located = []
-        for row_PD, bias_P in zip(torch.split(prompt.rows_PD, 1), torch.split(prompt.biases_P, 1), strict=True):
+        for row_PD, bias_P in zip(
+            torch.split(prompt.rows_PD, 1), torch.split(prompt.biases_P, 1), strict=True
+        ):
             scores, region, _ = best_pairs(embeddings_QD, row_PD, bias_P, top)
             located.append((boxes_Q4[region.cpu().numpy()], scores.cpu().numpy()))
         return located
@@ -101,25 +115,33 @@ class OmniDet:
         """Boxes (Q, 4) of each image in its own pixels, and its region embeddings (Q, D)."""
         prepared = [self._prepare(image) for image in images]
         found: dict[int, tuple[FloatArray, Tensor]] = {}
-        for side in sorted({len(example.pixels) for example, _ in prepared}):  # pictures of one size go together
+        for side in sorted(
+            {len(example.pixels) for example, _ in prepared}
+        ):  # pictures of one size go together
             members = [i for i, (example, _) in enumerate(prepared) if len(example.pixels) == side]
-            pixels = torch.from_numpy(np.stack([prepared[i][0].pixels for i in members])).permute(0, 3, 1, 2)
-            embeddings_BQD, boxes_BQ4, _ = self.detector.regions(pixels.to(self.detector.tokens.biases.device))
+            pixels = torch.from_numpy(np.stack([prepared[i][0].pixels for i in members])).permute(
+                0, 3, 1, 2
+            )
+            embeddings_BQD, boxes_BQ4, _ = self.detector.regions(
+                pixels.to(self.detector.tokens.biases.device)
+            )
             corners_BQ4 = (boxes.cxcywh_to_xyxy(boxes_BQ4) * side).cpu().numpy()
-            for i, corners_Q4, embeddings_QD in zip(members, corners_BQ4, embeddings_BQD, strict=True):
+            for i, corners_Q4, embeddings_QD in zip(
+                members, corners_BQ4, embeddings_BQD, strict=True
+            ):
                 example, original = prepared[i]
                 found[i] = _to_pixels(corners_Q4, example.record, original), embeddings_QD
         return [found[i] for i in range(len(images))]
 
-    def _prepare(self, image: bytes) -> tuple[transforms.Example, tuple[int, int]]:
+    def _prepare(self, image: bytes) -> tuple[Example, tuple[int, int]]:
         width, height = image_size(image)
         record = Record(image=image, width=width, height=height, source="", image_id="")
         side = self.detector.config.side(width, height)
         try:
-            decoded = transforms.decode(record, side)
+            decoded = decode(record, side)
         except (OSError, SyntaxError, ValueError) as error:  # what Pillow says of a damaged file
             raise ValueError(f"the image cannot be read as an image: {error}") from error
-        return transforms.letterbox(decoded, side), (width, height)
+        return letterbox(decoded, side), (width, height)
 
 
 def image_size(image: bytes, name: str = "the image", whole: bool = False) -> tuple[int, int]:
@@ -130,13 +152,23 @@ def image_size(image: bytes, name: str = "the image", whole: bool = False) -> tu
             opened = Image.open(io.BytesIO(image))
         with opened:
             if opened.width * opened.height > MAX_PIXELS:
-                raise ValueError(f"{opened.width} x {opened.height} pixels are more than {MAX_PIXELS}")
+                raise ValueError(
+                    f"{opened.width} x {opened.height} pixels are more than {MAX_PIXELS}"
+                )
             if whole:
                 opened.load()
             return opened.size
     except UnidentifiedImageError as error:
-        raise ValueError(f"{name} cannot be read as an image: it is in no known format, or empty") from error
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise ValueError(
+            f"{name} cannot be read as an image: it is in no known format, or empty"
+        ) from error
+    except (
+        OSError,
+        SyntaxError,
+        ValueError,
+        Image.DecompressionBombError,
+        Image.DecompressionBombWarning,
+    ) as error:
         raise ValueError(f"{name} cannot be read as an image: {error}") from error
 
 
@@ -171,9 +203,13 @@ def draw(image: bytes, found: Detections, phrases: Sequence[str]) -> Image.Image
     return picture
 
 
-def _to_pixels(boxes_xyxy: FloatArray, letterboxed: Record, original: tuple[int, int]) -> FloatArray:
+def _to_pixels(
+    boxes_xyxy: FloatArray, letterboxed: Record, original: tuple[int, int]
+) -> FloatArray:
     """Boxes in the square -> boxes in the picture that was put into it, clipped to it."""
     width, height = original
     factors = np.array([width / letterboxed.width, height / letterboxed.height] * 2, np.float32)
-    clipped: FloatArray = np.clip(boxes_xyxy * factors, 0, np.array([width, height] * 2, np.float32))
+    clipped: FloatArray = np.clip(
+        boxes_xyxy * factors, 0, np.array([width, height] * 2, np.float32)
+    )
     return clipped

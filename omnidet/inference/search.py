@@ -31,7 +31,9 @@ _ROUNDING_UP = 1 + 2.0**-7
 
 
 @torch.inference_mode()
-def best_pairs(embeddings_QD: Tensor, rows_PD: Tensor, biases_P: Tensor, count: int) -> tuple[Tensor, Tensor, Tensor]:
+def best_pairs(
+    embeddings_QD: Tensor, rows_PD: Tensor, biases_P: Tensor, count: int
+) -> tuple[Tensor, Tensor, Tensor]:
     """Probabilities (K,) float32, regions (K,) and names (K,) of the best `count` pairs, best first.
 
     The same pairs, in the same order, as from the exact scores of all pairs; of equal ones the first region, then name.
@@ -70,15 +72,24 @@ def probabilities(logits_K: Tensor) -> Tensor:
 class _Search:
     """The best pairs so far, and what a new one must reach."""
 
-    def __init__(self, embeddings_QD: Tensor, rows_PD: Tensor, biases_P: Tensor, count: int) -> None:
-        self.embeddings_QD, self.rows_PD, self.biases_P, self.count = embeddings_QD, rows_PD, biases_P, count
+    def __init__(
+        self, embeddings_QD: Tensor, rows_PD: Tensor, biases_P: Tensor, count: int
+    ) -> None:
+        self.embeddings_QD, self.rows_PD, self.biases_P, self.count = (
+            embeddings_QD,
+            rows_PD,
+            biases_P,
+            count,
+        )
         device = embeddings_QD.device
         self.logits = torch.zeros(0, dtype=torch.float64, device=device)
         self.places = torch.zeros(0, dtype=torch.int64, device=device)
         """region * P + name: each pair has one, so that equal scores have an order."""
         self.bar = float("-inf")
         fast = device.type == "cpu" and torch.ops.mkldnn._is_mkldnn_bf16_supported()
-        self.type, self.bits = (torch.bfloat16, torch.int16) if fast else (torch.float32, torch.int32)
+        self.type, self.bits = (
+            (torch.bfloat16, torch.int16) if fast else (torch.float32, torch.int32)
+        )
         self.slack = _LOST_IN_SUMS if fast else _LOST_IN_PRODUCTS
         rounded, lost_Q1, norm_Q1 = self._rounded(embeddings_QD)
         one_Q1 = torch.ones_like(norm_Q1)
@@ -87,9 +98,13 @@ class _Search:
     def look_at(self, first: int, last: int) -> None:
         """Take what is among the best of the names first..last-1."""
         if len(self.logits) < self.count:  # nothing to measure against yet
-            bounds_QP = self._bounds_above(float(self.biases_P[first:last].mean()), first, last)[:, : last - first]
+            bounds_QP = self._bounds_above(float(self.biases_P[first:last].mean()), first, last)[
+                :, : last - first
+            ]
             likely = bounds_QP.flatten().float().topk(min(self.count, bounds_QP.numel())).indices
-            self._take(likely // (last - first) * len(self.rows_PD) + likely % (last - first) + first)
+            self._take(
+                likely // (last - first) * len(self.rows_PD) + likely % (last - first) + first
+            )
             if len(self.logits) < self.count:
                 return  # all of them are
         bar = self.bar
@@ -100,7 +115,9 @@ class _Search:
             block, column = (blocks_KN[some] >= 0).nonzero(as_tuple=True)
             flat = some[block] * BLOCK + column
             bound = bounds_QP.flatten()[flat].double() * _ROUNDING_UP + bar
-            place = flat // bounds_QP.shape[1] * len(self.rows_PD) + flat % bounds_QP.shape[1] + first
+            place = (
+                flat // bounds_QP.shape[1] * len(self.rows_PD) + flat % bounds_QP.shape[1] + first
+            )
             if len(place) > self.count:  # the most promising raise the bar for the rest
                 self._take(place[bound.topk(self.count).indices])
             self._take(place[bound >= self.bar])
@@ -124,16 +141,26 @@ class _Search:
         """The values in the type of the fast product and, rounded up, (N, 1): the norm of what that lost, and their norm."""
         rounded_ND = values_ND.to(self.type)
         norm_N1 = values_ND.norm(dim=1, keepdim=True) * _ROUNDING_UP
-        lost_N1 = (values_ND - rounded_ND.float()).norm(dim=1, keepdim=True) * _ROUNDING_UP + self.slack * norm_N1
-        return rounded_ND, (lost_N1 * _ROUNDING_UP).to(self.type), (norm_N1 * _ROUNDING_UP).to(self.type)
+        lost_N1 = (values_ND - rounded_ND.float()).norm(
+            dim=1, keepdim=True
+        ) * _ROUNDING_UP + self.slack * norm_N1
+        return (
+            rounded_ND,
+            (lost_N1 * _ROUNDING_UP).to(self.type),
+            (norm_N1 * _ROUNDING_UP).to(self.type),
+        )
 
     def _take(self, places: Tensor) -> None:
         """Compute the exact scores of pairs that are not there yet, and keep the best."""
         for part in torch.split(places[~torch.isin(places, self.places)], EXACT_AT_ONCE):
             region, name = part // len(self.rows_PD), part % len(self.rows_PD)
-            logits = exact_logits(self.embeddings_QD[region], self.rows_PD[name], self.biases_P[name])
+            logits = exact_logits(
+                self.embeddings_QD[region], self.rows_PD[name], self.biases_P[name]
+            )
             places, order = torch.cat([self.places, part]).sort()
-            logits, best = torch.cat([self.logits, logits])[order].sort(descending=True, stable=True)
+            logits, best = torch.cat([self.logits, logits])[order].sort(
+                descending=True, stable=True
+            )
             self.logits, self.places = logits[: self.count], places[best[: self.count]]
         if len(self.logits) == self.count:
             self.bar = float(self.logits[-1])

@@ -10,12 +10,14 @@ import torch
 from omnidet.schema import Batch, LossTerm, Matches, Predictions
 
 
-def caption(predictions: Predictions, batch: Batch, matches: Matches) -> LossTerm:  # noqa: ARG001  every loss has this signature
+def caption(predictions: Predictions, batch: Batch, matches: Matches) -> LossTerm:
     """Cross-entropy less the entropy of its target, so that 0 is perfect; the count is the number of captions."""
     image_M = torch.nonzero(batch.caption_B >= 0)[:, 0]
     phrase_M = batch.caption_B[image_M]
     image_MD = predictions.image_embeddings_BD[image_M]
-    matched_M = (image_MD * predictions.phrase_embeddings_PD[phrase_M]).sum(1) + predictions.phrase_biases_P[phrase_M]
+    matched_M = (image_MD * predictions.phrase_embeddings_PD[phrase_M]).sum(
+        1
+    ) + predictions.phrase_biases_P[phrase_M]
     temperature_M = None
     if predictions.calibration_B2 is not None:
         temperature_M = predictions.calibration_B2[image_M, 0]

@@ -19,7 +19,9 @@ def names(predictions: Predictions, batch: Batch, matches: Matches) -> LossTerm:
     """
     scores_BQL = predictions.scores_BQL
     target_BQL = torch.zeros_like(scores_BQL)
-    target_BQL[matches.image_M, matches.region_M] = batch.named_BNL[matches.image_M, matches.box_M].to(target_BQL.dtype)
+    target_BQL[matches.image_M, matches.region_M] = batch.named_BNL[
+        matches.image_M, matches.box_M
+    ].to(target_BQL.dtype)
     supervised_BQL = batch.negative_BL[:, None] | target_BQL.bool()
     signed_BQL = torch.where(target_BQL.bool(), scores_BQL, -scores_BQL)  # the logit of being right
     weight_BQL = ALPHA * target_BQL + (1 - ALPHA) * (1 - target_BQL)

@@ -13,7 +13,9 @@ def token_alignment(predictions: Predictions, batch: Batch, matches: Matches) ->
     takes their mean.
     """
     described_M = batch.describes_B[matches.image_M]
-    image_M, region_M, box_M = (part[described_M] for part in (matches.image_M, matches.region_M, matches.box_M))
+    image_M, region_M, box_M = (
+        part[described_M] for part in (matches.image_M, matches.region_M, matches.box_M)
+    )
     named_ML = batch.named_BNL[image_M, box_M].float()
     share_ML = named_ML / named_ML.sum(1, keepdim=True).clamp(min=1)
     entropy_P = batch.phrases.entropy()
@@ -23,7 +25,9 @@ def token_alignment(predictions: Predictions, batch: Batch, matches: Matches) ->
     if predictions.calibration_B2 is not None:
         temperature_M, bias_M = predictions.calibration_B2[image_M].unbind(1)
         scores_ML = scores_ML - bias_M[:, None]
-    log_partition_M = predictions.log_partition(predictions.embeddings_BQD[image_M, region_M], temperature_M)
+    log_partition_M = predictions.log_partition(
+        predictions.embeddings_BQD[image_M, region_M], temperature_M
+    )
     matched_ML = scores_ML + entropy_P[own_ML]
     loss_M = log_partition_M - (share_ML * matched_ML).sum(1)
     stream_MS = batch.stream_BS[image_M]

@@ -48,7 +48,9 @@ def match(predictions: Predictions, batch: Batch, config: CostConfig, matcher: M
     return dataclasses.replace(first, more=tuple(rest))
 
 
-def _match_group(predictions: Predictions, batch: Batch, config: CostConfig, matcher: Matcher) -> Matches:
+def _match_group(
+    predictions: Predictions, batch: Batch, config: CostConfig, matcher: Matcher
+) -> Matches:
     """Match the images of one size."""
     if batch.box_valid_BN.shape[1] == 0:
         nothing = torch.zeros(0, dtype=torch.int64, device=predictions.scores_BQL.device)
@@ -67,8 +69,13 @@ def _match_group(predictions: Predictions, batch: Batch, config: CostConfig, mat
         images.append(np.full(len(region), b))
         regions.append(region)
         chosen.append(columns[column])
-    parts = (np.concatenate(part).astype(np.int64) if part else np.zeros(0, np.int64) for part in (images, regions, chosen))
-    image_M, region_M, box_M = (torch.from_numpy(part).to(predictions.scores_BQL.device) for part in parts)
+    parts = (
+        np.concatenate(part).astype(np.int64) if part else np.zeros(0, np.int64)
+        for part in (images, regions, chosen)
+    )
+    image_M, region_M, box_M = (
+        torch.from_numpy(part).to(predictions.scores_BQL.device) for part in parts
+    )
     return Matches(image_M, region_M, box_M)
 
 
@@ -77,12 +84,20 @@ def matching_cost(predictions: Predictions, batch: Batch, config: CostConfig) ->
     scores_BQL = predictions.scores_BQL.float()
     probability_BQL = scores_BQL.sigmoid()
     # Focal loss as a positive less focal loss as a negative: what choosing the region changes in the loss.
-    positive = config.alpha * (1 - probability_BQL) ** config.gamma * -functional.logsigmoid(scores_BQL)
-    negative = (1 - config.alpha) * probability_BQL**config.gamma * -functional.logsigmoid(-scores_BQL)
+    positive = (
+        config.alpha * (1 - probability_BQL) ** config.gamma * -functional.logsigmoid(scores_BQL)
+    )
+    negative = (
+        (1 - config.alpha) * probability_BQL**config.gamma * -functional.logsigmoid(-scores_BQL)
+    )
     named_BNL = batch.named_BNL.float()
-    share_BNL = named_BNL / named_BNL.sum(-1, keepdim=True).clamp(min=1)  # a box with several names: their mean
+    share_BNL = named_BNL / named_BNL.sum(-1, keepdim=True).clamp(
+        min=1
+    )  # a box with several names: their mean
     names_BQN = (positive - negative) @ share_BNL.transpose(1, 2)
     predicted_BQ4, true_BN4 = predictions.boxes_cxcywh_BQ4.float(), batch.boxes_cxcywh_BN4.float()
     l1_BQN = torch.cdist(predicted_BQ4, true_BN4, p=1)
-    giou_BQN = boxes.generalized_iou(boxes.cxcywh_to_xyxy(predicted_BQ4)[:, :, None], boxes.cxcywh_to_xyxy(true_BN4)[:, None])
+    giou_BQN = boxes.generalized_iou(
+        boxes.cxcywh_to_xyxy(predicted_BQ4)[:, :, None], boxes.cxcywh_to_xyxy(true_BN4)[:, None]
+    )
     return config.names * names_BQN + config.l1 * l1_BQN - config.giou * giou_BQN

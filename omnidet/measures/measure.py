@@ -30,9 +30,9 @@ from omnidet.evaluation import lvis as lvis_protocol
 from omnidet.evaluation import phrase_files
 from omnidet.evaluation import refcocog as refcocog_protocol
 from omnidet.evaluation.detections import read_rows
-from omnidet.inference import prediction_files
 from omnidet.inference.detector import OmniDet
-from omnidet.inference.prediction_files import Row
+from omnidet.measures import prediction_files
+from omnidet.measures.prediction_files import Row
 from omnidet.schema import Metrics, Record
 
 IMAGES_AT_ONCE = 16
@@ -95,7 +95,9 @@ class Evaluation:
     details: dict[str, Any]
 
 
-def run(detector: OmniDet, index: shards.Index, config: EvaluationConfig, folder: Path) -> Evaluation:
+def run(
+    detector: OmniDet, index: shards.Index, config: EvaluationConfig, folder: Path
+) -> Evaluation:
     """Measure everything in one process; the rows go to `folder`.
 
     Raises ValueError for an evaluation set that is missing and not optional.
@@ -109,19 +111,28 @@ def run(detector: OmniDet, index: shards.Index, config: EvaluationConfig, folder
 
 
 def predict(
-    detector: OmniDet, index: shards.Index, config: EvaluationConfig, folder: Path, rank: int = 0, ranks: int = 1
+    detector: OmniDet,
+    index: shards.Index,
+    config: EvaluationConfig,
+    folder: Path,
+    rank: int = 0,
+    ranks: int = 1,
 ) -> None:
     """Write the rows of every `ranks`-th image of each set to `folder`."""
     written = set()
     for benchmark in _present(index, config):
         if benchmark.file_name not in written:
-            images = itertools.islice(enumerate(_images(index, benchmark.set_name)), rank, None, ranks)
+            images = itertools.islice(
+                enumerate(_images(index, benchmark.set_name)), rank, None, ranks
+            )
             found = benchmark.measure.predict(detector, index, benchmark.set_name, images)
             prediction_files.write_part(folder / benchmark.file_name, found)
             written.add(benchmark.file_name)
 
 
-def judge(index: shards.Index, config: EvaluationConfig, parts: Sequence[Path], folder: Path) -> Evaluation:
+def judge(
+    index: shards.Index, config: EvaluationConfig, parts: Sequence[Path], folder: Path
+) -> Evaluation:
     """Numbers of what all ranks predicted; the rows go to `folder`, each file one JSON list."""
     result = Evaluation({}, {}, {})
     for benchmark in _present(index, config):
@@ -132,7 +143,9 @@ def judge(index: shards.Index, config: EvaluationConfig, parts: Sequence[Path], 
         ending = f"_{benchmark.suffix}" if benchmark.suffix else ""
         # The parts of a metric (AIGT_plain) are not named twice: of a set with a suffix only the whole counts.
         parts_of = {k: v for k, v in metrics.values.items() if not (ending and "_" in k)}
-        result.values.update({f"{benchmark.name}/{key}{ending}": value for key, value in parts_of.items()})
+        result.values.update(
+            {f"{benchmark.name}/{key}{ending}": value for key, value in parts_of.items()}
+        )
         result.protocols[benchmark.name] = metrics.protocol
         result.details[benchmark.name + ending] = dict(metrics.details)
     return result
@@ -153,7 +166,9 @@ def _predict_names(count: int) -> Callable[[OmniDet, shards.Index, str, Records]
     def predict(detector: OmniDet, index: shards.Index, set_name: str, images: Records) -> Found:
         # A dataset may hold images that its boxes do not cover (COCO's captions list more): they are not judged.
         path, names = _ground_truth(index, set_name)
-        judged = {int(image["id"]) for image in json.loads(path.read_text(encoding="utf-8"))["images"]}
+        judged = {
+            int(image["id"]) for image in json.loads(path.read_text(encoding="utf-8"))["images"]
+        }
         detector.vocabulary.check_names(list(names.values()))
         prompt = detector.prompt(list(names.values()))
         category_ids = [int(number) for number in names]
@@ -162,7 +177,9 @@ def _predict_names(count: int) -> Callable[[OmniDet, shards.Index, str, Records]
             found = detector.detect([record.image for _, record in batch], prompt, count)
             for (number, record), detections in zip(batch, found, strict=True):
                 rows = []
-                for box, score, phrase in zip(detections.boxes_xyxy, detections.scores, detections.phrase, strict=True):
+                for box, score, phrase in zip(
+                    detections.boxes_xyxy, detections.scores, detections.phrase, strict=True
+                ):
                     x0, y0, x1, y1 = (float(v) for v in box)
                     row = {"image_id": _number_of(record), "category_id": category_ids[phrase]}
                     rows.append(row | {"bbox": [x0, y0, x1 - x0, y1 - y0], "score": float(score)})
@@ -183,14 +200,21 @@ def _judge_lvis_fixed(index: shards.Index, set_name: str, rows: Iterable[Row]) -
     return lvis_protocol.evaluate(_ground_truth(index, set_name)[0], rows, protocol="fixed")
 
 
-def _predict_expressions(detector: OmniDet, index: shards.Index, set_name: str, images: Records) -> Found:  # noqa: ARG001
+def _predict_expressions(
+    detector: OmniDet, index: shards.Index, set_name: str, images: Records
+) -> Found:
     for number, record in images:
         scrambled = [refcocog_protocol.scramble(text) for text in record.phrases]
-        located = detector.locate(record.image, [*record.phrases, *scrambled]) if record.phrases else []
+        located = (
+            detector.locate(record.image, [*record.phrases, *scrambled]) if record.phrases else []
+        )
         pairs = zip(record.phrases, located, located[len(record.phrases) :], strict=False)
         yield (
             number,
-            [_phrase_row(record, text, *own) | {"scrambled_box_xyxy": _plain(control[0][0])} for text, own, control in pairs],
+            [
+                _phrase_row(record, text, *own) | {"scrambled_box_xyxy": _plain(control[0][0])}
+                for text, own, control in pairs
+            ],
         )
 
 
@@ -198,35 +222,59 @@ def _judge_expressions(index: shards.Index, set_name: str, rows: Iterable[Row]) 
     expressions, chosen, scrambled = [], [], []
     for record, text, named, row in _phrases(index, set_name, rows):
         truth = record.boxes_xyxy[list(named)]
-        expressions.append(refcocog_protocol.Expression(record.image_id, text, truth, is_relational(text)))
+        expressions.append(
+            refcocog_protocol.Expression(record.image_id, text, truth, is_relational(text))
+        )
         chosen.append(row["boxes_xyxy"][0])
         scrambled.append(row["scrambled_box_xyxy"])
     boxes, control = (np.array(part, np.float32).reshape(-1, 4) for part in (chosen, scrambled))
     return refcocog_protocol.evaluate(expressions, boxes, control)
 
 
-def _predict_phrases(detector: OmniDet, index: shards.Index, set_name: str, images: Records) -> Found:
+def _predict_phrases(
+    detector: OmniDet, index: shards.Index, set_name: str, images: Records
+) -> Found:
     counted = _counted_phrases(index, set_name)
     for number, record in images:
         known = {text.lower() for text in record.phrases}
-        others = {p.text.lower(): p.text for p in counted.get(record.image_id, []) if p.text.lower() not in known}
+        others = {
+            p.text.lower(): p.text
+            for p in counted.get(record.image_id, [])
+            if p.text.lower() not in known
+        }
         asked = [*record.phrases, *others.values()]
         located = detector.locate(record.image, asked, top=10) if asked else []
-        yield number, [_phrase_row(record, text, *own) for text, own in zip(asked, located, strict=True)]
+        yield (
+            number,
+            [_phrase_row(record, text, *own) for text, own in zip(asked, located, strict=True)],
+        )
 
 
 def _judge_phrases(index: shards.Index, set_name: str, rows: Iterable[Row]) -> Metrics:
     """Each phrase of each sentence counts once; equal words of an image share what was found for them."""
-    found = {(row["image_id"], row["phrase"].lower()): np.array(row["boxes_xyxy"], np.float32).reshape(-1, 4) for row in rows}
+    found = {
+        (row["image_id"], row["phrase"].lower()): np.array(row["boxes_xyxy"], np.float32).reshape(
+            -1, 4
+        )
+        for row in rows
+    }
     counted = _counted_phrases(index, set_name)
-    truths = [phrase for record in shards.texts(index, set_name) for phrase in counted.get(record.image_id, [])]
+    truths = [
+        phrase
+        for record in shards.texts(index, set_name)
+        for phrase in counted.get(record.image_id, [])
+    ]
     lacking = next((t for t in truths if (t.image_id, t.text.lower()) not in found), None)
     if lacking:
-        raise ValueError(f"{set_name}: no prediction for {lacking.text!r} of image {lacking.image_id}: evaluate anew")
+        raise ValueError(
+            f"{set_name}: no prediction for {lacking.text!r} of image {lacking.image_id}: evaluate anew"
+        )
     return flickr30k_protocol.evaluate(truths, [found[t.image_id, t.text.lower()] for t in truths])
 
 
-def _counted_phrases(index: shards.Index, set_name: str) -> dict[str, list[flickr30k_protocol.PhraseTruth]]:
+def _counted_phrases(
+    index: shards.Index, set_name: str
+) -> dict[str, list[flickr30k_protocol.PhraseTruth]]:
     """Those of all sentences with boxes, by image."""
     found: dict[str, list[flickr30k_protocol.PhraseTruth]] = {}
     for phrases in phrase_files.read_phrases(str(_ground_truth(index, set_name)[0]), "").values():
@@ -235,19 +283,29 @@ def _counted_phrases(index: shards.Index, set_name: str) -> dict[str, list[flick
     return found
 
 
-def _predict_absent(detector: OmniDet, index: shards.Index, set_name: str, images: Records) -> Found:  # noqa: ARG001
+def _predict_absent(
+    detector: OmniDet, index: shards.Index, set_name: str, images: Records
+) -> Found:
     for number, record in images:
         asked = [*record.phrases, *record.absent]
         located = detector.locate(record.image, asked, top=10**9) if asked else []
         row: Row = {"image_id": record.image_id, "true": [], "absent": []}
         for named, (boxes, scores) in zip(record.phrase_boxes, located, strict=False):
-            meets_NQ = iou(torch.from_numpy(record.boxes_xyxy[list(named)])[:, None], torch.from_numpy(boxes)) >= 0.5
-            row["true"] += [_short(scores[meets].max()) if meets.any() else -1.0 for meets in meets_NQ.numpy()]
+            meets_NQ = (
+                iou(
+                    torch.from_numpy(record.boxes_xyxy[list(named)])[:, None],
+                    torch.from_numpy(boxes),
+                )
+                >= 0.5
+            )
+            row["true"] += [
+                _short(scores[meets].max()) if meets.any() else -1.0 for meets in meets_NQ.numpy()
+            ]
         row["absent"] = [_short(scores.max()) for _, scores in located[len(record.phrases) :]]
         yield number, [row]
 
 
-def _judge_absent(index: shards.Index, set_name: str, rows: Iterable[Row]) -> Metrics:  # noqa: ARG001
+def _judge_absent(index: shards.Index, set_name: str, rows: Iterable[Row]) -> Metrics:
     true, missing = zip(*((row["true"], row["absent"]) for row in rows), strict=True)
     return absent_protocol.evaluate(true, missing)
 
@@ -275,13 +333,20 @@ def _phrases(
         for text, named in zip(record.phrases, record.phrase_boxes, strict=True):
             row = next(remaining, None)
             if row is None or (row["image_id"], row["phrase"]) != (record.image_id, text):
-                raise ValueError(f"{set_name}: no prediction for {text!r} of image {record.image_id}: evaluate anew")
+                raise ValueError(
+                    f"{set_name}: no prediction for {text!r} of image {record.image_id}: evaluate anew"
+                )
             yield record, text, named, row
 
 
 def _phrase_row(record: Record, text: str, boxes: Any, scores: Any) -> Row:
     rows = [_plain(box) for box in boxes]
-    return {"image_id": record.image_id, "phrase": text, "boxes_xyxy": rows, "scores": [_short(score) for score in scores]}
+    return {
+        "image_id": record.image_id,
+        "phrase": text,
+        "boxes_xyxy": rows,
+        "scores": [_short(score) for score in scores],
+    }
 
 
 def _plain(box: Any) -> list[float]:
@@ -313,4 +378,6 @@ def _number_of(record: Record) -> int:
 
 def _images(index: shards.Index, set_name: str) -> Iterator[Record]:
     total = shards.num_samples(index.shards(set_name))
-    yield from tqdm(shards.records(index, set_name), total=total, desc=set_name, unit="image", mininterval=1)
+    yield from tqdm(
+        shards.records(index, set_name), total=total, desc=set_name, unit="image", mininterval=1
+    )

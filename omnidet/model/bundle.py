@@ -22,7 +22,13 @@ from omnidet.model.vit import PretrainedConfig
 FORMAT_VERSION = 1
 
 
-def save(folder: Path, detector: Detector, vocabulary: Vocabulary, names: list[str], facts: Mapping[str, Any]) -> None:
+def save(
+    folder: Path,
+    detector: Detector,
+    vocabulary: Vocabulary,
+    names: list[str],
+    facts: Mapping[str, Any],
+) -> None:
     """Write the bundle into an existing folder.
 
     Args:
@@ -37,13 +43,20 @@ def save(folder: Path, detector: Detector, vocabulary: Vocabulary, names: list[s
         "provenance": dict(facts),
     }
     try:
-        save_file({k: v.detach().cpu().contiguous() for k, v in detector.state_dict().items()}, folder / "model.safetensors")
+        save_file(
+            {k: v.detach().cpu().contiguous() for k, v in detector.state_dict().items()},
+            folder / "model.safetensors",
+        )
     except SafetensorError as error:  # what it makes of a full disk
-        raise OSError(f"{folder} cannot be written ({error}): make room there, and run the same command again") from error
+        raise OSError(
+            f"{folder} cannot be written ({error}): make room there, and run the same command again"
+        ) from error
     content["weights_sha256"] = _sha256(folder / "model.safetensors")
     (folder / "vocabulary").mkdir()
     vocabulary.save(folder / "vocabulary")
-    (folder / "config.json").write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    (folder / "config.json").write_text(
+        json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8"
+    )
 
 
 def read_config(folder: Path) -> dict[str, Any]:
@@ -59,8 +72,14 @@ def read_config(folder: Path) -> dict[str, Any]:
         raise ValueError(f"{path} is not JSON ({error}): the bundle is damaged") from error
     version = content.get("format_version") if isinstance(content, dict) else None
     if version != FORMAT_VERSION:
-        raise ValueError(f"{path} has format version {version}, this program reads {FORMAT_VERSION}")
-    lacking = [key for key in ("model", "vocabulary_hash", "weights_sha256", "names", "provenance") if key not in content]
+        raise ValueError(
+            f"{path} has format version {version}, this program reads {FORMAT_VERSION}"
+        )
+    lacking = [
+        key
+        for key in ("model", "vocabulary_hash", "weights_sha256", "names", "provenance")
+        if key not in content
+    ]
     if lacking:
         raise ValueError(f"{path} has no {', '.join(lacking)}: the bundle is damaged")
     return content
@@ -74,19 +93,25 @@ def load(folder: Path) -> tuple[Detector, Vocabulary, dict[str, Any]]:
     content = read_config(folder)
     vocabulary = Vocabulary.load(folder / "vocabulary")
     if vocabulary.content_hash != content["vocabulary_hash"]:
-        raise ValueError(f"{folder}/vocabulary is not the one the detector was trained with: its content hash does not fit")
+        raise ValueError(
+            f"{folder}/vocabulary is not the one the detector was trained with: its content hash does not fit"
+        )
     model_config = config.parse(ModelConfig, content["model"])
     if isinstance(model_config.backbone, PretrainedConfig):  # its weights come from the bundle
         model_config = config.override(model_config, "backbone.weights=random")
     weights = folder / "model.safetensors"
     if weights.is_file() and _sha256(weights) != content["weights_sha256"]:
-        raise ValueError(f"{weights} is corrupt: its hash is not the one in config.json; fetch or train the detector again")
+        raise ValueError(
+            f"{weights} is corrupt: its hash is not the one in config.json; fetch or train the detector again"
+        )
     detector = Detector(model_config, vocabulary.num_tokens)
     try:
         detector.load_state_dict(load_file(folder / "model.safetensors"))
     except (OSError, SafetensorError, RuntimeError) as error:
         reason = str(error).strip().splitlines()[-1]
-        raise ValueError(f"{folder}/model.safetensors does not fit its config.json: {reason}") from error
+        raise ValueError(
+            f"{folder}/model.safetensors does not fit its config.json: {reason}"
+        ) from error
     return detector.eval(), vocabulary, content
 
 

@@ -36,12 +36,24 @@ class ModelConfig:
     def __post_init__(self) -> None:
         fitting = max(16, round(self.image_size / 16) * 16)
         usable = 16 <= self.image_size <= 4096 and self.image_size % 16 == 0
-        require(usable, f"model.image_size={self.image_size} is not a multiple of the patch size 16: give {min(fitting, 4096)}")
-        require(self.calibrated_streams >= 0, f"model.calibrated_streams={self.calibrated_streams}: give 0 or more")
+        require(
+            usable,
+            f"model.image_size={self.image_size} is not a multiple of the patch size 16: give {min(fitting, 4096)}",
+        )
+        require(
+            self.calibrated_streams >= 0,
+            f"model.calibrated_streams={self.calibrated_streams}: give 0 or more",
+        )
         least = self.min_image_size
         fits = least % 16 == 0 and (least == 0 or 16 <= least <= self.image_size)
-        require(fits, f"model.min_image_size={least}: give a multiple of 16 up to image_size={self.image_size}, or 0")
-        require(self.embedding_width >= 1, f"model.embedding_width={self.embedding_width}: give 1 or more")
+        require(
+            fits,
+            f"model.min_image_size={least}: give a multiple of 16 up to image_size={self.image_size}, or 0",
+        )
+        require(
+            self.embedding_width >= 1,
+            f"model.embedding_width={self.embedding_width}: give 1 or more",
+        )
 
     @property
     def position_side(self) -> int:
@@ -61,7 +73,9 @@ class Detector(nn.Module):
         super().__init__()
         self.config = config
         self.backbone = vit.build(config.backbone, config.position_side)
-        self.head = RegionHead(self.backbone.width, config.embedding_width, config.position_side // self.backbone.patch)
+        self.head = RegionHead(
+            self.backbone.width, config.embedding_width, config.position_side // self.backbone.patch
+        )
         self.tokens = TokenTable(num_tokens, config.embedding_width)
         if config.calibrated_streams:
             self.head.calibration = StreamCalibration(config.calibrated_streams)
@@ -79,8 +93,12 @@ class Detector(nn.Module):
         own_BL = batch.name_BL.clamp(min=0)
         # In single precision: the token losses are differences of these scores and logits.
         with torch.autocast(embeddings_BQD.device.type, enabled=False):
-            scores_BQL = embeddings_BQD @ rows_PD[own_BL].transpose(1, 2) + biases_P[own_BL][:, None]
-            calibration_B2 = self.head.calibration(batch.stream_BS) if self.head.calibration else None
+            scores_BQL = (
+                embeddings_BQD @ rows_PD[own_BL].transpose(1, 2) + biases_P[own_BL][:, None]
+            )
+            calibration_B2 = (
+                self.head.calibration(batch.stream_BS) if self.head.calibration else None
+            )
             if calibration_B2 is not None:
                 scores_BQL = scores_BQL * calibration_B2[:, :1, None] + calibration_B2[:, 1:, None]
         return Predictions(
@@ -105,8 +123,14 @@ class Detector(nn.Module):
     def phrases(self, table: PhraseTable) -> tuple[Tensor, Tensor]:
         """What any list of words costs, once: rows (P, D) and biases (P,) of the one score, `z . row + bias`."""
         rows_PD, biases_P = self.tokens.phrases(table)
-        return self.head.calibration.rows(rows_PD, biases_P) if self.head.calibration else (rows_PD, biases_P)
+        return (
+            self.head.calibration.rows(rows_PD, biases_P)
+            if self.head.calibration
+            else (rows_PD, biases_P)
+        )
 
     def num_parameters(self) -> dict[str, int]:
         """Parameters by part."""
-        return {name: sum(p.numel() for p in part.parameters()) for name, part in self.named_children()}
+        return {
+            name: sum(p.numel() for p in part.parameters()) for name, part in self.named_children()
+        }

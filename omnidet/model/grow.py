@@ -19,9 +19,13 @@ def load_grown(detector: Detector, trained: Detector, old: Vocabulary, new: Voca
     state = trained.state_dict()
     for name, value in detector.state_dict().items():
         if name not in state or value.shape[1:] != state[name].shape[1:]:
-            raise ValueError(f"the detector to start from is built otherwise: {name} does not fit: keep model.* as it was")
+            raise ValueError(
+                f"the detector to start from is built otherwise: {name} does not fit: keep model.* as it was"
+            )
     for name in ("head.calibration.log_temperatures", "head.calibration.biases"):
-        if name in state:  # a stream that was not there begins as the first, whose scores are those of inference
+        if (
+            name in state
+        ):  # a stream that was not there begins as the first, whose scores are those of inference
             count, known = len(detector.state_dict()[name]), state[name]
             state[name] = torch.cat([known[:count], known[:1].expand(max(0, count - len(known)))])
     for name in ("tokens.embeddings", "tokens.biases"):
@@ -30,7 +34,11 @@ def load_grown(detector: Detector, trained: Detector, old: Vocabulary, new: Voca
         for token in range(len(old.idf_T), len(new.idf_T)):
             parts = old.tokenizer.encode(new.tokenizer.id_to_token(token)).ids
             weights = torch.from_numpy(old.idf_T[parts])
-            weights = weights / weights.sum() if weights.sum() > 0 else torch.full_like(weights, 1 / len(parts))
+            weights = (
+                weights / weights.sum()
+                if weights.sum() > 0
+                else torch.full_like(weights, 1 / len(parts))
+            )
             for places, target in ((old.own_T, new.own_T), (old.context_T, new.context_T)):
                 rows = state[name][torch.from_numpy(places[parts])]
                 grown[int(target[token])] = torch.tensordot(weights.to(rows.dtype), rows, 1)

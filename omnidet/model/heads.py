@@ -25,7 +25,13 @@ class RegionHead(nn.Module):
         self.side = side
         self.norm = nn.LayerNorm(width)
         self.embedding = nn.Linear(width, embedding_width)
-        self.box = nn.Sequential(nn.Linear(width, width), nn.GELU(), nn.Linear(width, width), nn.GELU(), nn.Linear(width, 4))
+        self.box = nn.Sequential(
+            nn.Linear(width, width),
+            nn.GELU(),
+            nn.Linear(width, width),
+            nn.GELU(),
+            nn.Linear(width, 4),
+        )
         self.calibration: StreamCalibration | None = None
         last = self.box[-1]
         assert isinstance(last, nn.Linear)
@@ -43,7 +49,9 @@ class RegionHead(nn.Module):
             offsets_BQ4 = self.box(tokens_BQW.float())
         if self.side is not None and grid != (self.side, self.side):
             # An offset stands for the same way in patches on every grid, as the sides of the prior boxes do.
-            offsets_BQ4 = offsets_BQ4 * offsets_BQ4.new_tensor([self.side / grid[1], self.side / grid[0], 1.0, 1.0])
+            offsets_BQ4 = offsets_BQ4 * offsets_BQ4.new_tensor(
+                [self.side / grid[1], self.side / grid[0], 1.0, 1.0]
+            )
         boxes_BQ4 = (offsets_BQ4 + _prior_boxes(grid, offsets_BQ4.device)).sigmoid()
         boxes_BQ4 = torch.cat([boxes_BQ4[..., :2], boxes_BQ4[..., 2:].clamp(min=MIN_SIDE)], -1)
         return embeddings_BQD, boxes_BQ4, image_BD
@@ -81,8 +89,12 @@ class TokenTable(nn.Module):
 
     def __init__(self, num_tokens: int, embedding_width: int) -> None:
         super().__init__()
-        self.embeddings = nn.Parameter(torch.randn(num_tokens, embedding_width) * embedding_width**-0.5)
-        self.biases = nn.Parameter(torch.full((num_tokens,), math.log(PRIOR_SCORE / (1 - PRIOR_SCORE))))
+        self.embeddings = nn.Parameter(
+            torch.randn(num_tokens, embedding_width) * embedding_width**-0.5
+        )
+        self.biases = nn.Parameter(
+            torch.full((num_tokens,), math.log(PRIOR_SCORE / (1 - PRIOR_SCORE)))
+        )
         self.new_rows = torch.empty(0, dtype=torch.long)
         """Rows of tokens that a retraining has added; the others come trained."""
         self._spare: list[Tensor] = []
@@ -93,23 +105,33 @@ class TokenTable(nn.Module):
         Fresh memory costs a CPU several times what it computes in it; a GPU's allocator reuses it by itself.
         """
         gradient = self.embeddings.grad
-        self._spare[:] = [gradient] if gradient is not None and gradient.device.type == "cpu" else []
+        self._spare[:] = (
+            [gradient] if gradient is not None and gradient.device.type == "cpu" else []
+        )
 
     def phrases(self, table: PhraseTable) -> tuple[Tensor, Tensor]:
         """`w E` (P, D) and `w . b` (P,): a phrase costs one row, however many tokens the vocabulary has."""
-        return _weighted_sums(self.embeddings, table), _weighted_sums(self.biases[:, None], table)[:, 0]
+        return _weighted_sums(self.embeddings, table), _weighted_sums(self.biases[:, None], table)[
+            :, 0
+        ]
 
     def in_training(self, table: PhraseTable) -> tuple[Tensor, Tensor, LogPartition]:
         """The same, and the log-partition of all tokens: all of it has one gradient of the table's size."""
         asked: list[tuple[Tensor, Tensor]] = []
         ids_K, weights_K, offsets_P = table.token_ids_K, table.weights_K, table.offsets_P
-        rows_PD, embeddings_TD = _Rows.apply(self.embeddings, ids_K, weights_K, offsets_P, asked, self._spare)
+        rows_PD, embeddings_TD = _Rows.apply(
+            self.embeddings, ids_K, weights_K, offsets_P, asked, self._spare
+        )
 
         def log_partition(embeddings_MD: Tensor, temperatures_M: Tensor | None = None) -> Tensor:
             if temperatures_M is None:
                 temperatures_M = embeddings_MD.new_ones(len(embeddings_MD))
             logs_M: Tensor = _LogPartition.apply(
-                embeddings_MD * temperatures_M[:, None], temperatures_M, embeddings_TD, self.biases, asked
+                embeddings_MD * temperatures_M[:, None],
+                temperatures_M,
+                embeddings_TD,
+                self.biases,
+                asked,
             )
             return logs_M
 
@@ -118,7 +140,11 @@ class TokenTable(nn.Module):
 
 def _weighted_sums(values_TD: Tensor, table: PhraseTable) -> Tensor:
     return functional.embedding_bag(
-        table.token_ids_K, values_TD, table.offsets_P, per_sample_weights=table.weights_K, mode="sum"
+        table.token_ids_K,
+        values_TD,
+        table.offsets_P,
+        per_sample_weights=table.weights_K,
+        mode="sum",
     )
 
 
@@ -142,7 +168,9 @@ class _Rows(torch.autograd.Function):
         ctx.save_for_backward(ids_K, weights_K, offsets_P)
         ctx.shape, ctx.asked, ctx.spare = table_TD.shape, asked, spare
         ctx.set_materialize_grads(False)
-        rows_PD = functional.embedding_bag(ids_K, table_TD, offsets_P, per_sample_weights=weights_K, mode="sum")
+        rows_PD = functional.embedding_bag(
+            ids_K, table_TD, offsets_P, per_sample_weights=weights_K, mode="sum"
+        )
         return rows_PD, table_TD.view_as(table_TD)
 
     @staticmethod
@@ -150,12 +178,19 @@ class _Rows(torch.autograd.Function):
         ids_K, weights_K, offsets_P = ctx.saved_tensors
         if ctx.asked:
             shares_MT, embeddings_MD = (torch.cat(parts) for parts in zip(*ctx.asked, strict=True))
-            table_TD = torch.mm(shares_MT.T, embeddings_MD, out=ctx.spare.pop() if ctx.spare else None)
+            table_TD = torch.mm(
+                shares_MT.T, embeddings_MD, out=ctx.spare.pop() if ctx.spare else None
+            )
             ctx.asked.clear()
         else:
             table_TD = weights_K.new_zeros(ctx.shape)
         if rows_PD is not None:
-            row_K = torch.bucketize(torch.arange(len(ids_K), device=ids_K.device), offsets_P, right=True) - 1
+            row_K = (
+                torch.bucketize(
+                    torch.arange(len(ids_K), device=ids_K.device), offsets_P, right=True
+                )
+                - 1
+            )
             table_TD.index_add_(0, ids_K, rows_PD[row_K] * weights_K[:, None])
         return table_TD, None, None, None, None, None
 
@@ -178,7 +213,9 @@ class _LogPartition(torch.autograd.Function):
         shares_MT = (embeddings_MD @ table_TD.T).addcmul_(temperatures_M[:, None], biases_T)
         largest_M1 = shares_MT.amax(1, keepdim=True)
         sums_M1 = shares_MT.sub_(largest_M1).exp_().sum(1, keepdim=True)
-        ctx.save_for_backward(embeddings_MD, temperatures_M, table_TD, biases_T, shares_MT.div_(sums_M1))
+        ctx.save_for_backward(
+            embeddings_MD, temperatures_M, table_TD, biases_T, shares_MT.div_(sums_M1)
+        )
         ctx.asked = asked
         return (largest_M1 + sums_M1.log())[:, 0]
 
@@ -187,14 +224,26 @@ class _LogPartition(torch.autograd.Function):
         embeddings_MD, temperatures_M, table_TD, biases_T, shares_MT = ctx.saved_tensors
         ctx.asked.append((shares_MT, logs_M[:, None] * embeddings_MD))
         own_M = logs_M * temperatures_M
-        return logs_M[:, None] * (shares_MT @ table_TD), logs_M * (shares_MT @ biases_T), None, own_M @ shares_MT, None
+        return (
+            logs_M[:, None] * (shares_MT @ table_TD),
+            logs_M * (shares_MT @ biases_T),
+            None,
+            own_M @ shares_MT,
+            None,
+        )
 
 
 def _prior_boxes(grid: tuple[int, int], device: torch.device) -> Tensor:
     """Logits (Q, 4) of boxes around each patch's centre, two patches wide: where a patch looks before it is trained."""
     rows, columns = grid
     cy, cx = torch.meshgrid(
-        (torch.arange(rows, device=device) + 0.5) / rows, (torch.arange(columns, device=device) + 0.5) / columns, indexing="ij"
+        (torch.arange(rows, device=device) + 0.5) / rows,
+        (torch.arange(columns, device=device) + 0.5) / columns,
+        indexing="ij",
     )
-    sides = torch.tensor([2 / columns, 2 / rows], device=device).clamp(max=0.9).expand(rows * columns, 2)
+    sides = (
+        torch.tensor([2 / columns, 2 / rows], device=device)
+        .clamp(max=0.9)
+        .expand(rows * columns, 2)
+    )
     return torch.cat([torch.stack([cx, cy], -1).flatten(0, 1), sides], -1).logit(eps=1e-4)

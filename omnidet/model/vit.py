@@ -39,7 +39,10 @@ class PretrainedConfig:
 
     def __post_init__(self) -> None:
         _require_drop_path(self.drop_path)
-        require(self.window >= 0, f"model.backbone.window={self.window}: give 0 (none) or the patches of a window's side")
+        require(
+            self.window >= 0,
+            f"model.backbone.window={self.window}: give 0 (none) or the patches of a window's side",
+        )
 
 
 @dataclass(frozen=True)
@@ -96,7 +99,11 @@ class Backbone(nn.Module):
         """
         normal_BCHW = (images_BCHW.to(self.mean.dtype) - self.mean) / self.std
         grid = images_BCHW.shape[-2] // self.patch, images_BCHW.shape[-1] // self.patch
-        tokens = self._in_windows(normal_BCHW, grid) if self.window else self.transformer.forward_features(normal_BCHW)
+        tokens = (
+            self._in_windows(normal_BCHW, grid)
+            if self.window
+            else self.transformer.forward_features(normal_BCHW)
+        )
         return tokens[:, self.transformer.num_prefix_tokens :]
 
     def _in_windows(self, normal_BCHW: Tensor, grid: tuple[int, int]) -> Tensor:
@@ -121,7 +128,9 @@ class Backbone(nn.Module):
         (rows, columns), side, prefixes = grid, self.window, self.transformer.num_prefix_tokens
         batch, _, width = tokens_BNW.shape
         prefix, patches = tokens_BNW[:, :prefixes], tokens_BNW[:, prefixes:]
-        windows = patches.reshape(batch, rows // side, side, columns // side, side, width).transpose(2, 3)
+        windows = patches.reshape(
+            batch, rows // side, side, columns // side, side, width
+        ).transpose(2, 3)
         windows = windows.reshape(batch, -1, side * side, width)
         repeated = prefix[:, None].expand(-1, windows.shape[1], -1, -1)
         return torch.cat([repeated, windows], 2).flatten(0, 1)
@@ -131,14 +140,18 @@ class Backbone(nn.Module):
         (rows, columns), side, prefixes = grid, self.window, self.transformer.num_prefix_tokens
         whole = tokens_KNW.reshape(-1, rows // side * (columns // side), *tokens_KNW.shape[1:])
         prefix, windows = whole[:, :, :prefixes].mean(1), whole[:, :, prefixes:]
-        patches = windows.reshape(len(whole), rows // side, columns // side, side, side, whole.shape[-1]).transpose(2, 3)
+        patches = windows.reshape(
+            len(whole), rows // side, columns // side, side, side, whole.shape[-1]
+        ).transpose(2, 3)
         return torch.cat([prefix, patches.flatten(1, 4)], 1)
 
 
 class ConvolutionalStem(nn.Module):
     """Four stride-2 3x3 convolutions in place of a 16x16 patch embedding."""
 
-    def __init__(self, img_size: int, patch_size: int, in_chans: int, embed_dim: int, **_unused: object) -> None:
+    def __init__(
+        self, img_size: int, patch_size: int, in_chans: int, embed_dim: int, **_unused: object
+    ) -> None:
         """As timm builds its patch embeddings; for images of any size, tokens come as (B, height, width, width of a token)."""
         super().__init__()
         side = img_size // patch_size
@@ -148,7 +161,11 @@ class ConvolutionalStem(nn.Module):
         channels = [in_chans, embed_dim // 8, embed_dim // 4, embed_dim // 2, embed_dim]
         layers: list[nn.Module] = []
         for before, after in itertools.pairwise(channels):
-            layers += [nn.Conv2d(before, after, 3, stride=2, padding=1, bias=False), nn.GroupNorm(1, after), nn.GELU()]
+            layers += [
+                nn.Conv2d(before, after, 3, stride=2, padding=1, bias=False),
+                nn.GroupNorm(1, after),
+                nn.GELU(),
+            ]
         self.layers = nn.Sequential(*layers, nn.Conv2d(embed_dim, embed_dim, 1))
 
     def forward(self, images_BCHW: Tensor) -> Tensor:
@@ -171,7 +188,10 @@ def build(config: PretrainedConfig | StemConfig, image_size: int) -> Backbone:
         raise ValueError(f"image_size={image_size} is not a multiple of the patch size 16")
     if isinstance(config, StemConfig):
         fits = config.width % config.num_heads == 0
-        require(fits, f"model.backbone.width={config.width} is not a multiple of num_heads={config.num_heads}")
+        require(
+            fits,
+            f"model.backbone.width={config.width} is not a multiple of num_heads={config.num_heads}",
+        )
         transformer = VisionTransformer(
             img_size=image_size,
             embed_layer=ConvolutionalStem,
@@ -190,12 +210,18 @@ def build(config: PretrainedConfig | StemConfig, image_size: int) -> Backbone:
 
 
 def _pretrained(config: PretrainedConfig, image_size: int) -> Backbone:
-    options: dict[str, Any] = {"img_size": image_size, "num_classes": 0, "drop_path_rate": config.drop_path}
+    options: dict[str, Any] = {
+        "img_size": image_size,
+        "num_classes": 0,
+        "drop_path_rate": config.drop_path,
+    }
     options["dynamic_img_size"] = True
     if config.window:
         require_fitting(config.window, (image_size // 16, image_size // 16))
     if config.weights not in ("pretrained", "random") and not storage.exists(config.weights):
-        raise FileNotFoundError(f"backbone weights {config.weights} do not exist: give a file, 'pretrained' or 'random'")
+        raise FileNotFoundError(
+            f"backbone weights {config.weights} do not exist: give a file, 'pretrained' or 'random'"
+        )
     try:
         model = timm.create_model(config.name, pretrained=config.weights == "pretrained", **options)
         if config.weights not in ("pretrained", "random") and isinstance(model, VisionTransformer):
@@ -212,7 +238,9 @@ def _pretrained(config: PretrainedConfig, image_size: int) -> Backbone:
     ) as error:
         # timm's message may run over hundreds of lines (every key that does not fit); the first says what is wrong.
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        if isinstance(error, LookupError | AttributeError | TypeError):  # a file of another kind: the text alone says little
+        if isinstance(
+            error, LookupError | AttributeError | TypeError
+        ):  # a file of another kind: the text alone says little
             reason = f"it holds no weights ({type(error).__name__}: {reason})"
         raise ValueError(
             f"backbone {config.name!r} cannot take the weights {config.weights!r}: {reason}: "
@@ -221,8 +249,15 @@ def _pretrained(config: PretrainedConfig, image_size: int) -> Backbone:
     if not isinstance(model, VisionTransformer) or model.patch_embed.patch_size != (16, 16):
         raise ValueError(f"backbone {config.name!r} is not a vision transformer with 16x16 patches")
     depth = len(model.blocks)
-    strangers = [number for number in config.global_blocks if not 0 <= number < depth] if config.window else []
-    require(not strangers, f"model.backbone.global_blocks={list(config.global_blocks)}: give numbers from 0 to {depth - 1}")
+    strangers = (
+        [number for number in config.global_blocks if not 0 <= number < depth]
+        if config.window
+        else []
+    )
+    require(
+        not strangers,
+        f"model.backbone.global_blocks={list(config.global_blocks)}: give numbers from 0 to {depth - 1}",
+    )
     own: Any = model.pretrained_cfg
     mean, std = own.get("mean", IMAGENET_MEAN), own.get("std", IMAGENET_STD)
     return Backbone(model, mean, std, config.window, config.global_blocks)
@@ -231,7 +266,11 @@ def _pretrained(config: PretrainedConfig, image_size: int) -> Backbone:
 def require_fitting(window: int, grid: tuple[int, int]) -> None:
     """Raise ValueError unless windows of that side fill a grid of patches."""
     if grid[0] % window or grid[1] % window:
-        fitting = [str(side) for side in range(4, min(grid) + 1) if grid[0] % side == 0 and grid[1] % side == 0]
+        fitting = [
+            str(side)
+            for side in range(4, min(grid) + 1)
+            if grid[0] % side == 0 and grid[1] % side == 0
+        ]
         raise ValueError(
             f"model.backbone.window={window} does not divide the {grid[0]} x {grid[1]} patches of an image: "
             f"give {', '.join(fitting) or 'another image size'}, or 0 for none"
@@ -246,7 +285,9 @@ def _load_file(model: VisionTransformer, path: Path) -> None:
     state = checkpoint_filter_fn(load_state_dict(str(path), weights_only=True), model)
     missing = model.load_state_dict(state, strict=False).missing_keys
     if missing:
-        raise RuntimeError(f"the file lacks {len(missing)} parameters of it, {missing[0]} the first")
+        raise RuntimeError(
+            f"the file lacks {len(missing)} parameters of it, {missing[0]} the first"
+        )
     odd = [name for name, value in model.state_dict().items() if not value.isfinite().all()]
     if odd:
         raise RuntimeError(f"its {odd[0]} holds NaN or infinity")

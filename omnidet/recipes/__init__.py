@@ -19,4 +19,6 @@ def by_name(name: str) -> Recipe:
     for recipe in RECIPES:
         if recipe.__name__ == name:
             return recipe()
-    raise ValueError(f"unknown recipe {name!r}: the known ones are {', '.join(r.__name__ for r in RECIPES)}")
+    raise ValueError(
+        f"unknown recipe {name!r}: the known ones are {', '.join(r.__name__ for r in RECIPES)}"
+    )

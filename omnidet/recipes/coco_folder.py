@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from omnidet.data import transforms
-from omnidet.data.build import Dataset, ShardsConfig
-from omnidet.data.mixing import MixingConfig, Stream
+from omnidet.data.mixing.mixture import MixingConfig, Stream
+from omnidet.data.sharding.build import Dataset, ShardsConfig
+from omnidet.data.transforms.crop import crop
+from omnidet.data.transforms.flip import flip
 from omnidet.data.vocabulary import VocabularyConfig
-from omnidet.inference import benchmarks
-from omnidet.inference.benchmarks import Benchmark, EvaluationConfig
+from omnidet.measures import measure
+from omnidet.measures.measure import Benchmark, EvaluationConfig
 from omnidet.model.detector import ModelConfig
 from omnidet.model.vit import PretrainedConfig
 from omnidet.recipes.recipe import LOSSES, Recipe, RegisterConfig
@@ -42,15 +43,17 @@ def coco_folder() -> Recipe:
             ),
         ),
         vocabulary=VocabularyConfig(size=30_000),
-        model=ModelConfig(image_size=128, backbone=PretrainedConfig(weights="random"), embedding_width=256),
+        model=ModelConfig(
+            image_size=128, backbone=PretrainedConfig(weights="random"), embedding_width=256
+        ),
         streams=(
-            Stream("det", ("train/coco", "train/lvis"), 4, transforms=(transforms.flip, transforms.crop)),
+            Stream("det", ("train/coco", "train/lvis"), 4, transforms=(flip, crop)),
             Stream(
                 "grd",
                 ("train/refcocog", "train/refcocog_google", "train/flickr30k"),
                 2,
                 describes=True,
-                transforms=(transforms.flip,),
+                transforms=(flip,),
             ),
             Stream(
                 "img",
@@ -58,26 +61,28 @@ def coco_folder() -> Recipe:
                 2,
                 boxes=False,
                 captions=True,
-                transforms=(transforms.flip,),
+                transforms=(flip,),
             ),
         ),
         mixing=MixingConfig(max_names=100, workers=2),
         losses=LOSSES,
         train=TrainConfig(
             steps=40,
-            optimizer=OptimizerConfig(learning_rate=2e-4, weight_decay=0.05, warmup_steps=10, max_gradient_norm=1.0),
+            optimizer=OptimizerConfig(
+                learning_rate=2e-4, weight_decay=0.05, warmup_steps=10, max_gradient_norm=1.0
+            ),
             average_decay=0.99,
             checkpoint_every=40,
         ),
         evaluation=EvaluationConfig(
             benchmarks=(
-                Benchmark("coco", benchmarks.coco, "eval/coco"),
-                Benchmark("lvis", benchmarks.lvis, "eval/lvis", optional=True),
-                Benchmark("lvis_fixed", benchmarks.lvis_fixed, "eval/lvis", optional=True),
-                Benchmark("lvis_v0.5", benchmarks.lvis, "eval/lvis_v0.5", optional=True),
-                Benchmark("absent", benchmarks.absent, "eval/coco"),
-                Benchmark("refcocog", benchmarks.refcocog, "eval/refcocog", optional=True),
-                Benchmark("refcocos", benchmarks.refcocog, "eval/refcocos", optional=True),
+                Benchmark("coco", measure.coco, "eval/coco"),
+                Benchmark("lvis", measure.lvis, "eval/lvis", optional=True),
+                Benchmark("lvis_fixed", measure.lvis_fixed, "eval/lvis", optional=True),
+                Benchmark("lvis_v0.5", measure.lvis, "eval/lvis_v0.5", optional=True),
+                Benchmark("absent", measure.absent, "eval/coco"),
+                Benchmark("refcocog", measure.refcocog, "eval/refcocog", optional=True),
+                Benchmark("refcocos", measure.refcocog, "eval/refcocos", optional=True),
             )
         ),
         register=RegisterConfig(name="omnidet-coco-folder"),

@@ -16,13 +16,17 @@ def load_recipe(params: Path | None, name: str | None, assignments: list[str]) -
     fields: dict[str, Any] = {}
     if params is not None:
         if not params.is_file():
-            raise FileNotFoundError(f"--params {params} does not exist: name a YAML file such as params.yaml, or a --recipe")
+            raise FileNotFoundError(
+                f"--params {params} does not exist: name a YAML file such as params.yaml, or a --recipe"
+            )
         try:
             fields = yaml.safe_load(params.read_text(encoding="utf-8")) or {}
         except (yaml.YAMLError, UnicodeDecodeError) as error:
             raise ValueError(f"{params} is not YAML: {' '.join(str(error).split())}") from error
         if not isinstance(fields, dict):
-            raise ValueError(f"{params} holds a {type(fields).__name__}: fields of a recipe are expected")
+            raise ValueError(
+                f"{params} holds a {type(fields).__name__}: fields of a recipe are expected"
+            )
         own = fields.pop("recipe", None)
         name, fields = (own, fields) if name is None else (name, fields if name == own else {})
     if name is None:

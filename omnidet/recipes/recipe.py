@@ -5,16 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from omnidet.config import require
-from omnidet.data.build import ShardsConfig
-from omnidet.data.mixing import MixingConfig, Stream
-from omnidet.data.tiny_world import TinyWorld
+from omnidet.data.mixing.mixture import MixingConfig, Stream
+from omnidet.data.sharding.build import ShardsConfig
+from omnidet.data.tiny_world.draw import TinyWorld
 from omnidet.data.vocabulary import VocabularyConfig
-from omnidet.inference.benchmarks import EvaluationConfig
 from omnidet.losses.boxes_giou import boxes_giou
 from omnidet.losses.boxes_l1 import boxes_l1
 from omnidet.losses.caption import caption
 from omnidet.losses.names import names
 from omnidet.losses.token_alignment import token_alignment
+from omnidet.measures.measure import EvaluationConfig
 from omnidet.model.detector import ModelConfig
 from omnidet.registry.gate import GateConfig
 from omnidet.training.loop import TrainConfig
@@ -62,13 +62,25 @@ class RetrainConfig:
 
     def __post_init__(self) -> None:
         require(self.steps >= 1, f"retrain.steps={self.steps}: give 1 or more")
-        require(0 <= self.replay_share < 1, f"retrain.replay_share={self.replay_share}: give a share from 0 to below 1")
+        require(
+            0 <= self.replay_share < 1,
+            f"retrain.replay_share={self.replay_share}: give a share from 0 to below 1",
+        )
         require(self.new_images >= 0, f"retrain.new_images={self.new_images}: give 0 or more")
         require(self.new_weight > 0, f"retrain.new_weight={self.new_weight}: give a number above 0")
         fits = self.image_size % 16 == 0 and 0 <= self.image_size <= 4096
-        require(fits, f"retrain.image_size={self.image_size}: give a multiple of 16, or 0 for the detector's own")
-        require(self.learning_rate > 0, f"retrain.learning_rate={self.learning_rate}: give a number above 0")
-        require(self.new_token_rate > 0, f"retrain.new_token_rate={self.new_token_rate}: give a number above 0")
+        require(
+            fits,
+            f"retrain.image_size={self.image_size}: give a multiple of 16, or 0 for the detector's own",
+        )
+        require(
+            self.learning_rate > 0,
+            f"retrain.learning_rate={self.learning_rate}: give a number above 0",
+        )
+        require(
+            self.new_token_rate > 0,
+            f"retrain.new_token_rate={self.new_token_rate}: give a number above 0",
+        )
         require(self.warmup_steps >= 0, f"retrain.warmup_steps={self.warmup_steps}: give 0 or more")
 
 

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import dataclasses
 
-from omnidet.data import transforms
-from omnidet.data.build import Dataset
-from omnidet.data.mixing import Stream
+from omnidet.data.mixing.mixture import Stream
+from omnidet.data.sharding.build import Dataset
 from omnidet.data.shards import Index, texts
-from omnidet.inference import benchmarks
-from omnidet.inference.benchmarks import Benchmark, EvaluationConfig
+from omnidet.data.transforms.crop import crop
+from omnidet.data.transforms.flip import flip
+from omnidet.measures import measure
+from omnidet.measures.measure import Benchmark, EvaluationConfig
 from omnidet.model.detector import ModelConfig
 from omnidet.recipes.recipe import Recipe
 
 SOURCE = "annotated"
 """Adapter of what people bring."""
-AUGMENTATIONS = (transforms.flip, transforms.crop)
+AUGMENTATIONS = (flip, crop)
 
 
 def datasets(recipe: Recipe, name: str) -> Recipe:
@@ -47,10 +48,17 @@ def retraining(recipe: Recipe, trained: ModelConfig, index: Index, name: str) ->
     whole = sum(stream.images_per_step for stream in recipe.streams)
     replayed = round(whole * config.replay_share)
     images = config.new_images or whole - replayed
-    new = Stream("new", (new_set,), images, transforms=AUGMENTATIONS, image_size=side, weight=config.new_weight)
+    new = Stream(
+        "new",
+        (new_set,),
+        images,
+        transforms=AUGMENTATIONS,
+        image_size=side,
+        weight=config.new_weight,
+    )
     measured = {benchmark.set_name for benchmark in recipe.evaluation.benchmarks}
     added = (s for s in index.sets if s.startswith("eval/") and s not in measured)
-    own = tuple(Benchmark(s.removeprefix("eval/"), benchmarks.coco, s) for s in added)
+    own = tuple(Benchmark(s.removeprefix("eval/"), measure.coco, s) for s in added)
     old_benchmarks = tuple(b for b in recipe.evaluation.benchmarks if b.set_name in index.sets)
     optimizer = dataclasses.replace(
         recipe.train.optimizer,
@@ -62,14 +70,18 @@ def retraining(recipe: Recipe, trained: ModelConfig, index: Index, name: str) ->
     model = larger if side > trained.image_size else trained
     return dataclasses.replace(
         recipe,
-        model=dataclasses.replace(model, calibrated_streams=len(streams)) if trained.calibrated_streams else model,
+        model=dataclasses.replace(model, calibrated_streams=len(streams))
+        if trained.calibrated_streams
+        else model,
         streams=streams,
         train=dataclasses.replace(recipe.train, steps=config.steps, optimizer=optimizer),
         evaluation=EvaluationConfig((*old_benchmarks, *own)),
     )
 
 
-def _replay(recipe: Recipe, trained: ModelConfig, index: Index, new_set: str, images: int) -> tuple[Stream, ...]:
+def _replay(
+    recipe: Recipe, trained: ModelConfig, index: Index, new_set: str, images: int
+) -> tuple[Stream, ...]:
     """The old streams in their own proportion and size of image, and what earlier retrainings added; `images` together."""
     if not images:
         return ()
@@ -82,13 +94,22 @@ def _replay(recipe: Recipe, trained: ModelConfig, index: Index, new_set: str, im
         )
         for stream in recipe.streams
     ]
-    earlier = tuple(s for s in index.sets if s.startswith("train/") and s not in known and s != new_set)
+    earlier = tuple(
+        s for s in index.sets if s.startswith("train/") and s not in known and s != new_set
+    )
     if earlier:
         share = max(1, sum(stream.images_per_step for stream in old) // 4)
-        old.append(Stream("earlier", earlier, share, transforms=AUGMENTATIONS, image_size=trained.image_size))
+        old.append(
+            Stream(
+                "earlier", earlier, share, transforms=AUGMENTATIONS, image_size=trained.image_size
+            )
+        )
     old = [stream for stream in old if stream.sets]
     scale = images / max(sum(stream.images_per_step for stream in old), 1)
-    return tuple(dataclasses.replace(s, images_per_step=max(1, round(s.images_per_step * scale))) for s in old)
+    return tuple(
+        dataclasses.replace(s, images_per_step=max(1, round(s.images_per_step * scale)))
+        for s in old
+    )
 
 
 def _side(index: Index, set_name: str, trained: ModelConfig, wanted: int) -> int:

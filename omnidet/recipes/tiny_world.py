@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 
-from omnidet.data import transforms
-from omnidet.data.build import Dataset, ShardsConfig
-from omnidet.data.mixing import MixingConfig, Stream
-from omnidet.data.tiny_world import TinyWorld
+from omnidet.data.mixing.mixture import MixingConfig, Stream
+from omnidet.data.sharding.build import Dataset, ShardsConfig
+from omnidet.data.tiny_world.draw import TinyWorld
+from omnidet.data.transforms.crop import crop
+from omnidet.data.transforms.flip import flip
 from omnidet.data.vocabulary import VocabularyConfig
-from omnidet.inference import benchmarks
-from omnidet.inference.benchmarks import Benchmark, EvaluationConfig
+from omnidet.measures import measure
+from omnidet.measures.measure import Benchmark, EvaluationConfig
 from omnidet.model.detector import ModelConfig
 from omnidet.model.vit import StemConfig
 from omnidet.recipes.recipe import LOSSES, Recipe, RegisterConfig, RetrainConfig
@@ -46,32 +47,41 @@ def tiny_world() -> Recipe:
         vocabulary=VocabularyConfig(size=2000),
         model=ModelConfig(image_size=128, backbone=StemConfig(), embedding_width=192),
         streams=(
-            Stream("det", ("train/coco", "train/lvis"), 12, transforms=(transforms.flip, transforms.crop)),
+            Stream("det", ("train/coco", "train/lvis"), 12, transforms=(flip, crop)),
             Stream(
                 "grd",
                 ("train/refcocog", "train/refcocog", "train/flickr30k"),
                 12,
                 describes=True,
-                transforms=(transforms.flip,),
+                transforms=(flip,),
             ),
-            Stream("img", ("train/laion", "train/cc12m"), 8, boxes=False, captions=True, transforms=(transforms.flip,)),
+            Stream(
+                "img",
+                ("train/laion", "train/cc12m"),
+                8,
+                boxes=False,
+                captions=True,
+                transforms=(flip,),
+            ),
         ),
         mixing=MixingConfig(max_names=40, workers=2),
         losses=LOSSES,
         train=TrainConfig(
             steps=1400,
-            optimizer=OptimizerConfig(learning_rate=1e-3, weight_decay=0.05, warmup_steps=50, max_gradient_norm=1.0),
+            optimizer=OptimizerConfig(
+                learning_rate=1e-3, weight_decay=0.05, warmup_steps=50, max_gradient_norm=1.0
+            ),
             average_decay=0.99,
             checkpoint_every=200,
         ),
         evaluation=EvaluationConfig(
             benchmarks=(
-                Benchmark("coco", benchmarks.coco, "eval/coco"),
-                Benchmark("lvis", benchmarks.lvis, "eval/lvis"),
-                Benchmark("refcocog", benchmarks.refcocog, "eval/refcocog"),
-                Benchmark("refcocog", benchmarks.refcocog, "eval/refcocog_unseen", suffix="unseen"),
-                Benchmark("flickr30k", benchmarks.flickr30k, "eval/flickr30k"),
-                Benchmark("absent", benchmarks.absent, "eval/lvis"),
+                Benchmark("coco", measure.coco, "eval/coco"),
+                Benchmark("lvis", measure.lvis, "eval/lvis"),
+                Benchmark("refcocog", measure.refcocog, "eval/refcocog"),
+                Benchmark("refcocog", measure.refcocog, "eval/refcocog_unseen", suffix="unseen"),
+                Benchmark("flickr30k", measure.flickr30k, "eval/flickr30k"),
+                Benchmark("absent", measure.absent, "eval/lvis"),
             )
         ),
         register=RegisterConfig(name="omnidet-tiny-world"),

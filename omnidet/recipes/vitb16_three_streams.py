@@ -5,11 +5,11 @@ from __future__ import annotations
 import dataclasses
 
 from omnidet import config
-from omnidet.data import transforms
-from omnidet.data.augmentations.large_scale_jitter import LargeScaleJitter
-from omnidet.data.augmentations.mosaic import Mosaic
-from omnidet.data.augmentations.phrase_crop import PhraseCrop
-from omnidet.data.mixing import MixingConfig, Stream
+from omnidet.data.mixing.mixture import MixingConfig, Stream
+from omnidet.data.transforms.flip import flip
+from omnidet.data.transforms.large_scale_jitter import LargeScaleJitter
+from omnidet.data.transforms.mosaic import Mosaic
+from omnidet.data.transforms.phrase_crop import PhraseCrop
 from omnidet.model.detector import ModelConfig
 from omnidet.model.vit import PretrainedConfig
 from omnidet.recipes.coco_folder import coco_folder
@@ -55,7 +55,7 @@ def vitb16_three_streams() -> Recipe:
                 "det",
                 ("train/coco", "train/lvis"),
                 32,
-                transforms=(transforms.flip, LargeScaleJitter(0.1, 2.0)),
+                transforms=(flip, LargeScaleJitter(0.1, 2.0)),
                 combine=Mosaic(shares=(0.4, 0.3, 0.3)),
                 sampled_negatives=50,
             ),
@@ -64,7 +64,7 @@ def vitb16_three_streams() -> Recipe:
                 ("train/refcocog", "train/refcocog_google", "train/flickr30k"),
                 16,
                 describes=True,
-                transforms=(transforms.flip, PhraseCrop(), LargeScaleJitter(0.5, 1.0)),
+                transforms=(flip, PhraseCrop(), LargeScaleJitter(0.5, 1.0)),
             ),
             # Half the resolution says as much of a caption at a quarter of the cost (Detic, arXiv 2201.02605).
             Stream(
@@ -73,7 +73,7 @@ def vitb16_three_streams() -> Recipe:
                 32,
                 boxes=False,
                 captions=True,
-                transforms=(transforms.flip,),
+                transforms=(flip,),
                 image_size=320,
             ),
         ),
@@ -82,7 +82,11 @@ def vitb16_three_streams() -> Recipe:
             steps=150_000,
             # ViTDet's rate for LVIS at 64 images a step, its weight decay, and a layer decay as in LW-DETR.
             optimizer=OptimizerConfig(
-                learning_rate=2e-4, weight_decay=0.1, warmup_steps=1000, layer_decay=0.75, max_gradient_norm=1.0
+                learning_rate=2e-4,
+                weight_decay=0.1,
+                warmup_steps=1000,
+                layer_decay=0.75,
+                max_gradient_norm=1.0,
             ),
             average_decay=0.9998,
             log_every=50,
@@ -101,7 +105,10 @@ def vitb16_three_streams_1024() -> Recipe:
     return config.override(
         dataclasses.replace(
             recipe,
-            streams=tuple(dataclasses.replace(s, image_size=512) if s.image_size else s for s in recipe.streams),
+            streams=tuple(
+                dataclasses.replace(s, image_size=512) if s.image_size else s
+                for s in recipe.streams
+            ),
             register=RegisterConfig(name="omnidet-vitb16-1024"),
         ),
         "model.image_size=1024",

@@ -56,7 +56,9 @@ def _numbers(field: str, items: tuple[str, ...], example: str) -> dict[str, floa
         except ValueError:
             numbers[name] = math.nan
         if not name or not math.isfinite(numbers[name]):
-            raise ValueError(f"gate.{field} {item!r} is not of the form metric=number, as {example}")
+            raise ValueError(
+                f"gate.{field} {item!r} is not of the form metric=number, as {example}"
+            )
     return numbers
 
 
@@ -87,18 +89,26 @@ class Decision:
         """Plain data for a JSON file: what is not finite becomes None, the reasons name it."""
         content = dataclasses.asdict(self)
         for row in content["rows"]:
-            row.update({k: None for k, v in row.items() if isinstance(v, float) and not math.isfinite(v)})
+            row.update(
+                {k: None for k, v in row.items() if isinstance(v, float) and not math.isfinite(v)}
+            )
         return content
 
 
-def decide(candidate: Mapping[str, float], champion: Mapping[str, float] | None, config: GateConfig) -> Decision:
+def decide(
+    candidate: Mapping[str, float], champion: Mapping[str, float] | None, config: GateConfig
+) -> Decision:
     """Compare with the champion's metrics and the minimums; without a champion (None), with the minimums."""
     floors = config.floors()
-    compared = config.metrics or tuple(name for name in (candidate if champion is None else champion) if _is_headline(name))
+    compared = config.metrics or tuple(
+        name for name in (candidate if champion is None else champion) if _is_headline(name)
+    )
     reasons, rows = [], []
     if champion is not None and not any(name in champion for name in compared):
         wanted = ", ".join(compared or HEADLINES)
-        reasons.append(f"nothing to compare: the champion has no {wanted} (it has {', '.join(champion) or 'no metrics'})")
+        reasons.append(
+            f"nothing to compare: the champion has no {wanted} (it has {', '.join(champion) or 'no metrics'})"
+        )
     if champion is None and not compared and not floors:
         reasons.append(
             f"nothing to judge: the candidate has no {', '.join(HEADLINES)} (it has {', '.join(candidate) or 'no metrics'})"
@@ -120,8 +130,12 @@ def _is_headline(name: str) -> bool:
 
 def _row(name: str, before: float | None, value: float | None, limits: list[float]) -> Row:
     known = [v for v in (before, value) if v is not None and math.isfinite(v)]
-    difference = value - before if value is not None and before is not None and len(known) == 2 else None
-    finite = value is not None and math.isfinite(value) and (before is None or math.isfinite(before))
+    difference = (
+        value - before if value is not None and before is not None and len(known) == 2 else None
+    )
+    finite = (
+        value is not None and math.isfinite(value) and (before is None or math.isfinite(before))
+    )
     # Each limit for itself: max() of a list with NaN depends on the order.
     ok = finite and all(value is not None and value >= limit - _ROUNDING for limit in limits)
     return Row(name, before, value, difference, max(limits) if limits else None, ok)

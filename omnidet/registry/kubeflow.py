@@ -64,9 +64,13 @@ def connect() -> Server:
     given = address()
     parts = urlsplit(given)
     if "@" in parts.netloc:
-        raise ValueError("MODEL_REGISTRY_ADDRESS holds a user or password: give a token in MODEL_REGISTRY_TOKEN_FILE")
+        raise ValueError(
+            "MODEL_REGISTRY_ADDRESS holds a user or password: give a token in MODEL_REGISTRY_TOKEN_FILE"
+        )
     if parts.scheme not in ("http", "https") or not parts.netloc or parts.query or parts.fragment:
-        raise ValueError(f"MODEL_REGISTRY_ADDRESS={given!r} is not of the form http(s)://host:port or http(s)://host/path")
+        raise ValueError(
+            f"MODEL_REGISTRY_ADDRESS={given!r} is not of the form http(s)://host:port or http(s)://host/path"
+        )
     path = _OWN_PATH.sub("", parts.path).rstrip("/")
     return Server(f"{parts.scheme}://{parts.netloc}{path}", _token())
 
@@ -90,7 +94,9 @@ class Server:
 
     def __init__(self, url: str, token: str = "") -> None:
         self._url = url
-        self._headers = {"Accept": "application/json"} | ({"Authorization": f"Bearer {token}"} if token else {})
+        self._headers = {"Accept": "application/json"} | (
+            {"Authorization": f"Bearer {token}"} if token else {}
+        )
         retries = Retry(
             TRIES - 1,
             allowed_methods=None,  # what was made though the answer was lost is found, by the 409 of the second try
@@ -106,10 +112,17 @@ class Server:
             self.api = api
             if self._call("GET", "registered_models", {"pageSize": "1"}) is not None:
                 return
-        raise OSError(f"{url} is no Kubeflow Model Registry ({' and '.join(APIS)} are not there): see MODEL_REGISTRY_ADDRESS")
+        raise OSError(
+            f"{url} is no Kubeflow Model Registry ({' and '.join(APIS)} are not there): see MODEL_REGISTRY_ADDRESS"
+        )
 
     def register(
-        self, name: str, version: str, uri: str, metadata: Mapping[str, Value], source: Mapping[str, str] | None = None
+        self,
+        name: str,
+        version: str,
+        uri: str,
+        metadata: Mapping[str, Value],
+        source: Mapping[str, str] | None = None,
     ) -> Registered:
         """Make the model, its version and the artifact with the URI, as far as they are not there.
 
@@ -120,14 +133,26 @@ class Server:
         Raises ValueError where the version is there with another URI.
         """
         model = self._find_or_make("registered_model", {"name": name}, {"name": name})
-        own = {"name": version, "registeredModelId": model["id"], "state": "LIVE", "customProperties": _properties(metadata)}
+        own = {
+            "name": version,
+            "registeredModelId": model["id"],
+            "state": "LIVE",
+            "customProperties": _properties(metadata),
+        }
         query = {"name": version, "parentResourceId": model["id"]}
         made = self._find_or_make("model_version", query, own)
         path = f"model_versions/{quote(made['id'], safe='')}/artifacts"
         artifacts = (self._call("GET", path, {"pageSize": "100"}) or {}).get("items") or []
-        there = [a for a in artifacts if a.get("artifactType", "model-artifact") == "model-artifact"]
+        there = [
+            a for a in artifacts if a.get("artifactType", "model-artifact") == "model-artifact"
+        ]
         if not there:
-            content = {"artifactType": "model-artifact", "name": name, "uri": uri, "modelFormatName": MODEL_FORMAT}
+            content = {
+                "artifactType": "model-artifact",
+                "name": name,
+                "uri": uri,
+                "modelFormatName": MODEL_FORMAT,
+            }
             there = [self._made("POST", path, content | dict(source or {}))]
         elif all(artifact.get("uri") != uri for artifact in there):
             raise ValueError(
@@ -141,7 +166,9 @@ class Server:
         found = self._call("GET", kind, query)
         if found is None:
             found = self._call("POST", f"{kind}s", content=content, conflict_is_none=True)
-        if found is None:  # another one made it in between, or the answer to our own first try was lost
+        if (
+            found is None
+        ):  # another one made it in between, or the answer to our own first try was lost
             found = self._call("GET", kind, query)
         return self._with_id(found, kind)
 
@@ -175,7 +202,9 @@ class Server:
             raise ConnectionError(
                 f"no Model Registry answers at {self._url} ({text}): start it, or correct MODEL_REGISTRY_ADDRESS"
             ) from error
-        if (answer.status == 404 and method == "GET") or (answer.status == 409 and conflict_is_none):
+        if (answer.status == 404 and method == "GET") or (
+            answer.status == 409 and conflict_is_none
+        ):
             return None
         if answer.status in (401, 403):
             raise PermissionError(
@@ -192,7 +221,9 @@ class Server:
                 f"{' '.join(str(message).split())[:_SHOWN_CHARACTERS] or 'see its log'}"
             )
         if not isinstance(decoded, dict):
-            raise OSError(f"{self._url} answers, but not as a Model Registry: see MODEL_REGISTRY_ADDRESS")
+            raise OSError(
+                f"{self._url} answers, but not as a Model Registry: see MODEL_REGISTRY_ADDRESS"
+            )
         return decoded
 
 

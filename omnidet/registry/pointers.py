@@ -50,7 +50,9 @@ def read(registry: Location, model: str, alias: str) -> Pointer | None:
     """What the alias says, or None where it was never set. Raises ValueError for a damaged one."""
     files = storage.list_files(storage.join(registry, model, FOLDER, alias))
     change = max((int(match[1]) for match in map(_CHANGE.fullmatch, files) if match), default=0)
-    while storage.exists(_location(registry, model, alias, change + 1)):  # some object stores list late what they hold
+    while storage.exists(
+        _location(registry, model, alias, change + 1)
+    ):  # some object stores list late what they hold
         change += 1
     location = _location(registry, model, alias, change)
     try:
@@ -58,24 +60,47 @@ def read(registry: Location, model: str, alias: str) -> Pointer | None:
     except FileNotFoundError:
         return None
     except ValueError as error:
-        raise ValueError(f"{location} is not JSON ({error}): remove it and promote a version") from error
-    if not isinstance(content, dict) or not _is_pointer(content.get("version"), content.get("history")):
-        raise ValueError(f'{location} is not of the form {{"version": 2, "history": [1]}}: remove it and promote a version')
+        raise ValueError(
+            f"{location} is not JSON ({error}): remove it and promote a version"
+        ) from error
+    if not isinstance(content, dict) or not _is_pointer(
+        content.get("version"), content.get("history")
+    ):
+        raise ValueError(
+            f'{location} is not of the form {{"version": 2, "history": [1]}}: remove it and promote a version'
+        )
     return Pointer(content["version"], tuple(content["history"]), change)
 
 
-def change(registry: Location, model: str, alias: str, before: Pointer | None, version: int, history: tuple[int, ...]) -> bool:
+def change(
+    registry: Location,
+    model: str,
+    alias: str,
+    before: Pointer | None,
+    version: int,
+    history: tuple[int, ...],
+) -> bool:
     """Let the alias point to a version; False, and nothing done, where it is no longer what it was `before`."""
     time = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
     content = json.dumps({"version": version, "history": history, "time": time}, indent=1) + "\n"
     number = before.change + 1 if before else 1
-    return storage.write_bytes_if_absent(_location(registry, model, alias, number), content.encode())
+    return storage.write_bytes_if_absent(
+        _location(registry, model, alias, number), content.encode()
+    )
 
 
 def _is_pointer(version: object, history: object) -> bool:
-    return type(version) is int and isinstance(history, list) and all(type(number) is int for number in history)
+    return (
+        type(version) is int
+        and isinstance(history, list)
+        and all(type(number) is int for number in history)
+    )
 
 
 def _location(registry: Location, model: str, alias: str, change: int) -> str:
     place = storage.join(registry, model, FOLDER)
-    return storage.join(place, alias, f"{change:08}.json") if change else storage.join(place, f"{alias}.json")
+    return (
+        storage.join(place, alias, f"{change:08}.json")
+        if change
+        else storage.join(place, f"{alias}.json")
+    )

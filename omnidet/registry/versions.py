@@ -86,7 +86,9 @@ class Version:
         folder = self.folder()
         for name, digest in self.hashes.items():
             if not (folder / name).is_file() or _sha256(folder / name) != digest:
-                raise self._damaged(name, "not as it was registered" if (folder / name).is_file() else "missing")
+                raise self._damaged(
+                    name, "not as it was registered" if (folder / name).is_file() else "missing"
+                )
 
     def _read(self, name: str) -> dict[str, Any]:
         try:
@@ -107,7 +109,11 @@ class Version:
 
 
 def register(
-    registry: Location, name: str, model: Path, metrics: Mapping[str, float], provenance: Mapping[str, Any]
+    registry: Location,
+    name: str,
+    model: Path,
+    metrics: Mapping[str, float],
+    provenance: Mapping[str, Any],
 ) -> tuple[Version, bool]:
     """Register a trained detector as the next version of `name`; the second value is False if it already was one.
 
@@ -117,7 +123,9 @@ def register(
     bundle.load(model)  # refuses a damaged one
     weights = _sha256(model / "model.safetensors")
     for version in versions(registry, name):
-        if version.hashes["model.safetensors"] == weights and _comparable(version.metrics) == _comparable(metrics):
+        if version.hashes["model.safetensors"] == weights and _comparable(
+            version.metrics
+        ) == _comparable(metrics):
             return version, False
     facts = {**provenance, "weights_sha256": weights}
     publish = _publish_to_store if storage.is_s3(registry) else _publish_locally
@@ -128,8 +136,12 @@ def register(
 def check(registry: Location, name: str = "any") -> None:
     """Raise ValueError for a registry that can be none, or the name of a model that cannot be one."""
     if not _NAME.fullmatch(name):
-        raise ValueError(f"model name {name!r}: use lower-case letters, digits, dots, dashes and underscores, 63 at most")
-    is_folder = "://" not in str(registry) and (Path(registry).is_dir() or not Path(registry).exists())
+        raise ValueError(
+            f"model name {name!r}: use lower-case letters, digits, dots, dashes and underscores, 63 at most"
+        )
+    is_folder = "://" not in str(registry) and (
+        Path(registry).is_dir() or not Path(registry).exists()
+    )
     if not storage.is_s3(registry) and not is_folder:
         raise ValueError(f"registry={registry} is neither folder nor s3:// URI: name the registry")
 
@@ -139,7 +151,9 @@ def versions(registry: Location, name: str) -> list[Version]:
     if not _NAME.fullmatch(name):
         return []
     parts = [path.partition("/") for path in storage.list_files(storage.join(registry, name))]
-    numbers = sorted(int(first) for first, _, rest in parts if _NUMBER.fullmatch(first) and rest == INDEX_NAME)
+    numbers = sorted(
+        int(first) for first, _, rest in parts if _NUMBER.fullmatch(first) and rest == INDEX_NAME
+    )
     return [Version(name, number, storage.join(registry, name, str(number))) for number in numbers]
 
 
@@ -153,7 +167,9 @@ def find(registry: Location, reference: str) -> Version:
     name, at, which = reference.partition("@")
     found = versions(registry, name)
     if not found:
-        raise ValueError(f"no model {name!r} in {registry}: it holds {', '.join(models(registry)) or 'nothing'}")
+        raise ValueError(
+            f"no model {name!r} in {registry}: it holds {', '.join(models(registry)) or 'nothing'}"
+        )
     if not at:
         return found[-1]
     pointers = aliases(registry, name)
@@ -172,18 +188,26 @@ def aliases(registry: Location, name: str) -> dict[str, int]:
     """The aliases of a model and the number that each points to."""
     if not _NAME.fullmatch(name):
         return {}
-    found = {alias: pointers.read(registry, name, alias) for alias in pointers.names(registry, name)}
+    found = {
+        alias: pointers.read(registry, name, alias) for alias in pointers.names(registry, name)
+    }
     return {alias: pointer.version for alias, pointer in found.items() if pointer}
 
 
 def check_alias(alias: str) -> None:
     """Raise ValueError for an alias that cannot be one."""
     if not pointers.ALIAS.fullmatch(alias):
-        raise ValueError(f"alias {alias!r}: use lower-case letters, digits, dots, dashes and underscores, a letter first")
+        raise ValueError(
+            f"alias {alias!r}: use lower-case letters, digits, dots, dashes and underscores, a letter first"
+        )
 
 
 def promote(
-    registry: Location, name: str, number: int, alias: str = CHAMPION, expected: int | EllipsisType | None = ...
+    registry: Location,
+    name: str,
+    number: int,
+    alias: str = CHAMPION,
+    expected: int | EllipsisType | None = ...,
 ) -> Version:
     """Point the alias to a version, and remember the one before. Callers at once come one after the other.
 
@@ -209,7 +233,9 @@ def promote(
         history = (*before.history, before.version) if before else ()
         if pointers.change(registry, name, alias, before, number, history):
             return version
-    raise OSError(f"{name}@{alias} in {registry} could not be written {_TRIES} times: others change it all the time; try again")
+    raise OSError(
+        f"{name}@{alias} in {registry} could not be written {_TRIES} times: others change it all the time; try again"
+    )
 
 
 def rollback(registry: Location, name: str, alias: str = CHAMPION) -> Version:
@@ -218,15 +244,23 @@ def rollback(registry: Location, name: str, alias: str = CHAMPION) -> Version:
     Raises ValueError where there is none, or where another caller changed the alias meanwhile: two who undo the same step do
     not undo two.
     """
-    before = pointers.read(registry, name, alias) if _NAME.fullmatch(name) and pointers.ALIAS.fullmatch(alias) else None
+    before = (
+        pointers.read(registry, name, alias)
+        if _NAME.fullmatch(name) and pointers.ALIAS.fullmatch(alias)
+        else None
+    )
     if before is None:
         known = ", ".join(aliases(registry, name)) or "none"
         raise ValueError(f"no alias {alias} of {name!r} in {registry}: it has aliases: {known}")
     if not before.history:
-        raise ValueError(f"{name}@{alias} has no version before {before.version}: promote another one")
+        raise ValueError(
+            f"{name}@{alias} has no version before {before.version}: promote another one"
+        )
     version = find(registry, f"{name}@{before.history[-1]}")
     if not pointers.change(registry, name, alias, before, version.number, before.history[:-1]):
-        raise ValueError(f"{name}@{alias} was changed by another in this moment: look where it points, then roll back again")
+        raise ValueError(
+            f"{name}@{alias} was changed by another in this moment: look where it points, then roll back again"
+        )
     return version
 
 
@@ -234,7 +268,13 @@ def _said(number: int | None) -> str:
     return "nothing" if number is None else f"version {number}"
 
 
-def _publish_locally(registry: Location, name: str, model: Path, metrics: Mapping[str, float], facts: Mapping[str, Any]) -> int:
+def _publish_locally(
+    registry: Location,
+    name: str,
+    model: Path,
+    metrics: Mapping[str, float],
+    facts: Mapping[str, Any],
+) -> int:
     """Move a finished folder onto the next free number: one that is taken is not empty, and such a one is never replaced."""
     folder = Path(registry) / name
     folder.mkdir(parents=True, exist_ok=True)
@@ -259,38 +299,56 @@ def _publish_locally(registry: Location, name: str, model: Path, metrics: Mappin
 
 
 def _publish_to_store(
-    registry: Location, name: str, model: Path, metrics: Mapping[str, float], facts: Mapping[str, Any]
+    registry: Location,
+    name: str,
+    model: Path,
+    metrics: Mapping[str, float],
+    facts: Mapping[str, Any],
 ) -> int:
     """Claim the next free number, upload, and say last that it is a version."""
     claim = json.dumps({"host": socket.gethostname(), "process": os.getpid()}).encode()
     number = _next_number(registry, name)
-    while not storage.write_bytes_if_absent(storage.join(registry, name, str(number), CLAIM_NAME), claim):
+    while not storage.write_bytes_if_absent(
+        storage.join(registry, name, str(number), CLAIM_NAME), claim
+    ):
         number += 1
     target = storage.join(registry, name, str(number))
     with storage.staged_directory(target) as stage:
         _fill(stage, name, model, metrics, facts)
         hashes = _hashes(stage)
         (stage / CLAIM_NAME).write_bytes(claim)  # what is not in the stage would be removed
-    storage.write_bytes(storage.join(target, INDEX_NAME), _json({"name": name, "number": number, "sha256": hashes}))
+    storage.write_bytes(
+        storage.join(target, INDEX_NAME), _json({"name": name, "number": number, "sha256": hashes})
+    )
     return number
 
 
 def _next_number(registry: Location, name: str) -> int:
     """One more than any number that a version or a claim has."""
-    first_parts = {path.partition("/")[0] for path in storage.list_files(storage.join(registry, name))}
+    first_parts = {
+        path.partition("/")[0] for path in storage.list_files(storage.join(registry, name))
+    }
     return max((int(part) for part in first_parts if _NUMBER.fullmatch(part)), default=0) + 1
 
 
-def _fill(stage: Path, name: str, model: Path, metrics: Mapping[str, float], facts: Mapping[str, Any]) -> None:
+def _fill(
+    stage: Path, name: str, model: Path, metrics: Mapping[str, float], facts: Mapping[str, Any]
+) -> None:
     shutil.copytree(model, stage, dirs_exist_ok=True)
     _write_json(stage / "metrics.json", dict(metrics))
     _write_json(stage / "provenance.json", dict(facts))
-    (stage / "README.md").write_text(_card(name, bundle.read_config(model), metrics, facts), encoding="utf-8")
+    (stage / "README.md").write_text(
+        _card(name, bundle.read_config(model), metrics, facts), encoding="utf-8"
+    )
 
 
-def _card(name: str, config: Mapping[str, Any], metrics: Mapping[str, float], facts: Mapping[str, Any]) -> str:
+def _card(
+    name: str, config: Mapping[str, Any], metrics: Mapping[str, float], facts: Mapping[str, Any]
+) -> str:
     numbers = "\n".join(f"| {key} | {value:.3f} |" for key, value in metrics.items())
-    origin = "\n".join(f"| {key} | `{value}` |" for key, value in facts.items() if isinstance(value, str | int))
+    origin = "\n".join(
+        f"| {key} | `{value}` |" for key, value in facts.items() if isinstance(value, str | int)
+    )
     return (
         f"# {name}\n\nAn OmniDet open-vocabulary detector: it finds what any words name.\n\n"
         "```python\nfrom omnidet.inference.detector import OmniDet\n\n"
@@ -315,7 +373,11 @@ def _write_json(path: Path, content: object) -> None:
 
 
 def _hashes(folder: Path) -> dict[str, str]:
-    return {p.relative_to(folder).as_posix(): _sha256(p) for p in sorted(folder.rglob("*")) if p.is_file()}
+    return {
+        p.relative_to(folder).as_posix(): _sha256(p)
+        for p in sorted(folder.rglob("*"))
+        if p.is_file()
+    }
 
 
 def _sha256(path: Path) -> str:

@@ -22,13 +22,18 @@ MAX_POINTS = 400
 
 def training(log: Sequence[Mapping[str, object]]) -> list[dict[str, object]]:
     """A chart for the loss, one for each term with all its streams, one for each other number."""
-    rows = [{key: float(value) for key, value in row.items() if isinstance(value, int | float)} for row in log]
+    rows = [
+        {key: float(value) for key, value in row.items() if isinstance(value, int | float)}
+        for row in log
+    ]
     keys = [key for key in dict.fromkeys(key for row in rows for key in row) if key != "step"]
     terms = dict.fromkeys(key.split("/", 1)[1] for key in keys if "/" in key)
     streams = list(dict.fromkeys(key.split("/", 1)[0] for key in keys if "/" in key))
     groups: dict[str, dict[str, str]] = {"loss": {"all streams": "loss"}} if "loss" in keys else {}
     for term in terms:
-        groups[f"loss: {term}"] = {stream: f"{stream}/{term}" for stream in streams if f"{stream}/{term}" in keys}
+        groups[f"loss: {term}"] = {
+            stream: f"{stream}/{term}" for stream in streams if f"{stream}/{term}" in keys
+        }
     for key in keys:
         if "/" not in key and key != "loss":
             groups[key.replace("_", " ")] = {"": key}
@@ -42,15 +47,27 @@ def _chart(
     """None where no row has a finite number to draw."""
     series: dict[str, tuple[_Values, _Values, _Values]] = {}
     for name, key in lines.items():
-        points = [(row.get("step", i), row[key]) for i, row in enumerate(rows) if math.isfinite(row.get(key, math.nan))]
+        points = [
+            (row.get("step", i), row[key])
+            for i, row in enumerate(rows)
+            if math.isfinite(row.get(key, math.nan))
+        ]
         if points:
             steps, values = np.array(points, np.float64).T
             series[name] = (steps, values, _smooth(values))
     if not series:
         return None
     # A few wild steps would press the rest of the curve flat.
-    shown = np.concatenate([np.percentile(v, [1, 98]) for _, values, smooth in series.values() for v in (values, smooth)])
-    logarithmic = title != "learning rate" and bool(shown.min() > 0) and bool(shown.max() > 100 * shown.min())
+    shown = np.concatenate(
+        [
+            np.percentile(v, [1, 98])
+            for _, values, smooth in series.values()
+            for v in (values, smooth)
+        ]
+    )
+    logarithmic = (
+        title != "learning rate" and bool(shown.min() > 0) and bool(shown.max() > 100 * shown.min())
+    )
     y_ticks = _powers(shown) if logarithmic else ticks(float(shown.min()), float(shown.max()))
     all_steps = np.concatenate([steps for steps, _, _ in series.values()])
     x_low, x_high = float(all_steps.min()), float(max(all_steps.max(), all_steps.min() + 1))
@@ -69,13 +86,19 @@ def _chart(
     return {
         "title": title,
         "lines": drawn,
-        "x_ticks": [(float(place_x(np.array(t))), compact(t)) for t in ticks(x_low, x_high) if x_low <= t <= x_high],
+        "x_ticks": [
+            (float(place_x(np.array(t))), compact(t))
+            for t in ticks(x_low, x_high)
+            if x_low <= t <= x_high
+        ],
         "y_ticks": [(float(place_y(np.array(t))), compact(t)) for t in y_ticks],
         "logarithmic": logarithmic,
     }
 
 
-def shares(title: str, note: str, lines: Mapping[str, tuple[_Values, _Values]], across: str, up: str) -> dict[str, object]:
+def shares(
+    title: str, note: str, lines: Mapping[str, tuple[_Values, _Values]], across: str, up: str
+) -> dict[str, object]:
     """A chart of shares against shares, both from 0 to 1.
 
     Args:
@@ -108,7 +131,12 @@ def reliability(calibration: Calibration) -> dict[str, object]:
             "text": f"score {score:.2f}: {right:.2f} of {count:,} right",
         }
         for low, high, count, score, right in zip(
-            edges[:-1], edges[1:], calibration.count_B, calibration.score_B, calibration.right_B, strict=True
+            edges[:-1],
+            edges[1:],
+            calibration.count_B,
+            calibration.score_B,
+            calibration.right_B,
+            strict=True,
         )
         if count
     ]
@@ -146,12 +174,18 @@ def _smooth(values: _Values) -> _Values:
     return np.convolve(values, window, "same") / np.convolve(np.ones_like(values), window, "same")
 
 
-def _scale(low: float, high: float, start: float, end: float, *, logarithmic: bool) -> Callable[[_Values], _Values]:
+def _scale(
+    low: float, high: float, start: float, end: float, *, logarithmic: bool
+) -> Callable[[_Values], _Values]:
     """From numbers to drawing units; what lies outside is drawn on the edge."""
 
     def place(values: _Values) -> _Values:
         clipped = np.clip(values, low, high)
-        share = np.log(clipped / low) / math.log(high / low) if logarithmic else (clipped - low) / (high - low)
+        share = (
+            np.log(clipped / low) / math.log(high / low)
+            if logarithmic
+            else (clipped - low) / (high - low)
+        )
         return np.asarray(start + (end - start) * share)
 
     return place

@@ -14,7 +14,9 @@ LEAST_CHANGE = 0.0005
 
 
 def rows(
-    metrics: Mapping[str, float], before: Mapping[str, float] | None, zero_shot: Mapping[str, float] | None
+    metrics: Mapping[str, float],
+    before: Mapping[str, float] | None,
+    zero_shot: Mapping[str, float] | None,
 ) -> list[dict[str, object]]:
     """One row for each number that is known twice, by benchmark; empty where there is nothing to compare.
 
@@ -52,4 +54,6 @@ def _signed(change: float) -> str:
         return "n/a"
     if abs(change) < LEAST_CHANGE:
         return "±0"
-    return ("+" if change > 0 else "−") + (f"{abs(change):.3f}".removeprefix("0") if abs(change) < 1 else f"{abs(change):.4g}")
+    return ("+" if change > 0 else "−") + (
+        f"{abs(change):.3f}".removeprefix("0") if abs(change) < 1 else f"{abs(change):.4g}"
+    )

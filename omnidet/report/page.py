@@ -70,8 +70,14 @@ def write(
         zero_shot: the numbers that were reached before anything of these categories was trained on, by the same names.
         tables: further tables, for data and provenance.
     """
-    template = importlib.resources.files("omnidet.report").joinpath("page.html.jinja").read_text(encoding="utf-8")
-    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    template = (
+        importlib.resources.files("omnidet.report")
+        .joinpath("page.html.jinja")
+        .read_text(encoding="utf-8")
+    )
+    environment = jinja2.Environment(
+        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
     content = environment.from_string(template).render(
         title=title,
         subtitle=subtitle,
@@ -83,7 +89,12 @@ def write(
         tables=tables,
         published=published.beside(metrics, details or {}, drawn),
         size=(charts.WIDTH, charts.HEIGHT),
-        plot={"left": charts.LEFT, "right": charts.RIGHT, "top": charts.TOP, "bottom": charts.BOTTOM},
+        plot={
+            "left": charts.LEFT,
+            "right": charts.RIGHT,
+            "top": charts.TOP,
+            "bottom": charts.BOTTOM,
+        },
     )
     storage.write_text(path, content)
 
@@ -95,10 +106,18 @@ def _sections(sections: Sequence[Section], metrics: Mapping[str, float]) -> list
     encoded = iter(pictures.encode([sample.image for sample in samples]))
     drawn = []
     for section in sections:
-        own = {k.rpartition("/")[2]: v for k, v in metrics.items() if k.rpartition("/")[0] == section.benchmark}
+        own = {
+            k.rpartition("/")[2]: v
+            for k, v in metrics.items()
+            if k.rpartition("/")[0] == section.benchmark
+        }
         result = section.analysis
         shown = (
-            panels.of_names(result, own) if isinstance(result, NamesAnalysis) else panels.of_phrases(result) if result else None
+            panels.of_names(result, own)
+            if isinstance(result, NamesAnalysis)
+            else panels.of_phrases(result)
+            if result
+            else None
         )
         images = [next(encoded) for _ in section.samples]
         galleries = pictures.galleries(section.samples, images, colour)
@@ -114,7 +133,9 @@ def _benchmarks(
     for key, value in metrics.items():
         benchmark, _, name = key.rpartition("/")
         share = value if 0 <= value <= 1 else None
-        groups.setdefault(benchmark, []).append((name, charts.number(value), share, _interval(benchmark, name, details)))
+        groups.setdefault(benchmark, []).append(
+            (name, charts.number(value), share, _interval(benchmark, name, details))
+        )
     return [
         {
             "name": name or "numbers",
@@ -129,7 +150,10 @@ def _benchmarks(
 def _interval(benchmark: str, name: str, details: Mapping[str, Any]) -> str:
     """`.51 to .57`, or nothing where the evaluation gives none."""
     base, _, suffix = name.rpartition("_")
-    for key, metric in ((benchmark, name), (f"{benchmark}_{suffix}", base)):  # a set of its own: AIGT_unseen
+    for key, metric in (
+        (benchmark, name),
+        (f"{benchmark}_{suffix}", base),
+    ):  # a set of its own: AIGT_unseen
         found = details.get(key, {}).get("intervals", {}).get(metric)
         if found:
             return " to ".join(charts.number(limit) for limit in found)

@@ -41,7 +41,11 @@ def of_names(analysis: NamesAnalysis, metrics: Mapping[str, float]) -> dict[str,
             ),
             charts.reliability(analysis.calibration),
         ],
-        "bars": [bars for bars in (_by_size(analysis, metrics), _by_frequency(analysis), _mistakes(analysis)) if bars["rows"]],
+        "bars": [
+            bars
+            for bars in (_by_size(analysis, metrics), _by_frequency(analysis), _mistakes(analysis))
+            if bars["rows"]
+        ],
         "categories": _categories(analysis.categories),
         "confusions": [(found, true, f"{count:,}") for found, true, count in analysis.confusions],
     }
@@ -51,9 +55,14 @@ def of_phrases(analysis: PhraseAnalysis) -> dict[str, Any]:
     """The panels of the best box for each phrase."""
     num_phrases = max(len(analysis.overlap_P), 1)
     wrong = [
-        (kind, PHRASE_MEANING[kind], count / num_phrases, f"{count:,}") for kind, count in analysis.mistakes.items() if count
+        (kind, PHRASE_MEANING[kind], count / num_phrases, f"{count:,}")
+        for kind, count in analysis.mistakes.items()
+        if count
     ]
-    groups = [(name, f"{count:,} phrases", share, number(share)) for name, (share, count) in analysis.groups.items()]
+    groups = [
+        (name, f"{count:,} phrases", share, number(share))
+        for name, (share, count) in analysis.groups.items()
+    ]
     return {
         "charts": [
             charts.shares(
@@ -102,19 +111,26 @@ def _by_frequency(analysis: NamesAnalysis) -> dict[str, Any]:
         if values:
             mean = float(np.mean(values))
             rows.append((frequency, f"{len(values):,} names", mean, number(mean)))
-    return _bars("By frequency in training", "AP of names in up to 10 training images, up to 100, and more.", rows)
+    return _bars(
+        "By frequency in training",
+        "AP of names in up to 10 training images, up to 100, and more.",
+        rows,
+    )
 
 
 def _mistakes(analysis: NamesAnalysis) -> dict[str, Any]:
     total = sum(o.right + o.wrong for o in analysis.outcomes.values())
     true_boxes = sum(o.right + o.missed for o in analysis.outcomes.values())
     rows = [
-        (kind, f"{MEANING[kind]}; set right, AP50 {_gain(analysis.gains[kind])}", count / max(total, 1), f"{count:,}")
+        (
+            kind,
+            f"{MEANING[kind]}; set right, AP50 {_gain(analysis.gains[kind])}",
+            count / max(total, 1),
+            f"{count:,}",
+        )
         for kind, count in analysis.mistakes.items()
     ]
-    meaning = (
-        f"true boxes that nothing shown found; without those that nothing came near, AP50 {_gain(analysis.gains['missed'])}"
-    )
+    meaning = f"true boxes that nothing shown found; without those that nothing came near, AP50 {_gain(analysis.gains['missed'])}"
     rows.append(("missed", meaning, analysis.missed / max(true_boxes, 1), f"{analysis.missed:,}"))
     note = (
         f"Of {total:,} detections with a score from {number(analysis.threshold)} on, where F1 is best: precision "
@@ -142,4 +158,8 @@ def _categories(categories: Sequence[Category]) -> dict[str, Any] | None:
         for c in categories
     ]
     half = min(NUM_CATEGORIES, len(rows) // 2)
-    return {"best": rows[:half], "worst": rows[: -half - 1 : -1], "all": rows if len(rows) > 2 * half else []}
+    return {
+        "best": rows[:half],
+        "worst": rows[: -half - 1 : -1],
+        "all": rows if len(rows) > 2 * half else [],
+    }

@@ -49,9 +49,13 @@ class Sample:
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
-            raise ValueError(f"sample {self.title!r} has kind {self.kind!r}: give one of {', '.join(KINDS)}")
+            raise ValueError(
+                f"sample {self.title!r} has kind {self.kind!r}: give one of {', '.join(KINDS)}"
+            )
         if self.mistakes and len(self.mistakes) != len(self.predicted):
-            raise ValueError(f"sample {self.title!r} has {len(self.mistakes)} mistakes for {len(self.predicted)} found boxes")
+            raise ValueError(
+                f"sample {self.title!r} has {len(self.mistakes)} mistakes for {len(self.predicted)} found boxes"
+            )
 
 
 def encode(images: Sequence[bytes], most_bytes: int = MOST_BYTES) -> list[tuple[bytes, int, int]]:
@@ -82,7 +86,9 @@ def _jpeg(picture: Image.Image, side: int) -> bytes:
 
 def colours(samples: Sequence[Sample]) -> dict[str, int]:
     """Each label has one colour on the whole page."""
-    labels = sorted({label for s in samples for label in [t[1] for t in s.truth] + [p[1] for p in s.predicted]})
+    labels = sorted(
+        {label for s in samples for label in [t[1] for t in s.truth] + [p[1] for p in s.predicted]}
+    )
     return {label: index % NUM_COLOURS for index, label in enumerate(labels)}
 
 
@@ -94,14 +100,21 @@ def galleries(
     for sample, image in zip(samples, encoded, strict=True):
         heading = sample.group or KINDS[sample.kind]
         found.setdefault((sample.kind, heading), []).append(_picture(sample, *image, colour))
-    return [{"kind": kind, "heading": heading, "pictures": drawn} for (kind, heading), drawn in found.items()]
+    return [
+        {"kind": kind, "heading": heading, "pictures": drawn}
+        for (kind, heading), drawn in found.items()
+    ]
 
 
-def _picture(sample: Sample, jpeg: bytes, width: int, height: int, colour: Mapping[str, int]) -> dict[str, object]:
+def _picture(
+    sample: Sample, jpeg: bytes, width: int, height: int, colour: Mapping[str, int]
+) -> dict[str, object]:
     size = round(LABEL_SIZE * max(width, height * STAGE_RATIO), 2)
     mistakes = list(sample.mistakes) or [""] * len(sample.predicted)
     found = sorted(zip(sample.predicted, mistakes, strict=True), key=lambda pair: pair[0][2])
-    shown = [(box, f"✗ {label}" if mistake else label, score) for (box, label, score), mistake in found]
+    shown = [
+        (box, f"✗ {label}" if mistake else label, score) for (box, label, score), mistake in found
+    ]
     places = _label_places(shown, size, width, height)
     return {
         "title": sample.title,
@@ -122,7 +135,9 @@ def _picture(sample: Sample, jpeg: bytes, width: int, height: int, colour: Mappi
                 "x": round(x, 1),
                 "y": round(y, 1),
             }
-            for ((box, label, score), mistake), (_, text, _), (x, y) in zip(found, shown, places, strict=True)
+            for ((box, label, score), mistake), (_, text, _), (x, y) in zip(
+                found, shown, places, strict=True
+            )
         ],
         "found": _found(sample),
     }
@@ -146,7 +161,9 @@ def _label_places(
         lines = (y0 - 0.35 * size, y0 + 1.1 * size, y1 - 0.4 * size, y1 + 1.1 * size)
         tries = [(x, max(size, min(y, height - 0.3 * size))) for y in lines]
         areas = [(x, y - size, x + length, y) for x, y in tries]
-        hidden = [sum(float(boxes.iou(torch.tensor(a), torch.tensor(t))) for t in taken) for a in areas]
+        hidden = [
+            sum(float(boxes.iou(torch.tensor(a), torch.tensor(t))) for t in taken) for a in areas
+        ]
         best = hidden.index(min(hidden))
         places.append(tries[best])
         taken.append(areas[best])
@@ -159,6 +176,8 @@ def _found(sample: Sample) -> tuple[int, int]:
     hits = 0
     for true_box, true_label in sample.truth:
         rivals = [box for box, label, _ in best if sample.kind == "phrase" or label == true_label]
-        if rivals and bool((boxes.iou(torch.tensor(rivals), torch.tensor(true_box)) >= MIN_IOU).any()):
+        if rivals and bool(
+            (boxes.iou(torch.tensor(rivals), torch.tensor(true_box)) >= MIN_IOU).any()
+        ):
             hits += 1
     return hits, len(sample.truth)

@@ -22,23 +22,45 @@ Row = dict[str, float | str | None]
 Rows = list[Row]
 
 
-def files(sections: Sequence[Section], training_log: Sequence[Mapping[str, float]]) -> dict[str, str]:
+def files(
+    sections: Sequence[Section], training_log: Sequence[Mapping[str, float]]
+) -> dict[str, str]:
     """Content of each file by its name; a file without rows has an empty list."""
-    analyses = {section.name: section.analysis for section in sections if section.analysis is not None}
-    values = {f"{name}/{key}": round(value, 6) for name, a in analyses.items() for key, value in a.values().items()}
+    analyses = {
+        section.name: section.analysis for section in sections if section.analysis is not None
+    }
+    values = {
+        f"{name}/{key}": round(value, 6)
+        for name, a in analyses.items()
+        for key, value in a.values().items()
+    }
     by_name = {name: a for name, a in analyses.items() if isinstance(a, NamesAnalysis)}
     by_phrase = {name: a for name, a in analyses.items() if isinstance(a, PhraseAnalysis)}
     tables: dict[str, Rows] = {
         "precision_recall": _columns(
-            "recall", {f"{name} {overlap}": curve for name, a in by_name.items() for overlap, curve in a.curves.items()}
+            "recall",
+            {
+                f"{name} {overlap}": curve
+                for name, a in by_name.items()
+                for overlap, curve in a.curves.items()
+            },
         ),
         "phrase_overlap": _columns("overlap", {name: a.curve for name, a in by_phrase.items()}),
-        **{f"calibration_{column(name)}": _calibration(a.calibration) for name, a in analyses.items()},
+        **{
+            f"calibration_{column(name)}": _calibration(a.calibration)
+            for name, a in analyses.items()
+        },
         "mistakes": [
-            {"kind": f"{name} {kind}", "count": count} for name, a in analyses.items() for kind, count in a.mistakes.items()
+            {"kind": f"{name} {kind}", "count": count}
+            for name, a in analyses.items()
+            for kind, count in a.mistakes.items()
         ],
         "categories": [
-            {"category": f"{name} {c.name}", "AP": round(c.average_precision, 6), "true_boxes": c.true_boxes}
+            {
+                "category": f"{name} {c.name}",
+                "AP": round(c.average_precision, 6),
+                "true_boxes": c.true_boxes,
+            }
             for name, a in by_name.items()
             for c in a.categories
         ],
@@ -59,14 +81,20 @@ def _columns(axis: str, curves: Mapping[str, np.ndarray]) -> Rows:
     rows: Rows = []
     for i, x in enumerate(RECALLS):
         row: Row = {axis: round(float(x), 4)}
-        rows.append(row | {column(name): round(float(curve[i]), 6) for name, curve in curves.items()})
+        rows.append(
+            row | {column(name): round(float(curve[i]), 6) for name, curve in curves.items()}
+        )
     return rows
 
 
 def _calibration(calibration: Calibration) -> Rows:
     """One row for each bin that is not empty; a file for each evaluation, for DVC wants every column in every row."""
     bins = zip(calibration.count_B, calibration.score_B, calibration.right_B, strict=True)
-    return [{"score": round(float(s), 6), "right": round(float(r), 6), "count": int(count)} for count, s, r in bins if count]
+    return [
+        {"score": round(float(s), 6), "right": round(float(r), 6), "count": int(count)}
+        for count, s, r in bins
+        if count
+    ]
 
 
 def _training(log: Sequence[Mapping[str, float]]) -> Rows:
@@ -75,7 +103,12 @@ def _training(log: Sequence[Mapping[str, float]]) -> Rows:
     rows: Rows = []
     for row in log:
         values = {column(key): row.get(key) for key in keys}
-        rows.append({key: v if isinstance(v, int | float) and math.isfinite(v) else None for key, v in values.items()})
+        rows.append(
+            {
+                key: v if isinstance(v, int | float) and math.isfinite(v) else None
+                for key, v in values.items()
+            }
+        )
     return rows
 
 

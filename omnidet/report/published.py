@@ -42,7 +42,14 @@ PUBLISHED = (
     Published("Grounding DINO", "refcocog/AIGT", 63.4, "", BLOG),
     Published("OmniDet, as claimed", "refcocog/AIGT", 72.3, "", BLOG),
     Published("Grounding DINO-T", "refcocog/AIGT", 60.4, "UMD val, zero-shot", MMDET, _REFCOCOG),
-    Published("Grounding DINO-T", "refcocog/AIGT", 84.2, "UMD val, trained on RefCOCO/+/g", MMDET, _REFCOCOG),
+    Published(
+        "Grounding DINO-T",
+        "refcocog/AIGT",
+        84.2,
+        "UMD val, trained on RefCOCO/+/g",
+        MMDET,
+        _REFCOCOG,
+    ),
     Published("OWL-ViT", "coco/AP", 39.8, "", BLOG),
     Published("Grounding DINO", "coco/AP", 39.1, "", BLOG),
     Published("OmniDet, as claimed", "coco/AP", 43.5, "", BLOG),
@@ -51,13 +58,32 @@ PUBLISHED = (
     Published("OWL-ViT", "lvis/AP", 25.1, "", BLOG),
     Published("Grounding DINO", "lvis/AP", 27.5, "", BLOG),
     Published("OmniDet, as claimed", "lvis/AP", 29.9, "", BLOG),
-    Published("OWL-ViT B/16", "lvis/AP", 20.8, "v1 val, zero-shot, rare names removed", SCENIC, _LVIS),
-    Published("Grounding DINO-T", "lvis/AP", 28.8, "v1 minival, fixed AP, zero-shot", MMDET, _MINIVAL, standard=False),
-    Published("Grounding DINO-T", "flickr30k/R@1", 88.1, "test, any box, trained on Flickr30K", MMDET, _FLICKR),
+    Published(
+        "OWL-ViT B/16", "lvis/AP", 20.8, "v1 val, zero-shot, rare names removed", SCENIC, _LVIS
+    ),
+    Published(
+        "Grounding DINO-T",
+        "lvis/AP",
+        28.8,
+        "v1 minival, fixed AP, zero-shot",
+        MMDET,
+        _MINIVAL,
+        standard=False,
+    ),
+    Published(
+        "Grounding DINO-T",
+        "flickr30k/R@1",
+        88.1,
+        "test, any box, trained on Flickr30K",
+        MMDET,
+        _FLICKR,
+    ),
 )
 
 
-def beside(metrics: Mapping[str, float], details: Mapping[str, Any], drawn: bool) -> list[dict[str, Any]]:
+def beside(
+    metrics: Mapping[str, float], details: Mapping[str, Any], drawn: bool
+) -> list[dict[str, Any]]:
     """The numbers of this run that others have published too, each with theirs.
 
     Args:
@@ -70,7 +96,13 @@ def beside(metrics: Mapping[str, float], details: Mapping[str, Any], drawn: bool
     found = []
     for metric in dict.fromkeys(p.metric for p in PUBLISHED if p.metric in metrics):
         others = [(p, _reason(p, details, drawn)) for p in PUBLISHED if p.metric == metric]
-        found.append({"metric": metric.replace("/", " "), "value": f"{100 * metrics[metric]:.1f}", "others": others})
+        found.append(
+            {
+                "metric": metric.replace("/", " "),
+                "value": f"{100 * metrics[metric]:.1f}",
+                "others": others,
+            }
+        )
     return found
 
 

@@ -13,7 +13,7 @@ from omnidet import storage
 from omnidet.data import shards
 from omnidet.evaluation import analysis, mistakes, stored
 from omnidet.evaluation.analysis import NamesAnalysis, PhraseAnalysis, PhraseTruth
-from omnidet.inference.benchmarks import Benchmark
+from omnidet.measures.measure import Benchmark
 from omnidet.report.page import Section
 from omnidet.report.pictures import Box, Sample
 from omnidet.schema import FloatArray, Record
@@ -23,10 +23,15 @@ NUM_SAMPLES = 6
 """Good pictures of each evaluation set, and as many bad ones."""
 MOST_BOXES = 15
 """Detections drawn in a picture, the best; more would hide it."""
-GOOD, BAD = {"names": "All right", "phrase": "Right, most sure"}, {"names": "Most mistakes", "phrase": "Wrong, most sure"}
+GOOD, BAD = (
+    {"names": "All right", "phrase": "Right, most sure"},
+    {"names": "Most mistakes", "phrase": "Wrong, most sure"},
+)
 
 
-def sections(index: shards.Index, benchmarks: Sequence[Benchmark], evaluation: Location) -> list[Section]:
+def sections(
+    index: shards.Index, benchmarks: Sequence[Benchmark], evaluation: Location
+) -> list[Section]:
     """One section for each benchmark that the evaluation holds, in their order.
 
     Raises:
@@ -43,7 +48,10 @@ def _is_there(index: shards.Index, benchmark: Benchmark, evaluation: Location) -
 
 
 def _section(index: shards.Index, benchmark: Benchmark, evaluation: Location) -> Section:
-    set_name, name = benchmark.set_name, " ".join(part for part in (benchmark.name, benchmark.suffix) if part)
+    set_name, name = (
+        benchmark.set_name,
+        " ".join(part for part in (benchmark.name, benchmark.suffix) if part),
+    )
     rows = stored.rows(evaluation, set_name)
     truth = index.ground_truth.get(set_name, {"names": {}})
     dataset = _ground_truth(index, truth) if truth["names"] else None
@@ -51,10 +59,17 @@ def _section(index: shards.Index, benchmark: Benchmark, evaluation: Location) ->
         if dataset:
             words = {int(number): word for number, word in truth["names"].items()}
             of_names = analysis.names(dataset, rows, words)
-            return Section(name, benchmark.name, of_names, _names_samples(index, set_name, of_names))
+            return Section(
+                name, benchmark.name, of_names, _names_samples(index, set_name, of_names)
+            )
         truths, boxes, scores = _phrases(index, set_name, rows)
         of_phrases = analysis.phrases(truths, boxes, scores)
-        return Section(name, benchmark.name, of_phrases, _phrase_samples(index, set_name, of_phrases, truths, boxes))
+        return Section(
+            name,
+            benchmark.name,
+            of_phrases,
+            _phrase_samples(index, set_name, of_phrases, truths, boxes),
+        )
     except ValueError as error:
         place = stored.place(evaluation, set_name)
         raise ValueError(str(error) if place in str(error) else f"{place}: {error}") from error
@@ -83,7 +98,17 @@ def _names_samples(index: shards.Index, set_name: str, result: NamesAnalysis) ->
                 record, shown = records[image_id], result.shown(image_id)[:MOST_BOXES]
                 found = [(s.box_xyxy, s.name, s.score) for s in shown]
                 mistaken = [s.mistake for s in shown]
-                samples.append(Sample(_title(record), "names", record.image, _truth(record), found, group, mistaken))
+                samples.append(
+                    Sample(
+                        _title(record),
+                        "names",
+                        record.image,
+                        _truth(record),
+                        found,
+                        group,
+                        mistaken,
+                    )
+                )
     return samples
 
 
@@ -99,44 +124,65 @@ def _phrases(
                 float(row["scores"][0]),
             )
         except (KeyError, IndexError, TypeError, ValueError) as error:
-            raise ValueError(f"prediction {number} has no phrase, box or score: {stored.REMEDY}") from error
+            raise ValueError(
+                f"prediction {number} has no phrase, box or score: {stored.REMEDY}"
+            ) from error
     truths = []
     for record in shards.texts(index, set_name):
         for phrase, named in zip(record.phrases, record.phrase_boxes, strict=True):
             if named:
                 others = np.delete(record.boxes_xyxy, list(named), 0)
-                truths.append(PhraseTruth(record.image_id, phrase, record.boxes_xyxy[list(named)], others))
+                truths.append(
+                    PhraseTruth(record.image_id, phrase, record.boxes_xyxy[list(named)], others)
+                )
     lacking = [t for t in truths if (t.image_id, t.phrase) not in found]
     if lacking:
-        raise ValueError(f"nothing is predicted for {lacking[0].phrase!r} of image {lacking[0].image_id}: {stored.REMEDY}")
+        raise ValueError(
+            f"nothing is predicted for {lacking[0].phrase!r} of image {lacking[0].image_id}: {stored.REMEDY}"
+        )
     best = [found[t.image_id, t.phrase] for t in truths]
     boxes = np.array([box for box, _ in best], np.float32).reshape(-1, 4)
     return truths, boxes, np.array([score for _, score in best], np.float32)
 
 
 def _phrase_samples(
-    index: shards.Index, set_name: str, result: PhraseAnalysis, truths: Sequence[PhraseTruth], boxes: FloatArray
+    index: shards.Index,
+    set_name: str,
+    result: PhraseAnalysis,
+    truths: Sequence[PhraseTruth],
+    boxes: FloatArray,
 ) -> list[Sample]:
     """The phrases that were found, and those that were not, of the highest score; each image once."""
     right = result.overlap_P >= mistakes.OVERLAPS[0]
     chosen: list[tuple[str, int]] = []
-    for group, members in ((GOOD["phrase"], np.flatnonzero(right)), (BAD["phrase"], np.flatnonzero(~right))):
+    for group, members in (
+        (GOOD["phrase"], np.flatnonzero(right)),
+        (BAD["phrase"], np.flatnonzero(~right)),
+    ):
         by_image: dict[str, int] = {}
         for p in members[np.argsort(-result.score_P[members], kind="stable")]:
             by_image.setdefault(truths[p].image_id, int(p))
         chosen += [(group, p) for p in list(by_image.values())[:NUM_SAMPLES]]
     wanted = {truths[p].image_id for _, p in chosen}
-    records = {r.image_id: r for r in _records(index, set_name, {i.partition(":")[2] for i in wanted}) if r.image_id in wanted}
+    records = {
+        r.image_id: r
+        for r in _records(index, set_name, {i.partition(":")[2] for i in wanted})
+        if r.image_id in wanted
+    }
     samples = []
     for group, p in chosen:
         truth = truths[p]
         true_boxes = [(_box(box), truth.phrase) for box in truth.boxes_xyxy]
         found = [(_box(boxes[p]), truth.phrase, float(result.score_P[p]))]
-        samples.append(Sample(truth.phrase, "phrase", records[truth.image_id].image, true_boxes, found, group))
+        samples.append(
+            Sample(truth.phrase, "phrase", records[truth.image_id].image, true_boxes, found, group)
+        )
     return samples
 
 
-def _records(index: shards.Index, set_name: str, numbers: Collection[int | str]) -> Iterator[Record]:
+def _records(
+    index: shards.Index, set_name: str, numbers: Collection[int | str]
+) -> Iterator[Record]:
     """The records of these images; the pictures of others are not read."""
     wanted = {str(number) for number in numbers}
     for shard in index.shards(set_name):

@@ -16,7 +16,7 @@ from PIL import Image
 
 from omnidet import storage
 from omnidet.data import shards
-from omnidet.data.survey import AREAS, LENGTHS, SetSurvey, Survey, facts
+from omnidet.data.sharding.survey import AREAS, LENGTHS, SetSurvey, Survey, facts
 from omnidet.schema import Record
 
 IMAGE_SIDE = 480
@@ -28,8 +28,14 @@ NUM_ABSENT = 12
 
 def write(path: storage.Location, found: Survey, index: shards.Index, num_samples: int) -> None:
     """Write the page, with `num_samples` pictures of each set, taken at even distances."""
-    template = importlib.resources.files("omnidet.report").joinpath("survey.html.jinja").read_text(encoding="utf-8")
-    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    template = (
+        importlib.resources.files("omnidet.report")
+        .joinpath("survey.html.jinja")
+        .read_text(encoding="utf-8")
+    )
+    environment = jinja2.Environment(
+        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
     sets = [
         {
             "name": name,
@@ -60,14 +66,18 @@ def _charts(own: SetSurvey) -> dict[str, list[tuple[str, int, float]]]:
         "Box sizes": _bars(own.areas, AREAS),
         "Phrase lengths": _bars(own.lengths, LENGTHS),
         "Caption lengths": _bars(own.caption_lengths, LENGTHS),
-        "Most frequent phrases": _bars(own.phrases, [phrase for phrase, _ in own.phrases.most_common(10)]),
+        "Most frequent phrases": _bars(
+            own.phrases, [phrase for phrase, _ in own.phrases.most_common(10)]
+        ),
     }
 
 
 def _bars(counts: Counter[str], order: Iterable[str]) -> list[tuple[str, int, float]]:
     """Text, count and length in per cent of the longest."""
     most = max(counts.values(), default=0)
-    return [(name, counts[name], round(100 * counts[name] / most, 1)) for name in order if counts[name]]
+    return [
+        (name, counts[name], round(100 * counts[name] / most, 1)) for name in order if counts[name]
+    ]
 
 
 def _picture(record: Record) -> dict[str, object]:
@@ -94,7 +104,9 @@ def _picture(record: Record) -> dict[str, object]:
         "height": record.height,
         "line": round(max(record.width, record.height) / 160, 2),
         "boxes": rectangles,
-        "phrases": [(phrase, counts[i], i % NUM_COLOURS) for i, phrase in enumerate(record.phrases)],
+        "phrases": [
+            (phrase, counts[i], i % NUM_COLOURS) for i, phrase in enumerate(record.phrases)
+        ],
         "caption": record.caption,
         "absent": absent,
     }

@@ -23,7 +23,9 @@ class Table:
     def __post_init__(self) -> None:
         for row in self.rows:
             if len(row) != len(self.columns):
-                raise ValueError(f"table {self.title!r} has a row of {len(row)} cells for {len(self.columns)} columns: {row}")
+                raise ValueError(
+                    f"table {self.title!r} has a row of {len(row)} cells for {len(self.columns)} columns: {row}"
+                )
 
 
 def of_run(index: shards.Index, provenance: Mapping[str, Any]) -> list[Table]:
@@ -34,14 +36,35 @@ def of_run(index: shards.Index, provenance: Mapping[str, Any]) -> list[Table]:
             "Data",
             ("Set", "images", "shards", "size"),
             [
-                (name, f"{shards.num_samples(own):,}", f"{len(own):,}", _size(sum(s.size_bytes for s in own)))
+                (
+                    name,
+                    f"{shards.num_samples(own):,}",
+                    f"{len(own):,}",
+                    _size(sum(s.size_bytes for s in own)),
+                )
                 for name, own in index.sets.items()
             ],
             f"Dataset version {index.dataset_version[:12]}, a hash over all shards.",
         ),
-        Table("Streams", ("Stream", "sets", "images a step"), _streams(recipe), "All of them are in every step."),
-        Table("Held out of training", ("Set", "because of", "images"), _held_out(index), "Images that a benchmark judges."),
-        Table("Left out while building", ("What", "records"), _quarantined(index), "Each is named in the shard folder.", True),
+        Table(
+            "Streams",
+            ("Stream", "sets", "images a step"),
+            _streams(recipe),
+            "All of them are in every step.",
+        ),
+        Table(
+            "Held out of training",
+            ("Set", "because of", "images"),
+            _held_out(index),
+            "Images that a benchmark judges.",
+        ),
+        Table(
+            "Left out while building",
+            ("What", "records"),
+            _quarantined(index),
+            "Each is named in the shard folder.",
+            True,
+        ),
         Table("Every number of the recipe", ("Field", "value"), list(_flat(recipe)), folded=True),
     ]
     return [table for table in tables if table.rows]
@@ -49,12 +72,19 @@ def of_run(index: shards.Index, provenance: Mapping[str, Any]) -> list[Table]:
 
 def _streams(recipe: Mapping[str, Any]) -> list[tuple[str, str, str]]:
     streams = recipe.get("streams", ())
-    return [(s["name"], ", ".join(dict.fromkeys(s["sets"])), f"{s['images_per_step']:,}") for s in streams]
+    return [
+        (s["name"], ", ".join(dict.fromkeys(s["sets"])), f"{s['images_per_step']:,}")
+        for s in streams
+    ]
 
 
 def _held_out(index: shards.Index) -> list[tuple[str, str, str]]:
     held_out = index.report.get("held_out", {})
-    return [(name, why, f"{count:,}") for name, reasons in held_out.items() for why, count in reasons.items()]
+    return [
+        (name, why, f"{count:,}")
+        for name, reasons in held_out.items()
+        for why, count in reasons.items()
+    ]
 
 
 def _quarantined(index: shards.Index) -> list[tuple[str, str]]:
@@ -70,7 +100,10 @@ def _flat(value: Any, name: str = "") -> Iterator[tuple[str, str]]:
         for number, part in enumerate(value, 1):
             yield from _flat(part, f"{name}[{number}]")
     else:
-        yield name, ", ".join(str(part) for part in value) if isinstance(value, list) else str(value)
+        yield (
+            name,
+            ", ".join(str(part) for part in value) if isinstance(value, list) else str(value),
+        )
 
 
 def _size(num_bytes: int) -> str:

@@ -71,7 +71,8 @@ async def read(content_type: str, body: bytes, query: QueryParams, limits: Limit
     if kind.startswith("image/") or kind == "application/octet-stream":
         return _question([body], _fields(query.multi_items()), limits)
     raise HTTPException(
-        415, f"content type {kind or 'unknown'!r} is not read: send application/json, multipart/form-data or image/..."
+        415,
+        f"content type {kind or 'unknown'!r} is not read: send application/json, multipart/form-data or image/...",
     )
 
 
@@ -93,17 +94,25 @@ def from_tensors(content: Mapping[str, Any], limits: Limits) -> Question:
         raise ValueError('"inputs" must be a list of tensors: "image" and "phrases"')
     tensors = {str(item.get("name")): item for item in inputs}
     if tensors.keys() != {"image", "phrases"} or len(inputs) != 2:
-        raise ValueError(f'"inputs" holds {", ".join(sorted(tensors)) or "nothing"}: give "image" and "phrases", once each')
+        raise ValueError(
+            f'"inputs" holds {", ".join(sorted(tensors)) or "nothing"}: give "image" and "phrases", once each'
+        )
     images, phrases = (_elements(tensors[name], name) for name in ("image", "phrases"))
     parameters = content.get("parameters", {})
     if not isinstance(parameters, dict):
         raise ValueError('"parameters" must be an object, as {"threshold": 0.3}')
     _chosen(content)
-    asked = {key: value for key, value in parameters.items() if key in ("threshold", "max_detections")}
-    return _question([_base64(given, "image") for given in images], {"phrases": phrases, **asked}, limits)
+    asked = {
+        key: value for key, value in parameters.items() if key in ("threshold", "max_detections")
+    }
+    return _question(
+        [_base64(given, "image") for given in images], {"phrases": phrases, **asked}, limits
+    )
 
 
-def to_tensors(content: Mapping[str, Any], question: Question, found: Found, name: str, version: str) -> dict[str, Any]:
+def to_tensors(
+    content: Mapping[str, Any], question: Question, found: Found, name: str, version: str
+) -> dict[str, Any]:
     """The answer to an inference request: for each detection its image, box, score and phrase."""
     each = [(number, detections) for number, (detections, _) in enumerate(found)]
     count = sum(len(detections.scores) for _, detections in each)
@@ -129,15 +138,23 @@ def metadata(name: str, version: str) -> dict[str, Any]:
         "name": name,
         "versions": [version],
         "platform": "omnidet",
-        "inputs": [{"name": key, "datatype": "BYTES", "shape": [-1]} for key in ("image", "phrases")],
-        "outputs": [{"name": key, "datatype": kind, "shape": [-1, *more]} for key, kind, more in _OUTPUTS],
+        "inputs": [
+            {"name": key, "datatype": "BYTES", "shape": [-1]} for key in ("image", "phrases")
+        ],
+        "outputs": [
+            {"name": key, "datatype": kind, "shape": [-1, *more]} for key, kind, more in _OUTPUTS
+        ],
     }
 
 
 def to_plain(found: Detections, size: tuple[int, int], phrases: Sequence[str]) -> dict[str, Any]:
     """The answer of `POST /detect`; boxes are x0, y0, x1, y1 in pixels of the image as a viewer shows it."""
     detections = [
-        {"box": [_rounded(value) for value in box], "score": _rounded(score, 6), "phrase": phrases[int(index)]}
+        {
+            "box": [_rounded(value) for value in box],
+            "score": _rounded(score, 6),
+            "phrase": phrases[int(index)],
+        }
         for box, score, index in zip(found.boxes_xyxy, found.scores, found.phrase, strict=True)
     ]
     return {"width": size[0], "height": size[1], "detections": detections}
@@ -149,7 +166,11 @@ async def _form(content_type: str, body: bytes, limits: Limits) -> Question:
 
     headers = Headers({"content-type": content_type})
     parser = MultiPartParser(
-        headers, stream(), max_files=1, max_fields=limits.max_phrases + 2, max_part_size=limits.max_request_bytes
+        headers,
+        stream(),
+        max_files=1,
+        max_fields=limits.max_phrases + 2,
+        max_part_size=limits.max_request_bytes,
     )
     try:
         form = await parser.parse()
@@ -158,12 +179,18 @@ async def _form(content_type: str, body: bytes, limits: Limits) -> Question:
         raise ValueError(f"the form cannot be read: {message}") from None
     image = form.get("image")
     if not isinstance(image, UploadFile):
-        raise ValueError('the form has no file "image": send one, as curl -F image=@picture.jpg -F phrases="red star"')
+        raise ValueError(
+            'the form has no file "image": send one, as curl -F image=@picture.jpg -F phrases="red star"'
+        )
     try:
         content = await image.read()
     finally:
         await form.close()
-    return _question([content], _fields((key, value) for key, value in form.multi_items() if isinstance(value, str)), limits)
+    return _question(
+        [content],
+        _fields((key, value) for key, value in form.multi_items() if isinstance(value, str)),
+        limits,
+    )
 
 
 def _fields(items: Any) -> dict[str, Any]:
@@ -183,11 +210,17 @@ def _fields(items: Any) -> dict[str, Any]:
 def _question(images: list[bytes], fields: Mapping[str, Any], limits: Limits) -> Question:
     unknown = fields.keys() - {"phrases", "threshold", "max_detections"}
     if unknown:
-        raise ValueError(f"unknown {', '.join(sorted(unknown))}: a request has image, phrases, threshold, max_detections")
+        raise ValueError(
+            f"unknown {', '.join(sorted(unknown))}: a request has image, phrases, threshold, max_detections"
+        )
     if not 0 < len(images) <= limits.max_images:
         raise ValueError(f"{len(images)} images: 1 to {limits.max_images} fit into a request")
     phrases = fields.get("phrases")
-    if not isinstance(phrases, list) or not phrases or not all(isinstance(phrase, str) for phrase in phrases):
+    if (
+        not isinstance(phrases, list)
+        or not phrases
+        or not all(isinstance(phrase, str) for phrase in phrases)
+    ):
         raise ValueError('phrases must be a list of words, as ["red star", "star left of circle"]')
     if len(phrases) > limits.max_phrases:
         raise ValueError(f"{len(phrases)} phrases: {limits.max_phrases} are the most")
@@ -197,20 +230,26 @@ def _question(images: list[bytes], fields: Mapping[str, Any], limits: Limits) ->
         if not phrase.isascii() and any("\ud800" <= character <= "\udfff" for character in phrase):
             raise ValueError(f"phrase {number} is no text: it holds half a character")
         if len(phrase) > limits.max_phrase_characters:
-            raise ValueError(f"phrase {number} has {len(phrase)} characters: {limits.max_phrase_characters} are the most")
+            raise ValueError(
+                f"phrase {number} has {len(phrase)} characters: {limits.max_phrase_characters} are the most"
+            )
     threshold = fields.get("threshold", THRESHOLD)
     most = fields.get("max_detections", min(MAX_DETECTIONS, limits.max_detections))
     if type(threshold) not in (int, float) or not math.isfinite(threshold):
         raise ValueError(f"threshold {threshold!r} is no number: scores are from 0 to 1")
     if type(most) is not int or not 1 <= most <= limits.max_detections:
-        raise ValueError(f"max_detections {most!r}: give a whole number from 1 to {limits.max_detections}")
+        raise ValueError(
+            f"max_detections {most!r}: give a whole number from 1 to {limits.max_detections}"
+        )
     return Question(tuple(images), tuple(phrases), float(threshold), most)
 
 
 def _chosen(content: Mapping[str, Any]) -> list[str]:
     """Names of the outputs that are asked for."""
     known, asked = [name for name, _, _ in _OUTPUTS], content.get("outputs") or []
-    if not isinstance(asked, list) or not all(isinstance(item, dict) and item.get("name") in known for item in asked):
+    if not isinstance(asked, list) or not all(
+        isinstance(item, dict) and item.get("name") in known for item in asked
+    ):
         raise ValueError(f'"outputs" must be a list of {{"name": ...}}, of {", ".join(known)}')
     return [item["name"] for item in asked] or known
 
@@ -218,7 +257,9 @@ def _chosen(content: Mapping[str, Any]) -> list[str]:
 def _elements(tensor: Mapping[str, Any], name: str) -> list[Any]:
     """The elements of a tensor of bytes, in one row."""
     if tensor.get("datatype") != "BYTES":
-        raise ValueError(f'input "{name}" has datatype {tensor.get("datatype")!r}: it must be BYTES')
+        raise ValueError(
+            f'input "{name}" has datatype {tensor.get("datatype")!r}: it must be BYTES'
+        )
     shape, elements = tensor.get("shape"), _flat(tensor.get("data"), name)
     if not isinstance(shape, list) or not all(type(size) is int and size >= 0 for size in shape):
         raise ValueError(f'input "{name}" has no shape, as [{len(elements)}]')
@@ -229,10 +270,14 @@ def _elements(tensor: Mapping[str, Any], name: str) -> list[Any]:
 
 def _flat(data: Any, name: str) -> list[Any]:
     if not isinstance(data, list):
-        raise ValueError(f'input "{name}" has no list "data" (the binary extension of the protocol is not read)')
+        raise ValueError(
+            f'input "{name}" has no list "data" (the binary extension of the protocol is not read)'
+        )
     row = []
     for item in data:
-        row += item if isinstance(item, list) else [item]  # one level of nesting: [[a, b]] is what numpy users send
+        row += (
+            item if isinstance(item, list) else [item]
+        )  # one level of nesting: [[a, b]] is what numpy users send
     return row
 
 

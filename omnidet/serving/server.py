@@ -33,9 +33,9 @@ from starlette.routing import Route
 
 import omnidet
 from omnidet.inference import detector as inference
-from omnidet.inference import protocol
 from omnidet.inference.detector import OmniDet, Prompt
-from omnidet.inference.protocol import Found, Limits, Question
+from omnidet.serving import requests as protocol
+from omnidet.serving.requests import Found, Limits, Question
 
 STOP_SECONDS = 25
 """What requests that have begun get when the server is stopped: less than the 30 seconds of Kubernetes."""
@@ -64,9 +64,13 @@ class ServerConfig:
 
     def __post_init__(self) -> None:
         if not 0 <= self.port < 65536:
-            raise ValueError(f"port {self.port}: give one from 1 to 65535, or 0 for any that is free")
+            raise ValueError(
+                f"port {self.port}: give one from 1 to 65535, or 0 for any that is free"
+            )
         if self.concurrency < 1 or self.max_waiting < 0:
-            raise ValueError(f"concurrency {self.concurrency}, max_waiting {self.max_waiting}: 1 and 0 are the least")
+            raise ValueError(
+                f"concurrency {self.concurrency}, max_waiting {self.max_waiting}: 1 and 0 are the least"
+            )
 
 
 @dataclass(frozen=True)
@@ -110,11 +114,17 @@ class Service:
     def _detect(self, question: Question) -> tuple[str, Found]:
         loaded = self.loaded
         found = []
-        for number, given in enumerate(question.images):  # one by one: many images take no more memory than one
-            inference.image_size(given, "the image" if len(question.images) == 1 else f"image {number}", whole=True)
+        for number, given in enumerate(
+            question.images
+        ):  # one by one: many images take no more memory than one
+            inference.image_size(
+                given, "the image" if len(question.images) == 1 else f"image {number}", whole=True
+            )
             image = inference.upright(given)
             prompt = loaded.prompt(question.phrases)
-            detections = loaded.detector.detect([image], prompt, question.max_detections, question.threshold)[0]
+            detections = loaded.detector.detect(
+                [image], prompt, question.max_detections, question.threshold
+            )[0]
             found.append((detections, inference.image_size(image)))
         return loaded.version, found
 
@@ -127,7 +137,10 @@ def application(service: Service) -> Starlette:
         name, version = request.path_params["name"], service.loaded.version
         asked = request.path_params.get("version", version)
         if (name, asked) != (service.name, version):
-            raise HTTPException(404, f"no model {name!r}, version {asked}, here: this is {service.name!r}, version {version}")
+            raise HTTPException(
+                404,
+                f"no model {name!r}, version {asked}, here: this is {service.name!r}, version {version}",
+            )
         return version
 
     async def about(_: Request) -> Response:
@@ -157,7 +170,9 @@ def application(service: Service) -> Starlette:
     async def detect(request: Request) -> Response:
         with service.place():
             body = await _body(request, limits.max_request_bytes)
-            question = await protocol.read(request.headers.get("content-type", ""), body, request.query_params, limits)
+            question = await protocol.read(
+                request.headers.get("content-type", ""), body, request.query_params, limits
+            )
             version, ((found, size),) = await service.answer(question)
         model = {"name": service.name, "version": version}
         return JSONResponse({"model": model, **protocol.to_plain(found, size, question.phrases)})
@@ -189,9 +204,14 @@ def run(service: Service) -> None:
             listener.listen(2048)  # now, for the address is told next
         except OSError as error:
             reason = error.strerror or str(error)
-            raise ValueError(f"{config.host}:{config.port} cannot be had ({reason}): give another --host or --port") from error
+            raise ValueError(
+                f"{config.host}:{config.port} cannot be had ({reason}): give another --host or --port"
+            ) from error
         host = f"[{config.host}]" if ":" in config.host else config.host
-        print(f"{service.name} version {service.loaded.version} at http://{host}:{listener.getsockname()[1]}", flush=True)
+        print(
+            f"{service.name} version {service.loaded.version} at http://{host}:{listener.getsockname()[1]}",
+            flush=True,
+        )
         server = uvicorn.Server(
             uvicorn.Config(
                 application(service), log_level="warning", access_log=False, server_header=False, lifespan="off",
@@ -220,13 +240,19 @@ async def _body(request: Request, most: int) -> bytes:
                     raise _too_large(most)
                 parts.append(part)
     except TimeoutError:
-        raise HTTPException(408, f"the request did not arrive within {BODY_SECONDS:.0f} seconds") from None
+        raise HTTPException(
+            408, f"the request did not arrive within {BODY_SECONDS:.0f} seconds"
+        ) from None
     return b"".join(parts)
 
 
 def _too_large(most: int) -> HTTPException:
     # What is still to come of it is not read: the connection ends with the answer.
-    return HTTPException(413, f"the request is larger than {most} bytes: send a smaller image", {"Connection": "close"})
+    return HTTPException(
+        413,
+        f"the request is larger than {most} bytes: send a smaller image",
+        {"Connection": "close"},
+    )
 
 
 async def _refused(_: Request, error: HTTPException) -> Response:

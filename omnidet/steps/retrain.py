@@ -19,19 +19,21 @@ from typing import Any
 
 import numpy as np
 
-from omnidet import config, recipes, steps, storage
-from omnidet.data import build, shards
+from omnidet import config, recipes, storage
+from omnidet.data import shards
 from omnidet.data import vocabulary as vocabulary_module
 from omnidet.data.annotated import find, write
-from omnidet.data.held_out import HeldOut
-from omnidet.data.perceptual_hash import perceptual_hash
+from omnidet.data.reading.perceptual_hash import perceptual_hash
+from omnidet.data.sharding import build
+from omnidet.data.sharding.held_out import HeldOut
 from omnidet.model import bundle
 from omnidet.model.detector import ModelConfig
-from omnidet.recipes import retraining as variants
+from omnidet.recipes import retrain as variants
 from omnidet.recipes.recipe import Recipe
 from omnidet.registry import gate as gate_module
 from omnidet.registry import versions
 from omnidet.registry.versions import Version
+from omnidet.steps import train_detector
 from omnidet.storage import Location
 
 TAUGHT = "taught"
@@ -64,7 +66,12 @@ def notice(data: Location, registry: Location, reference: str, name: str) -> Not
     version = data_version(data)
     known = [taught for taught in champion.provenance.get(TAUGHT, []) if taught["name"] == name]
     if any(taught["data_version"] == version for taught in known):
-        return Notice(False, version, champion, f"nothing new: {champion} was taught {name} {version[:12]} already")
+        return Notice(
+            False,
+            version,
+            champion,
+            f"nothing new: {champion} was taught {name} {version[:12]} already",
+        )
     before = f", it knows {name} {known[-1]['data_version'][:12]}" if known else ""
     return Notice(True, version, champion, f"{name} {version[:12]} is new to {champion}{before}")
 
@@ -86,13 +93,20 @@ def find_champion(registry: Location, reference: str) -> Version:
     if name == versions.CHAMPION and not at:
         models = versions.models(registry)
         if not models:
-            raise ValueError(f"{registry} holds no model: name the registry with --registry, or train a detector first")
+            raise ValueError(
+                f"{registry} holds no model: name the registry with --registry, or train a detector first"
+            )
         if len(models) > 1:
             held = ", ".join(models)
-            raise ValueError(f"--from champion: {registry} holds {held}: name the model, as --from NAME@champion")
+            raise ValueError(
+                f"--from champion: {registry} holds {held}: name the model, as --from NAME@champion"
+            )
         name = models[0]
     if not at or reference.endswith(f"@{versions.CHAMPION}"):
-        return versions.find(registry, f"{name}@champion" if versions.CHAMPION in versions.aliases(registry, name) else name)
+        return versions.find(
+            registry,
+            f"{name}@champion" if versions.CHAMPION in versions.aliases(registry, name) else name,
+        )
     return versions.find(registry, reference)
 
 
@@ -107,7 +121,9 @@ def recipe_of(champion: Version) -> str:
         if recipe().register.name == champion.name:
             return recipe.__name__
     known = ", ".join(recipe.__name__ for recipe in recipes.RECIPES)
-    raise ValueError(f"no recipe registers {champion.name!r}: name the one it was trained with, --recipe one of {known}")
+    raise ValueError(
+        f"no recipe registers {champion.name!r}: name the one it was trained with, --recipe one of {known}"
+    )
 
 
 def data_version(data: Location) -> str:
@@ -117,10 +133,14 @@ def data_version(data: Location) -> str:
     else:
         root = Path(data)
         if not root.is_dir():
-            raise FileNotFoundError(f"{data} is no folder: give the one with pictures and their annotations")
+            raise FileNotFoundError(
+                f"{data} is no folder: give the one with pictures and their annotations"
+            )
         entries = {name: _sha256(root / name) for name in storage.list_files(root)}
     if not entries:
-        raise FileNotFoundError(f"{data} holds no file: give the folder with pictures and their annotations")
+        raise FileNotFoundError(
+            f"{data} holds no file: give the folder with pictures and their annotations"
+        )
     return hashlib.sha256(json.dumps(entries, sort_keys=True).encode()).hexdigest()
 
 
@@ -133,7 +153,14 @@ def read(data: Location, out: Location, version: str, kind: str = "") -> str:
     return find.describe(cut)
 
 
-def build_shards(dataset: Location, replay: Location | None, new: Location, out: Location, recipe: Recipe, name: str) -> str:
+def build_shards(
+    dataset: Location,
+    replay: Location | None,
+    new: Location,
+    out: Location,
+    recipe: Recipe,
+    name: str,
+) -> str:
     """Shards of the new data in `new`, and in `out` an index over these and the old ones; gives the report for people.
 
     Evaluation images of the old shards are kept out of the new training data, as those of the new are.
@@ -150,8 +177,12 @@ def build_shards(dataset: Location, replay: Location | None, new: Location, out:
             build.finish_set(str(stage), set_name)
         build.merge(str(stage), planned.sets)
     index = shards.read_index(new)
-    if not shards.num_samples(index.shards(f"train/{name}")) or not shards.num_samples(index.shards(f"eval/{name}")):
-        raise ValueError(f"{dataset}: no picture is left to train or to evaluate on: {build.describe(index)}")
+    if not shards.num_samples(index.shards(f"train/{name}")) or not shards.num_samples(
+        index.shards(f"eval/{name}")
+    ):
+        raise ValueError(
+            f"{dataset}: no picture is left to train or to evaluate on: {build.describe(index)}"
+        )
     shards.combine(out, [old, index] if old else [index])
     return build.describe(index)
 
@@ -166,14 +197,18 @@ def _require_free(name: str, recipe: Recipe) -> None:
         )
 
 
-def extend_vocabulary(combined: Location, champion: Location, out: Location, name: str, min_frequency: int = 2) -> str:
+def extend_vocabulary(
+    combined: Location, champion: Location, out: Location, name: str, min_frequency: int = 2
+) -> str:
     """The champion's vocabulary with the words of the new data behind its end; gives the report for people.
 
     Raises ValueError if the vocabulary is not the champion's or two of the new names are the same to it.
     """
     index = shards.read_index(combined)
     _, old, content = bundle.load(storage.local_copy(champion, ".cache/models"))
-    extended, words = vocabulary_module.extend(old, shards.texts(index, f"train/{name}"), min_frequency)
+    extended, words = vocabulary_module.extend(
+        old, shards.texts(index, f"train/{name}"), min_frequency
+    )
     names = list(index.ground_truth[f"eval/{name}"]["names"].values())
     extended.check_names(names)
     storage.require_replaceable(out, "vocabulary.json", combined)
@@ -183,7 +218,8 @@ def extend_vocabulary(combined: Location, champion: Location, out: Location, nam
     lines = [f"vocabulary: {len(words)} new words{': ' if words else ''}{', '.join(words[:20])}"]
     shared = [n for n in names if n.lower() in known]
     lines += [
-        f"  {name!r} is a name the champion knows: its old pictures and the new ones teach the same words" for name in shared
+        f"  {name!r} is a name the champion knows: its old pictures and the new ones teach the same words"
+        for name in shared
     ]
     return "\n".join(lines)
 
@@ -195,10 +231,16 @@ def recipe_for(recipe: Recipe, combined: Location, champion: Location, name: str
     return variants.retraining(recipe, model, shards.read_index(combined), name)
 
 
-def zero_shot(combined: Location, champion: Location, out: Location, recipe: Recipe, name: str) -> dict[str, float]:
+def zero_shot(
+    combined: Location, champion: Location, out: Location, recipe: Recipe, name: str
+) -> dict[str, float]:
     """What the champion makes of the new benchmark before it is taught: an evaluation folder and its numbers."""
     only = variants.of_new_data(recipe_for(recipe, combined, champion, name), name)
-    return dict(steps.evaluate(champion, combined, storage.join(out, "metrics.json"), storage.join(out, "new"), only).values)
+    return dict(
+        train_detector.evaluate(
+            champion, combined, storage.join(out, "metrics.json"), storage.join(out, "new"), only
+        ).values
+    )
 
 
 def train(
@@ -207,18 +249,49 @@ def train(
 ) -> None:  # fmt: skip
     """Teach the champion: the new data beside a replay of the old streams, from its weights on."""
     start = storage.local_copy(champion.location, ".cache/models")
-    taught = [*champion.provenance.get(TAUGHT, []), {"name": name, "data_version": version, "from": str(champion)}]
-    steps.train(combined, vocabulary, out, recipe_for(recipe, combined, start, name), work, start=start, facts={TAUGHT: taught})
+    taught = [
+        *champion.provenance.get(TAUGHT, []),
+        {"name": name, "data_version": version, "from": str(champion)},
+    ]
+    train_detector.train(
+        combined,
+        vocabulary,
+        out,
+        recipe_for(recipe, combined, start, name),
+        work,
+        start=start,
+        facts={TAUGHT: taught},
+    )
 
 
-def evaluate(combined: Location, champion: Version, model: Location, folder: Location, recipe: Recipe, name: str) -> None:
+def evaluate(
+    combined: Location,
+    champion: Version,
+    model: Location,
+    folder: Location,
+    recipe: Recipe,
+    name: str,
+) -> None:
     """Old and new benchmarks into `folder`: metrics.json, evaluation/, and report.html with the champion's beside them."""
     whole = recipe_for(recipe, combined, champion.location, name)
-    steps.evaluate(model, combined, storage.join(folder, "metrics.json"), storage.join(folder, "evaluation"), whole)
+    train_detector.evaluate(
+        model,
+        combined,
+        storage.join(folder, "metrics.json"),
+        storage.join(folder, "evaluation"),
+        whole,
+    )
     untaught = _numbers(storage.join(folder, "zero_shot", "metrics.json"))
-    values = {"values": {**champion.metrics, **untaught}, "protocols": {}, "details": {}, "of": str(champion)}
-    storage.write_text(storage.join(folder, "before", storage.INDEX_NAME), json.dumps(values, indent=1) + "\n")
-    steps.write_report(
+    values = {
+        "values": {**champion.metrics, **untaught},
+        "protocols": {},
+        "details": {},
+        "of": str(champion),
+    }
+    storage.write_text(
+        storage.join(folder, "before", storage.INDEX_NAME), json.dumps(values, indent=1) + "\n"
+    )
+    train_detector.write_report(
         model, combined, storage.join(folder, "evaluation"), storage.join(folder, "report.html"), whole,
         before=storage.join(folder, "before"), zero_shot=untaught,
     )  # fmt: skip
@@ -241,7 +314,13 @@ def gate(folder: Location, champion: Version, recipe: Recipe, name: str) -> gate
 
 
 def register(
-    model: Location, folder: Location, registry: Location, champion: Version, recipe: Recipe, name: str, version: str
+    model: Location,
+    folder: Location,
+    registry: Location,
+    champion: Version,
+    recipe: Recipe,
+    name: str,
+    version: str,
 ) -> tuple[Version, str]:
     """The taught detector as the next version and champion; gives it and what became of it, for people.
 
@@ -250,26 +329,47 @@ def register(
     """
     decision = json.loads(storage.read_text(storage.join(folder, "gate.json")))
     if not decision["passed"]:
-        raise ValueError(f"{folder}: the gate said no ({'; '.join(decision['reasons'])}): {champion} stays")
+        raise ValueError(
+            f"{folder}: the gate said no ({'; '.join(decision['reasons'])}): {champion} stays"
+        )
     taught = _taught_meanwhile(registry, champion, name, version)
     if taught is not None:
-        return taught, f"{taught} was taught {name} {version[:12]} by another run meanwhile: it stays the champion"
-    named = dataclasses.replace(recipe, register=dataclasses.replace(recipe.register, name=champion.name))
-    own, is_new = steps.register(model, storage.join(folder, "metrics.json"), registry, named)
+        return (
+            taught,
+            f"{taught} was taught {name} {version[:12]} by another run meanwhile: it stays the champion",
+        )
+    named = dataclasses.replace(
+        recipe, register=dataclasses.replace(recipe.register, name=champion.name)
+    )
+    own, is_new = train_detector.register(
+        model, storage.join(folder, "metrics.json"), registry, named
+    )
     try:
-        if versions.CHAMPION not in versions.aliases(registry, champion.name):  # then there is something to roll back to
+        if versions.CHAMPION not in versions.aliases(
+            registry, champion.name
+        ):  # then there is something to roll back to
             versions.promote(registry, champion.name, champion.number, expected=None)
         versions.promote(registry, own.name, own.number, expected=champion.number)
     except ValueError:
-        taught = _taught_meanwhile(registry, champion, name, version)  # between the look and the move
+        taught = _taught_meanwhile(
+            registry, champion, name, version
+        )  # between the look and the move
         if taught is None:
             raise
-        return taught, f"{taught} was taught {name} {version[:12]} by another run meanwhile: it stays the champion"
+        return (
+            taught,
+            f"{taught} was taught {name} {version[:12]} by another run meanwhile: it stays the champion",
+        )
     done = "registered" if is_new else "was registered already"
-    return own, f"{own} {done} in {own.location}; {own.name}@champion is {own} (back: omnidet models rollback {own.name})"
+    return (
+        own,
+        f"{own} {done} in {own.location}; {own.name}@champion is {own} (back: omnidet models rollback {own.name})",
+    )
 
 
-def _taught_meanwhile(registry: Location, champion: Version, name: str, version: str) -> Version | None:
+def _taught_meanwhile(
+    registry: Location, champion: Version, name: str, version: str
+) -> Version | None:
     """The champion of now if it was taught this data since; None if it is still the one that the run started from.
 
     Raises ValueError if it is a third one.
@@ -278,7 +378,9 @@ def _taught_meanwhile(registry: Location, champion: Version, name: str, version:
     has_alias = versions.CHAMPION in versions.aliases(registry, champion.name)
     if now.number == champion.number or not has_alias:
         return None
-    if any((t["name"], t["data_version"]) == (name, version) for t in now.provenance.get(TAUGHT, [])):
+    if any(
+        (t["name"], t["data_version"]) == (name, version) for t in now.provenance.get(TAUGHT, [])
+    ):
         return now
     raise ValueError(
         f"{champion.name}@champion is {now} by now, this run started from {champion} and was compared with it: run it again"

@@ -13,7 +13,9 @@ class Average:
 
     def __init__(self, model: nn.Module, decay: float) -> None:
         self.decay, self.num_updates = decay, 0
-        self.tensors = {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
+        self.tensors = {
+            name: tensor.detach().clone() for name, tensor in model.state_dict().items()
+        }
 
     @torch.no_grad()
     def update(self, model: nn.Module) -> None:

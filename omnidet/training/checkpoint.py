@@ -83,10 +83,18 @@ def snapshot(
         "model": distributed.whole(state.model.state_dict()),
         "average": state.average.whole(),
         "optimizer": distributed.whole(moments),
-        "random": {f"{rank}/{name}": value for rank, own in enumerate(generators) for name, value in own.items()},
+        "random": {
+            f"{rank}/{name}": value
+            for rank, own in enumerate(generators)
+            for name, value in own.items()
+        },
     }
     counts = {"average_updates": state.average.num_updates, "world_size": len(generators)}
-    return Snapshot(step, tensors, {**counts, **(facts or {})}, provenance or {}, log) if distributed.is_main() else None
+    return (
+        Snapshot(step, tensors, {**counts, **(facts or {})}, provenance or {}, log)
+        if distributed.is_main()
+        else None
+    )
 
 
 def write(folder: Location, taken: Snapshot, keep: int = 2, keep_every: int = 0) -> str:
@@ -100,7 +108,9 @@ def write(folder: Location, taken: Snapshot, keep: int = 2, keep_every: int = 0)
             for part in _PARTS:
                 save_file(dict(taken.tensors[part]), stage / f"{part}.safetensors")
             (stage / _LOG).write_bytes(taken.log)
-            (stage / _PROVENANCE).write_text(json.dumps(taken.provenance, indent=1), encoding="utf-8")
+            (stage / _PROVENANCE).write_text(
+                json.dumps(taken.provenance, indent=1), encoding="utf-8"
+            )
             digests = {path.name: _sha256(path.read_bytes()) for path in sorted(stage.iterdir())}
             content = {"step": taken.step, **taken.facts, "sha256": digests}
             content[_OWN] = _sha256(_canonical(content))
@@ -129,7 +139,9 @@ def read(location: Location) -> Snapshot:
     path = storage.local_copy(location, ".cache/checkpoints")
     try:
         index: dict[str, Any] = json.loads((path / storage.INDEX_NAME).read_text(encoding="utf-8"))
-        if index.pop(_OWN) != _sha256(_canonical(index)) or int(index["step"]) != int(Path(location).name):
+        if index.pop(_OWN) != _sha256(_canonical(index)) or int(index["step"]) != int(
+            Path(location).name
+        ):
             raise DamagedError(f"{storage.INDEX_NAME} is not what was written")
         digests, step = index.pop("sha256"), int(index.pop("step"))
         content = {}
@@ -170,11 +182,14 @@ def restore(folder: Location, state: State, world: distributed.World) -> Snapsho
     Says in one line which one is damaged. Raises ValueError if all are, or if it is of another model.
     """
     found = _newest_undamaged(folder) if world.is_main else None
-    plain = distributed.from_main((found.step, found.facts, found.provenance, found.log) if found else None)
+    plain = distributed.from_main(
+        (found.step, found.facts, found.provenance, found.log) if found else None
+    )
     if plain is None:
         return None
     tensors: dict[str, dict[str, Tensor]] = {
-        part: distributed.tensors_from_main(found.tensors[part] if found else {}, world.device) for part in _PARTS
+        part: distributed.tensors_from_main(found.tensors[part] if found else {}, world.device)
+        for part in _PARTS
     }
     step, facts, provenance, log = plain
     try:
@@ -184,10 +199,20 @@ def restore(folder: Location, state: State, world: distributed.World) -> Snapsho
         state.average.num_updates = int(facts["average_updates"])
     except (RuntimeError, ValueError, KeyError) as error:
         place = storage.join(folder, f"{step:08d}")
-        raise ValueError(f"checkpoint {place} does not fit this run ({_first_line(error)}): remove it to begin anew") from error
-    if facts["world_size"] == world.size:  # else each rank's generator is seeded by step and rank alone, as always
+        raise ValueError(
+            f"checkpoint {place} does not fit this run ({_first_line(error)}): remove it to begin anew"
+        ) from error
+    if (
+        facts["world_size"] == world.size
+    ):  # else each rank's generator is seeded by step and rank alone, as always
         own = f"{world.rank}/"
-        _set_random_state({n.removeprefix(own): value for n, value in tensors["random"].items() if n.startswith(own)})
+        _set_random_state(
+            {
+                n.removeprefix(own): value
+                for n, value in tensors["random"].items()
+                if n.startswith(own)
+            }
+        )
     return Snapshot(step, tensors, facts, provenance, log)
 
 
@@ -198,9 +223,15 @@ def _newest_undamaged(folder: Location) -> Snapshot | None:
         try:
             return read(place)
         except DamagedError as error:
-            print(f"checkpoint {place} is damaged ({error}): going on from the one before", file=sys.stderr, flush=True)
+            print(
+                f"checkpoint {place} is damaged ({error}): going on from the one before",
+                file=sys.stderr,
+                flush=True,
+            )
     if places:
-        raise ValueError(f"every checkpoint in {folder} is damaged: remove the folder to begin anew")
+        raise ValueError(
+            f"every checkpoint in {folder} is damaged: remove the folder to begin anew"
+        )
     return None
 
 
@@ -218,13 +249,19 @@ def _fill(targets: Mapping[str, Tensor], sources: Mapping[str, Tensor]) -> None:
 def _fill_optimizer(state: State, moments: Mapping[str, Tensor]) -> None:
     own = state.optimizer.state_dict()
     names = {id(parameter): name for name, parameter in state.model.named_parameters()}
-    parameters = [parameter for group in state.optimizer.param_groups for parameter in group["params"]]
+    parameters = [
+        parameter for group in state.optimizer.param_groups for parameter in group["params"]
+    ]
     content: dict[int, dict[str, Tensor]] = {}
     for i, parameter in enumerate(parameters):
         prefix = f"{names[id(parameter)]}/"
         for key, value in moments.items():
             if key.startswith(prefix):
-                alike = distributed.like(value, parameter.detach()) if value.shape == parameter.shape else value
+                alike = (
+                    distributed.like(value, parameter.detach())
+                    if value.shape == parameter.shape
+                    else value
+                )
                 content.setdefault(i, {})[key.removeprefix(prefix)] = alike
     state.optimizer.load_state_dict({"state": content, "param_groups": own["param_groups"]})
 
@@ -243,7 +280,9 @@ def _random_state() -> dict[str, Tensor]:
 def _set_random_state(saved: Mapping[str, Tensor]) -> None:
     torch.set_rng_state(saved["torch"])
     version, *words = saved["python"].tolist()
-    random.setstate((version, tuple(words), saved["python_gauss"].item() if "python_gauss" in saved else None))
+    random.setstate(
+        (version, tuple(words), saved["python_gauss"].item() if "python_gauss" in saved else None)
+    )
     if "cuda" in saved and torch.cuda.is_available():
         torch.cuda.set_rng_state(saved["cuda"])
 
@@ -255,17 +294,25 @@ def _remove_old(folder: Location, step: int, keep: int, keep_every: int) -> None
         if not (keep_every and old % keep_every == 0):
             storage.remove(storage.join(folder, f"{old:08d}"))
     if not storage.is_s3(folder):
-        for stale in Path(folder).glob(".*.stage-*"):  # what a killed process was writing: there is one writer at a time
+        for stale in Path(folder).glob(
+            ".*.stage-*"
+        ):  # what a killed process was writing: there is one writer at a time
             if stale.suffix != ".old":
                 shutil.rmtree(stale, ignore_errors=True)
 
 
 def _named(folder: Location) -> list[str]:
-    return [storage.join(folder, name) for name in sorted(storage.list_folders(folder)) if name.isdigit()]
+    return [
+        storage.join(folder, name)
+        for name in sorted(storage.list_folders(folder))
+        if name.isdigit()
+    ]
 
 
 def _all(folder: Location) -> list[str]:
-    return [path for path in _named(folder) if storage.exists(storage.join(path, storage.INDEX_NAME))]
+    return [
+        path for path in _named(folder) if storage.exists(storage.join(path, storage.INDEX_NAME))
+    ]
 
 
 def _to_disk(path: Path) -> None:

@@ -63,7 +63,9 @@ def world() -> Iterator[World]:
     # After a restart torchrun's store still holds the addresses of the ranks that died: one that reads them waits for ever.
     store = PrefixStore(f"try-{os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')}", store)
     backend = "nccl" if device.type == "cuda" else "gloo"
-    torch.distributed.init_process_group(backend, store=store, rank=rank, world_size=size, timeout=timeout)
+    torch.distributed.init_process_group(
+        backend, store=store, rank=rank, world_size=size, timeout=timeout
+    )
     here = World(torch.distributed.get_rank(), torch.distributed.get_world_size(), device)
     with watch.watch(here.rank, here.size) as guard:
         try:
@@ -74,11 +76,20 @@ def world() -> Iterator[World]:
             raise
         except RuntimeError as error:
             reason = guard.reason_of_others()
-            if reason is None and not isinstance(error, torch.distributed.DistError) and "onnection" not in str(error):
+            if (
+                reason is None
+                and not isinstance(error, torch.distributed.DistError)
+                and "onnection" not in str(error)
+            ):
                 raise
             seen = (str(error).strip().splitlines() or ["?"])[0]
-            said = reason or f"it ended without a word; torchrun's summary, or the log of its node, says how ({seen})"
-            raise ConnectionError(f"rank {here.rank} stops, for another rank is gone: {said}") from error
+            said = (
+                reason
+                or f"it ended without a word; torchrun's summary, or the log of its node, says how ({seen})"
+            )
+            raise ConnectionError(
+                f"rank {here.rank} stops, for another rank is gone: {said}"
+            ) from error
     torch.distributed.destroy_process_group()  # not after an error: it would wait for ranks that never come
 
 
@@ -115,7 +126,11 @@ def tensors_from_main(tensors: Mapping[str, Tensor], device: torch.device) -> di
     shapes = from_main({name: (tensor.shape, tensor.dtype) for name, tensor in tensors.items()})
     shared = {}
     for name, (shape, dtype) in shapes.items():
-        whole = tensors[name].to(device) if name in tensors else torch.empty(shape, dtype=dtype, device=device)
+        whole = (
+            tensors[name].to(device)
+            if name in tensors
+            else torch.empty(shape, dtype=dtype, device=device)
+        )
         torch.distributed.broadcast(whole, src=0)
         shared[name] = whole.cpu()
     return shared
@@ -145,8 +160,12 @@ def parallel(model: nn.Module, world: World, mode: str = "ddp") -> nn.Module:
     if mode == "ddp":
         # Buffers are constants here: there is nothing to send before each step.
         ids = [world.device] if world.device.type == "cuda" else None
-        return DistributedDataParallel(model, device_ids=ids, forward_sync_buffers=False, gradient_as_bucket_view=True)
-    for tensor in model.state_dict().values():  # as DDP does by itself: all begin with the weights of the main rank
+        return DistributedDataParallel(
+            model, device_ids=ids, forward_sync_buffers=False, gradient_as_bucket_view=True
+        )
+    for tensor in (
+        model.state_dict().values()
+    ):  # as DDP does by itself: all begin with the weights of the main rank
         torch.distributed.broadcast(tensor, src=0)
     mesh = init_device_mesh(world.device.type, (world.size,))
     for name, part in model.named_modules():
@@ -179,7 +198,11 @@ def whole(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
 def like(source: Tensor, target: Tensor) -> Tensor:
     """A whole tensor, the same on all ranks, in the form of `target`: on its device, shared out as it is."""
     source = source.to(device=target.device, dtype=target.dtype)
-    return distribute_tensor(source, target.device_mesh, target.placements) if isinstance(target, DTensor) else source
+    return (
+        distribute_tensor(source, target.device_mesh, target.placements)
+        if isinstance(target, DTensor)
+        else source
+    )
 
 
 def whole_norm(norm: Tensor) -> Tensor:

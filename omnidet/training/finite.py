@@ -19,7 +19,9 @@ class Later:
         self._arrived: torch.cuda.Event | None = None
         self._host = value.detach()
         if value.is_cuda:
-            self._host = torch.empty(value.shape, dtype=value.dtype, pin_memory=True).copy_(value.detach(), non_blocking=True)
+            self._host = torch.empty(value.shape, dtype=value.dtype, pin_memory=True).copy_(
+                value.detach(), non_blocking=True
+            )
             self._arrived = torch.cuda.Event()  # type: ignore[no-untyped-call]
             self._arrived.record()
 
@@ -55,7 +57,11 @@ class FiniteGuard:
         usable = torch.isfinite(norm) & torch.isfinite(loss.detach())
         # What a gradient scaler tells the fused kernel: do nothing in this step.
         self.optimizer.found_inf = (~usable).float()  # type: ignore[attr-defined]
-        self._pending = (step, parts, Later(torch.cat([usable.float().reshape(1), parts.means_KS.flatten()])))
+        self._pending = (
+            step,
+            parts,
+            Later(torch.cat([usable.float().reshape(1), parts.means_KS.flatten()])),
+        )
 
     def settle(self) -> None:
         """Look at what is pending: before a checkpoint, and at the end."""
@@ -75,4 +81,6 @@ def _error(step: int, parts: Parts, means_KS: Tensor) -> FloatingPointError:
         if not abs(mean) < float("inf")
     ]
     what = ", ".join(bad) or "gradient norm"
-    return FloatingPointError(f"step {step}: {what} is not finite: the weights are untouched; lower the learning rate")
+    return FloatingPointError(
+        f"step {step}: {what} is not finite: the weights are untouched; lower the learning rate"
+    )

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from omnidet import storage
 from omnidet.config import require
-from omnidet.data.mixing import Loader
+from omnidet.data.mixing.mixture import Loader
 from omnidet.matching.cost import CostConfig, Matcher, match
 from omnidet.matching.hungarian import hungarian
 from omnidet.model.detector import Detector
@@ -64,10 +64,19 @@ class TrainConfig:
         for name in ("seed", "keep_checkpoint_every", "pictures_every"):
             require(getattr(self, name) >= 0, f"train.{name}={getattr(self, name)}: give 0 or more")
         require(self.seed <= MAX_SEED, f"train.seed={self.seed}: give {MAX_SEED} or less")
-        require(self.precision in PRECISIONS, f"train.precision={self.precision!r}: expected {', '.join(PRECISIONS)}")
-        require(0 <= self.average_decay < 1, f"train.average_decay={self.average_decay}: give a share below 1, as 0.999")
+        require(
+            self.precision in PRECISIONS,
+            f"train.precision={self.precision!r}: expected {', '.join(PRECISIONS)}",
+        )
+        require(
+            0 <= self.average_decay < 1,
+            f"train.average_decay={self.average_decay}: give a share below 1, as 0.999",
+        )
         modes = distributed.MODES
-        require(self.parallel in modes, f"train.parallel={self.parallel!r}: expected {' or '.join(modes)}")
+        require(
+            self.parallel in modes,
+            f"train.parallel={self.parallel!r}: expected {' or '.join(modes)}",
+        )
 
 
 def fit(
@@ -91,20 +100,29 @@ def fit(
     """
     streams = loader.mixture.streams
     most = max(stream.images_per_step for stream in streams)
-    require(world.size <= most, f"{world.size} ranks, but no stream has more than {most} images_per_step: use fewer ranks")
+    require(
+        world.size <= most,
+        f"{world.size} ranks, but no stream has more than {most} images_per_step: use fewer ranks",
+    )
     averaged = copy.deepcopy(detector)
     model = distributed.parallel(detector.to(world.device), world, config.parallel)
     if config.compile:
         detector.backbone.compile()
         detector.head.compile()
-    state = checkpoint.State(detector, Average(detector, config.average_decay), optimizer.build(detector, config.optimizer))
+    state = checkpoint.State(
+        detector,
+        Average(detector, config.average_decay),
+        optimizer.build(detector, config.optimizer),
+    )
     checkpoints, log_file = storage.join(folder, "checkpoints"), log_path(folder)
     saved = checkpoint.restore(checkpoints, state, world)
     if saved:
         loader.load_state_dict(saved.facts["loader"])
     if world.is_main:
         begins = f"goes on after step {saved.step}" if saved else "begins"
-        print(f"training {begins}, to step {config.steps}: checkpoints in {checkpoints}", flush=True)
+        print(
+            f"training {begins}, to step {config.steps}: checkpoints in {checkpoints}", flush=True
+        )
     log = MetricLog(log_file, loader.step, saved.log if saved else None) if world.is_main else None
     guard = FiniteGuard(state.optimizer, optimizer.can_skip(state.optimizer))
     names, weights = [stream.name for stream in streams], [stream.weight for stream in streams]
@@ -112,12 +130,16 @@ def fit(
     with (
         StopSignal(world) as stop,
         Writer(checkpoints, config.keep_checkpoints, config.keep_checkpoint_every) as writer,
-        Progress(loader, world.device, log_file.parent / "events" if world.is_main else None) as progress,
+        Progress(
+            loader, world.device, log_file.parent / "events" if world.is_main else None
+        ) as progress,
     ):
         for batch in progress.batches():
             step = loader.step - 1
             _seed_step(config.seed, step, world.rank)
-            rate = optimizer.set_learning_rate(state.optimizer, config.optimizer, step, config.steps)
+            rate = optimizer.set_learning_rate(
+                state.optimizer, config.optimizer, step, config.steps
+            )
             batch = batch.to(world.device)
             with autocast(world.device, config.precision):
                 predictions = model(batch)
@@ -128,7 +150,9 @@ def fit(
             loss, parts = objective(losses, names, world.size, predictions, batch, matches, weights)
             guard.loss(step, loss, parts)
             loss.backward()  # type: ignore[no-untyped-call]
-            norm = distributed.whole_norm(nn.utils.clip_grad_norm_(detector.parameters(), config.optimizer.max_gradient_norm))
+            norm = distributed.whole_norm(
+                nn.utils.clip_grad_norm_(detector.parameters(), config.optimizer.max_gradient_norm)
+            )
             guard.gradient(step, loss, parts, norm)
             state.optimizer.step()
             optimizer.clear_gradients(state.optimizer, detector, world.size)
@@ -141,11 +165,18 @@ def fit(
                     log.write(row)
                     progress.show(row)
             if log and config.pictures_every and loader.step % config.pictures_every == 0:
-                progress.pictures(pictures.draw(batch, predictions, loader.mixture.vocabulary), loader.step)
+                progress.pictures(
+                    pictures.draw(batch, predictions, loader.mixture.vocabulary), loader.step
+                )
             if loader.step % config.checkpoint_every == 0 or is_last or is_stopped:
                 guard.settle()
-                facts = {"loader": loader.state_dict(), "schedule": {"learning_rate": rate, "last_step": config.steps}}
-                taken = checkpoint.snapshot(loader.step, state, facts, provenance or {}, log.content() if log else b"")
+                facts = {
+                    "loader": loader.state_dict(),
+                    "schedule": {"learning_rate": rate, "last_step": config.steps},
+                }
+                taken = checkpoint.snapshot(
+                    loader.step, state, facts, provenance or {}, log.content() if log else b""
+                )
                 if taken:
                     writer.save(taken)
             if is_stopped and not is_last:
@@ -157,7 +188,9 @@ def fit(
 def log_path(folder: Location) -> Path:
     """Where the metric log of a run is written: always a local file; each checkpoint carries a copy."""
     return (
-        Path(".cache/training", Path(folder).name, "metrics.jsonl") if storage.is_s3(folder) else Path(folder, "metrics.jsonl")
+        Path(".cache/training", Path(folder).name, "metrics.jsonl")
+        if storage.is_s3(folder)
+        else Path(folder, "metrics.jsonl")
     )
 
 
@@ -169,7 +202,11 @@ def seed_everything(seed: int) -> None:
 def autocast(device: torch.device, precision: str) -> torch.autocast:
     """The context for the forward pass."""
     capable = device.type == "cuda" and torch.cuda.is_bf16_supported()
-    return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16" or (precision == "auto" and capable))
+    return torch.autocast(
+        device.type,
+        torch.bfloat16,
+        enabled=precision == "bfloat16" or (precision == "auto" and capable),
+    )
 
 
 def _seed_step(seed: int, step: int, rank: int) -> None:
@@ -177,12 +214,18 @@ def _seed_step(seed: int, step: int, rank: int) -> None:
     torch.manual_seed(seed * 1_000_003 + step + (rank << 40))
 
 
-def _row(step: int, loss: Tensor, norm: Tensor, parts: Parts, rate: float, world: distributed.World) -> dict[str, float]:
+def _row(
+    step: int, loss: Tensor, norm: Tensor, parts: Parts, rate: float, world: distributed.World
+) -> dict[str, float]:
     """The row of the metric log: the numbers of all ranks, which must all call it."""
     everything = parts.over_ranks().read()
     total = float(distributed.sum_over_ranks(loss.detach())) / world.size
     numbers = {"loss": total, "gradient_norm": float(norm), **everything}
-    return {"step": step, **{name: round(value, 6) for name, value in numbers.items()}, "learning_rate": rate}
+    return {
+        "step": step,
+        **{name: round(value, 6) for name, value in numbers.items()},
+        "learning_rate": rate,
+    }
 
 
 def _leave(writer: Writer, step: int, checkpoints: Location, world: distributed.World) -> None:

@@ -67,7 +67,9 @@ def objective(
     weights_K1 = _column(tuple(weighted.weight for weighted in losses), means_KS.device)
     weights_1S = _column(tuple(stream_weights or [1.0] * len(streams)), means_KS.device).T
     total = (weights_K1 * means_KS * weights_1S).sum() * world_size
-    names_KS = tuple(tuple(f"{stream}/{weighted.loss.__name__}" for stream in streams) for weighted in losses)
+    names_KS = tuple(
+        tuple(f"{stream}/{weighted.loss.__name__}" for stream in streams) for weighted in losses
+    )
     return total, Parts(names_KS, means_KS.detach(), counts_KS)
 
 

@@ -40,7 +40,10 @@ class OptimizerConfig:
         for name in ("weight_decay", "warmup_steps"):
             value = getattr(self, name)
             require(0 <= value < math.inf, f"train.optimizer.{name}={value}: give 0 or more")
-        require(0 <= self.beta2 < 1, f"train.optimizer.beta2={self.beta2}: give a share below 1, as 0.999")
+        require(
+            0 <= self.beta2 < 1,
+            f"train.optimizer.beta2={self.beta2}: give a share below 1, as 0.999",
+        )
 
 
 def build(model: nn.Module, config: OptimizerConfig) -> optim.AdamW:
@@ -71,7 +74,10 @@ def _lengthen_steps(optimizer: optim.Optimizer, tokens: TokenTable, factor: floa
     before: list[Tensor] = []
 
     def remember(*_: object) -> None:
-        before[:] = [distributed.own_part(table.detach())[own] for table, own in zip(tables, rows, strict=True)]
+        before[:] = [
+            distributed.own_part(table.detach())[own]
+            for table, own in zip(tables, rows, strict=True)
+        ]
 
     def lengthen(*_: object) -> None:
         for table, own, start in zip(tables, rows, before, strict=True):
@@ -92,10 +98,14 @@ def clear_gradients(optimizer: optim.Optimizer, detector: Detector, num_ranks: i
 def can_skip(optimizer: optim.Optimizer) -> bool:
     """Whether the optimizer itself is to leave the weights alone where `found_inf` is set: on a GPU, which nobody waits for."""
     first = optimizer.param_groups[0]["params"][0]
-    return bool(optimizer.defaults.get("fused")) and first.is_cuda and not isinstance(first, DTensor)
+    return (
+        bool(optimizer.defaults.get("fused")) and first.is_cuda and not isinstance(first, DTensor)
+    )
 
 
-def set_learning_rate(optimizer: optim.Optimizer, config: OptimizerConfig, step: int, last_step: int) -> float:
+def set_learning_rate(
+    optimizer: optim.Optimizer, config: OptimizerConfig, step: int, last_step: int
+) -> float:
     """Set the rate of step `step` (from 0) in every group and return it."""
     rate = config.learning_rate * schedule(step, config.warmup_steps, last_step)
     for group in optimizer.param_groups:

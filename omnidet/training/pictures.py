@@ -7,7 +7,7 @@ import torch
 from PIL import Image, ImageDraw
 
 from omnidet.boxes import cxcywh_to_xyxy
-from omnidet.data.transforms import Pixels
+from omnidet.data.transforms.example import Pixels
 from omnidet.data.vocabulary import Vocabulary
 from omnidet.schema import Batch, PhraseTable, Predictions
 
@@ -16,9 +16,15 @@ LEAST_SCORE = 0.3
 LEAST_SIDE = 320
 
 
-def draw(batch: Batch, predictions: Predictions, vocabulary: Vocabulary, count: int = 4) -> list[Pixels]:
+def draw(
+    batch: Batch, predictions: Predictions, vocabulary: Vocabulary, count: int = 4
+) -> list[Pixels]:
     """The first images that have true boxes: those in white, what scores `LEAST_SCORE` or more in colour, with its words."""
-    chosen = torch.nonzero(batch.box_valid_BN.any(1))[:count, 0].tolist() if batch.box_valid_BN.shape[1] else []
+    chosen = (
+        torch.nonzero(batch.box_valid_BN.any(1))[:count, 0].tolist()
+        if batch.box_valid_BN.shape[1]
+        else []
+    )
     return [_draw(batch, predictions, vocabulary, b) for b in chosen]
 
 
@@ -43,7 +49,9 @@ def _draw(batch: Batch, predictions: Predictions, vocabulary: Vocabulary, b: int
         colour = f"hsl({phrase * 137 % 360}, 90%, 45%)"
         x0, y0, x1, y1 = _corners(boxes[region].tolist())
         canvas.rectangle((x0, y0, x1, y1), outline=colour, width=2)
-        canvas.text((x0 + 2, y0 + 1), f"{words(batch.phrases, phrase, vocabulary)} {score:.2f}", fill=colour)
+        canvas.text(
+            (x0 + 2, y0 + 1), f"{words(batch.phrases, phrase, vocabulary)} {score:.2f}", fill=colour
+        )
     return np.array(picture)
 
 

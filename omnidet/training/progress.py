@@ -17,8 +17,8 @@ import torch
 from tensorboardX import SummaryWriter
 from tqdm import tqdm
 
-from omnidet.data.mixing import Loader
-from omnidet.data.transforms import Pixels
+from omnidet.data.mixing.mixture import Loader
+from omnidet.data.transforms.example import Pixels
 from omnidet.schema import Batch
 
 
@@ -40,13 +40,22 @@ class Progress:
     def __enter__(self) -> Progress:
         if self._events is not None:
             # Steps behind the checkpoint come again: the purge tells viewers to forget their first events.
-            self._writer = SummaryWriter(str(self._events), purge_step=self._first + 1, flush_secs=30)
+            self._writer = SummaryWriter(
+                str(self._events), purge_step=self._first + 1, flush_secs=30
+            )
             if sys.stderr.isatty():
                 total, step = self._loader.last_step, self._first
-                self._bar = tqdm(total=total, initial=step, desc="train", unit="step", mininterval=1)
+                self._bar = tqdm(
+                    total=total, initial=step, desc="train", unit="step", mininterval=1
+                )
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         """Raises ChildProcessError where a process of the loader died: the news of it comes in the middle of anything."""
         if self._bar is not None:
             self._bar.close()
@@ -92,7 +101,9 @@ class Progress:
         if self._bar is not None:
             self._bar.set_postfix(loss=f"{row['loss']:.2f}", refresh=False)
         else:
-            print(_line(step, self._loader.last_step, row, speed, left), file=sys.stderr, flush=True)
+            print(
+                _line(step, self._loader.last_step, row, speed, left), file=sys.stderr, flush=True
+            )
 
     def pictures(self, drawn: Sequence[Pixels], step: int) -> None:
         """RGB pictures of what the model finds."""
@@ -101,7 +112,9 @@ class Progress:
                 self._writer.add_image(f"found/{number}", pixels_HWC, step, dataformats="HWC")
 
 
-def _line(step: int, last: int, row: Mapping[str, float], speed: Mapping[str, float], left_seconds: float) -> str:
+def _line(
+    step: int, last: int, row: Mapping[str, float], speed: Mapping[str, float], left_seconds: float
+) -> str:
     minutes, seconds = divmod(round(left_seconds), 60)
     hours, minutes = divmod(minutes, 60)
     parts = [

@@ -22,19 +22,33 @@ _PARTS_OF_TRAINING = ("model", "streams", "mixing", "losses", "train")
 """Of a recipe: evaluating otherwise does not change the weights."""
 _OPERATION = {
     "mixing": ("workers", "cache_gigabytes", "cache_folder"),
-    "train": ("parallel", "log_every", "pictures_every", "checkpoint_every", "keep_checkpoints", "keep_checkpoint_every"),
+    "train": (
+        "parallel",
+        "log_every",
+        "pictures_every",
+        "checkpoint_every",
+        "keep_checkpoints",
+        "keep_checkpoint_every",
+    ),
 }
 """What changes how a run is worked through, and not what comes of it: a run goes on when one of these is another."""
 
 
-def provenance(recipe: Mapping[str, Any], index: Index, vocabulary: Vocabulary, start: str = "") -> dict[str, Any]:
+def provenance(
+    recipe: Mapping[str, Any], index: Index, vocabulary: Vocabulary, start: str = ""
+) -> dict[str, Any]:
     """Everything that the weights depend on; `run` is a hash over it.
 
     Args:
         recipe: its plain form.
         start: hash of the weights that training begins with, if it does.
     """
-    content = [decisive(recipe), index.dataset_version, vocabulary.content_hash, *([start] if start else [])]
+    content = [
+        decisive(recipe),
+        index.dataset_version,
+        vocabulary.content_hash,
+        *([start] if start else []),
+    ]
     return {
         "run": hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:12],
         "recipe": recipe,
@@ -42,7 +56,9 @@ def provenance(recipe: Mapping[str, Any], index: Index, vocabulary: Vocabulary, 
         "vocabulary_hash": vocabulary.content_hash,
         "omnidet_version": omnidet.__version__,
         **({"start_weights_sha256": start} if start else {}),
-        "shards": index.location if storage.is_s3(index.location) else str(Path(index.location).resolve()),
+        "shards": index.location
+        if storage.is_s3(index.location)
+        else str(Path(index.location).resolve()),
         "git_commit": git_commit(),
     }
 
@@ -66,7 +82,9 @@ def git_commit() -> str:
 def decisive(recipe: Mapping[str, Any]) -> dict[str, Any]:
     """What the weights depend on, of a recipe's plain form."""
     return {
-        part: {k: v for k, v in recipe[part].items() if k not in _OPERATION[part]} if part in _OPERATION else recipe[part]
+        part: {k: v for k, v in recipe[part].items() if k not in _OPERATION[part]}
+        if part in _OPERATION
+        else recipe[part]
         for part in _PARTS_OF_TRAINING
     }
 
@@ -77,7 +95,9 @@ def alone(folder: Location, world: distributed.World) -> AbstractContextManager[
         return nullcontext()
     lock = Path(f"{folder}.lock")
     lock.parent.mkdir(parents=True, exist_ok=True)
-    return storage.alone(lock, f"another process trains in {folder}: wait for it, or give another --work")
+    return storage.alone(
+        lock, f"another process trains in {folder}: wait for it, or give another --work"
+    )
 
 
 def others(work: Location, facts: Mapping[str, Any]) -> list[str]:
@@ -93,15 +113,27 @@ def others(work: Location, facts: Mapping[str, Any]) -> list[str]:
         if place is None:
             continue
         other = checkpoint.provenance(place)
-        changed = _differences(decisive(other["recipe"]), decisive(facts["recipe"])) if "recipe" in other else []
-        changed += [key for key in ("dataset_version", "vocabulary_hash") if other.get(key) != facts[key]]
+        changed = (
+            _differences(decisive(other["recipe"]), decisive(facts["recipe"]))
+            if "recipe" in other
+            else []
+        )
+        changed += [
+            key for key in ("dataset_version", "vocabulary_hash") if other.get(key) != facts[key]
+        ]
         told = ", ".join(changed[:5]) + (", ..." if changed[5:] else "")
-        lines.append(f"a new run begins in {storage.join(work, facts['run'])}; the one in {place} was made with other {told}")
+        lines.append(
+            f"a new run begins in {storage.join(work, facts['run'])}; the one in {place} was made with other {told}"
+        )
     return lines
 
 
 def _differences(old: Any, new: Any, path: str = "") -> list[str]:
     """Names of the fields in which two plain forms differ."""
     if isinstance(old, Mapping) and isinstance(new, Mapping):
-        return [d for k in {**old, **new} for d in _differences(old.get(k), new.get(k), f"{path}.{k}".lstrip("."))]
+        return [
+            d
+            for k in {**old, **new}
+            for d in _differences(old.get(k), new.get(k), f"{path}.{k}".lstrip("."))
+        ]
     return [] if old == new else [path]

@@ -73,11 +73,17 @@ class Watch:
                     return
                 if self._thread_store.check([_FAILED]):
                     self._end(self._thread_store.get(_FAILED).decode())
-                now = self._thread_store.get(f"alive/{neighbour}") if self._thread_store.check([f"alive/{neighbour}"]) else b""
+                now = (
+                    self._thread_store.get(f"alive/{neighbour}")
+                    if self._thread_store.check([f"alive/{neighbour}"])
+                    else b""
+                )
             except RuntimeError:
                 if self._ended.is_set():
                     return
-                self._end("the meeting point of the ranks is gone, and with it rank 0 or its launcher")
+                self._end(
+                    "the meeting point of the ranks is gone, and with it rank 0 or its launcher"
+                )
             if now != seen or now == b"done":
                 seen, seen_at = now, time.monotonic()
             elif time.monotonic() - seen_at > SILENT_SECONDS:
@@ -89,7 +95,11 @@ class Watch:
         """End this process from the outside: its main thread may wait for the dead rank for ever."""
         time.sleep(2 * BEAT_SECONDS)  # a main thread that notices by itself ends in good order
         if not self._ended.is_set():
-            print(f"rank {self.rank} stops, for another rank is gone: {reason}", file=sys.stderr, flush=True)
+            print(
+                f"rank {self.rank} stops, for another rank is gone: {reason}",
+                file=sys.stderr,
+                flush=True,
+            )
             os._exit(1)
 
     def _tell(self, store: Store, reason: str) -> None:
@@ -97,7 +107,11 @@ class Watch:
             if not store.check([_FAILED]):
                 store.set(_FAILED, reason)
         except RuntimeError as error:
-            print(f"rank {self.rank} could not tell the other ranks: {error}", file=sys.stderr, flush=True)
+            print(
+                f"rank {self.rank} could not tell the other ranks: {error}",
+                file=sys.stderr,
+                flush=True,
+            )
 
     def _connect(self) -> Store:
         host, port = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])

@@ -35,7 +35,12 @@ class Writer:
     def __enter__(self) -> Writer:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         """Wait for the last one; where the block failed, its own error is the one that counts and no store is waited for."""
         if kind is None:
             self.wait()
@@ -46,7 +51,9 @@ class Writer:
     def save(self, taken: checkpoint.Snapshot) -> None:
         """Begin to write; returns at once, or when the one before is written."""
         self.wait()
-        self._thread = threading.Thread(target=self._write, args=(taken,), name="omnidet-checkpoint")
+        self._thread = threading.Thread(
+            target=self._write, args=(taken,), name="omnidet-checkpoint"
+        )
         self._thread.start()
 
     def wait(self) -> None:
@@ -72,8 +79,12 @@ class Writer:
                 if time.monotonic() + pause > give_up_at or self._is_over.is_set():
                     self._failure = error
                     return
-                print(f"checkpoint of step {taken.step} waits {pause:.0f} s: {error}", file=sys.stderr, flush=True)
-            except BaseException as error:  # noqa: BLE001  raised by the main thread
+                print(
+                    f"checkpoint of step {taken.step} waits {pause:.0f} s: {error}",
+                    file=sys.stderr,
+                    flush=True,
+                )
+            except BaseException as error:
                 self._failure = error
                 return
             else:

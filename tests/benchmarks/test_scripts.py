@@ -14,10 +14,20 @@ import torch
 ROOT = Path(__file__).parents[2]
 KEYS = {
     "train_step": {
-        *("step_over_backbone_time", "step_over_backbone_memory", "speed_over_grounding_dino", "speed_over_owlvit"),
+        *(
+            "step_over_backbone_time",
+            "step_over_backbone_memory",
+            "speed_over_grounding_dino",
+            "speed_over_owlvit",
+        ),
         *("matching_and_losses_share", "step_vocabulary_300000_over_30000"),
     },
-    "concepts": {"time_1203_over_80", "time_100000_over_80", "top_300_as_exhaustive", "grounding_dino_1203_over_ours"},
+    "concepts": {
+        "time_1203_over_80",
+        "time_100000_over_80",
+        "top_300_as_exhaustive",
+        "grounding_dino_1203_over_ours",
+    },
 }
 
 
@@ -30,11 +40,22 @@ def _run(name: str, *arguments: str) -> subprocess.CompletedProcess[str]:
 @pytest.mark.slow
 @pytest.mark.parametrize("name", KEYS)
 def test_a_benchmark_runs_and_writes_its_keys(name, tmp_path):
-    ran = _run(name, "--tiny", "--rounds", "1", "--json", str(tmp_path / "out.json"), "--plot", str(tmp_path / "out.svg"))
+    ran = _run(
+        name,
+        "--tiny",
+        "--rounds",
+        "1",
+        "--json",
+        str(tmp_path / "out.json"),
+        "--plot",
+        str(tmp_path / "out.svg"),
+    )
     assert ran.returncode == 0, ran.stderr
     values = json.loads((tmp_path / "out.json").read_text())
     assert KEYS[name] <= set(values)
-    assert all(0 <= value < float("inf") for value in values.values())  # toys need no memory to speak of
+    assert all(
+        0 <= value < float("inf") for value in values.values()
+    )  # toys need no memory to speak of
     assert (tmp_path / "out.svg").read_text().count("<rect") > 2
     assert ran.stdout.count("|---") >= 2
 

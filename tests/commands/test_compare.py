@@ -10,8 +10,16 @@ from omnidet import cli
 def folder(path, ap, version="v1", **details):
     path.mkdir()
     draws = [ap + 0.001 * (n % 5) for n in range(10)]
-    own = {"intervals": {"AP": [ap - 0.01, ap + 0.01]}, "resamples": {"AP": draws}, "counts": {"images": 9}} | details
-    content = {"values": {"coco/AP": ap, "coco/AP50": ap + 0.1}, "protocols": {"coco": "COCO"}, "details": {"coco": own}}
+    own = {
+        "intervals": {"AP": [ap - 0.01, ap + 0.01]},
+        "resamples": {"AP": draws},
+        "counts": {"images": 9},
+    } | details
+    content = {
+        "values": {"coco/AP": ap, "coco/AP50": ap + 0.1},
+        "protocols": {"coco": "COCO"},
+        "details": {"coco": own},
+    }
     (path / "index.json").write_text(json.dumps(content | {"dataset_version": version}))
     return str(path)
 
@@ -68,7 +76,10 @@ def test_what_is_no_evaluation(tmp_path, capsys):
     one = folder(tmp_path / "a", 0.5)
     (tmp_path / "broken").mkdir()
     (tmp_path / "broken" / "index.json").write_text('{"values": {')
-    for other, message in ((tmp_path / "none", "does not exist"), (tmp_path / "broken", "is not JSON")):
+    for other, message in (
+        (tmp_path / "none", "does not exist"),
+        (tmp_path / "broken", "is not JSON"),
+    ):
         assert compare(one, other) == 2
         said = capsys.readouterr().err
         assert message in said

@@ -15,7 +15,8 @@ def catalogue(tmp_path):
         site.files["a.txt"] = b"hello"
         path = tmp_path / "own.toml"
         path.write_text(
-            f'[toy]\nabout = "a toy"\n[[toy.files]]\nname = "a.txt"\nurls = ["{site.url("a.txt")}"]\n', encoding="utf-8"
+            f'[toy]\nabout = "a toy"\n[[toy.files]]\nname = "a.txt"\nurls = ["{site.url("a.txt")}"]\n',
+            encoding="utf-8",
         )
         yield path
 
@@ -24,7 +25,10 @@ def test_list_and_fetch(catalogue, tmp_path, capsys):
     assert main(["download"]) == 0
     assert "coco             3 files, 20.4 GB: COCO 2017" in capsys.readouterr().out
     for state in ("fetched, 5 bytes", "there already, 5 bytes"):
-        assert main(["download", "toy", "--catalogue", str(catalogue), "--out", str(tmp_path / "out")]) == 0
+        assert (
+            main(["download", "toy", "--catalogue", str(catalogue), "--out", str(tmp_path / "out")])
+            == 0
+        )
         assert f"toy: a.txt: {state}" in capsys.readouterr().out
     assert (tmp_path / "out" / "a.txt").read_bytes() == b"hello"
 
@@ -32,7 +36,10 @@ def test_list_and_fetch(catalogue, tmp_path, capsys):
 @pytest.mark.s3
 def test_fetch_to_an_object_store(s3, catalogue, tmp_path, capsys):
     storage.write_bytes(f"{s3.uri}/own.toml", catalogue.read_bytes())
-    for state, scratch in (("fetched, 5 bytes", []), ("there already, 5 bytes", ["--scratch", str(tmp_path / "scratch")])):
+    for state, scratch in (
+        ("fetched, 5 bytes", []),
+        ("there already, 5 bytes", ["--scratch", str(tmp_path / "scratch")]),
+    ):
         places = ["--catalogue", f"{s3.uri}/own.toml", "--out", f"{s3.uri}/data"]
         assert main(["download", "toy", *places, *scratch]) == 0
         assert f"toy: a.txt: {state}" in capsys.readouterr().out
@@ -46,9 +53,18 @@ def test_fetch_to_an_object_store(s3, catalogue, tmp_path, capsys):
         (["coco"], "--out is missing"),
         (["coco", "--out", ""], "--out is missing"),
         (["coco", "flickr30k", "--out", "x"], "give the file with --path"),
-        (["coco", "lvis", "--out", "x", "--files", "zz*"], "--files zz*: coco or lvis has no file that fits: there is "),
-        (["flickr30k", "--out", "x", "--path", "none"], "--path none does not exist: give the file"),
-        (["coco", "--out", "x", "--path", "."], "--path . is for what only a person could get, and coco has no such file"),
+        (
+            ["coco", "lvis", "--out", "x", "--files", "zz*"],
+            "--files zz*: coco or lvis has no file that fits: there is ",
+        ),
+        (
+            ["flickr30k", "--out", "x", "--path", "none"],
+            "--path none does not exist: give the file",
+        ),
+        (
+            ["coco", "--out", "x", "--path", "."],
+            "--path . is for what only a person could get, and coco has no such file",
+        ),
         (["coco", "--out", "s3://bucket/coco", "--keep-archives"], "keeps them in a local folder"),
         (["coco", "--out", "x", "--scratch", "y"], "--scratch is for --out s3://"),
         (["coco", "--out", "s3://bucket/coco", "--threads", "0"], "--threads 0 is less than 1"),
@@ -69,10 +85,20 @@ def test_wrong_input(arguments, problem, capsys, tmp_path, monkeypatch):
 def test_files_of_several_datasets(catalogue, tmp_path, capsys):
     with catalogue.open("a", encoding="utf-8") as file:
         file.write('[other]\n[[other.files]]\nname = "b.txt"\nby_hand = "https://form"\n')
-    arguments = ["download", "toy", "other", "--catalogue", str(catalogue), "--out", str(tmp_path / "out")]
+    arguments = [
+        "download",
+        "toy",
+        "other",
+        "--catalogue",
+        str(catalogue),
+        "--out",
+        str(tmp_path / "out"),
+    ]
     assert main(arguments) == 2
     assert "other: b.txt is given only to who accepts its licence" in capsys.readouterr().err
     assert main([*arguments, "--files", "a*", "--files", "zz*"]) == 2
     assert not (tmp_path / "out").exists()
-    assert main([*arguments, "--files", "a*"]) == 0  # nothing is asked of a dataset of which nothing is wanted
+    assert (
+        main([*arguments, "--files", "a*"]) == 0
+    )  # nothing is asked of a dataset of which nothing is wanted
     assert capsys.readouterr().out.startswith("toy: a.txt: fetched")

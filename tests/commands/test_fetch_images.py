@@ -9,7 +9,7 @@ import pytest
 
 from omnidet.cli import main
 from tests.data import hostile_server as hostile
-from tests.data.test_web_images import picture
+from tests.data.web_images.test_fetch import picture
 
 
 @pytest.mark.slow
@@ -17,10 +17,24 @@ def test_a_list_becomes_a_folder(tmp_path, capsys):
     with hostile.hostile_server() as site:
         site.files = {"a": picture(0), "b": picture(1, side=40)}
         path = tmp_path / "list.tsv"
-        path.write_text(f"url\tcaption\n{site.url('a')}\tone\n{site.url('b')}\ttwo\n", encoding="utf-8")
-        arguments = ["fetch-images", str(path), "--out", str(tmp_path / "out"), "--workers", "1", "--min-side", "50"]
+        path.write_text(
+            f"url\tcaption\n{site.url('a')}\tone\n{site.url('b')}\ttwo\n", encoding="utf-8"
+        )
+        arguments = [
+            "fetch-images",
+            str(path),
+            "--out",
+            str(tmp_path / "out"),
+            "--workers",
+            "1",
+            "--min-side",
+            "50",
+        ]
         assert main([*arguments, "--allow-private"]) == 0
-        assert capsys.readouterr().out == "1 of 2 pictures in 1 shards (50.0%)\n         1  too small\n"
+        assert (
+            capsys.readouterr().out
+            == "1 of 2 pictures in 1 shards (50.0%)\n         1  too small\n"
+        )
         assert main([*arguments[:3], str(tmp_path / "strict"), *arguments[4:]]) == 0
         assert "2  private address" in capsys.readouterr().out
 
@@ -52,4 +66,9 @@ def test_commands_that_need_no_torch_load_none():
         "omnidet.cli.main(['download'])\n"
         "sys.exit(bool({'torch', 'transformers', 'pyarrow'} & sys.modules.keys()))"
     )
-    assert subprocess.run([sys.executable, "-c", program], check=False, stdout=subprocess.DEVNULL).returncode == 0
+    assert (
+        subprocess.run(
+            [sys.executable, "-c", program], check=False, stdout=subprocess.DEVNULL
+        ).returncode
+        == 0
+    )

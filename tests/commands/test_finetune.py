@@ -12,10 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from omnidet import cli, steps, storage
+from omnidet import cli, storage
 from omnidet.data import vocabulary
 from omnidet.data.vocabulary import Vocabulary
 from omnidet.registry import versions
+from omnidet.steps import train_detector
 from tests import taught, toys
 
 NAME = "omnidet-tiny-world"
@@ -36,7 +37,16 @@ def registry(place: Path, tmp_path: Path) -> Path:
 
 
 def _arguments(place: Path, registry: Path | str, out: Path, *more: str) -> list[str]:
-    return ["finetune", str(place / "cells"), "--registry", str(registry), "--out", str(out), *SMALL, *more]
+    return [
+        "finetune",
+        str(place / "cells"),
+        "--registry",
+        str(registry),
+        "--out",
+        str(out),
+        *SMALL,
+        *more,
+    ]
 
 
 def _start(arguments: list[str]) -> subprocess.Popen[str]:
@@ -50,18 +60,28 @@ def _wait_for(path: Path, process: subprocess.Popen[str]) -> None:
         time.sleep(0.02)
 
 
-def test_new_names_are_taught_and_the_old_version_is_one_command_away(place, registry, tmp_path, capsys):
+def test_new_names_are_taught_and_the_old_version_is_one_command_away(
+    place, registry, tmp_path, capsys
+):
     out = tmp_path / "out"
     assert cli.main(_arguments(place, registry, out, "--from", "champion")) == 0
     said = capsys.readouterr().out
-    for line in ("Pascal VOC xml: 10 pictures", "new words: pulsar, quasar", "cells/AP50", "coco/AP ", f"{NAME}@2 registered"):
+    for line in (
+        "Pascal VOC xml: 10 pictures",
+        "new words: pulsar, quasar",
+        "cells/AP50",
+        "coco/AP ",
+        f"{NAME}@2 registered",
+    ):
         assert line in said, line
     assert versions.aliases(registry, NAME) == {"champion": 2}
     new = versions.find(registry, f"{NAME}@champion")
     (lesson,) = new.provenance["taught"]
     assert (lesson["name"], lesson["from"]) == ("cells", f"{NAME}@1")
     assert {"cells/AP", "coco/AP", "refcocog/AIGT"} <= set(new.metrics)
-    old_words, words = (Vocabulary.load(Path(v.location) / "vocabulary") for v in versions.versions(registry, NAME))
+    old_words, words = (
+        Vocabulary.load(Path(v.location) / "vocabulary") for v in versions.versions(registry, NAME)
+    )
     vocabulary.require_extension(old_words, words)
     assert words.num_tokens == old_words.num_tokens + 4
     config = json.loads((Path(new.location) / "config.json").read_text())
@@ -76,7 +96,9 @@ def test_new_names_are_taught_and_the_old_version_is_one_command_away(place, reg
     assert versions.aliases(registry, NAME) == {"champion": 1}
 
 
-def test_a_run_that_dies_before_it_registers_goes_on_where_it_was(place, registry, tmp_path, capsys):
+def test_a_run_that_dies_before_it_registers_goes_on_where_it_was(
+    place, registry, tmp_path, capsys
+):
     out = tmp_path / "out"
     process = _start(_arguments(place, registry, out))
     _wait_for(out / "model" / "config.json", process)
@@ -109,21 +131,28 @@ def test_a_champion_that_changes_meanwhile_is_not_replaced(place, registry, tmp_
 def test_two_runs_at_once_end_with_one_champion(place, s3, tmp_path):
     registry = f"{s3.uri}/registry"
     model = str(versions.find(place / "registry", NAME).location)
-    steps.register(model, str(place / "metrics.json"), registry, toys.recipe())
+    train_detector.register(model, str(place / "metrics.json"), registry, toys.recipe())
     processes = [_start(_arguments(place, registry, tmp_path / f"out{i}")) for i in range(2)]
     said = [process.communicate()[0] for process in processes]
     assert [process.returncode for process in processes] == [0, 0], said
     champion = versions.find(registry, f"{NAME}@champion")
     assert champion.provenance["taught"][-1]["name"] == "cells"
-    assert len(versions.versions(registry, NAME)) in (2, 3)  # the slower one may have registered: it is not the champion
+    assert len(versions.versions(registry, NAME)) in (
+        2,
+        3,
+    )  # the slower one may have registered: it is not the champion
     assert all(
-        v.hashes["model.safetensors"] == champion.hashes["model.safetensors"] for v in versions.versions(registry, NAME)[1:]
+        v.hashes["model.safetensors"] == champion.hashes["model.safetensors"]
+        for v in versions.versions(registry, NAME)[1:]
     )
     assert versions.rollback(registry, NAME).number == 1
 
 
 def test_what_forgets_or_learns_nothing_is_not_registered(place, registry, tmp_path, capsys):
-    assert cli.main(_arguments(place, registry, tmp_path / "out", "--set", "retrain.min_gain=0.99")) == 3
+    assert (
+        cli.main(_arguments(place, registry, tmp_path / "out", "--set", "retrain.min_gain=0.99"))
+        == 3
+    )
     said = capsys.readouterr().out
     assert f"not registered, {NAME}@1 stays the champion" in said
     assert "cells/AP" in said
@@ -145,7 +174,12 @@ def test_wrong_input_leaves_the_champion_alone(place, registry, tmp_path, capsys
     before = sorted(storage.list_files(registry))
 
     def complaint(*arguments: str) -> str:
-        assert cli.main([*arguments, "--registry", str(registry), "--out", str(tmp_path / "out"), *SMALL]) == 2
+        assert (
+            cli.main(
+                [*arguments, "--registry", str(registry), "--out", str(tmp_path / "out"), *SMALL]
+            )
+            == 2
+        )
         said = capsys.readouterr().err.strip()
         assert "\n" not in said
         return said
@@ -153,11 +187,15 @@ def test_wrong_input_leaves_the_champion_alone(place, registry, tmp_path, capsys
     cells = str(place / "cells")
     assert "is no folder" in complaint("finetune", str(tmp_path / "nowhere"))
     assert "holds no file" in complaint("finetune", str(tmp_path / "empty"))
-    assert "unknown field 'retrain.stepz'" in complaint("finetune", str(tmp_path / "nowhere"), "--set", "retrain.stepz=3")
+    assert "unknown field 'retrain.stepz'" in complaint(
+        "finetune", str(tmp_path / "nowhere"), "--set", "retrain.stepz=3"
+    )
     assert "--replay" in complaint("finetune", cells, "--replay", str(tmp_path / "empty"))
     assert "dataset name 'Ä'" in complaint("finetune", cells, "--name", "Ä")
     assert "no model 'none'" in complaint("finetune", cells, "--from", "none@champion")
-    assert "'coco' is that of a dataset of the first training" in complaint("finetune", cells, "--name", "coco")
+    assert "'coco' is that of a dataset of the first training" in complaint(
+        "finetune", cells, "--name", "coco"
+    )
     (tmp_path / "empty" / "a.png").write_bytes(toys.png(20, 20, []))
     assert "no annotations" in complaint("finetune", str(tmp_path / "empty"))
     damaged = registry / NAME / "1" / "vocabulary" / "vocabulary.json"

@@ -18,7 +18,9 @@ def write(path, content):
 
 
 def score(benchmark, truth, found, *options):
-    return cli.main(["score", benchmark, "--ground-truth", truth, "--detections", found, *map(str, options)])
+    return cli.main(
+        ["score", benchmark, "--ground-truth", truth, "--detections", found, *map(str, options)]
+    )
 
 
 def test_coco_gives_the_official_numbers_under_flat_keys(tmp_path, capsys):
@@ -30,7 +32,9 @@ def test_coco_gives_the_official_numbers_under_flat_keys(tmp_path, capsys):
         out, details = tmp_path / "numbers.json", tmp_path / "details.json"
         assert score("coco", truth, source, "--json", out, "--details", details) == 0
         values = json.loads(out.read_text())
-        assert values == pytest.approx(dict(zip(NAMES, official.coco(truth, found).stats, strict=True)), abs=1e-9)
+        assert values == pytest.approx(
+            dict(zip(NAMES, official.coco(truth, found).stats, strict=True)), abs=1e-9
+        )
         printed = capsys.readouterr().out
         assert "COCO bbox" in printed
         low, high = json.loads(details.read_text())["details"]["intervals"]["AP"]
@@ -40,9 +44,24 @@ def test_coco_gives_the_official_numbers_under_flat_keys(tmp_path, capsys):
 def test_lvis_by_both_protocols_and_on_a_part_of_the_images(tmp_path, capsys):
     dataset, found = world(1, federated=True)
     truth, results = write(tmp_path / "lvis.json", dataset), write(tmp_path / "found.json", found)
-    expected = {300: official.lvis(truth, found).get_results(), -1: official.lvis(truth, found, -1).get_results()}
+    expected = {
+        300: official.lvis(truth, found).get_results(),
+        -1: official.lvis(truth, found, -1).get_results(),
+    }
     for protocol, most in (("standard", 300), ("fixed", -1)):
-        assert score("lvis", truth, results, "--protocol", protocol, "--json", tmp_path / "out.json", "--no-intervals") == 0
+        assert (
+            score(
+                "lvis",
+                truth,
+                results,
+                "--protocol",
+                protocol,
+                "--json",
+                tmp_path / "out.json",
+                "--no-intervals",
+            )
+            == 0
+        )
         values = json.loads((tmp_path / "out.json").read_text())
         assert values["APr"] == pytest.approx(expected[most]["APr"], abs=1e-9)
         assert f"{protocol} AP" in capsys.readouterr().out
@@ -50,17 +69,24 @@ def test_lvis_by_both_protocols_and_on_a_part_of_the_images(tmp_path, capsys):
     assert score("lvis", truth, results, "--images", write(tmp_path / "minival.json", part)) == 0
     assert "5 of 12 images" in capsys.readouterr().out
     for images in (["3"], [{}], {"images": [{}]}, [[1]]):
-        assert score("lvis", truth, results, "--images", write(tmp_path / "minival.json", images)) == 2
+        assert (
+            score("lvis", truth, results, "--images", write(tmp_path / "minival.json", images)) == 2
+        )
         assert "holds images without a number for an id" in capsys.readouterr().err
 
 
 def test_the_golden_files(shared_data, tmp_path):
     folder = shared_data / "coco_eval_golden"
-    files = (str(folder / "instances_val2014_100.json"), str(folder / "instances_val2014_fakebbox100_results.json"))
+    files = (
+        str(folder / "instances_val2014_100.json"),
+        str(folder / "instances_val2014_fakebbox100_results.json"),
+    )
     assert score("coco", *files, "--json", tmp_path / "out.json", "--no-intervals") == 0
     expected = json.loads((folder / "expected_bbox_stats.json").read_text())["stats"]
     values = json.loads((tmp_path / "out.json").read_text())
-    assert values == pytest.approx({name.replace("@", ""): v for name, v in expected.items()}, abs=1e-9)
+    assert values == pytest.approx(
+        {name.replace("@", ""): v for name, v in expected.items()}, abs=1e-9
+    )
 
 
 EXPRESSIONS = [
@@ -78,7 +104,10 @@ RIGHT = [
 
 
 def test_refcocog_takes_the_best_box_and_counts_each_expression_once(tmp_path, capsys):
-    truth, results = write(tmp_path / "refs.json", EXPRESSIONS), write(tmp_path / "found.json", RIGHT)
+    truth, results = (
+        write(tmp_path / "refs.json", EXPRESSIONS),
+        write(tmp_path / "found.json", RIGHT),
+    )
     assert score("refcocog", truth, results, "--json", tmp_path / "out.json") == 0
     values = json.loads((tmp_path / "out.json").read_text())
     assert values == {"AIGT": 0.5, "AIGT_plain": pytest.approx(1 / 3), "AIGT_relational": 1}
@@ -98,7 +127,9 @@ def test_the_official_pickle_and_google_s_val(tmp_path, capsys):
     assert score("refcocog", str(tmp_path / "refs(umd).p"), results, "--split", "umd/test") == 2
     assert score("refcocog", str(tmp_path / "refs(google).p"), results) == 2
     assert "val shares images with its train" in capsys.readouterr().err
-    assert score("refcocog", str(tmp_path / "refs(google).p"), results, "--split", "google/val") == 0
+    assert (
+        score("refcocog", str(tmp_path / "refs(google).p"), results, "--split", "google/val") == 0
+    )
     assert "RefCOCOg google/val" in capsys.readouterr().out
     merged = [*EXPRESSIONS, EXPRESSIONS[0] | {"id": 99, "split_by": "google"}]
     assert score("refcocog", write(tmp_path / "merged.json", merged), results) == 2
@@ -119,7 +150,9 @@ def test_flickr30k_counts_every_phrase_of_every_sentence_as_the_reference(tmp_pa
     )
     scene = "<object><name>2</name><scene>1</scene><nobndbox>0</nobndbox></object>"
     size = "<size><width>50</width><height>50</height><depth>3</depth></size>"
-    (tmp_path / "Annotations" / "7.xml").write_text(f"<annotation>{size}{things}{scene}</annotation>")
+    (tmp_path / "Annotations" / "7.xml").write_text(
+        f"<annotation>{size}{things}{scene}</annotation>"
+    )
     rows = [
         {"image_id": 7, "sentence_id": 0, "boxes": [[[0, 0, 10, 10]]]},
         {"image_id": 7, "sentence_id": 1, "boxes": []},
@@ -133,9 +166,25 @@ def test_flickr30k_counts_every_phrase_of_every_sentence_as_the_reference(tmp_pa
     merged_box = {"R@1_merged": 0, "R@5_merged": 0.5, "R@10_merged": 0.5}
     assert values == any_box | merged_box
     plain = [
-        {"image_id": 7, "sentence_id": n, "phrases": [{"phrase": "dogs", "boxes": [list(b) for _, b in boxes]}]} for n in (0, 2)
+        {
+            "image_id": 7,
+            "sentence_id": n,
+            "phrases": [{"phrase": "dogs", "boxes": [list(b) for _, b in boxes]}],
+        }
+        for n in (0, 2)
     ]
-    assert score("flickr30k", write(tmp_path / "truth.json", plain), found, "--protocol", "merged-box", "--json", "o.json") == 0
+    assert (
+        score(
+            "flickr30k",
+            write(tmp_path / "truth.json", plain),
+            found,
+            "--protocol",
+            "merged-box",
+            "--json",
+            "o.json",
+        )
+        == 0
+    )
 
 
 @pytest.fixture(autouse=True)
@@ -145,18 +194,42 @@ def _elsewhere(tmp_path, monkeypatch):
 
 BAD = {
     "coco": [
-        ([{"image_id": 999, "category_id": 1, "bbox": [0, 0, 1, 1], "score": 1}], "detection 0: image_id 999"),
-        ([{"image_id": 3, "category_id": 99, "bbox": [0, 0, 1, 1], "score": 1}], "detection 0: category_id 99"),
-        ([{"image_id": 3, "category_id": 1, "bbox": [0, 0, 1, 1], "score": float("nan")}], "score is nan"),
-        ([{"image_id": "3", "category_id": 1, "bbox": [0, 0, 1, 1], "score": 1}], "image_id is the text '3'"),
-        ([{"image_id": 3, "category_id": 1, "bbox": [0, 0, 1, "1"], "score": 1}], "detection 0: bbox is"),
-        ([{"image_id": 3, "category_id": 1, "bbox": [10**400, 0, 1, 1], "score": 1}], "detection 0: bbox is"),
-        ([{"image_id": 3, "category_id": 1, "bbox": [1e300, 0, 1e300, 1e300], "score": 1}], "detection 0: bbox is"),
+        (
+            [{"image_id": 999, "category_id": 1, "bbox": [0, 0, 1, 1], "score": 1}],
+            "detection 0: image_id 999",
+        ),
+        (
+            [{"image_id": 3, "category_id": 99, "bbox": [0, 0, 1, 1], "score": 1}],
+            "detection 0: category_id 99",
+        ),
+        (
+            [{"image_id": 3, "category_id": 1, "bbox": [0, 0, 1, 1], "score": float("nan")}],
+            "score is nan",
+        ),
+        (
+            [{"image_id": "3", "category_id": 1, "bbox": [0, 0, 1, 1], "score": 1}],
+            "image_id is the text '3'",
+        ),
+        (
+            [{"image_id": 3, "category_id": 1, "bbox": [0, 0, 1, "1"], "score": 1}],
+            "detection 0: bbox is",
+        ),
+        (
+            [{"image_id": 3, "category_id": 1, "bbox": [10**400, 0, 1, 1], "score": 1}],
+            "detection 0: bbox is",
+        ),
+        (
+            [{"image_id": 3, "category_id": 1, "bbox": [1e300, 0, 1e300, 1e300], "score": 1}],
+            "detection 0: bbox is",
+        ),
         (
             [{"image_id": 3, "category_id": 1, "bbox": [0, 0, 1, 1], "score": "0.5"}],
             "detection 0: score is '0.5': give a number",
         ),
-        ([{"image_id": 3, "category_id": 1, "bbox": [0, 0, 1, 1], "score": 10**400}], "detection 0: score is"),
+        (
+            [{"image_id": 3, "category_id": 1, "bbox": [0, 0, 1, 1], "score": 10**400}],
+            "detection 0: score is",
+        ),
         ({"image_id": 3}, "detection 0 has no 'category_id'"),
         ("no rows", "item 0 is 'no rows': objects are expected"),
     ],
@@ -186,13 +259,23 @@ TRUTHS = {
     "coco": world(0)[0],
     "lvis": world(0, federated=True)[0],
     "refcocog": EXPRESSIONS,
-    "flickr30k": [{"image_id": 7, "sentence_id": 0, "phrases": [{"phrase": "dogs", "boxes": [[0, 0, 1, 1]]}]}],
+    "flickr30k": [
+        {"image_id": 7, "sentence_id": 0, "phrases": [{"phrase": "dogs", "boxes": [[0, 0, 1, 1]]}]}
+    ],
 }
 
 
-@pytest.mark.parametrize(("benchmark", "rows", "message"), [(b, rows, m) for b, cases in BAD.items() for rows, m in cases])
-def test_bad_results_end_with_one_line_and_leave_no_file(tmp_path, capsys, benchmark, rows, message):
-    truth, found = write(tmp_path / "truth.json", TRUTHS[benchmark]), write(tmp_path / "found.json", rows)
+@pytest.mark.parametrize(
+    ("benchmark", "rows", "message"),
+    [(b, rows, m) for b, cases in BAD.items() for rows, m in cases],
+)
+def test_bad_results_end_with_one_line_and_leave_no_file(
+    tmp_path, capsys, benchmark, rows, message
+):
+    truth, found = (
+        write(tmp_path / "truth.json", TRUTHS[benchmark]),
+        write(tmp_path / "found.json", rows),
+    )
     assert score(benchmark, truth, found, "--json", tmp_path / "out.json") == 2
     said = capsys.readouterr().err
     assert re.search(message, said)
@@ -202,18 +285,28 @@ def test_bad_results_end_with_one_line_and_leave_no_file(tmp_path, capsys, bench
 
 @pytest.mark.parametrize("benchmark", TRUTHS)
 def test_nothing_found_is_worth_nothing(tmp_path, benchmark):
-    truth, found = write(tmp_path / "truth.json", TRUTHS[benchmark]), write(tmp_path / "found.json", [])
+    truth, found = (
+        write(tmp_path / "truth.json", TRUTHS[benchmark]),
+        write(tmp_path / "found.json", []),
+    )
     assert score(benchmark, truth, found, "--json", tmp_path / "out.json") == 0
     assert set(json.loads((tmp_path / "out.json").read_text()).values()) == {0.0}
 
 
 @pytest.mark.parametrize("benchmark", TRUTHS)
 def test_broken_files_and_options(tmp_path, capsys, benchmark):
-    truth, found = write(tmp_path / "truth.json", TRUTHS[benchmark]), write(tmp_path / "found.json", [])
+    truth, found = (
+        write(tmp_path / "truth.json", TRUTHS[benchmark]),
+        write(tmp_path / "found.json", []),
+    )
     half = tmp_path / "half.json"
     half.write_text((tmp_path / "truth.json").read_text()[:-20])
     is_list = isinstance(TRUTHS[benchmark], list)
-    doubled = TRUTHS[benchmark] * 2 if is_list else {**TRUTHS[benchmark], "images": TRUTHS[benchmark]["images"] * 2}
+    doubled = (
+        TRUTHS[benchmark] * 2
+        if is_list
+        else {**TRUTHS[benchmark], "images": TRUTHS[benchmark]["images"] * 2}
+    )
     cases = {
         (str(half), found): "not whole JSON",
         (truth, str(half)): "is not whole JSON: it breaks off",
@@ -238,7 +331,11 @@ def test_broken_files_and_options(tmp_path, capsys, benchmark):
     ):
         (tmp_path / "other.json").write_text(content)
         assert score(benchmark, str(tmp_path / "other.json"), found) == 2
-    for files in ((truth, str(tmp_path / "deep.json")), (str(tmp_path / "deep.json"), found), (truth, str(tmp_path))):
+    for files in (
+        (truth, str(tmp_path / "deep.json")),
+        (str(tmp_path / "deep.json"), found),
+        (truth, str(tmp_path)),
+    ):
         assert score(benchmark, *files) == 2
     assert score(benchmark, "x" * 300, found) == 2
     said = capsys.readouterr().err
@@ -249,7 +346,10 @@ def test_broken_files_and_options(tmp_path, capsys, benchmark):
 
 @pytest.mark.parametrize("benchmark", TRUTHS)
 def test_what_is_read_is_not_written_over(tmp_path, capsys, benchmark):
-    truth, found = write(tmp_path / "truth.json", TRUTHS[benchmark]), write(tmp_path / "found.json", [])
+    truth, found = (
+        write(tmp_path / "truth.json", TRUTHS[benchmark]),
+        write(tmp_path / "found.json", []),
+    )
     before = (tmp_path / "truth.json").read_bytes()
     assert score(benchmark, truth, found, "--json", f"{tmp_path}/./truth.json") == 2
     assert "truth.json is also what is read" in capsys.readouterr().err
@@ -264,7 +364,13 @@ def test_files_beside_the_ground_truth_are_read_too(tmp_path, capsys):
     found = write(tmp_path / "found.json", [])
     write(tmp_path / "instances.json", {"annotations": []})
     for option in ("--json", "--scrambled-words"):
-        call = ("refcocog", str(tmp_path / "refs(umd).p"), found, option, str(tmp_path / "instances.json"))
+        call = (
+            "refcocog",
+            str(tmp_path / "refs(umd).p"),
+            found,
+            option,
+            str(tmp_path / "instances.json"),
+        )
         assert score(*call) == 2
         assert "instances.json is also what is read" in capsys.readouterr().err
     assert score("flickr30k", str(tmp_path), found, "--json", str(tmp_path / "test.txt")) == 2
@@ -274,12 +380,28 @@ def test_files_beside_the_ground_truth_are_read_too(tmp_path, capsys):
 
 def test_truth_that_measures_nothing_and_crowds_that_are_neither(tmp_path, capsys):
     truth, found = TRUTHS["coco"], write(tmp_path / "found.json", [])
-    assert score("coco", write(tmp_path / "none.json", {**truth, "annotations": []}), found, "--json", "out.json") == 2
+    assert (
+        score(
+            "coco",
+            write(tmp_path / "none.json", {**truth, "annotations": []}),
+            found,
+            "--json",
+            "out.json",
+        )
+        == 2
+    )
     assert "has no annotation to measure by" in capsys.readouterr().err
     for crowd in ("no", 2, None, [1]):
         changed = [{**truth["annotations"][0], "iscrowd": crowd}, *truth["annotations"][1:]]
         assert (
-            score("coco", write(tmp_path / "crowd.json", {**truth, "annotations": changed}), found, "--json", "out.json") == 2
+            score(
+                "coco",
+                write(tmp_path / "crowd.json", {**truth, "annotations": changed}),
+                found,
+                "--json",
+                "out.json",
+            )
+            == 2
         )
         assert "give 0 or 1" in capsys.readouterr().err
     assert not (tmp_path / "out.json").exists()
@@ -287,7 +409,10 @@ def test_truth_that_measures_nothing_and_crowds_that_are_neither(tmp_path, capsy
 
 def test_the_control_of_scrambled_words(tmp_path, capsys):
     """The words are written out, asked for by whatever detector, and their boxes judged by the same truth."""
-    truth, results = write(tmp_path / "refs.json", EXPRESSIONS), write(tmp_path / "found.json", RIGHT)
+    truth, results = (
+        write(tmp_path / "refs.json", EXPRESSIONS),
+        write(tmp_path / "found.json", RIGHT),
+    )
     words = tmp_path / "words.json"
     assert score("refcocog", truth, results, "--scrambled-words", words) == 0
     asked = json.loads(words.read_text())
@@ -297,14 +422,22 @@ def test_the_control_of_scrambled_words(tmp_path, capsys):
         assert (row["sentence"] != expression["sentence"]) == (" " in expression["sentence"])
     control = write(tmp_path / "control.json", [RIGHT[0], {"id": 14, "bbox": [0, 0, 10, 10]}])
     capsys.readouterr()
-    assert score("refcocog", truth, results, "--scrambled", control, "--json", tmp_path / "out.json") == 0
+    assert (
+        score("refcocog", truth, results, "--scrambled", control, "--json", tmp_path / "out.json")
+        == 0
+    )
     values = json.loads((tmp_path / "out.json").read_text())
     assert values["AIGT"] == 0.5
     assert values["AIGT_scrambled"] == 0.5
     assert values["AIGT_plain_scrambled"] == pytest.approx(2 / 3)
     assert values["AIGT_relational_scrambled"] == 0
     assert "scrambled expressions without result 2" in capsys.readouterr().out
-    assert score("coco", write(tmp_path / "coco.json", TRUTHS["coco"]), results, "--scrambled", control) == 2
+    assert (
+        score(
+            "coco", write(tmp_path / "coco.json", TRUTHS["coco"]), results, "--scrambled", control
+        )
+        == 2
+    )
     assert score("refcocog", truth, results, "--scrambled", str(tmp_path / "none.json")) == 2
     assert score("refcocog", truth, results, "--split", "umd/vall") == 2
     assert "RefCOCOg has no split 'umd/vall': give one of umd/train" in capsys.readouterr().err

@@ -33,7 +33,9 @@ def place(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("serve")
     for seed in (0, 1):
         toys.write_bundle(folder / f"model{seed}", seed)
-        versions.register(folder / "registry", "toy", folder / f"model{seed}", {"AP": float(seed)}, {})
+        versions.register(
+            folder / "registry", "toy", folder / f"model{seed}", {"AP": float(seed)}, {}
+        )
     versions.promote(folder / "registry", "toy", 1)
     (folder / "damaged").mkdir()
     (folder / "damaged" / "config.json").write_text("{}")
@@ -45,7 +47,9 @@ def serving(*arguments: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
     """The process and its address; it is ended at the end if it still runs."""
     call = [sys.executable, "-m", "omnidet.cli", "serve", "--port", "0", *arguments]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    with subprocess.Popen(call, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment) as process:
+    with subprocess.Popen(
+        call, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
+    ) as process:
         try:
             line = process.stdout.readline() if process.stdout else ""
             found = re.search(r"at (http://\S+)$", line)
@@ -57,7 +61,9 @@ def serving(*arguments: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
 
 def ask(url: str, body: bytes | None = None, kind: str = "application/json") -> Any:
     request = urllib.request.Request(url, body, {"Content-Type": kind})
-    with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=30) as answer:
+    with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(
+        request, timeout=30
+    ) as answer:
         return json.loads(answer.read())
 
 
@@ -89,7 +95,12 @@ def test_a_champion_is_served_followed_and_stopped(place):
         # A request whose body is still on its way when the stop comes gets its answer.
         host, _, port = url.removeprefix("http://").partition(":")
         with socket.create_connection((host, int(port)), timeout=30) as begun:
-            head = "POST /detect?phrases=ring HTTP/1.1", "Host: x", "Content-Type: image/png", f"Content-Length: {len(PICTURE)}"
+            head = (
+                "POST /detect?phrases=ring HTTP/1.1",
+                "Host: x",
+                "Content-Type: image/png",
+                f"Content-Length: {len(PICTURE)}",
+            )
             begun.sendall("\r\n".join((*head, "", "")).encode() + PICTURE[:50])
             time.sleep(0.5)
             process.send_signal(signal.SIGTERM)
@@ -144,21 +155,29 @@ def test_without_the_packages_the_line_says_which_to_install(place, capsys, monk
     monkeypatch.delitem(sys.modules, "omnidet.inference.server", raising=False)
     monkeypatch.setitem(sys.modules, "uvicorn", None)
     assert cli.main(["serve", "--model", str(place / "model0")]) == 2
-    assert "the server needs the package uvicorn: pip install 'omnidet[serve]'" in capsys.readouterr().err
+    assert (
+        "the server needs the package uvicorn: pip install 'omnidet[serve]'"
+        in capsys.readouterr().err
+    )
 
 
 def test_following_survives_what_it_cannot_load(place, tmp_path, caplog, monkeypatch):
     """A version that is damaged, or a registry that is away for a while, costs a line in the log and no answers."""
     from omnidet.commands import serve
-    from omnidet.inference import server
+    from omnidet.serving import server
 
     monkeypatch.chdir(tmp_path)
     fetched = tmp_path / ".cache" / "models" / "1"
     fetched.mkdir(parents=True)
-    options = cli._parser().parse_args(["serve", "--model", "toy", "--registry", "s3://bucket/registry", "--follow", "1"])
+    options = cli._parser().parse_args(
+        ["serve", "--model", "toy", "--registry", "s3://bucket/registry", "--follow", "1"]
+    )
     options.follow = 0.05
     service = server.Service(serve.load(place / "model0", "cpu"), "toy", "1", server.ServerConfig())
-    answers, came = [OSError("the store\nis away"), (place / "damaged", "toy", "7")], threading.Event()
+    answers, came = (
+        [OSError("the store\nis away"), (place / "damaged", "toy", "7")],
+        threading.Event(),
+    )
 
     def find(*_: str) -> tuple[Path, str, str]:
         if answers:

@@ -28,9 +28,18 @@ STATUS = Callable[[int], dict[str, Any]]
 """Number of times that a job was read -> its status."""
 
 RESOURCES = {
-    "runtime": (r"/apis/trainer\.kubeflow\.org/v1alpha1/clustertrainingruntimes/([^/]+)", "clustertrainingruntimes"),
-    "jobs": (rf"/apis/trainer\.kubeflow\.org/v1alpha1/namespaces/{NAMESPACE}/trainjobs", "trainjobs"),
-    "job": (rf"/apis/trainer\.kubeflow\.org/v1alpha1/namespaces/{NAMESPACE}/trainjobs/([^/]+)", "trainjobs"),
+    "runtime": (
+        r"/apis/trainer\.kubeflow\.org/v1alpha1/clustertrainingruntimes/([^/]+)",
+        "clustertrainingruntimes",
+    ),
+    "jobs": (
+        rf"/apis/trainer\.kubeflow\.org/v1alpha1/namespaces/{NAMESPACE}/trainjobs",
+        "trainjobs",
+    ),
+    "job": (
+        rf"/apis/trainer\.kubeflow\.org/v1alpha1/namespaces/{NAMESPACE}/trainjobs/([^/]+)",
+        "trainjobs",
+    ),
     "pods": (rf"/api/v1/namespaces/{NAMESPACE}/pods", "pods"),
     "pod": (rf"/api/v1/namespaces/{NAMESPACE}/pods/([^/]+)", "pods"),
     "log": (rf"/api/v1/namespaces/{NAMESPACE}/pods/([^/]+)/log", "pods/log"),
@@ -40,17 +49,29 @@ RESOURCES = {
 
 def condition(kind: str, reason: str = "Because", message: str = "it is so") -> dict[str, Any]:
     """A condition of a TrainJob that holds."""
-    return {"type": kind, "status": "True", "reason": reason, "message": message, "lastTransitionTime": "2026-11-22T12:00:00Z"}
+    return {
+        "type": kind,
+        "status": "True",
+        "reason": reason,
+        "message": message,
+        "lastTransitionTime": "2026-11-22T12:00:00Z",
+    }
 
 
 def running(_: int) -> dict[str, Any]:
     """The status of a job that runs for ever."""
-    return {"jobsStatus": [{"name": "node", "ready": 1, "active": 1, "failed": 0, "succeeded": 0, "suspended": 0}]}
+    return {
+        "jobsStatus": [
+            {"name": "node", "ready": 1, "active": 1, "failed": 0, "succeeded": 0, "suspended": 0}
+        ]
+    }
 
 
 def ends(kind: str, after: int = 3, reason: str = "Because", message: str = "it is so") -> STATUS:
     """The status of a job that runs until it was read so many times."""
-    return lambda reads: {"conditions": [condition(kind, reason, message)]} if reads > after else running(reads)
+    return lambda reads: (
+        {"conditions": [condition(kind, reason, message)]} if reads > after else running(reads)
+    )
 
 
 @dataclass
@@ -101,7 +122,9 @@ class Fake:
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self._server.daemon_threads = True
         self.url = f"http://127.0.0.1:{self._server.server_port}"
-        threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
+        threading.Thread(
+            target=self._server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True
+        ).start()
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -125,7 +148,12 @@ class Fake:
                 "kind": "Config",
                 "clusters": [{"name": "fake", "cluster": {"server": self.url}}],
                 "users": [{"name": "fake", "user": {"token": "secret-token"}}],
-                "contexts": [{"name": "fake", "context": {"cluster": "fake", "user": "fake", "namespace": NAMESPACE}}],
+                "contexts": [
+                    {
+                        "name": "fake",
+                        "context": {"cluster": "fake", "user": "fake", "namespace": NAMESPACE},
+                    }
+                ],
                 "current-context": "fake",
             }
         )
@@ -134,11 +162,16 @@ class Fake:
         """Put a job into the cluster, as the server would store it."""
         created = datetime.datetime.now(datetime.UTC) - datetime.timedelta(seconds=age_seconds)
         stored = copy.deepcopy(job)
-        stored["metadata"] |= {"uid": f"uid-{next(self._numbers)}", "creationTimestamp": _text(created)}
+        stored["metadata"] |= {
+            "uid": f"uid-{next(self._numbers)}",
+            "creationTimestamp": _text(created),
+        }
         self.jobs[stored["metadata"]["name"]] = stored
         return stored
 
-    def add_pod(self, name: str, job: str, index: int = 0, phase: str = "Running", **status: Any) -> dict[str, Any]:
+    def add_pod(
+        self, name: str, job: str, index: int = 0, phase: str = "Running", **status: Any
+    ) -> dict[str, Any]:
         """Put a pod of a job into the cluster."""
         key = "batch.kubernetes.io/job-completion-index"
         metadata = {
@@ -148,7 +181,11 @@ class Fake:
             "creationTimestamp": _text(datetime.datetime.now(datetime.UTC)),
             "labels": {"jobset.sigs.k8s.io/jobset-name": job, key: str(index)},
         }
-        pod = {"metadata": metadata, "spec": {"containers": [{"name": "node"}]}, "status": {"phase": phase, **status}}
+        pod = {
+            "metadata": metadata,
+            "spec": {"containers": [{"name": "node"}]},
+            "status": {"phase": phase, **status},
+        }
         with self.lock:
             self.pods.append(pod)
         return pod
@@ -156,13 +193,23 @@ class Fake:
 
 def container(state: str, **details: Any) -> dict[str, Any]:
     """Status of the container `node`."""
-    status = {"name": "node", "image": "i", "imageID": "", "ready": False, "restartCount": 0, "state": {state: details}}
+    status = {
+        "name": "node",
+        "image": "i",
+        "imageID": "",
+        "ready": False,
+        "restartCount": 0,
+        "state": {state: details},
+    }
     return {"containerStatuses": [status]}
 
 
 def log_lines(*texts: str, start: int = 0) -> list[str]:
     """Lines with a kubelet's time stamps, several a second, trailing zeros left out."""
-    return [f"2026-11-22T12:00:{start + i // 4:02}.{str(250 * (i % 4) + 1).zfill(3)}Z {text}" for i, text in enumerate(texts)]
+    return [
+        f"2026-11-22T12:00:{start + i // 4:02}.{str(250 * (i % 4) + 1).zfill(3)}Z {text}"
+        for i, text in enumerate(texts)
+    ]
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -205,7 +252,9 @@ class _Handler(BaseHTTPRequestHandler):
         query = {key: values[0] for key, values in parse_qs(parts.query).items()}
         with self.state.lock:
             refusal = self._refusal(verb, resource)
-            self._instead = next((lost for lost in self.state.lost_answers if lost[:2] == (verb, resource)), None)
+            self._instead = next(
+                (lost for lost in self.state.lost_answers if lost[:2] == (verb, resource)), None
+            )
             self.state.calls[verb, resource] += 1
         if refusal:
             self._refuse(*refusal)
@@ -222,13 +271,22 @@ class _Handler(BaseHTTPRequestHandler):
             if fault[:2] == (verb, resource):
                 self.state.faults.remove(fault)
                 return fault[2], f"scripted {fault[2]}"
-        if self.state.token is not None and self.headers.get("Authorization") != f"Bearer {self.state.token}":
-            return 401, "Unauthorized"
-        group = "trainer.kubeflow.org" if resource in ("trainjobs", "clustertrainingruntimes") else ""
-        if self.state.rules is not None and not any(
-            group in rule["apiGroups"] and resource in rule["resources"] and verb in rule["verbs"] for rule in self.state.rules
+        if (
+            self.state.token is not None
+            and self.headers.get("Authorization") != f"Bearer {self.state.token}"
         ):
-            return 403, f'{resource} is forbidden: User "system:serviceaccount:kubeflow:x" cannot {verb} resource "{resource}"'
+            return 401, "Unauthorized"
+        group = (
+            "trainer.kubeflow.org" if resource in ("trainjobs", "clustertrainingruntimes") else ""
+        )
+        if self.state.rules is not None and not any(
+            group in rule["apiGroups"] and resource in rule["resources"] and verb in rule["verbs"]
+            for rule in self.state.rules
+        ):
+            return (
+                403,
+                f'{resource} is forbidden: User "system:serviceaccount:kubeflow:x" cannot {verb} resource "{resource}"',
+            )
         return None
 
     def _get_runtime(self, name: str, **_: Any) -> None:
@@ -252,7 +310,11 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _list_jobs(self, query: dict[str, str], **_: Any) -> None:
         key, _, value = query["labelSelector"].partition("=")
-        items = [job for job in self.state.jobs.values() if job["metadata"].get("labels", {}).get(key) == value]
+        items = [
+            job
+            for job in self.state.jobs.values()
+            if job["metadata"].get("labels", {}).get(key) == value
+        ]
         self._send(200, {"items": items})
 
     def _get_job(self, name: str, **_: Any) -> None:
@@ -309,7 +371,10 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _list_events(self, query: dict[str, str], **_: Any) -> None:
         assert query["fieldSelector"] == "type=Warning"
-        self._send(200, {"kind": "EventList", "apiVersion": "v1", "metadata": {}, "items": self.state.events})
+        self._send(
+            200,
+            {"kind": "EventList", "apiVersion": "v1", "metadata": {}, "items": self.state.events},
+        )
 
     def _get_log(self, name: str, query: dict[str, str], **_: Any) -> None:
         """The log as a kubelet gives it: from a whole second on, in chunks, and with `follow` until the pod has ended."""
@@ -332,7 +397,8 @@ class _Handler(BaseHTTPRequestHandler):
                 return
             self._chunk((line if query.get("timestamps") else line.partition(" ")[2]) + "\n")
         while query.get("follow") and any(
-            p["metadata"]["name"] == name and p["status"]["phase"] == "Running" for p in self.state.pods
+            p["metadata"]["name"] == name and p["status"]["phase"] == "Running"
+            for p in self.state.pods
         ):
             if not self.state.jobs:
                 break
@@ -345,7 +411,16 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.flush()
 
     def _refuse(self, status: int, message: str) -> None:
-        self._send(status, {"kind": "Status", "apiVersion": "v1", "status": "Failure", "message": message, "code": status})
+        self._send(
+            status,
+            {
+                "kind": "Status",
+                "apiVersion": "v1",
+                "status": "Failure",
+                "message": message,
+                "code": status,
+            },
+        )
 
     def _send(self, status: int, content: dict[str, Any]) -> None:
         if self._instead and status < 400:

@@ -45,14 +45,34 @@ class Images:
     docker: str
 
     def run(
-        self, kind: str, *command: str, options: tuple[str, ...] = (), network: str = "none", seconds: float = 120
+        self,
+        kind: str,
+        *command: str,
+        options: tuple[str, ...] = (),
+        network: str = "none",
+        seconds: float = 120,
     ) -> subprocess.CompletedProcess[str]:
         """Run a command in a new container of that image; AssertionError with its output if it fails."""
-        limit = ["timeout", "--kill-after=5", str(seconds)]  # in the container: a client that goes leaves it running
-        call = [self.docker, "run", "--rm", f"--network={network}", *options, self.reference[kind], *limit, *command]
+        limit = [
+            "timeout",
+            "--kill-after=5",
+            str(seconds),
+        ]  # in the container: a client that goes leaves it running
+        call = [
+            self.docker,
+            "run",
+            "--rm",
+            f"--network={network}",
+            *options,
+            self.reference[kind],
+            *limit,
+            *command,
+        ]
         ran = subprocess.run(call, capture_output=True, text=True, timeout=seconds + 60)
         if ran.returncode:
-            raise AssertionError(f"{' '.join(call)} ended with {ran.returncode}\n{ran.stdout}{ran.stderr}")
+            raise AssertionError(
+                f"{' '.join(call)} ended with {ran.returncode}\n{ran.stdout}{ran.stderr}"
+            )
         return ran
 
     def inspect(self, kind: str, template: str) -> str:
@@ -102,11 +122,25 @@ def build(docker: str) -> Images:
             bundle = Path("/etc/ssl/certs/ca-certificates.crt")
             if bundle.is_file():
                 environment["CA_BUNDLE"] = str(bundle)
-            call = [str(ROOT / "containers" / "build"), *KINDS, "--", "--network", "host", "--progress", "plain"]
-            built = subprocess.run(call, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+            call = [
+                str(ROOT / "containers" / "build"),
+                *KINDS,
+                "--",
+                "--network",
+                "host",
+                "--progress",
+                "plain",
+            ]
+            built = subprocess.run(
+                call, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+            )
         if built.returncode:
-            raise AssertionError(f"containers/build ended with {built.returncode}\n{built.stdout[-8000:]}")
-    version = _output("sed", "-n", 's/^__version__ = "\\(.*\\)"$/\\1/p', str(ROOT / "omnidet" / "__init__.py"))
+            raise AssertionError(
+                f"containers/build ended with {built.returncode}\n{built.stdout[-8000:]}"
+            )
+    version = _output(
+        "sed", "-n", 's/^__version__ = "\\(.*\\)"$/\\1/p', str(ROOT / "omnidet" / "__init__.py")
+    )
     return Images({kind: f"omnidet-test/{kind}:{version}" for kind in KINDS}, docker)
 
 
@@ -116,13 +150,24 @@ def _pip_settings() -> str:
     settings = {}
     for name, _, value in (line.partition("=") for line in listed):
         remote = [word for word in value.strip("'").split() if not word.startswith(("file:", "/"))]
-        if remote and name.rpartition(".")[2] in ("index-url", "extra-index-url", "trusted-host", "proxy", "timeout"):
+        if remote and name.rpartition(".")[2] in (
+            "index-url",
+            "extra-index-url",
+            "trusted-host",
+            "proxy",
+            "timeout",
+        ):
             settings[name.rpartition(".")[2]] = " ".join(remote)
-    return f"# {MARK}\n[global]\n" + "".join(f"{name} = {value}\n" for name, value in settings.items())
+    return f"# {MARK}\n[global]\n" + "".join(
+        f"{name} = {value}\n" for name, value in settings.items()
+    )
 
 
 def _make_base(docker: str) -> None:
-    if subprocess.run([docker, "image", "inspect", BASE_IMAGE], capture_output=True).returncode == 0:
+    if (
+        subprocess.run([docker, "image", "inspect", BASE_IMAGE], capture_output=True).returncode
+        == 0
+    ):
         return
     debootstrap = shutil.which("debootstrap", path=f"{os.environ['PATH']}:/usr/sbin")
     if debootstrap is None:
@@ -130,19 +175,35 @@ def _make_base(docker: str) -> None:
     # Not the folder of temporary files: that may be mounted without devices.
     with tempfile.TemporaryDirectory(dir="/var/lib", prefix="omnidet-test-base-") as folder:
         made = subprocess.run(
-            [debootstrap, "--variant=minbase", f"--include={PACKAGES}", "bookworm", folder], capture_output=True, text=True
+            [debootstrap, "--variant=minbase", f"--include={PACKAGES}", "bookworm", folder],
+            capture_output=True,
+            text=True,
         )
         if made.returncode:
-            raise AssertionError(f"debootstrap ended with {made.returncode}\n{made.stdout[-4000:]}{made.stderr[-4000:]}")
-        left_out = [f"--exclude=./{path}" for path in ("etc/resolv.conf", "var/cache/apt/*", "var/lib/apt/lists/*")]
-        with subprocess.Popen(["tar", "-C", folder, "-c", *left_out, "."], stdout=subprocess.PIPE) as archive:
-            subprocess.run([docker, "import", "-", BASE_IMAGE], stdin=archive.stdout, check=True, capture_output=True)
+            raise AssertionError(
+                f"debootstrap ended with {made.returncode}\n{made.stdout[-4000:]}{made.stderr[-4000:]}"
+            )
+        left_out = [
+            f"--exclude=./{path}"
+            for path in ("etc/resolv.conf", "var/cache/apt/*", "var/lib/apt/lists/*")
+        ]
+        with subprocess.Popen(
+            ["tar", "-C", folder, "-c", *left_out, "."], stdout=subprocess.PIPE
+        ) as archive:
+            subprocess.run(
+                [docker, "import", "-", BASE_IMAGE],
+                stdin=archive.stdout,
+                check=True,
+                capture_output=True,
+            )
 
 
 def _start(docker: str) -> None:
     server = shutil.which("dockerd", path=f"{os.environ['PATH']}:/usr/sbin")
     if server is None:
-        raise NoEngineError("no docker engine answers, and there is no dockerd to start: apt-get install docker.io iptables")
+        raise NoEngineError(
+            "no docker engine answers, and there is no dockerd to start: apt-get install docker.io iptables"
+        )
     if os.geteuid():
         raise NoEngineError("no docker engine answers, and only root can start one")
     # Its parent is init: it outlives this process if another one still uses it.

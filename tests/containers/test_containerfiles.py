@@ -16,10 +16,16 @@ import omnidet
 
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "containers" / "Containerfile").read_text(encoding="utf-8")
-IGNORED = [line for line in (ROOT / ".dockerignore").read_text(encoding="utf-8").splitlines() if line and line[0] != "#"]
+IGNORED = [
+    line
+    for line in (ROOT / ".dockerignore").read_text(encoding="utf-8").splitlines()
+    if line and line[0] != "#"
+]
 INSTRUCTIONS = [
     " ".join(line.split())
-    for line in re.sub(r"\\\n", " ", re.sub(r"^\s*#.*\n", "", TEXT, flags=re.MULTILINE)).splitlines()
+    for line in re.sub(
+        r"\\\n", " ", re.sub(r"^\s*#.*\n", "", TEXT, flags=re.MULTILINE)
+    ).splitlines()
     if line.strip()
 ]
 
@@ -51,7 +57,11 @@ def test_the_image_ends_as_a_user_that_is_a_number_and_not_root():
     last_stage = _stages()[-1]
     users = [line for line in last_stage if line.startswith("USER ")]
     assert users == ["USER 65532:65532"]
-    assert not [line for line in last_stage[last_stage.index(users[0]) :] if line.startswith(("RUN ", "COPY "))]
+    assert not [
+        line
+        for line in last_stage[last_stage.index(users[0]) :]
+        if line.startswith(("RUN ", "COPY "))
+    ]
 
 
 def test_nothing_is_fetched_but_packages():
@@ -60,20 +70,37 @@ def test_nothing_is_fetched_but_packages():
 
 
 def test_every_installation_is_pinned_and_leaves_no_cache():
-    calls = [call for line in _of("RUN") for call in line.split("&&") if re.search(r"\bpip\b.* (install|wheel) ", call)]
+    calls = [
+        call
+        for line in _of("RUN")
+        for call in line.split("&&")
+        if re.search(r"\bpip\b.* (install|wheel) ", call)
+    ]
     assert len(calls) == len(re.findall(r"-m pip ", TEXT)) > 0
     for call in calls:
         # torch.txt is cut out of constraints.txt; --no-index takes the wheel made here.
-        assert re.search(r"--constraint \S*constraints\.txt|--requirement /build/torch\.txt|--no-index", call), call
+        assert re.search(
+            r"--constraint \S*constraints\.txt|--requirement /build/torch\.txt|--no-index", call
+        ), call
         assert "--no-cache-dir" in call, call
 
 
 def test_every_package_that_is_asked_for_has_a_pin():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    asked = [*project["dependencies"], *project["optional-dependencies"]["pipelines"], "typing_extensions"]
+    asked = [
+        *project["dependencies"],
+        *project["optional-dependencies"]["pipelines"],
+        "typing_extensions",
+    ]
     asked += project["optional-dependencies"]["serve"]
     names = {re.match(r"[\w.-]+", line).group().lower().replace("_", "-") for line in asked}
-    pins = (ROOT / "constraints.txt").read_text(encoding="utf-8").lower().replace("_", "-").splitlines()
+    pins = (
+        (ROOT / "constraints.txt")
+        .read_text(encoding="utf-8")
+        .lower()
+        .replace("_", "-")
+        .splitlines()
+    )
     assert sorted(names - {line.partition("==")[0] for line in pins}) == []
 
 
@@ -81,14 +108,18 @@ def test_calls_of_the_index_get_its_address_as_a_secret():
     for stage in _stages():
         calls = [line for line in stage if "-m pip " in line and "--no-index" not in line]
         for line in calls:
-            assert line.startswith("RUN --mount=type=secret,id=pip_conf --mount=type=secret,id=ca_bundle ")
+            assert line.startswith(
+                "RUN --mount=type=secret,id=pip_conf --mount=type=secret,id=ca_bundle "
+            )
         # Arguments are known to the stage that declares them, not to those upon it.
         if calls:
             assert {"ARG PIP_CONFIG_FILE=/run/secrets/pip_conf", "ARG PIP_CERT"} <= set(stage)
 
 
 def test_the_address_of_torchs_index_is_in_no_stage_that_an_image_is_made_of():
-    knowing = [stage[0].partition(" AS ")[2] for stage in _stages() if "TORCH_INDEX_URL" in " ".join(stage)]
+    knowing = [
+        stage[0].partition(" AS ")[2] for stage in _stages() if "TORCH_INDEX_URL" in " ".join(stage)
+    ]
     assert knowing == ["requirements", "torch"]
     assert not [line for line in _of("FROM") if line.startswith(("torch ", "requirements "))]
 
@@ -128,7 +159,8 @@ def test_build_makes_all_images_with_version_and_commit(fake_docker):
     assert _build(environment).returncode == 0
     calls = log.read_text().splitlines()
     assert [re.search(r"--tag (\S+)", call).group(1) for call in calls] == [
-        f"ghcr.io/omnidet/{kind}:{omnidet.__version__}" for kind in ("control", "data", "train", "serve")
+        f"ghcr.io/omnidet/{kind}:{omnidet.__version__}"
+        for kind in ("control", "data", "train", "serve")
     ]
     for call in calls:
         assert f"VERSION={omnidet.__version__} " in call
@@ -138,14 +170,23 @@ def test_build_makes_all_images_with_version_and_commit(fake_docker):
     log.unlink()
     assert _build({**environment, "TORCH_INDEX_URL": "https://index.example/cpu"}).returncode == 0
     calls = log.read_text().splitlines()
-    assert ["TORCH_INDEX_URL=https://index.example/cpu" in call for call in calls] == [True, True, False, True]
+    assert ["TORCH_INDEX_URL=https://index.example/cpu" in call for call in calls] == [
+        True,
+        True,
+        False,
+        True,
+    ]
 
 
 def test_build_passes_base_index_and_secrets_on(fake_docker, tmp_path):
     environment, log = fake_docker
     for name in ("pip.conf", "ca.crt"):
         (tmp_path / name).write_text("x")
-    environment |= {"BASE_IMAGE": "base:1", "REGISTRY": "registry.example.com/team", "TORCH_INDEX_URL": ""}
+    environment |= {
+        "BASE_IMAGE": "base:1",
+        "REGISTRY": "registry.example.com/team",
+        "TORCH_INDEX_URL": "",
+    }
     environment |= {"PIP_CONF": str(tmp_path / "pip.conf"), "CA_BUNDLE": str(tmp_path / "ca.crt")}
     assert _build(environment, "data", "--", "--network", "host").returncode == 0
     (call,) = log.read_text().splitlines()
@@ -165,7 +206,11 @@ def test_build_passes_base_index_and_secrets_on(fake_docker, tmp_path):
     ("arguments", "settings", "message"),
     [
         (["web"], {}, "unknown image 'web': the known ones are control, data, train, serve"),
-        ([], {"PIP_CONF": "/nowhere/pip.conf"}, "/nowhere/pip.conf, the build's pip_conf, cannot be read"),
+        (
+            [],
+            {"PIP_CONF": "/nowhere/pip.conf"},
+            "/nowhere/pip.conf, the build's pip_conf, cannot be read",
+        ),
     ],
 )
 def test_build_says_what_is_wrong(fake_docker, arguments, settings, message):

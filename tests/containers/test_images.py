@@ -39,7 +39,15 @@ EXECUTOR_INPUT = {
     "inputs": {"parameterValues": {"names": ["a", "b"], "rate": 0.5}},
     "outputs": {
         "artifacts": {
-            name: {"artifacts": [{"name": name, "type": {"schemaTitle": f"system.{kind}"}, "uri": f"/work/out/{name}"}]}
+            name: {
+                "artifacts": [
+                    {
+                        "name": name,
+                        "type": {"schemaTitle": f"system.{kind}"},
+                        "uri": f"/work/out/{name}",
+                    }
+                ]
+            }
             for name, kind in (("metrics", "Metrics"), ("page", "HTML"))
         },
         "outputFile": "/work/out/output.json",
@@ -60,7 +68,9 @@ def _mounted(folder: Path) -> tuple[str, ...]:
 
 @KINDS
 def test_it_runs_as_nobody_special(docker_images, kind):
-    said = docker_images.run(kind, "sh", "-c", "id -u; id -un; pwd; touch /work/x && echo written; touch /opt/x || true")
+    said = docker_images.run(
+        kind, "sh", "-c", "id -u; id -un; pwd; touch /work/x && echo written; touch /opt/x || true"
+    )
     assert said.stdout.split() == ["65532", "omnidet", "/work", "written"]
     assert "Permission denied" in said.stderr
 
@@ -87,7 +97,10 @@ def test_its_labels_say_what_it_is(docker_images, kind):
 def test_it_has_no_compiler_and_no_installer_of_its_own(docker_images, kind):
     tools = "gcc cc g++ c++ clang ld make"
     found = docker_images.run(
-        kind, "sh", "-c", f"for tool in {tools}; do command -v $tool; done; python -m pip --version; true"
+        kind,
+        "sh",
+        "-c",
+        f"for tool in {tools}; do command -v $tool; done; python -m pip --version; true",
     )
     assert found.stdout == ""
     assert "No module named pip" in found.stderr
@@ -99,15 +112,20 @@ def test_nothing_of_how_it_was_built_stays(docker_images, kind):
         [docker_images.docker, "history", "--no-trunc", "--format", "{{.CreatedBy}}", docker_images.reference[kind]],
         capture_output=True, text=True, check=True,
     ).stdout  # fmt: skip
-    assert not re.search(r"https?://|(?i:proxy)|index-url|TORCH_INDEX_URL|BEGIN CERTIFICATE", history), history
-    assert not re.search(r"(?i)pip_|proxy|_ca_|cert", docker_images.inspect(kind, "{{json .Config.Env}}"))
-    # The settings of pip that the build got carry a mark. Shared libraries are gigabytes, and no place for settings.
-    search = (
-        f"grep -rlsF --exclude='*.so*' --exclude-dir=proc --exclude-dir=sys {engine.MARK} /; ls /run/secrets/* /etc/pip.conf"
+    assert not re.search(
+        r"https?://|(?i:proxy)|index-url|TORCH_INDEX_URL|BEGIN CERTIFICATE", history
+    ), history
+    assert not re.search(
+        r"(?i)pip_|proxy|_ca_|cert", docker_images.inspect(kind, "{{json .Config.Env}}")
     )
+    # The settings of pip that the build got carry a mark. Shared libraries are gigabytes, and no place for settings.
+    search = f"grep -rlsF --exclude='*.so*' --exclude-dir=proc --exclude-dir=sys {engine.MARK} /; ls /run/secrets/* /etc/pip.conf"
     found = docker_images.run(kind, "sh", "-c", f"{search}; true", options=ROOT_USER)
     for path in found.stdout.split():  # where a secret was mounted there may be an empty file
-        assert docker_images.run(kind, "stat", "--format=%s", path, options=ROOT_USER).stdout.strip() == "0", path
+        assert (
+            docker_images.run(kind, "stat", "--format=%s", path, options=ROOT_USER).stdout.strip()
+            == "0"
+        ), path
 
 
 @KINDS
@@ -125,7 +143,9 @@ def test_it_trusts_no_certificate_but_those_of_its_base(docker_images, kind):
 
 
 def _certificates(text: str) -> set[str]:
-    found = re.findall(r"-----BEGIN CERTIFICATE-----(.*?)-----END CERTIFICATE-----", text, re.DOTALL)
+    found = re.findall(
+        r"-----BEGIN CERTIFICATE-----(.*?)-----END CERTIFICATE-----", text, re.DOTALL
+    )
     return {"".join(certificate.split()) for certificate in found}
 
 
@@ -153,8 +173,12 @@ def test_what_the_steps_import_is_there(docker_images, kind):
 @KINDS
 def test_every_package_is_the_pinned_one(docker_images, kind):
     call = "import importlib.metadata as m; print(*(f'{d.name}=={d.version}' for d in m.distributions(path=m.sys.path[1:])))"
-    installed = {_canonical(pin) for pin in docker_images.run(kind, "python", "-c", call).stdout.split()}
-    pinned = {_canonical(line) for line in (ROOT / "constraints.txt").read_text(encoding="utf-8").split()}
+    installed = {
+        _canonical(pin) for pin in docker_images.run(kind, "python", "-c", call).stdout.split()
+    }
+    pinned = {
+        _canonical(line) for line in (ROOT / "constraints.txt").read_text(encoding="utf-8").split()
+    }
     assert installed - pinned == {f"omnidet=={omnidet.__version__}"}
 
 
@@ -165,18 +189,39 @@ def _canonical(pin: str) -> str:
 
 def test_data_is_drawn_and_sharded_in_the_image(docker_images, folder):
     size = ["--recipe", "tiny_world"]
-    for setting in ("train_images=10", "refcocog_val_images=4", "laion_images=20", "cc12m_samples=20", "flickr30k_train=20"):
+    for setting in (
+        "train_images=10",
+        "refcocog_val_images=4",
+        "laion_images=20",
+        "cc12m_samples=20",
+        "flickr30k_train=20",
+    ):
         size += ["--set", f"world.{setting}"]
-    size += ["--set", "shards.max_bad_share=0.5"]  # the world's damaged images are many among so few
+    size += [
+        "--set",
+        "shards.max_bad_share=0.5",
+    ]  # the world's damaged images are many among so few
     options = (*HARDENED, *_mounted(folder), TEMPORARY)
     docker_images.run("data", "omnidet", "world", *size, "--out", "data/world", options=options)
-    docker_images.run("data", "omnidet", "shards", *size, "--data", "data/world", "--out", "data/shards", options=options)
+    docker_images.run(
+        "data",
+        "omnidet",
+        "shards",
+        *size,
+        "--data",
+        "data/world",
+        "--out",
+        "data/shards",
+        options=options,
+    )
     assert list((folder / "data" / "shards").rglob("*.tar"))
     assert {path.stat().st_uid for path in (folder / "data" / "shards").rglob("*")} == {65532}
 
 
 def test_the_reaper_starts_as_the_manifest_runs_it(docker_images):
-    said = docker_images.run("control", "python", "-m", "components.reaper", "--help", options=HARDENED)
+    said = docker_images.run(
+        "control", "python", "-m", "components.reaper", "--help", options=HARDENED
+    )
     assert "Delete TrainJobs" in said.stdout
 
 
@@ -202,7 +247,13 @@ def test_the_server_answers_as_the_manifest_runs_it(docker_images, folder, tmp_p
     versions.register(folder / "registry", "toy", model / "toy", {"AP": 0.5}, {})
     versions.promote(folder / "registry", "toy", 1)
     (folder / "picture.png").write_bytes(toys.png(90, 30, [(5, 5, 20, 20)]))
-    options = (*HARDENED, TEMPORARY, "--tmpfs=/work:uid=65532", "--mount", f"type=bind,source={folder},target=/mnt,readonly")
+    options = (
+        *HARDENED,
+        TEMPORARY,
+        "--tmpfs=/work:uid=65532",
+        "--mount",
+        f"type=bind,source={folder},target=/mnt,readonly",
+    )
     said = json.loads(docker_images.run("serve", "python", "-c", SERVED, options=options).stdout)
     assert said["ended"] == 0
     outputs = {output["name"]: output for output in said["answer"]["outputs"]}
@@ -228,5 +279,7 @@ def test_the_pipelines_compile_in_the_control_image(docker_images, folder):
         "from kfp import compiler; from pipelines.train_detector import train_detector;"
         "compiler.Compiler().compile(train_detector, '/work/package.yaml')"
     )
-    docker_images.run("control", "python", "-c", call, options=(*HARDENED, *_mounted(folder), TEMPORARY))
+    docker_images.run(
+        "control", "python", "-c", call, options=(*HARDENED, *_mounted(folder), TEMPORARY)
+    )
     assert "train-detector" in (folder / "package.yaml").read_text()

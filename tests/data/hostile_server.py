@@ -64,11 +64,21 @@ class Handler(BaseHTTPRequestHandler):
         """First byte that is asked for, or 0 where the whole is sent."""
         asked = self.headers.get("Range", "")
         condition = self.headers.get("If-Range")
-        if not asked or not self.site.ranges or (condition and condition != self.site.etags.get(path)):
+        if (
+            not asked
+            or not self.site.ranges
+            or (condition and condition != self.site.etags.get(path))
+        ):
             return 0
         return int(asked.removeprefix("bytes=").rstrip("-"))
 
-    def answer(self, status: int, content: bytes, headers: dict[str, str] | None = None, length: int | None = None) -> None:
+    def answer(
+        self,
+        status: int,
+        content: bytes,
+        headers: dict[str, str] | None = None,
+        length: int | None = None,
+    ) -> None:
         self.send_response(status)
         for name, value in (headers or {}).items():
             self.send_header(name, value)
@@ -116,7 +126,9 @@ def hostile_server() -> Iterator[Site]:
 def status(code: int, **headers: str) -> Fault:
     def fault(handler: Handler, content: bytes, begin: int) -> bool:
         body = b"" if code == 204 else b"busy"  # what follows a 204 would be the next answer
-        handler.answer(code, body, {name.replace("_", "-"): value for name, value in headers.items()})
+        handler.answer(
+            code, body, {name.replace("_", "-"): value for name, value in headers.items()}
+        )
         return True
 
     return fault
@@ -130,7 +142,12 @@ def drops_after(count: int) -> Fault:
         headers = {"ETag": handler.site.etags[path]} if path in handler.site.etags else {}
         if begin:
             headers["Content-Range"] = f"bytes {begin}-{len(content) - 1}/{len(content)}"
-        handler.answer(206 if begin else 200, content[begin : begin + count], headers, length=len(content) - begin)
+        handler.answer(
+            206 if begin else 200,
+            content[begin : begin + count],
+            headers,
+            length=len(content) - begin,
+        )
         return True
 
     return fault

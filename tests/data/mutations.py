@@ -30,9 +30,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from omnidet.data import archives, catalogue, download_lock, held_out, shards, tar_pairs, url_lists
+from omnidet.data import shards
 from omnidet.data.annotated import find
-from omnidet.data.quarantine import Quarantine, clean
+from omnidet.data.download import archives, catalogue, lock_file
+from omnidet.data.reading import tar_pairs, url_lists
+from omnidet.data.reading.quarantine import Quarantine, clean
+from omnidet.data.sharding import held_out
 from omnidet.data.sources import by_name
 from tests import toys
 from tests.data.sources import handmade
@@ -40,8 +43,26 @@ from tests.data.sources import handmade
 SECONDS_A_FILE = 20
 MEMORY_BYTES = 6 << 30
 """Of address space: what asks for more gets a MemoryError, which no reader may let through."""
-FORBIDDEN = ("os.system", "os.exec", "os.posix_spawn", "os.fork", "subprocess.Popen", "socket.connect")
-ODD_NUMBERS = (b"-1", b"0", b"1e999", b"NaN", b"-0.0", b"9" * 30, b"9" * 5000, b"1.5", b"2147483648", b"18446744073709551616")
+FORBIDDEN = (
+    "os.system",
+    "os.exec",
+    "os.posix_spawn",
+    "os.fork",
+    "subprocess.Popen",
+    "socket.connect",
+)
+ODD_NUMBERS = (
+    b"-1",
+    b"0",
+    b"1e999",
+    b"NaN",
+    b"-0.0",
+    b"9" * 30,
+    b"9" * 5000,
+    b"1.5",
+    b"2147483648",
+    b"18446744073709551616",
+)
 ODD_TEXTS = (
     b'"',
     b"\0",
@@ -136,11 +157,21 @@ def _annotated(kind: str) -> Reader:
 
 
 def _write_lists(root: Path) -> None:
-    handmade.parquet(root / "a.parquet", ["http://a/b.jpg", "http://a/a.jpg", None], ["a boat", "an apple", "x"])
-    handmade.write(root / "b.tsv", "url\tcaption\tmd5\nhttp://a/c.jpg\ta cat\t0\nhttp://a/d.jpg\ta dog\t1\n")
+    handmade.parquet(
+        root / "a.parquet", ["http://a/b.jpg", "http://a/a.jpg", None], ["a boat", "an apple", "x"]
+    )
+    handmade.write(
+        root / "b.tsv", "url\tcaption\tmd5\nhttp://a/c.jpg\ta cat\t0\nhttp://a/d.jpg\ta dog\t1\n"
+    )
     handmade.write(root / "c.tsv", "http://a/c.jpg\ta cat\nhttp://a/d.jpg\ta dog\n")
     with (root / "d.csv").open("w", newline="") as file:
-        csv.writer(file).writerows([["caption", "url"], ['a "cat", sits', "http://a/e.jpg"], ["two\nlines", "http://a/f.jpg"]])
+        csv.writer(file).writerows(
+            [
+                ["caption", "url"],
+                ['a "cat", sits', "http://a/e.jpg"],
+                ["two\nlines", "http://a/f.jpg"],
+            ]
+        )
 
 
 def _read_lists(root: Path, _: None) -> int:
@@ -155,8 +186,12 @@ def _read_lists(root: Path, _: None) -> int:
 
 
 def _write_shards(root: Path) -> None:
-    truth = {"eval/a": {"file": "eval/a/ground_truth.json", "sha256": "0" * 64, "names": {"1": "star"}}}
-    written = {name: shards.write_set(toys.records(3), root, name, 2) for name in ("train/a", "eval/a")}
+    truth = {
+        "eval/a": {"file": "eval/a/ground_truth.json", "sha256": "0" * 64, "names": {"1": "star"}}
+    }
+    written = {
+        name: shards.write_set(toys.records(3), root, name, 2) for name in ("train/a", "eval/a")
+    }
     report = {"held_out": {}, "quarantined": {}}
     shards.write_index(root, written, truth, report, {"train/a": {"star": 2}})
 
@@ -173,11 +208,18 @@ def _read_reindexed(root: Path, _: None) -> int:
     for path in sorted(root.rglob("*.tar")):
         content = path.read_bytes()
         samples = 2 if path.stem == "000000" else 1
-        known = shards.Shard(path.relative_to(root).as_posix(), samples, len(content), hashlib.sha256(content).hexdigest())
+        known = shards.Shard(
+            path.relative_to(root).as_posix(),
+            samples,
+            len(content),
+            hashlib.sha256(content).hexdigest(),
+        )
         reader = shards.ShardReader(str(root), known)
         for i in range(samples):
             record = reader.read(i)
-            assert all(0 <= box < len(record.boxes_xyxy) for named in record.phrase_boxes for box in named)
+            assert all(
+                0 <= box < len(record.boxes_xyxy) for named in record.phrase_boxes for box in named
+            )
             shards._encode(reader.read_texts(i))
             sound += 1
     return sound
@@ -197,36 +239,55 @@ def _write_archives(root: Path) -> None:
 
 def _unpack(root: Path, _: None) -> int:
     limits = archives.Limits(max_members=100, max_bytes=1 << 20)
-    return sum(len(archives.unpack(path, root.parent / "unpacked" / path.name, limits)) for path in sorted(root.iterdir()))
+    return sum(
+        len(archives.unpack(path, root.parent / "unpacked" / path.name, limits))
+        for path in sorted(root.iterdir())
+    )
 
 
 def _write_pairs(root: Path) -> None:
     for number, kind in enumerate((tarfile.PAX_FORMAT, tarfile.GNU_FORMAT)):
         with tarfile.open(root / f"{number}.tar", "w", format=kind) as tar:
-            for name, content in (("k" * 120 + ".txt", "ä boat".encode()), ("k" * 120 + ".jpg", handmade.jpeg(1))):
+            for name, content in (
+                ("k" * 120 + ".txt", "ä boat".encode()),
+                ("k" * 120 + ".jpg", handmade.jpeg(1)),
+            ):
                 info = tarfile.TarInfo(name)
                 info.size = len(content)
                 tar.addfile(info, io.BytesIO(content))
 
 
 def _read_pairs(root: Path, _: None) -> int:
-    from omnidet.data.folder import DataFolder
+    from omnidet.data.reading.dataset_folder import DataFolder
 
     quarantine = Quarantine()
-    return sum(1 for piece in tar_pairs.pieces("cc12m", DataFolder(str(root)), ["0.tar", "1.tar"]) for _ in piece(quarantine))
+    return sum(
+        1
+        for piece in tar_pairs.pieces("cc12m", DataFolder(str(root)), ["0.tar", "1.tar"])
+        for _ in piece(quarantine)
+    )
 
 
 def _write_catalogue(root: Path) -> None:
-    file = 'name = "a{3..3}.tar"\nurls = ["https://a/a{3..3}.tar"]\nsize_bytes = 3\nsha256 = "' + "0" * 64 + '"\nunpack = "."\n'
-    handmade.write(root / "catalogue.toml", f'[coco]\nabout = "x"\nlicence = "y"\n[[coco.files]]\n{file}')
+    file = (
+        'name = "a{3..3}.tar"\nurls = ["https://a/a{3..3}.tar"]\nsize_bytes = 3\nsha256 = "'
+        + "0" * 64
+        + '"\nunpack = "."\n'
+    )
     handmade.write(
-        root / download_lock.NAME,
-        {"schema_version": 1, "files": {"a.tar": {"url": "https://a/a", "size_bytes": 3, "sha256": "0" * 64}}},
+        root / "catalogue.toml", f'[coco]\nabout = "x"\nlicence = "y"\n[[coco.files]]\n{file}'
+    )
+    handmade.write(
+        root / lock_file.NAME,
+        {
+            "schema_version": 1,
+            "files": {"a.tar": {"url": "https://a/a", "size_bytes": 3, "sha256": "0" * 64}},
+        },
     )
 
 
 def _read_catalogue(root: Path, _: None) -> int:
-    return len(catalogue.load(root / "catalogue.toml")) + len(download_lock.read(root / download_lock.NAME))
+    return len(catalogue.load(root / "catalogue.toml")) + len(lock_file.read(root / lock_file.NAME))
 
 
 READERS = (
@@ -266,7 +327,10 @@ def mutated(content: bytes, kind: str, draw: random.Random) -> tuple[bytes, int]
             new = bytes(changed[place : place + length]) * draw.choice((1, 3, 50))
             changed[place:place] = new
         elif how < 0.85:
-            new, number = draw.choice(ODD_NUMBERS), next(re.compile(rb"\d+").finditer(changed, place), None)
+            new, number = (
+                draw.choice(ODD_NUMBERS),
+                next(re.compile(rb"\d+").finditer(changed, place), None),
+            )
             changed[slice(*number.span()) if number else slice(place, place)] = new
         else:
             new = draw.choice(ODD_TEXTS)
@@ -275,7 +339,9 @@ def mutated(content: bytes, kind: str, draw: random.Random) -> tuple[bytes, int]
     return bytes(changed), max(count, 1)
 
 
-def _other_value(value: Any, draw: random.Random, dump: Callable[[Any], bytes]) -> tuple[bytes, int]:
+def _other_value(
+    value: Any, draw: random.Random, dump: Callable[[Any], bytes]
+) -> tuple[bytes, int]:
     """One value somewhere in it made another, taken away, or doubled."""
     here = value
     while True:
@@ -308,8 +374,14 @@ class Watch:
     def _hook(self, event: str, arguments: tuple[Any, ...]) -> None:
         if not self.is_on:
             return
-        writes = event == "open" and isinstance(arguments[1], str) and set(arguments[1]) & set("wax+")
-        outside = writes and isinstance(arguments[0], str | bytes) and self.folder not in str(arguments[0])
+        writes = (
+            event == "open" and isinstance(arguments[1], str) and set(arguments[1]) & set("wax+")
+        )
+        outside = (
+            writes
+            and isinstance(arguments[0], str | bytes)
+            and self.folder not in str(arguments[0])
+        )
         if event.startswith(FORBIDDEN) or outside:
             self.seen.append(f"{event} {str(arguments)[:200]}")
 
@@ -331,14 +403,28 @@ def run(num_bytes: int, seed: int, only: str = "") -> list[str]:
             split = reader.write(root)
             assert reader.read(root, split) > 0, reader.name
             _clear_beside(root)
-            outcomes = _mutate(reader, root, split, num_bytes // len(readers), f"{seed} {reader.name}", watch, wrong)
+            outcomes = _mutate(
+                reader,
+                root,
+                split,
+                num_bytes // len(readers),
+                f"{seed} {reader.name}",
+                watch,
+                wrong,
+            )
             told = ", ".join(f"{count} {what}" for what, count in outcomes.most_common())
             print(f"{reader.name:32} {time.monotonic() - begin:6.1f} s: {told}", flush=True)
     return list(wrong.values())
 
 
 def _mutate(
-    reader: Reader, root: Path, split: Any, num_bytes: int, seed: str, watch: Watch, wrong: dict[str, str]
+    reader: Reader,
+    root: Path,
+    split: Any,
+    num_bytes: int,
+    seed: str,
+    watch: Watch,
+    wrong: dict[str, str],
 ) -> Counter[str]:
     files = [path for path in sorted(root.rglob(reader.files)) if path.is_file()]
     # Images are decoded by libraries; what is read by our own code is mutated more often.
@@ -360,14 +446,28 @@ def _mutate(
         except (ValueError, FileNotFoundError) as error:
             outcomes["refused"] += 1
             if str(root.parent) not in str(error):
-                _note(wrong, f"{reader.name}: does not say which file: {type(error).__name__}: {error}"[:300], seed, number)
+                _note(
+                    wrong,
+                    f"{reader.name}: does not say which file: {type(error).__name__}: {error}"[
+                        :300
+                    ],
+                    seed,
+                    number,
+                )
         except BaseException as error:
             if isinstance(error, KeyboardInterrupt):
                 raise
             outcomes["WRONG"] += 1
             last = traceback.extract_tb(error.__traceback__)[-3:]
-            at = " < ".join(f"{Path(frame.filename).name}:{frame.lineno}" for frame in reversed(last))
-            _note(wrong, f"{reader.name}: {type(error).__name__}: {str(error)[:150]} at {at}", seed, number)
+            at = " < ".join(
+                f"{Path(frame.filename).name}:{frame.lineno}" for frame in reversed(last)
+            )
+            _note(
+                wrong,
+                f"{reader.name}: {type(error).__name__}: {str(error)[:150]} at {at}",
+                seed,
+                number,
+            )
         finally:
             signal.alarm(0)
             watch.is_on = False

@@ -17,16 +17,23 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from omnidet.data import shards
-from omnidet.data.held_out import perceptual_hash
-from omnidet.data.quarantine import Quarantine, clean
+from omnidet.data.reading.quarantine import Quarantine, clean
+from omnidet.data.sharding.held_out import perceptual_hash
 from omnidet.data.sources import by_name, cc12m, refcocog
 from tests import toys
 from tests.data.mutations import READERS
 from tests.data.sources.handmade import WRITERS
 
-BOUNDED = settings(max_examples=40, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+BOUNDED = settings(
+    max_examples=40, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
+)
 CHANGES = st.lists(
-    st.tuples(st.sampled_from(["set", "cut", "repeat", "insert"]), st.floats(0, 1), st.integers(1, 40), st.binary(max_size=6)),
+    st.tuples(
+        st.sampled_from(["set", "cut", "repeat", "insert"]),
+        st.floats(0, 1),
+        st.integers(1, 40),
+        st.binary(max_size=6),
+    ),
     min_size=1,
     max_size=4,
 )
@@ -35,7 +42,12 @@ CHANGES = st.lists(
 def damaged(content: bytes, changes) -> bytes:
     for kind, place, length, some in changes:
         i = int(place * len(content))
-        put = {"set": some, "cut": b"", "repeat": content[i : i + length] * 3, "insert": some + content[i : i + length]}[kind]
+        put = {
+            "set": some,
+            "cut": b"",
+            "repeat": content[i : i + length] * 3,
+            "insert": some + content[i : i + length],
+        }[kind]
         content = content[:i] + put + content[i + (len(some) if kind == "set" else length) :]
     return content
 
@@ -110,7 +122,9 @@ def test_a_shard_that_was_damaged_before_it_was_indexed(shard, changes):
     changed = damaged(content, changes)
     (folder / "b.tar").write_bytes(changed)
     try:
-        reader = shards.ShardReader(str(folder), shards.Shard("b.tar", 4, len(changed), hashlib.sha256(changed).hexdigest()))
+        reader = shards.ShardReader(
+            str(folder), shards.Shard("b.tar", 4, len(changed), hashlib.sha256(changed).hexdigest())
+        )
         for i in range(4):
             reader.read(i)
             reader.read_texts(i)
@@ -131,7 +145,10 @@ def test_pickles(written, tmp_path_factory, changes):
         return
 
 
-@pytest.mark.parametrize("bomb", [b"\x80\x02]r\xff\xff\xff\x7f.", b"(lp2000000000\n.", b"\x80\x05\x96\0\0\0\0\x08\0\0\0."])
+@pytest.mark.parametrize(
+    "bomb",
+    [b"\x80\x02]r\xff\xff\xff\x7f.", b"(lp2000000000\n.", b"\x80\x05\x96\0\0\0\0\x08\0\0\0."],
+)
 def test_a_pickle_that_asks_for_all_the_memory(tmp_path, bomb):
     """A place in the memo, or a length, without what would fill it."""
     (tmp_path / "refs.p").write_bytes(bomb)
@@ -157,7 +174,10 @@ def test_a_tar_that_climbs_out_of_its_folder_writes_nothing(tmp_path):
     (tmp_path / "data").mkdir()
     (tmp_path / "secret.txt").write_text("secret")
     with tarfile.open(tmp_path / "data/a.tar", "w") as tar:
-        for name, content in (("../../climbed.jpg", toys.png(8, 8, [])), ("../../climbed.txt", b"words")):
+        for name, content in (
+            ("../../climbed.jpg", toys.png(8, 8, [])),
+            ("../../climbed.txt", b"words"),
+        ):
             member = tarfile.TarInfo(name)
             member.size = len(content)
             tar.addfile(member, io.BytesIO(content))
@@ -177,6 +197,8 @@ def test_a_tar_that_climbs_out_of_its_folder_writes_nothing(tmp_path):
 def test_no_reader_does_wrong_on_mutated_bytes():
     """Some of what `python -m tests.data.mutations --bytes 1000000` does; a crash of a library ends no other test."""
     command = [sys.executable, "-m", "tests.data.mutations", "--bytes", "8000", "--seed", "1"]
-    ran = subprocess.run(command, cwd=Path(__file__).parents[2], capture_output=True, text=True, timeout=300)
+    ran = subprocess.run(
+        command, cwd=Path(__file__).parents[2], capture_output=True, text=True, timeout=300
+    )
     assert ran.returncode == 0, ran.stdout + ran.stderr
     assert ran.stdout.count(" sound") >= len(READERS) - 2

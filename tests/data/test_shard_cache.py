@@ -15,11 +15,11 @@ import pytest
 
 from omnidet import storage
 from omnidet.data import shard_cache, shards
-from omnidet.data.mixing import Loader, MixingConfig, Mixture, Stream
+from omnidet.data.mixing.mixture import Loader, MixingConfig, Mixture, Stream
 from omnidet.data.shard_cache import ShardCache
 from omnidet.schema import Record
 from tests import toys
-from tests.data.test_mixing import assert_same, png
+from tests.data.mixing.test_mixture import assert_same, png
 
 NUM_SHARDS, PER_SHARD = 8, 5
 pytestmark = [
@@ -35,7 +35,9 @@ def write(folder: Path) -> shards.Index:
         pixels = np.random.default_rng(i).bytes(12_000)
         return Record(png(i) + pixels, 40, 20, "toy", f"toy:{i}", caption="a red star")
 
-    written = shards.write_set((record(i) for i in range(NUM_SHARDS * PER_SHARD)), folder, "train/toy", PER_SHARD)
+    written = shards.write_set(
+        (record(i) for i in range(NUM_SHARDS * PER_SHARD)), folder, "train/toy", PER_SHARD
+    )
     shards.write_index(folder, {"train/toy": written}, {}, {})
     return shards.read_index(str(folder))
 
@@ -51,7 +53,14 @@ def mixture(index: shards.Index, cache: ShardCache | None = None, workers: int =
     stream = Stream("img", ("train/toy",), 4, boxes=False, captions=True)
     cache = cache or ShardCache()
     where = {"cache_folder": cache.folder, "cache_gigabytes": cache.limit_bytes / 1e9}
-    return Mixture(index, toys.toy_vocabulary(), (stream,), MixingConfig(workers=workers, window_shards=2, **where), 32, 0)
+    return Mixture(
+        index,
+        toys.toy_vocabulary(),
+        (stream,),
+        MixingConfig(workers=workers, window_shards=2, **where),
+        32,
+        0,
+    )
 
 
 def held(folder: Path) -> int:
@@ -117,7 +126,9 @@ def test_a_changed_local_shard_is_checked_again(tmp_path, monkeypatch):
 
 def test_a_small_shard_leaves_nothing_behind(tmp_path):
     index = write(tmp_path / "shards")
-    shards.ShardReader(index.location, index.shards("train/toy")[0], ShardCache(str(tmp_path / "cache"))).read(0)
+    shards.ShardReader(
+        index.location, index.shards("train/toy")[0], ShardCache(str(tmp_path / "cache"))
+    ).read(0)
     assert not (tmp_path / "cache").exists()
 
 
@@ -133,7 +144,9 @@ def test_streaming_gives_the_same_batches_within_the_bounds(tmp_path, s3):
     largest = max(shard.size_bytes for shard in index.shards("train/toy"))
     cache = ShardCache(str(tmp_path / "cache"), 3 * largest)
     with Watch(tmp_path / "cache") as watch:
-        for batch, other in zip(Loader(mixture(index, cache, workers=3), 20), expected, strict=True):
+        for batch, other in zip(
+            Loader(mixture(index, cache, workers=3), 20), expected, strict=True
+        ):
             assert_same(batch, other)
     assert largest < watch.most <= 3 * largest
     left = {path.suffix for path in (tmp_path / "cache").iterdir() if path.is_file()}
@@ -149,7 +162,9 @@ def test_nothing_is_fetched_twice_and_nothing_long_before_it_is_needed(tmp_path,
     index = upload(write(tmp_path / "shards") and tmp_path / "shards", f"{s3.uri}/shards")
     fetched = []
     download = storage.download
-    monkeypatch.setattr(storage, "download", lambda name, part: (fetched.append(name), download(name, part)))
+    monkeypatch.setattr(
+        storage, "download", lambda name, part: (fetched.append(name), download(name, part))
+    )
     made = mixture(index, ShardCache(str(tmp_path / "cache")))
     made[0]
     deadline = time.monotonic() + 30
@@ -170,7 +185,9 @@ def test_a_server_that_is_away_is_waited_for(tmp_path, s3):
     index = upload(tmp_path / "shards", f"{s3.uri}/shards")
     loader = Loader(mixture(index, ShardCache(str(tmp_path / "cache")), workers=1), 6)
     s3.store.stop()
-    with ThreadPoolExecutor(1) as pool:  # not the server in a thread: it ends with the thread that started it
+    with ThreadPoolExecutor(
+        1
+    ) as pool:  # not the server in a thread: it ends with the thread that started it
         made = pool.submit(list, loader)
         time.sleep(2)
         assert not made.done()
@@ -200,7 +217,9 @@ def test_a_corrupt_shard_is_refused_and_not_kept(tmp_path, s3):
     content = bytearray((tmp_path / "shards" / shard.path).read_bytes())
     content[700] ^= 1
     storage.write_bytes(f"{index.location}/{shard.path}", bytes(content))
-    with pytest.raises(ValueError, match=r"s3://\S+000000\.tar is corrupt .*: build the shards again$"):
+    with pytest.raises(
+        ValueError, match=r"s3://\S+000000\.tar is corrupt .*: build the shards again$"
+    ):
         shards.ShardReader(index.location, shard, ShardCache(str(tmp_path / "cache")))
     assert held(tmp_path / "cache") == 0
 
@@ -210,9 +229,12 @@ def test_a_cache_too_small_for_a_shard_is_refused(tmp_path, s3):
     write(tmp_path / "shards")
     index = upload(tmp_path / "shards", f"{s3.uri}/shards")
     with pytest.raises(
-        ValueError, match=r"000000\.tar has \d+ bytes, the cache no more than 1000: raise mixing.cache_gigabytes"
+        ValueError,
+        match=r"000000\.tar has \d+ bytes, the cache no more than 1000: raise mixing.cache_gigabytes",
     ):
-        shards.ShardReader(index.location, index.shards("train/toy")[0], ShardCache(str(tmp_path / "cache"), 1000))
+        shards.ShardReader(
+            index.location, index.shards("train/toy")[0], ShardCache(str(tmp_path / "cache"), 1000)
+        )
 
 
 # What killed processes leave
@@ -220,7 +242,9 @@ def test_a_cache_too_small_for_a_shard_is_refused(tmp_path, s3):
 
 def _killed_while_fetching(folder: str, location: str, shard: shards.Shard) -> None:
     storage.download = lambda _name, part: (part.write_bytes(b"x" * 1000), os._exit(9))
-    ShardCache(folder, shard.size_bytes).open(f"{location}/{shard.path}", shard.size_bytes, shard.sha256)
+    ShardCache(folder, shard.size_bytes).open(
+        f"{location}/{shard.path}", shard.size_bytes, shard.sha256
+    )
 
 
 def test_what_a_killed_process_left_makes_room(tmp_path, monkeypatch):
@@ -234,19 +258,25 @@ def test_what_a_killed_process_left_makes_room(tmp_path, monkeypatch):
     process.join()
     assert process.exitcode == 9
     assert len(list((tmp_path / "cache").glob("*.room"))) == 1
-    monkeypatch.setattr(storage, "download", lambda name, part: part.write_bytes(Path(name).read_bytes()))
+    monkeypatch.setattr(
+        storage, "download", lambda name, part: part.write_bytes(Path(name).read_bytes())
+    )
     cache = ShardCache(str(tmp_path / "cache"), max(first.size_bytes, second.size_bytes))
     started = time.monotonic()
     with cache.open(f"{index.location}/{second.path}", second.size_bytes, second.sha256) as file:
         assert file.read() == (tmp_path / "shards" / second.path).read_bytes()
     assert time.monotonic() - started < 20
     assert [path.stem for path in (tmp_path / "cache").glob("*.tar")] == [second.sha256]
-    assert list((tmp_path / "cache").glob("*.room")) == list((tmp_path / "cache").glob("*.part")) == []
+    assert (
+        list((tmp_path / "cache").glob("*.room")) == list((tmp_path / "cache").glob("*.part")) == []
+    )
 
 
 def test_the_shard_used_longest_ago_makes_room(tmp_path, monkeypatch):
     index = write(tmp_path / "shards")
-    monkeypatch.setattr(storage, "download", lambda name, part: part.write_bytes(Path(name).read_bytes()))
+    monkeypatch.setattr(
+        storage, "download", lambda name, part: part.write_bytes(Path(name).read_bytes())
+    )
     monkeypatch.setattr(shard_cache, "_TOUCH_SECONDS", 0)
     a, b, c = index.shards("train/toy")[:3]
     cache = ShardCache(str(tmp_path / "cache"), max(s.size_bytes for s in (a, b, c)) * 2)
@@ -269,10 +299,15 @@ def test_whoever_counts_finds_either_the_shard_or_its_room(tmp_path, monkeypatch
 
     monkeypatch.setattr(storage, "download", download)
     with ThreadPoolExecutor(1) as pool, lock:
-        fetch = pool.submit(cache.open, f"{index.location}/{shard.path}", shard.size_bytes, shard.sha256)
+        fetch = pool.submit(
+            cache.open, f"{index.location}/{shard.path}", shard.size_bytes, shard.sha256
+        )
         assert is_fetched.wait(30)
         time.sleep(0.2)
-        assert {path.suffix for path in folder.glob(f"{shard.sha256}*")} - {".npy"} == {".part", ".room"}
+        assert {path.suffix for path in folder.glob(f"{shard.sha256}*")} - {".npy"} == {
+            ".part",
+            ".room",
+        }
         lock.close()
         fetch.result(30).close()
     assert {path.suffix for path in folder.glob(f"{shard.sha256}*")} == {".tar", ".npy"}

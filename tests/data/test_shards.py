@@ -62,7 +62,9 @@ def webdataset_samples(path: Path):
 
 def test_built_twice_the_bytes_are_the_same(tmp_path):
     first, second = write(tmp_path / "a"), write(tmp_path / "b")
-    files = sorted(p.relative_to(tmp_path / "a") for p in (tmp_path / "a").rglob("*") if p.is_file())
+    files = sorted(
+        p.relative_to(tmp_path / "a") for p in (tmp_path / "a").rglob("*") if p.is_file()
+    )
     assert len(files) == 4
     for name in files:
         assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
@@ -78,7 +80,9 @@ def test_index_says_what_is_there(tmp_path):
     assert shards.num_samples(members) == 7
     assert [m.size_bytes for m in members] == [(tmp_path / m.path).stat().st_size for m in members]
     assert index.report == {"held_out": {}}
-    with pytest.raises(ValueError, match=f"{tmp_path} has no set 'train/other': it holds train/toy"):
+    with pytest.raises(
+        ValueError, match=f"{tmp_path} has no set 'train/other': it holds train/toy"
+    ):
         index.shards("train/other")
 
 
@@ -119,7 +123,9 @@ def test_member_is_named_after_the_kind_of_image(tmp_path, kind):
 
 def test_records_there_and_back(tmp_path):
     index = write(tmp_path)
-    for i, (record, texts) in enumerate(zip(shards.records(index, "train/toy"), shards.texts(index, "train/toy"), strict=True)):
+    for i, (record, texts) in enumerate(
+        zip(shards.records(index, "train/toy"), shards.texts(index, "train/toy"), strict=True)
+    ):
         assert_same(record, make(i))
         assert_same(texts, dataclasses.replace(make(i), image=b""))
     assert i == 6
@@ -140,7 +146,9 @@ floats = st.floats(width=32, allow_nan=False, allow_infinity=False)
 def any_record(draw):
     boxes = draw(st.lists(st.lists(floats, min_size=4, max_size=4), max_size=4))
     phrases = tuple(draw(st.lists(words, max_size=4)))
-    indices = st.lists(st.integers(0, len(boxes) - 1), max_size=3).map(tuple) if boxes else st.just(())
+    indices = (
+        st.lists(st.integers(0, len(boxes) - 1), max_size=3).map(tuple) if boxes else st.just(())
+    )
     return Record(
         image=draw(st.binary(min_size=1, max_size=600)),
         width=draw(st.integers(1, 10_000)),
@@ -208,8 +216,12 @@ def test_corrupt_shard_is_named(tmp_path, damage):
     index = write(tmp_path)
     damage(tmp_path / "train/toy/000001.tar", index)
     reading = shards.records(index, "train/toy")
-    assert [next(reading).image_id for _ in range(3)] == ["toy:0", "toy:1", "toy:2"], "the shard before it is sound"
-    with pytest.raises(ValueError, match=r"train/toy/000001.tar is corrupt .*: build the shards again") as caught:
+    assert [next(reading).image_id for _ in range(3)] == ["toy:0", "toy:1", "toy:2"], (
+        "the shard before it is sound"
+    )
+    with pytest.raises(
+        ValueError, match=r"train/toy/000001.tar is corrupt .*: build the shards again"
+    ) as caught:
         next(reading)
     assert "\n" not in str(caught.value)
 
@@ -217,7 +229,9 @@ def test_corrupt_shard_is_named(tmp_path, damage):
 def test_missing_shard_is_named(tmp_path):
     index = write(tmp_path)
     (tmp_path / "train/toy/000002.tar").unlink()
-    with pytest.raises(FileNotFoundError, match=r"train/toy/000002.tar does not exist though the index names it") as caught:
+    with pytest.raises(
+        FileNotFoundError, match=r"train/toy/000002.tar does not exist though the index names it"
+    ) as caught:
         list(shards.texts(index, "train/toy"))
     assert "\n" not in str(caught.value)
 
@@ -227,7 +241,8 @@ def test_a_shard_that_goes_while_it_is_read_is_named(tmp_path):
     reader = shards.ShardReader(index.location, index.shards("train/toy")[2])
     (tmp_path / "train/toy/000002.tar").unlink()
     with pytest.raises(
-        FileNotFoundError, match=r"000002\.tar does not exist though the index names it: build the shards again$"
+        FileNotFoundError,
+        match=r"000002\.tar does not exist though the index names it: build the shards again$",
     ):
         reader.read(0)
 
@@ -235,19 +250,25 @@ def test_a_shard_that_goes_while_it_is_read_is_named(tmp_path):
 @pytest.mark.parametrize("samples", [2, 4])
 def test_another_count_is_named(tmp_path, samples):
     member = write(tmp_path).shards("train/toy")[0]
-    with pytest.raises(ValueError, match=rf"000000.tar holds 3 samples, the index says {samples}: build it again"):
+    with pytest.raises(
+        ValueError, match=rf"000000.tar holds 3 samples, the index says {samples}: build it again"
+    ):
         shards.ShardReader(str(tmp_path), dataclasses.replace(member, samples=samples))
 
 
 def change_index(folder, **changes):
     content = json.loads((folder / "index.json").read_text()) | changes
-    (folder / "index.json").write_text(json.dumps({k: v for k, v in content.items() if v is not None}))
+    (folder / "index.json").write_text(
+        json.dumps({k: v for k, v in content.items() if v is not None})
+    )
 
 
 def test_other_schema_version_of_the_index_is_refused(tmp_path):
     write(tmp_path)
     change_index(tmp_path, schema_version=99)
-    with pytest.raises(ValueError, match=r"index.json has schema version 99, this is 1: build the shards again"):
+    with pytest.raises(
+        ValueError, match=r"index.json has schema version 99, this is 1: build the shards again"
+    ):
         shards.read_index(str(tmp_path))
 
 
@@ -255,21 +276,38 @@ def test_other_schema_version_of_a_sample_is_refused(tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(shards, "SCHEMA_VERSION", 2)
         members = shards.write_set([make(5)], tmp_path, "s", 1)
-    with pytest.raises(ValueError, match=r"000000.tar: sample toy:5 has another schema version than 1: build it again"):
+    with pytest.raises(
+        ValueError,
+        match=r"000000.tar: sample toy:5 has another schema version than 1: build it again",
+    ):
         shards.ShardReader(str(tmp_path), members[0]).read(0)
 
 
 @pytest.mark.parametrize(
-    "content", [b"", b"{", b"[]", b"3", b'{"schema_version": 1}', b"\xff\xfe", b'{"schema_version": 1, "sets": {"a": [{}]}}']
+    "content",
+    [
+        b"",
+        b"{",
+        b"[]",
+        b"3",
+        b'{"schema_version": 1}',
+        b"\xff\xfe",
+        b'{"schema_version": 1, "sets": {"a": [{}]}}',
+    ],
 )
 def test_what_is_no_index_is_refused(tmp_path, content):
     (tmp_path / "index.json").write_bytes(content)
-    with pytest.raises(ValueError, match=r"index.json is not a shard index .*: build the shards again"):
+    with pytest.raises(
+        ValueError, match=r"index.json is not a shard index .*: build the shards again"
+    ):
         shards.read_index(str(tmp_path))
 
 
 def test_missing_index_is_named(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"index.json does not exist: build the shards with `omnidet shards`"):
+    with pytest.raises(
+        FileNotFoundError,
+        match=r"index.json does not exist: build the shards with `omnidet shards`",
+    ):
         shards.read_index(str(tmp_path))
 
 
@@ -290,17 +328,28 @@ def test_an_index_with_another_kind_of_entry_is_refused(tmp_path, change):
     content = json.loads((tmp_path / "index.json").read_text())
     content["sets"]["s"][0].update(change)
     (tmp_path / "index.json").write_text(json.dumps(content))
-    with pytest.raises(ValueError, match=r"index.json is not a shard index .*: build the shards again"):
+    with pytest.raises(
+        ValueError, match=r"index.json is not a shard index .*: build the shards again"
+    ):
         shards.read_index(str(tmp_path))
 
 
 @pytest.mark.parametrize(
     "change",
-    [{"phrase_boxes": [[9]]}, {"phrase_boxes": []}, {"phrases": [1]}, {"width": "64"}, {"caption": None}, {"height": 0}],
+    [
+        {"phrase_boxes": [[9]]},
+        {"phrase_boxes": []},
+        {"phrases": [1]},
+        {"width": "64"},
+        {"caption": None},
+        {"height": 0},
+    ],
 )
 def test_a_sample_that_no_build_writes_is_named(tmp_path, monkeypatch, change):
     content = json.loads(shards._encode(make(1))) | change
     monkeypatch.setattr(shards, "_encode", lambda _: json.dumps(content).encode())
     (member,) = shards.write_set([make(1)], tmp_path, "s", 1)
-    with pytest.raises(ValueError, match=r"s/000000.tar: a sample's annotation is none .*: build it again"):
+    with pytest.raises(
+        ValueError, match=r"s/000000.tar: a sample's annotation is none .*: build it again"
+    ):
         shards.ShardReader(str(tmp_path), member).read(0)

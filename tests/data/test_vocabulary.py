@@ -27,9 +27,18 @@ def record(*phrases, absent=(), caption=""):
 
 
 CORPUS = (
-    *(record(f"{c} {s}", absent=[f"{d} {s}" for d in COLOURS if d != c]) for c in COLOURS for s in SHAPES),
+    *(
+        record(f"{c} {s}", absent=[f"{d} {s}" for d in COLOURS if d != c])
+        for c in COLOURS
+        for s in SHAPES
+    ),
     *(record(shape, absent=[s for s in SHAPES if s != shape]) for shape in SHAPES),
-    record("star left of circle", "circle left of star", "the star to the right of the moon", "left star"),
+    record(
+        "star left of circle",
+        "circle left of star",
+        "the star to the right of the moon",
+        "left star",
+    ),
     record("moon above the dog", caption="A red star stands near the blue circle on the ground."),
     record("rocket", caption="The dog and the moon."),
 )
@@ -72,7 +81,9 @@ def token(words, text):
 
 
 def same(words, one, other):
-    return all(np.array_equal(a, b) for a, b in zip(words.encode(one), words.encode(other), strict=True))
+    return all(
+        np.array_equal(a, b) for a, b in zip(words.encode(one), words.encode(other), strict=True)
+    )
 
 
 # Files
@@ -80,7 +91,12 @@ def same(words, one, other):
 
 def test_transformers_gives_the_same_ids(words, folder):
     loaded = AutoTokenizer.from_pretrained(folder)
-    texts = [p for r in (*CORPUS, *HOT_DOGS) for p in r.phrases] + ["Unseen Zebra!", "红色 🙂", "the HOT dog.", "hot dogs"]
+    texts = [p for r in (*CORPUS, *HOT_DOGS) for p in r.phrases] + [
+        "Unseen Zebra!",
+        "红色 🙂",
+        "the HOT dog.",
+        "hot dogs",
+    ]
     for text in texts:
         assert loaded(text)["input_ids"] == words.tokenizer.encode(text).ids, text
         assert set(loaded(text)["input_ids"]) == set(ids(words, text, roles=False)), text
@@ -106,7 +122,12 @@ def test_hash_is_stable_over_builds(words):
 def test_hash_is_stable_over_processes(words):
     script = "from tests.data.test_vocabulary import *; print(build(*HOT_DOGS).content_hash)"
     for seed in ("1", "2"):
-        done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, env={"PYTHONHASHSEED": seed})
+        done = subprocess.run(
+            [sys.executable, "-c", script],
+            capture_output=True,
+            text=True,
+            env={"PYTHONHASHSEED": seed},
+        )
         assert done.stdout.strip() == words.content_hash, done.stderr
 
 
@@ -131,7 +152,9 @@ def test_changed_file_is_refused(words, tmp_path, change):
     words.save(tmp_path)
     Vocabulary.load(tmp_path)
     change(tmp_path)
-    with pytest.raises(ValueError, match=f"{tmp_path} was changed after it was built: .*; build it again"):
+    with pytest.raises(
+        ValueError, match=f"{tmp_path} was changed after it was built: .*; build it again"
+    ):
         Vocabulary.load(tmp_path)
 
 
@@ -139,7 +162,10 @@ def test_changed_file_is_refused(words, tmp_path, change):
 def test_missing_file_is_named(words, tmp_path, name):
     words.save(tmp_path)
     (tmp_path / name).unlink()
-    with pytest.raises(FileNotFoundError, match=f"{name} does not exist: build the vocabulary with `omnidet vocabulary`"):
+    with pytest.raises(
+        FileNotFoundError,
+        match=f"{name} does not exist: build the vocabulary with `omnidet vocabulary`",
+    ):
         Vocabulary.load(tmp_path)
 
 
@@ -148,7 +174,10 @@ def test_pickled_for_the_workers(words):
     copy = pickle.loads(pickle.dumps(words))
     assert copy.content_hash == words.content_hash
     assert same(copy, "red star", "red star")
-    assert np.array_equal(copy.encode("red hot dog left of the star")[1], words.encode("red hot dog left of the star")[1])
+    assert np.array_equal(
+        copy.encode("red hot dog left of the star")[1],
+        words.encode("red hot dog left of the star")[1],
+    )
 
 
 # Weights
@@ -188,7 +217,9 @@ def test_weights_follow_document_frequency():
     assert words.idf_T[token(words, "star")] == pytest.approx(np.log(5 / 2))
     found = dict(words.tokens("the red star"))
     total = np.log(5 / 4) + np.log(5 / 3) + np.log(5 / 2)
-    assert found == pytest.approx({"the": np.log(5 / 4) / total, "red": np.log(5 / 3) / total, "star": np.log(5 / 2) / total})
+    assert found == pytest.approx(
+        {"the": np.log(5 / 4) / total, "red": np.log(5 / 3) / total, "star": np.log(5 / 2) / total}
+    )
 
 
 def test_a_word_that_stands_everywhere_is_still_a_name():
@@ -202,7 +233,9 @@ def test_a_word_counts_once_however_many_subwords_it_falls_into(words):
     assert len(parts) == 6
     found = dict(zip(*(part.tolist() for part in words.encode("star zebra")), strict=True))
     star = found[token(words, "star")]
-    assert (1 - star) / star == pytest.approx(words.idf_T[parts].mean() / words.idf_T[token(words, "star")], rel=1e-5)
+    assert (1 - star) / star == pytest.approx(
+        words.idf_T[parts].mean() / words.idf_T[token(words, "star")], rel=1e-5
+    )
 
 
 def test_repeated_words_count_again(words):
@@ -215,7 +248,16 @@ def test_repeated_words_count_again(words):
 
 
 @pytest.mark.parametrize(
-    "text", ["RED STAR", "Red  Star.", " red\tstar\n", "red-star", "“red” star!", "ｒｅｄ star", "red's star".replace("'s", "")]
+    "text",
+    [
+        "RED STAR",
+        "Red  Star.",
+        " red\tstar\n",
+        "red-star",
+        "“red” star!",
+        "ｒｅｄ star",
+        "red's star".replace("'s", ""),
+    ],
 )
 def test_case_punctuation_and_space_do_not_count(words, text):
     assert same(words, text, "red star")
@@ -259,8 +301,20 @@ def test_text_without_a_word_is_refused(words, text, roles):
 
 
 def test_names_that_are_the_same_are_named(words):
-    words.check_names(["red star", "blue star", "star", "hot dog", "dog", "star left of circle", "circle left of star"])
-    with pytest.raises(ValueError, match="the names 'red star' and 'Star, RED' are the same to the vocabulary"):
+    words.check_names(
+        [
+            "red star",
+            "blue star",
+            "star",
+            "hot dog",
+            "dog",
+            "star left of circle",
+            "circle left of star",
+        ]
+    )
+    with pytest.raises(
+        ValueError, match="the names 'red star' and 'Star, RED' are the same to the vocabulary"
+    ):
         words.check_names(["dog", "red star", "moon", "Star, RED"])
     with pytest.raises(ValueError, match="the phrase '!' is empty"):
         words.check_names(["dog", "!"])
@@ -290,7 +344,10 @@ def test_a_name_whose_word_is_there_too_does_not():
 def test_red_star_stays_compositional(words):
     for colour in COLOURS:
         for shape in SHAPES:
-            assert set(ids(words, f"{colour} {shape}")) == {token(words, colour), token(words, shape)}
+            assert set(ids(words, f"{colour} {shape}")) == {
+                token(words, colour),
+                token(words, shape),
+            }
 
 
 def test_red_hot_dog_is_red_and_hot_dog(words):
@@ -338,8 +395,16 @@ def test_order_about_a_relation_counts(words):
     one, other = "star left of circle", "circle left of star"
     assert not same(words, one, other)
     half = words.num_tokens // 2
-    assert set(ids(words, one)) == {*ids(words, "star"), *ids(words, "left of"), token(words, "circle") + half}
-    assert set(ids(words, other)) == {*ids(words, "circle"), *ids(words, "left of"), token(words, "star") + half}
+    assert set(ids(words, one)) == {
+        *ids(words, "star"),
+        *ids(words, "left of"),
+        token(words, "circle") + half,
+    }
+    assert set(ids(words, other)) == {
+        *ids(words, "circle"),
+        *ids(words, "left of"),
+        token(words, "star") + half,
+    }
     assert ("circle (context)") in names(words, one)
 
 
@@ -352,7 +417,9 @@ def test_no_context_without_a_relation(words):
 def test_captions_have_no_roles(words):
     half = words.num_tokens // 2
     assert max(ids(words, "star left of circle", roles=False)) < half
-    assert ids(words, "star left of circle", roles=False) == ids(words, "circle left of star", roles=False)
+    assert ids(words, "star left of circle", roles=False) == ids(
+        words, "circle left of star", roles=False
+    )
     assert max(ids(words, "star left of circle")) >= half
 
 
@@ -361,7 +428,10 @@ def test_captions_have_no_roles(words):
 
 def rows(table):
     ends = [*table.offsets_P.tolist()[1:], len(table.token_ids_K)]
-    return [(table.token_ids_K[a:b], table.weights_K[a:b]) for a, b in zip(table.offsets_P.tolist(), ends, strict=True)]
+    return [
+        (table.token_ids_K[a:b], table.weights_K[a:b])
+        for a, b in zip(table.offsets_P.tolist(), ends, strict=True)
+    ]
 
 
 def test_table_is_what_encode_says(words):
@@ -374,18 +444,28 @@ def test_table_is_what_encode_says(words):
     ]
     table = words.table(items)
     assert len(table) == 5
-    assert (table.token_ids_K.dtype, table.weights_K.dtype, table.offsets_P.dtype) == (torch.int64, torch.float32, torch.int64)
+    assert (table.token_ids_K.dtype, table.weights_K.dtype, table.offsets_P.dtype) == (
+        torch.int64,
+        torch.float32,
+        torch.int64,
+    )
     for item, (found, weights) in zip(items, rows(table), strict=True):
         expected = words.encode(*item)
         assert found.tolist() == expected[0].tolist()
         assert weights.tolist() == expected[1].tolist()
-    assert rows(words.table(text for text in ("red star",)))[0][0].tolist() == ids(words, "red star")
+    assert rows(words.table(text for text in ("red star",)))[0][0].tolist() == ids(
+        words, "red star"
+    )
 
 
 def test_empty_table(words):
     table = words.table([])
     assert len(table) == 0
-    assert (table.token_ids_K.dtype, table.weights_K.dtype, table.offsets_P.dtype) == (torch.int64, torch.float32, torch.int64)
+    assert (table.token_ids_K.dtype, table.weights_K.dtype, table.offsets_P.dtype) == (
+        torch.int64,
+        torch.float32,
+        torch.int64,
+    )
 
 
 def test_table_gives_the_weighted_mean_of_token_rows(words):
@@ -395,18 +475,24 @@ def test_table_gives_the_weighted_mean_of_token_rows(words):
         table.token_ids_K, rows_TD, table.offsets_P, mode="sum", per_sample_weights=table.weights_K
     )
     found, weights = words.encode("red star")
-    torch.testing.assert_close(pooled[0], torch.from_numpy(weights) @ rows_TD[torch.from_numpy(found)])
+    torch.testing.assert_close(
+        pooled[0], torch.from_numpy(weights) @ rows_TD[torch.from_numpy(found)]
+    )
 
 
 def test_size_is_a_bound():
     words = vocabulary.build([*CORPUS] * 2, VocabularyConfig(size=270))
     assert words.num_tokens <= 2 * 270
-    assert vocabulary.build([record()], VocabularyConfig()).num_tokens >= 2 * 256, "bytes are always there"
+    assert vocabulary.build([record()], VocabularyConfig()).num_tokens >= 2 * 256, (
+        "bytes are always there"
+    )
 
 
 def test_growing_moves_nothing_and_changes_no_phrase():
     old = vocabulary.build(CORPUS, VocabularyConfig(size=400))
-    new, words = vocabulary.extend(old, [record("zyx cell", absent=["red quasar"], caption="a qqq once")])
+    new, words = vocabulary.extend(
+        old, [record("zyx cell", absent=["red quasar"], caption="a qqq once")]
+    )
     assert words == ("cell", "quasar", "zyx")  # a word of one caption alone stays in parts
     assert new.num_tokens == old.num_tokens + 2 * len(words)
     vocabulary.require_extension(old, new)
@@ -434,4 +520,6 @@ def test_a_grown_vocabulary_is_saved_pickled_and_grows_again(tmp_path):
     with pytest.raises(ValueError, match="does not extend"):
         vocabulary.require_extension(twice, old)
     with pytest.raises(ValueError, match="does not extend"):
-        vocabulary.require_extension(vocabulary.build(CORPUS[3:], VocabularyConfig(size=400)), twice)
+        vocabulary.require_extension(
+            vocabulary.build(CORPUS[3:], VocabularyConfig(size=400)), twice
+        )

@@ -19,7 +19,11 @@ def test_a_scale_of_scores_changes_nothing():
     true, false = random.random((50, 3)) ** 0.5, random.random((50, 4))
     one = absent.evaluate(true.tolist(), false.tolist())
     other = absent.evaluate((true * 1e-3).tolist(), (false * 1e-3).tolist())
-    assert one.values["false_positive_rate"] == other.values["false_positive_rate"] == pytest.approx(0.29, abs=0.06)
+    assert (
+        one.values["false_positive_rate"]
+        == other.values["false_positive_rate"]
+        == pytest.approx(0.29, abs=0.06)
+    )
     assert one.details["intervals"] == other.details["intervals"]
 
 
@@ -32,7 +36,11 @@ def test_where_half_the_boxes_are_not_met_at_any_threshold_there_is_no_number():
 
 @pytest.mark.parametrize(
     ("true", "false", "message"),
-    [([[]], [[0.5]], "no true boxes"), ([[0.5]], [[]], "no absent names"), ([[0.5]], [[np.nan]], "not finite")],
+    [
+        ([[]], [[0.5]], "no true boxes"),
+        ([[0.5]], [[]], "no absent names"),
+        ([[0.5]], [[np.nan]], "not finite"),
+    ],
 )
 def test_what_cannot_be_counted_is_refused(true, false, message):
     with pytest.raises(ValueError, match=message):

@@ -44,8 +44,12 @@ def test_a_weight_is_as_many_copies_of_the_image(tmp_path):
                 copied["images"].append({"id": number})
                 own = [a for a in dataset["annotations"] if a["image_id"] == image_id]
                 first = len(copied["annotations"]) + 1
-                copied["annotations"] += [{**a, "image_id": number, "id": first + n} for n, a in enumerate(own)]
-                copied_found += [{**d, "image_id": number} for d in found if d["image_id"] == image_id]
+                copied["annotations"] += [
+                    {**a, "image_id": number, "id": first + n} for n, a in enumerate(own)
+                ]
+                copied_found += [
+                    {**d, "image_id": number} for d in found if d["image_id"] == image_id
+                ]
         expected_KT = by_category(*judged(tmp_path, copied, copied_found))
         assert np.isnan(values_BKT[b]).tolist() == np.isnan(expected_KT).tolist()
         # One detection after another, the copies of a right one raise precision step by step, and here at once.

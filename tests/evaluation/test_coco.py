@@ -11,7 +11,14 @@ def ground_truth(folder, first_annotation_id=1):
     """Two images; a cat in the first, a cat and a dog in the second, all large; nobody drew the bird."""
     boxes = [(1, 1, [0, 0, 100, 100]), (2, 1, [0, 0, 100, 100]), (2, 2, [200, 200, 100, 100])]
     annotations = [
-        {"id": n, "image_id": image, "category_id": category, "bbox": box, "area": box[2] * box[3], "iscrowd": 0}
+        {
+            "id": n,
+            "image_id": image,
+            "category_id": category,
+            "bbox": box,
+            "area": box[2] * box[3],
+            "iscrowd": 0,
+        }
         for n, (image, category, box) in enumerate(boxes, first_annotation_id)
     ]
     path = folder / "instances.json"
@@ -20,7 +27,9 @@ def ground_truth(folder, first_annotation_id=1):
             {
                 "images": [{"id": n, "width": 400, "height": 400} for n in (1, 2)],
                 "annotations": annotations,
-                "categories": [{"id": n, "name": name} for n, name in ((1, "cat"), (2, "dog"), (3, "bird"))],
+                "categories": [
+                    {"id": n, "name": name} for n, name in ((1, "cat"), (2, "dog"), (3, "bird"))
+                ],
             }
         )
     )
@@ -34,13 +43,19 @@ def detection(image_id=1, category_id=1, bbox=(0, 0, 100, 100), score=0.9):
 def test_a_hand_worked_case(tmp_path):
     found = [
         detection(),
-        detection(image_id=2, bbox=(0, 0, 100, 80), score=0.8),  # IoU .8: right up to the threshold .80, wrong at 3 of 10
+        detection(
+            image_id=2, bbox=(0, 0, 100, 80), score=0.8
+        ),  # IoU .8: right up to the threshold .80, wrong at 3 of 10
         detection(image_id=2, category_id=2, bbox=(0, 0, 10, 10)),  # the dog is elsewhere
     ]
     metrics = coco.evaluate(ground_truth(tmp_path), found)
     # The second cat adds the recall points above .5: 50 of 101.
     cat = (7 * 1 + 3 * 51 / 101) / 10
-    assert metrics.details["per_category_AP"] == {"cat": pytest.approx(cat), "dog": 0.0, "bird": None}
+    assert metrics.details["per_category_AP"] == {
+        "cat": pytest.approx(cat),
+        "dog": 0.0,
+        "bird": None,
+    }
     assert metrics.values["AP"] == pytest.approx(cat / 2)
     assert metrics.values["AP50"] == pytest.approx(0.5)
     assert metrics.values["AR100"] == pytest.approx((7 + 3 * 0.5) / 10 / 2)
@@ -66,7 +81,13 @@ def test_no_detections_are_worth_nothing(tmp_path, capsys):
     metrics = coco.evaluate(ground_truth(tmp_path), [])
     assert metrics.values["AP"] == 0
     assert set(metrics.values.values()) == {0.0}
-    counts = {"images": 2, "annotations": 3, "categories": 3, "detections": 0, "detections_judged": 0}
+    counts = {
+        "images": 2,
+        "annotations": 3,
+        "categories": 3,
+        "detections": 0,
+        "detections_judged": 0,
+    }
     assert metrics.details["counts"] == counts
     assert capsys.readouterr().out == ""
 
@@ -104,6 +125,8 @@ def test_equals_the_official_numbers(shared_data):
     found = json.loads((folder / "instances_val2014_fakebbox100_results.json").read_text())
     expected = json.loads((folder / "expected_bbox_stats.json").read_text())
     metrics = coco.evaluate(folder / "instances_val2014_100.json", found)
-    assert metrics.values == pytest.approx({name.replace("@", ""): v for name, v in expected["stats"].items()}, abs=1e-9)
+    assert metrics.values == pytest.approx(
+        {name.replace("@", ""): v for name, v in expected["stats"].items()}, abs=1e-9
+    )
     defined = {name: v for name, v in metrics.details["per_category_AP"].items() if v is not None}
     assert defined == pytest.approx(expected["per_category_AP"], abs=1e-9)

@@ -9,7 +9,16 @@ from omnidet.evaluation import coco, detections, official
 from omnidet.evaluation.detections import read_rows
 from tests.evaluation.worlds import world
 
-ROWS = [{"image_id": n, "category_id": 1, "bbox": [0, 0.5, 10, 1e1], "score": 0.25, "segmentation": [[1, 2]]} for n in range(7)]
+ROWS = [
+    {
+        "image_id": n,
+        "category_id": 1,
+        "bbox": [0, 0.5, 10, 1e1],
+        "score": 0.25,
+        "segmentation": [[1, 2]],
+    }
+    for n in range(7)
+]
 
 
 @pytest.mark.parametrize("at_once", [1, 3, 64, 1 << 20])
@@ -68,8 +77,15 @@ def test_no_text_and_no_file(tmp_path):
 def truth_file(folder, images=7):
     """As many images, each with one box of category 1."""
     path = folder / "instances.json"
-    boxes = [{"id": n + 1, "image_id": n, "category_id": 1, "bbox": [0, 0, 50, 50], "area": 2500} for n in range(images)]
-    content = {"images": [{"id": n} for n in range(images)], "annotations": boxes, "categories": [{"id": 1, "name": "cat"}]}
+    boxes = [
+        {"id": n + 1, "image_id": n, "category_id": 1, "bbox": [0, 0, 50, 50], "area": 2500}
+        for n in range(images)
+    ]
+    content = {
+        "images": [{"id": n} for n in range(images)],
+        "annotations": boxes,
+        "categories": [{"id": 1, "name": "cat"}],
+    }
     path.write_text(json.dumps(content))
     return path
 
@@ -107,7 +123,15 @@ def test_a_field_that_is_missing(tmp_path):
 
 def test_boxes_beyond_the_image_count_as_the_official_code_counts_them(tmp_path):
     path = truth_file(tmp_path)
-    found = [{"image_id": n, "category_id": 1, "bbox": [-10.0 * n, 0.0, 50 + 10.0 * n, 50.0], "score": 0.5} for n in range(7)]
+    found = [
+        {
+            "image_id": n,
+            "category_id": 1,
+            "bbox": [-10.0 * n, 0.0, 50 + 10.0 * n, 50.0],
+            "score": 0.5,
+        }
+        for n in range(7)
+    ]
     found += [{"image_id": 0, "category_id": 1, "bbox": [1e6, 0.0, 50.0, 0.0], "score": 0.9}]
     ours = coco.evaluate(path, found, intervals=False).values
     assert ours["AP"] == pytest.approx(official.coco(path, found).stats[0], abs=1e-12)
@@ -118,7 +142,10 @@ def test_boxes_beyond_the_image_count_as_the_official_code_counts_them(tmp_path)
 def test_memory_stays_that_of_the_columns(tmp_path):
     """Rows come one by one; as Python objects they would take 130 MB."""
     path = truth_file(tmp_path)
-    rows = ({"image_id": n % 7, "category_id": 1, "bbox": [n % 97, 1.0, 5.0, 5.0], "score": n / 1e6} for n in range(200_000))
+    rows = (
+        {"image_id": n % 7, "category_id": 1, "bbox": [n % 97, 1.0, 5.0, 5.0], "score": n / 1e6}
+        for n in range(200_000)
+    )
     tracemalloc.start()
     found, _ = detections.collect(rows, detections_truth(path))
     peak = tracemalloc.get_traced_memory()[1]
@@ -139,5 +166,7 @@ def test_a_reader_and_a_list_give_the_same(tmp_path):
     (tmp_path / "instances.json").write_text(json.dumps(dataset))
     (tmp_path / "found.json").write_text(json.dumps(found))
     by_list = coco.evaluate(tmp_path / "instances.json", found, intervals=False)
-    by_file = coco.evaluate(tmp_path / "instances.json", read_rows(tmp_path / "found.json"), intervals=False)
+    by_file = coco.evaluate(
+        tmp_path / "instances.json", read_rows(tmp_path / "found.json"), intervals=False
+    )
     assert by_list == by_file

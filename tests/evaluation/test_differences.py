@@ -70,21 +70,32 @@ def test_limits():
     (reason,) = differences.violations(comparison, ["absent/false_positive_rate"], 0.05, None)
     assert "a drop of 0.1000" in reason
     better = differences.compare(other, one, same_images=True)
-    assert differences.violations(better, ["coco/AP", "absent/false_positive_rate"], None, 0.01) == []
+    assert (
+        differences.violations(better, ["coco/AP", "absent/false_positive_rate"], None, 0.01) == []
+    )
     assert len(differences.violations(better, ["coco/AP", "a/AP"], 0.0, 0.02)) == 2
 
 
 @pytest.mark.parametrize("value", [None, float("nan")])
 def test_what_has_no_number_keeps_no_limit(value):
-    one, other = Stored({"coco/AP": 0.5}, {}, {}), Stored({} if value is None else {"coco/AP": value}, {}, {})
+    one, other = (
+        Stored({"coco/AP": 0.5}, {}, {}),
+        Stored({} if value is None else {"coco/AP": value}, {}, {}),
+    )
     comparison = differences.compare(one, other, same_images=True)
     assert len(differences.violations(comparison, ["coco/AP"], 1.0, None)) == 1
 
 
 def test_sets_with_a_suffix_find_their_intervals():
-    details = {"refcocog": {"intervals": {"AIGT": [0.1, 0.2]}}, "refcocog_unseen": {"intervals": {"AIGT": [0.3, 0.4]}}}
+    details = {
+        "refcocog": {"intervals": {"AIGT": [0.1, 0.2]}},
+        "refcocog_unseen": {"intervals": {"AIGT": [0.3, 0.4]}},
+    }
     one = Stored({"refcocog/AIGT": 0.15, "refcocog/AIGT_unseen": 0.35}, {}, details)
-    rows = {row.metric: row.before_interval for row in differences.compare(one, one, same_images=True).rows}
+    rows = {
+        row.metric: row.before_interval
+        for row in differences.compare(one, one, same_images=True).rows
+    }
     assert rows == {"refcocog/AIGT": [0.1, 0.2], "refcocog/AIGT_unseen": [0.3, 0.4]}
 
 

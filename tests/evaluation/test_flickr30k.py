@@ -26,7 +26,8 @@ def test_any_box_and_merged_box():
 
 
 @pytest.mark.parametrize(
-    ("place", "expected"), [(0, (1, 1, 1)), (1, (0, 1, 1)), (4, (0, 1, 1)), (5, (0, 0, 1)), (10, (0, 0, 0))]
+    ("place", "expected"),
+    [(0, (1, 1, 1)), (1, (0, 1, 1)), (4, (0, 1, 1)), (5, (0, 0, 1)), (10, (0, 0, 0))],
 )
 def test_the_rank_decides(place, expected):
     values = flickr30k.evaluate([phrase(LEFT)], [array(*[AWAY] * place, LEFT)]).values
@@ -36,7 +37,12 @@ def test_the_rank_decides(place, expected):
 def test_phrases_without_boxes_are_left_out_and_counted():
     metrics = flickr30k.evaluate([phrase(LEFT), phrase(text="a fine day")], [array(LEFT), array()])
     assert metrics.values["R@1"] == 1
-    assert metrics.details["counts"] == {"images": 1, "phrases": 2, "evaluated": 1, "without_boxes": 1}
+    assert metrics.details["counts"] == {
+        "images": 1,
+        "phrases": 2,
+        "evaluated": 1,
+        "without_boxes": 1,
+    }
     assert set(metrics.details["intervals"]) == set(metrics.values)
 
 

@@ -24,17 +24,29 @@ def world(seed):
             for _ in range(int(random.integers(0, 5))):
                 named = category if random.random() < 0.6 else int(random.integers(1, 4))
                 shift = float(random.choice([0, 1, 8, 14, 60]))
-                rows.append({"image_id": image_id, "category_id": named, "bbox": [x + shift, y, width, height]})
+                rows.append(
+                    {
+                        "image_id": image_id,
+                        "category_id": named,
+                        "bbox": [x + shift, y, width, height],
+                    }
+                )
     for row, score in zip(rows, random.permutation(len(rows)), strict=True):
         row["score"] = float(score + 1) / len(rows)
     images = [{"id": i, "width": 200, "height": 200} for i in range(1, 7)]
-    return {"images": images, "annotations": annotations, "categories": [{"id": i, "name": str(i)} for i in (1, 2, 3)]}, rows
+    return {
+        "images": images,
+        "annotations": annotations,
+        "categories": [{"id": i, "name": str(i)} for i in (1, 2, 3)],
+    }, rows
 
 
 def overlap(row, annotation):
     if row["image_id"] != annotation["image_id"]:
         return 0.0
-    return float(_iou(np.array([row["bbox"]]), np.array([annotation["bbox"]]), np.zeros(1, bool))[0])
+    return float(
+        _iou(np.array([row["bbox"]]), np.array([annotation["bbox"]]), np.zeros(1, bool))[0]
+    )
 
 
 def set_right(dataset, rows, kind, kinds, found):
@@ -43,7 +55,9 @@ def set_right(dataset, rows, kind, kinds, found):
     for row in sorted(rows, key=lambda r: -r["score"]):
         if kinds.get(row["score"]) in ("localisation", "confusion"):
             own = kinds[row["score"]] == "localisation"
-            rivals = [a for a in dataset["annotations"] if (a["category_id"] == row["category_id"]) == own]
+            rivals = [
+                a for a in dataset["annotations"] if (a["category_id"] == row["category_id"]) == own
+            ]
             meant = max(rivals, key=lambda a: overlap(row, a))
             if meant["id"] not in found:
                 best.setdefault(meant["id"], (row["score"], meant))
@@ -67,7 +81,11 @@ def test_every_gain_is_that_of_the_official_tool_on_results_set_right(tmp_path, 
         return coco.evaluate(tmp_path / "truth.json", results, intervals=False).values["AP50"]
 
     verdicts = mistakes.judge(dataset, rows)
-    kinds = {float(s): mistakes.KINDS[k] for s, k in zip(verdicts.score_D, verdicts.kind_D, strict=True) if k >= 0}
+    kinds = {
+        float(s): mistakes.KINDS[k]
+        for s, k in zip(verdicts.score_D, verdicts.kind_D, strict=True)
+        if k >= 0
+    }
     assert set(mistakes.KINDS) == set(kinds.values())
     # Annotations are counted by image, in the order of the file.
     found = {i + 1 for i in np.flatnonzero(verdicts.true_score_G > -np.inf)}
@@ -86,7 +104,12 @@ def test_every_gain_is_that_of_the_official_tool_on_results_set_right(tmp_path, 
 def test_a_box_is_given_to_one_detection_and_not_at_all_where_another_has_found_it():
     truth = evaluations.ground_truth()
     star = evaluations.xywh(evaluations.LEFT)
-    poor = {"image_id": 1, "category_id": 1, "bbox": evaluations.xywh(evaluations.SHIFTED), "score": 0.9}
+    poor = {
+        "image_id": 1,
+        "category_id": 1,
+        "bbox": evaluations.xywh(evaluations.SHIFTED),
+        "score": 0.9,
+    }
     confused = {"image_id": 1, "category_id": 2, "bbox": star, "score": 0.8}
     before = 0.0
     both = gains.gains(mistakes.judge(truth, [poor, confused]))
@@ -95,7 +118,9 @@ def test_a_box_is_given_to_one_detection_and_not_at_all_where_another_has_found_
     assert both["confusion"] == 0
     right = {"image_id": 1, "category_id": 1, "bbox": star, "score": 0.1}
     taken = gains.gains(mistakes.judge(truth, [poor, confused, right]))
-    assert taken["localisation"] == pytest.approx(17 / 101 / 2 / 2)  # it goes, and the right one stands first
+    assert taken["localisation"] == pytest.approx(
+        17 / 101 / 2 / 2
+    )  # it goes, and the right one stands first
 
 
 def test_nothing_found_is_all_missed_and_worth_nothing_to_mend():

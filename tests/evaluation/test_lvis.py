@@ -8,16 +8,30 @@ from omnidet.evaluation import lvis
 def ground_truth(folder, **changes):
     """One image with a cat (frequent) and a yak (rare); emus (common) are verified absent, of oxen nothing is known."""
     box = [0, 0, 100, 100]
-    image = {"id": 5, "width": 400, "height": 400, "neg_category_ids": [3], "not_exhaustive_category_ids": [2]} | changes
+    image = {
+        "id": 5,
+        "width": 400,
+        "height": 400,
+        "neg_category_ids": [3],
+        "not_exhaustive_category_ids": [2],
+    } | changes
     path = folder / "lvis.json"
     path.write_text(
         json.dumps(
             {
                 "images": [image],
-                "annotations": [{"id": n, "image_id": 5, "category_id": n, "bbox": box, "area": 10_000} for n in (1, 2)],
+                "annotations": [
+                    {"id": n, "image_id": 5, "category_id": n, "bbox": box, "area": 10_000}
+                    for n in (1, 2)
+                ],
                 "categories": [
                     {"id": n, "name": name, "frequency": frequency}
-                    for n, name, frequency in ((1, "cat", "f"), (2, "yak", "r"), (3, "emu", "c"), (4, "ox", "f"))
+                    for n, name, frequency in (
+                        (1, "cat", "f"),
+                        (2, "yak", "r"),
+                        (3, "emu", "c"),
+                        (4, "ox", "f"),
+                    )
                 ],
             }
         )
@@ -35,12 +49,19 @@ def test_a_hand_worked_case(tmp_path):
         detection(score=0.5),
         detection(bbox=elsewhere, score=0.9),  # a false cat above the true one: precision 1/2
         detection(category_id=2, score=0.5),
-        detection(category_id=2, bbox=elsewhere, score=0.9),  # yaks were not all drawn: this one is no fault
+        detection(
+            category_id=2, bbox=elsewhere, score=0.9
+        ),  # yaks were not all drawn: this one is no fault
         detection(category_id=3),  # no emu here, and no emu to find anywhere: no number
         detection(category_id=4),  # nobody looked for oxen: not judged
     ]
     metrics = lvis.evaluate(ground_truth(tmp_path), found)
-    assert metrics.details["per_category_AP"] == {"cat": pytest.approx(0.5), "yak": pytest.approx(1), "emu": None, "ox": None}
+    assert metrics.details["per_category_AP"] == {
+        "cat": pytest.approx(0.5),
+        "yak": pytest.approx(1),
+        "emu": None,
+        "ox": None,
+    }
     assert metrics.values["AP"] == pytest.approx(0.75)
     assert metrics.values["APr"] == pytest.approx(1)
     assert metrics.values["APf"] == pytest.approx(0.5)

@@ -8,20 +8,27 @@ from omnidet.evaluation import coco, mistakes
 from tests import evaluations
 
 GOLDEN = {
-    "coco": ("instances_val2014_100", "instances_val2014_fakebbox100_results", "expected_bbox_stats"),
+    "coco": (
+        "instances_val2014_100",
+        "instances_val2014_fakebbox100_results",
+        "expected_bbox_stats",
+    ),
     "lvis": ("lvis_val_100", "lvis_val_100_synthetic_dets", "lvis_val_100_synthetic_expected"),
 }
 
 
 def precisions(dataset, rows):
     verdicts = mistakes.judge(dataset, rows)
-    return [float(np.nanmean(mistakes.precision(verdicts, t))) for t in range(len(mistakes.OVERLAPS))]
+    return [
+        float(np.nanmean(mistakes.precision(verdicts, t))) for t in range(len(mistakes.OVERLAPS))
+    ]
 
 
 @pytest.mark.parametrize("tool", GOLDEN)
 def test_precision_is_that_of_the_official_tools(shared_data, tool):
     dataset, rows, expected = (
-        json.loads((shared_data / f"{tool}_eval_golden/{name}.json").read_text()) for name in GOLDEN[tool]
+        json.loads((shared_data / f"{tool}_eval_golden/{name}.json").read_text())
+        for name in GOLDEN[tool]
     )
     expected = expected.get("stats", expected)
     found = precisions(dataset, rows)
@@ -50,15 +57,30 @@ def random_world(random):
             box, category = [x, y, w, h], int(random.integers(1, 4))
             crowd = int(random.random() < 0.2)
             annotations.append(
-                {"id": len(annotations) + 1, "image_id": image["id"], "category_id": category, "bbox": box, "area": w * h}
+                {
+                    "id": len(annotations) + 1,
+                    "image_id": image["id"],
+                    "category_id": category,
+                    "bbox": box,
+                    "area": w * h,
+                }
                 | {"iscrowd": crowd, "segmentation": []}
             )
             for _ in range(30):
-                moved = [float(max(v + m, 1)) for v, m in zip(box, random.integers(-4, 5, 4), strict=True)]
+                moved = [
+                    float(max(v + m, 1))
+                    for v, m in zip(box, random.integers(-4, 5, 4), strict=True)
+                ]
                 score = round(float(random.random()), 1)
                 named = category if random.random() < 0.8 else int(random.integers(1, 4))
-                rows.append({"image_id": image["id"], "category_id": named, "bbox": moved, "score": score})
-    return {"images": images, "annotations": annotations, "categories": [{"id": i, "name": str(i)} for i in (3, 1, 2)]}, rows
+                rows.append(
+                    {"image_id": image["id"], "category_id": named, "bbox": moved, "score": score}
+                )
+    return {
+        "images": images,
+        "annotations": annotations,
+        "categories": [{"id": i, "name": str(i)} for i in (3, 1, 2)],
+    }, rows
 
 
 def kinds(dataset, rows):
@@ -70,17 +92,38 @@ def kinds(dataset, rows):
 
 def test_every_mistake_has_its_kind():
     found = kinds(evaluations.ground_truth(), evaluations.detections())
-    assert sorted(found) == [(2, "duplicate"), (3, "localisation"), (4, "confusion"), (5, "background")]
-    rows = [{"image_id": 1, "category_id": 2, "bbox": evaluations.xywh(evaluations.SHIFTED), "score": 1.0}]
+    assert sorted(found) == [
+        (2, "duplicate"),
+        (3, "localisation"),
+        (4, "confusion"),
+        (5, "background"),
+    ]
+    rows = [
+        {
+            "image_id": 1,
+            "category_id": 2,
+            "bbox": evaluations.xywh(evaluations.SHIFTED),
+            "score": 1.0,
+        }
+    ]
     assert kinds(evaluations.ground_truth(), rows) == [(1, "both")]
     verdicts = mistakes.judge(evaluations.ground_truth(), evaluations.detections())
-    meant = {mistakes.KINDS[verdicts.kind_D[d]]: int(verdicts.meant_D[d]) for d in np.flatnonzero(verdicts.meant_D >= 0)}
+    meant = {
+        mistakes.KINDS[verdicts.kind_D[d]]: int(verdicts.meant_D[d])
+        for d in np.flatnonzero(verdicts.meant_D >= 0)
+    }
     # Two true boxes an image, the star first: that of the third and that of the fourth image.
     assert meant == {"localisation": 4, "confusion": 6}
     confused = verdicts.kind_D == mistakes.KINDS.index("confusion")
     assert verdicts.image_D[confused].tolist() == [4]
     assert verdicts.category_D[confused].tolist() == [1]
-    found_by = dict(zip(verdicts.true_image_G[verdicts.true_category_G == 0].tolist(), verdicts.true_score_G[::2], strict=True))
+    found_by = dict(
+        zip(
+            verdicts.true_image_G[verdicts.true_category_G == 0].tolist(),
+            verdicts.true_score_G[::2],
+            strict=True,
+        )
+    )
     assert found_by == {1: 0.9, 2: 0.85, 3: -np.inf, 4: -np.inf, 5: 0.5, 6: -np.inf}
 
 
@@ -131,7 +174,9 @@ def test_without_detections_everything_is_missed():
 def test_rows_that_cannot_be_judged_are_named(change, reason):
     rows = evaluations.detections()
     rows[0] |= change
-    with pytest.raises(ValueError, match=f"^detection 0 cannot be judged .*{reason}.*: evaluate the model again$"):
+    with pytest.raises(
+        ValueError, match=f"^detection 0 cannot be judged .*{reason}.*: evaluate the model again$"
+    ):
         mistakes.judge(evaluations.ground_truth(), rows)
     del rows[0]["score"]
     rows[0] |= evaluations.detections()[0] | {"image_id": 1}

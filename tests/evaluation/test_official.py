@@ -45,9 +45,13 @@ def test_lvis_equals_the_official_package(tmp_path, seed, most):
     path.write_text(json.dumps(dataset))
     evaluator = official.lvis(path, found, most)
     metrics = lvis.evaluate(path, found, most, intervals=False)
-    assert metrics.values == pytest.approx({k: v for k, v in evaluator.get_results().items() if v > -1}, abs=1e-12)
+    assert metrics.values == pytest.approx(
+        {k: v for k, v in evaluator.get_results().items() if v > -1}, abs=1e-12
+    )
     assert len(metrics.values) == 13
-    assert metrics.details["counts"]["detections_judged"] == sum(len(own) for own in evaluator._dts.values())
+    assert metrics.details["counts"]["detections_judged"] == sum(
+        len(own) for own in evaluator._dts.values()
+    )
 
 
 def test_a_file_in_the_form_of_lvis_v1(tmp_path):
@@ -65,12 +69,19 @@ def test_a_file_in_the_form_of_lvis_v1(tmp_path):
         del annotation["ignore"]
     for category in dataset["categories"]:
         counts = {"image_count": 3, "instance_count": 5}
-        category |= {"synset": f"thing.n.0{category['id']}", "synonyms": [category["name"]], "def": "a thing", **counts}
+        category |= {
+            "synset": f"thing.n.0{category['id']}",
+            "synonyms": [category["name"]],
+            "def": "a thing",
+            **counts,
+        }
     path = tmp_path / "lvis_v1_val.json"
     path.write_text(json.dumps({"info": {"version": "1.0"}, "licenses": [], **dataset}))
     official_values = official.lvis(path, found, 300).get_results()
     metrics = lvis.evaluate(path, found, intervals=False)
-    assert metrics.values == pytest.approx({k: v for k, v in official_values.items() if v > -1}, abs=1e-12)
+    assert metrics.values == pytest.approx(
+        {k: v for k, v in official_values.items() if v > -1}, abs=1e-12
+    )
     chosen = [image["id"] for image in dataset["images"]][::2]
     fewer = lvis.evaluate(path, found, only_images=chosen, intervals=False)
     dataset["images"] = [image for image in dataset["images"] if image["id"] in chosen]
@@ -92,7 +103,9 @@ def test_fixed_ap_equals_the_official_package_on_the_best_of_each_category(tmp_p
     assert len(best) < len(found)
     expected = official.lvis(path, best, -1).get_results()
     metrics = lvis.evaluate(path, found, protocol="fixed", intervals=False)
-    assert metrics.values == pytest.approx({name.replace("@-1", ""): v for name, v in expected.items()}, abs=1e-12)
+    assert metrics.values == pytest.approx(
+        {name.replace("@-1", ""): v for name, v in expected.items()}, abs=1e-12
+    )
     assert "fixed AP: the 20 best of a category" in metrics.protocol
 
 
@@ -107,7 +120,9 @@ from omnidet.evaluation import official
 official.lvis(sys.argv[1], [])
 print([name for name in sys.modules if name.split(".")[0] in ("cv2", "matplotlib", "lvis")], hasattr(numpy, "float"))
 """
-    result = subprocess.run([sys.executable, "-c", program, str(path)], capture_output=True, text=True, check=False)
+    result = subprocess.run(
+        [sys.executable, "-c", program, str(path)], capture_output=True, text=True, check=False
+    )
     assert result.stdout.strip() == "[] False", result.stderr
     assert result.stderr == ""
     assert not hasattr(np, "float")

@@ -20,13 +20,21 @@ def evaluate(expressions, *found):
 
 
 def test_each_expression_counts_once():
-    expressions = [expression(), expression(), expression(relational=True), expression(relational=True)]
+    expressions = [
+        expression(),
+        expression(),
+        expression(relational=True),
+        expression(relational=True),
+    ]
     metrics = evaluate(expressions, [0, 0, 10, 10], [0, 0, 10, 6], [0, 0, 10, 4], [20, 20, 30, 30])
     assert metrics.values == {"AIGT": 0.5, "AIGT_plain": 1.0, "AIGT_relational": 0.0}
     counts = {"images": 1, "expressions": 4, "plain": 2, "relational": 2, "hits": 2}
     assert metrics.details["counts"] == counts
     assert set(metrics.details["intervals"]) == set(metrics.values)
-    assert "share of expressions whose best box has IoU >= 0.5 with the annotated box" in metrics.protocol
+    assert (
+        "share of expressions whose best box has IoU >= 0.5 with the annotated box"
+        in metrics.protocol
+    )
     json.dumps([metrics.values, metrics.details])
 
 
@@ -50,7 +58,10 @@ def test_any_of_several_accepted_boxes_will_do():
 
 def test_a_kind_without_expressions_has_no_number():
     assert set(evaluate([expression()], [0, 0, 1, 1]).values) == {"AIGT", "AIGT_plain"}
-    assert set(evaluate([expression(relational=True)], [0, 0, 1, 1]).values) == {"AIGT", "AIGT_relational"}
+    assert set(evaluate([expression(relational=True)], [0, 0, 1, 1]).values) == {
+        "AIGT",
+        "AIGT_relational",
+    }
 
 
 def test_what_cannot_be_counted_is_refused():

@@ -47,7 +47,9 @@ def _square(box: tuple[float, float, float, float], width: int, height: int) -> 
     return [(x0 + x1) / 2, (y0 + y1) / 2, x1 - x0, y1 - y0]
 
 
-@pytest.mark.parametrize(("width", "height"), [(300, 100), (100, 300), (64, 64), (16, 16), (333, 111)])
+@pytest.mark.parametrize(
+    ("width", "height"), [(300, 100), (100, 300), (64, 64), (16, 16), (333, 111)]
+)
 def test_boxes_come_back_in_pixels_of_the_picture(width, height):
     box = (0.1 * width, 0.2 * height, 0.5 * width, 0.8 * height)
     detector = _says(_square(box, width, height))
@@ -74,7 +76,12 @@ def test_pictures_of_several_sizes_in_one_call_keep_their_own_pixels():
 
 
 def _names(count: int) -> list[str]:
-    return [f"{colour} {shape} {i}" for i in range(count) for colour in toys.COLOURS for shape in toys.SHAPES][:count]
+    return [
+        f"{colour} {shape} {i}"
+        for i in range(count)
+        for colour in toys.COLOURS
+        for shape in toys.SHAPES
+    ][:count]
 
 
 @pytest.mark.slow
@@ -146,13 +153,18 @@ def test_more_boxes_asked_than_there_are_regions():
 def test_a_prompt_is_encoded_once_for_many_images():
     detector, image = _omnidet(), toys.png(64, 64, [(5, 5, 30, 30)])
     prompt = detector.prompt(["red star", "ring"])
-    (first,), (second,) = detector.detect([image], prompt, 5), detector.detect([image], ["red star", "ring"], 5)
+    (first,), (second,) = (
+        detector.detect([image], prompt, 5),
+        detector.detect([image], ["red star", "ring"], 5),
+    )
     assert np.array_equal(first.scores, second.scores)
 
 
 def test_what_is_no_image_is_refused():
     whole = io.BytesIO()
-    Image.fromarray(np.random.default_rng(0).integers(0, 255, (64, 64, 3), np.uint8)).save(whole, "JPEG")
+    Image.fromarray(np.random.default_rng(0).integers(0, 255, (64, 64, 3), np.uint8)).save(
+        whole, "JPEG"
+    )
     for content in (b"", b"no image", whole.getvalue()[: len(whole.getvalue()) // 2]):
         with pytest.raises(ValueError, match="cannot be read as an image") as caught:
             _omnidet().detect([content], ["red star"])
@@ -167,7 +179,9 @@ def test_empty_words_are_refused():
 
 def test_drawing_shows_the_boxes():
     image = toys.png(60, 20, [])
-    found = Detections(np.array([[10, 5, 30, 15]], np.float32), np.array([0.5], np.float32), np.array([0]))
+    found = Detections(
+        np.array([[10, 5, 30, 15]], np.float32), np.array([0.5], np.float32), np.array([0])
+    )
     picture = np.asarray(inference.draw(image, found, ["red star"]))
     assert picture.shape[:2] == (160, 480)
     assert picture[100, 80].tolist() != [128, 128, 128]  # the left edge at 10 * 8
@@ -199,11 +213,21 @@ def test_a_bomb_is_refused_before_it_is_decoded():
 
 def test_small_pictures_keep_their_size_and_large_ones_are_shown_larger():
     config = ModelConfig(
-        image_size=128, min_image_size=64, backbone=StemConfig(width=24, depth=1, num_heads=2), embedding_width=8
+        image_size=128,
+        min_image_size=64,
+        backbone=StemConfig(width=24, depth=1, num_heads=2),
+        embedding_width=8,
     )
-    assert [config.side(*size) for size in ((40, 64), (65, 30), (96, 96), (640, 480))] == [64, 80, 96, 128]
+    assert [config.side(*size) for size in ((40, 64), (65, 30), (96, 96), (640, 480))] == [
+        64,
+        80,
+        96,
+        128,
+    ]
     torch.manual_seed(0)
-    detector = OmniDet(Detector(config, toys.toy_vocabulary().num_tokens), toys.toy_vocabulary(), {})
+    detector = OmniDet(
+        Detector(config, toys.toy_vocabulary().num_tokens), toys.toy_vocabulary(), {}
+    )
     small, large = toys.png(64, 64, [(5, 5, 30, 30)]), toys.png(200, 100, [(5, 5, 30, 30)])
     together = detector.regions([large, small, large])
     assert [len(boxes) for boxes, _ in together] == [64, 16, 64]
@@ -211,8 +235,13 @@ def test_small_pictures_keep_their_size_and_large_ones_are_shown_larger():
         ((own_boxes, own_embeddings),) = detector.regions([image])
         np.testing.assert_allclose(boxes, own_boxes, atol=1e-3)
         np.testing.assert_allclose(embeddings, own_embeddings, atol=1e-4)
-    plain = Detector(dataclasses.replace(config, image_size=64, min_image_size=0), toys.toy_vocabulary().num_tokens)
-    plain.load_state_dict(detector.detector.state_dict())  # what a detector of one size learned is what small pictures get
+    plain = Detector(
+        dataclasses.replace(config, image_size=64, min_image_size=0),
+        toys.toy_vocabulary().num_tokens,
+    )
+    plain.load_state_dict(
+        detector.detector.state_dict()
+    )  # what a detector of one size learned is what small pictures get
     ((boxes, embeddings),) = OmniDet(plain, toys.toy_vocabulary(), {}).regions([small])
     ((own_boxes, own_embeddings),) = detector.regions([small])
     assert np.array_equal(boxes, own_boxes)

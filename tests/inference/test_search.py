@@ -8,7 +8,9 @@ import torch
 from omnidet.inference import search
 
 
-def _case(num_regions: int, num_names: int, width: int, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+def _case(
+    num_regions: int, num_names: int, width: int, seed: int = 0
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     draw = torch.Generator().manual_seed(seed)
     embeddings = torch.randn(num_regions, width, generator=draw)
     rows = torch.randn(num_names, width, generator=draw) * 0.1
@@ -18,11 +20,18 @@ def _case(num_regions: int, num_names: int, width: int, seed: int = 0) -> tuple[
 def _exhaustive(embeddings, rows, biases, count):
     """Every pair by the exact score; of equal ones the first."""
     region, name = (
-        part.flatten() for part in torch.meshgrid(torch.arange(len(embeddings)), torch.arange(len(rows)), indexing="ij")
+        part.flatten()
+        for part in torch.meshgrid(
+            torch.arange(len(embeddings)), torch.arange(len(rows)), indexing="ij"
+        )
     )
     logits = torch.cat(
         [
-            search.exact_logits(embeddings[region[i : i + 50_000]], rows[name[i : i + 50_000]], biases[name[i : i + 50_000]])
+            search.exact_logits(
+                embeddings[region[i : i + 50_000]],
+                rows[name[i : i + 50_000]],
+                biases[name[i : i + 50_000]],
+            )
             for i in range(0, len(region), 50_000)
         ]
     )
@@ -31,7 +40,8 @@ def _exhaustive(embeddings, rows, biases, count):
 
 
 @pytest.mark.parametrize(
-    ("regions", "names", "width", "count"), [(50, 6000, 32, 300), (7, 5, 3, 300), (1, 1, 1, 1), (40, 700, 48, 1)]
+    ("regions", "names", "width", "count"),
+    [(50, 6000, 32, 300), (7, 5, 3, 300), (1, 1, 1, 1), (40, 700, 48, 1)],
 )
 def test_the_best_are_those_of_an_exhaustive_search(regions, names, width, count):
     case = _case(regions, names, width)
@@ -59,11 +69,17 @@ def test_scores_that_the_fast_product_cannot_tell_apart():
 def test_nothing_asked_is_nothing_found():
     embeddings, rows, biases = _case(5, 4, 8)
     assert [len(part) for part in search.best_pairs(embeddings, rows, biases, 0)] == [0, 0, 0]
-    assert [len(part) for part in search.best_pairs(embeddings, rows[:0], biases[:0], 3)] == [0, 0, 0]
+    assert [len(part) for part in search.best_pairs(embeddings, rows[:0], biases[:0], 3)] == [
+        0,
+        0,
+        0,
+    ]
 
 
 def test_equal_scores_come_in_a_fixed_order():
-    scores, region, name = search.best_pairs(torch.zeros(30, 8), torch.ones(5000, 8), torch.full((5000,), -4.6), 40)
+    scores, region, name = search.best_pairs(
+        torch.zeros(30, 8), torch.ones(5000, 8), torch.full((5000,), -4.6), 40
+    )
     assert torch.equal(region, torch.zeros(40, dtype=torch.int64))
     assert torch.equal(name, torch.arange(40))
     assert len(scores.unique()) == 1
@@ -73,7 +89,9 @@ def test_a_score_is_the_same_to_the_bit_alone_and_among_ten_thousand():
     embeddings, rows, biases = _case(60, 10_000, 96)
     scores, regions, names = search.best_pairs(embeddings, rows, biases, 300)
     for score, region, name in zip(scores[::20], regions[::20], names[::20], strict=True):
-        alone, own, _ = search.best_pairs(embeddings, rows[name : name + 1], biases[name : name + 1], 60)
+        alone, own, _ = search.best_pairs(
+            embeddings, rows[name : name + 1], biases[name : name + 1], 60
+        )
         assert score == alone[own == region]
 
 
@@ -82,9 +100,14 @@ def test_a_sigmoid_is_the_same_to_the_bit_wherever_it_stands(threads):
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:
-        values = torch.randn(100_003, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+        values = torch.randn(
+            100_003, dtype=torch.float64, generator=torch.Generator().manual_seed(0)
+        )
         among = search.probabilities(values)
-        assert all(torch.equal(search.probabilities(values[i : i + 1])[0], among[i]) for i in range(99_900, 100_003))
+        assert all(
+            torch.equal(search.probabilities(values[i : i + 1])[0], among[i])
+            for i in range(99_900, 100_003)
+        )
     finally:
         torch.set_num_threads(before)
 

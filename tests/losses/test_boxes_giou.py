@@ -18,5 +18,7 @@ def test_equals_torchvisions_loss():
         box_convert(batch.boxes_cxcywh_BN4[image, box], "cxcywh", "xyxy"),
     )
     term = boxes_giou(predictions, batch, toys.matches())
-    torch.testing.assert_close(term.total_S, torch.stack([each[:3].sum(), each[3:].sum(), each.new_zeros(())]))
+    torch.testing.assert_close(
+        term.total_S, torch.stack([each[:3].sum(), each[3:].sum(), each.new_zeros(())])
+    )
     assert term.count_S.tolist() == [3, 2, 0]

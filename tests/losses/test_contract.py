@@ -33,7 +33,13 @@ def loss(request):
 
 def _gradients(of: toys.Leaves, total: torch.Tensor) -> dict[str, torch.Tensor | None]:
     names = [f.name for f in dataclasses.fields(of)]
-    return dict(zip(names, torch.autograd.grad(total, [getattr(of, n) for n in names], allow_unused=True), strict=True))
+    return dict(
+        zip(
+            names,
+            torch.autograd.grad(total, [getattr(of, n) for n in names], allow_unused=True),
+            strict=True,
+        )
+    )
 
 
 def test_form(loss):
@@ -88,14 +94,25 @@ def test_stays_connected_where_nothing_is_supervised(loss, padded):
         assert torch.equal(gradients[name], torch.zeros_like(gradients[name]))
 
 
-def _twice(batch: Batch, predictions: Predictions, matches: Matches) -> tuple[Batch, Predictions, Matches]:
+def _twice(
+    batch: Batch, predictions: Predictions, matches: Matches
+) -> tuple[Batch, Predictions, Matches]:
     count = len(batch.images_BCHW)
     shared = ("phrases", "phrase_embeddings_PD", "phrase_biases_P", "log_partition")
 
     def double(value):
-        fields = {f.name: getattr(value, f.name) for f in dataclasses.fields(value) if f.name not in shared}
+        fields = {
+            f.name: getattr(value, f.name)
+            for f in dataclasses.fields(value)
+            if f.name not in shared
+        }
         return dataclasses.replace(
-            value, **{name: torch.cat([tensor, tensor]) for name, tensor in fields.items() if isinstance(tensor, torch.Tensor)}
+            value,
+            **{
+                name: torch.cat([tensor, tensor])
+                for name, tensor in fields.items()
+                if isinstance(tensor, torch.Tensor)
+            },
         )
 
     again = Matches(*(torch.cat(pair) for pair in (
@@ -123,7 +140,9 @@ def test_streams_are_apart(loss):
     for b in range(5):
         own = [(0, region, box) for image, region, box in pairs if image == b]
         matches = Matches(*torch.tensor(own).T) if own else toys.no_matches()
-        part = toys.Leaves(of.z_BQD[b : b + 1], of.boxes_BQ4[b : b + 1], of.image_BD[b : b + 1], of.E_TD, of.b_T)
+        part = toys.Leaves(
+            of.z_BQD[b : b + 1], of.boxes_BQ4[b : b + 1], of.image_BD[b : b + 1], of.E_TD, of.b_T
+        )
         single = toys.select(batch, [b])
         term = loss(toys.predictions(single, part), single, matches)
         stream = int(batch.stream_BS[b].argmax())

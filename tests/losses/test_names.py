@@ -17,7 +17,9 @@ def test_equals_torchvisions_focal_loss_on_the_supervised_pairs():
     batch = toys.batch()
     predictions = toys.predictions(batch, toys.leaves())
     target = torch.zeros(5, 6, 3)
-    target[0, 1, 0] = target[0, 4, 1] = target[1, 0, 0] = target[2, 3, 0] = target[2, 5, 0] = target[2, 5, 1] = 1
+    target[0, 1, 0] = target[0, 4, 1] = target[1, 0, 0] = target[2, 3, 0] = target[
+        2, 5, 0
+    ] = target[2, 5, 1] = 1
     supervised = torch.zeros(5, 6, 3)
     supervised[0] = 1
     supervised[1, :, 1] = 1
@@ -25,7 +27,9 @@ def test_equals_torchvisions_focal_loss_on_the_supervised_pairs():
     supervised[2, :, :2] = 1
     every = sigmoid_focal_loss(predictions.scores_BQL, target, alpha=0.25, gamma=2.0) * supervised
     term = names(predictions, batch, toys.matches())
-    torch.testing.assert_close(term.total_S, torch.stack([every[:2].sum(), every[2].sum(), every[3:].sum()]))
+    torch.testing.assert_close(
+        term.total_S, torch.stack([every[:2].sum(), every[2].sum(), every[3:].sum()])
+    )
     assert term.count_S.tolist() == [3, 3, 0]
 
 

@@ -23,21 +23,27 @@ def test_equals_cross_entropy_with_soft_targets_less_their_entropy():
     # Box 0 (region 3) has the phrase 3, box 1 (region 5) the phrases 3 and 4, of which it takes the mean.
     expected = excess(3, 3) + (excess(5, 3) + excess(5, 4)) / 2
     term = token_alignment(toys.predictions(batch, of), batch, toys.matches())
-    torch.testing.assert_close(term.total_S, torch.stack([expected.new_zeros(()), expected, expected.new_zeros(())]))
+    torch.testing.assert_close(
+        term.total_S, torch.stack([expected.new_zeros(()), expected, expected.new_zeros(())])
+    )
     assert term.count_S.tolist() == [0, 2, 0]
 
 
 def test_the_floor_is_zero_and_reached_where_the_softmax_is_the_target():
     full = toys.batch()
     named = full.named_BNL.clone()
-    named[2, 1] = torch.tensor([False, True, False])  # one phrase a box: of several, no softmax meets all
+    named[2, 1] = torch.tensor(
+        [False, True, False]
+    )  # one phrase a box: of several, no softmax meets all
     batch = dataclasses.replace(full, named_BNL=named)
     num_tokens = toys.toy_vocabulary().num_tokens
     targets = toys.dense(batch.phrases, num_tokens)
     of = toys.leaves(width=num_tokens)
     regions = torch.zeros(5, 6, num_tokens)
     regions[2, [3, 5]] = targets[[3, 4]].clamp(min=1e-12).log()
-    perfect = dataclasses.replace(of, z_BQD=regions, E_TD=torch.eye(num_tokens), b_T=torch.zeros(num_tokens))
+    perfect = dataclasses.replace(
+        of, z_BQD=regions, E_TD=torch.eye(num_tokens), b_T=torch.zeros(num_tokens)
+    )
     total = token_alignment(toys.predictions(batch, perfect), batch, toys.matches()).total_S
     torch.testing.assert_close(total, torch.zeros(3), atol=1e-5, rtol=0)
     worse = dataclasses.replace(perfect, z_BQD=regions * 0.5)

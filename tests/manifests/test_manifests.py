@@ -16,10 +16,10 @@ import yaml
 from kubeflow_trainer_api import models
 
 import omnidet
-from components.trainjob import TrainJob, manifest
+from components.trainjob.job import TrainJob, manifest
 from omnidet import cli
-from omnidet.inference import server
 from omnidet.inference.detector import OmniDet
+from omnidet.serving import server
 from tests import toys
 from tests.components.fake_kubernetes import lost
 
@@ -51,8 +51,16 @@ def kustomize(folder: Path) -> str:
 
 OPTIONS = {
     "cluster with Kueue": ("cluster", "overlays/cluster/kustomization.yaml", "LocalQueue"),
-    "cluster with serving": ("cluster", "overlays/cluster/namespaced/kustomization.yaml", "InferenceService"),
-    "local with serving": ("local", "overlays/local/namespaced/kustomization.yaml", "InferenceService"),
+    "cluster with serving": (
+        "cluster",
+        "overlays/cluster/namespaced/kustomization.yaml",
+        "InferenceService",
+    ),
+    "local with serving": (
+        "local",
+        "overlays/local/namespaced/kustomization.yaml",
+        "InferenceService",
+    ),
 }
 """Overlay, the file that shows the option, and what the option brings."""
 
@@ -68,9 +76,15 @@ def overlay(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[str, list[O
     shutil.copytree(MANIFESTS, copy)
     file = copy / shown_in
     # The option as the file shows it: take the comment signs away.
-    file.write_text(re.sub(r"^# (components:|  - (\.\./)+components/)", r"\1", file.read_text(), flags=re.MULTILINE))
+    file.write_text(
+        re.sub(
+            r"^# (components:|  - (\.\./)+components/)", r"\1", file.read_text(), flags=re.MULTILINE
+        )
+    )
     built = objects(kustomize(copy / "overlays" / overlay))
-    assert [item for item in built if item["kind"] == brings], f"the overlay does not show how to add {brings}"
+    assert [item for item in built if item["kind"] == brings], (
+        f"the overlay does not show how to add {brings}"
+    )
     return overlay, built
 
 
@@ -94,14 +108,31 @@ def containers(node: Any) -> Iterator[Object]:
 def test_core_objects_are_strictly_valid(overlay: tuple[str, list[Object]]) -> None:
     validated = set()
     for item in overlay[1]:
-        if item["apiVersion"].partition("/")[0] not in ("trainer.kubeflow.org", "kueue.x-k8s.io", "serving.kserve.io"):
+        if item["apiVersion"].partition("/")[0] not in (
+            "trainer.kubeflow.org",
+            "kueue.x-k8s.io",
+            "serving.kserve.io",
+        ):
             kubernetes_validate.validate(item, KUBERNETES, strict=True)
             validated.add(item["kind"])
-    assert {"ClusterRole", "ConfigMap", "CronJob", "NetworkPolicy", "Role", "RoleBinding", "ServiceAccount"} <= validated
+    assert {
+        "ClusterRole",
+        "ConfigMap",
+        "CronJob",
+        "NetworkPolicy",
+        "Role",
+        "RoleBinding",
+        "ServiceAccount",
+    } <= validated
 
 
 def test_the_validation_is_strict() -> None:
-    wrong = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "a"}, "automountToken": False}
+    wrong = {
+        "apiVersion": "v1",
+        "kind": "ServiceAccount",
+        "metadata": {"name": "a"},
+        "automountToken": False,
+    }
     with pytest.raises(kubernetes_validate.ValidationError, match="automountToken"):
         kubernetes_validate.validate(wrong, KUBERNETES, strict=True)
 
@@ -115,10 +146,18 @@ def test_the_training_runtime_is_valid(overlay: tuple[str, list[Object]]) -> Non
     assert job_set["failurePolicy"]["maxRestarts"] >= 0
     (node,) = job_set["replicatedJobs"]
     assert node["name"] == "node"
-    assert node["template"]["metadata"]["labels"]["trainer.kubeflow.org/trainjob-ancestor-step"] == "trainer"
+    assert (
+        node["template"]["metadata"]["labels"]["trainer.kubeflow.org/trainjob-ancestor-step"]
+        == "trainer"
+    )
     pod = node["template"]["spec"]["template"]
     # The pod inside is one that Kubernetes takes.
-    whole = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p", **pod["metadata"]}, "spec": pod["spec"]}
+    whole = {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": "p", **pod["metadata"]},
+        "spec": pod["spec"],
+    }
     kubernetes_validate.validate(whole, KUBERNETES, strict=True)
     assert pod["spec"]["restartPolicy"] == "Never"
     (volume,) = pod["spec"]["volumes"]
@@ -133,7 +172,9 @@ def test_a_job_patches_what_the_runtime_has(overlay: tuple[str, list[Object]]) -
     job = manifest(TrainJob("run", "kubeflow", "ghcr.io/omnidet/train:0.1.0", ("torchrun",), 60))
     runtime = one(overlay[1], "ClusterTrainingRuntime", job["spec"]["runtimeRef"]["name"])
     (base,) = runtime["spec"]["template"]["spec"]["replicatedJobs"]
-    (patch,) = job["spec"]["runtimePatches"][0]["trainingRuntimeSpec"]["template"]["spec"]["replicatedJobs"]
+    (patch,) = job["spec"]["runtimePatches"][0]["trainingRuntimeSpec"]["template"]["spec"][
+        "replicatedJobs"
+    ]
     assert patch["name"] == base["name"]
     patched, pod = (side["template"]["spec"]["template"]["spec"] for side in (patch, base))
     for key in ("containers", "volumes"):
@@ -163,7 +204,9 @@ KSERVE_FIELDS = {
 """Of a predictor beside those of a pod: ComponentExtensionSpec of kserve/kserve, pkg/apis/serving/v1beta1/component.go."""
 
 
-def test_the_server_is_one_that_kserve_and_omnidet_take(overlay: tuple[str, list[Object]], tmp_path: Path) -> None:
+def test_the_server_is_one_that_kserve_and_omnidet_take(
+    overlay: tuple[str, list[Object]], tmp_path: Path
+) -> None:
     """KServe's schema is not to be had offline, but what it makes of the service is: a Deployment of that pod."""
     services = [o for o in overlay[1] if o["kind"] == "InferenceService"]
     if not services:
@@ -177,7 +220,9 @@ def test_the_server_is_one_that_kserve_and_omnidet_take(overlay: tuple[str, list
     spec = {key: value for key, value in predictor.items() if key not in KSERVE_FIELDS}
     metadata = {"name": "p", "labels": predictor["labels"]}
     kubernetes_validate.validate(
-        {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec}, KUBERNETES, strict=True
+        {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec},
+        KUBERNETES,
+        strict=True,
     )
     one(overlay[1], "ServiceAccount", spec["serviceAccountName"])
     (container,) = spec["containers"]
@@ -207,12 +252,18 @@ def test_the_server_is_one_that_kserve_and_omnidet_take(overlay: tuple[str, list
 
 def _service(options: Any) -> server.Service:
     detector = OmniDet(toys.toy_detector(), toys.toy_vocabulary(), {})
-    return server.Service(detector, options.name, "1", server.ServerConfig(options.host, options.port))
+    return server.Service(
+        detector, options.name, "1", server.ServerConfig(options.host, options.port)
+    )
 
 
 def test_only_known_kinds_are_installed(overlay: tuple[str, list[Object]]) -> None:
     known = {"v1", "batch/v1", "networking.k8s.io/v1", "rbac.authorization.k8s.io/v1"}
-    checked_above = {"trainer.kubeflow.org/v1alpha1", "kueue.x-k8s.io/v1beta2", "serving.kserve.io/v1beta1"}
+    checked_above = {
+        "trainer.kubeflow.org/v1alpha1",
+        "kueue.x-k8s.io/v1beta2",
+        "serving.kserve.io/v1beta1",
+    }
     assert {o["apiVersion"] for o in overlay[1]} <= known | checked_above
 
 
@@ -220,10 +271,14 @@ def test_objects_stand_in_the_namespace_of_the_overlay(overlay: tuple[str, list[
     name, built = overlay
     for item in built:
         expected = None if item["kind"] in CLUSTER_WIDE else OVERLAYS[name]
-        assert item["metadata"].get("namespace") == expected, f"{item['kind']} {item['metadata']['name']}"
+        assert item["metadata"].get("namespace") == expected, (
+            f"{item['kind']} {item['metadata']['name']}"
+        )
 
 
-def test_rights_are_few_and_go_to_accounts_that_are_named(overlay: tuple[str, list[Object]]) -> None:
+def test_rights_are_few_and_go_to_accounts_that_are_named(
+    overlay: tuple[str, list[Object]],
+) -> None:
     name, built = overlay
     for role in (o for o in built if o["kind"] in ("Role", "ClusterRole")):
         for rule in role["rules"]:
@@ -231,20 +286,29 @@ def test_rights_are_few_and_go_to_accounts_that_are_named(overlay: tuple[str, li
             assert not [value for values in rule.values() for value in values if "*" in value]
             assert not {"secrets", "pods/exec", "roles", "rolebindings"} & set(rule["resources"])
         if role["kind"] == "ClusterRole":
-            assert {verb for rule in role["rules"] for verb in rule["verbs"]} <= {"get", "list", "watch"}
+            assert {verb for rule in role["rules"] for verb in rule["verbs"]} <= {
+                "get",
+                "list",
+                "watch",
+            }
     accounts = {o["metadata"]["name"] for o in built if o["kind"] == "ServiceAccount"}
     for binding in (o for o in built if o["kind"] in ("RoleBinding", "ClusterRoleBinding")):
         one(built, binding["roleRef"]["kind"], binding["roleRef"]["name"])
         for subject in binding["subjects"]:
             # Kubernetes refuses a ServiceAccount without a namespace, which no schema says.
             assert (subject["kind"], subject["namespace"]) == ("ServiceAccount", OVERLAYS[name])
-            assert subject["name"] in {*accounts, "pipeline-runner" if name == "local" else "default-editor"}
+            assert subject["name"] in {
+                *accounts,
+                "pipeline-runner" if name == "local" else "default-editor",
+            }
 
 
 def test_images_have_a_full_tag_that_is_named_once(overlay: tuple[str, list[Object]]) -> None:
     found = {container["image"] for container in containers(overlay[1])}
     served = {"serve"} if [o for o in overlay[1] if o["kind"] == "InferenceService"] else set()
-    assert found == {f"ghcr.io/omnidet/{name}:{omnidet.__version__}" for name in {"control", "train", *served}}
+    assert found == {
+        f"ghcr.io/omnidet/{name}:{omnidet.__version__}" for name in {"control", "train", *served}
+    }
     for file in MANIFESTS.rglob("*.yaml"):
         text = file.read_text(encoding="utf-8")
         assert "latest" not in text
@@ -254,17 +318,25 @@ def test_images_have_a_full_tag_that_is_named_once(overlay: tuple[str, list[Obje
 
 def test_no_secret_has_a_value(overlay: tuple[str, list[Object]]) -> None:
     assert not [o for o in overlay[1] if o["kind"] == "Secret"]
-    (template,) = objects((MANIFESTS / "base/object-store-secret.template.yaml").read_text(encoding="utf-8"))
+    (template,) = objects(
+        (MANIFESTS / "base/object-store-secret.template.yaml").read_text(encoding="utf-8")
+    )
     kubernetes_validate.validate(template, KUBERNETES, strict=True)
     assert set(template["stringData"].values()) == {""}
-    written = [o for file in MANIFESTS.rglob("*.yaml") for o in objects(file.read_text(encoding="utf-8"))]
+    written = [
+        o for file in MANIFESTS.rglob("*.yaml") for o in objects(file.read_text(encoding="utf-8"))
+    ]
     assert [o for o in written if o["kind"] == "Secret"] == [template]
 
 
 def test_the_launcher_of_kfp_reads_the_secret_that_the_template_shows() -> None:
     config = one(objects(kustomize(MANIFESTS / "overlays/cluster")), "ConfigMap", "kfp-launcher")
-    (template,) = objects((MANIFESTS / "base/object-store-secret.template.yaml").read_text(encoding="utf-8"))
-    reference = yaml.safe_load(config["data"]["providers"])["s3"]["default"]["credentials"]["secretRef"]
+    (template,) = objects(
+        (MANIFESTS / "base/object-store-secret.template.yaml").read_text(encoding="utf-8")
+    )
+    reference = yaml.safe_load(config["data"]["providers"])["s3"]["default"]["credentials"][
+        "secretRef"
+    ]
     assert reference["secretName"] == template["metadata"]["name"]
     assert {reference["accessKeyKey"], reference["secretKeyKey"]} == set(template["stringData"])
 
@@ -274,8 +346,13 @@ def test_pods_are_bounded(overlay: tuple[str, list[Object]]) -> None:
     name, built = overlay
     del name
     reaper = one(built, "CronJob", "omnidet-reaper")["spec"]["jobTemplate"]["spec"]["template"]
-    runtime = one(built, "ClusterTrainingRuntime", "omnidet-torch")["spec"]["template"]["spec"]["replicatedJobs"][0]
-    for pod, policy in ((reaper, "omnidet-reaper"), (runtime["template"]["spec"]["template"], "omnidet-training")):
+    runtime = one(built, "ClusterTrainingRuntime", "omnidet-torch")["spec"]["template"]["spec"][
+        "replicatedJobs"
+    ][0]
+    for pod, policy in (
+        (reaper, "omnidet-reaper"),
+        (runtime["template"]["spec"]["template"], "omnidet-training"),
+    ):
         assert pod["spec"]["securityContext"]["runAsNonRoot"] is True
         for container in pod["spec"]["containers"]:
             assert container["securityContext"]["allowPrivilegeEscalation"] is False
@@ -285,6 +362,8 @@ def test_pods_are_bounded(overlay: tuple[str, list[Object]]) -> None:
 
 
 def test_the_reaper_runs_what_there_is(overlay: tuple[str, list[Object]]) -> None:
-    pod = one(overlay[1], "CronJob", "omnidet-reaper")["spec"]["jobTemplate"]["spec"]["template"]["spec"]
+    pod = one(overlay[1], "CronJob", "omnidet-reaper")["spec"]["jobTemplate"]["spec"]["template"][
+        "spec"
+    ]
     assert pod["containers"][0]["command"] == ["python", "-m", "components.reaper"]
     one(overlay[1], "ServiceAccount", pod["serviceAccountName"])

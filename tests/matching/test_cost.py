@@ -38,16 +38,22 @@ def test_name_part_is_the_focal_gain_worked_by_hand():
 
     assert cost[0, 0, 0] == pytest.approx(gain(0.8), abs=1e-6)
     assert gain(0.8) == pytest.approx(-0.7703, abs=1e-5)
-    assert cost[2, 0, 1] == pytest.approx((gain(0.5) + gain(0.9)) / 2, abs=1e-6)  # two names: their mean
+    assert cost[2, 0, 1] == pytest.approx(
+        (gain(0.5) + gain(0.9)) / 2, abs=1e-6
+    )  # two names: their mean
 
 
 def test_box_parts_by_hand():
-    boxes = torch.tensor([0.3, 0.3, 0.2, 0.2]).expand(5, 1, 4)  # true box 0 of image 0: 0.3 0.3 0.2 0.3
+    boxes = torch.tensor([0.3, 0.3, 0.2, 0.2]).expand(
+        5, 1, 4
+    )  # true box 0 of image 0: 0.3 0.3 0.2 0.3
     scores = torch.zeros(5, 1, 3)
     l1 = matching_cost(_predictions(scores, boxes), toys.batch(), CostConfig(names=0, l1=1, giou=0))
     assert l1[0, 0, 0] == pytest.approx(0.1, abs=1e-6)
     assert l1[0, 0, 1] == pytest.approx(0.4 + 0.3 + 0.2 + 0.0, abs=1e-6)
-    giou = matching_cost(_predictions(scores, boxes), toys.batch(), CostConfig(names=0, l1=0, giou=1))
+    giou = matching_cost(
+        _predictions(scores, boxes), toys.batch(), CostConfig(names=0, l1=0, giou=1)
+    )
     assert giou[0, 0, 0] == pytest.approx(-(0.04 / 0.06), abs=1e-6)
     # Apart: corners (.2 .2 .4 .4) and (.5 .5 .9 .7); union .12, hull .7 x .5.
     assert giou[0, 0, 1] == pytest.approx((0.35 - 0.12) / 0.35, abs=1e-6)
@@ -55,7 +61,10 @@ def test_box_parts_by_hand():
 
 def test_parts_add_with_their_weights():
     predictions, batch = _case()
-    parts = [matching_cost(predictions, batch, CostConfig(*(float(i == k) for i in range(3)))) for k in range(3)]
+    parts = [
+        matching_cost(predictions, batch, CostConfig(*(float(i == k) for i in range(3))))
+        for k in range(3)
+    ]
     total = matching_cost(predictions, batch, CostConfig(names=2, l1=5, giou=3))
     torch.testing.assert_close(total, 2 * parts[0] + 5 * parts[1] + 3 * parts[2])
 
@@ -63,7 +72,9 @@ def test_parts_add_with_their_weights():
 def test_cost_is_in_single_precision_whatever_comes_in():
     predictions, batch = _case()
     half = dataclasses.replace(
-        predictions, scores_BQL=predictions.scores_BQL.bfloat16(), boxes_cxcywh_BQ4=predictions.boxes_cxcywh_BQ4.bfloat16()
+        predictions,
+        scores_BQL=predictions.scores_BQL.bfloat16(),
+        boxes_cxcywh_BQ4=predictions.boxes_cxcywh_BQ4.bfloat16(),
     )
     assert matching_cost(half, batch, CostConfig()).dtype == torch.float32
 
@@ -78,7 +89,9 @@ def test_each_true_box_gets_its_own_region_and_padding_gets_none():
 
 def test_the_box_index_is_that_of_the_padded_batch():
     predictions, batch = _case()
-    holes = dataclasses.replace(batch, box_valid_BN=torch.tensor([[0, 1], [0, 0], [0, 1], [0, 0], [0, 0]], dtype=torch.bool))
+    holes = dataclasses.replace(
+        batch, box_valid_BN=torch.tensor([[0, 1], [0, 0], [0, 1], [0, 0], [0, 0]], dtype=torch.bool)
+    )
     found = match(predictions, holes, CostConfig(), hungarian)
     assert found.image_M.tolist() == [0, 2]
     assert found.box_M.tolist() == [1, 1]
@@ -91,7 +104,9 @@ def test_padded_boxes_do_not_push_true_ones_away():
     predictions, batch = _case()
     wide = dataclasses.replace(
         batch,
-        boxes_cxcywh_BN4=torch.cat([batch.boxes_cxcywh_BN4, predictions.boxes_cxcywh_BQ4.detach()], 1),
+        boxes_cxcywh_BN4=torch.cat(
+            [batch.boxes_cxcywh_BN4, predictions.boxes_cxcywh_BQ4.detach()], 1
+        ),
         box_valid_BN=torch.cat([batch.box_valid_BN, torch.zeros(5, 6, dtype=torch.bool)], 1),
         named_BNL=torch.cat([batch.named_BNL, torch.zeros(5, 6, 3, dtype=torch.bool)], 1),
     )
@@ -140,5 +155,7 @@ def test_what_no_box_asks_for_may_be_undefined():
     before = match(predictions, batch, CostConfig(), hungarian)
     scores = predictions.scores_BQL.detach().clone()
     scores[1, :, 2] = 1e4
-    after = match(dataclasses.replace(predictions, scores_BQL=scores), batch, CostConfig(), hungarian)
+    after = match(
+        dataclasses.replace(predictions, scores_BQL=scores), batch, CostConfig(), hungarian
+    )
     np.testing.assert_array_equal(before.region_M.numpy(), after.region_M.numpy())

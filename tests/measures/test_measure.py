@@ -12,12 +12,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from omnidet import steps
 from omnidet.data import shards
-from omnidet.inference import benchmarks
-from omnidet.inference.benchmarks import Benchmark, EvaluationConfig
 from omnidet.inference.detector import Detections, OmniDet, Prompt
+from omnidet.measures import measure as benchmarks
+from omnidet.measures.measure import Benchmark, EvaluationConfig
 from omnidet.schema import FloatArray, Record
+from omnidet.steps import train_detector
 from tests import toys
 
 SETS = {
@@ -47,31 +47,40 @@ class Truth(OmniDet):
         self,
         images: Sequence[bytes],
         prompt: Prompt | Sequence[str],
-        max_detections: int = 100,  # noqa: ARG002
-        threshold: float = 0.0,  # noqa: ARG002
+        max_detections: int = 100,
+        threshold: float = 0.0,
     ) -> list[Detections]:
         assert isinstance(prompt, Prompt)
         found = []
         for image in images:
             record = self.records[image]
-            pairs = [(prompt.phrases.index(p), box) for p in record.phrases for box in self._boxes(record, p)]
+            pairs = [
+                (prompt.phrases.index(p), box)
+                for p in record.phrases
+                for box in self._boxes(record, p)
+            ]
             boxes = np.array([box for _, box in pairs], np.float32).reshape(-1, 4)
             phrase = np.array([(p + self.shift) % len(prompt.phrases) for p, _ in pairs], np.int64)
             found.append(Detections(boxes, np.ones(len(pairs), np.float32), phrase))
         return found
 
-    def locate(self, image: bytes, phrases: Sequence[str], top: int = 1) -> list[tuple[FloatArray, FloatArray]]:
+    def locate(
+        self, image: bytes, phrases: Sequence[str], top: int = 1
+    ) -> list[tuple[FloatArray, FloatArray]]:
         record = self.records[image]
         boxes = [self._boxes(record, phrase)[:top] for phrase in phrases]
         known = [phrase in record.phrases for phrase in phrases]
-        return [(b, np.full(len(b), 0.9 if is_true else 0.1, np.float32)) for b, is_true in zip(boxes, known, strict=True)]
+        return [
+            (b, np.full(len(b), 0.9 if is_true else 0.1, np.float32))
+            for b, is_true in zip(boxes, known, strict=True)
+        ]
 
 
 @pytest.fixture(scope="module")
 def index(tmp_path_factory) -> shards.Index:
     folder = tmp_path_factory.mktemp("world")
-    steps.draw_world(folder / "world", toys.recipe())
-    return steps.build_shards(folder / "world", str(folder / "shards"), toys.recipe())
+    train_detector.draw_world(folder / "world", toys.recipe())
+    return train_detector.build_shards(folder / "world", str(folder / "shards"), toys.recipe())
 
 
 def _measure(index: shards.Index, folder: Path, name: str, **options: float) -> dict[str, float]:
@@ -96,7 +105,9 @@ def _measure(index: shards.Index, folder: Path, name: str, **options: float) -> 
 )
 def test_the_truth_gets_full_marks(index, tmp_path, name, metrics):
     values = _measure(index, tmp_path, name)
-    assert {metric: values[metric] for metric in metrics} == {metric: pytest.approx(1.0) for metric in metrics}
+    assert {metric: values[metric] for metric in metrics} == {
+        metric: pytest.approx(1.0) for metric in metrics
+    }
 
 
 @pytest.mark.parametrize("name", SETS)
@@ -119,7 +130,9 @@ def test_the_right_boxes_under_the_next_name_get_none(index, tmp_path, name):
 
 def test_run_names_the_numbers(index, tmp_path):
     everything = {
-        record.image: record for name in ("eval/refcocog", "eval/refcocog_unseen") for record in shards.records(index, name)
+        record.image: record
+        for name in ("eval/refcocog", "eval/refcocog_unseen")
+        for record in shards.records(index, name)
     }
     config = EvaluationConfig(
         (
@@ -129,12 +142,22 @@ def test_run_names_the_numbers(index, tmp_path):
         )
     )
     result = benchmarks.run(Truth(list(everything.values())), index, config, tmp_path)
-    keys = ("refcocog/AIGT", "refcocog/AIGT_plain", "refcocog/AIGT_relational", "refcocog/AIGT_unseen")
-    assert {key: v for key, v in result.values.items() if "scrambled" not in key} == dict.fromkeys(keys, 1.0)
+    keys = (
+        "refcocog/AIGT",
+        "refcocog/AIGT_plain",
+        "refcocog/AIGT_relational",
+        "refcocog/AIGT_unseen",
+    )
+    assert {key: v for key, v in result.values.items() if "scrambled" not in key} == dict.fromkeys(
+        keys, 1.0
+    )
     # Asked in another order of words it says a corner of the picture.
     assert result.values["refcocog/AIGT_scrambled"] < 0.1
     assert result.values["refcocog/AIGT_relational_scrambled"] == 0
-    assert {path.name for path in tmp_path.iterdir()} == {"eval_refcocog.json", "eval_refcocog_unseen.json"}
+    assert {path.name for path in tmp_path.iterdir()} == {
+        "eval_refcocog.json",
+        "eval_refcocog_unseen.json",
+    }
     assert "AIGT: share of expressions" in result.protocols["refcocog"]
 
 
@@ -156,7 +179,9 @@ def test_any_number_of_ranks_gives_the_same_files_and_numbers(index, tmp_path, r
     config = EvaluationConfig(
         tuple(
             Benchmark(name, measure, set_name)
-            for name, (measure, set_name) in (SETS | {"absent": (benchmarks.absent, "eval/lvis")}).items()
+            for name, (measure, set_name) in (
+                SETS | {"absent": (benchmarks.absent, "eval/lvis")}
+            ).items()
         )
     )
     detector = OmniDet(toys.toy_detector(), toys.toy_vocabulary(), {})
@@ -169,9 +194,17 @@ def test_any_number_of_ranks_gives_the_same_files_and_numbers(index, tmp_path, r
     (tmp_path / "together").mkdir()
     assert benchmarks.judge(index, config, parts, tmp_path / "together") == expected
     names = sorted(path.name for path in (tmp_path / "alone").iterdir())
-    assert names == ["eval_coco.json", "eval_flickr30k.json", "eval_lvis.absent.json", "eval_lvis.json", "eval_refcocog.json"]
+    assert names == [
+        "eval_coco.json",
+        "eval_flickr30k.json",
+        "eval_lvis.absent.json",
+        "eval_lvis.json",
+        "eval_refcocog.json",
+    ]
     for name in names:
-        assert (tmp_path / "together" / name).read_bytes() == (tmp_path / "alone" / name).read_bytes()
+        assert (tmp_path / "together" / name).read_bytes() == (
+            tmp_path / "alone" / name
+        ).read_bytes()
 
 
 def test_rows_of_another_set_are_refused(index, tmp_path):
@@ -186,11 +219,16 @@ def test_absent_names_that_stay_silent_and_names_that_are_heard(index, tmp_path)
     records = list(shards.records(index, "eval/lvis"))
     config = EvaluationConfig((Benchmark("absent", benchmarks.absent, "eval/lvis"),))
     silent = benchmarks.run(Truth(records), index, config, tmp_path / "silent")
-    assert silent.values == {"absent/false_positive_rate": 0, "absent/threshold": pytest.approx(0.9)}
+    assert silent.values == {
+        "absent/false_positive_rate": 0,
+        "absent/threshold": pytest.approx(0.9),
+    }
     counts = silent.details["absent"]["counts"]
     assert counts["absent_names"] == sum(len(record.absent) for record in records)
     assert counts["true_boxes"] == sum(len(record.boxes_xyxy) for record in records)
-    real = benchmarks.run(OmniDet(toys.toy_detector(), toys.toy_vocabulary(), {}), index, config, tmp_path)
+    real = benchmarks.run(
+        OmniDet(toys.toy_detector(), toys.toy_vocabulary(), {}), index, config, tmp_path
+    )
     assert set(real.values) in ({"absent/false_positive_rate", "absent/threshold"}, set())
 
 

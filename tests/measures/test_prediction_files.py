@@ -1,14 +1,20 @@
 import json
 
-from omnidet.inference import prediction_files
+from omnidet.measures import prediction_files
 
 
 def test_ranks_become_one_list_in_the_order_of_the_images(tmp_path):
-    rows = {n: [{"image_id": n, "text": f"line\n\ttab é {k}"} for k in range(n % 3)] for n in range(10)}
+    rows = {
+        n: [{"image_id": n, "text": f"line\n\ttab é {k}"} for k in range(n % 3)] for n in range(10)
+    }
     for rank in range(3):
-        prediction_files.write_part(tmp_path / str(rank), ((n, rows[n]) for n in range(rank, 10, 3)))
+        prediction_files.write_part(
+            tmp_path / str(rank), ((n, rows[n]) for n in range(rank, 10, 3))
+        )
     prediction_files.merge([tmp_path / str(rank) for rank in range(3)], tmp_path / "all.json")
-    assert json.loads((tmp_path / "all.json").read_text(encoding="utf-8")) == [row for n in range(10) for row in rows[n]]
+    assert json.loads((tmp_path / "all.json").read_text(encoding="utf-8")) == [
+        row for n in range(10) for row in rows[n]
+    ]
 
 
 def test_no_rows_are_an_empty_list(tmp_path):

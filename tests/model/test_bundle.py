@@ -45,36 +45,50 @@ def test_round_trip_gives_equal_outputs(folder):
 
 def test_a_pretrained_backbone_takes_its_weights_from_the_bundle_and_not_from_elsewhere(tmp_path):
     detector = Detector(
-        ModelConfig(64, PretrainedConfig("vit_tiny_patch16_224", "random"), 8), toys.toy_vocabulary().num_tokens
+        ModelConfig(64, PretrainedConfig("vit_tiny_patch16_224", "random"), 8),
+        toys.toy_vocabulary().num_tokens,
     )
     (tmp_path / "model").mkdir()
     bundle.save(tmp_path / "model", detector, toys.toy_vocabulary(), [], {})
     content = json.loads((tmp_path / "model" / "config.json").read_text())
-    content["model"]["backbone"]["weights"] = "gone/weights.pth"  # where training started from is not here any more
+    content["model"]["backbone"]["weights"] = (
+        "gone/weights.pth"  # where training started from is not here any more
+    )
     (tmp_path / "model" / "config.json").write_text(json.dumps(content))
     loaded, _, _ = bundle.load(tmp_path / "model")
-    for (name, before), after in zip(detector.state_dict().items(), loaded.state_dict().values(), strict=True):
+    for (name, before), after in zip(
+        detector.state_dict().items(), loaded.state_dict().values(), strict=True
+    ):
         assert torch.equal(before, after), name
 
 
 def _other_vocabulary(folder: Path) -> None:
-    other = vocabulary.build([Record(b"", 1, 1, "", "", phrases=("something", "else"))], VocabularyConfig(300, 1))
+    other = vocabulary.build(
+        [Record(b"", 1, 1, "", "", phrases=("something", "else"))], VocabularyConfig(300, 1)
+    )
     other.save(folder / "vocabulary")
 
 
 def _other_weights(folder: Path) -> None:
     save_file({"tokens.biases": torch.zeros(3)}, folder / "model.safetensors")
-    _change(folder, weights_sha256=hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest())
+    _change(
+        folder,
+        weights_sha256=hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest(),
+    )
 
 
 DAMAGES = {
     "no JSON": lambda f: (f / "config.json").write_text("{"),
     "format version None": lambda f: (f / "config.json").write_text("[]"),
     "format version 99": lambda f: _change(f, format_version=99),
-    "has no model, vocabulary_hash": lambda f: (f / "config.json").write_text('{"format_version": 1}'),
+    "has no model, vocabulary_hash": lambda f: (f / "config.json").write_text(
+        '{"format_version": 1}'
+    ),
     "is not the one the detector was trained with": _other_vocabulary,
     "vocabulary is damaged": lambda f: (f / "vocabulary" / "tokenizer.json").write_text("{}"),
-    "vocabulary is damaged (": lambda f: (f / "vocabulary" / "idf.safetensors").write_bytes(b"short"),
+    "vocabulary is damaged (": lambda f: (f / "vocabulary" / "idf.safetensors").write_bytes(
+        b"short"
+    ),
     "vocabulary.json": lambda f: (f / "vocabulary" / "vocabulary.json").unlink(),
     "does not fit its config.json": _other_weights,
     "model.safetensors is corrupt": lambda f: (f / "model.safetensors").write_bytes(
@@ -93,7 +107,11 @@ def test_a_damaged_bundle_is_refused_in_one_line(folder, message):
         bundle.load(folder)
     expected = message.replace("no JSON", "is not JSON")
     assert expected in str(caught.value)
-    assert str(folder) in str(caught.value) or "ModelConfig" in str(caught.value) or "image_size" in str(caught.value)
+    assert (
+        str(folder) in str(caught.value)
+        or "ModelConfig" in str(caught.value)
+        or "image_size" in str(caught.value)
+    )
     assert "\n" not in str(caught.value)
 
 

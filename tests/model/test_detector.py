@@ -28,7 +28,9 @@ def test_scores_are_those_of_the_label_space_of_each_image():
     for b, names in enumerate(batch.name_BL.tolist()):
         for column, p in enumerate(names):
             if p >= 0:
-                torch.testing.assert_close(predictions.scores_BQL[b, :, column], every_BQP[b, :, p], atol=1e-5, rtol=1e-5)
+                torch.testing.assert_close(
+                    predictions.scores_BQL[b, :, column], every_BQP[b, :, p], atol=1e-5, rtol=1e-5
+                )
 
 
 def test_scores_do_not_depend_on_the_other_images_of_the_batch():
@@ -36,7 +38,9 @@ def test_scores_do_not_depend_on_the_other_images_of_the_batch():
     with torch.no_grad():
         together, alone = detector(batch), detector(toys.select(batch, [2]))
     torch.testing.assert_close(together.scores_BQL[2:3], alone.scores_BQL, atol=1e-5, rtol=1e-5)
-    torch.testing.assert_close(together.boxes_cxcywh_BQ4[2:3], alone.boxes_cxcywh_BQ4, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(
+        together.boxes_cxcywh_BQ4[2:3], alone.boxes_cxcywh_BQ4, atol=1e-5, rtol=1e-5
+    )
 
 
 def test_shapes():
@@ -75,12 +79,16 @@ def test_bfloat16_keeps_boxes_and_scores_in_single_precision():
     assert not torch.equal(half.embeddings_BQD, exact.embeddings_BQD)
     weights = toys.dense(batch.phrases, toys.toy_vocabulary().num_tokens)
     logits = half.embeddings_BQD[0] @ detector.tokens.embeddings.T + detector.tokens.biases
-    torch.testing.assert_close(half.scores_BQL[0], (logits @ weights[batch.name_BL[0]].T).detach(), atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(
+        half.scores_BQL[0], (logits @ weights[batch.name_BL[0]].T).detach(), atol=1e-5, rtol=1e-5
+    )
 
 
 def _calibrated() -> Detector:
     torch.manual_seed(0)
-    detector = Detector(dataclasses.replace(toys.MODEL, calibrated_streams=3), toys.toy_vocabulary().num_tokens)
+    detector = Detector(
+        dataclasses.replace(toys.MODEL, calibrated_streams=3), toys.toy_vocabulary().num_tokens
+    )
     detector.load_state_dict(toys.toy_detector().state_dict(), strict=False)
     return detector.eval()
 
@@ -99,8 +107,12 @@ def test_each_stream_has_its_own_temperature_and_bias_and_inference_those_of_the
     with torch.no_grad():
         calibrated.head.calibration.log_temperatures.copy_(torch.tensor([2.0, 0.5, 3.0]).log())
         calibrated.head.calibration.biases.copy_(torch.tensor([0.3, -0.2, 0.1]))
-        temperature, bias = (batch.stream_BS @ torch.tensor([[2.0, 0.3], [0.5, -0.2], [3.0, 0.1]])).T[..., None, None]
-        torch.testing.assert_close(calibrated(batch).scores_BQL, plain(batch).scores_BQL * temperature + bias)
+        temperature, bias = (
+            batch.stream_BS @ torch.tensor([[2.0, 0.3], [0.5, -0.2], [3.0, 0.1]])
+        ).T[..., None, None]
+        torch.testing.assert_close(
+            calibrated(batch).scores_BQL, plain(batch).scores_BQL * temperature + bias
+        )
         rows, biases = plain.phrases(batch.phrases)
         own_rows, own_biases = calibrated.phrases(batch.phrases)
     torch.testing.assert_close(own_rows, 2 * rows)
@@ -115,30 +127,47 @@ def test_token_losses_are_cross_entropies_of_the_scaled_token_logits():
         detector.head.calibration.biases.fill_(5.0)
         plain, biased = toys.toy_detector()(batch), detector(batch)
         for loss in (token_alignment, caption):
-            torch.testing.assert_close(loss(plain, batch, matches).total_S, loss(biased, batch, matches).total_S)
-        detector.head.calibration.log_temperatures.fill_(-50.0)  # all tokens alike: log of their number less the entropy
+            torch.testing.assert_close(
+                loss(plain, batch, matches).total_S, loss(biased, batch, matches).total_S
+            )
+        detector.head.calibration.log_temperatures.fill_(
+            -50.0
+        )  # all tokens alike: log of their number less the entropy
         flat = detector(batch)
         tokens, entropy = torch.tensor(float(len(detector.tokens.biases))), batch.phrases.entropy()
         share = batch.named_BNL[2, 0].float()
-        expected = tokens.log() - (share * entropy[batch.name_BL[2].clamp(min=0)]).sum() / share.sum()
+        expected = (
+            tokens.log() - (share * entropy[batch.name_BL[2].clamp(min=0)]).sum() / share.sum()
+        )
         torch.testing.assert_close(token_alignment(flat, batch, matches).total_S.sum(), expected)
         captions = batch.caption_B[batch.caption_B >= 0]
-        torch.testing.assert_close(caption(flat, batch, matches).total_S.sum(), (tokens.log() - entropy[captions]).sum())
+        torch.testing.assert_close(
+            caption(flat, batch, matches).total_S.sum(), (tokens.log() - entropy[captions]).sum()
+        )
 
 
 def test_calibration_is_trained_and_refuses_another_number_of_streams():
     detector, batch = _calibrated(), toys.batch()
     detector(batch).scores_BQL.square().sum().backward()
     assert (detector.head.calibration.biases.grad[:2] != 0).all()
-    trained = {id(p) for group in optimizer.build(detector, optimizer.OptimizerConfig()).param_groups for p in group["params"]}
+    trained = {
+        id(p)
+        for group in optimizer.build(detector, optimizer.OptimizerConfig()).param_groups
+        for p in group["params"]
+    }
     assert trained == {id(p) for p in detector.parameters()}
-    with pytest.raises(ValueError, match=r"model.calibrated_streams=3, but there are 2 streams: give their number, or 0"):
+    with pytest.raises(
+        ValueError,
+        match=r"model.calibrated_streams=3, but there are 2 streams: give their number, or 0",
+    ):
         detector(dataclasses.replace(batch, stream_BS=batch.stream_BS[:, :2]))
 
 
 @pytest.mark.slow
 def test_vit_b_16_has_86_million_parameters_and_one_query_a_patch():
-    detector = Detector(ModelConfig(64, PretrainedConfig(weights="random"), 256), toys.toy_vocabulary().num_tokens)
+    detector = Detector(
+        ModelConfig(64, PretrainedConfig(weights="random"), 256), toys.toy_vocabulary().num_tokens
+    )
     assert detector.num_parameters()["backbone"] == pytest.approx(85.8e6, rel=0.01)
     with torch.no_grad():
         predictions = detector.eval()(toys.batch())

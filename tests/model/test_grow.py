@@ -18,7 +18,9 @@ from tests import toys
 
 def test_every_phrase_scores_as_before():
     old, trained = toys.toy_vocabulary(), toys.toy_detector()
-    new, words = vocabulary.extend(old, [Record(b"", 1, 1, "toy", "toy:1", phrases=("quasar", "zyx cell"))])
+    new, words = vocabulary.extend(
+        old, [Record(b"", 1, 1, "toy", "toy:1", phrases=("quasar", "zyx cell"))]
+    )
     assert words == ("cell", "quasar", "zyx")
     torch.manual_seed(1)
     detector = Detector(trained.config, new.num_tokens)
@@ -27,18 +29,25 @@ def test_every_phrase_scores_as_before():
     image = toys.png(64, 64, [(5, 5, 30, 30)])
     phrases = ["red star", "zyx", "red quasar cell", "star left of zyx", "quasar above circle"]
     for before, now in zip(
-        OmniDet(trained, old, {}).locate(image, phrases, 16), OmniDet(detector, new, {}).locate(image, phrases, 16), strict=True
+        OmniDet(trained, old, {}).locate(image, phrases, 16),
+        OmniDet(detector, new, {}).locate(image, phrases, 16),
+        strict=True,
     ):
         np.testing.assert_allclose(now[1], before[1], atol=1e-6)
 
 
 @pytest.mark.parametrize("count", [1, 4])
 def test_a_stream_that_is_new_begins_as_the_first(count):
-    old, trained = toys.toy_vocabulary(), toys.toy_detector(model=config.override(toys.MODEL, "calibrated_streams=2"))
+    old, trained = (
+        toys.toy_vocabulary(),
+        toys.toy_detector(model=config.override(toys.MODEL, "calibrated_streams=2")),
+    )
     with torch.no_grad():
         trained.head.calibration.log_temperatures.copy_(torch.tensor([0.5, -1.0]))
         trained.head.calibration.biases.copy_(torch.tensor([0.25, 2.0]))
-    detector = Detector(config.override(trained.config, f"calibrated_streams={count}"), old.num_tokens)
+    detector = Detector(
+        config.override(trained.config, f"calibrated_streams={count}"), old.num_tokens
+    )
     grow.load_grown(detector, trained, old, old)
     assert detector.head.calibration.log_temperatures.tolist() == [0.5, -1.0, 0.5, 0.5][:count]
     assert detector.head.calibration.biases.tolist() == [0.25, 2.0, 0.25, 0.25][:count]
@@ -47,7 +56,10 @@ def test_a_stream_that_is_new_begins_as_the_first(count):
 
 def test_another_detector_or_vocabulary_is_refused():
     old, trained = toys.toy_vocabulary(), toys.toy_detector()
-    other = vocabulary.build([Record(b"", 1, 1, "toy", "toy:1", phrases=("some", "other words"))], VocabularyConfig(size=300))
+    other = vocabulary.build(
+        [Record(b"", 1, 1, "toy", "toy:1", phrases=("some", "other words"))],
+        VocabularyConfig(size=300),
+    )
     with pytest.raises(ValueError, match="does not extend"):
         grow.load_grown(Detector(trained.config, other.num_tokens), trained, old, other)
     wider = Detector(config.override(trained.config, "embedding_width=24"), old.num_tokens)

@@ -62,7 +62,9 @@ def test_the_one_gradient_of_the_table_is_the_sum_of_those_of_its_uses(uses):
     rows, _, log_partition = table.in_training(phrases)
     assert torch.equal(rows, table.phrases(phrases)[0])
     torch.testing.assert_close(log_partition(regions), plain(regions))
-    torch.testing.assert_close(log_partition(1000 * regions), plain(1000 * regions))  # no number overflows
+    torch.testing.assert_close(
+        log_partition(1000 * regions), plain(1000 * regions)
+    )  # no number overflows
 
 
 def test_the_next_gradient_takes_the_memory_of_the_last_one():
@@ -97,7 +99,9 @@ def test_before_training_every_name_has_the_prior_score_and_every_patch_its_own_
         for row in range(rows):
             for column in range(columns):
                 box = boxes[b, row * columns + column]
-                expected = torch.tensor([(column + 0.5) / columns, (row + 0.5) / rows, 2 / columns, min(2 / rows, 0.9)])
+                expected = torch.tensor(
+                    [(column + 0.5) / columns, (row + 0.5) / rows, 2 / columns, min(2 / rows, 0.9)]
+                )
                 torch.testing.assert_close(box, expected)
 
 
@@ -137,7 +141,9 @@ def test_an_offset_is_the_same_way_in_patches_on_every_grid():
     ways = []
     for columns in (4, 8):
         _, boxes, _ = head(torch.randn(1, columns * columns, 16), (columns, columns))
-        middle = boxes[0, columns * columns // 2 + columns // 2]  # its patch begins in the middle of the picture
+        middle = boxes[
+            0, columns * columns // 2 + columns // 2
+        ]  # its patch begins in the middle of the picture
         way = (middle[:2] - (columns / 2 + 0.5) / columns) * columns
         ways.append([*way.tolist(), *(middle[2:] * columns).tolist()])
     assert ways[1] == pytest.approx(ways[0], rel=0.2)

@@ -55,22 +55,30 @@ def test_pixels_are_normalised_to_about_unit_scale():
 
 @pytest.mark.parametrize("size", [63, 100])
 def test_image_size_that_is_no_multiple_of_the_patch(size):
-    with pytest.raises(ValueError, match=f"image_size={size} is not a multiple of the patch size 16"):
+    with pytest.raises(
+        ValueError, match=f"image_size={size} is not a multiple of the patch size 16"
+    ):
         vit.build(StemConfig(32, 2, 2), size)
 
 
 def _windowed(window: int, *global_blocks: int) -> vit.Backbone:
     torch.manual_seed(0)
-    return vit.build(PretrainedConfig(TINY, "random", window=window, global_blocks=global_blocks), 64).eval()
+    return vit.build(
+        PretrainedConfig(TINY, "random", window=window, global_blocks=global_blocks), 64
+    ).eval()
 
 
 def test_windows_are_where_they_are_said_to_be():
     """A patch reaches the others of its window and no further, until a global block comes."""
     images = torch.randint(0, 256, (2, 3, 64, 64), dtype=torch.uint8)
     changed = images.clone()
-    changed[0, :, 16:32, 32:48] = 255  # patch in row 1, column 2: in the upper right window of 2 x 2
+    changed[0, :, 16:32, 32:48] = (
+        255  # patch in row 1, column 2: in the upper right window of 2 x 2
+    )
     inside = _windowed(2)
-    inside.transformer.cls_token = None  # it would carry something over at the border between two windows' runs
+    inside.transformer.cls_token = (
+        None  # it would carry something over at the border between two windows' runs
+    )
     inside.transformer.num_prefix_tokens = 0
     inside.transformer.no_embed_class = True
     inside.transformer.pos_embed.data = inside.transformer.pos_embed.data[:, 1:]
@@ -86,13 +94,21 @@ def test_windows_are_where_they_are_said_to_be():
 def test_one_window_over_the_whole_image_is_no_window():
     images = torch.randint(0, 256, (2, 3, 64, 64), dtype=torch.uint8)
     with torch.no_grad():
-        torch.testing.assert_close(_windowed(4, 5)(images), _windowed(0)(images), atol=1e-5, rtol=1e-5)
+        torch.testing.assert_close(
+            _windowed(4, 5)(images), _windowed(0)(images), atol=1e-5, rtol=1e-5
+        )
 
 
 def test_windows_that_do_not_fill_the_image_are_refused():
-    with pytest.raises(ValueError, match=r"window=3 does not divide the 4 x 4 patches of an image: give 4, or 0 for none"):
+    with pytest.raises(
+        ValueError,
+        match=r"window=3 does not divide the 4 x 4 patches of an image: give 4, or 0 for none",
+    ):
         _windowed(3)
-    with pytest.raises(ValueError, match=r"window=4 does not divide the 6 x 6 patches"), torch.no_grad():
+    with (
+        pytest.raises(ValueError, match=r"window=4 does not divide the 6 x 6 patches"),
+        torch.no_grad(),
+    ):
         _windowed(4)(torch.zeros(1, 3, 96, 96, dtype=torch.uint8))
 
 
@@ -101,11 +117,17 @@ def test_another_image_size_takes_resampled_positions(config):
     backbone = vit.build(config, 64).eval()
     images = torch.randint(0, 256, (1, 3, 64, 64), dtype=torch.uint8)
     with torch.no_grad():
-        assert backbone(torch.zeros(2, 3, 96, 96, dtype=torch.uint8)).shape == (2, 36, backbone.width)
+        assert backbone(torch.zeros(2, 3, 96, 96, dtype=torch.uint8)).shape == (
+            2,
+            36,
+            backbone.width,
+        )
         larger = vit.build(config, 96).eval()
         state = backbone.transformer.state_dict()
         prefixes = backbone.transformer.num_prefix_tokens
-        state["pos_embed"] = resample_abs_pos_embed(state["pos_embed"], [6, 6], [4, 4], num_prefix_tokens=prefixes)
+        state["pos_embed"] = resample_abs_pos_embed(
+            state["pos_embed"], [6, 6], [4, 4], num_prefix_tokens=prefixes
+        )
         larger.transformer.load_state_dict(state)
         images = torch.randint(0, 256, (1, 3, 96, 96), dtype=torch.uint8)
         torch.testing.assert_close(backbone(images), larger(images))
@@ -125,14 +147,20 @@ def test_weights_of_a_file_are_used(tmp_path):
 def test_weights_of_another_image_size_keep_all_but_the_resampled_positions(tmp_path):
     state = _weights(96)
     torch.save(state, tmp_path / "weights.pth")
-    own = vit.build(PretrainedConfig(TINY, str(tmp_path / "weights.pth")), 64).transformer.state_dict()
+    own = vit.build(
+        PretrainedConfig(TINY, str(tmp_path / "weights.pth")), 64
+    ).transformer.state_dict()
     assert own["pos_embed"].shape == (1, 17, 192)
     assert own["pos_embed"].std() < 2 * state["pos_embed"].std()
-    assert all(torch.equal(tensor, state[name]) for name, tensor in own.items() if name != "pos_embed")
+    assert all(
+        torch.equal(tensor, state[name]) for name, tensor in own.items() if name != "pos_embed"
+    )
 
 
 def test_a_weights_file_that_is_missing():
-    with pytest.raises(FileNotFoundError, match=re.escape("nowhere/weights.pth do not exist: give a file")):
+    with pytest.raises(
+        FileNotFoundError, match=re.escape("nowhere/weights.pth do not exist: give a file")
+    ):
         vit.build(PretrainedConfig(TINY, "nowhere/weights.pth"), 64)
 
 
@@ -179,7 +207,12 @@ def test_a_file_of_something_else_is_refused(tmp_path, name, content):
 
 def test_names_of_no_use_are_refused():
     _refused("no_such_model", "random")
-    with pytest.raises(ValueError, match=r"'resnet18' is not a vision transformer with 16x16 patches|'resnet18' cannot take"):
+    with pytest.raises(
+        ValueError,
+        match=r"'resnet18' is not a vision transformer with 16x16 patches|'resnet18' cannot take",
+    ):
         vit.build(PretrainedConfig("resnet18", "random"), 64)
-    with pytest.raises(ValueError, match=r"'vit_tiny_patch16_224' cannot take the weights|do not exist"):
+    with pytest.raises(
+        ValueError, match=r"'vit_tiny_patch16_224' cannot take the weights|do not exist"
+    ):
         vit.build(PretrainedConfig(TINY, ""), 64)

@@ -54,7 +54,9 @@ class Fake:
 
     def __enter__(self) -> Fake:
         """Start to serve."""
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (_Handler,), {"fake": self}))
+        self._server = ThreadingHTTPServer(
+            ("127.0.0.1", 0), type("Handler", (_Handler,), {"fake": self})
+        )
         self._server.daemon_threads = True
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
         return self
@@ -69,7 +71,9 @@ class Fake:
         """Its URL."""
         return f"http://127.0.0.1:{self._server.server_address[1]}"
 
-    def answer(self, method: str, path: str, query: dict[str, str], body: Any) -> tuple[int, Object]:
+    def answer(
+        self, method: str, path: str, query: dict[str, str], body: Any
+    ) -> tuple[int, Object]:
         """Status and content."""
         call = f"{method} {path}"
         self.calls[call] += 1
@@ -90,11 +94,15 @@ class Fake:
         return 200, {"experiments": _matching(self.experiments, asked.query)}
 
     def _create_experiment(self, asked: Asked) -> tuple[int, Object]:
-        self.experiments.append({**asked.body, "experiment_id": f"experiment-{len(self.experiments)}"})
+        self.experiments.append(
+            {**asked.body, "experiment_id": f"experiment-{len(self.experiments)}"}
+        )
         return 200, self.experiments[-1]
 
     def _list_pipelines(self, asked: Asked) -> tuple[int, Object]:
-        found = [p for p in _matching(self.pipelines, asked.query) if p["display_name"] not in self.blind]
+        found = [
+            p for p in _matching(self.pipelines, asked.query) if p["display_name"] not in self.blind
+        ]
         self.blind.clear()
         return 200, {"pipelines": found}
 
@@ -102,14 +110,18 @@ class Fake:
         if any(p["display_name"] == asked.query["name"] for p in self.pipelines):
             return 409, {"error_message": f"pipeline {asked.query['name']} already exists"}
         self.packages.append(asked.body)
-        self.pipelines.append({"display_name": asked.query["name"], "pipeline_id": f"pipeline-{len(self.pipelines)}"})
+        self.pipelines.append(
+            {"display_name": asked.query["name"], "pipeline_id": f"pipeline-{len(self.pipelines)}"}
+        )
         return 200, self.pipelines[-1]
 
     def _upload_version(self, asked: Asked) -> tuple[int, Object]:
         if asked.query["pipelineid"] not in {p["pipeline_id"] for p in self.pipelines}:
             return 404, {"error_message": "no such pipeline"}
         if any(
-            v["display_name"] == asked.query["name"] for v in self.versions if v["pipeline_id"] == asked.query["pipelineid"]
+            v["display_name"] == asked.query["name"]
+            for v in self.versions
+            if v["pipeline_id"] == asked.query["pipelineid"]
         ):
             return 409, {"error_message": f"version {asked.query['name']} already exists"}
         self.packages.append(asked.body)
@@ -139,8 +151,14 @@ class Fake:
         run["looks"] += 1
         shown = {key: value for key, value in run.items() if key != "looks"} | {"state": state}
         if state == "FAILED":
-            task = {"display_name": "train", "state": "FAILED", "error": {"code": 9, "message": "loss is not\nfinite"}}
-            shown["run_details"] = {"task_details": [{"display_name": "configure", "state": "SUCCEEDED"}, task]}
+            task = {
+                "display_name": "train",
+                "state": "FAILED",
+                "error": {"code": 9, "message": "loss is not\nfinite"},
+            }
+            shown["run_details"] = {
+                "task_details": [{"display_name": "configure", "state": "SUCCEEDED"}, task]
+            }
         return 200, shown
 
     def _list_schedules(self, asked: Asked) -> tuple[int, Object]:
@@ -149,7 +167,11 @@ class Fake:
     def _create_schedule(self, asked: Asked) -> tuple[int, Object]:
         number = self.calls["POST /recurringruns"]
         # As the back-end: identifiers, and 64-bit numbers as text.
-        own = {**asked.body, "recurring_run_id": f"schedule-{number}", "max_concurrency": str(asked.body["max_concurrency"])}
+        own = {
+            **asked.body,
+            "recurring_run_id": f"schedule-{number}",
+            "max_concurrency": str(asked.body["max_concurrency"]),
+        }
         self.schedules.append(own)
         return 200, own
 
@@ -225,6 +247,12 @@ class _Handler(BaseHTTPRequestHandler):
 
 def _uploaded(content_type: str, content: bytes) -> bytes:
     """The file in the form field `uploadfile`."""
-    message = BytesParser().parsebytes(b"Content-Type: " + content_type.encode() + b"\r\n\r\n" + content)
-    (part,) = [p for p in message.get_payload() if p.get_param("name", header="content-disposition") == "uploadfile"]
+    message = BytesParser().parsebytes(
+        b"Content-Type: " + content_type.encode() + b"\r\n\r\n" + content
+    )
+    (part,) = [
+        p
+        for p in message.get_payload()
+        if p.get_param("name", header="content-disposition") == "uploadfile"
+    ]
     return part.get_payload(decode=True)

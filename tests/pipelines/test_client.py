@@ -49,7 +49,15 @@ def _schedule(*arguments: str, cron: str = CRON) -> int:
 
 
 def test_submit_uploads_runs_and_waits(fake, capsys):
-    assert _submit("train_steps=20", "learning_rate=1e-4", 'settings=["mixing.workers=0"]', "workspace=s3://b/w") == 0
+    assert (
+        _submit(
+            "train_steps=20",
+            "learning_rate=1e-4",
+            'settings=["mixing.workers=0"]',
+            "workspace=s3://b/w",
+        )
+        == 0
+    )
     version = package.version(package.path("train_detector"))
     assert [p["display_name"] for p in fake.pipelines] == [PIPELINE]
     assert [v["display_name"] for v in fake.versions] == [version]
@@ -61,7 +69,10 @@ def test_submit_uploads_runs_and_waits(fake, capsys):
         "settings": ["mixing.workers=0"],
         "workspace": "s3://b/w",
     }
-    assert run["pipeline_version_reference"] == {"pipeline_id": "pipeline-0", "pipeline_version_id": "version-0"}
+    assert run["pipeline_version_reference"] == {
+        "pipeline_id": "pipeline-0",
+        "pipeline_version_id": "version-0",
+    }
     assert run["experiment_id"] == "experiment-0"
     assert fake.experiments[0]["display_name"] == "omnidet"
     said = capsys.readouterr().out
@@ -74,7 +85,9 @@ def test_a_second_submit_uses_the_version_that_is_there(fake):
     assert _submit() == 0
     assert _submit() == 0
     assert len(fake.pipelines) == len(fake.versions) == 1
-    assert {run["pipeline_version_reference"]["pipeline_version_id"] for run in fake.runs.values()} == {"version-0"}
+    assert {
+        run["pipeline_version_reference"]["pipeline_version_id"] for run in fake.runs.values()
+    } == {"version-0"}
 
 
 def test_a_pipeline_that_somebody_made_in_between_is_used(fake):
@@ -256,7 +269,9 @@ def test_a_cron_of_five_fields_is_refused_with_the_remedy(fake, capsys):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("state", "code"), [("RUNNING", 0), ("SUCCEEDED", 0), ("FAILED", 1), ("CANCELED", 1)])
+@pytest.mark.parametrize(
+    ("state", "code"), [("RUNNING", 0), ("SUCCEEDED", 0), ("FAILED", 1), ("CANCELED", 1)]
+)
 def test_status(fake, capsys, state, code):
     fake.states = (state,)
     assert _submit("--no-wait") == 0

@@ -30,7 +30,9 @@ FIELDS = {
 UNCACHED = {"configure", "gate", "show-decision", "register"}
 IMAGES = {
     **dict.fromkeys(("configure", "gate", "show-decision", "register"), "control"),
-    **dict.fromkeys(("download", "draw-world", "plan-shards", "build-shard-set", "merge-shards"), "data"),
+    **dict.fromkeys(
+        ("download", "draw-world", "plan-shards", "build-shard-set", "merge-shards"), "data"
+    ),
     "build-vocabulary": "data",
     **dict.fromkeys(("train", "train-2", "evaluate"), "train"),
 }
@@ -53,7 +55,11 @@ def tasks(spec) -> dict[str, dict[str, Any]]:
             label = spec["components"][task["componentRef"]["name"]].get("executorLabel")
             if label:
                 container = spec["deploymentSpec"]["executors"][label]["container"]
-                found[name] = {"task": task, "container": container, "kubernetes": kubernetes[label]}
+                found[name] = {
+                    "task": task,
+                    "container": container,
+                    "kubernetes": kubernetes[label],
+                }
     return found
 
 
@@ -123,7 +129,9 @@ def test_each_step_is_tried_again_and_ends_some_time(tasks):
 
 
 def test_only_what_depends_on_the_outside_is_not_cached(tasks):
-    cached = {name for name, entry in tasks.items() if entry["task"]["cachingOptions"].get("enableCache")}
+    cached = {
+        name for name, entry in tasks.items() if entry["task"]["cachingOptions"].get("enableCache")
+    }
     assert cached == set(tasks) - UNCACHED
 
 
@@ -132,20 +140,35 @@ def test_the_data_is_downloaded_before_it_is_read_and_cached_by_what_it_is(tasks
     assert {name: value["componentInputParameter"] for name, value in given.items()} == {
         "data": "data", "data_version": "data_version", "names": "download", "catalogue": "catalogue", "recipe": "recipe"
     }  # fmt: skip
-    assert tasks["download"]["task"]["dependentTasks"] == ["configure"]  # which refuses a wrong name
+    assert tasks["download"]["task"]["dependentTasks"] == [
+        "configure"
+    ]  # which refuses a wrong name
     read = tasks["draw-world"]["task"]["inputs"]["parameters"]["data"]
-    assert read == {"taskOutputParameter": {"outputParameterKey": "Output", "producerTask": "download"}}
+    assert read == {
+        "taskOutputParameter": {"outputParameterKey": "Output", "producerTask": "download"}
+    }
     assert {"download", "catalogue"} <= tasks["configure"]["task"]["inputs"]["parameters"].keys()
     assert int(tasks["download"]["kubernetes"]["activeDeadlineSeconds"]) == 48 * 3600
 
 
 def test_each_step_finds_the_object_store_by_reference(tasks):
     for name, entry in tasks.items():
-        (secret,), (settings, *others) = entry["kubernetes"]["secretAsEnv"], entry["kubernetes"]["configMapAsEnv"]
-        assert {pair["envVar"] for pair in secret["keyToEnv"]} == {"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"}, name
-        assert {pair["envVar"] for pair in settings["keyToEnv"]} == {"AWS_ENDPOINT_URL", "AWS_REGION"}, name
+        (secret,), (settings, *others) = (
+            entry["kubernetes"]["secretAsEnv"],
+            entry["kubernetes"]["configMapAsEnv"],
+        )
+        assert {pair["envVar"] for pair in secret["keyToEnv"]} == {
+            "AWS_ACCESS_KEY_ID",
+            "AWS_SECRET_ACCESS_KEY",
+        }, name
+        assert {pair["envVar"] for pair in settings["keyToEnv"]} == {
+            "AWS_ENDPOINT_URL",
+            "AWS_REGION",
+        }, name
         told = {pair["envVar"] for other in others for pair in other["keyToEnv"]}
-        assert told == ({"MODEL_REGISTRY_ADDRESS"} if name in ("configure", "register") else set()), name
+        assert told == (
+            {"MODEL_REGISTRY_ADDRESS"} if name in ("configure", "register") else set()
+        ), name
         assert all(given["optional"] for given in (secret, settings, *others)), name
         assert "env" not in entry["container"], name  # it would replace what DockerRunner passes on
 
@@ -157,7 +180,9 @@ def test_training_and_evaluation_are_placed_by_parameters(tasks):
             assert not {"emptyDirMounts", "nodeSelector", "tolerations"} & set(own), name
             assert "resources" not in entry["container"], name
             continue
-        assert own["emptyDirMounts"] == [{"medium": "Memory", "mountPath": "/dev/shm", "volumeName": "dshm"}]
+        assert own["emptyDirMounts"] == [
+            {"medium": "Memory", "mountPath": "/dev/shm", "volumeName": "dshm"}
+        ]
         assert "nodeSelectorJson" in own["nodeSelector"]
         assert "tolerationJson" in own["tolerations"][0]
         resources = entry["container"]["resources"]
@@ -173,10 +198,12 @@ def test_the_run_id_is_the_whole_value_of_a_parameter(tasks):
 
 def test_the_loop_takes_nothing_from_other_steps_but_its_item(spec):
     """`kfp.local` puts the item in the place of any other step's output."""
-    (loop,) = [t for c in [spec["root"]] for t in c["dag"]["tasks"].values() if "parameterIterator" in t]
-    assert [value for value in loop["inputs"]["parameters"].values() if "taskOutputParameter" in value] == [
-        {"taskOutputParameter": {"outputParameterKey": "Output", "producerTask": "plan-shards"}}
+    (loop,) = [
+        t for c in [spec["root"]] for t in c["dag"]["tasks"].values() if "parameterIterator" in t
     ]
+    assert [
+        value for value in loop["inputs"]["parameters"].values() if "taskOutputParameter" in value
+    ] == [{"taskOutputParameter": {"outputParameterKey": "Output", "producerTask": "plan-shards"}}]
     assert loop["iteratorPolicy"] == {"parallelismLimit": 4}
 
 
@@ -193,7 +220,12 @@ def test_moving_tags_are_refused(tag):
 
 
 def test_images_of_a_team():
-    ran = _images({"OMNIDET_IMAGE_TAG": "1.2-cuda", "OMNIDET_IMAGE_REPOSITORY": "registry.example.com:5000/team/"})
+    ran = _images(
+        {
+            "OMNIDET_IMAGE_TAG": "1.2-cuda",
+            "OMNIDET_IMAGE_REPOSITORY": "registry.example.com:5000/team/",
+        }
+    )
     assert ran.stdout.strip() == "registry.example.com:5000/team/train:1.2-cuda"
     assert "is no image repository" in _images({"OMNIDET_IMAGE_REPOSITORY": "has space"}).stderr
 
@@ -207,10 +239,14 @@ def _images(environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
 
 def test_the_version_names_package_and_commit(tmp_path, monkeypatch):
     assert re.fullmatch(
-        rf"{re.escape(__version__)}-[0-9a-f]{{12}}(-dirty-[0-9a-f]{{12}})?", package.version(package.path("train_detector"))
+        rf"{re.escape(__version__)}-[0-9a-f]{{12}}(-dirty-[0-9a-f]{{12}})?",
+        package.version(package.path("train_detector")),
     )
     monkeypatch.setattr(package, "ROOT", Path(tmp_path))
-    assert re.fullmatch(rf"{re.escape(__version__)}-unknown-[0-9a-f]{{12}}", package.version(package.path("train_detector")))
+    assert re.fullmatch(
+        rf"{re.escape(__version__)}-unknown-[0-9a-f]{{12}}",
+        package.version(package.path("train_detector")),
+    )
 
 
 def test_the_pipeline_has_the_name_of_its_module():

@@ -31,7 +31,17 @@ def test_the_whole_pipeline_in_its_images(
     numbers = [f"{name}={value}" for name, value in NUMBERS.items()]
     places = [f"workspace={s3.uri}/pipeline", f"registry={s3.uri}/registry"]
     images = ["--image-repository", repository, "--image-tag", tag]
-    run_local = [sys.executable, "-m", "pipelines", "run-local", "--runner", "docker", "--out", str(tmp_path / "out"), *images]
+    run_local = [
+        sys.executable,
+        "-m",
+        "pipelines",
+        "run-local",
+        "--runner",
+        "docker",
+        "--out",
+        str(tmp_path / "out"),
+        *images,
+    ]
     ran = subprocess.run(
         [*run_local, *numbers, f"settings={json.dumps(SETTINGS)}", *places],
         cwd=ROOT,
@@ -45,4 +55,6 @@ def test_the_whole_pipeline_in_its_images(
     assert versions.aliases(f"{s3.uri}/registry", MODEL) == {"champion": 1}
     assert version.metrics == _direct(tmp_path / "direct")
     (run,) = storage.list_folders(f"{s3.uri}/pipeline/runs")
-    assert json.loads(storage.read_text(f"{s3.uri}/pipeline/runs/{run}/gate.json"))["passed"] is True
+    assert (
+        json.loads(storage.read_text(f"{s3.uri}/pipeline/runs/{run}/gate.json"))["passed"] is True
+    )

@@ -13,9 +13,10 @@ from pathlib import Path
 import psutil
 import pytest
 
-from components import launch
-from omnidet import s3_client, steps
+from components.run import train_detector as launch
+from omnidet import s3_client
 from omnidet.registry import versions
+from omnidet.steps import train_detector
 from pipelines import __main__ as command
 from pipelines import local
 from pipelines.defaults import ROOT
@@ -34,14 +35,22 @@ def _run(out: Path, *parameters: str) -> int:
 
 def _direct(folder: Path) -> dict[str, float]:
     """The same steps, one after the other, in this process."""
-    run = launch.configure("tiny_world", SETTINGS, [*NUMBERS.values(), 1e-3, 0], "", "", str(folder), "direct")
+    run = launch.configure(
+        "tiny_world", SETTINGS, [*NUMBERS.values(), 1e-3, 0], "", "", str(folder), "direct"
+    )
     recipe = launch.recipe("tiny_world", run.settings)
-    world, shards, words, model = (str(folder / name) for name in ("world", "shards", "words", "model"))
-    steps.draw_world(world, recipe)
-    steps.build_shards(world, shards, recipe)
-    steps.build_vocabulary(shards, words, recipe)
-    steps.train(shards, words, model, recipe)
-    return dict(steps.evaluate(model, shards, str(folder / "metrics.json"), str(folder / "evaluation"), recipe).values)
+    world, shards, words, model = (
+        str(folder / name) for name in ("world", "shards", "words", "model")
+    )
+    train_detector.draw_world(world, recipe)
+    train_detector.build_shards(world, shards, recipe)
+    train_detector.build_vocabulary(shards, words, recipe)
+    train_detector.train(shards, words, model, recipe)
+    return dict(
+        train_detector.evaluate(
+            model, shards, str(folder / "metrics.json"), str(folder / "evaluation"), recipe
+        ).values
+    )
 
 
 @pytest.mark.slow
@@ -60,7 +69,9 @@ def test_the_whole_pipeline(tmp_path, monkeypatch, capfd):
     (version,) = versions.versions(out / "registry", MODEL)
     assert version.metrics == metrics
     assert versions.aliases(out / "registry", MODEL) == {"champion": 1}
-    assert version.provenance["recipe"]["world"]["train_images"] == 40  # every setting, not those of training alone
+    assert (
+        version.provenance["recipe"]["world"]["train_images"] == 40
+    )  # every setting, not those of training alone
     assert json.loads((folder / "gate.json").read_text())["passed"] is True
     names = {path.name for path in (out / "artifacts").rglob("*") if path.is_file()}
     assert {"dataset", "metrics", "table", "report", "decision", "registered"} <= names
@@ -91,9 +102,15 @@ def test_the_whole_pipeline(tmp_path, monkeypatch, capfd):
         ("workspace=s3://bucket/workspace", "no object store answers at http://127.0.0.1:1"),
     ],
 )
-def test_what_is_wrong_is_told_before_anything_starts(tmp_path, monkeypatch, capsys, parameter, words):
+def test_what_is_wrong_is_told_before_anything_starts(
+    tmp_path, monkeypatch, capsys, parameter, words
+):
     (tmp_path / "file").touch()
-    for name, value in {"ENDPOINT_URL": "http://127.0.0.1:1", "ACCESS_KEY_ID": "a", "SECRET_ACCESS_KEY": "b"}.items():
+    for name, value in {
+        "ENDPOINT_URL": "http://127.0.0.1:1",
+        "ACCESS_KEY_ID": "a",
+        "SECRET_ACCESS_KEY": "b",
+    }.items():
         monkeypatch.setenv(f"AWS_{name}", value)
     monkeypatch.delenv("AWS_ENDPOINT_URL_S3", raising=False)
     monkeypatch.setattr(s3_client, "TRIES", 1)
@@ -110,11 +127,26 @@ def test_what_is_wrong_is_told_before_anything_starts(tmp_path, monkeypatch, cap
 
 @pytest.mark.slow
 def test_sigterm_ends_the_steps_too(tmp_path):
-    command = [sys.executable, "-m", "pipelines", "run-local", "--out", str(tmp_path / "out"), "train_images=2000"]
-    with (tmp_path / "log").open("w") as log, subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=log) as process:
+    command = [
+        sys.executable,
+        "-m",
+        "pipelines",
+        "run-local",
+        "--out",
+        str(tmp_path / "out"),
+        "train_images=2000",
+    ]
+    with (
+        (tmp_path / "log").open("w") as log,
+        subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=log) as process,
+    ):
         own = psutil.Process(process.pid)
         deadline = time.monotonic() + 120
-        while not (steps_of_it := [c for c in own.children(recursive=True) if "executor_main" in " ".join(c.cmdline())]):
+        while not (
+            steps_of_it := [
+                c for c in own.children(recursive=True) if "executor_main" in " ".join(c.cmdline())
+            ]
+        ):
             assert time.monotonic() < deadline, (tmp_path / "log").read_text()
             time.sleep(0.1)
         process.terminate()
@@ -168,8 +200,13 @@ def test_the_outcome_is_what_stands_in_the_folder(tmp_path):
     assert local.outcome(place, {"1", "2", "3"}).version == "toy@4"
 
 
-@pytest.mark.parametrize(("outcome", "code"), [((True, "toy@1", None), 0), ((False, None, None), 3), ((None, None, "no"), 1)])
+@pytest.mark.parametrize(
+    ("outcome", "code"),
+    [((True, "toy@1", None), 0), ((False, None, None), 3), ((None, None, "no"), 1)],
+)
 def test_the_exit_code_tells_the_outcome(tmp_path, monkeypatch, outcome, code):
     passed, version, error = outcome
-    monkeypatch.setattr(local, "run", lambda *_: local.Outcome("f", {"coco/AP": 0.5}, version, passed, error))
+    monkeypatch.setattr(
+        local, "run", lambda *_: local.Outcome("f", {"coco/AP": 0.5}, version, passed, error)
+    )
     assert _run(tmp_path) == code

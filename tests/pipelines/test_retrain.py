@@ -19,7 +19,12 @@ def test_it_teaches_once_and_then_finds_nothing_new(tmp_path, monkeypatch, capfd
     monkeypatch.chdir(tmp_path)
     place = taught.prepare(tmp_path / "place")
     registry = shutil.copytree(place / "registry", tmp_path / "registry")
-    given = [f"data={place / 'cells'}", "dataset=cells", f"registry={registry}", f"settings={json.dumps(taught.SETTINGS)}"]
+    given = [
+        f"data={place / 'cells'}",
+        "dataset=cells",
+        f"registry={registry}",
+        f"settings={json.dumps(taught.SETTINGS)}",
+    ]
     run = ["run-local", "retrain", "--out", str(tmp_path / "out"), *given]
     assert command.main(run) == 0, capfd.readouterr()
     assert f"registered {taught.NAME}@2" in capfd.readouterr().out
@@ -39,7 +44,9 @@ def test_it_teaches_once_and_then_finds_nothing_new(tmp_path, monkeypatch, capfd
 def test_what_is_new_decides_alone_and_nothing_is_cached():
     spec = package.spec(package.path("retrain"))
     tasks = spec["root"]["dag"]["tasks"]
-    ((guarded, policy),) = [(name, task["triggerPolicy"]) for name, task in tasks.items() if "triggerPolicy" in task]
+    ((guarded, policy),) = [
+        (name, task["triggerPolicy"]) for name, task in tasks.items() if "triggerPolicy" in task
+    ]
     assert "notice-new-data" in policy["condition"]
     assert set(tasks) == {"notice-new-data", guarded}
     for component in [spec["root"], *spec["components"].values()]:

@@ -58,7 +58,9 @@ def test_params_name_every_part_that_a_stage_depends_on():
 
 def test_every_dependency_exists_or_is_made_by_a_stage():
     made = {
-        next(iter(out)) if isinstance(out, dict) else out for s in STAGES.values() for out in s["outs"] + s.get("metrics", [])
+        next(iter(out)) if isinstance(out, dict) else out
+        for s in STAGES.values()
+        for out in s["outs"] + s.get("metrics", [])
     }
     for name, stage in STAGES.items():
         for path in stage["deps"]:
@@ -73,7 +75,11 @@ def test_every_stage_is_a_command_that_the_program_knows_on_paths_that_it_declar
     assert program == "omnidet"
     assert options["command"] == name
     assert options["params"] == Path("params.yaml")
-    read = [str(options[key]) for key in ("data", "shards", "vocabulary", "model", "evaluation") if options.get(key)]
+    read = [
+        str(options[key])
+        for key in ("data", "shards", "vocabulary", "model", "evaluation")
+        if options.get(key)
+    ]
     assert set(read) <= set(stage["deps"])
     outs = [next(iter(out)) if isinstance(out, dict) else out for out in stage["outs"]]
     assert str(options["receipt"] if name == "register" else options["out"]) in outs

@@ -28,7 +28,9 @@ class ModelRegistry:
 
             def answer(self) -> None:
                 body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-                status, content = registry.handle(self.command, self.path, self.headers.get("Authorization"), body)
+                status, content = registry.handle(
+                    self.command, self.path, self.headers.get("Authorization"), body
+                )
                 self.send_response(status)
                 self.send_header("Content-Type", "application/json")
                 self.send_header("Content-Length", str(len(content)))
@@ -37,12 +39,14 @@ class ModelRegistry:
 
             do_GET = do_POST = answer
 
-            def log_message(self, format, *args):  # noqa: A002
+            def log_message(self, format, *args):
                 pass
 
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.address = f"http://127.0.0.1:{self.server.server_port}"
-        self.thread = threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.01})
+        self.thread = threading.Thread(
+            target=self.server.serve_forever, kwargs={"poll_interval": 0.01}
+        )
         self.thread.start()
 
     def stop(self) -> None:
@@ -50,7 +54,9 @@ class ModelRegistry:
         self.thread.join()
         self.server.server_close()
 
-    def handle(self, method: str, url: str, authorization: str | None, body: bytes) -> tuple[int, bytes]:
+    def handle(
+        self, method: str, url: str, authorization: str | None, body: bytes
+    ) -> tuple[int, bytes]:
         parts = urlsplit(url)
         root = f"{self.prefix}/api/model_registry/{self.api}/"
         path = parts.path.removeprefix(root)
@@ -62,26 +68,41 @@ class ModelRegistry:
         fault = self.faults.get((method, path.rpartition("/")[2]))
         if fault:
             return fault.pop(0)
-        status, content = self.respond(method, path, {k: v[0] for k, v in parse_qs(parts.query).items()}, body)
+        status, content = self.respond(
+            method, path, {k: v[0] for k, v in parse_qs(parts.query).items()}, body
+        )
         return status, json.dumps(content).encode()
 
-    def respond(self, method: str, path: str, query: dict[str, str], body: bytes) -> tuple[int, object]:
+    def respond(
+        self, method: str, path: str, query: dict[str, str], body: bytes
+    ) -> tuple[int, object]:
         content = json.loads(body) if body else {}
         match method, path.split("/"):
-            case "GET", ["registered_models"]:
-                return 200, {"items": self.models, "pageSize": 1, "size": len(self.models), "nextPageToken": ""}
-            case "GET", ["registered_model"]:
+            case ["GET", ["registered_models"]]:
+                return 200, {
+                    "items": self.models,
+                    "pageSize": 1,
+                    "size": len(self.models),
+                    "nextPageToken": "",
+                }
+            case ["GET", ["registered_model"]]:
                 return self.found(m for m in self.models if m["name"] == query["name"])
-            case "POST", ["registered_models"]:
+            case ["POST", ["registered_models"]]:
                 return self.made(self.models, content, ("name",))
-            case "GET", ["model_version"]:
+            case ["GET", ["model_version"]]:
                 wanted = (query["name"], query["parentResourceId"])
-                return self.found(v for v in self.versions if (v["name"], v["registeredModelId"]) == wanted)
-            case "POST", ["model_versions"]:
+                return self.found(
+                    v for v in self.versions if (v["name"], v["registeredModelId"]) == wanted
+                )
+            case ["POST", ["model_versions"]]:
                 return self.made(self.versions, content, ("name", "registeredModelId"))
-            case "GET", ["model_versions", version, "artifacts"]:
-                return 200, {"items": self.artifacts.get(version, []), "size": 0, "nextPageToken": ""}
-            case "POST", ["model_versions", version, "artifacts"]:
+            case ["GET", ["model_versions", version, "artifacts"]]:
+                return 200, {
+                    "items": self.artifacts.get(version, []),
+                    "size": 0,
+                    "nextPageToken": "",
+                }
+            case ["POST", ["model_versions", version, "artifacts"]]:
                 return self.made(self.artifacts.setdefault(version, []), content, ("name",))
         return 404, {"message": "no such path"}
 

@@ -11,14 +11,26 @@ from omnidet import config
 from omnidet.registry import gate
 from omnidet.registry.gate import GateConfig
 
-CHAMPION = {"coco/AP": 0.50, "coco/AP50": 0.70, "refcocog/AIGT": 0.80, "refcocog/AIGT_plain": 0.9, "flickr30k/R@1": 0.60}
+CHAMPION = {
+    "coco/AP": 0.50,
+    "coco/AP50": 0.70,
+    "refcocog/AIGT": 0.80,
+    "refcocog/AIGT_plain": 0.9,
+    "flickr30k/R@1": 0.60,
+}
 
 
-def _decide(champion=CHAMPION, fields: dict | None = None, **changed: float | None) -> gate.Decision:
+def _decide(
+    champion=CHAMPION, fields: dict | None = None, **changed: float | None
+) -> gate.Decision:
     """`coco_AP=0.4` changes `coco/AP` of a candidate that else is as the champion; None takes it away."""
     names = {name.replace("/", "_").replace("@", "_"): name for name in CHAMPION}
     candidate = {**CHAMPION, **{names.get(key, key): value for key, value in changed.items()}}
-    return gate.decide({k: v for k, v in candidate.items() if v is not None}, champion, GateConfig(**(fields or {})))
+    return gate.decide(
+        {k: v for k, v in candidate.items() if v is not None},
+        champion,
+        GateConfig(**(fields or {})),
+    )
 
 
 def test_as_good_passes_and_the_rows_show_the_headlines():
@@ -29,12 +41,16 @@ def test_as_good_passes_and_the_rows_show_the_headlines():
     assert decision.rows[0].allowed == pytest.approx(0.48)
 
 
-@pytest.mark.parametrize(("value", "passed"), [(0.9, True), (0.481, True), (0.48, True), (0.4799, False), (0.0, False)])
+@pytest.mark.parametrize(
+    ("value", "passed"), [(0.9, True), (0.481, True), (0.48, True), (0.4799, False), (0.0, False)]
+)
 def test_a_drop_is_allowed_up_to_the_limit(value, passed):
     decision = _decide(coco_AP=value)
     assert decision.passed == passed
     if not passed:
-        assert decision.reasons == (f"coco/AP: {value:.4f} against the champion's 0.5000, a drop of 0.02 is allowed",)
+        assert decision.reasons == (
+            f"coco/AP: {value:.4f} against the champion's 0.5000, a drop of 0.02 is allowed",
+        )
 
 
 def test_the_limit_is_not_missed_by_rounding():
@@ -45,7 +61,9 @@ def test_the_limit_is_not_missed_by_rounding():
 
 def test_parts_of_a_benchmark_are_compared_only_where_they_are_named():
     assert _decide(refcocog_AIGT_plain=0.1, coco_AP50=0.1).passed
-    decision = _decide(refcocog_AIGT_plain=0.1, coco_AP=0.0, fields={"metrics": ("refcocog/AIGT_plain",)})
+    decision = _decide(
+        refcocog_AIGT_plain=0.1, coco_AP=0.0, fields={"metrics": ("refcocog/AIGT_plain",)}
+    )
     assert [row.metric for row in decision.rows] == ["refcocog/AIGT_plain"]
     assert not decision.passed
 
@@ -65,7 +83,9 @@ def test_a_metric_that_the_champion_lacks_is_not_compared_but_must_be_there_if_i
     assert gate.decide({"coco/AP": 0.5, "lvis/AP": 0.1}, champion, GateConfig()).passed
     named = GateConfig(metrics=("coco/AP", "lvis/AP"))
     assert gate.decide({"coco/AP": 0.5, "lvis/AP": 0.1}, champion, named).passed
-    assert gate.decide({"coco/AP": 0.5}, champion, named).reasons == ("lvis/AP: the candidate has none",)
+    assert gate.decide({"coco/AP": 0.5}, champion, named).reasons == (
+        "lvis/AP: the candidate has none",
+    )
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
@@ -86,7 +106,9 @@ def test_a_champion_that_is_not_finite_fails():
 
 def test_a_champion_with_nothing_to_compare_fails():
     (reason,) = _decide({"own/score": 1.0}).reasons
-    assert reason.startswith("nothing to compare: the champion has no AP, AIGT, R@1 (it has own/score)")
+    assert reason.startswith(
+        "nothing to compare: the champion has no AP, AIGT, R@1 (it has own/score)"
+    )
     assert not _decide({}).passed
     assert not _decide(fields={"metrics": ("coco/APP",)}).passed
 
@@ -95,7 +117,9 @@ def test_the_first_version_passes_if_the_minimums_hold():
     assert _decide(None).passed
     fields = {"minimum": ("coco/AP50=0.7", "refcocog/AIGT=0.3")}
     assert _decide(None, fields).passed
-    assert _decide(None, fields, coco_AP50=0.6).reasons == ("coco/AP50: 0.6000 is below the minimum of 0.7000",)
+    assert _decide(None, fields, coco_AP50=0.6).reasons == (
+        "coco/AP50: 0.6000 is below the minimum of 0.7000",
+    )
     assert _decide(None, fields, coco_AP50=None).reasons == ("coco/AP50: the candidate has none",)
 
 
@@ -114,7 +138,9 @@ def test_minimums_and_the_champion_hold_together():
     assert decision.reasons == ("coco/AP: 0.4850 is below the minimum of 0.4900",)
     assert _decide(coco_AP=0.495, fields=fields).passed
     assert not _decide(coco_AP=0.495, fields={"max_drop": -0.01}).passed  # must be better
-    assert _decide(coco_AP=0.6, refcocog_AIGT=0.9, flickr30k_R_1=0.7, fields={"max_drop": -0.01}).passed
+    assert _decide(
+        coco_AP=0.6, refcocog_AIGT=0.9, flickr30k_R_1=0.7, fields={"max_drop": -0.01}
+    ).passed
 
 
 @pytest.mark.parametrize("item", ["coco/AP", "=0.3", "coco/AP=", "coco/AP=much", "coco/AP=nan"])

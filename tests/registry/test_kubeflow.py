@@ -22,7 +22,12 @@ URI = "s3://models/registry/toy/1"
 @pytest.fixture(params=["v1", "v1alpha3"])
 def server(request, monkeypatch) -> Iterator[ModelRegistry]:
     running = ModelRegistry(request.param)
-    for name in ("MODEL_REGISTRY_TOKEN_FILE", "OMNIDET_RUN_ID", "OMNIDET_RUN_NAME", "OMNIDET_RUN_NAMESPACE"):
+    for name in (
+        "MODEL_REGISTRY_TOKEN_FILE",
+        "OMNIDET_RUN_ID",
+        "OMNIDET_RUN_NAME",
+        "OMNIDET_RUN_NAMESPACE",
+    ):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("MODEL_REGISTRY_ADDRESS", running.address)
     monkeypatch.setattr(kubeflow, "WAIT_SECONDS", 0.01)
@@ -59,15 +64,31 @@ def test_a_version_is_told_with_its_uri_numbers_and_run(server, monkeypatch):
         "commit": {"metadataType": "MetadataStringValue", "string_value": "abc"},
         "none": {"metadataType": "MetadataStringValue", "string_value": "nan"},
     }
-    assert (artifact["uri"], artifact["artifactType"], artifact["modelFormatName"]) == (URI, "model-artifact", "omnidet")
-    source = {key.removeprefix("modelSource"): value for key, value in artifact.items() if key.startswith("modelSource")}
-    assert source == {"Kind": "kfp", "Class": "pipelinerun", "Group": "team", "Id": "run-7", "Name": "nightly"}
+    assert (artifact["uri"], artifact["artifactType"], artifact["modelFormatName"]) == (
+        URI,
+        "model-artifact",
+        "omnidet",
+    )
+    source = {
+        key.removeprefix("modelSource"): value
+        for key, value in artifact.items()
+        if key.startswith("modelSource")
+    }
+    assert source == {
+        "Kind": "kfp",
+        "Class": "pipelinerun",
+        "Group": "team",
+        "Id": "run-7",
+        "Name": "nightly",
+    }
 
 
 @pytest.mark.slow
 def test_again_makes_nothing_new(server):
     first = _register()
-    assert not any(key.startswith("modelSource") for key in server.artifacts[first.version_id][0])  # no run, no source
+    assert not any(
+        key.startswith("modelSource") for key in server.artifacts[first.version_id][0]
+    )  # no run, no source
     before = [r for r in server.requests if r[0] == "POST"]
     assert _register() == first
     assert [r for r in server.requests if r[0] == "POST"] == before
@@ -86,7 +107,8 @@ def test_what_a_killed_run_left_is_completed(server):
 def test_the_same_version_with_another_uri_is_refused(server):
     _register()
     with pytest.raises(
-        ValueError, match=r"version 1 of 'toy' .* is s3://models/registry/toy/1, not s3://other/toy/1: set"
+        ValueError,
+        match=r"version 1 of 'toy' .* is s3://models/registry/toy/1, not s3://other/toy/1: set",
     ) as e:
         _register("s3://other/toy/1")
     _one_line(e.value)
@@ -97,20 +119,28 @@ def test_another_client_was_first(server):
     """Not there when it was asked for, there when it was to be made."""
     first = _register()
     not_there = (404, b'{"message": "no entity found"}')
-    server.faults = {("GET", "registered_model"): [not_there], ("GET", "model_version"): [not_there]}
+    server.faults = {
+        ("GET", "registered_model"): [not_there],
+        ("GET", "model_version"): [not_there],
+    }
     assert _register() == first
     assert (len(server.models), len(server.versions)) == (1, 1)
 
 
 def test_a_server_that_is_busy_is_asked_again(server):
-    server.faults = {("GET", "registered_models"): [(503, b"")], ("POST", "model_versions"): [(502, b""), (504, b"")]}
+    server.faults = {
+        ("GET", "registered_models"): [(503, b"")],
+        ("POST", "model_versions"): [(502, b""), (504, b"")],
+    }
     _register()
     assert len(server.versions) == 1
 
 
 def test_a_token_is_sent(server, tmp_path, monkeypatch):
     server.token = TOKEN
-    with pytest.raises(PermissionError, match=r"refuses us \(401\): see the token in MODEL_REGISTRY_TOKEN_FILE"):
+    with pytest.raises(
+        PermissionError, match=r"refuses us \(401\): see the token in MODEL_REGISTRY_TOKEN_FILE"
+    ):
         kubeflow.connect()
     (tmp_path / "token").write_text("an-old-one")
     monkeypatch.setenv("MODEL_REGISTRY_TOKEN_FILE", str(tmp_path / "token"))
@@ -126,27 +156,43 @@ def test_a_token_file_that_is_none(server, tmp_path, monkeypatch, content):
     monkeypatch.setenv("MODEL_REGISTRY_TOKEN_FILE", str(tmp_path / "token"))
     if content is not None:
         (tmp_path / "token").write_text(content)
-    with pytest.raises((FileNotFoundError, ValueError), match=r"MODEL_REGISTRY_TOKEN_FILE='.*token' does not") as caught:
+    with pytest.raises(
+        (FileNotFoundError, ValueError), match=r"MODEL_REGISTRY_TOKEN_FILE='.*token' does not"
+    ) as caught:
         kubeflow.connect()
     _one_line(caught.value)
     assert server.requests == []
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("where", [("GET", "registered_model"), ("POST", "model_versions"), ("POST", "artifacts")])
+@pytest.mark.parametrize(
+    "where", [("GET", "registered_model"), ("POST", "model_versions"), ("POST", "artifacts")]
+)
 def test_an_error_of_the_server_is_one_line(server, where):
-    server.faults = {where: [(500, json.dumps({"message": f"database is gone\n{'x' * 900}"}).encode())]}
-    with pytest.raises(OSError, match=rf"answers 500 to {where[0]} .*{where[1]}: database is gone x+$") as caught:
+    server.faults = {
+        where: [(500, json.dumps({"message": f"database is gone\n{'x' * 900}"}).encode())]
+    }
+    with pytest.raises(
+        OSError, match=rf"answers 500 to {where[0]} .*{where[1]}: database is gone x+$"
+    ) as caught:
         _register()
     assert len(_one_line(caught.value)) < 400
     _register()  # and the next one completes it
-    assert [len(made) for made in (server.models, server.versions, *server.artifacts.values())] == [1, 1, 1]
+    assert [len(made) for made in (server.models, server.versions, *server.artifacts.values())] == [
+        1,
+        1,
+        1,
+    ]
 
 
-@pytest.mark.parametrize("answer", [(200, b"<html>log in</html>"), (200, b"[]"), (302, b""), (404, b"")])
+@pytest.mark.parametrize(
+    "answer", [(200, b"<html>log in</html>"), (200, b"[]"), (302, b""), (404, b"")]
+)
 def test_something_else_that_answers(server, answer):
     server.faults = {("GET", "registered_models"): [answer] * 2}
-    with pytest.raises(OSError, match=r"not as a Model Registry|is no Kubeflow Model Registry|answers 302") as caught:
+    with pytest.raises(
+        OSError, match=r"not as a Model Registry|is no Kubeflow Model Registry|answers 302"
+    ) as caught:
         kubeflow.connect()
     _one_line(caught.value)
 
@@ -155,13 +201,23 @@ def test_nobody_answers(server, monkeypatch):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
     monkeypatch.setenv("MODEL_REGISTRY_ADDRESS", f"http://127.0.0.1:{port}")
-    with pytest.raises(ConnectionError, match=rf"no Model Registry answers at http://127.0.0.1:{port} \(.*refused\): start"):
+    with pytest.raises(
+        ConnectionError,
+        match=rf"no Model Registry answers at http://127.0.0.1:{port} \(.*refused\): start",
+    ):
         kubeflow.connect()
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "path", ["/", "/team/registry", "/team/registry/", "/gate/api/model_registry/v1", "/api/model_registry"]
+    "path",
+    [
+        "/",
+        "/team/registry",
+        "/team/registry/",
+        "/gate/api/model_registry/v1",
+        "/api/model_registry",
+    ],
 )
 def test_a_registry_below_a_path_of_a_gateway(server, monkeypatch, path):
     server.prefix = path.partition("/api/")[0].rstrip("/")
@@ -170,7 +226,10 @@ def test_a_registry_below_a_path_of_a_gateway(server, monkeypatch, path):
     assert _register() == _register()
 
 
-@pytest.mark.parametrize("address", ["", "model-registry:8080", "ftp://host", "http://", "http://host?a=b", "http://u:p@host"])
+@pytest.mark.parametrize(
+    "address",
+    ["", "model-registry:8080", "ftp://host", "http://", "http://host?a=b", "http://u:p@host"],
+)
 def test_wrong_addresses(monkeypatch, address):
     monkeypatch.setenv("MODEL_REGISTRY_ADDRESS", address)
     with pytest.raises(ValueError, match="MODEL_REGISTRY_ADDRESS") as caught:

@@ -43,7 +43,10 @@ def one_at_a_time(s3) -> Iterator[OneAtATime]:
 
 
 def _content(location: str) -> dict[str, bytes]:
-    return {name: storage.read_bytes(storage.join(location, name)) for name in storage.list_files(location)}
+    return {
+        name: storage.read_bytes(storage.join(location, name))
+        for name in storage.list_files(location)
+    }
 
 
 def test_a_version_is_whole_and_loads(registry, tmp_path, model):
@@ -71,26 +74,37 @@ def test_versions_count_up_and_old_ones_stay_as_they_are(registry, model, monkey
         versions.register(registry, "toy", model, {"AP": 0.9}, {})
     assert versions.register(registry, "toy", model, {"AP": 1.0}, {})[0].number == 10
     assert _content(first.location) == before
-    assert [v.number for v in versions.versions(registry, "toy")] == [1, 2, 9, 10]  # not by their text
+    assert [v.number for v in versions.versions(registry, "toy")] == [
+        1,
+        2,
+        9,
+        10,
+    ]  # not by their text
     assert versions.find(registry, "toy").number == 10
 
 
 def test_the_same_again_is_the_version_that_is_there(registry, tmp_path, model):
     first, _ = versions.register(registry, "toy", model, {"AP": 0.5, "none": float("nan")}, {})
     before = _content(registry)
-    again, is_new = versions.register(registry, "toy", model, {"none": float("nan"), "AP": 0.5}, {"run": "later"})
+    again, is_new = versions.register(
+        registry, "toy", model, {"none": float("nan"), "AP": 0.5}, {"run": "later"}
+    )
     assert (again, is_new) == (first, False)
     assert _content(registry) == before
     measured_otherwise, is_new = versions.register(registry, "toy", model, {"AP": 0.6}, {})
     assert (measured_otherwise.number, is_new) == (2, True)
     toys.write_bundle(tmp_path / "other", 1)
-    trained_otherwise, is_new = versions.register(registry, "toy", tmp_path / "other", {"AP": 0.6}, {})
+    trained_otherwise, is_new = versions.register(
+        registry, "toy", tmp_path / "other", {"AP": 0.6}, {}
+    )
     assert (trained_otherwise.number, is_new) == (3, True)
     assert versions.register(registry, "second", model, {"AP": 0.6}, {})[1]
     assert versions.models(registry) == ["second", "toy"]
 
 
-def test_a_number_that_another_process_takes_in_between_is_not_overwritten(registry, model, monkeypatch):
+def test_a_number_that_another_process_takes_in_between_is_not_overwritten(
+    registry, model, monkeypatch
+):
     """The race, made certain: the other one's version comes after the number was chosen."""
     first, _ = versions.register(registry, "toy", model, {"AP": 0.5}, {})
     before = _content(first.location)
@@ -149,7 +163,11 @@ def test_two_processes_at_once_get_two_numbers(registry, tmp_path, request):
         toys.write_bundle(tmp_path / f"model{i}", i)
         places = [registry, str(tmp_path), str(tmp_path / f"model{i}"), str(tmp_path / f"ready{i}")]
         arguments = [sys.executable, "-c", code, *places]
-        started.append(subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True, cwd=ROOT, env=environment))
+        started.append(
+            subprocess.Popen(
+                arguments, stdout=subprocess.PIPE, text=True, cwd=ROOT, env=environment
+            )
+        )
     numbers = sorted(int(process.communicate(timeout=240)[0]) for process in started)
     assert numbers == [1, 2]
     assert len({v.provenance["weights_sha256"] for v in versions.versions(registry, "toy")}) == 2
@@ -164,7 +182,9 @@ def test_killed_in_the_middle_leaves_no_version(registry, tmp_path, model):
         "versions.register(sys.argv[1], 'toy', pathlib.Path(sys.argv[2]), {}, {})\n"
     )
     environment = os.environ | {"TMPDIR": str(tmp_path)}
-    killed = subprocess.run([sys.executable, "-c", code, registry, str(model)], cwd=ROOT, timeout=240, env=environment)
+    killed = subprocess.run(
+        [sys.executable, "-c", code, registry, str(model)], cwd=ROOT, timeout=240, env=environment
+    )
     assert killed.returncode == -signal.SIGKILL
     assert storage.list_files(f"{registry}/toy")  # the stage or the claim is there
     assert versions.versions(registry, "toy") == versions.models(registry) == []
@@ -211,7 +231,9 @@ def test_find(registry, model):
         versions.register(registry, "toy", model, {"AP": ap}, {})
     assert versions.find(registry, "toy").metrics == {"AP": 0.3}
     assert versions.find(registry, "toy@2").metrics == {"AP": 0.2}
-    with pytest.raises(ValueError, match=r"no version 9 of 'toy' in .*: it has 1 to 3, and aliases: none"):
+    with pytest.raises(
+        ValueError, match=r"no version 9 of 'toy' in .*: it has 1 to 3, and aliases: none"
+    ):
         versions.find(registry, "toy@9")
     with pytest.raises(ValueError, match=r"no model 'other' in .*: it holds toy"):
         versions.find(registry, "other@1")
@@ -243,7 +265,9 @@ def test_promote_and_rollback(registry, model):
     with pytest.raises(ValueError, match="toy@champion has no version before 1: promote another"):
         versions.rollback(registry, "toy")
     assert versions.aliases(registry, "toy") == {"challenger": 3, "champion": 1}
-    assert {name: content for name, content in _content(registry).items() if "aliases" not in name} == before
+    assert {
+        name: content for name, content in _content(registry).items() if "aliases" not in name
+    } == before
 
 
 def test_wrong_promotions(registry, model):
@@ -272,7 +296,10 @@ def test_the_changes_of_an_alias_are_its_story(registry):
     """Every file that was written stays as it is, a way back too."""
     _place_versions(registry, 2)
     kept: dict[str, bytes] = {}
-    for change in (lambda: versions.promote(registry, "toy", 1), lambda: versions.promote(registry, "toy", 2)):
+    for change in (
+        lambda: versions.promote(registry, "toy", 1),
+        lambda: versions.promote(registry, "toy", 2),
+    ):
         change()
         kept |= _content(f"{registry}/toy/aliases")
     versions.rollback(registry, "toy")
@@ -285,7 +312,9 @@ def test_the_changes_of_an_alias_are_its_story(registry):
 
 def test_an_alias_of_the_first_layout_is_read_and_gone_on_from(registry):
     _place_versions(registry, 3)
-    storage.write_text(f"{registry}/toy/aliases/champion.json", json.dumps({"version": 2, "history": [1]}))
+    storage.write_text(
+        f"{registry}/toy/aliases/champion.json", json.dumps({"version": 2, "history": [1]})
+    )
     assert versions.aliases(registry, "toy") == {"champion": 2}
     assert versions.promote(registry, "toy", 3, expected=2).number == 3
     assert versions.aliases(registry, "toy") == {"champion": 3}
@@ -294,16 +323,23 @@ def test_an_alias_of_the_first_layout_is_read_and_gone_on_from(registry):
 
 def test_promote_what_was_compared_or_nothing(registry):
     _place_versions(registry, 3)
-    with pytest.raises(ValueError, match=r"toy@champion points to nothing, not to version 3 as expected: compare toy@1 with"):
+    with pytest.raises(
+        ValueError,
+        match=r"toy@champion points to nothing, not to version 3 as expected: compare toy@1 with",
+    ):
         versions.promote(registry, "toy", 1, expected=3)
     assert versions.aliases(registry, "toy") == {}
     versions.promote(registry, "toy", 1, expected=None)
     versions.promote(registry, "toy", 2, expected=1)
     for stale in (1, None):
-        with pytest.raises(ValueError, match=r"points to version 2, not to (version 1|nothing) as expected") as caught:
+        with pytest.raises(
+            ValueError, match=r"points to version 2, not to (version 1|nothing) as expected"
+        ) as caught:
             versions.promote(registry, "toy", 3, expected=stale)
         assert "\n" not in str(caught.value)
-    versions.promote(registry, "toy", 2, expected=1)  # the same once more, as by a step that is tried again
+    versions.promote(
+        registry, "toy", 2, expected=1
+    )  # the same once more, as by a step that is tried again
     assert versions.aliases(registry, "toy") == {"champion": 2}
     assert versions.rollback(registry, "toy").number == 1
 
@@ -350,13 +386,21 @@ def test_two_who_undo_the_same_promotion_do_not_undo_two(registry, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("content", "reason"), [("{", "is not JSON"), ("[]", "is not of the form"), ('{"version": "2"}', "is not of the form")]
+    ("content", "reason"),
+    [
+        ("{", "is not JSON"),
+        ("[]", "is not of the form"),
+        ('{"version": "2"}', "is not of the form"),
+    ],
 )
 def test_a_damaged_alias_is_named(registry, content, reason):
     _place_versions(registry, 1)
     versions.promote(registry, "toy", 1)
     storage.write_text(f"{registry}/toy/aliases/champion/00000002.json", content)
-    with pytest.raises(ValueError, match=rf"aliases/champion/00000002.json {reason}.*: remove it and promote a version"):
+    with pytest.raises(
+        ValueError,
+        match=rf"aliases/champion/00000002.json {reason}.*: remove it and promote a version",
+    ):
         versions.find(registry, "toy@champion")
     storage.remove(f"{registry}/toy/aliases/champion/00000002.json")
     assert versions.find(registry, "toy@champion").number == 1
@@ -364,6 +408,12 @@ def test_a_damaged_alias_is_named(registry, content, reason):
 
 def test_a_registered_version_can_be_read_by_others(tmp_path):
     toys.write_bundle(tmp_path / "model")  # some of its files are private
-    version, _ = versions.register(tmp_path / "registry", "toy", tmp_path / "model", {"AP": 0.5}, {})
-    modes = {path.name: path.stat().st_mode & 0o444 for path in Path(version.location).rglob("*") if path.is_file()}
+    version, _ = versions.register(
+        tmp_path / "registry", "toy", tmp_path / "model", {"AP": 0.5}, {}
+    )
+    modes = {
+        path.name: path.stat().st_mode & 0o444
+        for path in Path(version.location).rglob("*")
+        if path.is_file()
+    }
     assert set(modes.values()) == {0o444}, modes

@@ -4,8 +4,18 @@ from omnidet.report import comparison
 
 
 def test_numbers_known_twice_are_compared_and_lower_errors_are_better():
-    metrics = {"coco/AP": 0.5, "absent/false_positive_rate": 0.1, "new": 3.0, "only": 1.0, "lost/AP": math.nan}
-    rows = comparison.rows(metrics, {"coco/AP": 0.75, "absent/false_positive_rate": 0.2, "new": 1.5, "lost/AP": 0.1}, None)
+    metrics = {
+        "coco/AP": 0.5,
+        "absent/false_positive_rate": 0.1,
+        "new": 3.0,
+        "only": 1.0,
+        "lost/AP": math.nan,
+    }
+    rows = comparison.rows(
+        metrics,
+        {"coco/AP": 0.75, "absent/false_positive_rate": 0.2, "new": 1.5, "lost/AP": 0.1},
+        None,
+    )
     assert [(r["benchmark"], r["name"], r["change"], r["verdict"]) for r in rows] == [
         ("coco", "AP", "−.250", "worse"),
         ("absent", "false_positive_rate", "−.100", "better"),

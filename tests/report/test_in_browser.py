@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from omnidet import gallery
 from omnidet.report import page, tables
+from omnidet.report import sections as gallery
 from tests import browser, evaluations
 
 pytestmark = pytest.mark.slow
@@ -104,7 +104,10 @@ def report(tmp_path_factory) -> Path:
         "refcocog/AIGT": 0.7,
         "refcocog/AIGT_unseen": 0.5,
     }
-    log = [{"step": i, "loss": 9 - i / 9, "det/names": 3 - i / 9, "grd/names": 4.0, "img/caption": 2.0} for i in range(20)]
+    log = [
+        {"step": i, "loss": 9 - i / 9, "det/names": 3 - i / 9, "grd/names": 4.0, "img/caption": 2.0}
+        for i in range(20)
+    ]
     recipe = {"train": {"steps": 10, "weights": "s3://bucket/" + "a" * 80}}
     streams = [{"name": "det", "sets": ["train/" + "coco" * 12], "images_per_step": 8}]
     page.write(
@@ -116,7 +119,10 @@ def report(tmp_path_factory) -> Path:
         details={"coco": {"intervals": {"AP": [0.41, 0.45]}}},
         training_log=log,
         sections=gallery.sections(index, evaluations.BENCHMARKS, evaluation),
-        facts={"run": "3f03048ef296", "dataset version": "f33dc68b229fb0cc4446a4c7ca87500df8fc481e6270c357d4e81a692b9ae07b"},
+        facts={
+            "run": "3f03048ef296",
+            "dataset version": "f33dc68b229fb0cc4446a4c7ca87500df8fc481e6270c357d4e81a692b9ae07b",
+        },
         before={name: value - 0.1 for name, value in metrics.items()},
         zero_shot={"coco/AP": 0.1},
         tables=tables.of_run(index, {"recipe": recipe | {"streams": streams}}),

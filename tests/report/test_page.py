@@ -20,9 +20,30 @@ METRICS = {
 }
 PROTOCOLS = {"coco": "COCO bbox, by <pycocotools>", "refcocog": "AIGT at IoU >= 0.5"}
 LOG = [
-    {"step": 0, "loss": 9.0, "det/names": 3.0, "grd/names": 4.0, "img/caption": 2.0, "learning_rate": 1e-4},
-    {"step": 10, "loss": 5.0, "det/names": 2.0, "grd/names": math.nan, "img/caption": 1.5, "learning_rate": 2e-4},
-    {"step": 20, "loss": 4.0, "det/names": 1.0, "img/caption": 1.0, "learning_rate": 1e-4, "gradient_norm": 1.5},
+    {
+        "step": 0,
+        "loss": 9.0,
+        "det/names": 3.0,
+        "grd/names": 4.0,
+        "img/caption": 2.0,
+        "learning_rate": 1e-4,
+    },
+    {
+        "step": 10,
+        "loss": 5.0,
+        "det/names": 2.0,
+        "grd/names": math.nan,
+        "img/caption": 1.5,
+        "learning_rate": 2e-4,
+    },
+    {
+        "step": 20,
+        "loss": 4.0,
+        "det/names": 1.0,
+        "img/caption": 1.0,
+        "learning_rate": 1e-4,
+        "gradient_norm": 1.5,
+    },
 ]
 FACTS = {"recipe": "tiny_world", "git commit": "8c9bcc3"}
 
@@ -52,7 +73,11 @@ class Page(HTMLParser):
 
     def of(self, tag, css_class=None):
         found = [attributes for name, attributes in self.elements if name == tag]
-        return found if css_class is None else [a for a in found if css_class in a.get("class", "").split()]
+        return (
+            found
+            if css_class is None
+            else [a for a in found if css_class in a.get("class", "").split()]
+        )
 
 
 def picture(width=64, height=48, form="PNG"):
@@ -62,7 +87,11 @@ def picture(width=64, height=48, form="PNG"):
 
 
 def sample(
-    kind="names", title="scene.png", truth=(((1, 2, 11, 12), "ball"),), predicted=(((1, 2, 11, 12), "ball", 0.87),), **image
+    kind="names",
+    title="scene.png",
+    truth=(((1, 2, 11, 12), "ball"),),
+    predicted=(((1, 2, 11, 12), "ball", 0.87),),
+    **image,
 ):
     return Sample(title, kind, picture(**image), truth, predicted)
 
@@ -91,7 +120,17 @@ def write(folder, **changes):
 
 def test_every_number_stands_with_its_name_and_protocol(tmp_path):
     _, page = write(tmp_path)
-    for text in ("A run", "of few steps", "AP50 ", ".435", ".600", "AIGT_plain", "1.000", "images_per_second", "31.25"):
+    for text in (
+        "A run",
+        "of few steps",
+        "AP50 ",
+        ".435",
+        ".600",
+        "AIGT_plain",
+        "1.000",
+        "images_per_second",
+        "31.25",
+    ):
         assert text in page.text
     for text in (*PROTOCOLS.values(), *FACTS, *FACTS.values()):
         assert text in page.text
@@ -105,12 +144,17 @@ def test_the_file_stands_alone(tmp_path):
     for tag, attributes in page.elements:
         assert tag not in ("script", "link", "iframe", "object")
         assert attributes.get("href", "#").startswith("#")
-        assert attributes.get("src", "data:image/jpeg;base64,").startswith("data:image/jpeg;base64,")
+        assert attributes.get("src", "data:image/jpeg;base64,").startswith(
+            "data:image/jpeg;base64,"
+        )
 
 
 def test_text_is_escaped_everywhere(tmp_path):
     evil = "<script>alert(1)</script>\"'"
-    samples = [sample(kind, evil, [((1, 2, 9, 9), evil)], [((1, 2, 9, 9), evil, 0.5)]) for kind in ("names", "phrase")]
+    samples = [
+        sample(kind, evil, [((1, 2, 9, 9), evil)], [((1, 2, 9, 9), evil, 0.5)])
+        for kind in ("names", "phrase")
+    ]
     content, page = write(
         tmp_path,
         title=evil,
@@ -127,19 +171,31 @@ def test_text_is_escaped_everywhere(tmp_path):
 
 
 def test_every_sample_is_drawn(tmp_path):
-    samples = [sample(title=f"scene {i}") for i in range(5)] + [sample("phrase", f"phrase {i}") for i in range(3)]
+    samples = [sample(title=f"scene {i}") for i in range(5)] + [
+        sample("phrase", f"phrase {i}") for i in range(3)
+    ]
     _, page = write(tmp_path, sections=[section(*samples)])
     images = page.of("img")
-    assert [image["alt"] for image in images] == [f"{s.title}: 1 true and 1 found boxes" for s in samples]
+    assert [image["alt"] for image in images] == [
+        f"{s.title}: 1 true and 1 found boxes" for s in samples
+    ]
     assert {(image["width"], image["height"]) for image in images} == {("64", "48")}
     rectangles = page.of("rect", "edge")
     assert len(rectangles) == 2 * len(samples)
-    assert {tuple(r[k] for k in ("x", "y", "width", "height")) for r in rectangles} == {("1", "2", "10", "10")}
-    assert page.text.count("ball .870") == 3 * len(samples)  # on the picture, on pointing at the box, below the picture
+    assert {tuple(r[k] for k in ("x", "y", "width", "height")) for r in rectangles} == {
+        ("1", "2", "10", "10")
+    }
+    assert page.text.count("ball .870") == 3 * len(
+        samples
+    )  # on the picture, on pointing at the box, below the picture
 
 
 def test_the_same_label_has_the_same_colour(tmp_path):
-    found = [((0, 0, 9, 9), "ball", 0.9), ((20, 20, 30, 30), "cone", 0.8), ((40, 0, 50, 9), "ball", 0.7)]
+    found = [
+        ((0, 0, 9, 9), "ball", 0.9),
+        ((20, 20, 30, 30), "cone", 0.8),
+        ((40, 0, 50, 9), "ball", 0.7),
+    ]
     _, page = write(tmp_path, sections=[section(sample(predicted=found))])
     lowest, middle, highest = [r["class"] for r in page.of("rect", "edge") if r["class"] != "edge"]
     assert lowest == highest != middle
@@ -152,7 +208,11 @@ def test_the_same_label_has_the_same_colour(tmp_path):
         ("names", [((0, 0, 10, 10), "ball", 0.2), ((20, 0, 30, 10), "cone", 0.1)], "✓ 2 of 2"),
         ("names", [], "0 of 2"),
         ("phrase", [((0, 0, 10, 10), "the toy", 0.9), ((20, 0, 30, 10), "the toy", 0.8)], "1 of 2"),
-        ("phrase", [((50, 0, 60, 10), "the toy", 0.9), ((20, 0, 30, 10), "the toy", 0.8)], "0 of 2"),
+        (
+            "phrase",
+            [((50, 0, 60, 10), "the toy", 0.9), ((20, 0, 30, 10), "the toy", 0.8)],
+            "0 of 2",
+        ),
     ],
 )
 def test_what_was_found_is_counted(tmp_path, kind, predicted, expected):
@@ -167,7 +227,12 @@ def test_a_chart_for_each_term_with_all_its_streams(tmp_path):
     names = ("loss", "loss: names", "loss: caption", "learning rate", "gradient norm")
     assert charts == [f"{name} against the step" for name in names]
     assert len(page.of("polyline", "smooth")) == len(page.of("polyline", "raw")) == 6
-    coordinates = [float(v) for line in page.of("polyline") for pair in line["points"].split() for v in pair.split(",")]
+    coordinates = [
+        float(v)
+        for line in page.of("polyline")
+        for pair in line["points"].split()
+        for v in pair.split(",")
+    ]
     assert all(map(math.isfinite, coordinates))
 
 
@@ -183,21 +248,33 @@ def test_a_run_without_anything_is_still_a_page(tmp_path):
     _, page = write(tmp_path, metrics={}, protocols={}, training_log=[], sections=[], facts={})
     assert "A run" in page.text
     assert page.of("svg") == []
-    _, page = write(tmp_path, metrics={"AP": math.nan}, training_log=[{"loss": math.nan, "step": 1}, {"constant": 0.0}])
+    _, page = write(
+        tmp_path,
+        metrics={"AP": math.nan},
+        training_log=[{"loss": math.nan, "step": 1}, {"constant": 0.0}],
+    )
     assert "n/a" in page.text
 
 
 def test_the_numbers_of_others_stand_beside_ours_and_say_whether_they_compare(tmp_path):
     text = write(tmp_path)[1].text
-    assert "coco AP this run 43.5 OWL-ViT a blog post not comparable : split and protocol not stated 39.8" in text
-    assert "val2017, zero-shot; github.com/open-mmlab/mmdetection, configs/mm_grounding_dino/README.md not comparable" in text
+    assert (
+        "coco AP this run 43.5 OWL-ViT a blog post not comparable : split and protocol not stated 39.8"
+        in text
+    )
+    assert (
+        "val2017, zero-shot; github.com/open-mmlab/mmdetection, configs/mm_grounding_dino/README.md not comparable"
+        in text
+    )
     text = write(tmp_path, details={"coco": {"counts": {"images": 5000}}})[1].text
     assert "configs/mm_grounding_dino/README.md same split and protocol 48.4" in text
     assert "Grounding DINO" not in write(tmp_path, metrics={"other/AP": 0.5})[1].text
 
 
 def test_large_pictures_are_made_small_and_keep_their_coordinates(tmp_path):
-    content, page = write(tmp_path, sections=[section(sample(width=3000, height=2000, form="JPEG"))])
+    content, page = write(
+        tmp_path, sections=[section(sample(width=3000, height=2000, form="JPEG"))]
+    )
     assert page.of("img")[0]["width"] == "3000"
     assert len(content) < 100_000
 
@@ -209,7 +286,10 @@ def test_before_and_after_stand_side_by_side(tmp_path):
     assert "Before and after" not in write(tmp_path)[1].text
     assert "Before and after" not in write(tmp_path, before={"gone/AP": 0.1})[1].text
     _, page = write(tmp_path, before=BEFORE)
-    assert "coco Number before now change AP .400 .435 +.035 AP50 .600 .600 ±0 refcocog Number" in page.text
+    assert (
+        "coco Number before now change AP .400 .435 +.035 AP50 .600 .600 ±0 refcocog Number"
+        in page.text
+    )
     assert "before now change AIGT .800 .723 −.077" in page.text
     verdicts = [a["class"] for a in page.of("td") if a.get("class") in ("better", "worse", "same")]
     assert verdicts == ["better", "same", "worse"]
@@ -219,7 +299,9 @@ def test_before_and_after_stand_side_by_side(tmp_path):
 
 
 def test_further_tables_are_shown(tmp_path):
-    table = Table("Data", ["Set", "images"], [["train/coco", "4,000"], ["<b>", "1"]], "What it was trained on")
+    table = Table(
+        "Data", ["Set", "images"], [["train/coco", "4,000"], ["<b>", "1"]], "What it was trained on"
+    )
     _, page = write(tmp_path, tables=[table])
     assert "Data What it was trained on Set images train/coco 4,000 <b> 1" in page.text
     folded = Table("Recipe", ["Field", "value"], [["train.steps", "10"]], folded=True)
@@ -231,7 +313,15 @@ def test_further_tables_are_shown(tmp_path):
 def test_a_mistake_is_marked_where_it_stands(tmp_path):
     found = [((1, 2, 11, 12), "ball", 0.87), ((30, 2, 41, 12), "cone", 0.5)]
     image = sample(predicted=found, truth=(((1, 2, 11, 12), "ball"),))
-    marked = Sample(image.title, "names", image.image, image.truth, image.predicted, "Most mistakes", ("", "confusion"))
+    marked = Sample(
+        image.title,
+        "names",
+        image.image,
+        image.truth,
+        image.predicted,
+        "Most mistakes",
+        ("", "confusion"),
+    )
     _, page = write(tmp_path, sections=[section(marked)])
     assert "Most mistakes" in page.text
     assert "✗ cone .500" in page.text
@@ -240,7 +330,10 @@ def test_a_mistake_is_marked_where_it_stands(tmp_path):
 
 def test_intervals_stand_beside_their_numbers(tmp_path):
     assert "confidence" not in write(tmp_path)[1].text
-    details = {"coco": {"intervals": {"AP": [0.41, 0.4611], "AP50": None}}, "refcocog_plain": {"intervals": {"AIGT": [0.9, 1]}}}
+    details = {
+        "coco": {"intervals": {"AP": [0.41, 0.4611], "AP50": None}},
+        "refcocog_plain": {"intervals": {"AIGT": [0.9, 1]}},
+    }
     text = write(tmp_path, details=details)[1].text
     assert text.count(".435 .410 to .461") == 2
     assert "1.000 .900 to 1.000" in text

@@ -12,7 +12,14 @@ def test_the_numbers_of_a_panel_are_those_of_the_analysis():
     by_size, mistakes = shown["bars"]
     assert by_size["rows"] == [("small", "12 true boxes", 0.5, ".500")]  # no box is large
     assert [(row[0], row[3]) for row in mistakes["rows"]] == [
-        *(("localisation", "1"), ("confusion", "1"), ("duplicate", "1"), ("background", "1"), ("both", "0"), ("missed", "4")),
+        *(
+            ("localisation", "1"),
+            ("confusion", "1"),
+            ("duplicate", "1"),
+            ("background", "1"),
+            ("both", "0"),
+            ("missed", "4"),
+        ),
     ]
     assert "precision .667, recall .667 of 12 true boxes" in mistakes["note"]
     assert [row[0] for row in shown["categories"]["best"]] == ["circle"]
@@ -21,8 +28,15 @@ def test_the_numbers_of_a_panel_are_those_of_the_analysis():
 
 
 def test_frequencies_are_shown_where_the_file_has_them():
-    categories = [{"id": 1, "name": "star", "frequency": "r"}, {"id": 2, "name": "circle", "frequency": "f"}]
-    (rows,) = [p["rows"] for p in panels.of_names(names(categories=categories), {})["bars"] if "frequency" in p["title"]]
+    categories = [
+        {"id": 1, "name": "star", "frequency": "r"},
+        {"id": 2, "name": "circle", "frequency": "f"},
+    ]
+    (rows,) = [
+        p["rows"]
+        for p in panels.of_names(names(categories=categories), {})["bars"]
+        if "frequency" in p["title"]
+    ]
     assert [(row[0], row[1]) for row in rows] == [("rare", "1 names"), ("frequent", "1 names")]
 
 

@@ -3,8 +3,8 @@ import math
 
 import numpy as np
 
-from omnidet import gallery
 from omnidet.report import plots
+from omnidet.report import sections as gallery
 from tests import evaluations
 
 LOG = [{"step": 10, "loss": math.nan}, {"step": 20, "loss": 1.0, "det/names": 0.5}]
@@ -26,10 +26,14 @@ def test_every_plot_is_a_list_of_flat_rows(tmp_path):
     assert content["training.json"][0] == {"step": 10, "loss": None, "det_names": None}
     assert content["training.json"][1] == {"step": 20, "loss": 1.0, "det_names": 0.5}
     assert sum(row["count"] for row in content["calibration_refcocog_unseen.json"]) == 6
-    assert content["calibration_coco.json"][-1]["right"] == round(1 / 3, 6)  # .9 is right, .95 and .97 are not
+    assert content["calibration_coco.json"][-1]["right"] == round(
+        1 / 3, 6
+    )  # .9 is right, .95 and .97 are not
     for rows in content.values():
         assert len({tuple(row) for row in rows}) == 1  # DVC wants every column in every row
-        assert all(isinstance(value, int | float | str | None) for row in rows for value in row.values())
+        assert all(
+            isinstance(value, int | float | str | None) for row in rows for value in row.values()
+        )
 
 
 def test_without_anything_the_files_are_there_and_empty():

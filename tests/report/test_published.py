@@ -13,7 +13,11 @@ def reasons(metric, counts=None, drawn=False):
 def test_a_claim_without_split_and_protocol_is_never_comparable():
     for metric in ("coco/AP", "lvis/AP", "refcocog/AIGT"):
         found = reasons(metric, {"images": 5000})
-        claims = {reason for (name, _), reason in found.items() if name in ("OWL-ViT", "Grounding DINO", "OmniDet, as claimed")}
+        claims = {
+            reason
+            for (name, _), reason in found.items()
+            if name in ("OWL-ViT", "Grounding DINO", "OmniDet, as claimed")
+        }
         assert claims == {"split and protocol not stated"}
         assert len(found) > 3
 
@@ -26,9 +30,14 @@ def test_the_same_split_is_known_by_its_count():
 
 
 def test_fixed_ap_is_another_count_and_drawn_scenes_are_no_photographs():
-    assert reasons("lvis/AP", {"images": 4809})["Grounding DINO-T", 28.8] == "another way of counting"
+    assert (
+        reasons("lvis/AP", {"images": 4809})["Grounding DINO-T", 28.8] == "another way of counting"
+    )
     assert reasons("lvis/AP", {"images": 19809})["OWL-ViT B/16", 20.8] == ""
-    assert reasons("coco/AP", {"images": 5000}, drawn=True)["Grounding DINO-T", 48.4] == "photographs; here drawn scenes"
+    assert (
+        reasons("coco/AP", {"images": 5000}, drawn=True)["Grounding DINO-T", 48.4]
+        == "photographs; here drawn scenes"
+    )
 
 
 @pytest.mark.parametrize(("detector", "metric", "value"), [
@@ -39,5 +48,7 @@ def test_fixed_ap_is_another_count_and_drawn_scenes_are_no_photographs():
 ])  # fmt: skip
 def test_the_claims_are_copied_right(detector, metric, value):
     assert [
-        p.value for p in published.PUBLISHED if p.source == published.BLOG and (p.detector, p.metric) == (detector, metric)
+        p.value
+        for p in published.PUBLISHED
+        if p.source == published.BLOG and (p.detector, p.metric) == (detector, metric)
     ] == [value]

@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from omnidet import gallery
+from omnidet.report import sections as gallery
 from omnidet.report.pictures import Sample
 from tests import evaluations
 
@@ -24,21 +24,40 @@ def of(sections, name, group) -> list[Sample]:
 
 def test_good_and_bad_pictures_are_chosen(index, folder):
     sections = gallery.sections(index, evaluations.BENCHMARKS, folder)
-    assert [(s.name, s.benchmark) for s in sections] == [("coco", "coco"), ("refcocog unseen", "refcocog")]
+    assert [(s.name, s.benchmark) for s in sections] == [
+        ("coco", "coco"),
+        ("refcocog unseen", "refcocog"),
+    ]
     assert [s.title for s in of(sections, "coco", "All right")] == ["coco 1"]
-    assert [s.title for s in of(sections, "coco", "Most mistakes")] == ["coco 3", "coco 4", "coco 6", "coco 2", "coco 5"]
+    assert [s.title for s in of(sections, "coco", "Most mistakes")] == [
+        "coco 3",
+        "coco 4",
+        "coco 6",
+        "coco 2",
+        "coco 5",
+    ]
     (confused,) = [s for s in of(sections, "coco", "Most mistakes") if s.title == "coco 4"]
     assert confused.predicted[0] == (evaluations.LEFT, "circle", 0.95)
     assert confused.mistakes == ["confusion", ""]
     assert confused.truth == [(evaluations.LEFT, "star"), (evaluations.RIGHT, "circle")]
-    assert [s.title for s in of(sections, "refcocog unseen", "Right, most sure")] == ["the red star", "big star", "some star"]
+    assert [s.title for s in of(sections, "refcocog unseen", "Right, most sure")] == [
+        "the red star",
+        "big star",
+        "some star",
+    ]
     wrong = of(sections, "refcocog unseen", "Wrong, most sure")
-    assert [s.predicted[0][0] for s in wrong] == [evaluations.RIGHT, evaluations.SHIFTED, evaluations.EMPTY]
+    assert [s.predicted[0][0] for s in wrong] == [
+        evaluations.RIGHT,
+        evaluations.SHIFTED,
+        evaluations.EMPTY,
+    ]
 
 
 def test_a_set_that_was_not_evaluated_is_left_out_only_if_it_may_be(index, folder):
     (folder / "eval_coco.json").unlink()
-    with pytest.raises(FileNotFoundError, match=r"eval_coco\.json does not exist: evaluate the model again"):
+    with pytest.raises(
+        FileNotFoundError, match=r"eval_coco\.json does not exist: evaluate the model again"
+    ):
         gallery.sections(index, evaluations.BENCHMARKS, folder)
 
 
@@ -46,9 +65,17 @@ def test_a_set_that_was_not_evaluated_is_left_out_only_if_it_may_be(index, folde
     ("name", "content", "reason"),
     [
         ("eval_coco.json", "", "is not whole JSON"),
-        ("eval_coco.json", [{"image_id": 1}], "detection 0 cannot be judged .it has no 'category_id'"),
+        (
+            "eval_coco.json",
+            [{"image_id": 1}],
+            "detection 0 cannot be judged .it has no 'category_id'",
+        ),
         ("eval_refcocog.json", [], "nothing is predicted for 'the red star' of image coco:1"),
-        ("eval_refcocog.json", [{"image_id": "coco:1"}], "prediction 0 has no phrase, box or score"),
+        (
+            "eval_refcocog.json",
+            [{"image_id": "coco:1"}],
+            "prediction 0 has no phrase, box or score",
+        ),
         (
             "eval_refcocog.json",
             [{"image_id": "coco:1", "phrase": "x", "boxes_xyxy": [], "scores": []}],

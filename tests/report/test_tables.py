@@ -14,13 +14,23 @@ def test_data_streams_and_recipe_become_tables(tmp_path):
     index = evaluations.index(tmp_path)
     recipe = {"train": {"steps": 10}, "losses": [{"loss": "names", "weight": 2.0}], "sizes": [1, 2]}
     streams = [{"name": "det", "sets": ["train/coco", "train/coco"], "images_per_step": 8}]
-    made = {table.title: table for table in tables.of_run(index, {"recipe": recipe | {"streams": streams}})}
-    assert [row[:3] for row in made["Data"].rows] == [("eval/coco", "6", "2"), ("eval/refcocog", "6", "2")]
+    made = {
+        table.title: table
+        for table in tables.of_run(index, {"recipe": recipe | {"streams": streams}})
+    }
+    assert [row[:3] for row in made["Data"].rows] == [
+        ("eval/coco", "6", "2"),
+        ("eval/refcocog", "6", "2"),
+    ]
     assert made["Streams"].rows == [("det", "train/coco", "8")]
     assert made["Held out of training"].rows == [("train/coco", "coco val2017", "3")]
     assert made["Left out while building"].rows == [("coco: box: zero-size box", "2")]
     fields = dict(made["Every number of the recipe"].rows)
-    assert (fields["train.steps"], fields["losses[1].weight"], fields["sizes"]) == ("10", "2.0", "1, 2")
+    assert (fields["train.steps"], fields["losses[1].weight"], fields["sizes"]) == (
+        "10",
+        "2.0",
+        "1, 2",
+    )
 
 
 def test_a_bundle_that_says_little_has_few_tables(tmp_path):

@@ -17,8 +17,8 @@ import pytest
 import uvicorn
 from PIL import Image
 
-from omnidet.inference import protocol, server
 from omnidet.inference.detector import OmniDet
+from omnidet.serving import requests, server
 from tests import toys
 
 PICTURE = toys.png(90, 30, [(5, 5, 20, 20)])
@@ -33,7 +33,13 @@ def detector() -> OmniDet:
 def serving(detector: OmniDet, **config: Any) -> Iterator[tuple[server.Service, int]]:
     service = server.Service(detector, "toy", "3", server.ServerConfig(port=0, **config))
     running = uvicorn.Server(
-        uvicorn.Config(server.application(service), port=0, log_level="critical", lifespan="off", access_log=False)
+        uvicorn.Config(
+            server.application(service),
+            port=0,
+            log_level="critical",
+            lifespan="off",
+            access_log=False,
+        )
     )
     thread = threading.Thread(target=running.run)
     thread.start()
@@ -46,10 +52,17 @@ def serving(detector: OmniDet, **config: Any) -> Iterator[tuple[server.Service, 
         thread.join()
 
 
-def ask(port: int, method: str, path: str, body: Any = None, **headers: str) -> tuple[int, dict[str, Any]]:
-    with contextlib.closing(http.client.HTTPConnection("127.0.0.1", port, timeout=30)) as connection:
+def ask(
+    port: int, method: str, path: str, body: Any = None, **headers: str
+) -> tuple[int, dict[str, Any]]:
+    with contextlib.closing(
+        http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+    ) as connection:
         if isinstance(body, dict):
-            body, headers = json.dumps(body).encode(), {"Content-Type": "application/json", **headers}
+            body, headers = (
+                json.dumps(body).encode(),
+                {"Content-Type": "application/json", **headers},
+            )
         connection.request(method, path, body, headers)
         answer = connection.getresponse()
         content = json.loads(answer.read())
@@ -60,12 +73,17 @@ def ask(port: int, method: str, path: str, body: Any = None, **headers: str) -> 
 
 
 def question(*phrases: str, image: bytes = PICTURE, **more: Any) -> dict[str, Any]:
-    return {"image": base64.b64encode(image).decode(), "phrases": list(phrases), "threshold": 0, **more}
+    return {
+        "image": base64.b64encode(image).decode(),
+        "phrases": list(phrases),
+        "threshold": 0,
+        **more,
+    }
 
 
 @pytest.fixture(scope="module")
 def port(detector) -> Iterator[int]:
-    with serving(detector, limits=protocol.Limits(max_request_bytes=100_000)) as (_, own):
+    with serving(detector, limits=requests.Limits(max_request_bytes=100_000)) as (_, own):
         yield own
 
 
@@ -74,18 +92,29 @@ def test_it_answers_as_the_detector_does(port, detector):
     status, answer = ask(port, "POST", "/detect", question("red star", "ring", max_detections=5))
     assert status == 200
     assert answer["model"] == {"name": "toy", "version": "3"}
-    assert [d["phrase"] for d in answer["detections"]] == [("red star", "ring")[p] for p in found.phrase]
+    assert [d["phrase"] for d in answer["detections"]] == [
+        ("red star", "ring")[p] for p in found.phrase
+    ]
     assert [d["score"] for d in answer["detections"]] == pytest.approx(found.scores, abs=1e-6)
-    assert [c for d in answer["detections"] for c in d["box"]] == pytest.approx(found.boxes_xyxy.flatten(), abs=0.005)
+    assert [c for d in answer["detections"] for c in d["box"]] == pytest.approx(
+        found.boxes_xyxy.flatten(), abs=0.005
+    )
     inputs = [
-        {"name": "image", "datatype": "BYTES", "shape": [1], "data": [base64.b64encode(PICTURE).decode()]},
+        {
+            "name": "image",
+            "datatype": "BYTES",
+            "shape": [1],
+            "data": [base64.b64encode(PICTURE).decode()],
+        },
         {"name": "phrases", "datatype": "BYTES", "shape": [2], "data": ["red star", "ring"]},
     ]
     content = {"inputs": inputs, "parameters": {"threshold": 0, "max_detections": 5}}
     for path in ("/v2/models/toy/infer", "/v2/models/toy/versions/3/infer"):
         status, answer = ask(port, "POST", path, content)
         assert status == 200
-        assert {o["name"]: o["data"] for o in answer["outputs"]}["scores"] == pytest.approx(found.scores, abs=1e-6)
+        assert {o["name"]: o["data"] for o in answer["outputs"]}["scores"] == pytest.approx(
+            found.scores, abs=1e-6
+        )
 
 
 def test_a_picture_that_lies_on_its_side_is_turned_as_viewers_turn_it(port):
@@ -99,7 +128,12 @@ def test_a_picture_that_lies_on_its_side_is_turned_as_viewers_turn_it(port):
 @pytest.mark.parametrize(
     ("method", "path", "status", "reason"),
     [
-        ("GET", "/v2/models/other", 404, "no model 'other', version 3, here: this is 'toy', version 3"),
+        (
+            "GET",
+            "/v2/models/other",
+            404,
+            "no model 'other', version 3, here: this is 'toy', version 3",
+        ),
         ("GET", "/v2/models/toy/versions/2", 404, "no model 'toy', version 2, here"),
         ("POST", "/v2/models/other/infer", 404, "no model 'other'"),
         ("GET", "/detect", 405, "Method Not Allowed"),
@@ -120,13 +154,17 @@ def test_what_is_no_picture(port, image):
 
 def test_a_request_that_is_too_large_is_not_read(port):
     started = time.monotonic()
-    with contextlib.closing(http.client.HTTPConnection("127.0.0.1", port, timeout=30)) as connection:
+    with contextlib.closing(
+        http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+    ) as connection:
         connection.putrequest("POST", "/detect")
         connection.putheader("Content-Length", str(10**12))
         connection.endheaders()  # and no body ever
         assert connection.getresponse().status == 413
     assert time.monotonic() - started < 10
-    status, answer = ask(port, "POST", "/detect", iter([b"x" * 60_000] * 2), **{"Content-Type": "image/png"})  # no length given
+    status, answer = ask(
+        port, "POST", "/detect", iter([b"x" * 60_000] * 2), **{"Content-Type": "image/png"}
+    )  # no length given
     assert status == 413
     assert "larger than 100000 bytes" in answer["error"]
     assert ask(port, "POST", "/detect", question("ring"))[0] == 200
@@ -136,7 +174,9 @@ def test_many_at_once_get_what_each_would_get_alone(port):
     asked = [question(phrase) for phrase in ("red star", "ring", "blue circle", "green square")]
     alone = [ask(port, "POST", "/detect", one)[1] for one in asked]
     with ThreadPoolExecutor(8) as pool:
-        together = list(pool.map(lambda number: ask(port, "POST", "/detect", asked[number % 4]), range(24)))
+        together = list(
+            pool.map(lambda number: ask(port, "POST", "/detect", asked[number % 4]), range(24))
+        )
     assert [answer for _, answer in together] == alone * 6
 
 
@@ -153,7 +193,10 @@ class _Slow:
 
 def test_one_too_many_is_told_to_come_again(detector):
     slow: Any = _Slow(detector)
-    with serving(slow, concurrency=1, max_waiting=1) as (service, port), ThreadPoolExecutor(2) as pool:
+    with (
+        serving(slow, concurrency=1, max_waiting=1) as (service, port),
+        ThreadPoolExecutor(2) as pool,
+    ):
         first = [pool.submit(ask, port, "POST", "/detect", question("ring")) for _ in range(2)]
         while service._under_way < 2:
             time.sleep(0.01)

@@ -24,9 +24,13 @@ from tests import toys
 ALONE = World(0, 1, torch.device("cpu"))
 
 
-def _state(seed: int, train: bool = False, model: toys.ModelConfig = toys.MODEL) -> checkpoint.State:
+def _state(
+    seed: int, train: bool = False, model: toys.ModelConfig = toys.MODEL
+) -> checkpoint.State:
     detector = toys.toy_detector(seed, model)
-    state = checkpoint.State(detector, Average(detector, 0.9), optimizer.build(detector, OptimizerConfig()))
+    state = checkpoint.State(
+        detector, Average(detector, 0.9), optimizer.build(detector, OptimizerConfig())
+    )
     if train:
         for _ in range(2):
             detector(toys.batch()).scores_BQL.sum().backward()
@@ -36,16 +40,30 @@ def _state(seed: int, train: bool = False, model: toys.ModelConfig = toys.MODEL)
     return state
 
 
-def _save(folder: Path, step: int, state: checkpoint.State, keep: int = 2, keep_every: int = 0, **rest: object) -> Path:
-    return Path(checkpoint.write(folder, checkpoint.snapshot(step, state, **rest), keep, keep_every))
+def _save(
+    folder: Path,
+    step: int,
+    state: checkpoint.State,
+    keep: int = 2,
+    keep_every: int = 0,
+    **rest: object,
+) -> Path:
+    return Path(
+        checkpoint.write(folder, checkpoint.snapshot(step, state, **rest), keep, keep_every)
+    )
 
 
 def _same(one: checkpoint.State, other: checkpoint.State) -> bool:
-    pairs = [(one.model.state_dict(), other.model.state_dict()), (one.average.tensors, other.average.tensors)]
+    pairs = [
+        (one.model.state_dict(), other.model.state_dict()),
+        (one.average.tensors, other.average.tensors),
+    ]
     weights = all(torch.equal(m[name], n[name]) for m, n in pairs for name in m)
     moments = [s.optimizer.state_dict()["state"] for s in (one, other)]
     equal = moments[0].keys() == moments[1].keys()
-    equal = equal and all(torch.equal(moments[0][i][k], moments[1][i][k]) for i in moments[0] for k in moments[0][i])
+    equal = equal and all(
+        torch.equal(moments[0][i][k], moments[1][i][k]) for i in moments[0] for k in moments[0][i]
+    )
     return weights and equal and one.average.num_updates == other.average.num_updates
 
 
@@ -54,7 +72,14 @@ def test_everything_comes_back(tmp_path):
     assert not _same(saved, fresh)
     torch.manual_seed(5)
     random.seed(5)
-    path = _save(tmp_path, 7, saved, facts={"loader": {"step": 7}}, provenance={"vocabulary_hash": "ab"}, log=b"{}\n")
+    path = _save(
+        tmp_path,
+        7,
+        saved,
+        facts={"loader": {"step": 7}},
+        provenance={"vocabulary_hash": "ab"},
+        log=b"{}\n",
+    )
     expected = (torch.rand(3), random.random())
     assert checkpoint.latest(tmp_path) == str(path)
     found = checkpoint.restore(tmp_path, fresh, ALONE)
@@ -77,11 +102,18 @@ def test_everything_comes_back(tmp_path):
 def test_a_snapshot_is_not_changed_by_later_steps():
     state = _state(1, train=True)
     taken = checkpoint.snapshot(1, state)
-    before = {part: {name: tensor.clone() for name, tensor in tensors.items()} for part, tensors in taken.tensors.items()}
+    before = {
+        part: {name: tensor.clone() for name, tensor in tensors.items()}
+        for part, tensors in taken.tensors.items()
+    }
     state.model(toys.batch()).scores_BQL.sum().backward()
     state.optimizer.step()
     state.average.update(state.model)
-    assert all(torch.equal(taken.tensors[part][name], value) for part in before for name, value in before[part].items())
+    assert all(
+        torch.equal(taken.tensors[part][name], value)
+        for part in before
+        for name, value in before[part].items()
+    )
 
 
 def test_only_the_newest_are_kept_in_the_order_of_steps(tmp_path):
@@ -113,7 +145,11 @@ def test_what_a_killed_process_left_is_no_checkpoint(tmp_path):
     assert checkpoint.latest(tmp_path) == str(whole)
 
 
-FILES = (*(f"{part}.safetensors" for part in ("model", "average", "optimizer", "random")), "metrics.jsonl", "index.json")
+FILES = (
+    *(f"{part}.safetensors" for part in ("model", "average", "optimizer", "random")),
+    "metrics.jsonl",
+    "index.json",
+)
 
 
 @pytest.mark.slow
@@ -159,14 +195,19 @@ def test_an_index_that_says_something_else_is_damaged(tmp_path, capsys, change):
 
 def test_a_checkpoint_under_another_number_is_damaged(tmp_path):
     _save(tmp_path, 4, _state(1, train=True)).rename(tmp_path / "00000099")
-    with pytest.raises(ValueError, match=r"every checkpoint in .* is damaged: remove the folder to begin anew"):
+    with pytest.raises(
+        ValueError, match=r"every checkpoint in .* is damaged: remove the folder to begin anew"
+    ):
         checkpoint.restore(tmp_path, _state(2), ALONE)
 
 
 def test_all_damaged_is_an_error_with_the_way_out(tmp_path):
     for step in (4, 8):
         (_save(tmp_path, step, _state(1)) / "model.safetensors").write_bytes(b"")
-    with pytest.raises(ValueError, match=f"every checkpoint in {tmp_path} is damaged: remove the folder to begin anew"):
+    with pytest.raises(
+        ValueError,
+        match=f"every checkpoint in {tmp_path} is damaged: remove the folder to begin anew",
+    ):
         checkpoint.restore(tmp_path, _state(2), ALONE)
 
 
@@ -181,7 +222,9 @@ def test_a_run_that_went_back_keeps_what_it_writes(tmp_path):
 def test_one_of_another_model_is_refused(tmp_path):
     path = _save(tmp_path, 4, _state(1))
     state = _state(0, model=dataclasses.replace(toys.MODEL, embedding_width=12))
-    with pytest.raises(ValueError, match=r"does not fit this run \(.*remove it to begin anew") as caught:
+    with pytest.raises(
+        ValueError, match=r"does not fit this run \(.*remove it to begin anew"
+    ) as caught:
         checkpoint.restore(tmp_path, state, ALONE)
     assert str(path) in str(caught.value)
     assert "\n" not in str(caught.value)
@@ -192,7 +235,9 @@ def test_loading_runs_no_code(tmp_path):
     path = _save(tmp_path, 4, _state(1))
     torch.save({"state": toys.Leaves}, path / "optimizer.safetensors")  # a class is code
     index = json.loads((path / "index.json").read_text())
-    index["sha256"]["optimizer.safetensors"] = checkpoint._sha256((path / "optimizer.safetensors").read_bytes())
+    index["sha256"]["optimizer.safetensors"] = checkpoint._sha256(
+        (path / "optimizer.safetensors").read_bytes()
+    )
     (path / "index.json").write_text(json.dumps(index))
     with pytest.raises(checkpoint.DamagedError):
         checkpoint.read(path)
@@ -207,7 +252,9 @@ def test_a_full_disk_names_the_place_and_leaves_the_old_one_whole(tmp_path, monk
     ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, limits[1]))
     try:
-        with pytest.raises(OSError, match=r"cannot be written \(.*make room.*the checkpoints before it are whole") as caught:
+        with pytest.raises(
+            OSError, match=r"cannot be written \(.*make room.*the checkpoints before it are whole"
+        ) as caught:
             checkpoint.write(tmp_path, taken)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)

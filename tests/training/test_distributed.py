@@ -21,7 +21,11 @@ pytestmark = pytest.mark.slow
 
 def _ranks(case: str, folder: Path) -> list[list[int]]:
     ran = subprocess.run(
-        [sys.executable, "-m", "tests.ranks", case, str(folder)], cwd=ROOT, capture_output=True, text=True, timeout=240
+        [sys.executable, "-m", "tests.ranks", case, str(folder)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=240,
     )
     assert ran.returncode == 0, ran.stderr
     return json.loads(ran.stdout.splitlines()[-1])
@@ -38,7 +42,11 @@ def test_any_split_over_ranks_has_the_gradient_of_one_process(tmp_path):
         assert together.keys() == alone.keys()
         for name, gradient in alone.items():
             torch.testing.assert_close(
-                together[name], gradient, atol=1e-6, rtol=1e-5, msg=lambda m, n=name, f=file: f"{f.name} {n}: {m}"
+                together[name],
+                gradient,
+                atol=1e-6,
+                rtol=1e-5,
+                msg=lambda m, n=name, f=file: f"{f.name} {n}: {m}",
             )
 
 
@@ -54,7 +62,13 @@ def test_runs_on_several_ranks_end_where_one_does(tmp_path):
     for name in ("two", "sharded", "sharded-then-one", "one-then-two"):
         other, others = _weights(tmp_path / name), metrics.read(tmp_path / name / "metrics.jsonl")
         for key, weight in one.items():
-            torch.testing.assert_close(other[key], weight, atol=2e-4, rtol=1e-3, msg=lambda m, n=name, k=key: f"{n} {k}: {m}")
+            torch.testing.assert_close(
+                other[key],
+                weight,
+                atol=2e-4,
+                rtol=1e-3,
+                msg=lambda m, n=name, k=key: f"{n} {k}: {m}",
+            )
         assert [row.keys() for row in others] == [row.keys() for row in rows]
         for own, row in zip(others, rows, strict=True):  # the losses of all ranks, logged once
             assert own == pytest.approx(row, rel=2e-3, abs=2e-4)
@@ -64,23 +78,37 @@ def test_runs_on_several_ranks_end_where_one_does(tmp_path):
 def test_torchrun_goes_on_after_a_drained_node_and_a_killed_rank(tmp_path):
     """Two ranks: SIGTERM reaches one of them and both leave with a checkpoint; then one is killed; the third try ends."""
     toys.write_shards(tmp_path / "shards")
-    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", "--max-restarts=3"]
+    torchrun = [
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        "--standalone",
+        "--nproc-per-node=2",
+        "--max-restarts=3",
+    ]
     ran = subprocess.run(
         [*torchrun, "-m", "tests.ranks", "member", str(tmp_path)],
         cwd=ROOT, env=os.environ | {"OMP_NUM_THREADS": "1"}, capture_output=True, text=True, timeout=200,
     )  # fmt: skip
     assert ran.returncode == 0, ran.stderr
-    assert sorted(p.name for p in tmp_path.glob("interrupted.*")) == ["interrupted.0.0", "interrupted.0.1"]
+    assert sorted(p.name for p in tmp_path.glob("interrupted.*")) == [
+        "interrupted.0.0",
+        "interrupted.0.1",
+    ]
     assert {p.read_text() for p in tmp_path.glob("interrupted.*")} == {"7"}  # agreed on
     assert ran.stderr.count("stopped by SIGTERM after step 7") == 1
     assert "exitcode  : 75" in ran.stderr or "exitcode: 75" in ran.stderr or "75" in ran.stderr
     newest = Path(checkpoint.latest(tmp_path / "run" / "checkpoints"))
     assert newest.name == "00000024"
-    assert [row["step"] for row in metrics.read(tmp_path / "run" / "metrics.jsonl")] == list(range(2, 25, 2))
+    assert [row["step"] for row in metrics.read(tmp_path / "run" / "metrics.jsonl")] == list(
+        range(2, 25, 2)
+    )
 
 
 def test_more_ranks_than_images_is_refused_at_the_start(tmp_path):
     index = toys.write_shards(tmp_path / "shards")
     crowd = distributed.World(0, 3, torch.device("cpu"))
-    with pytest.raises(ValueError, match="3 ranks, but no stream has more than 2 images_per_step: use fewer ranks"):
+    with pytest.raises(
+        ValueError, match="3 ranks, but no stream has more than 2 images_per_step: use fewer ranks"
+    ):
         toys.train(index, tmp_path / "run", world=crowd)

@@ -34,7 +34,9 @@ def test_seen_one_step_later_the_weights_are_untouched(norm, value):
     step(1, _parts(value), 3.0, norm)  # nothing is raised yet
     assert torch.equal(weight, after_one)
     named = "grd/names" if value != 2.0 else "gradient norm"
-    with pytest.raises(FloatingPointError, match=f"step 1: {named} is not finite: the weights are untouched"):
+    with pytest.raises(
+        FloatingPointError, match=f"step 1: {named} is not finite: the weights are untouched"
+    ):
         step(2, _parts(2.0), 3.0, 1.0)
     assert torch.equal(weight, after_one)
 

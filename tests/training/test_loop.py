@@ -33,8 +33,14 @@ def index(tmp_path):
 def _weights(folder: Path) -> dict[str, torch.Tensor]:
     newest = Path(checkpoint.latest(folder / "checkpoints"))
     assert newest is not None
-    state = {f"{name}:{k}": v for name in ("model", "average") for k, v in load_file(newest / f"{name}.safetensors").items()}
-    return state | {f"optimizer:{k}": v for k, v in load_file(newest / "optimizer.safetensors").items()}
+    state = {
+        f"{name}:{k}": v
+        for name in ("model", "average")
+        for k, v in load_file(newest / f"{name}.safetensors").items()
+    }
+    return state | {
+        f"optimizer:{k}": v for k, v in load_file(newest / "optimizer.safetensors").items()
+    }
 
 
 def _rows(folder: Path) -> list[dict[str, float]]:
@@ -52,18 +58,31 @@ def test_it_learns_and_logs(index, tmp_path):
     rows = metrics.read(tmp_path / "run" / "metrics.jsonl")
     assert [row["step"] for row in rows] == list(range(2, 61, 2))
     assert rows[-1]["loss"] < 0.8 * rows[0]["loss"]
-    assert {"det/names", "grd/token_alignment", "img/caption", "learning_rate", "gradient_norm", "loss"} <= set(rows[0])
+    assert {
+        "det/names",
+        "grd/token_alignment",
+        "img/caption",
+        "learning_rate",
+        "gradient_norm",
+        "loss",
+    } <= set(rows[0])
     assert "det/token_alignment" not in rows[0]
     assert not averaged.training
     own = load_file(Path(checkpoint.latest(tmp_path / "run" / "checkpoints")) / "model.safetensors")
-    assert not torch.equal(averaged.tokens.embeddings, own["tokens.embeddings"])  # the average, not the last weights
+    assert not torch.equal(
+        averaged.tokens.embeddings, own["tokens.embeddings"]
+    )  # the average, not the last weights
 
 
 @pytest.mark.slow
 def test_killed_twenty_times_it_ends_as_if_it_had_been_left_alone(tmp_path):
     """SIGKILL at random moments, six of them in mid-checkpoint: the same bits, the same metric log to the byte."""
     ran = subprocess.run(
-        [sys.executable, "-m", "tests.kills", str(tmp_path), "20"], cwd=ROOT, capture_output=True, text=True, timeout=240
+        [sys.executable, "-m", "tests.kills", str(tmp_path), "20"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=240,
     )
     assert ran.returncode == 0, ran.stderr
     result = json.loads(ran.stdout.splitlines()[-1])
@@ -75,7 +94,9 @@ def test_killed_twenty_times_it_ends_as_if_it_had_been_left_alone(tmp_path):
     assert len(set(places)) > 4  # they struck all along the run
     assert "is damaged" not in ran.stderr
     _assert_equal(_weights(tmp_path / "whole"), _weights(tmp_path / "run"))
-    assert (tmp_path / "run" / "metrics.jsonl").read_bytes() == (tmp_path / "whole" / "metrics.jsonl").read_bytes()
+    assert (tmp_path / "run" / "metrics.jsonl").read_bytes() == (
+        tmp_path / "whole" / "metrics.jsonl"
+    ).read_bytes()
     left = sorted(p.name for p in (tmp_path / "run" / "checkpoints").iterdir())
     assert left == sorted(p.name for p in (tmp_path / "whole" / "checkpoints").iterdir())
 
@@ -83,13 +104,17 @@ def test_killed_twenty_times_it_ends_as_if_it_had_been_left_alone(tmp_path):
 def test_sigterm_writes_a_checkpoint_and_leaves_with_the_restart_code(index, tmp_path, capsys):
     toys.train(index, tmp_path / "whole")
     capsys.readouterr()
-    ask = toys.at_call(toys.LOSSES[-1], 5, lambda term: (signal.raise_signal(signal.SIGTERM), term)[1])
+    ask = toys.at_call(
+        toys.LOSSES[-1], 5, lambda term: (signal.raise_signal(signal.SIGTERM), term)[1]
+    )
     before = signal.getsignal(signal.SIGTERM)
     with pytest.raises(SystemExit) as left:
         toys.train(index, tmp_path / "run", (*toys.LOSSES[:-1], ask))
     assert left.value.code == 75
     assert signal.getsignal(signal.SIGTERM) is before
-    assert Path(checkpoint.latest(tmp_path / "run" / "checkpoints")).name == "00000006"  # the step was finished
+    assert (
+        Path(checkpoint.latest(tmp_path / "run" / "checkpoints")).name == "00000006"
+    )  # the step was finished
     (line,) = [line for line in capsys.readouterr().err.splitlines() if "SIGTERM" in line]
     assert "stopped by SIGTERM after step 6" in line
     assert "exit code 75: restart me" in line
@@ -106,15 +131,24 @@ def test_a_damaged_newest_checkpoint_costs_the_steps_since_the_one_before(index,
     (newest / "average.safetensors").write_bytes(b"\0" * 100)
     capsys.readouterr()
     toys.train(index, tmp_path / "run")
-    assert f"checkpoint {newest} is damaged (average.safetensors is not what was written)" in capsys.readouterr().err
+    assert (
+        f"checkpoint {newest} is damaged (average.safetensors is not what was written)"
+        in capsys.readouterr().err
+    )
     _assert_equal(_weights(tmp_path / "whole"), _weights(tmp_path / "run"))
     assert _rows(tmp_path / "run") == _rows(tmp_path / "whole")
 
 
 def test_a_checkpoint_says_what_it_was_made_of(index, tmp_path):
-    toys.train(index, tmp_path / "run", provenance={"vocabulary_hash": "ab", "shards": {"train/coco": {"a.tar": "cd"}}})
+    toys.train(
+        index,
+        tmp_path / "run",
+        provenance={"vocabulary_hash": "ab", "shards": {"train/coco": {"a.tar": "cd"}}},
+    )
     newest = Path(checkpoint.latest(tmp_path / "run" / "checkpoints"))
-    assert json.loads((newest / "provenance.json").read_text())["shards"] == {"train/coco": {"a.tar": "cd"}}
+    assert json.loads((newest / "provenance.json").read_text())["shards"] == {
+        "train/coco": {"a.tar": "cd"}
+    }
     facts = json.loads((newest / "index.json").read_text())
     assert facts["loader"] == {"step": 12}
     assert facts["world_size"] == 1
@@ -162,8 +196,12 @@ def test_a_killed_loader_process_ends_the_run_with_one_line(index, tmp_path):
 
     began = time.monotonic()
     losses = (*toys.LOSSES[:-1], toys.at_call(toys.LOSSES[-1], 3, kill))
-    with pytest.raises(ChildProcessError, match=r"makes batches died \(.*(killed|exited).*lower mixing\.workers") as caught:
-        toys.train(index, tmp_path / "run", losses, dataclasses.replace(toys.TRAIN, steps=500), workers=2)
+    with pytest.raises(
+        ChildProcessError, match=r"makes batches died \(.*(killed|exited).*lower mixing\.workers"
+    ) as caught:
+        toys.train(
+            index, tmp_path / "run", losses, dataclasses.replace(toys.TRAIN, steps=500), workers=2
+        )
     assert "\n" not in str(caught.value)
     assert time.monotonic() - began < 60
 
@@ -190,7 +228,9 @@ def test_stopped_in_between_and_resumed_is_the_same_to_the_bit(index, tmp_path):
 
     toys.train(index, tmp_path / "whole")
     with pytest.raises(KeyboardInterrupt):
-        toys.train(index, tmp_path / "run", (*toys.LOSSES[:-1], toys.at_call(toys.LOSSES[-1], 9, stop)))
+        toys.train(
+            index, tmp_path / "run", (*toys.LOSSES[:-1], toys.at_call(toys.LOSSES[-1], 9, stop))
+        )
     toys.train(index, tmp_path / "run")
     _assert_equal(_weights(tmp_path / "whole"), _weights(tmp_path / "run"))
     assert _rows(tmp_path / "run") == _rows(tmp_path / "whole")
@@ -211,15 +251,21 @@ def test_a_finished_run_is_not_trained_again(index, tmp_path):
 
 
 @pytest.mark.parametrize("value", [torch.nan, torch.inf])
-def test_a_loss_that_is_not_finite_stops_before_the_update_and_is_named(index, tmp_path, value, monkeypatch):
+def test_a_loss_that_is_not_finite_stops_before_the_update_and_is_named(
+    index, tmp_path, value, monkeypatch
+):
     def spoil(term):
         return dataclasses.replace(term, total_S=term.total_S * torch.tensor([1.0, value, 1.0]))
 
     updates = []
     real = torch.optim.AdamW.step
-    monkeypatch.setattr(torch.optim.AdamW, "step", lambda self, *a, **k: (updates.append(1), real(self, *a, **k))[1])
+    monkeypatch.setattr(
+        torch.optim.AdamW, "step", lambda self, *a, **k: (updates.append(1), real(self, *a, **k))[1]
+    )
     losses = (toys.LOSSES[0], toys.at_call(toys.LOSSES[1], 5, spoil), *toys.LOSSES[2:])
-    with pytest.raises(FloatingPointError, match=r"step 5: grd/boxes_l1 is not finite: the weights are untouched"):
+    with pytest.raises(
+        FloatingPointError, match=r"step 5: grd/boxes_l1 is not finite: the weights are untouched"
+    ):
         toys.train(index, tmp_path / "run", losses)
     assert len(updates) == 5
     assert Path(checkpoint.latest(tmp_path / "run" / "checkpoints")).name == "00000004"
@@ -237,8 +283,10 @@ def test_a_gradient_that_is_not_finite_stops_before_the_update(index, tmp_path, 
 
     updates = []
     real = torch.optim.AdamW.step
-    monkeypatch.setattr(torch.optim.AdamW, "step", lambda self, *a, **k: (updates.append(1), real(self, *a, **k))[1])
-    spoil = lambda term: dataclasses.replace(term, total_S=Bad.apply(term.total_S))  # noqa: E731
+    monkeypatch.setattr(
+        torch.optim.AdamW, "step", lambda self, *a, **k: (updates.append(1), real(self, *a, **k))[1]
+    )
+    spoil = lambda term: dataclasses.replace(term, total_S=Bad.apply(term.total_S))
     losses = (toys.at_call(toys.LOSSES[0], 3, spoil), *toys.LOSSES[1:])
     with pytest.raises(FloatingPointError, match="step 3: gradient norm is not finite"):
         toys.train(index, tmp_path / "run", losses)
@@ -265,7 +313,9 @@ def test_scores_that_are_not_finite_stop_with_the_step_named(index, tmp_path):
 
 
 def test_bfloat16_trains_on_the_cpu(index, tmp_path):
-    half = toys.train(index, tmp_path / "half", train=dataclasses.replace(toys.TRAIN, precision="bfloat16"))
+    half = toys.train(
+        index, tmp_path / "half", train=dataclasses.replace(toys.TRAIN, precision="bfloat16")
+    )
     exact = toys.train(index, tmp_path / "exact")
     assert all(tensor.dtype != torch.bfloat16 for tensor in half.state_dict().values())
     losses = [[row["loss"] for row in _rows(tmp_path / name)] for name in ("half", "exact")]
@@ -275,7 +325,9 @@ def test_bfloat16_trains_on_the_cpu(index, tmp_path):
 
 
 def test_a_precision_that_is_unknown():
-    with pytest.raises(ValueError, match=r"train\.precision='half': expected auto, bfloat16, float32"):
+    with pytest.raises(
+        ValueError, match=r"train\.precision='half': expected auto, bfloat16, float32"
+    ):
         dataclasses.replace(toys.TRAIN, precision="half")
 
 
@@ -284,7 +336,10 @@ def test_the_average_follows_slowly_and_from_the_first_step(index, tmp_path):
     steps = dataclasses.replace(toys.TRAIN, steps=2, checkpoint_every=1, log_every=1)
     toys.train(index, tmp_path / "run", train=steps)
     folder = tmp_path / "run" / "checkpoints"
-    parts = {n: [load_file(folder / f"{s:08d}" / f"{n}.safetensors") for s in (1, 2)] for n in ("model", "average")}
+    parts = {
+        n: [load_file(folder / f"{s:08d}" / f"{n}.safetensors") for s in (1, 2)]
+        for n in ("model", "average")
+    }
     name = "tokens.embeddings"
     # The first update copies the weights; the second keeps (1 + 1) / (10 + 1) of the old average.
     torch.testing.assert_close(parts["average"][0][name], parts["model"][0][name])

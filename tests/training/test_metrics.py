@@ -24,7 +24,11 @@ def test_rows_behind_the_checkpoint_go_on_resume(tmp_path):
     resumed = MetricLog(path, 4)
     assert [row["step"] for row in metrics.read(path)] == [2, 4]
     resumed.write({"step": 6, "loss": 0.1})
-    assert [(row["step"], row["loss"]) for row in metrics.read(path)] == [(2, 1.0), (4, 2.0), (6, 0.1)]
+    assert [(row["step"], row["loss"]) for row in metrics.read(path)] == [
+        (2, 1.0),
+        (4, 2.0),
+        (6, 0.1),
+    ]
 
 
 def test_a_new_run_begins_an_empty_log(tmp_path):

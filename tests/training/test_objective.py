@@ -29,15 +29,23 @@ def test_each_stream_is_divided_by_its_own_positives():
         WeightedLoss(_constant([0.0, 0.0, 9.0], [0.0, 0.0, 2.0], "second"), 0.5),
     )
     batch = toys.batch()
-    total, report = objective(losses, toys.STREAMS, 1, toys.predictions(batch, toys.leaves()), batch, toys.matches())
+    total, report = objective(
+        losses, toys.STREAMS, 1, toys.predictions(batch, toys.leaves()), batch, toys.matches()
+    )
     assert total.item() == pytest.approx(2 * (6 / 3 + 10 / 1) + 0.5 * 9 / 2)
-    assert report.read() == {"det/first": 2.0, "grd/first": 10.0, "img/second": 4.5}  # what is not supervised is not reported
+    assert report.read() == {
+        "det/first": 2.0,
+        "grd/first": 10.0,
+        "img/second": 4.5,
+    }  # what is not supervised is not reported
 
 
 def test_no_positive_does_not_divide_by_zero():
     losses = (WeightedLoss(_constant([4.0, 0.0, 0.0], [0.0, 0.0, 0.0], "negatives"), 1.0),)
     batch = toys.batch()
-    total, report = objective(losses, toys.STREAMS, 1, toys.predictions(batch, toys.leaves()), batch, toys.matches())
+    total, report = objective(
+        losses, toys.STREAMS, 1, toys.predictions(batch, toys.leaves()), batch, toys.matches()
+    )
     assert total.item() == 4.0  # images of negatives alone still teach
     assert report.read() == {}
 
@@ -45,7 +53,9 @@ def test_no_positive_does_not_divide_by_zero():
 def test_times_the_ranks_for_the_average_of_gradients():
     losses = (WeightedLoss(_constant([6.0, 0.0, 0.0], [3.0, 0.0, 0.0], "first"), 1.0),)
     batch = toys.batch()
-    total, report = objective(losses, toys.STREAMS, 4, toys.predictions(batch, toys.leaves()), batch, toys.matches())
+    total, report = objective(
+        losses, toys.STREAMS, 4, toys.predictions(batch, toys.leaves()), batch, toys.matches()
+    )
     assert total.item() == 8.0
     assert report.read()["det/first"] == 2.0
 

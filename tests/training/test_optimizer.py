@@ -29,7 +29,10 @@ def test_schedule_values():
 def test_every_parameter_is_in_exactly_one_group():
     for detector in (
         toys.toy_detector(),
-        Detector(ModelConfig(64, PretrainedConfig("vit_tiny_patch16_224", "random"), 8), toys.toy_vocabulary().num_tokens),
+        Detector(
+            ModelConfig(64, PretrainedConfig("vit_tiny_patch16_224", "random"), 8),
+            toys.toy_vocabulary().num_tokens,
+        ),
     ):
         built = optimizer.build(detector, OptimizerConfig(layer_decay=0.7))
         grouped = [id(p) for group in built.param_groups for p in group["params"]]
@@ -38,7 +41,9 @@ def test_every_parameter_is_in_exactly_one_group():
 
 
 def _group_of(built: torch.optim.Optimizer, parameter: torch.Tensor) -> dict[str, object]:
-    (found,) = [group for group in built.param_groups if any(p is parameter for p in group["params"])]
+    (found,) = [
+        group for group in built.param_groups if any(p is parameter for p in group["params"])
+    ]
     return found
 
 
@@ -82,7 +87,9 @@ def test_the_rate_is_a_function_of_the_step_alone():
     config = OptimizerConfig(learning_rate=0.2, warmup_steps=10)
     built = optimizer.build(toys.toy_detector(), config)
     for step in (60, 3, 60, 0):
-        assert optimizer.set_learning_rate(built, config, step, 110) == pytest.approx(0.2 * schedule(step, 10, 110))
+        assert optimizer.set_learning_rate(built, config, step, 110) == pytest.approx(
+            0.2 * schedule(step, 10, 110)
+        )
         assert {group["lr"] for group in built.param_groups} == {0.2 * schedule(step, 10, 110)}
 
 

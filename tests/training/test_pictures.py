@@ -19,7 +19,9 @@ def test_what_is_found_is_drawn_beside_what_is_true():
     scores_BQL[0, 4, 1] = 3.0
     boxes_BQ4 = predictions.boxes_cxcywh_BQ4.detach().clone()
     boxes_BQ4[0, 4] = torch.tensor([0.5, 0.5, 0.5, 0.5])
-    predictions = dataclasses.replace(predictions, scores_BQL=scores_BQL, boxes_cxcywh_BQ4=boxes_BQ4)
+    predictions = dataclasses.replace(
+        predictions, scores_BQL=scores_BQL, boxes_cxcywh_BQ4=boxes_BQ4
+    )
     drawn = pictures.draw(batch, predictions, toys.toy_vocabulary(), count=2)
     assert [picture.shape for picture in drawn] == [(320, 320, 3)] * 2
     colour = list(ImageColor.getrgb("hsl(137, 90%, 45%)"))  # of phrase 1
@@ -31,9 +33,13 @@ def test_what_is_found_is_drawn_beside_what_is_true():
 
 def test_nothing_to_draw():
     batch = toys.select(toys.batch(), [3, 4])
-    assert pictures.draw(batch, toys.predictions(batch, toys.leaves(2)), toys.toy_vocabulary()) == []
+    assert (
+        pictures.draw(batch, toys.predictions(batch, toys.leaves(2)), toys.toy_vocabulary()) == []
+    )
     batch = dataclasses.replace(batch, box_valid_BN=batch.box_valid_BN[:, :0])
-    assert pictures.draw(batch, toys.predictions(batch, toys.leaves(2)), toys.toy_vocabulary()) == []
+    assert (
+        pictures.draw(batch, toys.predictions(batch, toys.leaves(2)), toys.toy_vocabulary()) == []
+    )
 
 
 def test_words_of_a_phrase():

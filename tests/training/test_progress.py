@@ -41,24 +41,40 @@ def test_events_hold_what_the_log_holds_and_the_speed(tmp_path, capsys):
     toys.train(index, tmp_path / "run")
     scalars = _scalars(tmp_path / "run" / "events")
     rows = toys.metrics_rows(tmp_path / "run")
-    for name in ("loss", "gradient_norm", "learning_rate", "det/names", "grd/token_alignment", "img/caption"):
+    for name in (
+        "loss",
+        "gradient_norm",
+        "learning_rate",
+        "det/names",
+        "grd/token_alignment",
+        "img/caption",
+    ):
         assert scalars[name] == pytest.approx({row["step"]: row[name] for row in rows}, rel=1e-5)
     assert all(value > 0 for value in scalars["speed/images_per_second"].values())
     assert all(0 <= value <= 1 for value in scalars["speed/data_wait_share"].values())
     lines = capsys.readouterr().err.splitlines()
     assert len(lines) == 6  # one each interval, and no control characters of a bar
     assert re.fullmatch(
-        r"step 2/12  loss \d+\.\d+  gradient \d+\.\d+  rate 6\.67e-04  [\d.]+ images/s  data wait \d+%  0:00:0\d left", lines[0]
+        r"step 2/12  loss \d+\.\d+  gradient \d+\.\d+  rate 6\.67e-04  [\d.]+ images/s  data wait \d+%  0:00:0\d left",
+        lines[0],
     )
 
 
 def test_after_a_resume_viewers_forget_what_comes_again(tmp_path):
     index = toys.write_shards(tmp_path / "shards")
-    fail = toys.at_call(toys.LOSSES[-1], 9, lambda term: dataclasses.replace(term, total_S=term.total_S * float("nan")))
+    fail = toys.at_call(
+        toys.LOSSES[-1],
+        9,
+        lambda term: dataclasses.replace(term, total_S=term.total_S * float("nan")),
+    )
     with pytest.raises(FloatingPointError):
         toys.train(index, tmp_path / "run", (*toys.LOSSES[:-1], fail))
     toys.train(index, tmp_path / "run")
-    starts = [e.step for e in _events(tmp_path / "run" / "events") if e.session_log.status == event_pb2.SessionLog.START]
+    starts = [
+        e.step
+        for e in _events(tmp_path / "run" / "events")
+        if e.session_log.status == event_pb2.SessionLog.START
+    ]
     assert starts[-1] == 9  # the checkpoint is of step 8
 
 
@@ -66,6 +82,14 @@ def test_pictures_of_what_is_found_come_now_and_then(tmp_path):
     index = toys.write_shards(tmp_path / "shards")
     toys.train(index, tmp_path / "run", train=dataclasses.replace(toys.TRAIN, pictures_every=6))
     events = _events(tmp_path / "run" / "events")
-    found = [(event.step, value.image) for event in events for value in event.summary.value if value.HasField("image")]
+    found = [
+        (event.step, value.image)
+        for event in events
+        for value in event.summary.value
+        if value.HasField("image")
+    ]
     assert {step for step, _ in found} == {6, 12}
-    assert all(image.encoded_image_string.startswith(b"\x89PNG") and image.width == 320 for _, image in found)
+    assert all(
+        image.encoded_image_string.startswith(b"\x89PNG") and image.width == 320
+        for _, image in found
+    )

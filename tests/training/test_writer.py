@@ -16,7 +16,9 @@ from omnidet.training.writer import Writer
 
 def _taken(step: int) -> checkpoint.Snapshot:
     some = {"weight": torch.full((4,), float(step))}
-    return checkpoint.Snapshot(step, dict.fromkeys(("model", "average", "optimizer", "random"), some))
+    return checkpoint.Snapshot(
+        step, dict.fromkeys(("model", "average", "optimizer", "random"), some)
+    )
 
 
 def test_it_returns_at_once_and_has_one_in_flight(tmp_path, monkeypatch):
@@ -41,7 +43,10 @@ def test_it_returns_at_once_and_has_one_in_flight(tmp_path, monkeypatch):
         assert running == [1]
         go.set()
         second.join(20)
-    assert [p.name for p in sorted(tmp_path.iterdir())] == ["00000001", "00000002"]  # the last one was waited for
+    assert [p.name for p in sorted(tmp_path.iterdir())] == [
+        "00000001",
+        "00000002",
+    ]  # the last one was waited for
 
 
 def test_what_goes_wrong_surfaces_while_training_goes_on(tmp_path):

@@ -8,9 +8,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from omnidet.data import annotations as files
-from omnidet.data.annotated.pictures import Annotated, Box, Picture, images_by_stem, nearest, split_of
-from omnidet.data.folder import DataFolder
+from omnidet.data.annotated.pictures import (
+    Annotated,
+    Box,
+    Picture,
+    images_by_stem,
+    nearest,
+    split_of,
+)
+from omnidet.data.reading import annotations as files
+from omnidet.data.reading.dataset_folder import DataFolder
 
 _LISTS = {
     "images": ("id", "file_name"),
@@ -22,7 +29,9 @@ _MARKS = (b'"images"', b'"annotations"', b'"categories"')
 
 def find(root: Path) -> Annotated | None:
     """All the files in the folder, each a split. Raises ValueError for one that looks like COCO json and cannot be read."""
-    paths = [path for path in sorted(root.rglob("*.json")) if path.is_file() and _looks_like_coco(path)]
+    paths = [
+        path for path in sorted(root.rglob("*.json")) if path.is_file() and _looks_like_coco(path)
+    ]
     if not paths:
         return None
     pictures = images_by_stem(root)
@@ -30,8 +39,16 @@ def find(root: Path) -> Annotated | None:
     names: dict[str, None] = {}
     problems: Counter[str] = Counter()
     for path in paths:
-        content = files.load_json(DataFolder(str(root)), str(path.relative_to(root)), "give the folder that holds it", _LISTS)
-        categories = {c["id"]: files.plain(str(c["name"])) for c in _once_each(content, "categories", "name", path)}
+        content = files.load_json(
+            DataFolder(str(root)),
+            str(path.relative_to(root)),
+            "give the folder that holds it",
+            _LISTS,
+        )
+        categories = {
+            c["id"]: files.plain(str(c["name"]))
+            for c in _once_each(content, "categories", "name", path)
+        }
         names.update(dict.fromkeys(categories.values()))
         images = {image["id"]: image for image in _once_each(content, "images", "file_name", path)}
         boxes: dict[Any, list[Box]] = defaultdict(list)
@@ -45,10 +62,16 @@ def find(root: Path) -> Annotated | None:
                 problems["box that is not four numbers"] += 1
             else:
                 x, y, width, height = box
-                named = Box(categories[entry["category_id"]], (x, y, width, height), bool(entry.get("iscrowd")))
+                named = Box(
+                    categories[entry["category_id"]],
+                    (x, y, width, height),
+                    bool(entry.get("iscrowd")),
+                )
                 boxes[entry["image_id"]].append(named)
         for image_id, image in images.items():
-            file = nearest(pictures.get(Path(image["file_name"]).stem, []), path.parent / image["file_name"])
+            file = nearest(
+                pictures.get(Path(image["file_name"]).stem, []), path.parent / image["file_name"]
+            )
             if file is None:
                 problems["picture that is not there"] += 1
                 continue
@@ -73,8 +96,12 @@ def _looks_like_coco(path: Path) -> bool:
 def _entries(content: Any, key: str, fields: dict[str, type], path: Path) -> list[files.Entry]:
     found = files.entries(content, key, fields, str(path))
     for entry in found:
-        if not isinstance(entry, dict) or (key != "annotations" and not isinstance(entry.get("id"), int | str)):
-            raise ValueError(f"{path}: an entry of {key!r} is no object or has no id: mend the file")
+        if not isinstance(entry, dict) or (
+            key != "annotations" and not isinstance(entry.get("id"), int | str)
+        ):
+            raise ValueError(
+                f"{path}: an entry of {key!r} is no object or has no id: mend the file"
+            )
     return found
 
 

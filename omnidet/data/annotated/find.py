@@ -12,7 +12,11 @@ from pathlib import Path
 from omnidet.data.annotated import coco, voc, yolo
 from omnidet.data.annotated.pictures import Annotated, Picture, images_by_stem
 
-FORMATS: Mapping[str, Callable[[Path], Annotated | None]] = {"coco": coco.find, "voc": voc.find, "yolo": yolo.find}
+FORMATS: Mapping[str, Callable[[Path], Annotated | None]] = {
+    "coco": coco.find,
+    "voc": voc.find,
+    "yolo": yolo.find,
+}
 HELD_OUT_SHARE = 0.2
 """Of a dataset without a split: kept for the evaluation."""
 
@@ -34,22 +38,34 @@ def find(root: Path, kind: str = "") -> Annotated:
     Raises FileNotFoundError or ValueError that says what was looked for.
     """
     if not root.is_dir():
-        raise FileNotFoundError(f"{root} is no folder: give the one with pictures and their annotations")
+        raise FileNotFoundError(
+            f"{root} is no folder: give the one with pictures and their annotations"
+        )
     if kind and kind not in FORMATS:
-        raise ValueError(f"unknown annotation format {kind!r}: the known ones are {', '.join(FORMATS)}")
+        raise ValueError(
+            f"unknown annotation format {kind!r}: the known ones are {', '.join(FORMATS)}"
+        )
     formats = [kind] if kind else list(FORMATS)
     found = {name: result for name in formats if (result := FORMATS[name](root)) is not None}
     num_pictures = sum(len(paths) for paths in images_by_stem(root).values())
     if not found:
-        others = [name for name in FORMATS if name != kind and FORMATS[name](root) is not None] if kind else []
+        others = (
+            [name for name in FORMATS if name != kind and FORMATS[name](root) is not None]
+            if kind
+            else []
+        )
         if others:
-            raise ValueError(f"{root} has no {kind} annotations, but {' and '.join(others)}: leave out --format, or give that")
+            raise ValueError(
+                f"{root} has no {kind} annotations, but {' and '.join(others)}: leave out --format, or give that"
+            )
         raise ValueError(
             f"{root} has {num_pictures} pictures and no annotations: put a COCO json, YOLO txt files with a data.yaml, "
             "or Pascal VOC xml files beside them"
         )
     if len(found) > 1:
-        raise ValueError(f"{root} has annotations in several formats ({', '.join(found)}): name one with --format")
+        raise ValueError(
+            f"{root} has annotations in several formats ({', '.join(found)}): name one with --format"
+        )
     result = next(iter(found.values()))
     _check(result, root)
     return result
@@ -60,13 +76,22 @@ def split(found: Annotated) -> Split:
     parts = {name: members for name, members in found.splits.items() if members}
     for name in ("test", "val"):
         if name in parts and set(parts) - {name}:
-            rest = [picture for other, members in sorted(parts.items()) if other != name for picture in members]
+            rest = [
+                picture
+                for other, members in sorted(parts.items())
+                if other != name
+                for picture in members
+            ]
             others = " + ".join(other or "unnamed" for other in sorted(parts) if other != name)
-            return _measurable(Split(found, rest, parts[name], f"trained on {others}, evaluated on {name}"))
+            return _measurable(
+                Split(found, rest, parts[name], f"trained on {others}, evaluated on {name}")
+            )
     # By the hash alone, so that no picture changes sides when the dataset grows.
     pictures = sorted(found.pictures(), key=lambda picture: _share(picture.path.name))
     if len(pictures) < 2:
-        raise ValueError("there is one annotated picture only: give two at least, one is for the evaluation")
+        raise ValueError(
+            "there is one annotated picture only: give two at least, one is for the evaluation"
+        )
     held = sum(_share(picture.path.name) < HELD_OUT_SHARE for picture in pictures)
     held = min(max(held, 1), len(pictures) - 1)
     why = f"no split was found: {held} of {len(pictures)} pictures, by a hash of their names, are kept for the evaluation"
@@ -86,20 +111,32 @@ def _measurable(cut: Split) -> Split:
 def describe(cut: Split) -> str:
     """The report for people: format, counts, names, split, problems."""
     found = cut.found
-    counts = {name: Counter(box.name for p in members for box in p.boxes if box.area) for name, members in _parts(cut).items()}
-    without_area = sum(not box.area for members in _parts(cut).values() for p in members for box in p.boxes)
+    counts = {
+        name: Counter(box.name for p in members for box in p.boxes if box.area)
+        for name, members in _parts(cut).items()
+    }
+    without_area = sum(
+        not box.area for members in _parts(cut).values() for p in members for box in p.boxes
+    )
     lines = [f"{found.format}: {len(cut.train) + len(cut.evaluation)} pictures; {cut.why}"]
     width = max(len(name) for name in found.names)
     lines.append(f"  {'':{width}}  {'train':>7}  {'evaluation':>10}")
     lines.append(f"  {'pictures':{width}}  {len(cut.train):7}  {len(cut.evaluation):10}")
-    lines += [f"  {name:{width}}  {counts['train'][name]:7}  {counts['evaluation'][name]:10}" for name in found.names]
+    lines += [
+        f"  {name:{width}}  {counts['train'][name]:7}  {counts['evaluation'][name]:10}"
+        for name in found.names
+    ]
     lines += [f"  left out: {count} x {reason}" for reason, count in sorted(found.problems.items())]
     if without_area:
         lines.append(f"  not counted above: {without_area} x box without an area")
     for name in found.names:
-        in_pictures = sum(any(box.name == name and box.area for box in picture.boxes) for picture in cut.train)
+        in_pictures = sum(
+            any(box.name == name and box.area for box in picture.boxes) for picture in cut.train
+        )
         if in_pictures < 2:
-            lines.append(f"  {name!r} stands in {in_pictures} training pictures: it will hardly be learned")
+            lines.append(
+                f"  {name!r} stands in {in_pictures} training pictures: it will hardly be learned"
+            )
         if not counts["evaluation"][name]:
             lines.append(f"  {name!r} stands in no evaluation picture: its AP is not measured")
     return "\n".join(lines)
@@ -114,22 +151,31 @@ def _check(found: Annotated, root: Path) -> None:
     boxes = [box for picture in found.pictures() for box in picture.boxes]
     if not any(box.area for box in boxes):
         problems = {**found.problems, **({"box without an area": len(boxes)} if boxes else {})}
-        reasons = ", ".join(f"{count} x {reason}" for reason, count in problems.items()) or "the files are empty"
+        reasons = (
+            ", ".join(f"{count} x {reason}" for reason, count in problems.items())
+            or "the files are empty"
+        )
         raise ValueError(f"{root} has no usable annotation ({found.format}; {reasons})")
     seen: dict[str, str] = {}
     for name in found.names:
         plain = _words(name)
         if not any(c.isalnum() for c in plain):
-            raise ValueError(f"{root}: a class is called {name!r}: give it a name with a letter or a digit")
+            raise ValueError(
+                f"{root}: a class is called {name!r}: give it a name with a letter or a digit"
+            )
         if plain in seen:
-            raise ValueError(f"{root}: the classes {seen[plain]!r} and {name!r} are the same words: rename one of them")
+            raise ValueError(
+                f"{root}: the classes {seen[plain]!r} and {name!r} are the same words: rename one of them"
+            )
         seen[plain] = name
 
 
 def _words(name: str) -> str:
     """As the vocabulary reads a name: without case, and with a space for whatever is no letter, digit or symbol."""
     text = unicodedata.normalize("NFKC", name).lower().replace("'", "").replace("’", "")
-    return " ".join("".join(" " if unicodedata.category(c)[0] in "PZC" else c for c in text).split())
+    return " ".join(
+        "".join(" " if unicodedata.category(c)[0] in "PZC" else c for c in text).split()
+    )
 
 
 def _share(text: str) -> float:

@@ -8,8 +8,16 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from pathlib import Path
 
-from omnidet.data import annotations as files
-from omnidet.data.annotated.pictures import SPLITS, Annotated, Box, Picture, images_by_stem, nearest, split_of
+from omnidet.data.annotated.pictures import (
+    SPLITS,
+    Annotated,
+    Box,
+    Picture,
+    images_by_stem,
+    nearest,
+    split_of,
+)
+from omnidet.data.reading import annotations as files
 
 _MAX_BYTES = 10_000_000
 """An annotation is some kilobytes: a larger file is none, and is not parsed."""
@@ -34,7 +42,9 @@ def find(root: Path) -> Annotated | None:
             problems["picture that is not there"] += 1
             continue
         names.update(dict.fromkeys(box.name for box in boxes))
-        splits[listed.get(path.stem, "" if listed else split_of(path, root))].append(Picture(image, tuple(boxes)))
+        splits[listed.get(path.stem, "" if listed else split_of(path, root))].append(
+            Picture(image, tuple(boxes))
+        )
     if not splits and set(problems) <= {"file that is no VOC annotation"}:
         return None
     return Annotated("Pascal VOC xml", tuple(sorted(names)), dict(splits), problems)
@@ -67,12 +77,19 @@ def _boxes(path: Path, problems: Counter[str]) -> list[Box] | None:
     for thing in tree.iter("object"):
         name = files.plain(thing.findtext("name") or "")
         try:
-            x0, y0, x1, y1 = (float(thing.findtext(f"bndbox/{corner}") or "") for corner in ("xmin", "ymin", "xmax", "ymax"))
+            x0, y0, x1, y1 = (
+                float(thing.findtext(f"bndbox/{corner}") or "")
+                for corner in ("xmin", "ymin", "xmax", "ymax")
+            )
         except ValueError:
             problems["box that is not four numbers"] += 1
             continue
         # From pixels that count from 1, the last included, to edges that count from 0: only the near corner moves.
         # What ends where it begins has no size; tools that count otherwise write such boxes by accident.
         empty = x1 <= x0 or y1 <= y0
-        boxes.append(Box(name, (x0 - 1, y0 - 1, 0.0 if empty else x1 - x0 + 1, 0.0 if empty else y1 - y0 + 1)))
+        boxes.append(
+            Box(
+                name, (x0 - 1, y0 - 1, 0.0 if empty else x1 - x0 + 1, 0.0 if empty else y1 - y0 + 1)
+            )
+        )
     return boxes

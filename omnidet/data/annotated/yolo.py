@@ -13,8 +13,15 @@ from typing import Any
 
 import yaml
 
-from omnidet.data import annotations as files
-from omnidet.data.annotated.pictures import Annotated, Box, Picture, images_by_stem, nearest, split_of
+from omnidet.data.annotated.pictures import (
+    Annotated,
+    Box,
+    Picture,
+    images_by_stem,
+    nearest,
+    split_of,
+)
+from omnidet.data.reading import annotations as files
 
 _MAX_YAML_BYTES = 1_000_000
 _NAME_FILES = ("classes.txt", "obj.names", "labels.txt", "_darknet.labels")
@@ -23,19 +30,27 @@ _NAME_FILES = ("classes.txt", "obj.names", "labels.txt", "_darknet.labels")
 def find(root: Path) -> Annotated | None:
     """Every label file that has a picture of its name. Raises ValueError where the names of the classes are not given."""
     pictures = images_by_stem(root)
-    texts = [p for p in sorted(root.rglob("*.txt")) if p.name not in _NAME_FILES and p.stem in pictures]
+    texts = [
+        p for p in sorted(root.rglob("*.txt")) if p.name not in _NAME_FILES and p.stem in pictures
+    ]
     labels = [p for p in texts if _is_label(p)]
     names = _names(root)
     if not labels:
         if names and texts:
-            raise ValueError(f"{texts[0]} holds no box of YOLO: write lines `class cx cy width height`, the class as a number")
+            raise ValueError(
+                f"{texts[0]} holds no box of YOLO: write lines `class cx cy width height`, the class as a number"
+            )
         return None
     if names is None:
-        raise ValueError(f"{root} has YOLO labels and no names: put `names: [first, second]` into {root / 'data.yaml'}")
+        raise ValueError(
+            f"{root} has YOLO labels and no names: put `names: [first, second]` into {root / 'data.yaml'}"
+        )
     problems: Counter[str] = Counter()
     splits: dict[str, list[Picture]] = defaultdict(list)
     used: set[Path] = set()
-    for path in sorted({*texts} - {*labels}):  # nobody knows what such a picture shows: it is not background
+    for path in sorted(
+        {*texts} - {*labels}
+    ):  # nobody knows what such a picture shows: it is not background
         image = nearest(pictures[path.stem], path)
         assert image is not None
         used.add(image)
@@ -74,10 +89,14 @@ def _names(root: Path) -> list[str] | None:
     for path in sorted([*root.rglob("*.yaml"), *root.rglob("*.yml")]):
         content = _yaml(path)
         names = content.get("names") if isinstance(content, dict) else None
-        if isinstance(names, dict) and (all(isinstance(k, int) for k in names) or all(isinstance(k, str) for k in names)):
+        if isinstance(names, dict) and (
+            all(isinstance(k, int) for k in names) or all(isinstance(k, str) for k in names)
+        ):
             names = [names[key] for key in sorted(names)]
         if names:
-            if not isinstance(names, list) or not all(isinstance(name, str | int | float) for name in names):
+            if not isinstance(names, list) or not all(
+                isinstance(name, str | int | float) for name in names
+            ):
                 # reprlib: a few aliases write out to gigabytes
                 raise ValueError(
                     f"{path}: names={reprlib.repr(names)[:200]} is no list of names: give `names: [first, second]`"
@@ -92,14 +111,24 @@ def _names(root: Path) -> list[str] | None:
 
 def _yaml(path: Path) -> Any:
     if path.stat().st_size > _MAX_YAML_BYTES:
-        raise ValueError(f"{path} has more than {_MAX_YAML_BYTES} bytes: it is no list of names; move it out of the folder")
+        raise ValueError(
+            f"{path} has more than {_MAX_YAML_BYTES} bytes: it is no list of names; move it out of the folder"
+        )
     try:
         return yaml.safe_load(path.read_bytes())
-    except (yaml.YAMLError, ValueError, TypeError, LookupError, RecursionError) as error:  # a date that is none, and the like
+    except (
+        yaml.YAMLError,
+        ValueError,
+        TypeError,
+        LookupError,
+        RecursionError,
+    ) as error:  # a date that is none, and the like
         raise ValueError(f"{path} is not YAML: {' '.join(str(error).split())[:300]}") from error
 
 
-def _boxes(path: Path, names: list[str], size: tuple[int, int], problems: Counter[str]) -> tuple[Box, ...]:
+def _boxes(
+    path: Path, names: list[str], size: tuple[int, int], problems: Counter[str]
+) -> tuple[Box, ...]:
     width, height = size
     boxes = []
     for line in path.read_text(encoding="utf-8", errors="replace").splitlines():

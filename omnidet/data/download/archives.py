@@ -20,8 +20,8 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO
 
-from omnidet.data import tar_headers
-from omnidet.data.tar_headers import BLOCK_BYTES, CarefulStream
+from omnidet.data.reading import tar_headers
+from omnidet.data.reading.tar_headers import BLOCK_BYTES, CarefulStream
 
 CHUNK_BYTES = 1 << 20
 MAX_NAME_BYTES = 1024
@@ -65,7 +65,9 @@ class _Budget:
         self.names: set[str] = set()
 
     def refuse(self, problem: str) -> ValueError:
-        return ValueError(f"{self.archive} {problem}: it is not unpacked; fetch it from a source that you trust")
+        return ValueError(
+            f"{self.archive} {problem}: it is not unpacked; fetch it from a source that you trust"
+        )
 
     def take_name(self, name: str, is_folder: bool) -> str:
         """The name as a relative path. ValueError where it leads out of the folder, or names a file that was there before."""
@@ -81,10 +83,14 @@ class _Budget:
             or ".." in path.parts
             or ":" in (path.parts or ("",))[0]
             or len(name.encode("utf-8", "surrogateescape")) > MAX_NAME_BYTES
-            or any(len(part.encode("utf-8", "surrogateescape")) > MAX_PART_BYTES for part in path.parts)
+            or any(
+                len(part.encode("utf-8", "surrogateescape")) > MAX_PART_BYTES for part in path.parts
+            )
             or any(unicodedata.category(letter) == "Cc" for letter in name)
         ):
-            raise self.refuse(f"has a member named {name[:200]!r}, which leads out of the folder or is no name")
+            raise self.refuse(
+                f"has a member named {name[:200]!r}, which leads out of the folder or is no name"
+            )
         plain = path.as_posix()
         if not is_folder:
             if plain in self.names:
@@ -97,7 +103,9 @@ class _Budget:
         if self.bytes > self.limits.max_bytes:
             raise self.refuse(f"unpacks to more than {self.limits.max_bytes} bytes")
         if self.bytes > max(self.limits.free_ratio_bytes, self.limits.max_ratio * self.packed):
-            raise self.refuse(f"of {self.packed} bytes unpacks to more than {self.bytes - count}: it looks like a bomb")
+            raise self.refuse(
+                f"of {self.packed} bytes unpacks to more than {self.bytes - count}: it looks like a bomb"
+            )
 
 
 def is_archive(name: str) -> bool:
@@ -106,7 +114,10 @@ def is_archive(name: str) -> bool:
 
 
 def unpack(
-    archive: Path, folder: Path, limits: Limits | None = None, progress: Callable[[int], None] = lambda _: None
+    archive: Path,
+    folder: Path,
+    limits: Limits | None = None,
+    progress: Callable[[int], None] = lambda _: None,
 ) -> list[Member]:
     """Unpack into a new folder; files get the mode of any new file.
 
@@ -124,7 +135,9 @@ def unpack(
         elif is_archive(name):
             members = _unpack_tar(archive, budget)
         else:
-            raise ValueError(f"{archive} is no archive that can be unpacked: .zip, .tar, .tar.gz and .tgz are")
+            raise ValueError(
+                f"{archive} is no archive that can be unpacked: .zip, .tar, .tar.gz and .tgz are"
+            )
         return [_write(folder, name, content, budget, progress) for name, content in members]
     # Whatever the readers raise on garbage: it is the archive that is wrong.
     except (
@@ -146,14 +159,18 @@ def unpack(
     except OSError as error:
         shutil.rmtree(folder)
         if error.filename is None:  # a write that failed says nothing of what it wrote
-            raise OSError(error.errno, f"{archive} cannot be unpacked into {folder.parent}: {error.strerror}") from error
+            raise OSError(
+                error.errno, f"{archive} cannot be unpacked into {folder.parent}: {error.strerror}"
+            ) from error
         raise
     except BaseException:
         shutil.rmtree(folder)
         raise
 
 
-def _write(folder: Path, name: str, content: IO[bytes], budget: _Budget, progress: Callable[[int], None]) -> Member:
+def _write(
+    folder: Path, name: str, content: IO[bytes], budget: _Budget, progress: Callable[[int], None]
+) -> Member:
     target = folder / name
     size = 0
     try:
@@ -187,7 +204,9 @@ def _unpack_zip(archive: Path, budget: _Budget) -> Iterator[tuple[str, IO[bytes]
             if info.flag_bits & 1:
                 raise budget.refuse(f"has an encrypted member ({name[:200]!r})")
             if info.compress_type not in _METHODS:
-                raise budget.refuse(f"is packed in an unusual way (method {info.compress_type} of {name[:200]!r})")
+                raise budget.refuse(
+                    f"is packed in an unusual way (method {info.compress_type} of {name[:200]!r})"
+                )
             if not info.filename.endswith("/") and not _is_skipped(name):
                 yield name, opened.open(info)
 
@@ -196,7 +215,9 @@ def _unpack_tar(archive: Path, budget: _Budget) -> Iterator[tuple[str, IO[bytes]
     with archive.open("rb") as file:
         zipped = file.read(2) == b"\x1f\x8b"
         file.seek(0)
-        plain = CarefulStream(gzip.GzipFile(fileobj=file) if zipped else file, MAX_HEADER_BYTES, budget.refuse)
+        plain = CarefulStream(
+            gzip.GzipFile(fileobj=file) if zipped else file, MAX_HEADER_BYTES, budget.refuse
+        )
         with tarfile.open(fileobj=plain, mode="r:") as opened:
             for member in tar_headers.members(opened):
                 opened.members = []  # type: ignore[attr-defined]  # else every header stays in memory
@@ -207,11 +228,15 @@ def _unpack_tar(archive: Path, budget: _Budget) -> Iterator[tuple[str, IO[bytes]
                 if member.isdir():
                     continue
                 if not member.isreg() or member.issparse():
-                    raise budget.refuse(f"has a link, a device or a sparse file in it ({name[:200]!r})")
+                    raise budget.refuse(
+                        f"has a link, a device or a sparse file in it ({name[:200]!r})"
+                    )
                 content = opened.extractfile(member)
                 if content is not None and not _is_skipped(name):
                     yield name, content
-        if plain.last_block != bytes(BLOCK_BYTES):  # Python's reader takes a broken header for the end
+        if plain.last_block != bytes(
+            BLOCK_BYTES
+        ):  # Python's reader takes a broken header for the end
             raise tarfile.ReadError("no end of archive")
         while rest := plain.read(BLOCK_BYTES):  # to the end, for only there gzip has its checksum
             budget.take_bytes(len(rest))

@@ -70,7 +70,9 @@ def load(path: Location | None = None) -> dict[str, Dataset]:
     try:
         content = tomllib.loads(storage.read_text(path))
     except FileNotFoundError:
-        raise FileNotFoundError(f"{path} does not exist: name a catalogue, or leave it out for OmniDet's own") from None
+        raise FileNotFoundError(
+            f"{path} does not exist: name a catalogue, or leave it out for OmniDet's own"
+        ) from None
     except (ValueError, RecursionError) as error:  # numbers of any length, lists in lists
         raise ValueError(f"{path} is not TOML: {error}") from error
     return {name: _dataset(name, table, path) for name, table in content.items()}
@@ -79,20 +81,28 @@ def load(path: Location | None = None) -> dict[str, Dataset]:
 def choose(names: Sequence[str], path: Location | None = None) -> list[Dataset]:
     """Those datasets of a catalogue, each once. ValueError for a name that it does not have."""
     datasets = load(path)
-    unknown = next((name for name in names if name not in list(datasets)), None)  # a name may be anything: it is looked for
+    unknown = next(
+        (name for name in names if name not in list(datasets)), None
+    )  # a name may be anything: it is looked for
     if unknown is not None:
-        raise ValueError(f"there is no dataset {unknown!r} in the catalogue: use {', '.join(datasets)}")
+        raise ValueError(
+            f"there is no dataset {unknown!r} in the catalogue: use {', '.join(datasets)}"
+        )
     return [datasets[name] for name in dict.fromkeys(names)]
 
 
 def _dataset(name: str, table: Any, path: Location) -> Dataset:
     fields = _checked(table, _TEXTS, f"{path}: [{name}]")
-    files = tuple(file for entry in fields.get("files", []) for file in _files(entry, f"{path}: [{name}]"))
+    files = tuple(
+        file for entry in fields.get("files", []) for file in _files(entry, f"{path}: [{name}]")
+    )
     if not files:
         raise ValueError(f"{path}: [{name}] has no files: add [[{name}.files]]")
     twice = [found for found, times in Counter(file.name for file in files).items() if times > 1]
     if twice:
-        raise ValueError(f"{path}: [{name}] has several files named {twice[0]}: give each its own name")
+        raise ValueError(
+            f"{path}: [{name}] has several files named {twice[0]}: give each its own name"
+        )
     return Dataset(name, fields.get("about", ""), fields.get("licence", ""), files)
 
 
@@ -102,10 +112,16 @@ def _files(entry: Any, where: str) -> list[RemoteFile]:
     where = f"{where} file {fields.get('name', '')!r}"
     names = _expanded(fields.get("name", ""), where)
     urls = [_expanded(url, where) for url in fields.get("urls", [])]
-    if any(len(addresses) not in (1, len(names)) for addresses in urls) or (len(names) > 1 and any(len(u) == 1 for u in urls)):
-        raise ValueError(f"{where}: name and urls stand for different numbers of files: use the same {{0000..0009}} in each")
+    if any(len(addresses) not in (1, len(names)) for addresses in urls) or (
+        len(names) > 1 and any(len(u) == 1 for u in urls)
+    ):
+        raise ValueError(
+            f"{where}: name and urls stand for different numbers of files: use the same {{0000..0009}} in each"
+        )
     if len(names) > 1 and (fields.keys() & {"size_bytes", "sha256", "md5"}):
-        raise ValueError(f"{where}: one size or hash cannot hold for {len(names)} files: list them one by one")
+        raise ValueError(
+            f"{where}: one size or hash cannot hold for {len(names)} files: list them one by one"
+        )
     rest = {key: value for key, value in fields.items() if key not in ("name", "urls")}
     found = []
     for i, name in enumerate(names):
@@ -130,20 +146,30 @@ def _check(file: RemoteFile, where: str) -> None:
     for text in (file.name, file.unpack):
         path = PurePosixPath(text)
         if path.is_absolute() or ".." in path.parts or "\\" in text or "\0" in text:
-            raise ValueError(f"{where}: {text!r} leads out of the dataset's folder: give a relative path")
+            raise ValueError(
+                f"{where}: {text!r} leads out of the dataset's folder: give a relative path"
+            )
     if not PurePosixPath(file.name).name or file.name.startswith("."):
         raise ValueError(f"{where}: {file.name!r} is no name for a file")
     if bool(file.urls) == bool(file.by_hand):
-        raise ValueError(f"{where}: give either `urls`, or `by_hand` where a person must accept a licence")
+        raise ValueError(
+            f"{where}: give either `urls`, or `by_hand` where a person must accept a licence"
+        )
     for url in file.urls:
         if not isinstance(url, str) or not url.startswith(SCHEMES):
-            raise ValueError(f"{where}: {url!r} is not an address that begins with {', '.join(SCHEMES)}")
+            raise ValueError(
+                f"{where}: {url!r} is not an address that begins with {', '.join(SCHEMES)}"
+            )
     for kind, digits, value in (("sha256", 64, file.sha256), ("md5", 32, file.md5)):
         if value and not re.fullmatch(f"[0-9a-f]{{{digits}}}", value):
-            raise ValueError(f"{where}: {kind} = {value!r} is not {digits} hexadecimal digits in lower case")
+            raise ValueError(
+                f"{where}: {kind} = {value!r} is not {digits} hexadecimal digits in lower case"
+            )
     if file.size_bytes is not None and file.size_bytes < 0:
         raise ValueError(f"{where}: size_bytes = {file.size_bytes} is negative")
-    if file.token and not all(url.startswith(("https://", "http://127.0.0.1:", "http://localhost:")) for url in file.urls):
+    if file.token and not all(
+        url.startswith(("https://", "http://127.0.0.1:", "http://localhost:")) for url in file.urls
+    ):
         raise ValueError(f"{where}: a token would travel in clear text: use https:// addresses")
 
 

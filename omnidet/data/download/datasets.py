@@ -10,9 +10,9 @@ from pathlib import Path
 from tqdm import tqdm
 
 from omnidet import object_store, storage
-from omnidet.data import acquire
-from omnidet.data.acquire_remote import acquire_remote
-from omnidet.data.catalogue import Dataset
+from omnidet.data.download import to_folder
+from omnidet.data.download.catalogue import Dataset
+from omnidet.data.download.to_bucket import acquire_remote
 from omnidet.storage import Location
 
 
@@ -21,33 +21,41 @@ def files_at_once(out: Location) -> int:
     return object_store.NUM_THREADS if storage.is_s3(out) else 4
 
 
-def wanted(datasets: Sequence[Dataset], how: acquire.Options) -> list[Dataset]:
+def wanted(datasets: Sequence[Dataset], how: to_folder.Options) -> list[Dataset]:
     """Those of the datasets that have a wanted file. Raises ValueError for what one of them would fail for, hours later."""
     names = [file.name for dataset in datasets for file in dataset.files]
     every = " or ".join(dataset.name for dataset in datasets)
     for pattern in how.patterns:
         if not any(fnmatch.fnmatchcase(name, pattern) for name in names):
-            raise ValueError(f"--files {pattern}: {every} has no file that fits: there is {names[0]} and the like")
-    chosen = [dataset for dataset in datasets if acquire.fitting(dataset, how)]
+            raise ValueError(
+                f"--files {pattern}: {every} has no file that fits: there is {names[0]} and the like"
+            )
+    chosen = [dataset for dataset in datasets if to_folder.fitting(dataset, how)]
     if how.path is not None:
         if not how.path.exists():
-            raise ValueError(f"--path {how.path} does not exist: give the file, or the folder that holds it")
-        if not any(file.by_hand for dataset in chosen for file in acquire.fitting(dataset, how)):
+            raise ValueError(
+                f"--path {how.path} does not exist: give the file, or the folder that holds it"
+            )
+        if not any(file.by_hand for dataset in chosen for file in to_folder.fitting(dataset, how)):
             raise ValueError(
                 f"--path {how.path} is for what only a person could get, and {every} has no such file: leave it out"
             )
     for dataset in chosen:
-        acquire.require_by_hand(dataset, acquire.fitting(dataset, how), how)
+        to_folder.require_by_hand(dataset, to_folder.fitting(dataset, how), how)
     return chosen
 
 
-def download(dataset: Dataset, out: Location, how: acquire.Options, scratch: Path | None = None) -> None:
+def download(
+    dataset: Dataset, out: Location, how: to_folder.Options, scratch: Path | None = None
+) -> None:
     """One dataset of a catalogue into a folder or `s3://`, this by way of `scratch`; prints a line for each file."""
     sizes = [file.size_bytes or 0 for file in dataset.files]
     # Where nobody watches, as in a container's log, a line now and then.
     every = 1 if sys.stderr.isatty() else 30
     total = sum(sizes) if all(sizes) else None
-    with tqdm(desc=dataset.name, total=total, unit="B", unit_scale=True, mininterval=every, delay=1) as bar:
+    with tqdm(
+        desc=dataset.name, total=total, unit="B", unit_scale=True, mininterval=every, delay=1
+    ) as bar:
 
         def show(count: int) -> None:
             bar.update(count)
@@ -55,7 +63,7 @@ def download(dataset: Dataset, out: Location, how: acquire.Options, scratch: Pat
         if storage.is_s3(out):
             outcomes = acquire_remote(dataset, str(out), scratch, how, show)
         else:
-            outcomes = acquire.acquire(dataset, Path(out), how, show)
+            outcomes = to_folder.acquire(dataset, Path(out), how, show)
     for outcome in outcomes:
         known = "first seen, now in the lock" if outcome.is_learned else "as expected"
         told = f"{outcome.state}, {outcome.size_bytes} bytes, SHA-256 {outcome.sha256} ({known})"

@@ -18,13 +18,21 @@ import certifi
 import urllib3
 
 from omnidet import __version__
-from omnidet.data.catalogue import RemoteFile
-from omnidet.data.partial_file import CHUNK_BYTES, AgainError, GiveUpError, PartialFile, require_room
+from omnidet.data.download.catalogue import RemoteFile
+from omnidet.data.download.partial_file import (
+    CHUNK_BYTES,
+    AgainError,
+    GiveUpError,
+    PartialFile,
+    require_room,
+)
 
 MAX_REDIRECTS = 5
 _REDIRECTS = (301, 302, 303, 307, 308)
 _PASSING = (HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS)
-_NOISE = re.compile(r"HTTPS?ConnectionPool\([^)]*\): |<[^<>]* object at 0x[0-9a-f]+>,? ?:? ?|\((?=<)")
+_NOISE = re.compile(
+    r"HTTPS?ConnectionPool\([^)]*\): |<[^<>]* object at 0x[0-9a-f]+>,? ?:? ?|\((?=<)"
+)
 
 
 @dataclass(frozen=True)
@@ -47,13 +55,19 @@ class Patience:
 
 def connections() -> urllib3.PoolManager:
     """A pool that trusts the usual certificates, or those of SSL_CERT_FILE."""
-    return urllib3.PoolManager(cert_reqs="CERT_REQUIRED", ca_certs=os.environ.get("SSL_CERT_FILE") or certifi.where())
+    return urllib3.PoolManager(
+        cert_reqs="CERT_REQUIRED", ca_certs=os.environ.get("SSL_CERT_FILE") or certifi.where()
+    )
 
 
-def request(pool: urllib3.PoolManager, url: str, file: RemoteFile, part: PartialFile, patience: Patience) -> None:
+def request(
+    pool: urllib3.PoolManager, url: str, file: RemoteFile, part: PartialFile, patience: Patience
+) -> None:
     """Ask once for what is missing. Returns if the answer says that nothing more is to come."""
     headers = {"User-Agent": f"omnidet/{__version__}", "Accept-Encoding": "identity"}
-    if not (part.validator or file.sha256 or file.md5):  # nothing would show that the rest is of another version
+    if not (
+        part.validator or file.sha256 or file.md5
+    ):  # nothing would show that the rest is of another version
         part.clear()
     have = part.size
     if have and have == file.size_bytes:
@@ -78,7 +92,11 @@ def request(pool: urllib3.PoolManager, url: str, file: RemoteFile, part: Partial
 
 
 def _follow(
-    pool: urllib3.PoolManager, url: str, file: RemoteFile, headers: dict[str, str], timeout: urllib3.Timeout
+    pool: urllib3.PoolManager,
+    url: str,
+    file: RemoteFile,
+    headers: dict[str, str],
+    timeout: urllib3.Timeout,
 ) -> urllib3.BaseHTTPResponse:
     """The answer behind redirects; the token goes to the first host alone, and https is never left."""
     token = os.environ.get(file.token, "") if file.token else ""
@@ -86,7 +104,10 @@ def _follow(
         raise GiveUpError(f"it needs an access token: set {file.token}")
     here = url
     for _ in range(MAX_REDIRECTS):
-        own = urlsplit(here).netloc == urlsplit(url).netloc and urlsplit(here).scheme == urlsplit(url).scheme
+        own = (
+            urlsplit(here).netloc == urlsplit(url).netloc
+            and urlsplit(here).scheme == urlsplit(url).scheme
+        )
         sent = headers | ({"Authorization": f"Bearer {token}"} if token and own else {})
         response = pool.request(
             "GET",
@@ -106,16 +127,26 @@ def _follow(
             there = urljoin(here, place)
             scheme = urlsplit(there).scheme
         except ValueError as error:
-            raise GiveUpError(f"it redirects to {place[:200]!r}, which is no address ({error})") from error
+            raise GiveUpError(
+                f"it redirects to {place[:200]!r}, which is no address ({error})"
+            ) from error
         if scheme not in ("http", "https"):
             raise GiveUpError(f"it redirects to {there[:200]!r}, which is not fetched")
         if urlsplit(here).scheme == "https" and scheme == "http" and not file.sha256:
-            raise GiveUpError(f"it redirects from https to {there[:200]!r}, and no SHA-256 is known to check what comes")
+            raise GiveUpError(
+                f"it redirects from https to {there[:200]!r}, and no SHA-256 is known to check what comes"
+            )
         here = there
     raise GiveUpError(f"it redirects more than {MAX_REDIRECTS} times")
 
 
-def _receive(response: urllib3.BaseHTTPResponse, file: RemoteFile, part: PartialFile, have: int, patience: Patience) -> None:
+def _receive(
+    response: urllib3.BaseHTTPResponse,
+    file: RemoteFile,
+    part: PartialFile,
+    have: int,
+    patience: Patience,
+) -> None:
     status = response.status
     if status == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
         told = response.headers.get("Content-Range", "").rpartition("/")[2]
@@ -130,20 +161,28 @@ def _receive(response: urllib3.BaseHTTPResponse, file: RemoteFile, part: Partial
     ):
         raise AgainError(f"HTTP {status}", retry_after(response.headers.get("Retry-After")))
     if status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
-        raise GiveUpError(f"HTTP {status}: access is refused; accept the dataset's terms, or give a token")
+        raise GiveUpError(
+            f"HTTP {status}: access is refused; accept the dataset's terms, or give a token"
+        )
     if status not in (HTTPStatus.OK, HTTPStatus.PARTIAL_CONTENT):
-        raise GiveUpError(f"HTTP {status}: see where the file is now, and give a catalogue with that address (--catalogue)")
+        raise GiveUpError(
+            f"HTTP {status}: see where the file is now, and give a catalogue with that address (--catalogue)"
+        )
     begin, total = _extent(response)
     if status == HTTPStatus.PARTIAL_CONTENT and (begin != have or not have):
         part.clear()
-        raise AgainError(f"it sent bytes from {begin} on, asked were those from {have} on: beginning anew")
+        raise AgainError(
+            f"it sent bytes from {begin} on, asked were those from {have} on: beginning anew"
+        )
     if total is not None and file.size_bytes is not None and total != file.size_bytes:
         raise GiveUpError(f"it announces {total} bytes, expected are {file.size_bytes}")
     if status == HTTPStatus.OK:
         part.clear()  # before the note: what is here is not of the version that comes
         part.begin(_validator(response))
     require_room((total or 0) - have, part)
-    part.write(_chunks(response, file, begin, patience), append=status == HTTPStatus.PARTIAL_CONTENT)
+    part.write(
+        _chunks(response, file, begin, patience), append=status == HTTPStatus.PARTIAL_CONTENT
+    )
     if total is not None and part.size < total:
         raise AgainError(f"the connection ended after {part.size} of {total} bytes")
     if file.size_bytes is not None and part.size < file.size_bytes:
@@ -153,7 +192,9 @@ def _receive(response: urllib3.BaseHTTPResponse, file: RemoteFile, part: Partial
 def _extent(response: urllib3.BaseHTTPResponse) -> tuple[int, int | None]:
     """First byte of the answer, and the size of the whole file where it is told."""
     if response.status == HTTPStatus.PARTIAL_CONTENT:
-        span, _, whole = response.headers.get("Content-Range", "").removeprefix("bytes ").partition("/")
+        span, _, whole = (
+            response.headers.get("Content-Range", "").removeprefix("bytes ").partition("/")
+        )
         begin = span.partition("-")[0]
         return int(begin) if begin.isdecimal() else -1, int(whole) if whole.isdecimal() else None
     length = response.headers.get("Content-Length", "")
@@ -166,7 +207,9 @@ def _validator(response: urllib3.BaseHTTPResponse) -> str:
     return etag if etag.startswith('"') else response.headers.get("Last-Modified", "")
 
 
-def _chunks(response: urllib3.BaseHTTPResponse, file: RemoteFile, begin: int, patience: Patience) -> Iterator[bytes]:
+def _chunks(
+    response: urllib3.BaseHTTPResponse, file: RemoteFile, begin: int, patience: Patience
+) -> Iterator[bytes]:
     """What comes, as long as it comes fast enough and is not more than the file."""
     size = begin
     window, in_window = time.monotonic(), 0

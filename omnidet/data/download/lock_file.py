@@ -10,8 +10,8 @@ import json
 from typing import Any
 
 from omnidet import storage
-from omnidet.data.catalogue import RemoteFile
-from omnidet.data.partial_file import TransferError
+from omnidet.data.download.catalogue import RemoteFile
+from omnidet.data.download.partial_file import TransferError
 from omnidet.storage import Location
 
 NAME = "download.lock.json"
@@ -29,12 +29,19 @@ def read(location: Location) -> Entries:
         content = json.loads(storage.read_text(location))
         version = content["schema_version"]
         files: Entries = content["files"]
-        if not all(isinstance(e["size_bytes"], int) and isinstance(e["sha256"], str) for e in files.values()):
+        if not all(
+            isinstance(e["size_bytes"], int) and isinstance(e["sha256"], str)
+            for e in files.values()
+        ):
             raise TypeError
     except (KeyError, TypeError, AttributeError, ValueError, RecursionError) as error:
-        raise ValueError(f"{location} is not a lock of downloads: mend or remove it ({error!r})") from error
+        raise ValueError(
+            f"{location} is not a lock of downloads: mend or remove it ({error!r})"
+        ) from error
     if version != SCHEMA_VERSION:
-        raise ValueError(f"{location} has schema version {version!r:.40}, this is {SCHEMA_VERSION}: fetch anew")
+        raise ValueError(
+            f"{location} has schema version {version!r:.40}, this is {SCHEMA_VERSION}: fetch anew"
+        )
     return files
 
 
@@ -60,4 +67,6 @@ def expected(file: RemoteFile, entries: Entries, location: Location) -> RemoteFi
 
 def with_hint(error: TransferError, location: Location) -> TransferError:
     """The error about a file that the lock knows."""
-    return TransferError(f"{error} (what was first seen is in {location}: remove its entry there if a change is wanted)")
+    return TransferError(
+        f"{error} (what was first seen is in {location}: remove its entry there if a change is wanted)"
+    )

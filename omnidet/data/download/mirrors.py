@@ -16,9 +16,17 @@ from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
 from omnidet import storage
-from omnidet.data.catalogue import RemoteFile
-from omnidet.data.http_transfer import Patience, connections, request
-from omnidet.data.partial_file import CHUNK_BYTES, AgainError, Fetched, GiveUpError, PartialFile, TransferError, require_room
+from omnidet.data.download.catalogue import RemoteFile
+from omnidet.data.download.http_range import Patience, connections, request
+from omnidet.data.download.partial_file import (
+    CHUNK_BYTES,
+    AgainError,
+    Fetched,
+    GiveUpError,
+    PartialFile,
+    TransferError,
+    require_room,
+)
 
 PROGRESS_BYTES = 1 << 20
 """A try that brought so much does not count as a failure: a large file may need many connections."""
@@ -82,7 +90,11 @@ def _fetch_from(url: str, file: RemoteFile, part: PartialFile, patience: Patienc
                     raise GiveUpError(f"{error} ({failures} times in a row)") from error
                 wait = error.wait_seconds
                 if wait is None:
-                    wait = patience.wait_seconds * 2 ** max(failures - 1, 0) * random.uniform(0.75, 1.25)
+                    wait = (
+                        patience.wait_seconds
+                        * 2 ** max(failures - 1, 0)
+                        * random.uniform(0.75, 1.25)
+                    )
                 if wait > patience.max_wait_seconds:
                     raise GiveUpError(f"{error}, and asks to wait {wait:.0f} seconds") from error
                 time.sleep(wait)

@@ -12,7 +12,7 @@ from io import FileIO
 from pathlib import Path
 
 from omnidet import storage
-from omnidet.data.catalogue import RemoteFile
+from omnidet.data.download.catalogue import RemoteFile
 
 CHUNK_BYTES = 1 << 18
 
@@ -68,7 +68,9 @@ def mismatch(file: RemoteFile, size: int, sha256: str, md5: str) -> str | None:
 class PartialFile:
     """What has come so far, and from where: `<target>.part`, and beside it `<target>.part.json`."""
 
-    def __init__(self, target: Path, file: RemoteFile, url: str, progress: Callable[[int], None]) -> None:
+    def __init__(
+        self, target: Path, file: RemoteFile, url: str, progress: Callable[[int], None]
+    ) -> None:
         self.target, self.file, self.url, self.progress = target, file, url, progress
         self.path = target.with_name(f"{target.name}.part")
         self.record = target.with_name(f"{target.name}.part.json")

@@ -16,10 +16,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from omnidet import object_store, storage
-from omnidet.data import acquire, download_lock
-from omnidet.data.acquire import Options, Outcome
-from omnidet.data.catalogue import Dataset, RemoteFile
-from omnidet.data.partial_file import TransferError
+from omnidet.data.download import lock_file, to_folder
+from omnidet.data.download.catalogue import Dataset, RemoteFile
+from omnidet.data.download.partial_file import TransferError
+from omnidet.data.download.to_folder import Options, Outcome
 
 
 def acquire_remote(
@@ -39,8 +39,8 @@ def acquire_remote(
         options: `num_threads` upload at once; with `verify` all is fetched again and compared with what is there.
     """
     options = options or Options()
-    files = acquire.selected(dataset, options)
-    acquire.require_by_hand(dataset, files, options)
+    files = to_folder.selected(dataset, options)
+    to_folder.require_by_hand(dataset, files, options)
     with _scratch_folder(scratch) as folder:
         run = _Run(location, folder, options, progress)
         outcomes, problems = [], []
@@ -49,7 +49,7 @@ def acquire_remote(
                 outcomes.append(run.one(dataset, file))
             except TransferError as error:
                 problems.append(str(error))
-    acquire.raise_problems(problems, len(files))
+    to_folder.raise_problems(problems, len(files))
     return outcomes
 
 
@@ -61,42 +61,57 @@ def _scratch_folder(scratch: Path | None) -> Iterator[Path]:
         return
     if scratch.exists() and not scratch.is_dir():
         raise ValueError(f"{scratch} is a file: give a folder to unpack in")
-    work = scratch / acquire.WORK_NAME
+    work = scratch / to_folder.WORK_NAME
     work.mkdir(parents=True, exist_ok=True)
-    with acquire.alone(work):
+    with to_folder.alone(work):
         yield scratch
 
 
 class _Run:
     """One run of `acquire_remote`."""
 
-    def __init__(self, location: str, scratch: Path, options: Options, progress: Callable[[int], None]) -> None:
-        self.location, self.scratch, self.options, self.progress = location, scratch, options, progress
-        self.lock = storage.join(location, download_lock.NAME)
+    def __init__(
+        self, location: str, scratch: Path, options: Options, progress: Callable[[int], None]
+    ) -> None:
+        self.location, self.scratch, self.options, self.progress = (
+            location,
+            scratch,
+            options,
+            progress,
+        )
+        self.lock = storage.join(location, lock_file.NAME)
         self.there = object_store.versions(location)
-        self.seen = download_lock.read(self.lock)
+        self.seen = lock_file.read(self.lock)
 
     def one(self, dataset: Dataset, file: RemoteFile) -> Outcome:
         """Fetch, upload and record one file, unless it is there."""
-        wanted = download_lock.expected(file, self.seen, self.lock)
+        wanted = lock_file.expected(file, self.seen, self.lock)
         if not self.options.verify and self._is_whole(file):
             entry = self.seen[file.name]
             self.progress(entry["size_bytes"])
             return Outcome(file.name, "there already", entry["size_bytes"], entry["sha256"], False)
-        folder = self.scratch / acquire.flat(file)
+        folder = self.scratch / to_folder.flat(file)
         try:
             how = dataclasses.replace(self.options, patterns=(), verify=False)
-            (fetched,) = acquire.acquire(dataclasses.replace(dataset, files=(wanted,)), folder, how, self.progress)
+            (fetched,) = to_folder.acquire(
+                dataclasses.replace(dataset, files=(wanted,)), folder, how, self.progress
+            )
         except TransferError as error:
             if file.name in self.seen:
-                raise download_lock.with_hint(error, self.lock) from error
+                raise lock_file.with_hint(error, self.lock) from error
             raise
-        members = acquire.read_members(folder / acquire.members_name(file), file) if file.unpack else [file.name]
+        members = (
+            to_folder.read_members(folder / to_folder.members_name(file), file)
+            if file.unpack
+            else [file.name]
+        )
         self._upload(folder, list(members))
         self._record(folder, file)
         shutil.rmtree(folder)
         state = "unpacked" if file.unpack else "fetched"
-        return dataclasses.replace(fetched, state=state, is_learned=not (wanted.sha256 or wanted.md5))
+        return dataclasses.replace(
+            fetched, state=state, is_learned=not (wanted.sha256 or wanted.md5)
+        )
 
     def _is_whole(self, file: RemoteFile) -> bool:
         """Whether the file was recorded, and all of it is still there in its size."""
@@ -104,14 +119,17 @@ class _Run:
             return False
         sizes = {file.name: self.seen[file.name]["size_bytes"]}
         if file.unpack:
-            manifest = acquire.members_name(file)
+            manifest = to_folder.members_name(file)
             if manifest not in self.there:
                 return False
             try:
-                sizes = acquire.read_members(storage.join(self.location, manifest), file)
+                sizes = to_folder.read_members(storage.join(self.location, manifest), file)
             except ValueError:
                 return False
-        return all(name in self.there and self.there[name].size_bytes == size for name, size in sizes.items())
+        return all(
+            name in self.there and self.there[name].size_bytes == size
+            for name, size in sizes.items()
+        )
 
     def _upload(self, folder: Path, names: list[str]) -> None:
         """Put the files; nothing is put where one of them would take the place of something else."""
@@ -120,9 +138,13 @@ class _Run:
         def compare(name: str) -> None:
             target = storage.join(self.location, name)
             if not object_store.holds(target, there[name], folder / name):
-                raise ValueError(f"{target} is there and is another file than the dataset's: move it away")
+                raise ValueError(
+                    f"{target} is there and is another file than the dataset's: move it away"
+                )
 
-        object_store.in_parallel(compare, [name for name in names if name in there], self.options.num_threads)
+        object_store.in_parallel(
+            compare, [name for name in names if name in there], self.options.num_threads
+        )
         object_store.in_parallel(
             lambda name: storage.upload(folder / name, storage.join(self.location, name)),
             [name for name in names if name not in there],
@@ -132,10 +154,12 @@ class _Run:
     def _record(self, folder: Path, file: RemoteFile) -> None:
         """The list of what was unpacked, then the lock, which another download into the same folder may have changed."""
         if file.unpack:
-            manifest = acquire.members_name(file)
+            manifest = to_folder.members_name(file)
             storage.upload(folder / manifest, storage.join(self.location, manifest))
-        entry = download_lock.read(folder / download_lock.NAME)[file.name]
-        self.seen = download_lock.read(self.lock)
+        entry = lock_file.read(folder / lock_file.NAME)[file.name]
+        self.seen = lock_file.read(self.lock)
         if self.seen.setdefault(file.name, entry)["sha256"] != entry["sha256"]:
-            raise ValueError(f"{file.name}: another download wrote other bytes into {self.lock} meanwhile: fetch it again")
-        download_lock.write(self.lock, self.seen)
+            raise ValueError(
+                f"{file.name}: another download wrote other bytes into {self.lock} meanwhile: fetch it again"
+            )
+        lock_file.write(self.lock, self.seen)

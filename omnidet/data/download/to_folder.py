@@ -21,10 +21,10 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from omnidet import storage
-from omnidet.data import archives, download_lock, partial_file, transfer
-from omnidet.data.catalogue import Dataset, RemoteFile
-from omnidet.data.http_transfer import Patience
-from omnidet.data.partial_file import Fetched, TransferError
+from omnidet.data.download import archives, lock_file, mirrors, partial_file
+from omnidet.data.download.catalogue import Dataset, RemoteFile
+from omnidet.data.download.http_range import Patience
+from omnidet.data.download.partial_file import Fetched, TransferError
 
 WORK_NAME = ".downloads"
 
@@ -63,7 +63,10 @@ class _StoppedError(Exception):
 
 
 def acquire(
-    dataset: Dataset, folder: Path, options: Options | None = None, progress: Callable[[int], None] = lambda _: None
+    dataset: Dataset,
+    folder: Path,
+    options: Options | None = None,
+    progress: Callable[[int], None] = lambda _: None,
 ) -> list[Outcome]:
     """Bring the files of a dataset into a folder, which may hold other datasets too.
 
@@ -94,7 +97,11 @@ def selected(dataset: Dataset, options: Options) -> list[RemoteFile]:
 def fitting(dataset: Dataset, options: Options) -> list[RemoteFile]:
     """The files of a dataset that are wanted, if there are any."""
     patterns = options.patterns or ("*",)
-    return [file for file in dataset.files if any(fnmatch.fnmatchcase(file.name, pattern) for pattern in patterns)]
+    return [
+        file
+        for file in dataset.files
+        if any(fnmatch.fnmatchcase(file.name, pattern) for pattern in patterns)
+    ]
 
 
 def require_by_hand(dataset: Dataset, files: list[RemoteFile], options: Options) -> None:
@@ -117,22 +124,26 @@ def _given(file: RemoteFile, options: Options) -> Path | None:
 
 def alone(work: Path) -> AbstractContextManager[None]:
     """Two runs that write the same parts would spoil both: the second one gets a ValueError."""
-    return storage.alone(work / "lock", f"another download into {work.parent} is under way: wait for it, or stop it")
+    return storage.alone(
+        work / "lock", f"another download into {work.parent} is under way: wait for it, or stop it"
+    )
 
 
 class _Run:
     """One run of `acquire`."""
 
-    def __init__(self, folder: Path, work: Path, options: Options, progress: Callable[[int], None]) -> None:
+    def __init__(
+        self, folder: Path, work: Path, options: Options, progress: Callable[[int], None]
+    ) -> None:
         self.folder, self.work, self.options = folder, work, options
         self._progress = progress
         self._stopped = threading.Event()
         self._changing = threading.Lock()
-        self.lock = folder / download_lock.NAME
-        self.seen = download_lock.read(self.lock)
+        self.lock = folder / lock_file.NAME
+        self.seen = lock_file.read(self.lock)
 
     def all(self, files: list[RemoteFile]) -> list[Outcome]:
-        expected = [download_lock.expected(file, self.seen, self.lock) for file in files]
+        expected = [lock_file.expected(file, self.seen, self.lock) for file in files]
         outcomes: dict[str, Outcome] = {}
         problems: list[str] = []
         with ThreadPoolExecutor(self.options.num_threads) as pool:
@@ -156,7 +167,7 @@ class _Run:
             return self._unpacked(file) if file.unpack else self._plain(file)
         except TransferError as error:
             if file.name in self.seen:
-                raise download_lock.with_hint(error, self.lock) from error
+                raise lock_file.with_hint(error, self.lock) from error
             raise
 
     def _plain(self, file: RemoteFile) -> Outcome:
@@ -170,14 +181,22 @@ class _Run:
 
     def _there_already(self, file: RemoteFile, target: Path) -> Outcome:
         if not (file.sha256 or file.md5):
-            raise ValueError(f"{target} is there, and nothing tells whether it is whole: move it away to fetch it anew")
+            raise ValueError(
+                f"{target} is there, and nothing tells whether it is whole: move it away to fetch it anew"
+            )
         size, sha256 = target.stat().st_size, file.sha256
-        problem = None if size == file.size_bytes else f"it has {size} bytes, expected are {file.size_bytes}"
+        problem = (
+            None
+            if size == file.size_bytes
+            else f"it has {size} bytes, expected are {file.size_bytes}"
+        )
         if self.options.verify or file.name not in self.seen:
             size, sha256, md5 = partial_file.file_hashes(target)
             problem = partial_file.mismatch(file, size, sha256, md5)
         if problem:
-            raise ValueError(f"{target} is not what it should be ({problem}): move it away to fetch it anew")
+            raise ValueError(
+                f"{target} is not what it should be ({problem}): move it away to fetch it anew"
+            )
         self._progress(size)
         return self._note(file, Fetched(target.resolve().as_uri(), size, sha256), "there already")
 
@@ -193,7 +212,9 @@ class _Run:
         stage = self.work / f"{flat(file)}.unpacking"
         shutil.rmtree(stage, ignore_errors=True)
         try:
-            members = archives.unpack(archive, stage, self.options.limits, lambda _: self._raise_if_stopped())
+            members = archives.unpack(
+                archive, stage, self.options.limits, lambda _: self._raise_if_stopped()
+            )
             _require_no_own(file, members)
         except ValueError:
             shutil.rmtree(stage, ignore_errors=True)
@@ -201,7 +222,10 @@ class _Run:
                 archive.unlink()  # a later run fetches it anew
             raise
         self._merge(stage, self.folder / file.unpack)
-        lines = "".join(json.dumps([member.name, member.size_bytes], ensure_ascii=False) + "\n" for member in members)
+        lines = "".join(
+            json.dumps([member.name, member.size_bytes], ensure_ascii=False) + "\n"
+            for member in members
+        )
         storage.write_text(manifest, lines)
         outcome = self._note(file, fetched, "unpacked")
         if given is None and not self.options.keep_archives:
@@ -212,7 +236,9 @@ class _Run:
         """Whether everything that was unpacked is still there in its size."""
         try:
             members = read_members(manifest, file)
-            return all((self.folder / name).stat().st_size == size for name, size in members.items())
+            return all(
+                (self.folder / name).stat().st_size == size for name, size in members.items()
+            )
         except (OSError, ValueError):
             return False
 
@@ -225,7 +251,9 @@ class _Run:
                 there.is_file() and filecmp.cmp(stage / path, there, shallow=False)
             ):
                 shutil.rmtree(stage)
-                raise ValueError(f"{there} is there and is another file than the dataset's: move it away")
+                raise ValueError(
+                    f"{there} is there and is another file than the dataset's: move it away"
+                )
         for path in paths:
             (root / path).parent.mkdir(parents=True, exist_ok=True)
             (stage / path).replace(root / path)
@@ -253,7 +281,7 @@ class _Run:
                 report(size)
                 return Fetched(file.urls[0], size, sha256)
             target.unlink()
-        return transfer.fetch_file(file, target, self.options.patience, report)
+        return mirrors.fetch_file(file, target, self.options.patience, report)
 
     def _work_path(self, file: RemoteFile) -> Path:
         return self.work / flat(file)
@@ -263,8 +291,12 @@ class _Run:
         is_learned = not (file.sha256 or file.md5)
         with self._changing:
             if file.name not in self.seen:
-                self.seen[file.name] = {"url": fetched.url, "size_bytes": fetched.size_bytes, "sha256": fetched.sha256}
-                download_lock.write(self.lock, self.seen)
+                self.seen[file.name] = {
+                    "url": fetched.url,
+                    "size_bytes": fetched.size_bytes,
+                    "sha256": fetched.sha256,
+                }
+                lock_file.write(self.lock, self.seen)
         return Outcome(file.name, state, fetched.size_bytes, fetched.sha256, is_learned)
 
     def _raise_if_stopped(self) -> None:
@@ -275,8 +307,10 @@ class _Run:
 def _require_no_own(file: RemoteFile, members: list[archives.Member]) -> None:
     """An archive that brought a lock would decide what its own hash must be."""
     for member in members:
-        first = PurePosixPath(file.unpack, member.name).parts[0].lower()  # some file systems know no capitals
-        if first in (download_lock.NAME, WORK_NAME):
+        first = (
+            PurePosixPath(file.unpack, member.name).parts[0].lower()
+        )  # some file systems know no capitals
+        if first in (lock_file.NAME, WORK_NAME):
             raise ValueError(
                 f"{file.name} has a member {member.name!r}, a name that omnidet keeps for itself: it is not unpacked; "
                 "fetch it from a source that you trust"
@@ -287,7 +321,9 @@ def raise_problems(problems: list[str], num_files: int) -> None:
     """Raise TransferError with all that went wrong, if anything did."""
     if problems:
         told = "; ".join(sorted(problems))
-        raise TransferError(told if num_files == 1 else f"{len(problems)} of {num_files} files failed: {told}")
+        raise TransferError(
+            told if num_files == 1 else f"{len(problems)} of {num_files} files failed: {told}"
+        )
 
 
 def members_name(file: RemoteFile) -> str:

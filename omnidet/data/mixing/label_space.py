@@ -38,7 +38,9 @@ class Stacked(TypedDict):
     named_BNL: Tensor
 
 
-def label_space(record: Record, max_names: int, max_boxes: int, random: np.random.Generator) -> LabelSpace:
+def label_space(
+    record: Record, max_names: int, max_boxes: int, random: np.random.Generator
+) -> LabelSpace:
     """The label space of a record, cut to so many names and boxes; what is cut off is drawn from `random`."""
     boxes = record.boxes_xyxy
     kept = np.arange(len(boxes))
@@ -54,11 +56,15 @@ def label_space(record: Record, max_names: int, max_boxes: int, random: np.rando
     for column, members in enumerate(record.phrase_boxes[: len(present)]):
         named[list(members), column] = True
     # A name that lost boxes to the cap, here or in the dataset, says nothing of the regions that it does not name.
-    negative = tuple(phrase not in record.not_exhaustive and not capped for phrase in present) + (True,) * len(absent)
+    negative = tuple(phrase not in record.not_exhaustive and not capped for phrase in present) + (
+        True,
+    ) * len(absent)
     return LabelSpace((*present, *absent), negative, boxes[kept], named[kept])
 
 
-def stack(spaces: Sequence[LabelSpace], phrases: Mapping[tuple[str, bool], int], side: int) -> Stacked:
+def stack(
+    spaces: Sequence[LabelSpace], phrases: Mapping[tuple[str, bool], int], side: int
+) -> Stacked:
     """Pad the label spaces of all images to the longest and the boxes to the most."""
     num_images = len(spaces)
     num_names = max((len(s.names) for s in spaces), default=0)

@@ -21,11 +21,15 @@ from torch.utils.data import Dataset
 
 from omnidet import storage
 from omnidet.config import require
-from omnidet.data import batch_workers, label_space, negatives, shards, transforms
-from omnidet.data.order import Order
-from omnidet.data.prefetch import Prefetcher
+from omnidet.data import shards
+from omnidet.data.mixing import label_space, negatives
+from omnidet.data.mixing import workers as batch_workers
+from omnidet.data.mixing.order import Order
+from omnidet.data.mixing.prefetch import Prefetcher
 from omnidet.data.shard_cache import ShardCache
-from omnidet.data.transforms import Combination
+from omnidet.data.transforms.decode import decode
+from omnidet.data.transforms.example import Combination, Example, Transform
+from omnidet.data.transforms.letterbox import letterbox
 from omnidet.data.vocabulary import Vocabulary
 from omnidet.schema import Batch, Record
 
@@ -48,7 +52,7 @@ class Stream:
     """Whether the token softmax is trained on matched regions: their phrases describe them, rather than name them."""
     captions: bool = False
     """Whether the caption is supervised."""
-    transforms: tuple[transforms.Transform, ...] = ()
+    transforms: tuple[Transform, ...] = ()
     image_size: int | None = None
     """Side of the square in pixels; None for the model's own. Streams of another size are a batch of their own in the step."""
     combine: Combination | None = None
@@ -66,9 +70,15 @@ class Stream:
             f"streams.{self.name}.images_per_step={self.images_per_step}: give 1 or more, or 0 for none",
         )
         alone = self.combine is None or not (self.describes or self.captions)
-        require(alone, f"{of} combines pictures: what describes one of them is not true of all; use it for names alone")
+        require(
+            alone,
+            f"{of} combines pictures: what describes one of them is not true of all; use it for names alone",
+        )
         fits = self.sampled_negatives == 0 or (self.boxes and self.sampled_negatives > 0)
-        require(fits, f"{of}: sampled_negatives={self.sampled_negatives}: give 0, or more where boxes are supervised")
+        require(
+            fits,
+            f"{of}: sampled_negatives={self.sampled_negatives}: give 0, or more where boxes are supervised",
+        )
         sized = self.image_size is None or (self.image_size >= 16 and self.image_size % 16 == 0)
         require(sized, f"{of}: image_size={self.image_size}: give a multiple of the patch size 16")
 
@@ -92,10 +102,15 @@ class MixingConfig:
 
     def __post_init__(self) -> None:
         for name in ("max_names", "max_boxes", "window_shards"):
-            require(getattr(self, name) >= 1, f"mixing.{name}={getattr(self, name)}: give 1 or more")
+            require(
+                getattr(self, name) >= 1, f"mixing.{name}={getattr(self, name)}: give 1 or more"
+            )
         require(self.workers >= 0, f"mixing.workers={self.workers}: give 0 or more")
         size = self.cache_gigabytes
-        require(0 < size < 1e9, f"mixing.cache_gigabytes={size}: give more than 0, and no more than the disk holds")
+        require(
+            0 < size < 1e9,
+            f"mixing.cache_gigabytes={size}: give more than 0, and no more than the disk holds",
+        )
 
 
 class Mixture(Dataset[Batch]):
@@ -113,7 +128,12 @@ class Mixture(Dataset[Batch]):
         world_size: int = 1,
     ) -> None:
         """`image_size` is that of the streams that name none. Raises ValueError for a stream that cannot be read so."""
-        self.index, self.vocabulary, self.streams, self.config = index, vocabulary, tuple(streams), config
+        self.index, self.vocabulary, self.streams, self.config = (
+            index,
+            vocabulary,
+            tuple(streams),
+            config,
+        )
         self.image_size, self.seed, self.rank, self.world_size = image_size, seed, rank, world_size
         self.cache = ShardCache(config.cache_folder, round(config.cache_gigabytes * 1e9))
         self.orders: dict[tuple[int, int], Order] = {}
@@ -122,11 +142,17 @@ class Mixture(Dataset[Batch]):
             for part, name in enumerate(stream.sets):
                 samples = [shard.samples for shard in index.shards(name)]
                 if not sum(samples):
-                    raise ValueError(f"set {name!r} of stream {stream.name!r} is empty: take it out of the recipe")
+                    raise ValueError(
+                        f"set {name!r} of stream {stream.name!r} is empty: take it out of the recipe"
+                    )
                 own_seed = int(np.random.SeedSequence([seed, number, part]).generate_state(1)[0])
                 self.orders[number, part] = Order(samples, own_seed, config.window_shards)
         # The window that is read and the next one must have room, or the one would push out the other.
-        windows = [2 * config.window_shards * max(s.size_bytes for s in index.shards(n)) for one in streams for n in one.sets]
+        windows = [
+            2 * config.window_shards * max(s.size_bytes for s in index.shards(n))
+            for one in streams
+            for n in one.sets
+        ]
         streamed = storage.is_s3(index.location) and sum(windows) <= self.cache.limit_bytes
         self.prefetcher = Prefetcher(index.location, self.cache) if streamed else None
         self.samplers = {
@@ -139,11 +165,15 @@ class Mixture(Dataset[Batch]):
         """By image size, what this rank takes of a step: (stream, number among the stream's images of the step)."""
         for number, stream in enumerate(self.streams):
             taken = range(rank, stream.images_per_step, world_size)
-            self.groups.setdefault(stream.image_size or image_size, []).extend((number, j) for j in taken)
+            self.groups.setdefault(stream.image_size or image_size, []).extend(
+                (number, j) for j in taken
+            )
         for side, members in self.groups.items():
             # Every rank must go through the model equally often.
             if not members and len(self.groups) > 1:
-                raise ValueError(f"the streams of {side} px have fewer images a step than there are ranks: give {world_size}")
+                raise ValueError(
+                    f"the streams of {side} px have fewer images a step than there are ranks: give {world_size}"
+                )
 
     def __getitem__(self, step: int) -> Batch:
         return self.make(step)
@@ -153,11 +183,15 @@ class Mixture(Dataset[Batch]):
         memory = np.empty(self.num_bytes, np.uint8) if memory is None else memory
         batches, start = [], 0
         for side, members in self.groups.items():
-            images_BHWC = memory[start : start + len(members) * 3 * side**2].reshape(len(members), side, side, 3)
+            images_BHWC = memory[start : start + len(members) * 3 * side**2].reshape(
+                len(members), side, side, 3
+            )
             start += images_BHWC.size
-            draws = [(stream, step * self.streams[stream].images_per_step + j) for stream, j in members]
+            draws = [
+                (stream, step * self.streams[stream].images_per_step + j) for stream, j in members
+            ]
             examples = [
-                transforms.letterbox(self._example(stream, draw, side, out), side, out)
+                letterbox(self._example(stream, draw, side, out), side, out)
                 for (stream, draw), out in zip(draws, images_BHWC, strict=True)
             ]
             batches.append(self._collate(images_BHWC, [e.record for e in examples], draws))
@@ -181,9 +215,14 @@ class Mixture(Dataset[Batch]):
         shard, i = order.place(position)
         if self.prefetcher:
             self.prefetcher.look_ahead((number, part), order, position, members)
-        return shards.open_shard(self.index.location, members[shard], self.cache).read(i), [self.seed, number, part, position]
+        return shards.open_shard(self.index.location, members[shard], self.cache).read(i), [
+            self.seed,
+            number,
+            part,
+            position,
+        ]
 
-    def _example(self, number: int, draw: int, side: int, out: npt.NDArray[np.uint8]) -> transforms.Example:
+    def _example(self, number: int, draw: int, side: int, out: npt.NDArray[np.uint8]) -> Example:
         """Picture number `draw` of a stream, decoded, transformed and perhaps combined with others.
 
         Args:
@@ -198,25 +237,41 @@ class Mixture(Dataset[Batch]):
             count = stream.combine.count(random)
             part = side if count == 1 else stream.combine.side(count, side)
             # The others stand a little further on in the same set, with one label space: their shards are at hand.
-            others = draw + len(stream.sets) * (1 + random.choice(COMBINED_WITHIN, count - 1, replace=False))
+            others = draw + len(stream.sets) * (
+                1 + random.choice(COMBINED_WITHIN, count - 1, replace=False)
+            )
             records = [record, *(self._record(number, int(other))[0] for other in others)]
-            parts = [self._transformed(stream, one, part, [*seed, 2 + k]) for k, one in enumerate(records)]
+            parts = [
+                self._transformed(stream, one, part, [*seed, 2 + k])
+                for k, one in enumerate(records)
+            ]
             example = parts[0] if count == 1 else stream.combine(parts, side)
         if stream.sampled_negatives:
-            more = self._negatives(number, draw, example.record, np.random.default_rng([*seed, 1000]))
-            example = dataclasses.replace(example, record=dataclasses.replace(example.record, absent=more))
+            more = self._negatives(
+                number, draw, example.record, np.random.default_rng([*seed, 1000])
+            )
+            example = dataclasses.replace(
+                example, record=dataclasses.replace(example.record, absent=more)
+            )
         return example
 
     def _transformed(
-        self, stream: Stream, record: Record, side: int, seed: list[int], out: npt.NDArray[np.uint8] | None = None
-    ) -> transforms.Example:
+        self,
+        stream: Stream,
+        record: Record,
+        side: int,
+        seed: list[int],
+        out: npt.NDArray[np.uint8] | None = None,
+    ) -> Example:
         random = np.random.default_rng(seed)
-        example = transforms.decode(record, side, out)
+        example = decode(record, side, out)
         for transform in stream.transforms:
             example = transform(example, random)
         return example
 
-    def _negatives(self, number: int, draw: int, record: Record, random: np.random.Generator) -> tuple[str, ...]:
+    def _negatives(
+        self, number: int, draw: int, record: Record, random: np.random.Generator
+    ) -> tuple[str, ...]:
         """The verified absent names, filled up with sampled ones."""
         stream = self.streams[number]
         known = len(record.phrases) + len(record.absent)
@@ -224,13 +279,21 @@ class Mixture(Dataset[Batch]):
         sampler = self.samplers[stream.sets[draw % len(stream.sets)]]
         return (*record.absent, *sampler.sample(record, room, random))
 
-    def _collate(self, images_BHWC: npt.NDArray[np.uint8], records: list[Record], draws: list[tuple[int, int]]) -> Batch:
+    def _collate(
+        self,
+        images_BHWC: npt.NDArray[np.uint8],
+        records: list[Record],
+        draws: list[tuple[int, int]],
+    ) -> Batch:
         stream_ids = [stream for stream, _ in draws]
         supervised = [self.streams[i] for i in stream_ids]
         spaces = [
             # What is left out depends on the picture alone, and not on which rank has it.
             label_space.label_space(
-                record, self.config.max_names, self.config.max_boxes, np.random.default_rng([self.seed, *draw])
+                record,
+                self.config.max_names,
+                self.config.max_boxes,
+                np.random.default_rng([self.seed, *draw]),
             )
             if stream.boxes
             else label_space.LabelSpace.empty()
@@ -243,12 +306,16 @@ class Mixture(Dataset[Batch]):
         captions = []
         for record, stream in zip(records, supervised, strict=True):
             caption = record.caption if stream.captions else ""
-            captions.append(phrases.setdefault((caption, False), len(phrases)) if caption.strip() else -1)
+            captions.append(
+                phrases.setdefault((caption, False), len(phrases)) if caption.strip() else -1
+            )
         side = images_BHWC.shape[1]
         tensors = label_space.stack(spaces, phrases, side)
         return Batch(
             images_BCHW=torch.from_numpy(images_BHWC).permute(0, 3, 1, 2),
-            sizes_B2=torch.tensor([[record.height / side, record.width / side] for record in records]),
+            sizes_B2=torch.tensor(
+                [[record.height / side, record.width / side] for record in records]
+            ),
             stream_BS=torch.eye(len(self.streams))[stream_ids],
             phrases=self.vocabulary.table(phrases),
             describes_B=torch.tensor([stream.describes for stream in supervised]),
@@ -264,7 +331,9 @@ class Loader:
         self.mixture, self.last_step, self.step = mixture, last_step, 0
 
     def __iter__(self) -> Iterator[Batch]:
-        for batch in batch_workers.batches(self.mixture, range(self.step, self.last_step), self.mixture.config.workers):
+        for batch in batch_workers.batches(
+            self.mixture, range(self.step, self.last_step), self.mixture.config.workers
+        ):
             self.step += 1
             yield batch
 

@@ -31,7 +31,9 @@ def count_names(index: shards.Index, set_name: str, cache: ShardCache) -> Counte
     if set_name in index.names:
         return Counter(index.names[set_name])
     members = index.shards(set_name)
-    chosen = np.unique(np.linspace(0, len(members) - 1, min(len(members), MAX_SHARDS)).round().astype(int))
+    chosen = np.unique(
+        np.linspace(0, len(members) - 1, min(len(members), MAX_SHARDS)).round().astype(int)
+    )
     counts: Counter[str] = Counter()
     for number in chosen.tolist():
         reader = shards.open_shard(index.location, members[number], cache)
@@ -70,7 +72,9 @@ class NameSampler:
 
     def _find_meant(self, phrase: str) -> npt.NDArray[np.int64]:
         own = self._tokens_of(phrase)
-        return np.array([i for i, tokens in enumerate(self.tokens) if tokens <= own or own <= tokens], np.int64)
+        return np.array(
+            [i for i, tokens in enumerate(self.tokens) if tokens <= own or own <= tokens], np.int64
+        )
 
     def _tokens_of(self, name: str) -> frozenset[int]:
         return frozenset(self.vocabulary.encode(name)[0].tolist())

@@ -51,7 +51,10 @@ class Order:
         epoch, window, _ = self._locate(position)
         if window + 1 == len(self._epoch(epoch).window_starts):
             epoch, window = epoch + 1, -1
-        return [int(shard) for shard in self._epoch(epoch).shards[(window + 1) * self.window :][: self.window]]
+        return [
+            int(shard)
+            for shard in self._epoch(epoch).shards[(window + 1) * self.window :][: self.window]
+        ]
 
     def _locate(self, position: int) -> tuple[int, int, int]:
         epoch, place = divmod(position, self.num_samples)
@@ -60,7 +63,11 @@ class Order:
         return epoch, window, place - int(starts[window])
 
     def _make_epoch(self, epoch: int) -> _Epoch:
-        shards = np.random.default_rng([self.seed, epoch, 0]).permutation(len(self.samples)).astype(np.int64)
+        shards = (
+            np.random.default_rng([self.seed, epoch, 0])
+            .permutation(len(self.samples))
+            .astype(np.int64)
+        )
         ends = np.cumsum(self.samples[shards])[self.window - 1 :: self.window]
         starts = np.concatenate([[0], ends])[: -(-len(shards) // self.window)]
         return _Epoch(shards, starts.astype(np.int64))
@@ -70,5 +77,7 @@ class Order:
         first = window * self.window
         shards = self._epoch(epoch).shards[first : first + self.window]
         sizes = self.samples[shards]
-        shuffled = np.random.default_rng([self.seed, epoch, 1 + first]).permutation(int(sizes.sum()))
+        shuffled = np.random.default_rng([self.seed, epoch, 1 + first]).permutation(
+            int(sizes.sum())
+        )
         return shards, np.cumsum(sizes) - sizes, shuffled

@@ -10,7 +10,7 @@ from collections.abc import Hashable, Sequence
 from torch.utils.data import get_worker_info
 
 from omnidet import storage
-from omnidet.data.order import Order
+from omnidet.data.mixing.order import Order
 from omnidet.data.shard_cache import ShardCache
 from omnidet.data.shards import Shard
 
@@ -24,7 +24,9 @@ class Prefetcher:
         self.wanted: queue.SimpleQueue[Shard] = queue.SimpleQueue()
         self.thread: threading.Thread | None = None
 
-    def look_ahead(self, key: Hashable, order: Order, position: int, members: Sequence[Shard]) -> None:
+    def look_ahead(
+        self, key: Hashable, order: Order, position: int, members: Sequence[Shard]
+    ) -> None:
         """Tell where in a set the reader is; with the first sample of a window the next window is asked for.
 
         Args:

@@ -74,7 +74,9 @@ def batches(maker: Maker, steps: range, num_workers: int) -> Iterator[Batch]:
             # A worker's error comes with its traceback as text: the last line is what it says.
             if "DataLoader worker process" not in str(error):
                 raise
-            raise type(error)(str(error).strip().splitlines()[-1].removeprefix(f"{type(error).__name__}: ")) from error
+            raise type(error)(
+                str(error).strip().splitlines()[-1].removeprefix(f"{type(error).__name__}: ")
+            ) from error
         yield _unpacked(packed, slots)
 
 
@@ -121,7 +123,11 @@ class _Steps(Dataset[bytes]):
         batch = self.maker.make(step, None if slot is None else self.slots[slot])
         shapes = [tuple(group.images_BCHW.permute(0, 2, 3, 1).shape) for group in batch.groups()]
         packed = io.BytesIO()
-        content = (slot, shapes, batch if slot is None else _with_images(batch, [torch.zeros(0)] * len(shapes)))
+        content = (
+            slot,
+            shapes,
+            batch if slot is None else _with_images(batch, [torch.zeros(0)] * len(shapes)),
+        )
         _Pickler(packed, protocol=pickle.HIGHEST_PROTOCOL).dump(content)
         return packed.getvalue()
 
@@ -136,7 +142,9 @@ class _Pickler(pickle.Pickler):
 
 
 def _unpacked(packed: bytes, slots: _Slots) -> Batch:
-    given: tuple[int | None, list[tuple[int, ...]], Batch] = pickle.loads(packed)  # of our own worker
+    given: tuple[int | None, list[tuple[int, ...]], Batch] = pickle.loads(
+        packed
+    )  # of our own worker
     slot, shapes, batch = given
     if slot is None:
         return batch
@@ -144,13 +152,20 @@ def _unpacked(packed: bytes, slots: _Slots) -> Batch:
     for shape in shapes:
         images_BHWC = memory[start : (start := start + math.prod(shape))].view(shape)
         # Page-locked memory is what a GPU reads without a copy in between.
-        images.append((images_BHWC.pin_memory() if torch.cuda.is_available() else images_BHWC).permute(0, 3, 1, 2))
+        images.append(
+            (images_BHWC.pin_memory() if torch.cuda.is_available() else images_BHWC).permute(
+                0, 3, 1, 2
+            )
+        )
     return _with_images(batch, images)
 
 
 def _with_images(batch: Batch, images: Sequence[Tensor]) -> Batch:
     """The batch with other images, one tensor for each of its groups."""
-    more = tuple(dataclasses.replace(group, images_BCHW=own) for group, own in zip(batch.more, images[1:], strict=True))
+    more = tuple(
+        dataclasses.replace(group, images_BCHW=own)
+        for group, own in zip(batch.more, images[1:], strict=True)
+    )
     return dataclasses.replace(batch, images_BCHW=images[0], more=more)
 
 

@@ -20,9 +20,9 @@ import numpy as np
 from PIL import Image
 
 from omnidet import storage
-from omnidet.data import json_lists
-from omnidet.data.folder import DataFolder
-from omnidet.data.quarantine import Quarantine
+from omnidet.data.reading import json_stream
+from omnidet.data.reading.dataset_folder import DataFolder
+from omnidet.data.reading.quarantine import Quarantine
 from omnidet.schema import FloatArray, Record
 
 T = TypeVar("T")
@@ -66,7 +66,9 @@ class Regions:
     @property
     def boxes_xyxy(self) -> FloatArray:
         """(N, 4) float32."""
-        with np.errstate(over="ignore"):  # a huge number becomes inf here and is named by quarantine.clean
+        with np.errstate(
+            over="ignore"
+        ):  # a huge number becomes inf here and is named by quarantine.clean
             return np.array(self._boxes, np.float64).reshape(-1, 4).astype(np.float32)
 
     @property
@@ -86,9 +88,14 @@ def load_json(folder: DataFolder, name: str, remedy: str, keep: Mapping[str, Seq
     """
     require(folder, name, remedy)
     try:
-        return json_lists.load(folder.path(name), keep)
-    except (ValueError, RecursionError) as error:  # UnicodeDecodeError and JSONDecodeError are ValueErrors
-        raise ValueError(f"{storage.join(folder.location, name)} is not JSON ({error}): fetch or write it anew") from error
+        return json_stream.load(folder.path(name), keep)
+    except (
+        ValueError,
+        RecursionError,
+    ) as error:  # UnicodeDecodeError and JSONDecodeError are ValueErrors
+        raise ValueError(
+            f"{storage.join(folder.location, name)} is not JSON ({error}): fetch or write it anew"
+        ) from error
 
 
 def require(folder: DataFolder, name: str, remedy: str) -> None:
@@ -97,7 +104,9 @@ def require(folder: DataFolder, name: str, remedy: str) -> None:
         raise FileNotFoundError(f"{storage.join(folder.location, name)} does not exist: {remedy}")
 
 
-def entries(data: Any, key: str, fields: Mapping[str, type | tuple[type, ...]], path: str) -> list[Entry]:
+def entries(
+    data: Any, key: str, fields: Mapping[str, type | tuple[type, ...]], path: str
+) -> list[Entry]:
     """`data[key]`, a list of objects that have the fields with the given types; ValueError names what is missing."""
     found = data.get(key) if isinstance(data, dict) else None
     if not isinstance(found, list):
@@ -105,14 +114,20 @@ def entries(data: Any, key: str, fields: Mapping[str, type | tuple[type, ...]], 
     return checked(found, key, fields, path)
 
 
-def checked(found: list[Any], what: str, fields: Mapping[str, type | tuple[type, ...]], path: str) -> list[Entry]:
+def checked(
+    found: list[Any], what: str, fields: Mapping[str, type | tuple[type, ...]], path: str
+) -> list[Entry]:
     """The same list, once every entry is known to be an object with the fields."""
     for i, entry in enumerate(found):
         for field, kind in fields.items():
             if not isinstance(entry, dict) or not isinstance(entry.get(field), kind):
                 # reprlib: what a file holds may be nested without end
-                got = reprlib.repr(entry.get(field, "nothing") if isinstance(entry, dict) else entry)[:80]
-                raise ValueError(f"{path}: {what}[{i}] needs {field!r} of type {_type_names(kind)}, got {got}: mend the file")
+                got = reprlib.repr(
+                    entry.get(field, "nothing") if isinstance(entry, dict) else entry
+                )[:80]
+                raise ValueError(
+                    f"{path}: {what}[{i}] needs {field!r} of type {_type_names(kind)}, got {got}: mend the file"
+                )
     return found
 
 
@@ -121,7 +136,12 @@ def _type_names(kind: type | tuple[type, ...]) -> str:
 
 
 def first_of_each(
-    found: Iterable[Entry], source: str, what: str, kind: str, quarantine: Quarantine, key: str = "id"
+    found: Iterable[Entry],
+    source: str,
+    what: str,
+    kind: str,
+    quarantine: Quarantine,
+    key: str = "id",
 ) -> Iterator[Entry]:
     """The entries whose id has not come before; the others go to the quarantine."""
     seen: set[Any] = set()
@@ -152,7 +172,11 @@ def xywh_to_xyxy(xywh: Any) -> list[float] | None:
 
 def four_numbers(box: Any) -> list[float] | None:
     """The box as floats, or None where it is not four numbers."""
-    if not isinstance(box, Sequence) or len(box) != 4 or not all(isinstance(x, int | float) for x in box):
+    if (
+        not isinstance(box, Sequence)
+        or len(box) != 4
+        or not all(isinstance(x, int | float) for x in box)
+    ):
         return None
     try:
         return [float(x) for x in box]
@@ -171,7 +195,7 @@ def parse_xml(content: bytes) -> ElementTree.Element:
 class _NoDoctype(ElementTree.TreeBuilder):
     """Annotations have no DOCTYPE, and only a DOCTYPE can declare entities that expand to gigabytes."""
 
-    def doctype(self, name: str, pubid: str | None, system: str | None) -> None:  # noqa: ARG002
+    def doctype(self, name: str, pubid: str | None, system: str | None) -> None:
         raise ValueError("a DOCTYPE, which these files do not have")
 
 
@@ -205,10 +229,18 @@ def image_size(content: bytes) -> tuple[int, int] | str:
     """(width, height) from the image's header, or the reason for which it cannot be read."""
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # quarantine.clean judges the size
+            warnings.simplefilter(
+                "ignore", Image.DecompressionBombWarning
+            )  # quarantine.clean judges the size
             with Image.open(io.BytesIO(content)) as image:
                 return image.size
     except Image.DecompressionBombError:
         return "image too large"
-    except (OSError, SyntaxError, ValueError, EOFError, ArithmeticError):  # what Pillow's readers raise
+    except (
+        OSError,
+        SyntaxError,
+        ValueError,
+        EOFError,
+        ArithmeticError,
+    ):  # what Pillow's readers raise
         return "unreadable image"

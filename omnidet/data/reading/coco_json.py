@@ -6,10 +6,10 @@ from collections.abc import Callable, Collection, Container, Iterator, Mapping
 from typing import Any
 
 from omnidet import storage
-from omnidet.data import annotations as files
-from omnidet.data.annotations import Entry, GroundTruth, Regions
-from omnidet.data.folder import DataFolder
-from omnidet.data.quarantine import Quarantine
+from omnidet.data.reading import annotations as files
+from omnidet.data.reading.annotations import Entry, GroundTruth, Regions
+from omnidet.data.reading.dataset_folder import DataFolder
+from omnidet.data.reading.quarantine import Quarantine
 
 CATEGORY = {"id": int, "name": str}
 ANNOTATION = {"id": int, "image_id": int}
@@ -18,10 +18,14 @@ KEPT_OF_BOXES = (*ANNOTATION, "category_id", "bbox", "iscrowd")
 
 def lists(root: str, name: str, remedy: str, keep: Mapping[str, Collection[str]]) -> Any:
     """The lists of a file, and of their entries the named fields alone."""
-    return files.load_json(DataFolder(root), name, remedy, {key: tuple(fields) for key, fields in keep.items()})
+    return files.load_json(
+        DataFolder(root), name, remedy, {key: tuple(fields) for key, fields in keep.items()}
+    )
 
 
-def categories(content: Any, path: str, phrase: Callable[[str], str] = files.plain) -> dict[int, str]:
+def categories(
+    content: Any, path: str, phrase: Callable[[str], str] = files.plain
+) -> dict[int, str]:
     """The words of each category. Raises ValueError where two are the same."""
     found = files.entries(content, "categories", CATEGORY, path)
     names = {category["id"]: phrase(category["name"]) for category in found}
@@ -30,30 +34,49 @@ def categories(content: Any, path: str, phrase: Callable[[str], str] = files.pla
     return names
 
 
-def images(content: Any, fields: Mapping[str, type], path: str, source: str, quarantine: Quarantine) -> dict[int, Entry]:
+def images(
+    content: Any, fields: Mapping[str, type], path: str, source: str, quarantine: Quarantine
+) -> dict[int, Entry]:
     """The images by id."""
     found = files.entries(content, "images", fields, path)
-    return {image["id"]: image for image in files.first_of_each(found, source, "image", "record", quarantine)}
+    return {
+        image["id"]: image
+        for image in files.first_of_each(found, source, "image", "record", quarantine)
+    }
 
 
 def image_ids(root: str, name: str, remedy: str, fields: Mapping[str, type]) -> set[int]:
     """The ids of all images of a file."""
     content = lists(root, name, remedy, {"images": fields})
-    return {image["id"] for image in files.entries(content, "images", fields, storage.join(root, name))}
+    return {
+        image["id"] for image in files.entries(content, "images", fields, storage.join(root, name))
+    }
 
 
 def known(
-    found: list[Entry], ids: Container[int], source: str, quarantine: Quarantine, what: str = "annotation", kind: str = "box"
+    found: list[Entry],
+    ids: Container[int],
+    source: str,
+    quarantine: Quarantine,
+    what: str = "annotation",
+    kind: str = "box",
 ) -> Iterator[Entry]:
     """The entries of images that there are, each id once."""
     for entry in files.first_of_each(found, source, what, kind, quarantine):
         if entry["image_id"] in ids:
             yield entry
         else:
-            quarantine.reject(source, f"{what} {entry['id']} of image {entry['image_id']}", "unknown image id", kind)
+            quarantine.reject(
+                source,
+                f"{what} {entry['id']} of image {entry['image_id']}",
+                "unknown image id",
+                kind,
+            )
 
 
-def regions(found: list[Entry], names: Mapping[int, str], source: str, quarantine: Quarantine) -> tuple[Regions, set[str]]:
+def regions(
+    found: list[Entry], names: Mapping[int, str], source: str, quarantine: Quarantine
+) -> tuple[Regions, set[str]]:
     """The targets of an image, and the names that stand for more than their boxes.
 
     A crowd box frames a group: it is no target, and its name is neither exhaustive nor absent. The same holds for the
@@ -76,7 +99,11 @@ def regions(found: list[Entry], names: Mapping[int, str], source: str, quarantin
     return targets, unclear
 
 
-def ground_truth(root: str, name: str, remedy: str, phrase: Callable[[str], str] = files.plain) -> GroundTruth:
+def ground_truth(
+    root: str, name: str, remedy: str, phrase: Callable[[str], str] = files.plain
+) -> GroundTruth:
     """The file itself, which the official tool reads, and the words of its categories."""
     content = lists(root, name, remedy, {"categories": CATEGORY})
-    return GroundTruth(str(DataFolder(root).path(name)), categories(content, storage.join(root, name), phrase))
+    return GroundTruth(
+        str(DataFolder(root).path(name)), categories(content, storage.join(root, name), phrase)
+    )

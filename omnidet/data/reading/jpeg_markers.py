@@ -70,7 +70,12 @@ def size_if_whole(content: bytes) -> tuple[int, int] | None:
 
 def _frame(segment: bytes) -> tuple[tuple[int, int], dict[int, int]] | None:
     """Size, and the quantisation table of each component; None unless it has 8 bits and 1 or 3 components."""
-    if len(segment) < 6 or segment[0] != 8 or segment[5] not in (1, 3) or len(segment) != 6 + 3 * segment[5]:
+    if (
+        len(segment) < 6
+        or segment[0] != 8
+        or segment[5] not in (1, 3)
+        or len(segment) != 6 + 3 * segment[5]
+    ):
         return None
     height, width = int.from_bytes(segment[1:3], "big"), int.from_bytes(segment[3:5], "big")
     parts = [segment[i : i + 3] for i in range(6, len(segment), 3)]
@@ -85,7 +90,12 @@ def _huffman_tables(segment: bytes, known: set[int]) -> bool:
     at = 0
     while at < len(segment):
         counts = segment[at + 1 : at + 17]
-        if segment[at] & 0xEC or len(counts) < 16 or sum(counts) > 256 or at + 17 + sum(counts) > len(segment):
+        if (
+            segment[at] & 0xEC
+            or len(counts) < 16
+            or sum(counts) > 256
+            or at + 17 + sum(counts) > len(segment)
+        ):
             return False
         room = 1
         for count in counts:  # more codes of a length than are left
@@ -111,7 +121,9 @@ def _quantisation_tables(segment: bytes, known: set[int]) -> bool:
     return True
 
 
-def _scan(segment: bytes, components: dict[int, int], huffman: set[int], is_progressive: bool) -> bool:
+def _scan(
+    segment: bytes, components: dict[int, int], huffman: set[int], is_progressive: bool
+) -> bool:
     """Whether a scan names components of the frame, tables that are there, and coefficients that exist."""
     if not segment or not 1 <= segment[0] <= 4 or len(segment) != 4 + 2 * segment[0]:
         return False
@@ -120,7 +132,9 @@ def _scan(segment: bytes, components: dict[int, int], huffman: set[int], is_prog
     if len({n[0] for n in named}) != len(named) or not {n[0] for n in named} <= components.keys():
         return False
     if not is_progressive:
-        return (first, last, high, low) == (0, 63, 0, 0) and all({n[1] >> 4, 0x10 | n[1] & 15} <= huffman for n in named)
+        return (first, last, high, low) == (0, 63, 0, 0) and all(
+            {n[1] >> 4, 0x10 | n[1] & 15} <= huffman for n in named
+        )
     of_band = last == 0 if first == 0 else first <= last <= 63 and len(named) == 1
     if not of_band or low > 13 or (high and low != high - 1):
         return False

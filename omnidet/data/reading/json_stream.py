@@ -77,7 +77,11 @@ def _elements(text: _Text) -> Iterator[Any]:
 
 
 def _only(element: Any, fields: Sequence[str]) -> Any:
-    return {field: element[field] for field in fields if field in element} if isinstance(element, dict) else element
+    return (
+        {field: element[field] for field in fields if field in element}
+        if isinstance(element, dict)
+        else element
+    )
 
 
 class _Text:
@@ -114,7 +118,11 @@ class _Text:
             try:
                 value, end = _DECODER.raw_decode(self.window, self.position)
                 # The 1 of 1.5 is a number too: what follows a value tells that it is whole.
-                if self.at_end or self.window[end : end + 1] in _FOLLOWING or end - self.position > max_characters:
+                if (
+                    self.at_end
+                    or self.window[end : end + 1] in _FOLLOWING
+                    or end - self.position > max_characters
+                ):
                     self.position = end
                     return value
             except json.JSONDecodeError as error:

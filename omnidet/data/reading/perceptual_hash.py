@@ -38,7 +38,14 @@ def perceptual_hash(content: bytes) -> np.uint64 | None:
             with Image.open(io.BytesIO(content)) as image:
                 return np.uint64(dhash(image))
     # What Pillow's decoders raise; quarantine.clean names such an image.
-    except (OSError, SyntaxError, ValueError, EOFError, ArithmeticError, Image.DecompressionBombError):
+    except (
+        OSError,
+        SyntaxError,
+        ValueError,
+        EOFError,
+        ArithmeticError,
+        Image.DecompressionBombError,
+    ):
         return None
     except Image.DecompressionBombWarning:
         return None

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image
 
-from omnidet.data import jpeg
+from omnidet.data.reading import jpeg_markers
 from omnidet.schema import Record
 
 MAX_PIXELS = 50_000_000
@@ -45,14 +45,24 @@ class Quarantine:
             kind: "record" if the whole image is lost, "box", "phrase" or "caption" if it is kept without it.
         """
         self.counts[f"{source}: {kind}: {reason}"] += 1
-        self.lines.append(json.dumps({"source": source, "item": item, "kind": kind, "reason": reason}, ensure_ascii=False))
+        self.lines.append(
+            json.dumps(
+                {"source": source, "item": item, "kind": kind, "reason": reason}, ensure_ascii=False
+            )
+        )
 
     def check_share(self, source: str, kept: int) -> None:
         """Raise ValueError if too many records of a source were refused."""
-        reasons = {k.split(": ", 2)[2]: n for k, n in self.counts.items() if k.startswith(f"{source}: record: ")}
+        reasons = {
+            k.split(": ", 2)[2]: n
+            for k, n in self.counts.items()
+            if k.startswith(f"{source}: record: ")
+        }
         refused = sum(reasons.values())
         if refused > self.max_share * (kept + refused):
-            worst = ", ".join(f"{n} {reason}" for reason, n in sorted(reasons.items(), key=lambda item: -item[1]))
+            worst = ", ".join(
+                f"{n} {reason}" for reason, n in sorted(reasons.items(), key=lambda item: -item[1])
+            )
             raise ValueError(
                 f"{source}: {refused} of {kept + refused} records are unusable ({worst}), more than the allowed share "
                 f"{self.max_share}: mend the data or raise shards.max_bad_share"
@@ -75,7 +85,12 @@ def clean(record: Record, quarantine: Quarantine, decode: bool = False) -> Recor
     for i, box in enumerate(boxes.tolist()):  # plain numbers: a handful of numpy's own takes longer
         problem = _box_problem(box, record.width, record.height)
         if problem:
-            quarantine.reject(record.source, f"{record.image_id} box {i} {[round(x, 2) for x in box]}", problem, "box")
+            quarantine.reject(
+                record.source,
+                f"{record.image_id} box {i} {[round(x, 2) for x in box]}",
+                problem,
+                "box",
+            )
             good[i] = False
     limits = [record.width, record.height, record.width, record.height]
     kept = np.clip(boxes[np.array(good, bool)], 0, limits).astype(np.float32)
@@ -104,7 +119,12 @@ def clean(record: Record, quarantine: Quarantine, decode: bool = False) -> Recor
         # A name whose boxes were refused is in the image all the same: it must not become a negative.
         absent=tuple(p for p in record.absent if p not in lost) if lost else record.absent,
         not_exhaustive=tuple(
-            dict.fromkeys([*(p for p in record.not_exhaustive if p in phrases), *_partly_lost(record, good, phrases)])
+            dict.fromkeys(
+                [
+                    *(p for p in record.not_exhaustive if p in phrases),
+                    *_partly_lost(record, good, phrases),
+                ]
+            )
         ),
     )
 
@@ -136,14 +156,16 @@ def _partly_lost(record: Record, good: Sequence[bool], phrases: list[str]) -> li
 
 
 def _image_problem(record: Record, decode: bool) -> str | None:
-    size = None if decode else jpeg.size_if_whole(record.image)
+    size = None if decode else jpeg_markers.size_if_whole(record.image)
     return _decoding_problem(record) if size is None else _size_problem(size, record)
 
 
 def _size_problem(size: tuple[int, int], record: Record) -> str | None:
     if size[0] * size[1] > MAX_PIXELS:
         return "image too large"
-    return "image size differs from the annotation" if size != (record.width, record.height) else None
+    return (
+        "image size differs from the annotation" if size != (record.width, record.height) else None
+    )
 
 
 def _decoding_problem(record: Record) -> str | None:
@@ -158,7 +180,13 @@ def _decoding_problem(record: Record) -> str | None:
             return problem
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         return "image too large"
-    except (OSError, SyntaxError, ValueError, EOFError, ArithmeticError) as error:  # what Pillow's decoders raise
+    except (
+        OSError,
+        SyntaxError,
+        ValueError,
+        EOFError,
+        ArithmeticError,
+    ) as error:  # what Pillow's decoders raise
         return "truncated image" if "truncated" in str(error).lower() else "unreadable image"
 
 
@@ -170,7 +198,12 @@ def _box_problem(box: Sequence[float], width: int, height: int) -> str | None:
         return "zero-size box"
     if x0 >= width or y0 >= height or x1 <= 0 or y1 <= 0:
         return "box outside the image"
-    if x0 < -MAX_OVERSHOOT or y0 < -MAX_OVERSHOOT or x1 > width + MAX_OVERSHOOT or y1 > height + MAX_OVERSHOOT:
+    if (
+        x0 < -MAX_OVERSHOOT
+        or y0 < -MAX_OVERSHOOT
+        or x1 > width + MAX_OVERSHOOT
+        or y1 > height + MAX_OVERSHOOT
+    ):
         return "box larger than the image"
     if min(x1, width) - max(x0, 0) < MIN_BOX_SIDE or min(y1, height) - max(y0, 0) < MIN_BOX_SIDE:
         return "zero-size box"

@@ -17,7 +17,12 @@ ERRORS = (tarfile.TarError, ValueError, OverflowError, RecursionError)
 class CarefulStream(io.RawIOBase):
     """A stream that gives no more than `max_bytes` at once."""
 
-    def __init__(self, stream: BinaryIO | io.BufferedIOBase, max_bytes: int, refuse: Callable[[str], Exception]) -> None:
+    def __init__(
+        self,
+        stream: BinaryIO | io.BufferedIOBase,
+        max_bytes: int,
+        refuse: Callable[[str], Exception],
+    ) -> None:
         """`refuse` makes the error of its problem."""
         self._stream, self._max_bytes, self._refuse = stream, max_bytes, refuse
         self.last_block = b""

@@ -12,12 +12,12 @@ from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from omnidet.data import annotations as files
-from omnidet.data import tar_headers
-from omnidet.data.annotations import Piece
-from omnidet.data.folder import DataFolder
-from omnidet.data.quarantine import Quarantine
-from omnidet.data.tar_headers import BLOCK_BYTES, CarefulStream
+from omnidet.data.reading import annotations as files
+from omnidet.data.reading import tar_headers
+from omnidet.data.reading.annotations import Piece
+from omnidet.data.reading.dataset_folder import DataFolder
+from omnidet.data.reading.quarantine import Quarantine
+from omnidet.data.reading.tar_headers import BLOCK_BYTES, CarefulStream
 from omnidet.schema import Record
 
 IMAGE_KINDS = ("jpg", "jpeg", "png", "webp")
@@ -46,7 +46,9 @@ def image_ids(source: str, folder: DataFolder, tars: Iterable[str]) -> set[str]:
     return found
 
 
-def _read_piece(source: str, folder: DataFolder, name: str, quarantine: Quarantine) -> Iterator[Record]:
+def _read_piece(
+    source: str, folder: DataFolder, name: str, quarantine: Quarantine
+) -> Iterator[Record]:
     """Only one image is held in memory."""
     with folder.fetched(name) as path, _opened(path) as archive:
         members = _members(archive, path, source, quarantine)
@@ -109,14 +111,21 @@ def _check_end(path: Path, found: list[tarfile.TarInfo]) -> None:
 
 
 def _record(
-    archive: tarfile.TarFile, path: Path, source: str, key: str, kinds: dict[str, tarfile.TarInfo], quarantine: Quarantine
+    archive: tarfile.TarFile,
+    path: Path,
+    source: str,
+    key: str,
+    kinds: dict[str, tarfile.TarInfo],
+    quarantine: Quarantine,
 ) -> Record | None:
     item = f"{path.name}:{key}"
     image = next((kinds[kind] for kind in IMAGE_KINDS if kind in kinds), None)
     if image is None:
         quarantine.reject(source, item, "missing image file")
         return None
-    caption = _caption({kind: _content(archive, kinds[kind], path) for kind in TEXT_KINDS if kind in kinds})
+    caption = _caption(
+        {kind: _content(archive, kinds[kind], path) for kind in TEXT_KINDS if kind in kinds}
+    )
     if not caption:
         quarantine.reject(source, item, "empty caption", "caption")
         return None
@@ -125,7 +134,9 @@ def _record(
     if isinstance(size, str):
         quarantine.reject(source, item, size)
         return None
-    return Record(content, *size, source=source, image_id=_image_id(source, path, key), caption=caption)
+    return Record(
+        content, *size, source=source, image_id=_image_id(source, path, key), caption=caption
+    )
 
 
 def _content(archive: tarfile.TarFile, member: tarfile.TarInfo, path: Path) -> bytes:

@@ -16,7 +16,15 @@ import numpy.typing as npt
 URL_COLUMNS = ("url", "image_url")
 CAPTION_COLUMNS = ("caption", "text")
 KINDS = (".parquet", ".tsv", ".csv")
-_TEXT_TYPES = ("string", "large_string", "string_view", "binary", "large_binary", "binary_view", "null")
+_TEXT_TYPES = (
+    "string",
+    "large_string",
+    "string_view",
+    "binary",
+    "large_binary",
+    "binary_view",
+    "null",
+)
 """Of parquet columns; some writers do not say that their bytes are text."""
 _SAMPLE_BYTES = 1 << 16
 _MAX_FIELD_CHARACTERS = 1 << 20
@@ -89,7 +97,9 @@ def require_rows(paths: Sequence[Path], digest_column: str = "") -> None:
         raise ValueError(f"{paths[0]}{others} no rows: give lists with addresses")
 
 
-def parquet_rows(path: Path, choose: Callable[[Sequence[str]], Sequence[str]], size: int) -> Iterator[list[tuple[Any, ...]]]:
+def parquet_rows(
+    path: Path, choose: Callable[[Sequence[str]], Sequence[str]], size: int
+) -> Iterator[list[tuple[Any, ...]]]:
     """The rows of a parquet file, `size` at a time: of the columns of text that `choose` picks from the names of all.
 
     Raises ValueError that names the file where it is damaged, and a column that is no text.
@@ -105,7 +115,9 @@ def parquet_rows(path: Path, choose: Callable[[Sequence[str]], Sequence[str]], s
             _require_text(path, name, table.schema_arrow.types[names.index(name)])
         with _readable(path):
             for batch in table.iter_batches(size, columns=list(chosen)):
-                yield list(zip(*(_texts(batch.column(name).to_pylist()) for name in chosen), strict=True))
+                yield list(
+                    zip(*(_texts(batch.column(name).to_pylist()) for name in chosen), strict=True)
+                )
 
 
 def _require_text(path: Path, name: str, kind: Any) -> None:
@@ -113,11 +125,15 @@ def _require_text(path: Path, name: str, kind: Any) -> None:
 
     plain = kind.value_type if pa.types.is_dictionary(kind) else kind
     if str(plain) not in _TEXT_TYPES:
-        raise ValueError(f"{path}: the column {name} holds {kind}, not text: write it as text, or rename it")
+        raise ValueError(
+            f"{path}: the column {name} holds {kind}, not text: write it as text, or rename it"
+        )
 
 
 def _texts(values: list[Any]) -> list[Any]:
-    return [value.decode("utf-8", "replace") if isinstance(value, bytes) else value for value in values]
+    return [
+        value.decode("utf-8", "replace") if isinstance(value, bytes) else value for value in values
+    ]
 
 
 @contextmanager
@@ -131,7 +147,9 @@ def _readable(path: Path) -> Iterator[None]:
         if isinstance(error, OSError) and error.errno is not None:
             raise
         reason = " ".join(str(error).split())[:200]
-        raise ValueError(f"{path} is not a readable parquet file ({reason}): fetch it anew") from error
+        raise ValueError(
+            f"{path} is not a readable parquet file ({reason}): fetch it anew"
+        ) from error
 
 
 def _parquet(path: Path, digest_column: str) -> Iterator[tuple[str, str, str]]:
@@ -158,7 +176,9 @@ def _text(path: Path, digest_column: str) -> Iterator[tuple[str, str, str]]:
             places = [first.index(name) if name else -1 for name in names]
         else:
             if digest_column or not first or "://" not in first[0]:
-                raise ValueError(f"{path} has no header with a column {' or '.join(URL_COLUMNS)}: add one as its first line")
+                raise ValueError(
+                    f"{path} has no header with a column {' or '.join(URL_COLUMNS)}: add one as its first line"
+                )
             places = [0, 1, -1]
             yield _clean(first[0]), _clean(first[1] if len(first) > 1 else ""), ""
         for fields in lines:
@@ -178,14 +198,19 @@ def _lines(file: IO[str], path: Path) -> Iterator[list[str]]:
 
 
 def columns(
-    names: Sequence[str], path: Path, urls: Sequence[str] = URL_COLUMNS, captions: Sequence[str] = CAPTION_COLUMNS
+    names: Sequence[str],
+    path: Path,
+    urls: Sequence[str] = URL_COLUMNS,
+    captions: Sequence[str] = CAPTION_COLUMNS,
 ) -> tuple[str, str]:
     """The columns of address and caption. Raises ValueError that lists what there is."""
     by_name = {name.lower(): name for name in reversed(names)}
     found = []
     for wanted in (urls, captions):
         if not any(name in by_name for name in wanted):
-            raise ValueError(f"{path} has no column {' or '.join(wanted)} (any case): it has {', '.join(names)}")
+            raise ValueError(
+                f"{path} has no column {' or '.join(wanted)} (any case): it has {', '.join(names)}"
+            )
         found.append(next(by_name[name] for name in wanted if name in by_name))
     return found[0], found[1]
 
@@ -210,7 +235,9 @@ class SeenUrls:
 
     def add(self, url: str) -> bool:
         """Whether the address is new."""
-        value = int.from_bytes(hashlib.blake2b(url.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "big")
+        value = int.from_bytes(
+            hashlib.blake2b(url.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "big"
+        )
         if value in self._recent:
             return False
         if len(self._sorted):
@@ -219,6 +246,10 @@ class SeenUrls:
                 return False
         self._recent.add(value)
         if len(self._recent) > max(1 << 17, len(self._sorted) // 8):
-            self._sorted = np.sort(np.concatenate([self._sorted, np.fromiter(self._recent, np.uint64, len(self._recent))]))
+            self._sorted = np.sort(
+                np.concatenate(
+                    [self._sorted, np.fromiter(self._recent, np.uint64, len(self._recent))]
+                )
+            )
             self._recent = set()
         return True

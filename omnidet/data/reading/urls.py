@@ -40,7 +40,11 @@ def fetch(url: str, timeout_seconds: float = 10, max_bytes: int = 20_000_000) ->
             time.sleep(WAIT_SECONDS * 2 ** (attempt - 1))
         try:
             return _get(url, timeout_seconds, max_bytes)
-        except (OSError, ValueError, HTTPException) as error:  # ValueError: urllib on malformed hosts and ports
+        except (
+            OSError,
+            ValueError,
+            HTTPException,
+        ) as error:  # ValueError: urllib on malformed hosts and ports
             problem = error
             if isinstance(error, HTTPError):
                 error.close()
@@ -62,7 +66,9 @@ def fetch_all(urls: Iterable[str], num_threads: int = 16) -> Iterator[bytes | OS
                 queue.append(pool.submit(_fetch_or_error, url))
             while queue:
                 yield queue.popleft().result()
-                queue.extend(pool.submit(_fetch_or_error, url) for url in itertools.islice(source, 1))
+                queue.extend(
+                    pool.submit(_fetch_or_error, url) for url in itertools.islice(source, 1)
+                )
         finally:
             pool.shutdown(cancel_futures=True)
 

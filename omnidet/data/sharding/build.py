@@ -23,9 +23,10 @@ from tqdm import tqdm
 
 from omnidet import storage
 from omnidet.config import require
-from omnidet.data import held_out, pieces, shards, sources
-from omnidet.data.pieces import PARTS, PieceConfig
-from omnidet.data.quarantine import Quarantine
+from omnidet.data import shards, sources
+from omnidet.data.reading.quarantine import Quarantine
+from omnidet.data.sharding import held_out, pieces
+from omnidet.data.sharding.pieces import PARTS, PieceConfig
 
 WHOLE = (1, 1)
 """The only part of one."""
@@ -71,13 +72,26 @@ class ShardsConfig:
     """Into how many parts a pipeline splits each set."""
 
     def __post_init__(self) -> None:
-        require(self.samples_per_shard >= 1, f"shards.samples_per_shard={self.samples_per_shard}: give 1 or more")
-        require(0 <= self.max_bad_share <= 1, f"shards.max_bad_share={self.max_bad_share}: give a share from 0 to 1")
-        require(self.max_side is None or self.max_side >= 16, f"shards.max_side={self.max_side}: give 16 or more, or null")
+        require(
+            self.samples_per_shard >= 1,
+            f"shards.samples_per_shard={self.samples_per_shard}: give 1 or more",
+        )
+        require(
+            0 <= self.max_bad_share <= 1,
+            f"shards.max_bad_share={self.max_bad_share}: give a share from 0 to 1",
+        )
+        require(
+            self.max_side is None or self.max_side >= 16,
+            f"shards.max_side={self.max_side}: give 16 or more, or null",
+        )
         require(self.workers >= 0, f"shards.workers={self.workers}: give 0 (one a core) or more")
         require(self.parts >= 1, f"shards.parts={self.parts}: give 1 or more")
         for dataset in self.evaluation:
-            is_plain = dataset.source == "refcocog" and dataset.split.startswith("google") and "google" not in dataset.set_name
+            is_plain = (
+                dataset.source == "refcocog"
+                and dataset.split.startswith("google")
+                and "google" not in dataset.set_name
+            )
             require(
                 not is_plain,
                 f"{dataset.set_name}: RefCOCOg's {dataset.split} shares images with its train: take umd/val, or call it google",
@@ -92,7 +106,9 @@ class Plan:
     held_out: held_out.HeldOut
 
 
-def build(data: storage.Location, out: str, config: ShardsConfig, paths: Mapping[str, str] | None = None) -> shards.Index:
+def build(
+    data: storage.Location, out: str, config: ShardsConfig, paths: Mapping[str, str] | None = None
+) -> shards.Index:
     """Write the shard folder `out`, whole or not at all, and return its index.
 
     A local build grows in `<out>.work`, where one that was stopped goes on; what was there before stays until the new one is
@@ -114,7 +130,9 @@ def build(data: storage.Location, out: str, config: ShardsConfig, paths: Mapping
     return shards.read_index(out)
 
 
-def plan(data: storage.Location, config: ShardsConfig, paths: Mapping[str, str] | None = None) -> Plan:
+def plan(
+    data: storage.Location, config: ShardsConfig, paths: Mapping[str, str] | None = None
+) -> Plan:
     """Which sets can be built, and what is held out of the training sets. Every dataset is known to be there after it.
 
     Raises FileNotFoundError for a missing dataset, also where it is optional but its folder was named in `paths`.
@@ -125,7 +143,9 @@ def plan(data: storage.Location, config: ShardsConfig, paths: Mapping[str, str] 
     train = [d for d in config.train if _present(d, _root(d, data, paths))]
     _require_named({d.source for d in (*train, *evaluation)}, config, paths or {})
     entries = [(d.source, _root(d, data, paths), d.split) for d in evaluation]
-    kept_out = held_out.collect(entries, hash_images=config.hash_images and bool(train), workers=config.workers)
+    kept_out = held_out.collect(
+        entries, hash_images=config.hash_images and bool(train), workers=config.workers
+    )
     return Plan(tuple(d.set_name for d in (*train, *evaluation)), kept_out)
 
 
@@ -147,27 +167,42 @@ def build_set(
     root, location = _root(dataset, data, paths), storage.join(out, set_name)
     storage.remove(storage.join(location, storage.INDEX_NAME))
     for file in _part_files(location):
-        if not file.endswith(f"-of-{part[1]}.json"):  # of a build that was given up: its shards have the names of this one's
+        if not file.endswith(
+            f"-of-{part[1]}.json"
+        ):  # of a build that was given up: its shards have the names of this one's
             storage.remove(storage.join(location, PARTS, file))
     quarantine, is_training = Quarantine(), dataset in config.train
-    found = sources.by_name(dataset.source).pieces(root, dataset.split, quarantine, config.samples_per_shard)
+    found = sources.by_name(dataset.source).pieces(
+        root, dataset.split, quarantine, config.samples_per_shard
+    )
     own = ((number, piece) for number, piece in enumerate(found) if number % part[1] == part[0] - 1)
-    settings = PieceConfig(config.samples_per_shard, config.max_side if is_training else None, config.decode_images)
+    settings = PieceConfig(
+        config.samples_per_shard, config.max_side if is_training else None, config.decode_images
+    )
     written = []
     with tqdm(desc=f"shards {set_name}", unit="image", mininterval=1) as progress:
-        for result in pieces.build(own, location, settings, kept_out if is_training else None, config.workers):
+        for result in pieces.build(
+            own, location, settings, kept_out if is_training else None, config.workers
+        ):
             written.append(result)
             progress.update(sum(shard["samples"] for shard in result["shards"]))
     content = {
         "source": dataset.source,
-        "made_with": [dataset.split, root.rstrip("/"), dataclasses.asdict(settings), kept_out.digest if is_training else ""],
+        "made_with": [
+            dataset.split,
+            root.rstrip("/"),
+            dataclasses.asdict(settings),
+            kept_out.digest if is_training else "",
+        ],
         "max_bad_share": config.max_bad_share,
         "quarantine": quarantine.lines,  # what the split as a whole has wrong
         "counts": dict(quarantine.counts),
         "ground_truth": _copy_ground_truth(dataset, root, location) if part[0] == 1 else None,
         "pieces": written,
     }
-    storage.write_text(storage.join(location, PARTS, f"{part[0]}-of-{part[1]}.json"), json.dumps(content))
+    storage.write_text(
+        storage.join(location, PARTS, f"{part[0]}-of-{part[1]}.json"), json.dumps(content)
+    )
 
 
 def finish_set(out: str, set_name: str) -> None:
@@ -180,8 +215,15 @@ def finish_set(out: str, set_name: str) -> None:
     if storage.exists(storage.join(location, storage.INDEX_NAME)):
         return
     parts = _parts(location, set_name)
-    done = sorted((piece for part in parts for piece in part["pieces"]), key=lambda piece: int(piece["number"]))
-    quarantine, dropped, names = Quarantine(parts[0]["max_bad_share"]), Counter[str](), Counter[str]()
+    done = sorted(
+        (piece for part in parts for piece in part["pieces"]),
+        key=lambda piece: int(piece["number"]),
+    )
+    quarantine, dropped, names = (
+        Quarantine(parts[0]["max_bad_share"]),
+        Counter[str](),
+        Counter[str](),
+    )
     for content in (parts[0], *done):  # what the split as a whole has wrong, every part has found
         quarantine.counts.update(content["counts"])
         quarantine.lines += content["quarantine"]
@@ -190,7 +232,9 @@ def finish_set(out: str, set_name: str) -> None:
     members = [shards.Shard(**shard) for piece in done for shard in piece["shards"]]
     quarantine.check_share(parts[0]["source"], shards.num_samples(members))
     require(
-        bool(members or dropped),  # where all of them are held out, the report says so and training refuses the set
+        bool(
+            members or dropped
+        ),  # where all of them are held out, the report says so and training refuses the set
         f"{set_name}: {parts[0]['source']} holds no image that can be used: mend or complete it, or take it away, which is "
         "enough where it is optional, or out of the recipe",
     )
@@ -201,8 +245,14 @@ def finish_set(out: str, set_name: str) -> None:
         "names": dict(sorted(names.items())) if len(names) <= shards.MAX_COUNTED_NAMES else {},
         "quarantined": dict(sorted(quarantine.counts.items())),
     }
-    storage.write_text(storage.join(location, "quarantine.jsonl"), "".join(line + "\n" for line in quarantine.lines))
-    storage.write_text(storage.join(location, storage.INDEX_NAME), json.dumps(content, indent=1, ensure_ascii=False) + "\n")
+    storage.write_text(
+        storage.join(location, "quarantine.jsonl"),
+        "".join(line + "\n" for line in quarantine.lines),
+    )
+    storage.write_text(
+        storage.join(location, storage.INDEX_NAME),
+        json.dumps(content, indent=1, ensure_ascii=False) + "\n",
+    )
 
 
 def merge(out: str, set_names: Sequence[str]) -> None:
@@ -216,7 +266,10 @@ def merge(out: str, set_names: Sequence[str]) -> None:
     for name in set_names:
         content = json.loads(storage.read_text(storage.join(out, name, storage.INDEX_NAME)))
         lines.append(storage.read_text(storage.join(out, name, "quarantine.jsonl")))
-        sets[name] = tuple(shards.Shard(**{**shard, "path": f"{name}/{shard['path']}"}) for shard in content["shards"])
+        sets[name] = tuple(
+            shards.Shard(**{**shard, "path": f"{name}/{shard['path']}"})
+            for shard in content["shards"]
+        )
         quarantined += Counter(content["quarantined"])
         if content["held_out"]:
             dropped[name] = content["held_out"]
@@ -224,9 +277,18 @@ def merge(out: str, set_names: Sequence[str]) -> None:
             names[name] = content["names"]
         _clear(out, name, content)
         if content["ground_truth"]:
-            truths[name] = {**content["ground_truth"], "file": f"{name}/{content['ground_truth']['file']}"}
+            truths[name] = {
+                **content["ground_truth"],
+                "file": f"{name}/{content['ground_truth']['file']}",
+            }
     storage.write_text(storage.join(out, "quarantine.jsonl"), "".join(lines))
-    shards.write_index(out, sets, truths, {"held_out": dropped, "quarantined": dict(sorted(quarantined.items()))}, names)
+    shards.write_index(
+        out,
+        sets,
+        truths,
+        {"held_out": dropped, "quarantined": dict(sorted(quarantined.items()))},
+        names,
+    )
 
 
 def describe(index: shards.Index) -> str:
@@ -234,10 +296,17 @@ def describe(index: shards.Index) -> str:
     lines = [f"data version {index.dataset_version[:12]}"]
     for name, members in index.sets.items():
         size = sum(m.size_bytes for m in members)
-        lines.append(f"  {name:24} {shards.num_samples(members):8} images in {len(members)} shards, {size / 1e6:.1f} MB")
+        lines.append(
+            f"  {name:24} {shards.num_samples(members):8} images in {len(members)} shards, {size / 1e6:.1f} MB"
+        )
     for name, counts in index.report["held_out"].items():
-        lines += [f"  {name}: {count} images held out: {reason}" for reason, count in counts.items()]
-    lines += [f"  quarantined: {count} x {reason}" for reason, count in index.report["quarantined"].items()]
+        lines += [
+            f"  {name}: {count} images held out: {reason}" for reason, count in counts.items()
+        ]
+    lines += [
+        f"  quarantined: {count} x {reason}"
+        for reason, count in index.report["quarantined"].items()
+    ]
     return "\n".join(lines)
 
 
@@ -247,7 +316,13 @@ def _dataset(config: ShardsConfig, set_name: str) -> Dataset:
 
 def _root(dataset: Dataset, data: storage.Location, paths: Mapping[str, str] | None) -> str:
     given = (paths or {}).get(dataset.source)
-    return str(given) if given else storage.join(data, dataset.path) if dataset.path != "." else str(data)
+    return (
+        str(given)
+        if given
+        else storage.join(data, dataset.path)
+        if dataset.path != "."
+        else str(data)
+    )
 
 
 def _present(dataset: Dataset, root: str) -> bool:
@@ -266,7 +341,9 @@ def _require_named(found: Container[str], config: ShardsConfig, paths: Mapping[s
     """Raise FileNotFoundError for a named folder that holds nothing of its dataset; some of the splits may be missing."""
     for source, root in paths.items():
         if source not in found:
-            splits = dict.fromkeys(d.split for d in (*config.train, *config.evaluation) if d.source == source)
+            splits = dict.fromkeys(
+                d.split for d in (*config.train, *config.evaluation) if d.source == source
+            )
             raise FileNotFoundError(
                 f"--path {source}={root}: there is no {source} ({', '.join(splits)}): name its folder, or leave --path out"
             )
@@ -274,7 +351,9 @@ def _require_named(found: Container[str], config: ShardsConfig, paths: Mapping[s
 
 def _parts(location: str, set_name: str) -> list[dict[str, Any]]:
     """What all parts of a set wrote, by their number. Raises ValueError where they were not built alike."""
-    found = {_part_name(file): storage.join(location, PARTS, file) for file in _part_files(location)}
+    found = {
+        _part_name(file): storage.join(location, PARTS, file) for file in _part_files(location)
+    }
     there = ", ".join(found) or "none"
     for total in sorted({int(name.split("/")[1]) for name in found}):
         names = [f"{i}/{total}" for i in range(1, total + 1)]
@@ -287,11 +366,15 @@ def _parts(location: str, set_name: str) -> list[dict[str, Any]]:
                     "parts again with the same --data, --path and --set",
                 )
             return parts
-    raise FileNotFoundError(f"{set_name}: not all parts are built (there is {there}): build the others first")
+    raise FileNotFoundError(
+        f"{set_name}: not all parts are built (there is {there}): build the others first"
+    )
 
 
 def _part_files(location: str) -> list[str]:
-    return [name for name in storage.list_files(storage.join(location, PARTS)) if name.endswith(".json")]
+    return [
+        name for name in storage.list_files(storage.join(location, PARTS)) if name.endswith(".json")
+    ]
 
 
 def _part_name(file: str) -> str:
@@ -314,7 +397,11 @@ def _clear(out: str, set_name: str, content: Mapping[str, Any]) -> None:
 
 def _copy_ground_truth(dataset: Dataset, root: str, location: str) -> dict[str, Any] | None:
     """Keep the official annotation file beside the shards: the official evaluation reads it, and nothing else does."""
-    truth = sources.by_name(dataset.source).ground_truth(root, dataset.split) if dataset.set_name.startswith("eval/") else None
+    truth = (
+        sources.by_name(dataset.source).ground_truth(root, dataset.split)
+        if dataset.set_name.startswith("eval/")
+        else None
+    )
     if truth is None:
         return None
     name = "ground_truth.json"
@@ -324,7 +411,9 @@ def _copy_ground_truth(dataset: Dataset, root: str, location: str) -> dict[str, 
     if storage.is_s3(location):
         storage.write_bytes(storage.join(location, name), Path(truth.path).read_bytes())
     else:
-        Path(location).mkdir(parents=True, exist_ok=True)  # no shard has made it where there is no image
+        Path(location).mkdir(
+            parents=True, exist_ok=True
+        )  # no shard has made it where there is no image
         shutil.copyfile(truth.path, Path(location, name))
     with open(truth.path, "rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()

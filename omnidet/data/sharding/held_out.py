@@ -17,10 +17,10 @@ import numpy as np
 import numpy.typing as npt
 
 from omnidet.data import shards
-from omnidet.data.annotations import Piece
-from omnidet.data.parallel import in_order
-from omnidet.data.perceptual_hash import MAX_DISTANCE, perceptual_hash
-from omnidet.data.quarantine import Quarantine
+from omnidet.data.reading.annotations import Piece
+from omnidet.data.reading.perceptual_hash import MAX_DISTANCE, perceptual_hash
+from omnidet.data.reading.quarantine import Quarantine
+from omnidet.data.sharding.parallel import in_order
 from omnidet.data.sources import by_name
 from omnidet.schema import Record
 
@@ -52,14 +52,21 @@ class HeldOut:
     def to_json(self) -> str:
         """For a file that other machines read."""
         return json.dumps(
-            {"benchmarks": dict(self.benchmarks), "hashes": dict(zip(self.hash_ids, self.hashes.tolist(), strict=True))}
+            {
+                "benchmarks": dict(self.benchmarks),
+                "hashes": dict(zip(self.hash_ids, self.hashes.tolist(), strict=True)),
+            }
         )
 
     @classmethod
     def from_json(cls, text: str) -> HeldOut:
         """What `to_json` wrote."""
         content = json.loads(text)
-        return cls(content["benchmarks"], np.array(list(content["hashes"].values()), np.uint64), tuple(content["hashes"]))
+        return cls(
+            content["benchmarks"],
+            np.array(list(content["hashes"].values()), np.uint64),
+            tuple(content["hashes"]),
+        )
 
     def reason(self, record: Record) -> str | None:
         """The benchmark that holds the record's image, "near copy of <benchmark>" for a web image, or None.
@@ -75,10 +82,16 @@ class HeldOut:
             return None
         distances = np.bitwise_count(self.hashes ^ own)
         nearest = int(distances.argmin())
-        return f"near copy of {self.benchmarks[self.hash_ids[nearest]]}" if distances[nearest] <= MAX_DISTANCE else None
+        return (
+            f"near copy of {self.benchmarks[self.hash_ids[nearest]]}"
+            if distances[nearest] <= MAX_DISTANCE
+            else None
+        )
 
 
-def collect(evaluations: Iterable[tuple[str, str, str]], hash_images: bool = True, workers: int = 1) -> HeldOut:
+def collect(
+    evaluations: Iterable[tuple[str, str, str]], hash_images: bool = True, workers: int = 1
+) -> HeldOut:
     """The held-out images of (source name, root, split) entries, in the order in which reasons name them.
 
     `hash_images` reads every evaluation image once, in `workers` processes (0: one a core); without it only ids are compared.

@@ -61,7 +61,9 @@ def in_order(
             while ahead:
                 yield ahead.popleft().result()
         except BrokenProcessPool as error:
-            raise OSError("a process of the build ended abruptly, perhaps for lack of memory: try fewer (workers)") from error
+            raise OSError(
+                "a process of the build ended abruptly, perhaps for lack of memory: try fewer (workers)"
+            ) from error
         finally:
             pool.shutdown(cancel_futures=True)
 

@@ -21,10 +21,10 @@ from PIL import Image
 
 from omnidet import storage
 from omnidet.data import shards
-from omnidet.data.annotations import Piece
-from omnidet.data.held_out import HeldOut
-from omnidet.data.parallel import in_order
-from omnidet.data.quarantine import Quarantine, clean
+from omnidet.data.reading.annotations import Piece
+from omnidet.data.reading.quarantine import Quarantine, clean
+from omnidet.data.sharding.held_out import HeldOut
+from omnidet.data.sharding.parallel import in_order
 from omnidet.schema import Record
 
 PIECES = ".pieces"
@@ -57,7 +57,11 @@ class Place:
 
 
 def build(
-    numbered: Iterable[tuple[int, Piece]], location: str, config: PieceConfig, kept_out: HeldOut | None, workers: int
+    numbered: Iterable[tuple[int, Piece]],
+    location: str,
+    config: PieceConfig,
+    kept_out: HeldOut | None,
+    workers: int,
 ) -> Iterator[dict[str, Any]]:
     """Build the pieces into the folder of their set, `workers` at once (0: one a core), and give what each gave, in order."""
     place = Place(location, config, kept_out, kept_out.digest if kept_out else "")
@@ -68,9 +72,16 @@ def build_piece(place: Place, numbered: tuple[int, Piece]) -> dict[str, Any]:
     """Write the shards of one piece unless they stand there, and what it gave to `.pieces/<number>.json`."""
     number, piece = numbered
     location, config = place.location, place.config
-    receipt, own_input = storage.join(location, PIECES, f"{number:06d}.json"), _fingerprint(place, piece)
+    receipt, own_input = (
+        storage.join(location, PIECES, f"{number:06d}.json"),
+        _fingerprint(place, piece),
+    )
     before = _receipt(receipt)
-    if before.get("input") == own_input and "names" in before and all(_is_there(location, shard) for shard in before["shards"]):
+    if (
+        before.get("input") == own_input
+        and "names" in before
+        and all(_is_there(location, shard) for shard in before["shards"])
+    ):
         return before
     quarantine, dropped, names = Quarantine(), Counter[str](), Counter[str]()
     records = _counted(_usable(piece, config, place.kept_out, quarantine, dropped), names)
@@ -95,7 +106,11 @@ def build_piece(place: Place, numbered: tuple[int, Piece]) -> dict[str, Any]:
 
 
 def _usable(
-    piece: Piece, config: PieceConfig, kept_out: HeldOut | None, quarantine: Quarantine, dropped: Counter[str]
+    piece: Piece,
+    config: PieceConfig,
+    kept_out: HeldOut | None,
+    quarantine: Quarantine,
+    dropped: Counter[str],
 ) -> Iterator[Record]:
     for record in piece(quarantine):
         reason = kept_out.reason(record) if kept_out else None
@@ -119,21 +134,35 @@ def scaled_down(record: Record, max_side: int) -> Record:
     longest = max(record.width, record.height)
     if longest <= max_side:
         return record
-    width, height = (max(1, round(side * max_side / longest)) for side in (record.width, record.height))
+    width, height = (
+        max(1, round(side * max_side / longest)) for side in (record.width, record.height)
+    )
     with Image.open(io.BytesIO(record.image)) as image:
         image.draft("RGB", (width, height))
-        smaller = image.convert("RGB").resize((width, height), Image.Resampling.BICUBIC, reducing_gap=3.0)
+        smaller = image.convert("RGB").resize(
+            (width, height), Image.Resampling.BICUBIC, reducing_gap=3.0
+        )
     out = io.BytesIO()
     smaller.save(out, "JPEG", quality=JPEG_QUALITY)
     scale = np.array([width / record.width, height / record.height] * 2)
     boxes = (record.boxes_xyxy.astype(np.float64) * scale).astype(np.float32)
-    return dataclasses.replace(record, image=out.getvalue(), width=width, height=height, boxes_xyxy=boxes)
+    return dataclasses.replace(
+        record, image=out.getvalue(), width=width, height=height, boxes_xyxy=boxes
+    )
 
 
 def _fingerprint(place: Place, piece: Piece) -> str:
     """Hash over all that a piece is made from, but for the images: a rerun with other input does not keep its shards."""
-    what = (piece.func.__module__, piece.func.__qualname__, piece.args, place.config, place.held_out_digest)
-    return hashlib.sha256(repr((*what, shards.SCHEMA_VERSION)).encode("utf-8", "surrogatepass")).hexdigest()
+    what = (
+        piece.func.__module__,
+        piece.func.__qualname__,
+        piece.args,
+        place.config,
+        place.held_out_digest,
+    )
+    return hashlib.sha256(
+        repr((*what, shards.SCHEMA_VERSION)).encode("utf-8", "surrogatepass")
+    ).hexdigest()
 
 
 def _receipt(location: str) -> dict[str, Any]:

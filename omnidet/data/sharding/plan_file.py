@@ -12,9 +12,9 @@ from typing import Any
 
 from omnidet import config as configuration
 from omnidet import storage
-from omnidet.data import build
-from omnidet.data.build import Plan, ShardsConfig
-from omnidet.data.held_out import HeldOut
+from omnidet.data.sharding import build
+from omnidet.data.sharding.build import Plan, ShardsConfig
+from omnidet.data.sharding.held_out import HeldOut
 from omnidet.storage import Location
 
 NAME = "plan.json"
@@ -24,7 +24,11 @@ _FREE = ("max_bad_share", "workers", "parts")
 
 
 def write(
-    data: Location, out: Location, config: ShardsConfig, paths: Mapping[str, str] | None = None, parts: int | None = None
+    data: Location,
+    out: Location,
+    config: ShardsConfig,
+    paths: Mapping[str, str] | None = None,
+    parts: int | None = None,
 ) -> list[str]:
     """Plan anew; gives the names of the sets. `parts`: into how many each is split, where every part must say so."""
     planned = build.plan(data, config, paths)
@@ -55,7 +59,9 @@ def mark_merged(out: Location) -> None:
     storage.write_text(storage.join(out, NAME), json.dumps(_content(out) | {"is_merged": True}))
 
 
-def require_same_settings(out: Location, data: Location, config: ShardsConfig, paths: Mapping[str, str] | None = None) -> Plan:
+def require_same_settings(
+    out: Location, data: Location, config: ShardsConfig, paths: Mapping[str, str] | None = None
+) -> Plan:
     """The plan in `out`. Raises ValueError where it was made with other settings."""
     before = _content(out).get("made_with", {})
     for name, value in _made_with(data, config, paths).items():
@@ -67,7 +73,9 @@ def require_same_settings(out: Location, data: Location, config: ShardsConfig, p
     return read(out)
 
 
-def require_same_data(out: Location, data: Location, config: ShardsConfig, paths: Mapping[str, str] | None, parts: int) -> None:
+def require_same_data(
+    out: Location, data: Location, config: ShardsConfig, paths: Mapping[str, str] | None, parts: int
+) -> None:
     """Compare sets and ids, which takes seconds: hashing the evaluation images again would take as long as the plan did."""
     plan = require_same_settings(out, data, config, paths)
     planned = _content(out).get("parts")
@@ -87,13 +95,21 @@ def require_same_data(out: Location, data: Location, config: ShardsConfig, paths
 def _content(out: Location) -> dict[str, Any]:
     path = storage.join(out, NAME)
     if not storage.exists(path):
-        raise FileNotFoundError(f"{path} does not exist: build the parts first, as --part 1/2 and --part 2/2")
+        raise FileNotFoundError(
+            f"{path} does not exist: build the parts first, as --part 1/2 and --part 2/2"
+        )
     content: dict[str, Any] = json.loads(storage.read_text(path))
     return content
 
 
-def _made_with(data: Location, config: ShardsConfig, paths: Mapping[str, str] | None) -> dict[str, Any]:
+def _made_with(
+    data: Location, config: ShardsConfig, paths: Mapping[str, str] | None
+) -> dict[str, Any]:
     """What all parts of a build must agree on; places as they were given."""
-    own = {f"shards.{name}": value for name, value in configuration.describe(config).items() if name not in _FREE}
+    own = {
+        f"shards.{name}": value
+        for name, value in configuration.describe(config).items()
+        if name not in _FREE
+    }
     places = {name: folder.rstrip("/") for name, folder in (paths or {}).items()}
     return {"--data": str(data).rstrip("/"), "--path": places, **own}

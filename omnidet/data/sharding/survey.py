@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 
 from omnidet import storage
-from omnidet.data import json_lists, shards
+from omnidet.data import shards
+from omnidet.data.reading import json_stream
 from omnidet.data.vocabulary import Vocabulary
 from omnidet.schema import Record
 
@@ -117,10 +118,15 @@ def survey(index: shards.Index, vocabulary: Vocabulary | None = None) -> Survey:
             sets[name].add(record)
             if name.startswith("train/"):
                 # The names of a verified label space are what is looked for elsewhere.
-                texts = (*(() if record.absent else record.phrases), *([record.caption] if record.caption else []))
+                texts = (
+                    *(() if record.absent else record.phrases),
+                    *([record.caption] if record.caption else []),
+                )
                 for text in texts:
                     seen.update(split(text))
-    coverage = tuple(part for name in index.ground_truth for part in _coverage(index, name, split, seen))
+    coverage = tuple(
+        part for name in index.ground_truth for part in _coverage(index, name, split, seen)
+    )
     return Survey(
         index.location,
         index.dataset_version,
@@ -150,10 +156,20 @@ def describe(found: Survey) -> str:
     for name, own in found.sets.items():
         lines += ["", name, *(f"  {text:22} {value}" for text, value in facts(own).items())]
     for part in found.coverage:
-        lines += ["", f"{part.set_name}: {part.covered} of {part.names} {part.group} names have all {found.parts} seen in"]
+        lines += [
+            "",
+            f"{part.set_name}: {part.covered} of {part.names} {part.group} names have all {found.parts} seen in",
+        ]
         lines[-1] += f" grounding phrases or captions, {len(part.unseen)} none"
         lines += [f"  none of: {', '.join(part.unseen)}"] if part.unseen else []
-    lines += ["", *(f"{name}: {n} images held out: {why}" for name, own in found.held_out.items() for why, n in own.items())]
+    lines += [
+        "",
+        *(
+            f"{name}: {n} images held out: {why}"
+            for name, own in found.held_out.items()
+            for why, n in own.items()
+        ),
+    ]
     lines += [f"quarantined: {count} x {reason}" for reason, count in found.quarantined.items()]
     return "\n".join(lines).replace("\n\n\n", "\n\n").rstrip()
 
@@ -169,7 +185,9 @@ def facts(own: SetSurvey) -> dict[str, str]:
         "box sizes": shares(own.areas, AREAS),
         "phrases": f"{own.pairs} in images, {len(own.phrases)} distinct",
         "phrase lengths": shares(own.lengths, LENGTHS),
-        "most frequent": ", ".join(f"{phrase} ({count})" for phrase, count in own.phrases.most_common(8)),
+        "most frequent": ", ".join(
+            f"{phrase} ({count})" for phrase, count in own.phrases.most_common(8)
+        ),
         "label spaces": f"{own.verified_images} images with verified absent names; {label_space}",
         "absent, not exhaustive": f"{own.absent}, {own.not_exhaustive}",
         "caption lengths": shares(own.caption_lengths, LENGTHS),
@@ -197,24 +215,34 @@ def _token_parts(vocabulary: Vocabulary) -> Callable[[str], Iterable[str]]:
     return lambda text: [token.removesuffix(" (context)") for token, _ in vocabulary.tokens(text)]
 
 
-def _coverage(index: shards.Index, name: str, split: Callable[[str], Iterable[str]], seen: set[str]) -> Iterator[Coverage]:
+def _coverage(
+    index: shards.Index, name: str, split: Callable[[str], Iterable[str]], seen: set[str]
+) -> Iterator[Coverage]:
     truth = index.ground_truth[name]
     if not truth["names"]:  # of phrases
         return
     groups: dict[str, list[str]] = {}
     frequencies = _frequencies(storage.join(index.location, truth["file"]))
     for category, phrase in sorted(truth["names"].items(), key=lambda item: int(item[0])):
-        groups.setdefault(FREQUENCIES.get(frequencies.get(int(category), ""), "all"), []).append(phrase)
+        groups.setdefault(FREQUENCIES.get(frequencies.get(int(category), ""), "all"), []).append(
+            phrase
+        )
     for group in (*FREQUENCIES.values(), "all"):
         parts = {phrase: set(split(phrase)) for phrase in groups.get(group, [])}
         if parts:
             covered = sum(own <= seen for own in parts.values())
-            yield Coverage(name, group, len(parts), covered, tuple(p for p, own in parts.items() if not own & seen))
+            yield Coverage(
+                name,
+                group,
+                len(parts),
+                covered,
+                tuple(p for p, own in parts.items() if not own & seen),
+            )
 
 
 def _frequencies(location: str) -> dict[int, str]:
     path = storage.local_copy(location, ".cache/shards")
-    content: Any = json_lists.load(path, {"categories": ("id", "frequency")})
+    content: Any = json_stream.load(path, {"categories": ("id", "frequency")})
     return {entry["id"]: str(entry.get("frequency", "")) for entry in content["categories"]}
 
 

@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Protocol, cast
 
-from omnidet.data.annotations import GroundTruth, Piece
-from omnidet.data.quarantine import Quarantine
+from omnidet.data.reading.annotations import GroundTruth, Piece
+from omnidet.data.reading.quarantine import Quarantine
 from omnidet.data.sources import annotated, cc12m, coco, flickr30k, laion, lvis, refcocog, refcocos
 from omnidet.schema import Record
 
@@ -26,7 +26,9 @@ class Source(Protocol):
         """
         ...
 
-    def pieces(self, root: str, split: str, quarantine: Quarantine, size: int = ...) -> Iterator[Piece]:
+    def pieces(
+        self, root: str, split: str, quarantine: Quarantine, size: int = ...
+    ) -> Iterator[Piece]:
         """The same records in pieces of about `size`, each of which any process can read.
 
         The order and the cut depend on the files alone. What the split as a whole has wrong goes to this quarantine, what a

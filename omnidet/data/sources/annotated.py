@@ -9,12 +9,12 @@ import functools
 from collections.abc import Iterator
 
 from omnidet import storage
-from omnidet.data import annotations as files
-from omnidet.data import coco_json
-from omnidet.data.annotations import PIECE_UNITS, Entry, GroundTruth, Piece
-from omnidet.data.coco_json import ANNOTATION, CATEGORY, KEPT_OF_BOXES
-from omnidet.data.folder import DataFolder
-from omnidet.data.quarantine import Quarantine
+from omnidet.data.reading import annotations as files
+from omnidet.data.reading import coco_json
+from omnidet.data.reading.annotations import PIECE_UNITS, Entry, GroundTruth, Piece
+from omnidet.data.reading.coco_json import ANNOTATION, CATEGORY, KEPT_OF_BOXES
+from omnidet.data.reading.dataset_folder import DataFolder
+from omnidet.data.reading.quarantine import Quarantine
 from omnidet.schema import Record
 
 SOURCE = "annotated"
@@ -27,9 +27,14 @@ def read(root: str, split: str, quarantine: Quarantine) -> Iterator[Record]:
     return files.chained(pieces(root, split, quarantine), quarantine)
 
 
-def pieces(root: str, split: str, quarantine: Quarantine, size: int = PIECE_UNITS) -> Iterator[Piece]:
+def pieces(
+    root: str, split: str, quarantine: Quarantine, size: int = PIECE_UNITS
+) -> Iterator[Piece]:
     """The same, `size` images a piece."""
-    keep, path = {"categories": CATEGORY, "images": IMAGE, "annotations": KEPT_OF_BOXES}, storage.join(root, _name(split))
+    keep, path = (
+        {"categories": CATEGORY, "images": IMAGE, "annotations": KEPT_OF_BOXES},
+        storage.join(root, _name(split)),
+    )
     content = coco_json.lists(root, _name(split), REMEDY, keep)
     names = coco_json.categories(content, path)
     images = coco_json.images(content, IMAGE, path, SOURCE, quarantine)
@@ -41,12 +46,17 @@ def pieces(root: str, split: str, quarantine: Quarantine, size: int = PIECE_UNIT
 
 
 def _read_piece(
-    folder: DataFolder, names: dict[int, str], images: list[tuple[Entry, list[Entry]]], quarantine: Quarantine
+    folder: DataFolder,
+    names: dict[int, str],
+    images: list[tuple[Entry, list[Entry]]],
+    quarantine: Quarantine,
 ) -> Iterator[Record]:
     contents = folder.read_images([[image["file_name"]] for image, _ in images])
     for (image, boxes), content in zip(images, contents, strict=True):
         if content is None:
-            quarantine.reject(SOURCE, f"image {image['id']} {image['file_name']}", "missing image file")
+            quarantine.reject(
+                SOURCE, f"image {image['id']} {image['file_name']}", "missing image file"
+            )
             continue
         regions, crowded = coco_json.regions(boxes, names, SOURCE, quarantine)
         present = {*regions.phrases, *crowded}
@@ -71,7 +81,10 @@ def check(root: str, split: str) -> None:
 
 def image_ids(root: str, split: str) -> set[str]:
     """Ids of all images: hashes of their bytes."""
-    return {f"{SOURCE}:{image_id}" for image_id in coco_json.image_ids(root, _name(split), REMEDY, IMAGE)}
+    return {
+        f"{SOURCE}:{image_id}"
+        for image_id in coco_json.image_ids(root, _name(split), REMEDY, IMAGE)
+    }
 
 
 def ground_truth(root: str, split: str) -> GroundTruth | None:

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from omnidet.data import annotations as files
-from omnidet.data import tar_pairs
-from omnidet.data.annotations import PIECE_UNITS, Piece
-from omnidet.data.folder import DataFolder
-from omnidet.data.quarantine import Quarantine
+from omnidet.data.reading import annotations as files
+from omnidet.data.reading import tar_pairs
+from omnidet.data.reading.annotations import PIECE_UNITS, Piece
+from omnidet.data.reading.dataset_folder import DataFolder
+from omnidet.data.reading.quarantine import Quarantine
 from omnidet.schema import Record
 
 SOURCE = "cc12m"
@@ -24,7 +24,9 @@ def read(root: str, split: str, quarantine: Quarantine) -> Iterator[Record]:
     return files.chained(pieces(root, split, quarantine), quarantine)
 
 
-def pieces(root: str, split: str, quarantine: Quarantine, size: int = PIECE_UNITS) -> Iterator[Piece]:  # noqa: ARG001
+def pieces(
+    root: str, split: str, quarantine: Quarantine, size: int = PIECE_UNITS
+) -> Iterator[Piece]:
     """The same, a tar a piece: how many pairs it holds is known when it is read."""
     yield from tar_pairs.pieces(SOURCE, DataFolder(root), _tars(root, split))
 
@@ -39,7 +41,7 @@ def image_ids(root: str, split: str) -> set[str]:
     return tar_pairs.image_ids(SOURCE, DataFolder(root), _tars(root, split))
 
 
-def ground_truth(root: str, split: str) -> None:  # noqa: ARG001  (the protocol of a source)
+def ground_truth(root: str, split: str) -> None:
     """None: there is nothing to evaluate on."""
     return
 

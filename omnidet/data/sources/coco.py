@@ -10,12 +10,12 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from omnidet import storage
-from omnidet.data import annotations as files
-from omnidet.data import coco_json
-from omnidet.data.annotations import PIECE_UNITS, Entry, GroundTruth, Piece
-from omnidet.data.coco_json import ANNOTATION, CATEGORY, KEPT_OF_BOXES
-from omnidet.data.folder import DataFolder
-from omnidet.data.quarantine import Quarantine
+from omnidet.data.reading import annotations as files
+from omnidet.data.reading import coco_json
+from omnidet.data.reading.annotations import PIECE_UNITS, Entry, GroundTruth, Piece
+from omnidet.data.reading.coco_json import ANNOTATION, CATEGORY, KEPT_OF_BOXES
+from omnidet.data.reading.dataset_folder import DataFolder
+from omnidet.data.reading.quarantine import Quarantine
 from omnidet.schema import Record
 
 SOURCE = "coco"
@@ -39,37 +39,56 @@ def read(root: str, split: str, quarantine: Quarantine) -> Iterator[Record]:
     return files.chained(pieces(root, split, quarantine), quarantine)
 
 
-def pieces(root: str, split: str, quarantine: Quarantine, size: int = PIECE_UNITS) -> Iterator[Piece]:
+def pieces(
+    root: str, split: str, quarantine: Quarantine, size: int = PIECE_UNITS
+) -> Iterator[Piece]:
     """The same, `size` images a piece."""
     folder = DataFolder(root)
     check(root, split)
     instances, captions = _name("instances", split), _name("captions", split)
     path, captions_path = storage.join(root, instances), storage.join(root, captions)
-    boxed = coco_json.lists(root, instances, REMEDY, {"categories": CATEGORY, "images": IMAGE, "annotations": KEPT_OF_BOXES})
+    boxed = coco_json.lists(
+        root,
+        instances,
+        REMEDY,
+        {"categories": CATEGORY, "images": IMAGE, "annotations": KEPT_OF_BOXES},
+    )
     categories = coco_json.categories(boxed, path)
     images = coco_json.images(boxed, IMAGE, path, SOURCE, quarantine)
     captioned, texts, content = {}, {}, None
     if folder.has(captions):
-        content = coco_json.lists(root, captions, REMEDY, {"images": IMAGE, "annotations": KEPT_OF_CAPTIONS})
+        content = coco_json.lists(
+            root, captions, REMEDY, {"images": IMAGE, "annotations": KEPT_OF_CAPTIONS}
+        )
         captioned = coco_json.images(content, IMAGE, captions_path, SOURCE, quarantine)
     found = files.entries(boxed, "annotations", ANNOTATION, path)
     boxes = files.by_image(coco_json.known(found, images, SOURCE, quarantine))
     if content is not None:
         found = files.entries(content, "annotations", ANNOTATION, captions_path)
-        texts = files.by_image(coco_json.known(found, captioned, SOURCE, quarantine, "caption", "caption"))
+        texts = files.by_image(
+            coco_json.known(found, captioned, SOURCE, quarantine, "caption", "caption")
+        )
     for batch in files.batched(sorted({**captioned, **images}.items()), size):
-        told = [_Image(entry, i in images, boxes.pop(i, []), texts.pop(i, [])) for i, entry in batch]
+        told = [
+            _Image(entry, i in images, boxes.pop(i, []), texts.pop(i, [])) for i, entry in batch
+        ]
         yield functools.partial(_read_piece, folder, split, categories, told)
 
 
 def _read_piece(
-    folder: DataFolder, split: str, categories: dict[int, str], images: list[_Image], quarantine: Quarantine
+    folder: DataFolder,
+    split: str,
+    categories: dict[int, str],
+    images: list[_Image],
+    quarantine: Quarantine,
 ) -> Iterator[Record]:
     contents = folder.read_images([[f"{split}/{image.entry['file_name']}"] for image in images])
     for image, content in zip(images, contents, strict=True):
         image_id = image.entry["id"]
         if content is None:
-            quarantine.reject(SOURCE, f"image {image_id} {image.entry['file_name']}", "missing image file")
+            quarantine.reject(
+                SOURCE, f"image {image_id} {image.entry['file_name']}", "missing image file"
+            )
             continue
         regions, crowded = coco_json.regions(image.boxes, categories, SOURCE, quarantine)
         present = {*regions.phrases, *crowded}
@@ -82,7 +101,9 @@ def _read_piece(
             boxes_xyxy=regions.boxes_xyxy,
             phrases=regions.phrases,
             phrase_boxes=regions.phrase_boxes,
-            absent=tuple(n for n in categories.values() if n not in present) if image.is_searched else (),
+            absent=tuple(n for n in categories.values() if n not in present)
+            if image.is_searched
+            else (),
             not_exhaustive=tuple(n for n in regions.phrases if n in crowded),
             caption=_caption(image.captions, quarantine),
         )
@@ -99,7 +120,9 @@ def image_ids(root: str, split: str) -> set[str]:
     check(root, split)
     for name in (_name("instances", split), _name("captions", split)):
         if folder.has(name):
-            found |= {f"coco:{image_id}" for image_id in coco_json.image_ids(root, name, REMEDY, IMAGE)}
+            found |= {
+                f"coco:{image_id}" for image_id in coco_json.image_ids(root, name, REMEDY, IMAGE)
+            }
     return found
 
 
@@ -120,5 +143,10 @@ def _caption(found: list[Entry], quarantine: Quarantine) -> str:
         if text:
             texts.append(text)
         else:
-            quarantine.reject(SOURCE, f"caption {entry['id']} of image {entry['image_id']}", "empty caption", "caption")
+            quarantine.reject(
+                SOURCE,
+                f"caption {entry['id']} of image {entry['image_id']}",
+                "empty caption",
+                "caption",
+            )
     return files.join_captions(texts)

@@ -15,10 +15,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from omnidet import storage
-from omnidet.data import annotations as files
-from omnidet.data.annotations import PIECE_UNITS, GroundTruth, Piece, Regions
-from omnidet.data.folder import DataFolder
-from omnidet.data.quarantine import Quarantine
+from omnidet.data.reading import annotations as files
+from omnidet.data.reading.annotations import PIECE_UNITS, GroundTruth, Piece, Regions
+from omnidet.data.reading.dataset_folder import DataFolder
+from omnidet.data.reading.quarantine import Quarantine
 from omnidet.schema import Record
 
 SOURCE = "flickr30k"
@@ -33,7 +33,9 @@ class Boxes:
 
     width: int | None = None
     height: int | None = None
-    of_chain: dict[str, list[tuple[str, list[float]]]] = field(default_factory=lambda: defaultdict(list))
+    of_chain: dict[str, list[tuple[str, list[float]]]] = field(
+        default_factory=lambda: defaultdict(list)
+    )
     """For each chain its boxes, each with the place of its object in the file."""
 
 
@@ -45,18 +47,28 @@ def read(root: str, split: str, quarantine: Quarantine) -> Iterator[Record]:
     return files.chained(pieces(root, split, quarantine), quarantine)
 
 
-def pieces(root: str, split: str, quarantine: Quarantine, size: int = PIECE_UNITS) -> Iterator[Piece]:
+def pieces(
+    root: str, split: str, quarantine: Quarantine, size: int = PIECE_UNITS
+) -> Iterator[Piece]:
     """The same, `size` images a piece."""
     folder = DataFolder(root)
     listed = [{"id": image_id} for image_id in _listed(root, split)]
     unrelated = _unrelated(folder)
-    unique = [entry["id"] for entry in files.first_of_each(listed, SOURCE, "image", "record", quarantine)]
+    unique = [
+        entry["id"] for entry in files.first_of_each(listed, SOURCE, "image", "record", quarantine)
+    ]
     for batch in files.batched(sorted(unique, key=lambda i: (len(i), i)), size):
-        yield functools.partial(_read_piece, folder, [(i, unrelated.get(i, frozenset())) for i in batch])
+        yield functools.partial(
+            _read_piece, folder, [(i, unrelated.get(i, frozenset())) for i in batch]
+        )
 
 
-def _read_piece(folder: DataFolder, images: list[tuple[str, frozenset[int]]], quarantine: Quarantine) -> Iterator[Record]:
-    contents = folder.read_images([[f"{place}/{image_id}.jpg" for place in IMAGE_FOLDERS] for image_id, _ in images])
+def _read_piece(
+    folder: DataFolder, images: list[tuple[str, frozenset[int]]], quarantine: Quarantine
+) -> Iterator[Record]:
+    contents = folder.read_images(
+        [[f"{place}/{image_id}.jpg" for place in IMAGE_FOLDERS] for image_id, _ in images]
+    )
     for (image_id, unrelated), content in zip(images, contents, strict=True):
         sentences = folder.read(f"Sentences/{image_id}.txt")
         if content is None and sentences is None:
@@ -65,7 +77,14 @@ def _read_piece(folder: DataFolder, images: list[tuple[str, frozenset[int]]], qu
             reason = "missing image file" if content is None else "missing sentence file"
             quarantine.reject(SOURCE, f"image {image_id}", reason)
             continue
-        record = _record(image_id, content, sentences, folder.read(f"Annotations/{image_id}.xml"), unrelated, quarantine)
+        record = _record(
+            image_id,
+            content,
+            sentences,
+            folder.read(f"Annotations/{image_id}.xml"),
+            unrelated,
+            quarantine,
+        )
         if record:
             yield record
 
@@ -88,7 +107,10 @@ def ground_truth(root: str, split: str) -> GroundTruth:
     folder = DataFolder(root)
     rows: list[dict[str, Any]] = []
     for image_id in sorted(dict.fromkeys(_listed(root, split)), key=lambda i: (len(i), i)):
-        sentences, xml = folder.read(f"Sentences/{image_id}.txt"), folder.read(f"Annotations/{image_id}.xml")
+        sentences, xml = (
+            folder.read(f"Sentences/{image_id}.txt"),
+            folder.read(f"Annotations/{image_id}.xml"),
+        )
         rows += _sentences_with_boxes(image_id, sentences or b"", xml) if xml is not None else []
     return GroundTruth("", {}, json.dumps(rows, ensure_ascii=False).encode())
 
@@ -105,7 +127,11 @@ def _sentences_with_boxes(image_id: str, sentences: bytes, xml: bytes) -> Iterat
             tags = parse_sentence(line)[1]
         except ValueError:
             continue
-        boxes = [(words, [box for _, box in of_chain[chain]]) for chain, words in tags if chain in of_chain]
+        boxes = [
+            (words, [box for _, box in of_chain[chain]])
+            for chain, words in tags
+            if chain in of_chain
+        ]
         if boxes:
             phrases = [{"phrase": words, "boxes": own} for words, own in boxes]
             yield {"image_id": image_id, "sentence_id": number, "phrases": phrases}
@@ -128,7 +154,9 @@ def parse_boxes(content: bytes) -> Boxes:
     if width and height:
         boxes.width, boxes.height = int(width), int(height)
     for place, thing in enumerate(tree.iter("object")):
-        for number, box in enumerate(thing.iter("bndbox")):  # <scene> and <nobndbox> objects have none
+        for number, box in enumerate(
+            thing.iter("bndbox")
+        ):  # <scene> and <nobndbox> objects have none
             corners = [float(box.findtext(side, "")) for side in ("xmin", "ymin", "xmax", "ymax")]
             for name in thing.iter("name"):
                 boxes.of_chain[(name.text or "").strip()].append((f"{place}.{number}", corners))
@@ -140,7 +168,9 @@ def _list_name(root: str, split: str) -> str:
         if DataFolder(root).has(name):
             return name
     missing = storage.join(root, f"{split}.txt")
-    raise FileNotFoundError(f"{missing} does not exist: put the split lists train.txt, val.txt, test.txt there")
+    raise FileNotFoundError(
+        f"{missing} does not exist: put the split lists train.txt, val.txt, test.txt there"
+    )
 
 
 def _listed(root: str, split: str) -> list[str]:
@@ -148,7 +178,9 @@ def _listed(root: str, split: str) -> list[str]:
     ids = (DataFolder(root).read(name) or b"").decode("utf-8", "replace").split()
     strange = next((i for i in ids if not i.isdecimal() or not i.isascii()), None)
     if strange:
-        raise ValueError(f"{storage.join(root, name)} is not a list of image ids: it holds {strange[:40]!r}")
+        raise ValueError(
+            f"{storage.join(root, name)} is not a list of image ids: it holds {strange[:40]!r}"
+        )
     return ids
 
 
@@ -157,7 +189,11 @@ def _unrelated(folder: DataFolder) -> dict[str, frozenset[int]]:
     for name in ("UNRELATED_CAPTIONS", "splits/UNRELATED_CAPTIONS"):
         content = folder.read(name)
         if content is not None:
-            lines = [line.split() for line in content.decode("utf-8", "replace").splitlines() if not line.startswith("#")]
+            lines = [
+                line.split()
+                for line in content.decode("utf-8", "replace").splitlines()
+                if not line.startswith("#")
+            ]
             found: dict[str, set[int]] = defaultdict(set)
             for words in lines:
                 if len(words) == 2 and words[1].isdecimal() and len(words[1]) < 10:
@@ -167,16 +203,25 @@ def _unrelated(folder: DataFolder) -> dict[str, frozenset[int]]:
 
 
 def _record(
-    image_id: str, content: bytes, sentences: bytes, xml: bytes | None, unrelated: frozenset[int], quarantine: Quarantine
+    image_id: str,
+    content: bytes,
+    sentences: bytes,
+    xml: bytes | None,
+    unrelated: frozenset[int],
+    quarantine: Quarantine,
 ) -> Record | None:
     boxes = Boxes()
     if xml is not None:
         try:
             boxes = parse_boxes(xml)
         except ValueError as error:
-            quarantine.reject(SOURCE, f"image {image_id} {image_id}.xml: {error}", "unreadable box file")
+            quarantine.reject(
+                SOURCE, f"image {image_id} {image_id}.xml: {error}", "unreadable box file"
+            )
             return None
-    size = (boxes.width, boxes.height) if boxes.width and boxes.height else files.image_size(content)
+    size = (
+        (boxes.width, boxes.height) if boxes.width and boxes.height else files.image_size(content)
+    )
     if isinstance(size, str):
         quarantine.reject(SOURCE, f"image {image_id}", size)
         return None
@@ -207,10 +252,14 @@ def _sentences(
         try:
             text, found = parse_sentence(line)
         except ValueError:
-            quarantine.reject(SOURCE, f"image {image_id} sentence {number}", "malformed sentence", "caption")
+            quarantine.reject(
+                SOURCE, f"image {image_id} sentence {number}", "malformed sentence", "caption"
+            )
             continue
         if not text:
-            quarantine.reject(SOURCE, f"image {image_id} sentence {number}", "empty caption", "caption")
+            quarantine.reject(
+                SOURCE, f"image {image_id} sentence {number}", "empty caption", "caption"
+            )
             continue
         texts.append(text)
         tags += found

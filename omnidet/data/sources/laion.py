@@ -14,12 +14,12 @@ from pathlib import Path
 from urllib.parse import unquote, urljoin, urlsplit
 
 from omnidet import storage
-from omnidet.data import annotations as files
-from omnidet.data import tar_pairs, url_lists
-from omnidet.data.annotations import PIECE_UNITS, Piece
-from omnidet.data.download import fetch_all
-from omnidet.data.folder import DataFolder
-from omnidet.data.quarantine import Quarantine
+from omnidet.data.reading import annotations as files
+from omnidet.data.reading import tar_pairs, url_lists
+from omnidet.data.reading.annotations import PIECE_UNITS, Piece
+from omnidet.data.reading.dataset_folder import DataFolder
+from omnidet.data.reading.quarantine import Quarantine
+from omnidet.data.reading.urls import fetch_all
 from omnidet.schema import Record
 
 SOURCE = "laion"
@@ -43,7 +43,9 @@ def read(root: str, split: str, quarantine: Quarantine) -> Iterator[Record]:
     return files.chained(pieces(root, split, quarantine), quarantine)
 
 
-def pieces(root: str, split: str, quarantine: Quarantine, size: int = PIECE_UNITS) -> Iterator[Piece]:  # noqa: ARG001
+def pieces(
+    root: str, split: str, quarantine: Quarantine, size: int = PIECE_UNITS
+) -> Iterator[Piece]:
     """The same, `size` rows a piece, or a tar."""
     tars = _tars(root, split)
     if tars:
@@ -71,7 +73,9 @@ def _read_piece(
         if isinstance(size, str):
             quarantine.reject(SOURCE, row.item, size)
         else:
-            yield Record(content, *size, source=SOURCE, image_id=_image_id(row.url), caption=row.caption)
+            yield Record(
+                content, *size, source=SOURCE, image_id=_image_id(row.url), caption=row.caption
+            )
 
 
 def _contents(folder: DataFolder, rows: list[_Row]) -> Iterator[bytes | OSError]:
@@ -83,7 +87,11 @@ def _contents(folder: DataFolder, rows: list[_Row]) -> Iterator[bytes | OSError]
             yield next(fetched)
         else:
             content = next(stored)
-            yield OSError(f"{row.location!r} does not stand beside the list") if content is None else content
+            yield (
+                OSError(f"{row.location!r} does not stand beside the list")
+                if content is None
+                else content
+            )
 
 
 def check(root: str, split: str) -> None:
@@ -97,11 +105,16 @@ def image_ids(root: str, split: str) -> set[str]:
     tars = _tars(root, split)
     if tars:
         return tar_pairs.image_ids(SOURCE, DataFolder(root), tars)
-    rows = (row for name in _lists(root, split) for rows in _row_groups(root, name, PIECE_UNITS) for row in rows)
+    rows = (
+        row
+        for name in _lists(root, split)
+        for rows in _row_groups(root, name, PIECE_UNITS)
+        for row in rows
+    )
     return {_image_id(row.url) for row in rows if row.url}
 
 
-def ground_truth(root: str, split: str) -> None:  # noqa: ARG001  (the protocol of a source)
+def ground_truth(root: str, split: str) -> None:
     """None: there is nothing to evaluate on."""
     return
 
@@ -148,7 +161,9 @@ def _row(item: str, base: str, url: object, text: object) -> _Row:
     except ValueError:  # a malformed host, which fetch names
         location, is_link = written, True
     caption = files.plain(text) if isinstance(text, str) else ""
-    return _Row(f"{item} {written}", written, location if is_link else unquote(location), is_link, caption)
+    return _Row(
+        f"{item} {written}", written, location if is_link else unquote(location), is_link, caption
+    )
 
 
 def _problem(row: _Row, root: str, seen: set[bytes]) -> tuple[str, str] | None:
@@ -171,4 +186,8 @@ def _leads_outside(location: str, root: str) -> bool:
     if not location.startswith("file:"):
         return False
     path = unquote(urlsplit(location).path)
-    return storage.is_s3(root) or "\0" in path or not Path(path).resolve().is_relative_to(Path(root).resolve())
+    return (
+        storage.is_s3(root)
+        or "\0" in path
+        or not Path(path).resolve().is_relative_to(Path(root).resolve())
+    )

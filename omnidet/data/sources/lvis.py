@@ -10,16 +10,22 @@ import functools
 from collections.abc import Iterator
 
 from omnidet import storage
-from omnidet.data import annotations as files
-from omnidet.data import coco_json
-from omnidet.data.annotations import PIECE_UNITS, Entry, GroundTruth, Piece
-from omnidet.data.coco_json import CATEGORY
-from omnidet.data.folder import DataFolder
-from omnidet.data.quarantine import Quarantine
+from omnidet.data.reading import annotations as files
+from omnidet.data.reading import coco_json
+from omnidet.data.reading.annotations import PIECE_UNITS, Entry, GroundTruth, Piece
+from omnidet.data.reading.coco_json import CATEGORY
+from omnidet.data.reading.dataset_folder import DataFolder
+from omnidet.data.reading.quarantine import Quarantine
 from omnidet.schema import Record
 
 SOURCE = "lvis"
-IMAGE = {"id": int, "width": int, "height": int, "neg_category_ids": list, "not_exhaustive_category_ids": list}
+IMAGE = {
+    "id": int,
+    "width": int,
+    "height": int,
+    "neg_category_ids": list,
+    "not_exhaustive_category_ids": list,
+}
 ANNOTATION = {**coco_json.ANNOTATION, "category_id": int}
 REMEDY = "unpack LVIS's annotations into `annotations/` of the COCO root, or name another split, such as v1_train"
 
@@ -29,10 +35,16 @@ def read(root: str, split: str, quarantine: Quarantine) -> Iterator[Record]:
     return files.chained(pieces(root, split, quarantine), quarantine)
 
 
-def pieces(root: str, split: str, quarantine: Quarantine, size: int = PIECE_UNITS) -> Iterator[Piece]:
+def pieces(
+    root: str, split: str, quarantine: Quarantine, size: int = PIECE_UNITS
+) -> Iterator[Piece]:
     """The same, `size` images a piece."""
     path = storage.join(root, _name(split))
-    keep = {"categories": CATEGORY, "images": (*IMAGE, "coco_url"), "annotations": (*ANNOTATION, "bbox")}
+    keep = {
+        "categories": CATEGORY,
+        "images": (*IMAGE, "coco_url"),
+        "annotations": (*ANNOTATION, "bbox"),
+    }
     data = coco_json.lists(root, _name(split), REMEDY, keep)
     categories = coco_json.categories(data, path, category_phrase)
     images = coco_json.images(data, IMAGE, path, SOURCE, quarantine)
@@ -45,7 +57,10 @@ def pieces(root: str, split: str, quarantine: Quarantine, size: int = PIECE_UNIT
 
 
 def _read_piece(
-    folder: DataFolder, categories: dict[int, str], images: list[tuple[Entry, list[Entry]]], quarantine: Quarantine
+    folder: DataFolder,
+    categories: dict[int, str],
+    images: list[tuple[Entry, list[Entry]]],
+    quarantine: Quarantine,
 ) -> Iterator[Record]:
     contents = folder.read_images([_image_names(image) for image, _ in images])
     for (image, boxes), content in zip(images, contents, strict=True):
@@ -64,7 +79,11 @@ def _read_piece(
             boxes_xyxy=regions.boxes_xyxy,
             phrases=regions.phrases,
             phrase_boxes=regions.phrase_boxes,
-            absent=tuple(n for n in _names(image, "neg_category_ids", categories, quarantine) if n not in present),
+            absent=tuple(
+                n
+                for n in _names(image, "neg_category_ids", categories, quarantine)
+                if n not in present
+            ),
             not_exhaustive=tuple(n for n in regions.phrases if n in partly),
         )
 
@@ -76,7 +95,9 @@ def check(root: str, split: str) -> None:
 
 def image_ids(root: str, split: str) -> set[str]:
     """Ids of every image in the file: COCO ids."""
-    return {f"coco:{image_id}" for image_id in coco_json.image_ids(root, _name(split), REMEDY, IMAGE)}
+    return {
+        f"coco:{image_id}" for image_id in coco_json.image_ids(root, _name(split), REMEDY, IMAGE)
+    }
 
 
 def ground_truth(root: str, split: str) -> GroundTruth | None:
@@ -104,9 +125,18 @@ def _image_names(image: Entry) -> list[str]:
     return [f"{folder}/{stem}" for folder in dict.fromkeys([*named, "train2017", "val2017"])]
 
 
-def _names(image: Entry, field: str, categories: dict[int, str], quarantine: Quarantine) -> list[str]:
+def _names(
+    image: Entry, field: str, categories: dict[int, str], quarantine: Quarantine
+) -> list[str]:
     """Names of a list of category ids of an image, each once."""
     for category_id in image[field]:
         if not isinstance(category_id, int) or category_id not in categories:
-            quarantine.reject(SOURCE, f"image {image['id']} {field} {category_id}", "unknown category id", "phrase")
-    return list(dict.fromkeys(categories[i] for i in image[field] if isinstance(i, int) and i in categories))
+            quarantine.reject(
+                SOURCE,
+                f"image {image['id']} {field} {category_id}",
+                "unknown category id",
+                "phrase",
+            )
+    return list(
+        dict.fromkeys(categories[i] for i in image[field] if isinstance(i, int) and i in categories)
+    )

@@ -18,10 +18,10 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from omnidet import storage
-from omnidet.data import annotations as files
-from omnidet.data.annotations import PIECE_UNITS, Entry, Piece, Regions
-from omnidet.data.folder import DataFolder
-from omnidet.data.quarantine import Quarantine
+from omnidet.data.reading import annotations as files
+from omnidet.data.reading.annotations import PIECE_UNITS, Entry, Piece, Regions
+from omnidet.data.reading.dataset_folder import DataFolder
+from omnidet.data.reading.quarantine import Quarantine
 from omnidet.schema import Record
 
 SOURCE = "refcocog"
@@ -49,20 +49,30 @@ def read(root: str, split: str, quarantine: Quarantine) -> Iterator[Record]:
     return files.chained(pieces(root, split, quarantine), quarantine)
 
 
-def pieces(root: str, split: str, quarantine: Quarantine, size: int = PIECE_UNITS) -> Iterator[Piece]:
+def pieces(
+    root: str, split: str, quarantine: Quarantine, size: int = PIECE_UNITS
+) -> Iterator[Piece]:
     """The same, `size` images a piece."""
     grouped: dict[int, list[_Object]] = {}
     things, sizes = _load(root, split, quarantine)
     for thing in things:
         grouped.setdefault(thing.image_id, []).append(thing)
     # An object without sentences stands in the quarantine already.
-    named = ((image_id, found) for image_id, found in sorted(grouped.items()) if any(thing.sentences for thing in found))
+    named = (
+        (image_id, found)
+        for image_id, found in sorted(grouped.items())
+        if any(thing.sentences for thing in found)
+    )
     for batch in files.batched(named, size):
-        yield functools.partial(_read_piece, DataFolder(root), [(i, found, sizes.get(i)) for i, found in batch])
+        yield functools.partial(
+            _read_piece, DataFolder(root), [(i, found, sizes.get(i)) for i, found in batch]
+        )
 
 
 def _read_piece(
-    folder: DataFolder, images: list[tuple[int, list[_Object], tuple[int, int] | None]], quarantine: Quarantine
+    folder: DataFolder,
+    images: list[tuple[int, list[_Object], tuple[int, int] | None]],
+    quarantine: Quarantine,
 ) -> Iterator[Record]:
     contents = folder.read_images([_image_names(image_id) for image_id, _, _ in images])
     for (image_id, found, told), content in zip(images, contents, strict=True):
@@ -101,7 +111,7 @@ def image_ids(root: str, split: str) -> set[str]:
     return {f"coco:{thing.image_id}" for thing in _load(root, split, Quarantine())[0]}
 
 
-def ground_truth(root: str, split: str) -> None:  # noqa: ARG001  (the protocol of a source)
+def ground_truth(root: str, split: str) -> None:
     """None: no official tool reads a file."""
     return
 
@@ -114,17 +124,25 @@ def _files(split: str) -> tuple[str, str]:
     return f"refcocog/refs({by}).p", f"annotations/refcocog_{by}_{part}.json"
 
 
-def _load(root: str, split: str, quarantine: Quarantine) -> tuple[list[_Object], dict[int, tuple[int, int]]]:
+def _load(
+    root: str, split: str, quarantine: Quarantine
+) -> tuple[list[_Object], dict[int, tuple[int, int]]]:
     """The objects of a split, and (width, height) by image id, which is empty for an excerpt."""
     folder = DataFolder(root)
     refs_name, excerpt = _files(split)
     if not folder.has(refs_name) and folder.has(excerpt):
         content = files.load_json(folder, excerpt, REMEDY, {"refs": (*EXCERPT_REF, "bbox")})
         refs = files.entries(content, "refs", EXCERPT_REF, storage.join(root, excerpt))
-        return [_Object(r["image_id"], r["ann_id"], (r["sentence"],), r.get("bbox")) for r in refs], {}
+        return [
+            _Object(r["image_id"], r["ann_id"], (r["sentence"],), r.get("bbox")) for r in refs
+        ], {}
     files.require(folder, refs_name, REMEDY)
     path, part = folder.path(refs_name), split.split("/")[1]
-    refs = [ref for ref in files.checked(load_plain_pickle(path), "ref", REF, str(path)) if ref["split"] == part]
+    refs = [
+        ref
+        for ref in files.checked(load_plain_pickle(path), "ref", REF, str(path))
+        if ref["split"] == part
+    ]
     keep = {"annotations": (*ANNOTATION, "bbox"), "images": tuple(IMAGE)}
     instances = files.load_json(folder, INSTANCES, REMEDY, keep)
     found = files.entries(instances, "annotations", ANNOTATION, storage.join(root, INSTANCES))
@@ -136,14 +154,22 @@ def _load(root: str, split: str, quarantine: Quarantine) -> tuple[list[_Object],
 
 
 def _object(
-    ref: Entry, boxes: dict[int, Entry], sizes: dict[int, tuple[int, int]], path: str, quarantine: Quarantine
+    ref: Entry,
+    boxes: dict[int, Entry],
+    sizes: dict[int, tuple[int, int]],
+    path: str,
+    quarantine: Quarantine,
 ) -> _Object:
     """The object of a ref, without sentences where its box is unknown: the image is in the split all the same."""
     item = f"ref {ref['ref_id']} annotation {ref['ann_id']}"
-    sentences = files.checked(ref["sentences"], f"sentences of ref {ref['ref_id']}", {"sent": str}, path)
+    sentences = files.checked(
+        ref["sentences"], f"sentences of ref {ref['ref_id']}", {"sent": str}, path
+    )
     annotation = boxes.get(ref["ann_id"])
     if ref["image_id"] not in sizes:
-        quarantine.reject(SOURCE, f"{item} of image {ref['image_id']}", "unknown image id", "phrase")
+        quarantine.reject(
+            SOURCE, f"{item} of image {ref['image_id']}", "unknown image id", "phrase"
+        )
     elif annotation is None:
         quarantine.reject(SOURCE, item, "unknown annotation id", "phrase")
     elif annotation["image_id"] != ref["image_id"]:
@@ -157,7 +183,10 @@ def _object(
 def _regions(found: list[_Object], quarantine: Quarantine) -> Regions:
     regions = Regions()
     for thing in found:
-        item, box = f"image {thing.image_id} annotation {thing.annotation_id}", files.xywh_to_xyxy(thing.xywh)
+        item, box = (
+            f"image {thing.image_id} annotation {thing.annotation_id}",
+            files.xywh_to_xyxy(thing.xywh),
+        )
         if box is None and thing.sentences:
             quarantine.reject(SOURCE, item, "malformed box", "box")
         for sentence in thing.sentences if box else ():
@@ -185,7 +214,9 @@ def load_plain_pickle(path: Path) -> list[Any]:
         # Python 2 strings are bytes; latin1 takes any of them.
         data = _PlainUnpickler(io.BytesIO(content), encoding="latin1").load()
     except _RefusedError as error:
-        raise ValueError(f"{path} names {error}: refused, as refs hold only plain data; fetch the file anew") from None
+        raise ValueError(
+            f"{path} names {error}: refused, as refs hold only plain data; fetch the file anew"
+        ) from None
     # What the unpickler raises on garbage is not one type: pickle.UnpicklingError, EOFError, KeyError, IndexError, ...
     except (
         pickle.UnpicklingError,
@@ -197,9 +228,13 @@ def load_plain_pickle(path: Path) -> list[Any]:
         OverflowError,
         MemoryError,
     ) as e:
-        raise ValueError(f"{path} is not a pickle of refs ({type(e).__name__}: {e}): fetch it anew") from e
+        raise ValueError(
+            f"{path} is not a pickle of refs ({type(e).__name__}: {e}): fetch it anew"
+        ) from e
     if not isinstance(data, list):
-        raise ValueError(f"{path} holds a {type(data).__name__}: a list of refs is expected; fetch it anew")
+        raise ValueError(
+            f"{path} holds a {type(data).__name__}: a list of refs is expected; fetch it anew"
+        )
     return data
 
 
@@ -212,7 +247,9 @@ def _check_opcodes(digest: bytes, content: bytes) -> None:
     if digest in _checked:
         return
     for opcode, argument, _ in pickletools.genops(content):
-        if opcode.name in ("PUT", "BINPUT", "LONG_BINPUT") and not 0 <= int(argument or 0) <= len(content):
+        if opcode.name in ("PUT", "BINPUT", "LONG_BINPUT") and not 0 <= int(argument or 0) <= len(
+            content
+        ):
             raise ValueError(f"a memo of {argument} places")
     _checked.add(digest)
 

@@ -9,16 +9,23 @@ import functools
 from collections.abc import Iterator
 
 from omnidet import storage
-from omnidet.data import annotations as files
-from omnidet.data.annotations import PIECE_UNITS, Entry, Piece, Regions
-from omnidet.data.folder import DataFolder
-from omnidet.data.quarantine import Quarantine
+from omnidet.data.reading import annotations as files
+from omnidet.data.reading.annotations import PIECE_UNITS, Entry, Piece, Regions
+from omnidet.data.reading.dataset_folder import DataFolder
+from omnidet.data.reading.quarantine import Quarantine
 from omnidet.schema import Record
 
 SOURCE = "refcocos"
 NAME = "annotations/refcocos.json"
 REMEDY = "put RefCOCOS's list of expressions there"
-EXPRESSION = {"image_id": int, "image": str, "width": int, "height": int, "normal_caption": str, "categories": dict}
+EXPRESSION = {
+    "image_id": int,
+    "image": str,
+    "width": int,
+    "height": int,
+    "normal_caption": str,
+    "categories": dict,
+}
 
 
 def read(root: str, split: str, quarantine: Quarantine) -> Iterator[Record]:
@@ -26,13 +33,17 @@ def read(root: str, split: str, quarantine: Quarantine) -> Iterator[Record]:
     return files.chained(pieces(root, split, quarantine), quarantine)
 
 
-def pieces(root: str, split: str, quarantine: Quarantine, size: int = PIECE_UNITS) -> Iterator[Piece]:  # noqa: ARG001
+def pieces(
+    root: str, split: str, quarantine: Quarantine, size: int = PIECE_UNITS
+) -> Iterator[Piece]:
     """The same, `size` images a piece."""
     for batch in files.batched(sorted(files.by_image(_load(root, split)).items()), size):
         yield functools.partial(_read_piece, DataFolder(root), [found for _, found in batch])
 
 
-def _read_piece(folder: DataFolder, images: list[list[Entry]], quarantine: Quarantine) -> Iterator[Record]:
+def _read_piece(
+    folder: DataFolder, images: list[list[Entry]], quarantine: Quarantine
+) -> Iterator[Record]:
     contents = folder.read_images([[found[0]["image"]] for found in images])
     for found, content in zip(images, contents, strict=True):
         image, image_id = found[0], found[0]["image_id"]
@@ -65,7 +76,7 @@ def image_ids(root: str, split: str) -> set[str]:
     return {f"coco:{entry['image_id']}" for entry in _load(root, split)}
 
 
-def ground_truth(root: str, split: str) -> None:  # noqa: ARG001  (the protocol of a source)
+def ground_truth(root: str, split: str) -> None:
     """None: no official tool reads a file."""
     return
 
@@ -83,8 +94,14 @@ def _regions(found: list[Entry], quarantine: Quarantine) -> tuple[Regions, list[
     """The boxes with their expressions, and the expressions that name nothing."""
     regions, absent = Regions(), []
     for entry in found:
-        phrase, item = files.plain(entry["normal_caption"]), f"image {entry['image_id']} {entry['normal_caption']!r}"
-        box, empty = files.four_numbers(entry.get("solution")), bool(entry["categories"].get("empty_case"))
+        phrase, item = (
+            files.plain(entry["normal_caption"]),
+            f"image {entry['image_id']} {entry['normal_caption']!r}",
+        )
+        box, empty = (
+            files.four_numbers(entry.get("solution")),
+            bool(entry["categories"].get("empty_case")),
+        )
         if not phrase:
             quarantine.reject(SOURCE, item, "empty phrase", "phrase")
         elif empty and entry.get("solution") is None:

@@ -13,14 +13,25 @@ from typing import Any
 
 import numpy as np
 
-from omnidet.data import tiny_world_words as words
-from omnidet.data.tiny_world_scenes import SEEN_PAIRS, Picture, Scene
+from omnidet.data.tiny_world import words as words
+from omnidet.data.tiny_world.scenes import SEEN_PAIRS, Picture, Scene
 
 Json = dict[str, Any]
 
 CATEGORY_IDS = dict(
     zip(
-        ("circle", "square", "triangle", "star", "cross", "heart", "ring", "moon", "dog", "hot dog"),
+        (
+            "circle",
+            "square",
+            "triangle",
+            "star",
+            "cross",
+            "heart",
+            "ring",
+            "moon",
+            "dog",
+            "hot dog",
+        ),
         (1, 2, 3, 5, 6, 8, 9, 11, 18, 58),  # with gaps, as COCO's
         strict=True,
     )
@@ -52,7 +63,9 @@ class CocoImage:
         return self.role in ("val", "lvis_val", "refcocog_val", "refcocog_test")
 
 
-def write_coco(root: Path, rng: np.random.Generator, images: Sequence[CocoImage], num_broken: int) -> Json:
+def write_coco(
+    root: Path, rng: np.random.Generator, images: Sequence[CocoImage], num_broken: int
+) -> Json:
     """All annotation files below `root`; returns what was planted, for `world.json`."""
     annotations = _instances(images)
     planted: dict[str, Counter[str]] = {name: _file_damage(images) for name in ("coco", "lvis")}
@@ -78,7 +91,10 @@ def write_coco(root: Path, rng: np.random.Generator, images: Sequence[CocoImage]
     _write_refcocog(root / "refcocog", refs, images, annotations)
     held_out_refs = [image for image in images if image.role in ("refcocog_val", "refcocog_test")]
     return {
-        "images": {split: sum(image.split == split for image in images) for split in ("train2017", "val2017")},
+        "images": {
+            split: sum(image.split == split for image in images)
+            for split in ("train2017", "val2017")
+        },
         "usable": sum(image.role == "train" for image in images),
         "broken": {name: dict(sorted(counts.items())) for name, counts in planted.items()},
         "expressions": expressions,
@@ -106,7 +122,13 @@ def _frame(images: Sequence[CocoImage], annotations: list[Json]) -> Json:
             "contributor": "OmniDet",
             "date_created": "2017/09/01",
         },
-        "licenses": [{"url": "https://www.apache.org/licenses/LICENSE-2.0", "id": 1, "name": "Apache License 2.0"}],
+        "licenses": [
+            {
+                "url": "https://www.apache.org/licenses/LICENSE-2.0",
+                "id": 1,
+                "name": "Apache License 2.0",
+            }
+        ],
         "images": [_image_entry(image) for image in images],
         "annotations": annotations,
     }
@@ -127,7 +149,10 @@ def _image_entry(image: CocoImage) -> Json:
 
 def _coco_categories() -> list[Json]:
     parents = {"dog": "animal", "hot dog": "food"}
-    return [{"supercategory": parents.get(name, "shape"), "id": i, "name": name} for name, i in CATEGORY_IDS.items()]
+    return [
+        {"supercategory": parents.get(name, "shape"), "id": i, "name": name}
+        for name, i in CATEGORY_IDS.items()
+    ]
 
 
 def _instances(images: Sequence[CocoImage]) -> list[Json]:
@@ -136,20 +161,35 @@ def _instances(images: Sequence[CocoImage]) -> list[Json]:
     for image in images:
         scene = image.picture.scene
         for thing in scene.things:
-            found.append({**_outline(thing.box_xyxy, thing.area), "iscrowd": 0, "category_id": CATEGORY_IDS[thing.shape]})
+            found.append(
+                {
+                    **_outline(thing.box_xyxy, thing.area),
+                    "iscrowd": 0,
+                    "category_id": CATEGORY_IDS[thing.shape],
+                }
+            )
             found[-1] |= {"image_id": image.image_id, "id": 1000 + 7 * len(found)}
         if scene.crowd:
             size = [scene.image_size, scene.image_size]
             crowd = _outline(scene.crowd.box_xyxy, scene.crowd.area)
-            crowd |= {"segmentation": {"counts": list(scene.crowd.run_lengths), "size": size}, "iscrowd": 1}
+            crowd |= {
+                "segmentation": {"counts": list(scene.crowd.run_lengths), "size": size},
+                "iscrowd": 1,
+            }
             crowd |= {"category_id": CATEGORY_IDS[scene.crowd.shape], "image_id": image.image_id}
-            found.append({**crowd, "id": 900_100_000_000 + len(found)})  # COCO's crowds have such ids
+            found.append(
+                {**crowd, "id": 900_100_000_000 + len(found)}
+            )  # COCO's crowds have such ids
     return found
 
 
 def _outline(box_xyxy: tuple[int, int, int, int], area: int) -> Json:
     x0, y0, x1, y1 = map(float, box_xyxy)
-    return {"segmentation": [[x0, y0, x1, y0, x1, y1, x0, y1]], "area": float(area), "bbox": [x0, y0, x1 - x0, y1 - y0]}
+    return {
+        "segmentation": [[x0, y0, x1, y0, x1, y1, x0, y1]],
+        "area": float(area),
+        "bbox": [x0, y0, x1 - x0, y1 - y0],
+    }
 
 
 def _captions(rng: np.random.Generator, images: Sequence[CocoImage]) -> list[Json]:
@@ -163,15 +203,20 @@ def _captions(rng: np.random.Generator, images: Sequence[CocoImage]) -> list[Jso
 def allows_both_kinds(scene: Scene) -> bool:
     """Whether some thing can be referred to plainly and by a relation: a val image of RefCOCOg needs that."""
     return scene.crowd is None and any(
-        words.plain_expressions(scene, i) and words.relational_expressions(scene, i) for i in range(len(scene.things))
+        words.plain_expressions(scene, i) and words.relational_expressions(scene, i)
+        for i in range(len(scene.things))
     )
 
 
 def _file_damage(images: Sequence[CocoImage]) -> Counter[str]:
-    return Counter(image.role for image in images if image.role != "train" and not image.is_held_out)
+    return Counter(
+        image.role for image in images if image.role != "train" and not image.is_held_out
+    )
 
 
-def _plant(rng: np.random.Generator, content: Json, images: Sequence[CocoImage], number: int) -> Counter[str]:
+def _plant(
+    rng: np.random.Generator, content: Json, images: Sequence[CocoImage], number: int
+) -> Counter[str]:
     """Add `number` broken entries of each kind, all of them to usable training images."""
     usable = {image.image_id for image in images if image.role == "train"}
     annotations = content["annotations"]
@@ -202,20 +247,30 @@ def _plant(rng: np.random.Generator, content: Json, images: Sequence[CocoImage],
     return counts
 
 
-def _plant_empty_captions(rng: np.random.Generator, content: Json, images: Sequence[CocoImage], number: int) -> Counter[str]:
+def _plant_empty_captions(
+    rng: np.random.Generator, content: Json, images: Sequence[CocoImage], number: int
+) -> Counter[str]:
     usable = [image.image_id for image in images if image.role == "train"]
     free_id = max(a["id"] for a in content["annotations"]) + 1
     for i in range(number):
         image_id = usable[int(rng.integers(len(usable)))]
-        content["annotations"].append({"image_id": image_id, "id": free_id + i, "caption": " " * (i % 2)})
+        content["annotations"].append(
+            {"image_id": image_id, "id": free_id + i, "caption": " " * (i % 2)}
+        )
     return Counter({"empty caption": number})
 
 
 def _lvis_train_images(images: Sequence[CocoImage]) -> list[CocoImage]:
     """Those of train2017 without LVIS' own val images; every second of the RefCOCOg images that are held out is among them."""
-    held_out = [image.image_id for image in images if image.role in ("refcocog_val", "refcocog_test")]
+    held_out = [
+        image.image_id for image in images if image.role in ("refcocog_val", "refcocog_test")
+    ]
     left_out = set(held_out[1::2])
-    return [i for i in images if i.split == "train2017" and i.role != "lvis_val" and i.image_id not in left_out]
+    return [
+        i
+        for i in images
+        if i.split == "train2017" and i.role != "lvis_val" and i.image_id not in left_out
+    ]
 
 
 def _lvis(rng: np.random.Generator, images: Sequence[CocoImage]) -> Json:
@@ -227,14 +282,24 @@ def _lvis(rng: np.random.Generator, images: Sequence[CocoImage]) -> Json:
         for category_id, members in boxed.items():
             for i in members:
                 thing = image.picture.scene.things[i]
-                annotation = {**_outline(thing.box_xyxy, thing.area), "image_id": image.image_id, "category_id": category_id}
+                annotation = {
+                    **_outline(thing.box_xyxy, thing.area),
+                    "image_id": image.image_id,
+                    "category_id": category_id,
+                }
                 content["annotations"].append({**annotation, "id": len(content["annotations"]) + 1})
     return content
 
 
-def _federate(rng: np.random.Generator, scene: Scene) -> tuple[dict[int, tuple[int, ...]], list[int], list[int]]:
+def _federate(
+    rng: np.random.Generator, scene: Scene
+) -> tuple[dict[int, tuple[int, ...]], list[int], list[int]]:
     """Which categories LVIS boxes in the image, which are verified absent, and which are not boxed exhaustively."""
-    present = {LVIS_IDS[pair]: g.members for g in words.groups(scene) if (pair := (g.colour, g.shape)) in LVIS_IDS}
+    present = {
+        LVIS_IDS[pair]: g.members
+        for g in words.groups(scene)
+        if (pair := (g.colour, g.shape)) in LVIS_IDS
+    }
     boxed = {category_id: members for category_id, members in present.items() if rng.random() < 0.7}
     many = [category_id for category_id, members in boxed.items() if len(members) > 1]
     not_exhaustive = []
@@ -242,17 +307,23 @@ def _federate(rng: np.random.Generator, scene: Scene) -> tuple[dict[int, tuple[i
         chosen = many[int(rng.integers(len(many)))]
         boxed[chosen] = boxed[chosen][: int(rng.integers(1, len(boxed[chosen])))]
         not_exhaustive = [chosen]
-    taken = set(present) | ({LVIS_IDS[scene.crowd.colour, scene.crowd.shape]} if scene.crowd else set())
+    taken = set(present) | (
+        {LVIS_IDS[scene.crowd.colour, scene.crowd.shape]} if scene.crowd else set()
+    )
     absent = [i for i in LVIS_IDS.values() if i not in taken]
     # A hot dog is where "dog" has to be learnt as absent.
-    dogs = {LVIS_IDS[thing.colour, "dog"] for thing in scene.things if thing.shape == "hot dog"} - taken
+    dogs = {
+        LVIS_IDS[thing.colour, "dog"] for thing in scene.things if thing.shape == "hot dog"
+    } - taken
     others = [i for i in rng.permutation(absent).tolist() if i not in dogs]
     return boxed, sorted([*dogs, *others[: _NUM_NEGATIVES - len(dogs)]]), not_exhaustive
 
 
 def _lvis_categories(annotations: list[Json]) -> list[Json]:
     boxes = Counter(a["category_id"] for a in annotations)
-    images = Counter(category_id for category_id, _ in {(a["category_id"], a["image_id"]) for a in annotations})
+    images = Counter(
+        category_id for category_id, _ in {(a["category_id"], a["image_id"]) for a in annotations}
+    )
     found = []
     for (colour, shape), i in LVIS_IDS.items():
         name = f"{colour} {shape}".replace(" ", "_")
@@ -278,17 +349,28 @@ def _refs(
     of_image: dict[int, list[Json]] = {}
     for annotation in annotations:
         of_image.setdefault(annotation["image_id"], []).append(annotation)
-    train = [i for i in images if i.role == "train" and i.picture.scene.things and not i.picture.scene.crowd]
-    chosen = {train[i].image_id for i in rng.permutation(len(train))[: round(0.6 * len(train))].tolist()}
+    train = [
+        i
+        for i in images
+        if i.role == "train" and i.picture.scene.things and not i.picture.scene.crowd
+    ]
+    chosen = {
+        train[i].image_id for i in rng.permutation(len(train))[: round(0.6 * len(train))].tolist()
+    }
     refs: list[Json] = []
     counts: dict[str, Counter[str]] = {split: Counter() for split in ("train", "val", "test")}
     for image in images:
         split = "train" if image.image_id in chosen else image.role.removeprefix("refcocog_")
-        if split not in counts or (image.image_id not in chosen and not image.role.startswith("refcocog")):
+        if split not in counts or (
+            image.image_id not in chosen and not image.role.startswith("refcocog")
+        ):
             continue
         for target, texts in _expressions(rng, image.picture.scene, split):
             refs.append(_ref(of_image[image.image_id][target], len(refs), texts, split))
-            counts[split].update("relational" if any(r in text for r in words.RELATIONS) else "plain" for text in texts)
+            counts[split].update(
+                "relational" if any(r in text for r in words.RELATIONS) else "plain"
+                for text in texts
+            )
     broken: Counter[str] = Counter()
     usable = [ref for ref in refs if ref["split"] == "train"]
     for kind, change in {
@@ -298,7 +380,11 @@ def _refs(
     }.items():
         for _ in range(num_broken):
             ref = usable[int(rng.integers(len(usable)))]
-            annotation = {"id": ref["ann_id"], "image_id": ref["image_id"], "category_id": ref["category_id"]}
+            annotation = {
+                "id": ref["ann_id"],
+                "image_id": ref["image_id"],
+                "category_id": ref["category_id"],
+            }
             texts = [ref["sentences"][0]["sent"]] if change else [""]
             refs.append({**_ref(annotation, len(refs), texts, "train"), **(change or {})})
             broken[kind] += 1
@@ -307,7 +393,12 @@ def _refs(
 
 def _ref(annotation: Json, ref_id: int, texts: Sequence[str], split: str) -> Json:
     sentences = [
-        {"tokens": text.split(), "raw": text.capitalize() + ".", "sent_id": 3 * ref_id + i, "sent": text}
+        {
+            "tokens": text.split(),
+            "raw": text.capitalize() + ".",
+            "sent_id": 3 * ref_id + i,
+            "sent": text,
+        }
         for i, text in enumerate(texts)
     ]
     return {
@@ -326,19 +417,28 @@ def _expressions(rng: np.random.Generator, scene: Scene, split: str) -> list[tup
     """Targets of the scene, with what is said of each."""
     if split == "test":
         # Both words are needed: another thing has the target's colour and a third its shape.
-        whole = [text for text in words.plain_expressions(scene, 0) if scene.things[0].colour in text]
+        whole = [
+            text for text in words.plain_expressions(scene, 0) if scene.things[0].colour in text
+        ]
         return [(0, [_plain(rng, whole)])]
     found: list[tuple[int, list[str]]] = []
     number = 2 if split == "train" and rng.random() < 0.6 else 1
     for target in rng.permutation(len(scene.things)).tolist():
         if len(found) == number:
             break
-        plain, related = words.plain_expressions(scene, target), words.relational_expressions(scene, target)
+        plain, related = (
+            words.plain_expressions(scene, target),
+            words.relational_expressions(scene, target),
+        )
         if split == "val":
             texts = [_plain(rng, plain), _related(rng, related)] if plain and related else []
         else:
             wanted = int(rng.integers(1, 4))
-            texts = [_related(rng, related) for _ in range(wanted) if related and (not plain or rng.random() < 0.6)]
+            texts = [
+                _related(rng, related)
+                for _ in range(wanted)
+                if related and (not plain or rng.random() < 0.6)
+            ]
             texts += [_plain(rng, plain) for _ in range(wanted - len(texts)) if plain]
         if texts:
             found.append((target, list(dict.fromkeys(texts))))
@@ -359,9 +459,14 @@ def _related(rng: np.random.Generator, candidates: Sequence[words.Relation]) -> 
     return f"{the}{chosen.head} {chosen.relation} {the}{chosen.landmark}"
 
 
-def _write_refcocog(folder: Path, refs: list[Json], images: Sequence[CocoImage], annotations: list[Json]) -> None:
+def _write_refcocog(
+    folder: Path, refs: list[Json], images: Sequence[CocoImage], annotations: list[Json]
+) -> None:
     ids = {ref["image_id"] for ref in refs}
-    content = _frame([image for image in images if image.image_id in ids], [a for a in annotations if a["image_id"] in ids])
+    content = _frame(
+        [image for image in images if image.image_id in ids],
+        [a for a in annotations if a["image_id"] in ids],
+    )
     content["categories"] = _coco_categories()
     for entry in content["images"]:  # RefCOCOg speaks of COCO's 2014 files
         entry["file_name"] = f"COCO_train2014_{entry['id']:012d}.jpg"

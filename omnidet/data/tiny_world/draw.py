@@ -29,9 +29,9 @@ import pyarrow.parquet as pq
 from PIL import Image
 from tqdm import tqdm
 
-from omnidet.data import tiny_world_words as words
-from omnidet.data.tiny_world_coco import CocoImage, allows_both_kinds, write_coco
-from omnidet.data.tiny_world_scenes import HELD_OUT_PAIRS, Picture, Scene, Style, draw_scene, encode
+from omnidet.data.tiny_world import words as words
+from omnidet.data.tiny_world.coco_files import CocoImage, allows_both_kinds, write_coco
+from omnidet.data.tiny_world.scenes import HELD_OUT_PAIRS, Picture, Scene, Style, draw_scene, encode
 
 Json = dict[str, Any]
 
@@ -74,11 +74,15 @@ class TinyWorld:
             if value < 0:
                 raise ValueError(f"TinyWorld.{field.name} is {value}: give 0 or more")
         if self.image_size < 96:
-            raise ValueError(f"TinyWorld.image_size is {self.image_size}: give at least 96, small shapes need it")
+            raise ValueError(
+                f"TinyWorld.image_size is {self.image_size}: give at least 96, small shapes need it"
+            )
         smallest = max(10, 5 * self.broken)
         for name in ("train_images", "flickr30k_train", "laion_images", "cc12m_samples"):
             if getattr(self, name) < smallest:
-                raise ValueError(f"TinyWorld.{name} is {getattr(self, name)}: give at least {smallest}, or lower broken")
+                raise ValueError(
+                    f"TinyWorld.{name} is {getattr(self, name)}: give at least {smallest}, or lower broken"
+                )
         if self.val_images < 4 * self.web_copies:
             raise ValueError(
                 f"TinyWorld.val_images is {self.val_images}: give at least four times web_copies, {self.web_copies}"
@@ -86,7 +90,9 @@ class TinyWorld:
 
     def require_drawable(self) -> None:
         """Raise ValueError for numbers that do not go together, now and not when the scenes are drawn."""
-        if self.refcocog_val_images > 2 * self.train_images:  # they are chosen from as many scenes more than those
+        if (
+            self.refcocog_val_images > 2 * self.train_images
+        ):  # they are chosen from as many scenes more than those
             raise ValueError(
                 f"TinyWorld.refcocog_val_images is {self.refcocog_val_images}: give at most twice train_images, "
                 f"{self.train_images}, or raise that one"
@@ -110,7 +116,9 @@ def draw(config: TinyWorld, root: Path, processes: int | None = None) -> None:
     images = _coco_images(config, pictures["coco"])
     _write_coco_files(root / "coco", images)
     facts = {"coco": write_coco(root / "coco", _generator(config, "coco"), images, config.broken)}
-    solid = [image for image in images if image.role == "val" and len(image.picture.scene.things) >= 2]
+    solid = [
+        image for image in images if image.role == "val" and len(image.picture.scene.things) >= 2
+    ]
     copies = [image.picture for image in solid][: 2 * config.web_copies]
     for_laion, for_cc12m = copies[: config.web_copies], copies[config.web_copies :]
     facts["flickr30k"] = _write_flickr30k(root / "flickr30k", config, pictures["flickr30k"])
@@ -145,7 +153,8 @@ def _styles(config: TinyWorld) -> dict[str, list[Style]]:
             *[Style(fewest=2)] * (len(_FILE_DAMAGE) * config.broken),
             *[dataclasses.replace(seen, long_tail=False)] * config.val_images,
         ],
-        "flickr30k": [Style()] * (config.flickr30k_train + config.flickr30k_val + config.flickr30k_test),
+        "flickr30k": [Style()]
+        * (config.flickr30k_train + config.flickr30k_val + config.flickr30k_test),
         "laion": [Style(most=4, empty_share=0.05)] * config.laion_images,
         "cc12m": [Style(most=4, empty_share=0.02)] * config.cc12m_samples,
     }
@@ -160,7 +169,9 @@ def _draw_all(config: TinyWorld, processes: int | None) -> dict[str, list[Pictur
         for i, style in enumerate(styles[part])
     ]
     processes = processes or os.cpu_count() or 1
-    progress = functools.partial(tqdm, total=len(jobs), desc="drawing the tiny world", unit=" images", disable=None)
+    progress = functools.partial(
+        tqdm, total=len(jobs), desc="drawing the tiny world", unit=" images", disable=None
+    )
     if processes == 1:
         drawn = list(progress(map(_draw_one, jobs)))
     else:
@@ -187,9 +198,15 @@ def _coco_images(config: TinyWorld, pictures: Sequence[Picture]) -> list[CocoIma
             "raise train_images or lower refcocog_val_images"
         )
     roles = ["refcocog_val" if i in chosen else "train" for i in range(from_train)]
-    roles += ["refcocog_test"] * config.refcocog_test_images + ["lvis_val"] * config.lvis_val_from_train
-    roles += [damage for damage in _FILE_DAMAGE for _ in range(config.broken)] + ["val"] * config.val_images
-    numbers = np.random.default_rng([config.seed, 2]).choice(np.arange(1, 600_000), len(roles), replace=False)
+    roles += ["refcocog_test"] * config.refcocog_test_images + [
+        "lvis_val"
+    ] * config.lvis_val_from_train
+    roles += [damage for damage in _FILE_DAMAGE for _ in range(config.broken)] + [
+        "val"
+    ] * config.val_images
+    numbers = np.random.default_rng([config.seed, 2]).choice(
+        np.arange(1, 600_000), len(roles), replace=False
+    )
     images = zip(numbers.tolist(), roles, pictures, strict=True)
     return sorted((CocoImage(*image) for image in images), key=lambda image: image.image_id)
 
@@ -220,11 +237,18 @@ def _bomb(side: int = 20_000) -> bytes:
     """A PNG of a few kilobytes that decodes to 400 million pixels."""
 
     def chunk(name: bytes, content: bytes) -> bytes:
-        return struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(name + content))
+        return (
+            struct.pack(">I", len(content))
+            + name
+            + content
+            + struct.pack(">I", zlib.crc32(name + content))
+        )
 
     header = struct.pack(">IIBBBBB", side, side, 1, 0, 0, 0, 0)
     rows = zlib.compress(bytes((1 + side // 8) * side), 9)
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", rows) + chunk(b"IEND", b"")
+    return (
+        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", rows) + chunk(b"IEND", b"")
+    )
 
 
 def _copy(picture: Picture, number: int) -> Picture:
@@ -241,11 +265,20 @@ def _copy(picture: Picture, number: int) -> Picture:
 
 def _write_flickr30k(root: Path, config: TinyWorld, pictures: Sequence[Picture]) -> Json:
     rng = _generator(config, "flickr30k")
-    sizes = {"train": config.flickr30k_train, "val": config.flickr30k_val, "test": config.flickr30k_test}
-    ids = rng.choice(np.arange(10_000_000, 999_999_999, 1009), len(pictures), replace=False).tolist()
+    sizes = {
+        "train": config.flickr30k_train,
+        "val": config.flickr30k_val,
+        "test": config.flickr30k_test,
+    }
+    ids = rng.choice(
+        np.arange(10_000_000, 999_999_999, 1009), len(pictures), replace=False
+    ).tolist()
     for folder in ("Sentences", "Annotations", "flickr30k-images"):
         (root / folder).mkdir(parents=True)
-    damage = _damages(config, [*_FILE_DAMAGE, "zero-size box", "box outside the image", "box larger than the image"])
+    damage = _damages(
+        config,
+        [*_FILE_DAMAGE, "zero-size box", "box outside the image", "box larger than the image"],
+    )
     for i, (image_id, picture) in enumerate(zip(ids, pictures, strict=True)):
         sentences, chains = words.tagged_sentences(rng, picture.scene, first_chain=1000 + 20 * i)
         (root / "Sentences" / f"{image_id}.txt").write_text("\n".join(sentences) + "\n")
@@ -270,8 +303,13 @@ def _flickr30k_xml(image_id: int, scene: Scene, chains: Sequence[words.Chain], d
             continue
         x0, y0, x1, y1 = thing.box_xyxy
         if is_sound:
-            bad = {"zero-size box": (x0, y0, x0, y1), "box outside the image": (x0 + 2000, y0, x1 + 2000, y1)}
-            x0, y0, x1, y1 = (bad | {"box larger than the image": (0, 0, 90_000, 90_000)}).get(damage, thing.box_xyxy)
+            bad = {
+                "zero-size box": (x0, y0, x0, y1),
+                "box outside the image": (x0 + 2000, y0, x1 + 2000, y1),
+            }
+            x0, y0, x1, y1 = (bad | {"box larger than the image": (0, 0, 90_000, 90_000)}).get(
+                damage, thing.box_xyxy
+            )
             is_sound = False  # one bad box an image
         # Flickr30K Entities counts pixels from 1 and includes the last.
         corners = f"<xmin>{x0 + 1}</xmin><ymin>{y0 + 1}</ymin><xmax>{x1}</xmax><ymax>{y1}</ymax>"
@@ -291,12 +329,16 @@ def _damages(config: TinyWorld, kinds: Sequence[str]) -> dict[int, str]:
 # Web images
 
 
-def _write_laion(root: Path, config: TinyWorld, pictures: Sequence[Picture], copies: Sequence[Picture]) -> Json:
+def _write_laion(
+    root: Path, config: TinyWorld, pictures: Sequence[Picture], copies: Sequence[Picture]
+) -> Json:
     rng = _generator(config, "laion")
     damage = _damages(config, [*_FILE_DAMAGE, "empty caption"])
     empty = ("", None, "  ")
     rows: list[tuple[str, str | None]] = []
-    for i, picture in enumerate([*pictures, *(_copy(picture, i) for i, picture in enumerate(copies))]):
+    for i, picture in enumerate(
+        [*pictures, *(_copy(picture, i) for i, picture in enumerate(copies))]
+    ):
         url, text = f"images/{i:06d}.jpg", words.web_text(rng, picture.scene)
         rows.append((url, empty[i % len(empty)] if damage.get(i) == "empty caption" else text))
         _write_image(root / url, picture.jpeg, damage.get(i, ""))
@@ -305,7 +347,10 @@ def _write_laion(root: Path, config: TinyWorld, pictures: Sequence[Picture], cop
     rows += rows[-len(copies) - num_duplicates :][:num_duplicates]
     rows = [rows[int(i)] for i in rng.permutation(len(rows))]
     table = pa.table(
-        {"URL": pa.array([url for url, _ in rows], pa.string()), "TEXT": pa.array([t for _, t in rows], pa.string())}
+        {
+            "URL": pa.array([url for url, _ in rows], pa.string()),
+            "TEXT": pa.array([t for _, t in rows], pa.string()),
+        }
     )
     pq.write_table(table, root / "urls.parquet")
     return {
@@ -316,26 +361,39 @@ def _write_laion(root: Path, config: TinyWorld, pictures: Sequence[Picture], cop
     }
 
 
-def _write_cc12m(root: Path, config: TinyWorld, pictures: Sequence[Picture], copies: Sequence[Picture]) -> Json:
+def _write_cc12m(
+    root: Path, config: TinyWorld, pictures: Sequence[Picture], copies: Sequence[Picture]
+) -> Json:
     """Two tars as img2dataset writes them: the samples in the order in which their downloads ended, not of their keys."""
     rng = _generator(config, "cc12m")
     damage = _damages(config, [*_FILE_DAMAGE, "empty caption"])
     samples = [*pictures, *(_copy(picture, i) for i, picture in enumerate(copies))]
     half = (len(samples) + 1) // 2
     keys = [f"{i // half:05d}{i % half:04d}" for i in range(len(samples))]
-    captions = ["" if damage.get(i) == "empty caption" else words.alt_text(rng, s.scene) for i, s in enumerate(samples)]
+    captions = [
+        "" if damage.get(i) == "empty caption" else words.alt_text(rng, s.scene)
+        for i, s in enumerate(samples)
+    ]
     root.mkdir(parents=True)
     for shard in range(2):
         members = np.arange(len(samples))[shard * half : (shard + 1) * half]
-        with tarfile.open(root / f"cc12m-train-{shard:04d}.tar", "w", format=tarfile.USTAR_FORMAT) as tar:
+        with tarfile.open(
+            root / f"cc12m-train-{shard:04d}.tar", "w", format=tarfile.USTAR_FORMAT
+        ) as tar:
             for i in rng.permutation(members).tolist():
                 image = _damaged(samples[i].jpeg, damage.get(i, ""))
                 if image is not None:
                     _add_to_tar(tar, f"{keys[i]}.jpg", image)
-                about = _img2dataset_entry(keys[i], captions[i], samples[i], was_loaded=image is not None)
+                about = _img2dataset_entry(
+                    keys[i], captions[i], samples[i], was_loaded=image is not None
+                )
                 _add_to_tar(tar, f"{keys[i]}.json", json.dumps(about, indent=4).encode())
                 _add_to_tar(tar, f"{keys[i]}.txt", captions[i].encode())
-    return {"samples": len(samples), "copies of coco val": keys[len(pictures) :], "broken": dict(Counter(damage.values()))}
+    return {
+        "samples": len(samples),
+        "copies of coco val": keys[len(pictures) :],
+        "broken": dict(Counter(damage.values())),
+    }
 
 
 def _img2dataset_entry(key: str, caption: str, picture: Picture, was_loaded: bool) -> Json:

@@ -25,7 +25,18 @@ COLOURS = {
     "cyan": (40, 218, 230),
     "white": (246, 246, 246),
 }
-SHAPES = ("circle", "square", "triangle", "star", "cross", "heart", "ring", "moon", "dog", "hot dog")
+SHAPES = (
+    "circle",
+    "square",
+    "triangle",
+    "star",
+    "cross",
+    "heart",
+    "ring",
+    "moon",
+    "dog",
+    "hot dog",
+)
 SIZES = {"small": (18, 26), "large": (34, 50)}
 """Longer side of the box in pixels of a 128 pixel image."""
 PAIRS = tuple((colour, shape) for colour in COLOURS for shape in SHAPES)
@@ -42,7 +53,14 @@ HELD_OUT_PAIRS = (
 """Never drawn and never named in training, each word of them often: they show whether words are combined."""
 SEEN_PAIRS = tuple(pair for pair in PAIRS if pair not in HELD_OUT_PAIRS)
 
-_MAX_TURN_DEGREES = {"circle": 180, "ring": 180, "moon": 30, "heart": 20, "hot dog": 25, "dog": 10}  # others: 15
+_MAX_TURN_DEGREES = {
+    "circle": 180,
+    "ring": 180,
+    "moon": 30,
+    "heart": 20,
+    "hot dog": 25,
+    "dog": 10,
+}  # others: 15
 _MAX_OVERLAP = 0.05  # of the smaller box
 _OVERSAMPLING = 4
 
@@ -181,8 +199,15 @@ def _choose(rng: np.random.Generator, style: Style) -> list[tuple[str, str, str]
         else:
             pairs.append(_pick(rng, weights))
     shapes = {shape for _, shape in pairs}
-    if "hot dog" in shapes and "dog" not in shapes and len(pairs) < style.most and rng.random() < 0.3:
-        pairs.append(_pick(rng, weights, shape="dog"))  # the two side by side: "dog" must not fire on the hot dog
+    if (
+        "hot dog" in shapes
+        and "dog" not in shapes
+        and len(pairs) < style.most
+        and rng.random() < 0.3
+    ):
+        pairs.append(
+            _pick(rng, weights, shape="dog")
+        )  # the two side by side: "dog" must not fire on the hot dog
     return [(colour, shape, "small" if rng.random() < 0.55 else "large") for colour, shape in pairs]
 
 
@@ -198,7 +223,9 @@ def _pair_weights(long_tail: bool, target: Pair | None) -> npt.NDArray[np.float6
     return weights
 
 
-def _pick(rng: np.random.Generator, weights: npt.NDArray[np.float64], colour: str = "", shape: str = "") -> Pair:
+def _pick(
+    rng: np.random.Generator, weights: npt.NDArray[np.float64], colour: str = "", shape: str = ""
+) -> Pair:
     fits = np.array([(not colour or c == colour) and (not shape or s == shape) for c, s in PAIRS])
     total = np.cumsum(weights * fits)
     return PAIRS[int(np.searchsorted(total, rng.random() * total[-1], side="right"))]
@@ -221,9 +248,13 @@ def _place(
     return placed
 
 
-def _free_corner(rng: np.random.Generator, image_size: int, sprite: _Sprite, boxes: list[Box]) -> tuple[int, int] | None:
+def _free_corner(
+    rng: np.random.Generator, image_size: int, sprite: _Sprite, boxes: list[Box]
+) -> tuple[int, int] | None:
     height, width = sprite.coverage.shape
-    for x, y in rng.integers(0, (image_size - width + 1, image_size - height + 1), (40, 2)).tolist():
+    for x, y in rng.integers(
+        0, (image_size - width + 1, image_size - height + 1), (40, 2)
+    ).tolist():
         box = _shift(sprite.box_xyxy, (x, y))
         if all(_overlap(box, other) <= _MAX_OVERLAP for other in boxes):
             return x, y
@@ -260,7 +291,15 @@ def _draw_crowd(
             for column in range(3):
                 sprite = _sprite(rng, shape, float(rng.uniform(0.68, 0.84)) * cell)
                 shift_x, shift_y = rng.integers(0, 3, 2).tolist()
-                _paint(rng, image, owner, sprite, (x + column * cell + shift_x, y + row * cell + shift_y), colour, number)
+                _paint(
+                    rng,
+                    image,
+                    owner,
+                    sprite,
+                    (x + column * cell + shift_x, y + row * cell + shift_y),
+                    colour,
+                    number,
+                )
         mask = owner == number
         return Crowd(colour, shape, box_of(mask), int(mask.sum()), run_lengths(mask))
     return None
@@ -290,7 +329,9 @@ def _background(rng: np.random.Generator, image_size: int) -> FloatPixels:
     tint = (rng.uniform(55, 125) + rng.uniform(-11, 11, 3)).astype(np.float32)
     grain = int(rng.integers(1, 5))
     cells = -(-image_size // grain)
-    noise = rng.standard_normal((cells, cells, 1), dtype=np.float32) * np.float32(rng.uniform(4, 14))
+    noise = rng.standard_normal((cells, cells, 1), dtype=np.float32) * np.float32(
+        rng.uniform(4, 14)
+    )
     noise = noise.repeat(grain, 0).repeat(grain, 1)[:image_size, :image_size]
     coarse = Image.fromarray(rng.standard_normal((5, 5), dtype=np.float32) * np.float32(14))
     slow = np.asarray(coarse.resize((image_size, image_size), Image.Resampling.BICUBIC))[..., None]
@@ -320,7 +361,10 @@ def _sprite(rng: np.random.Generator, shape: str, side: float) -> _Sprite:
         pen.polygon(corners, fill=0 if kind == "cut" else 255)
         if kind == "dark":
             dark_pen.polygon(corners, fill=255)
-    coverage, shade = (np.asarray(layer.reduce(_OVERSAMPLING), np.float32) / np.float32(255) for layer in (canvas, dark))
+    coverage, shade = (
+        np.asarray(layer.reduce(_OVERSAMPLING), np.float32) / np.float32(255)
+        for layer in (canvas, dark)
+    )
     return _Sprite(coverage, shade, box_of(coverage >= 0.5))
 
 
@@ -346,16 +390,33 @@ def _outlines() -> dict[str, Outline]:
         return polygon((x0, y0), (x1, y0), (x1, y1), (x0, y1))
 
     spikes = [
-        ((1.0 if i % 2 == 0 else 0.42) * math.sin(i * math.pi / 5), (-1.0 if i % 2 == 0 else -0.42) * math.cos(i * math.pi / 5))
+        (
+            (1.0 if i % 2 == 0 else 0.42) * math.sin(i * math.pi / 5),
+            (-1.0 if i % 2 == 0 else -0.42) * math.cos(i * math.pi / 5),
+        )
         for i in range(10)
     ]
     t = np.linspace(0, 2 * np.pi, 48, endpoint=False)
-    heart = np.stack([16 * np.sin(t) ** 3, -(13 * np.cos(t) - 5 * np.cos(2 * t) - 2 * np.cos(3 * t) - np.cos(4 * t))], axis=1)
+    heart = np.stack(
+        [
+            16 * np.sin(t) ** 3,
+            -(13 * np.cos(t) - 5 * np.cos(2 * t) - 2 * np.cos(3 * t) - np.cos(4 * t)),
+        ],
+        axis=1,
+    )
     dog = [
         bar(-0.7, -0.15, 0.5, 0.3),
         *(bar(x, 0.2, x + 0.18, 0.85) for x in (-0.7, -0.42, 0.04, 0.32)),
         polygon((-0.7, -0.1), (-0.95, -0.7), (-0.8, -0.72), (-0.52, -0.1)),
-        polygon((0.2, 0.1), (0.4, -0.65), (0.85, -0.65), (1.15, -0.4), (1.15, -0.2), (0.75, -0.15), (0.5, 0.3)),
+        polygon(
+            (0.2, 0.1),
+            (0.4, -0.65),
+            (0.85, -0.65),
+            (1.15, -0.4),
+            (1.15, -0.2),
+            (0.75, -0.15),
+            (0.5, 0.3),
+        ),
         polygon((0.36, -0.5), (0.42, -0.95), (0.66, -0.6)),
     ]
     return {

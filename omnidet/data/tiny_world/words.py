@@ -11,7 +11,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from omnidet.data.tiny_world_scenes import Box, Scene, Thing
+from omnidet.data.tiny_world.scenes import Box, Scene, Thing
 
 _T = TypeVar("_T")
 RELATIONS = ("left of", "right of", "above", "below")
@@ -45,8 +45,19 @@ _ALT_FORMS = (
     "Abstract pattern, {a}, {b}",
 )
 _CAPTION_FORMS = {
-    1: ("{0} on a noisy background .", "A picture of {0}", "here you see {0}", "This image shows {0}.", "{0}"),
-    2: ("{0} next to {1}", "{0} and {1} on a textured ground.", "A picture of {0} with {1} .", "We see {0} near {1}."),
+    1: (
+        "{0} on a noisy background .",
+        "A picture of {0}",
+        "here you see {0}",
+        "This image shows {0}.",
+        "{0}",
+    ),
+    2: (
+        "{0} next to {1}",
+        "{0} and {1} on a textured ground.",
+        "A picture of {0} with {1} .",
+        "We see {0} near {1}.",
+    ),
     3: ("{0}, {1} and {2}", "A scene with {0}, {1} and {2}.", "{0} close to {1} and {2} ."),
 }
 _EMPTY_CAPTIONS = (
@@ -58,7 +69,11 @@ _EMPTY_CAPTIONS = (
 )
 _SENTENCE_FORMS = {
     1: ("{0} on {scene} .", "{picture} of {0} .", "{0} before {scene} ."),
-    2: ("{0} next to {1} on {scene} .", "{0} and {1} near {each} .", "{picture} shows {0} beside {1} ."),
+    2: (
+        "{0} next to {1} on {scene} .",
+        "{0} and {1} near {each} .",
+        "{picture} shows {0} beside {1} .",
+    ),
     3: (
         "{0} , {1} and {2} in front of {scene} .",
         "{picture} of {0} , {1} and {2} .",
@@ -84,7 +99,8 @@ def groups(scene: Scene) -> list[Group]:
     for i, thing in enumerate(scene.things):
         found.setdefault((thing.colour, thing.shape), []).append(i)
     return [
-        Group(tuple(members), *pair, size=_common_size([scene.things[i] for i in members])) for pair, members in found.items()
+        Group(tuple(members), *pair, size=_common_size([scene.things[i] for i in members]))
+        for pair, members in found.items()
     ]
 
 
@@ -117,8 +133,15 @@ def captions(rng: np.random.Generator, scene: Scene, number: int = 5) -> list[st
     for _ in range(number):
         phrases = [group_phrase(rng, group) for group in _some(rng, found)]
         if scene.crowd and (not phrases or rng.random() < 0.5):
-            phrases = [f"many tiny {name(scene.crowd.colour, scene.crowd.shape, number=9)}", *phrases[:2]]
-        text = _one(rng, _CAPTION_FORMS[len(phrases)]).format(*phrases) if phrases else _one(rng, _EMPTY_CAPTIONS)
+            phrases = [
+                f"many tiny {name(scene.crowd.colour, scene.crowd.shape, number=9)}",
+                *phrases[:2],
+            ]
+        text = (
+            _one(rng, _CAPTION_FORMS[len(phrases)]).format(*phrases)
+            if phrases
+            else _one(rng, _EMPTY_CAPTIONS)
+        )
         written.append(text[0].upper() + text[1:] if rng.random() < 0.5 else text)
     return written
 
@@ -133,14 +156,21 @@ def alt_text(rng: np.random.Generator, scene: Scene) -> str:
     return _loose_text(rng, scene, _ALT_FORMS, unrelated=0.04)
 
 
-def _loose_text(rng: np.random.Generator, scene: Scene, forms: Sequence[str], unrelated: float) -> str:
+def _loose_text(
+    rng: np.random.Generator, scene: Scene, forms: Sequence[str], unrelated: float
+) -> str:
     found = groups(scene)
     if not found or rng.random() < unrelated:
         return _one(rng, _UNRELATED)
-    first, second = (found[int(i)] for i in (rng.permutation(len(found)) if len(found) > 1 else (0, 0))[:2])
+    first, second = (
+        found[int(i)] for i in (rng.permutation(len(found)) if len(found) > 1 else (0, 0))[:2]
+    )
     form = _one(rng, forms if len(found) > 1 else [form for form in forms if "{b}" not in form])
     article = forms is _ALT_FORMS
-    words = [group_phrase(rng, g) if article else name(g.colour, g.shape, number=len(g.members)) for g in (first, second)]
+    words = [
+        group_phrase(rng, g) if article else name(g.colour, g.shape, number=len(g.members))
+        for g in (first, second)
+    ]
     text = form.format(a=words[0], A=words[0].title(), b=words[1])
     return text.upper() if rng.random() < 0.05 else text
 
@@ -155,7 +185,9 @@ class Chain:
     is_scene: bool = False
 
 
-def tagged_sentences(rng: np.random.Generator, scene: Scene, first_chain: int) -> tuple[list[str], list[Chain]]:
+def tagged_sentences(
+    rng: np.random.Generator, scene: Scene, first_chain: int
+) -> tuple[list[str], list[Chain]]:
     """Flickr30K Entities' five sentences of an image, and the chains that they use.
 
     Things of equal shape and different colour have a chain of their own beside those of their groups: boxes with two chains.
@@ -163,7 +195,9 @@ def tagged_sentences(rng: np.random.Generator, scene: Scene, first_chain: int) -
         first_chain: chain numbers begin here; at most 20 are used.
     """
     found = groups(scene)
-    chains = [Chain(first_chain + i, _types(group.shape), group.members) for i, group in enumerate(found)]
+    chains = [
+        Chain(first_chain + i, _types(group.shape), group.members) for i, group in enumerate(found)
+    ]
     phrases = list(zip(chains, found, strict=True))
     ground = Chain(first_chain + 18, "scene", is_scene=True)
     picture = Chain(first_chain + 19, "other")
@@ -179,11 +213,15 @@ def tagged_sentences(rng: np.random.Generator, scene: Scene, first_chain: int) -
         form = _one(rng, _SENTENCE_FORMS[len(said)])
         marks = {"each": "[/EN#0/notvisual each other]"}
         if "{scene}" in form:
-            marks["scene"] = tag(ground, _one(rng, ("a grey background", "a noisy ground", "the textured wall")))
+            marks["scene"] = tag(
+                ground, _one(rng, ("a grey background", "a noisy ground", "the textured wall"))
+            )
         if "{picture}" in form:
             marks["picture"] = tag(picture, _one(rng, ("A photo", "A picture", "An image")))
         sentences.append(_capitalised(form.format(*said, **marks)))
-    kinds = {group.shape for group in found if sum(group.shape == other.shape for other in found) > 1}
+    kinds = {
+        group.shape for group in found if sum(group.shape == other.shape for other in found) > 1
+    }
     for i, shape in enumerate(sorted(kinds)):
         members = tuple(j for j, thing in enumerate(scene.things) if thing.shape == shape)
         chain = Chain(first_chain + 10 + i, _types(shape), members)
@@ -213,7 +251,11 @@ class Description:
 
     def fits(self, thing: Thing) -> bool:
         """Whether the words are true of the thing."""
-        return self.shape == thing.shape and self.colour in ("", thing.colour) and self.size in ("", thing.size)
+        return (
+            self.shape == thing.shape
+            and self.colour in ("", thing.colour)
+            and self.size in ("", thing.size)
+        )
 
     def words(self) -> str:
         return name(self.colour, self.shape, self.size)
@@ -228,7 +270,11 @@ def descriptions(thing: Thing) -> list[Description]:
 
 def plain_expressions(scene: Scene, target: int) -> list[str]:
     """Expressions without relation that fit the target and nothing else of the scene."""
-    return [d.words() for d in descriptions(scene.things[target]) if sum(d.fits(thing) for thing in scene.things) == 1]
+    return [
+        d.words()
+        for d in descriptions(scene.things[target])
+        if sum(d.fits(thing) for thing in scene.things) == 1
+    ]
 
 
 @dataclass(frozen=True)
@@ -251,8 +297,15 @@ def relational_expressions(scene: Scene, target: int) -> list[Relation]:
     found = []
     for landmark, relation, other in _landmarks(scene, target):
         for head in descriptions(scene.things[target]):
-            rivals = [t for i, t in enumerate(scene.things) if i not in (target, landmark) and head.fits(t)]
-            if all(offset(t.box_xyxy, scene.things[landmark].box_xyxy, relation)[0] <= 0 for t in rivals):
+            rivals = [
+                t
+                for i, t in enumerate(scene.things)
+                if i not in (target, landmark) and head.fits(t)
+            ]
+            if all(
+                offset(t.box_xyxy, scene.things[landmark].box_xyxy, relation)[0] <= 0
+                for t in rivals
+            ):
                 found.append(Relation(head.words(), relation, other.words(), bool(rivals)))
     return found
 
@@ -261,7 +314,12 @@ def offset(box_xyxy: Box, landmark_xyxy: Box, relation: str) -> tuple[float, flo
     """How far the box's centre lies from the landmark's in the direction of the relation, and how far across, in pixels."""
     x = (landmark_xyxy[0] + landmark_xyxy[2] - box_xyxy[0] - box_xyxy[2]) / 2
     y = (landmark_xyxy[1] + landmark_xyxy[3] - box_xyxy[1] - box_xyxy[3]) / 2
-    return {"left of": (x, abs(y)), "right of": (-x, abs(y)), "above": (y, abs(x)), "below": (-y, abs(x))}[relation]
+    return {
+        "left of": (x, abs(y)),
+        "right of": (-x, abs(y)),
+        "above": (y, abs(x)),
+        "below": (-y, abs(x)),
+    }[relation]
 
 
 def _landmarks(scene: Scene, target: int) -> Iterator[tuple[int, str, Description]]:
@@ -270,7 +328,9 @@ def _landmarks(scene: Scene, target: int) -> Iterator[tuple[int, str, Descriptio
     for i, thing in enumerate(scene.things):
         if i == target:
             continue
-        unique = [d for d in descriptions(thing) if sum(d.fits(other) for other in scene.things) == 1]
+        unique = [
+            d for d in descriptions(thing) if sum(d.fits(other) for other in scene.things) == 1
+        ]
         for relation in RELATIONS:
             along, across = offset(scene.things[target].box_xyxy, thing.box_xyxy, relation)
             if along >= clear and along >= across:

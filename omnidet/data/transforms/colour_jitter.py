@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from omnidet.config import require
-from omnidet.data.transforms import Example
+from omnidet.data.transforms.example import Example
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,10 @@ class ColourJitter:
 
     def __post_init__(self) -> None:
         fits = 0 <= self.brightness < 1 and 0 <= self.contrast < 1
-        require(fits, f"ColourJitter({self.brightness}, {self.contrast}): give 0 or more and less than 1")
+        require(
+            fits,
+            f"ColourJitter({self.brightness}, {self.contrast}): give 0 or more and less than 1",
+        )
 
     def __call__(self, example: Example, random: np.random.Generator) -> Example:
         light = random.uniform(1 - self.brightness, 1 + self.brightness)

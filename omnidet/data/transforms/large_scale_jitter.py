@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from omnidet.config import require
-from omnidet.data.transforms import Example, keep_boxes
+from omnidet.data.transforms.example import Example, keep_boxes
 from omnidet.schema import FloatArray, Record
 
 
@@ -28,12 +28,20 @@ class LargeScaleJitter:
     def __post_init__(self) -> None:
         given = f"LargeScaleJitter(smallest={self.smallest}, largest={self.largest})"
         require(0 < self.smallest <= self.largest, f"{given}: give 0 < smallest <= largest")
-        require(0 < self.min_visible <= 1, f"LargeScaleJitter(min_visible={self.min_visible}): give a share above 0")
+        require(
+            0 < self.min_visible <= 1,
+            f"LargeScaleJitter(min_visible={self.min_visible}): give a share above 0",
+        )
 
     def __call__(self, example: Example, random: np.random.Generator) -> Example:
         record = example.record
-        frame = max(record.width, record.height, example.frame) / random.uniform(self.smallest, self.largest)
-        width, height = min(record.width, max(1, round(frame))), min(record.height, max(1, round(frame)))
+        frame = max(record.width, record.height, example.frame) / random.uniform(
+            self.smallest, self.largest
+        )
+        width, height = (
+            min(record.width, max(1, round(frame))),
+            min(record.height, max(1, round(frame))),
+        )
         x0 = int(random.integers(0, record.width - width + 1))
         y0 = int(random.integers(0, record.height - height + 1))
         if (width, height) == (record.width, record.height):
@@ -49,7 +57,9 @@ def cut(record: Record, x0: int, y0: int, width: int, height: int, min_visible: 
     may now name more than their boxes; of one that is gone altogether nothing is seen.
     """
     corner = np.array([x0, y0, x0, y0], np.float32)
-    inside: FloatArray = np.clip(record.boxes_xyxy - corner, 0, np.array([width, height] * 2, np.float32))
+    inside: FloatArray = np.clip(
+        record.boxes_xyxy - corner, 0, np.array([width, height] * 2, np.float32)
+    )
     whole = np.maximum(_area(record.boxes_xyxy), np.finfo(np.float32).tiny)
     visible = _area(inside) / whole
     kept = visible >= min_visible

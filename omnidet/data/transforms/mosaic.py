@@ -9,7 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from omnidet.config import require
-from omnidet.data.transforms import PADDING, Example, letterbox
+from omnidet.data.transforms.example import Example
+from omnidet.data.transforms.letterbox import PADDING, letterbox
 from omnidet.schema import Record
 
 
@@ -70,6 +71,10 @@ def joined(records: Sequence[Record], side: int) -> Record:
         boxes_xyxy=np.concatenate([record.boxes_xyxy for record in records]),
         phrases=tuple(named),
         phrase_boxes=tuple(tuple(boxes) for boxes in named.values()),
-        absent=tuple(name for name in records[0].absent if name in everywhere and name not in named),
-        not_exhaustive=tuple(phrase for phrase in named if phrase in unsure or phrase not in everywhere),
+        absent=tuple(
+            name for name in records[0].absent if name in everywhere and name not in named
+        ),
+        not_exhaustive=tuple(
+            phrase for phrase in named if phrase in unsure or phrase not in everywhere
+        ),
     )

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from omnidet.data.transforms import Example
+from omnidet.data.transforms.example import Example
 from omnidet.data.vocabulary import is_relational
 from omnidet.schema import Record
 
@@ -41,7 +41,10 @@ class PhraseCrop:
         boxes = record.boxes_xyxy
         for _ in range(self.tries):
             share = random.uniform(self.min_share, 1.0)
-            width, height = max(1, round(record.width * share)), max(1, round(record.height * share))
+            width, height = (
+                max(1, round(record.width * share)),
+                max(1, round(record.height * share)),
+            )
             x0 = int(random.integers(0, record.width - width + 1))
             y0 = int(random.integers(0, record.height - height + 1))
             window = np.array([x0, y0, x0 + width, y0 + height], np.float32)
@@ -52,7 +55,9 @@ class PhraseCrop:
             kept = _keep_whole_phrases(record, inside)
             if record.phrases and not kept.phrases:
                 continue
-            kept = dataclasses.replace(kept, boxes_xyxy=kept.boxes_xyxy - window[[0, 1, 0, 1]], width=width, height=height)
+            kept = dataclasses.replace(
+                kept, boxes_xyxy=kept.boxes_xyxy - window[[0, 1, 0, 1]], width=width, height=height
+            )
             return Example(example.pixels[y0 : y0 + height, x0 : x0 + width], kept, example.frame)
         return example
 

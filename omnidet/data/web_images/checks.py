@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import simplejpeg
 from PIL import Image
 
-from omnidet.data.perceptual_hash import dhash
+from omnidet.data.reading.perceptual_hash import dhash
 
 _KINDS = {"JPEG": "jpg", "PNG": "png", "WEBP": "webp"}
 _DRAFT_SIDE = 72
@@ -43,7 +43,11 @@ def examine(content: bytes, taste: Taste) -> Picture | str:
     """The picture, or why it is not taken in a few words. Decodes it once, with its pixels counted before."""
     form = _form(content)
     if form is None:
-        return "a page, no picture" if content[:200].lstrip()[:1] == b"<" else "no picture of a known kind"
+        return (
+            "a page, no picture"
+            if content[:200].lstrip()[:1] == b"<"
+            else "no picture of a known kind"
+        )
     if form == "JPEG":
         picture = _quickly(content, taste)
         if picture is not None:
@@ -61,7 +65,13 @@ def examine(content: bytes, taste: Taste) -> Picture | str:
                 return Picture(_KINDS[form], width, height, dhash(image))
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         return "too many pixels"
-    except (OSError, SyntaxError, ValueError, EOFError, ArithmeticError) as error:  # what Pillow's decoders raise
+    except (
+        OSError,
+        SyntaxError,
+        ValueError,
+        EOFError,
+        ArithmeticError,
+    ) as error:  # what Pillow's decoders raise
         return "truncated image" if "truncated" in str(error).lower() else "unreadable image"
 
 
@@ -72,7 +82,9 @@ def _quickly(content: bytes, taste: Taste) -> Picture | str | None:
         problem = _problem(width, height, taste)
         if problem:
             return problem
-        grey = simplejpeg.decode_jpeg(content, colorspace="GRAY", min_height=_DRAFT_SIDE, min_width=_DRAFT_SIDE, strict=True)
+        grey = simplejpeg.decode_jpeg(
+            content, colorspace="GRAY", min_height=_DRAFT_SIDE, min_width=_DRAFT_SIDE, strict=True
+        )
     except ValueError:
         return None
     return Picture("jpg", width, height, dhash(Image.fromarray(grey[:, :, 0])))

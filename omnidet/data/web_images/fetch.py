@@ -24,11 +24,12 @@ from pathlib import Path
 from typing import Any
 
 from omnidet import storage
-from omnidet.data import url_lists, web_shards
-from omnidet.data.perceptual_hash import NearCopies
-from omnidet.data.url_lists import Row, SeenUrls
-from omnidet.data.web_fetch import NOT_ASKED, NOT_REACHED, Manners
-from omnidet.data.web_pictures import Taste
+from omnidet.data.reading import url_lists
+from omnidet.data.reading.perceptual_hash import NearCopies
+from omnidet.data.reading.url_lists import Row, SeenUrls
+from omnidet.data.web_images import shard as web_shards
+from omnidet.data.web_images.checks import Taste
+from omnidet.data.web_images.fetcher import NOT_ASKED, NOT_REACHED, Manners
 
 SETTINGS_NAME = "fetch.json"
 REPORT_NAME = "report.json"
@@ -58,7 +59,10 @@ class Options:
 
 
 def fetch_images(
-    lists: Path, out: Path, options: Options | None = None, progress: Callable[[int], None] = lambda _: None
+    lists: Path,
+    out: Path,
+    options: Options | None = None,
+    progress: Callable[[int], None] = lambda _: None,
 ) -> dict[str, Any]:
     """Fetch every picture of the lists into a folder; returns the report, which stands in `report.json` too.
 
@@ -90,13 +94,26 @@ def fetch_images(
 
 def write_report(out: Path) -> dict[str, Any]:
     """What all shards together gave: written to `report.json`."""
-    counts = Counter({"shards": 0, "rows": 0, "kept": 0, "bytes": 0})  # of many parts one may have no shard
+    counts = Counter(
+        {"shards": 0, "rows": 0, "kept": 0, "bytes": 0}
+    )  # of many parts one may have no shard
     reasons: Counter[str] = Counter()
     for path in sorted((out / "stats").glob("*.json")):
         stats = _read(path, STATS_FIELDS, SHARD_AGAIN)
-        counts.update({"shards": 1, "rows": stats["rows"], "kept": stats["kept"], "bytes": stats["size_bytes"]})
+        counts.update(
+            {
+                "shards": 1,
+                "rows": stats["rows"],
+                "kept": stats["kept"],
+                "bytes": stats["size_bytes"],
+            }
+        )
         reasons.update(stats["reasons"])
-    report = {**counts, "kept_share": round(counts["kept"] / max(1, counts["rows"]), 4), "refused": dict(reasons.most_common())}
+    report = {
+        **counts,
+        "kept_share": round(counts["kept"] / max(1, counts["rows"]), 4),
+        "refused": dict(reasons.most_common()),
+    }
     storage.write_text(out / REPORT_NAME, json.dumps(report, indent=1) + "\n")
     return report
 
@@ -107,7 +124,9 @@ def _read(path: Path, fields: Mapping[str, type], remedy: str) -> dict[str, Any]
         content = json.loads(path.read_text(encoding="utf-8"))
         wrong = [name for name, kind in fields.items() if not isinstance(content[name], kind)]
     except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise ValueError(f"{path} is damaged ({type(error).__name__}: {error}): {remedy}") from error
+        raise ValueError(
+            f"{path} is damaged ({type(error).__name__}: {error}): {remedy}"
+        ) from error
     if wrong:
         raise ValueError(f"{path} is damaged ({wrong[0]}: {content[wrong[0]]!r:.40}): {remedy}")
     return dict(content)
@@ -115,15 +134,23 @@ def _read(path: Path, fields: Mapping[str, type], remedy: str) -> dict[str, Any]
 
 def describe(report: dict[str, Any]) -> str:
     """The report for people."""
-    lines = [f"{report['kept']} of {report['rows']} pictures in {report['shards']} shards ({report['kept_share']:.1%})"]
-    return "\n".join([*lines, *(f"  {count:8}  {reason}" for reason, count in report["refused"].items())])
+    lines = [
+        f"{report['kept']} of {report['rows']} pictures in {report['shards']} shards ({report['kept_share']:.1%})"
+    ]
+    return "\n".join(
+        [*lines, *(f"  {count:8}  {reason}" for reason, count in report["refused"].items())]
+    )
 
 
 def _check(options: Options) -> None:
     if options.rows_per_shard < 1 or options.workers < 1:
-        raise ValueError(f"{options.rows_per_shard} rows a shard and {options.workers} workers: give 1 or more of each")
+        raise ValueError(
+            f"{options.rows_per_shard} rows a shard and {options.workers} workers: give 1 or more of each"
+        )
     if not 0 <= options.part < options.parts:
-        raise ValueError(f"part {options.part} of {options.parts} does not exist: parts are numbered from 0")
+        raise ValueError(
+            f"part {options.part} of {options.parts} does not exist: parts are numbered from 0"
+        )
 
 
 def _settings(paths: Sequence[Path], options: Options) -> dict[str, Any]:
@@ -144,7 +171,9 @@ def _prepare(out: Path, settings: dict[str, Any]) -> None:
     """Make the folder, unless it is one already."""
     storage.require_replaceable(out, SETTINGS_NAME)
     out.mkdir(parents=True, exist_ok=True)
-    storage.write_bytes_if_absent(out / SETTINGS_NAME, (json.dumps(settings, indent=1) + "\n").encode())
+    storage.write_bytes_if_absent(
+        out / SETTINGS_NAME, (json.dumps(settings, indent=1) + "\n").encode()
+    )
 
 
 def _require_same(out: Path, settings: dict[str, Any], part: int) -> None:
@@ -160,9 +189,13 @@ def _require_same(out: Path, settings: dict[str, Any], part: int) -> None:
     name = changed[0]
     problem = f"{out} was begun with other settings ({name} {before.get(name)!r}, now {settings[name]!r}): give a new folder"
     with ExitStack() as held:
-        for other in {*range(before["parts"])} - {part}:  # none of those that began it may be at work
+        for other in {*range(before["parts"])} - {
+            part
+        }:  # none of those that began it may be at work
             held.enter_context(storage.alone(out / ".work" / f"lock-{other}", problem))
-        if any(made for pattern in ("*.tar", "stats/*", "quarantine/*") for made in out.glob(pattern)):
+        if any(
+            made for pattern in ("*.tar", "stats/*", "quarantine/*") for made in out.glob(pattern)
+        ):
             raise ValueError(problem)
         storage.write_text(path, json.dumps(settings, indent=1) + "\n")
 
@@ -170,7 +203,9 @@ def _require_same(out: Path, settings: dict[str, Any], part: int) -> None:
 class _Run:
     """One run of `fetch_images`."""
 
-    def __init__(self, out: Path, work: Path, options: Options, progress: Callable[[int], None]) -> None:
+    def __init__(
+        self, out: Path, work: Path, options: Options, progress: Callable[[int], None]
+    ) -> None:
         self.out, self.work, self.options, self.progress = out, work, options, progress
         self.copies = NearCopies()
         self.begun: dict[Future[Any], _Shard] = {}
@@ -181,12 +216,17 @@ class _Run:
         finished = self._finished()
         context = multiprocessing.get_context("spawn")
         with ProcessPoolExecutor(
-            self.options.workers, context, initializer=web_shards.begin_process, initargs=(os.getpid(),)
+            self.options.workers,
+            context,
+            initializer=web_shards.begin_process,
+            initargs=(os.getpid(),),
         ) as pool:
             try:
                 for shard in self._shards(paths, finished):
                     shard.begin(pool)
-                    while len(self.begun) > self.options.workers:  # one more than works, so that nobody waits
+                    while (
+                        len(self.begun) > self.options.workers
+                    ):  # one more than works, so that nobody waits
                         self._advance(pool)
                     if self.away:
                         break
@@ -197,7 +237,9 @@ class _Run:
                     "a process was killed, perhaps for want of memory: run again to go on, with fewer --workers"
                 ) from error
             except BaseException:
-                for process in list(pool._processes.values()):  # nothing public ends them before their shard is done
+                for process in list(
+                    pool._processes.values()
+                ):  # nothing public ends them before their shard is done
                     process.terminate()
                 raise
         if self.away:
@@ -227,7 +269,12 @@ class _Run:
                 self.progress(len(rows))
                 continue
             wanted = tuple(row for row in rows if not refused[row.number])
-            yield _Shard(self, number, wanted, [(row, refused[row.number]) for row in rows if refused[row.number]])
+            yield _Shard(
+                self,
+                number,
+                wanted,
+                [(row, refused[row.number]) for row in rows if refused[row.number]],
+            )
 
     def _advance(self, pool: ProcessPoolExecutor) -> None:
         """Wait for a process and give it its next work."""
@@ -259,7 +306,9 @@ def _network_away(result: web_shards.Harvest) -> str:
 class _Shard:
     """A shard on its way: fetched, then freed of near copies and written, then published."""
 
-    def __init__(self, run: _Run, number: int, rows: tuple[Row, ...], refused: list[tuple[Row, str]]) -> None:
+    def __init__(
+        self, run: _Run, number: int, rows: tuple[Row, ...], refused: list[tuple[Row, str]]
+    ) -> None:
         self.run, self.number, self.rows, self.refused = run, number, rows, refused
         self.spool = run.work / f"{number:06d}.spool"
         self.tar = run.work / f"{number:06d}.tar"
@@ -267,7 +316,13 @@ class _Shard:
         self.seconds = 0.0
 
     def begin(self, pool: ProcessPoolExecutor) -> None:
-        task = web_shards.Task(self.number, self.rows, str(self.spool), self.run.options.manners, self.run.options.taste)
+        task = web_shards.Task(
+            self.number,
+            self.rows,
+            str(self.spool),
+            self.run.options.manners,
+            self.run.options.taste,
+        )
         self.run.begun[pool.submit(web_shards.harvest, task)] = self
 
     def go_on(self, result: web_shards.Harvest | str, pool: ProcessPoolExecutor) -> None:
@@ -295,9 +350,12 @@ class _Shard:
         if self.found:
             self.tar.replace(out / f"{name}.tar")
         self.refused.sort(key=lambda pair: pair[0].number)
-        lines = [{"row": row.number, "url": row.url, "reason": reason} for row, reason in self.refused]
+        lines = [
+            {"row": row.number, "url": row.url, "reason": reason} for row, reason in self.refused
+        ]
         storage.write_text(
-            out / "quarantine" / f"{name}.jsonl", "".join(json.dumps(line, ensure_ascii=True) + "\n" for line in lines)
+            out / "quarantine" / f"{name}.jsonl",
+            "".join(json.dumps(line, ensure_ascii=True) + "\n" for line in lines),
         )
         rows = len(self.found) + len(self.refused)
         stats = {

@@ -27,7 +27,7 @@ import certifi
 from yarl import URL
 
 from omnidet import __version__
-from omnidet.data.http_transfer import retry_after
+from omnidet.data.download.http_range import retry_after
 
 LARGE_BYTES = 1 << 20
 LARGE_AT_ONCE = 16
@@ -75,7 +75,9 @@ class Manners:
 class RefusedError(Exception):
     """A picture that is not to be had; `reason` is one of a few short texts, as they are counted."""
 
-    def __init__(self, reason: str, may_pass: bool = False, wait_seconds: float | None = None) -> None:
+    def __init__(
+        self, reason: str, may_pass: bool = False, wait_seconds: float | None = None
+    ) -> None:
         super().__init__(reason)
         self.reason, self.may_pass, self.wait_seconds = reason, may_pass, wait_seconds
 
@@ -104,7 +106,9 @@ class Fetcher:
         bytes, no more of them pile up.
         """
         url = _url(address)
-        host = self._hosts.setdefault(url.host or "", _Host(asyncio.Semaphore(self._manners.per_host)))
+        host = self._hosts.setdefault(
+            url.host or "", _Host(asyncio.Semaphore(self._manners.per_host))
+        )
         async with host.slots, AsyncExitStack() as held:
             yield await self._patiently(url, host, held)
 
@@ -119,7 +123,9 @@ class Fetcher:
                     content = await self._try(url, permits)
                     await held.enter_async_context(permits.pop_all())
             except RefusedError as error:
-                host.failures = host.failures + 1 if error.reason in ("no connection", "unknown host") else 0
+                host.failures = (
+                    host.failures + 1 if error.reason in ("no connection", "unknown host") else 0
+                )
                 if not error.may_pass or attempt == self._manners.tries - 1:
                     raise
                 await asyncio.sleep(self._wait_seconds(error, attempt, host))
@@ -158,7 +164,11 @@ class Fetcher:
         except aiohttp.ClientSSLError as error:
             raise RefusedError("certificate") from error
         except aiohttp.ClientConnectorError as error:
-            refused = RefusedError(PRIVATE) if PRIVATE in str(error) else RefusedError(f"no connection{where}", may_pass=True)
+            refused = (
+                RefusedError(PRIVATE)
+                if PRIVATE in str(error)
+                else RefusedError(f"no connection{where}", may_pass=True)
+            )
             raise refused from error
         except (aiohttp.ClientPayloadError, aiohttp.ClientConnectionError) as error:
             raise RefusedError("cut short", may_pass=True) from error
@@ -169,7 +179,11 @@ class Fetcher:
     async def _body(self, response: aiohttp.ClientResponse, permits: AsyncExitStack) -> bytes:
         status, headers = response.status, response.headers
         if status in _PASSING:
-            raise RefusedError(f"HTTP {status}", may_pass=True, wait_seconds=retry_after(headers.get("Retry-After")))
+            raise RefusedError(
+                f"HTTP {status}",
+                may_pass=True,
+                wait_seconds=retry_after(headers.get("Retry-After")),
+            )
         if status != HTTPStatus.OK:
             raise RefusedError(f"HTTP {status}")
         refused = forbidden(headers.getall("X-Robots-Tag", []), self._manners.refused_directives)
@@ -179,7 +193,11 @@ class Fetcher:
             raise RefusedError("too many bytes")
         content = await self._read(response, permits)
         encoding = headers.get("Content-Encoding", "identity").lower()
-        return content if encoding == "identity" else _decoded(content, encoding, self._manners.max_bytes)
+        return (
+            content
+            if encoding == "identity"
+            else _decoded(content, encoding, self._manners.max_bytes)
+        )
 
     async def _read(self, response: aiohttp.ClientResponse, permits: AsyncExitStack) -> bytes:
         chunks: list[bytes] = []
@@ -206,10 +224,14 @@ async def fetcher(manners: Manners) -> AsyncIterator[Fetcher]:
             raise OSError(errno.EACCES, f"{PRIVATE} {address[0]}")
         return socket.socket(family, kind, protocol)
 
-    timeout = aiohttp.ClientTimeout(total=None, sock_connect=manners.connect_seconds, sock_read=manners.read_seconds)
+    timeout = aiohttp.ClientTimeout(
+        total=None, sock_connect=manners.connect_seconds, sock_read=manners.read_seconds
+    )
     headers = {"User-Agent": manners.agent, "Accept": "image/*", "Accept-Encoding": "identity"}
     trusted = ssl.create_default_context(cafile=os.environ.get("SSL_CERT_FILE") or certifi.where())
-    connector = aiohttp.TCPConnector(limit=0, ttl_dns_cache=300, socket_factory=checked_socket, ssl=trusted)
+    connector = aiohttp.TCPConnector(
+        limit=0, ttl_dns_cache=300, socket_factory=checked_socket, ssl=trusted
+    )
     with ThreadPoolExecutor(RESOLVER_THREADS, "resolver") as threads:
         asyncio.get_running_loop().set_default_executor(threads)
         async with aiohttp.ClientSession(
@@ -234,7 +256,9 @@ def is_public(address: str) -> bool:
             return is_public(str(inner))
         if ip.is_site_local:
             return False
-    return ip.is_global and not (ip.is_multicast or ip.is_reserved or ip.is_unspecified or ip.is_loopback or ip.is_link_local)
+    return ip.is_global and not (
+        ip.is_multicast or ip.is_reserved or ip.is_unspecified or ip.is_loopback or ip.is_link_local
+    )
 
 
 def forbidden(tags: list[str], directives: tuple[str, ...]) -> str:
@@ -246,7 +270,12 @@ def forbidden(tags: list[str], directives: tuple[str, ...]) -> str:
         for_us = True
         for part in tag.lower().split(","):
             agent, colon, rest = part.strip().partition(":")
-            if colon and agent.strip() not in ("unavailable_after", "max-snippet", "max-image-preview", "max-video-preview"):
+            if colon and agent.strip() not in (
+                "unavailable_after",
+                "max-snippet",
+                "max-image-preview",
+                "max-video-preview",
+            ):
                 for_us = agent.strip() in ("*", "omnidet")
                 part = rest
             if for_us and part.strip() in directives:

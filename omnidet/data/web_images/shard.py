@@ -23,9 +23,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from omnidet.data.url_lists import Row
-from omnidet.data.web_fetch import Fetcher, Manners, RefusedError, fetcher
-from omnidet.data.web_pictures import Picture, Taste, examine
+from omnidet.data.reading.url_lists import Row
+from omnidet.data.web_images.checks import Picture, Taste, examine
+from omnidet.data.web_images.fetcher import Fetcher, Manners, RefusedError, fetcher
 
 INLINE_BYTES = 300_000
 """Larger pictures are decoded in a thread, so that the connections do not wait."""
@@ -99,7 +99,9 @@ def _named(path: str) -> Iterator[None]:
     except (OSError, ExceptionGroup) as error:
         problem = error.exceptions[0] if isinstance(error, ExceptionGroup) else error
         if isinstance(problem, OSError):
-            told = f"{path} cannot be written ({problem.strerror}): make room, and run again to go on"
+            told = (
+                f"{path} cannot be written ({problem.strerror}): make room, and run again to go on"
+            )
             raise OSError(problem.errno, told) from error
         raise
 
@@ -121,7 +123,15 @@ async def _harvest(task: Task, spool: BinaryIO) -> tuple[list[Found], list[tuple
                     raise RefusedError(picture)
                 if row.digest and not _is_as_listed(content, row.digest):
                     raise RefusedError("content is not the list's")
-                found.append(Found(row, picture, hashlib.sha256(content).hexdigest(), spool.tell(), len(content)))
+                found.append(
+                    Found(
+                        row,
+                        picture,
+                        hashlib.sha256(content).hexdigest(),
+                        spool.tell(),
+                        len(content),
+                    )
+                )
                 spool.write(content)
         except RefusedError as error:
             refused.append((row, error.reason))
@@ -139,7 +149,9 @@ async def _harvest(task: Task, spool: BinaryIO) -> tuple[list[Found], list[tuple
 def _is_as_listed(content: bytes, digest: str) -> bool:
     """Whether the content has the hash of the list; one of unknown length says nothing and so does not fit."""
     name = _DIGESTS.get(len(digest))
-    return name is not None and hashlib.new(name, content, usedforsecurity=False).hexdigest() == digest
+    return (
+        name is not None and hashlib.new(name, content, usedforsecurity=False).hexdigest() == digest
+    )
 
 
 def write_tar(spool: str, found: Sequence[Found], target: str) -> str:
@@ -147,7 +159,11 @@ def write_tar(spool: str, found: Sequence[Found], target: str) -> str:
 
     Members carry no time and no owner: the same pictures give the same bytes.
     """
-    with _named(target), Path(spool).open("rb") as source, tarfile.open(target, "w", format=tarfile.USTAR_FORMAT) as tar:
+    with (
+        _named(target),
+        Path(spool).open("rb") as source,
+        tarfile.open(target, "w", format=tarfile.USTAR_FORMAT) as tar,
+    ):
         for thing in found:
             key = f"{thing.row.number:010d}"
             source.seek(thing.offset)

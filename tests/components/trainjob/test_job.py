@@ -12,12 +12,22 @@ import pytest
 from kubeflow_trainer_api import models
 from pydantic import ValidationError
 
-from components import cluster, trainjob_manifest
-from components.cluster import Cluster, ClusterError
-from components.trainjob import JobError, Pace, TrainJob, manifest, run
-from components.trainjob_manifest import Reference
+from components.trainjob import cluster
+from components.trainjob import manifest as trainjob_manifest
+from components.trainjob.cluster import Cluster, ClusterError
+from components.trainjob.job import JobError, Pace, TrainJob, manifest, run
+from components.trainjob.manifest import Reference
 from tests.components.conftest import rules
-from tests.components.fake_kubernetes import NAMESPACE, Fake, condition, container, ends, log_lines, lost, running
+from tests.components.fake_kubernetes import (
+    NAMESPACE,
+    Fake,
+    condition,
+    container,
+    ends,
+    log_lines,
+    lost,
+    running,
+)
 
 pytestmark = pytest.mark.slow
 
@@ -25,7 +35,16 @@ JOB = TrainJob(
     run_id="7f9c2ba4-e88f-827d-6160-4507605853ed",
     namespace=NAMESPACE,
     image="ghcr.io/omnidet/train:0.1.0",
-    command=("torchrun", "-m", "omnidet.cli", "train", "--recipe", "tiny_world", "--out", "s3://bucket/runs/1/model"),
+    command=(
+        "torchrun",
+        "-m",
+        "omnidet.cli",
+        "train",
+        "--recipe",
+        "tiny_world",
+        "--out",
+        "s3://bucket/runs/1/model",
+    ),
     deadline_seconds=3600,
     num_nodes=2,
     gpus_per_node=8,
@@ -33,7 +52,9 @@ JOB = TrainJob(
     shared_memory="64Gi",
     env={
         "AWS_ENDPOINT_URL": Reference("config", "omnidet-object-store", "AWS_ENDPOINT_URL"),
-        "AWS_SECRET_ACCESS_KEY": Reference("secret", "omnidet-object-store", "AWS_SECRET_ACCESS_KEY", optional=True),
+        "AWS_SECRET_ACCESS_KEY": Reference(
+            "secret", "omnidet-object-store", "AWS_SECRET_ACCESS_KEY", optional=True
+        ),
         "OMNIDET_GIT_COMMIT": "0123abc",
     },
     node_selector={"nvidia.com/gpu.present": "true"},
@@ -42,11 +63,19 @@ JOB = TrainJob(
     image_pull_secrets=("registry",),
     queue="omnidet",
 )
-QUICK = Pace(poll_seconds=0.02, slowest_poll_seconds=0.05, hopeless_seconds=0.2, deadline_grace_seconds=0.1, delete_seconds=2)
+QUICK = Pace(
+    poll_seconds=0.02,
+    slowest_poll_seconds=0.05,
+    hopeless_seconds=0.2,
+    deadline_grace_seconds=0.1,
+    delete_seconds=2,
+)
 
 
 def api(fake: Fake, patience_seconds: float = 5) -> Cluster:
-    return Cluster(fake.client, patience_seconds=patience_seconds, pause_seconds=0.01, request_seconds=5)
+    return Cluster(
+        fake.client, patience_seconds=patience_seconds, pause_seconds=0.01, request_seconds=5
+    )
 
 
 def is_there() -> None:
@@ -63,7 +92,10 @@ def wait_for(what: object, seconds: float = 20) -> None:
 class TestManifest:
     def test_knows_only_fields_of_the_schema(self) -> None:
         assert lost(models.TrainerV1alpha1TrainJob, manifest(JOB)) == []
-        assert lost(models.TrainerV1alpha1TrainJob, manifest(TrainJob("r", "n", "i:1", ("c",), 1))) == []
+        assert (
+            lost(models.TrainerV1alpha1TrainJob, manifest(TrainJob("r", "n", "i:1", ("c",), 1)))
+            == []
+        )
 
     def test_the_schema_check_catches_fields_of_older_versions(self) -> None:
         for field in ("podSpecOverrides", "podTemplateOverrides", "labels"):
@@ -88,9 +120,13 @@ class TestManifest:
         assert trainer["env"][1]["valueFrom"]["secretKeyRef"] == {
             "name": "omnidet-object-store", "key": "AWS_SECRET_ACCESS_KEY", "optional": True
         }  # fmt: skip
-        (patched,) = spec["runtimePatches"][0]["trainingRuntimeSpec"]["template"]["spec"]["replicatedJobs"]
+        (patched,) = spec["runtimePatches"][0]["trainingRuntimeSpec"]["template"]["spec"][
+            "replicatedJobs"
+        ]
         pod = patched["template"]["spec"]["template"]["spec"]
-        assert pod["volumes"] == [{"name": "dshm", "emptyDir": {"medium": "Memory", "sizeLimit": "64Gi"}}]
+        assert pod["volumes"] == [
+            {"name": "dshm", "emptyDir": {"medium": "Memory", "sizeLimit": "64Gi"}}
+        ]
         assert pod["serviceAccountName"] == "omnidet-train"
         assert manifest(JOB)["metadata"]["labels"]["kueue.x-k8s.io/queue-name"] == "omnidet"
 
@@ -99,7 +135,9 @@ class TestManifest:
         assert trainer["numProcPerNode"] == 1
         assert "nvidia.com/gpu" not in trainer["resourcesPerNode"]["limits"]
 
-    @pytest.mark.parametrize("run_id", ["7f9c2ba4-e88f-827d-6160-4507605853ed", "A.B_c", "9", "x" * 63])
+    @pytest.mark.parametrize(
+        "run_id", ["7f9c2ba4-e88f-827d-6160-4507605853ed", "A.B_c", "9", "x" * 63]
+    )
     def test_names_are_rfc_1035_and_leave_room_for_names_of_pods(self, run_id: str) -> None:
         name = dataclasses.replace(JOB, run_id=run_id, step="train-a-long").name
         assert name[0].isalpha()
@@ -107,16 +145,23 @@ class TestManifest:
         assert len(f"{name}-node-0-999-abcde") <= 63
 
     def test_names_of_two_runs_or_steps_differ(self) -> None:
-        others = [dataclasses.replace(JOB, run_id=JOB.run_id[:-1] + "0"), dataclasses.replace(JOB, step="tune")]
+        others = [
+            dataclasses.replace(JOB, run_id=JOB.run_id[:-1] + "0"),
+            dataclasses.replace(JOB, step="tune"),
+        ]
         assert len({JOB.name, *(other.name for other in others)}) == 3
 
-    def test_is_owned_by_the_pod_of_the_step(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def test_is_owned_by_the_pod_of_the_step(
+        self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ) -> None:
         monkeypatch.delenv("KFP_POD_NAME", raising=False)
         assert "ownerReferences" not in manifest(JOB)["metadata"]
         monkeypatch.setenv("KFP_POD_NAME", "run-1")
         monkeypatch.setenv("KFP_POD_UID", "abc")
         owned = manifest(JOB)
-        assert owned["metadata"]["ownerReferences"] == [{"apiVersion": "v1", "kind": "Pod", "name": "run-1", "uid": "abc"}]
+        assert owned["metadata"]["ownerReferences"] == [
+            {"apiVersion": "v1", "kind": "Pod", "name": "run-1", "uid": "abc"}
+        ]
         assert lost(models.TrainerV1alpha1TrainJob, owned) == []
         (tmp_path / "namespace").write_text("elsewhere")
         monkeypatch.setattr(cluster, "SERVICE_ACCOUNT", tmp_path)
@@ -151,7 +196,9 @@ class TestManifest:
 
 
 class TestRun:
-    def test_trains_prints_the_log_and_leaves_the_job(self, fake: Fake, capsys: pytest.CaptureFixture[str]) -> None:
+    def test_trains_prints_the_log_and_leaves_the_job(
+        self, fake: Fake, capsys: pytest.CaptureFixture[str]
+    ) -> None:
         fake.status = ends("Complete", after=8)
         fake.add_pod(f"{JOB.name}-node-0-0-abcde", JOB.name)
         fake.add_pod(f"{JOB.name}-node-0-1-fghij", JOB.name, index=1)
@@ -159,7 +206,9 @@ class TestRun:
         verified = []
         run(JOB, api(fake), lambda: verified.append(True), QUICK)
         out = capsys.readouterr().out
-        assert [line for line in out.splitlines() if line.startswith("step")] == [f"step {i}" for i in range(10)]
+        assert [line for line in out.splitlines() if line.startswith("step")] == [
+            f"step {i}" for i in range(10)
+        ]
         assert "Complete" in out
         assert verified == [True]
         assert (len(fake.created), fake.deleted) == (1, [])
@@ -175,13 +224,20 @@ class TestRun:
         fake.logs[pod] = log_lines(*(f"step {i}" for i in range(10)))
         run(JOB, api(fake), is_there, QUICK)
         captured = capsys.readouterr()
-        assert [line for line in captured.out.splitlines() if line.startswith("step")] == [f"step {i}" for i in range(10)]
+        assert [line for line in captured.out.splitlines() if line.startswith("step")] == [
+            f"step {i}" for i in range(10)
+        ]
         assert ("connecting again" in captured.err) is not is_clean
         assert fake.log_queries[1]["sinceTime"] == "2026-11-22T12:00:01.251Z"
 
-    def test_the_log_follows_node_0_into_a_new_pod(self, fake: Fake, capsys: pytest.CaptureFixture[str]) -> None:
+    def test_the_log_follows_node_0_into_a_new_pod(
+        self, fake: Fake, capsys: pytest.CaptureFixture[str]
+    ) -> None:
         old = fake.add_pod(f"{JOB.name}-node-0-0-old", JOB.name)
-        fake.logs = {old["metadata"]["name"]: log_lines("first try"), f"{JOB.name}-node-0-0-new": log_lines("second try")}
+        fake.logs = {
+            old["metadata"]["name"]: log_lines("first try"),
+            f"{JOB.name}-node-0-0-new": log_lines("second try"),
+        }
 
         def status(_: int) -> dict[str, object]:
             followed = {query["pod"] for query in fake.log_queries}
@@ -204,21 +260,43 @@ class TestRun:
         def missing() -> None:
             raise FileNotFoundError("s3://bucket/runs/1/model/config.json does not exist")
 
-        with pytest.raises(JobError, match=r"complete, but its output is not: s3://bucket/runs/1/model/config\.json"):
+        with pytest.raises(
+            JobError,
+            match=r"complete, but its output is not: s3://bucket/runs/1/model/config\.json",
+        ):
             run(JOB, api(fake), missing, QUICK)
         assert fake.deleted == [(JOB.name, "Foreground")]
 
     def test_a_failed_job_tells_exit_codes_reasons_logs_and_events(self, fake: Fake) -> None:
-        fake.status = ends("Failed", reason="FailedJobs", message="jobset failed due to one or more job failures")
+        fake.status = ends(
+            "Failed", reason="FailedJobs", message="jobset failed due to one or more job failures"
+        )
         first, second = f"{JOB.name}-node-0-0-abcde", f"{JOB.name}-node-0-1-fghij"
-        fake.add_pod(first, JOB.name, phase="Failed", **container("terminated", exitCode=137, reason="OOMKilled"))
-        fake.add_pod(second, JOB.name, index=1, phase="Failed", **container("terminated", exitCode=1, reason="Error"))
+        fake.add_pod(
+            first,
+            JOB.name,
+            phase="Failed",
+            **container("terminated", exitCode=137, reason="OOMKilled"),
+        )
+        fake.add_pod(
+            second,
+            JOB.name,
+            index=1,
+            phase="Failed",
+            **container("terminated", exitCode=1, reason="Error"),
+        )
         fake.logs[first] = log_lines(*(f"line {i}" for i in range(300)))
         fake.logs[second] = log_lines("RuntimeError: connection closed by peer")
-        about = {"metadata": {"name": "e"}, "reason": "BackOff", "message": "Back-off restarting", "count": 3}
+        about = {
+            "metadata": {"name": "e"},
+            "reason": "BackOff",
+            "message": "Back-off restarting",
+            "count": 3,
+        }
         fake.events = [
             about | {"involvedObject": {"kind": "Pod", "name": second}},
-            about | {"involvedObject": {"kind": "Pod", "name": "of-someone-else"}, "reason": "Foreign"},
+            about
+            | {"involvedObject": {"kind": "Pod", "name": "of-someone-else"}, "reason": "Foreign"},
         ]
         with pytest.raises(JobError) as caught:
             run(JOB, api(fake), is_there, QUICK)
@@ -240,8 +318,15 @@ class TestRun:
             ("CreateContainerConfigError", 'secret "omnidet-object-store" not found'),
         ],
     )
-    def test_a_pod_that_cannot_start_is_not_waited_for(self, fake: Fake, reason: str, text: str) -> None:
-        fake.add_pod(f"{JOB.name}-node-0-0-a", JOB.name, phase="Pending", **container("waiting", reason=reason, message=text))
+    def test_a_pod_that_cannot_start_is_not_waited_for(
+        self, fake: Fake, reason: str, text: str
+    ) -> None:
+        fake.add_pod(
+            f"{JOB.name}-node-0-0-a",
+            JOB.name,
+            phase="Pending",
+            **container("waiting", reason=reason, message=text),
+        )
         with pytest.raises(JobError, match=f"cannot start.*{reason}: {text}"):
             run(JOB, api(fake), is_there, QUICK)
         assert fake.deleted == [(JOB.name, "Foreground")]
@@ -253,7 +338,9 @@ class TestRun:
         assert fake.deleted == [(JOB.name, "Foreground")]
 
     @pytest.mark.slow
-    def test_waiting_in_a_queue_does_not_count(self, fake: Fake, capsys: pytest.CaptureFixture[str]) -> None:
+    def test_waiting_in_a_queue_does_not_count(
+        self, fake: Fake, capsys: pytest.CaptureFixture[str]
+    ) -> None:
         started = time.monotonic()
         queued = {"conditions": [condition("Suspended", "Suspended", "waits for quota")]}
 
@@ -262,15 +349,22 @@ class TestRun:
 
         fake.status = status
         run(dataclasses.replace(JOB, deadline_seconds=1), api(fake), is_there, QUICK)
-        assert time.monotonic() - started >= 1.5  # half a second more than the deadline and its grace allow
+        assert (
+            time.monotonic() - started >= 1.5
+        )  # half a second more than the deadline and its grace allow
         assert (len(fake.created), fake.deleted) == (1, [])
         assert "waits for quota" in capsys.readouterr().out
 
-    def test_pods_that_are_restarted_are_followed_to_the_end(self, fake: Fake, capsys: pytest.CaptureFixture[str]) -> None:
+    def test_pods_that_are_restarted_are_followed_to_the_end(
+        self, fake: Fake, capsys: pytest.CaptureFixture[str]
+    ) -> None:
         """Exit code 75 is torchrun's after a SIGTERM: the JobSet starts all nodes again, and the job goes on."""
         evicted = container("terminated", exitCode=75, reason="Error")
         names = [f"{JOB.name}-node-0-{node}-try0" for node in (0, 1)]
-        old = [fake.add_pod(name, JOB.name, node, phase="Failed", **evicted) for node, name in enumerate(names)]
+        old = [
+            fake.add_pod(name, JOB.name, node, phase="Failed", **evicted)
+            for node, name in enumerate(names)
+        ]
         fake.logs = {
             names[0]: log_lines("step 0", "stopped by SIGTERM: checkpoint written"),
             "again": log_lines("resumed at 1"),
@@ -284,7 +378,9 @@ class TestRun:
                     fake.pods.clear()
                     fake.add_pod("again", JOB.name, 0)
                     fake.add_pod("again-1", JOB.name, 1)
-            jobs = [{"name": "node", "ready": 0 if old[0] in fake.pods else 2, "active": 2, "failed": 2}]
+            jobs = [
+                {"name": "node", "ready": 0 if old[0] in fake.pods else 2, "active": 2, "failed": 2}
+            ]
             states.append(jobs[0]["ready"])
             return ends("Complete", after=0)(1) if "again" in followed else {"jobsStatus": jobs}
 
@@ -292,20 +388,29 @@ class TestRun:
         verified = []
         run(JOB, api(fake), lambda: verified.append(True), QUICK)
         out = capsys.readouterr().out
-        lines = ["step 0", "stopped by SIGTERM: checkpoint written", "--- node 0 is started again as again ---", "resumed at 1"]
+        lines = [
+            "step 0",
+            "stopped by SIGTERM: checkpoint written",
+            "--- node 0 is started again as again ---",
+            "resumed at 1",
+        ]
         assert [line for line in out.splitlines() if line in lines] == lines
         assert states[0] == 0
         assert verified == [True]
         assert (len(fake.created), fake.deleted) == (1, [])
 
     def test_a_job_that_someone_deletes_is_an_error(self, fake: Fake) -> None:
-        fake.status = lambda reads: (fake.jobs.clear() or running(reads)) if reads == 3 else running(reads)
+        fake.status = lambda reads: (
+            (fake.jobs.clear() or running(reads)) if reads == 3 else running(reads)
+        )
         with pytest.raises(JobError, match="deleted by someone else"):
             run(JOB, api(fake), is_there, QUICK)
 
 
 class TestAdopt:
-    def test_a_job_of_the_same_run_is_adopted_and_changes_its_owner(self, fake: Fake, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_a_job_of_the_same_run_is_adopted_and_changes_its_owner(
+        self, fake: Fake, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         monkeypatch.setenv("KFP_POD_NAME", "try-1")
         monkeypatch.setenv("KFP_POD_UID", "1")
         fake.add_job(manifest(JOB))
@@ -317,8 +422,13 @@ class TestAdopt:
         (owner,) = fake.jobs[JOB.name]["metadata"]["ownerReferences"]
         assert owner["uid"] == "2"
 
-    @pytest.mark.parametrize("label", [trainjob_manifest.RUN_LABEL, trainjob_manifest.PART_OF[0], trainjob_manifest.SPEC_LABEL])
-    def test_a_job_that_is_not_ours_is_an_error_and_left_alone(self, fake: Fake, label: str) -> None:
+    @pytest.mark.parametrize(
+        "label",
+        [trainjob_manifest.RUN_LABEL, trainjob_manifest.PART_OF[0], trainjob_manifest.SPEC_LABEL],
+    )
+    def test_a_job_that_is_not_ours_is_an_error_and_left_alone(
+        self, fake: Fake, label: str
+    ) -> None:
         other = manifest(JOB)
         other["metadata"]["labels"][label] = "other"
         fake.add_job(other)
@@ -382,9 +492,14 @@ class TestOutages:
         assert (len(fake.created), list(fake.jobs), fake.deleted) == (1, [JOB.name], [])
         assert "it is adopted" in capsys.readouterr().out
 
-    def test_an_api_that_stays_away_is_given_up_and_the_job_left_to_a_retry(self, fake: Fake) -> None:
+    def test_an_api_that_stays_away_is_given_up_and_the_job_left_to_a_retry(
+        self, fake: Fake
+    ) -> None:
         fake.faults = [("list", "pods", 500)] * 1000
-        with pytest.raises(ClusterError, match=r"listing pods of TrainJob kubeflow/omnidet-train-.*: 500 scripted 500"):
+        with pytest.raises(
+            ClusterError,
+            match=r"listing pods of TrainJob kubeflow/omnidet-train-.*: 500 scripted 500",
+        ):
             run(JOB, api(fake, patience_seconds=0.2), is_there, QUICK)
         assert fake.deleted == []
 
@@ -396,12 +511,18 @@ class TestOutages:
 
     def test_a_missing_runtime_tells_the_remedy(self, fake: Fake) -> None:
         fake.runtimes.clear()
-        with pytest.raises(ClusterError, match=r"no ClusterTrainingRuntime omnidet-torch: .*kubectl apply -k"):
+        with pytest.raises(
+            ClusterError, match=r"no ClusterTrainingRuntime omnidet-torch: .*kubectl apply -k"
+        ):
             run(JOB, api(fake), is_there, QUICK)
 
     def test_missing_rights_are_told_at_once(self, fake: Fake) -> None:
-        fake.rules = [rule for rule in rules("launcher-rbac.yaml") if "trainjobs" not in rule["resources"]]
-        with pytest.raises(ClusterError, match=r'403 trainjobs is forbidden: .* cannot create resource "trainjobs"'):
+        fake.rules = [
+            rule for rule in rules("launcher-rbac.yaml") if "trainjobs" not in rule["resources"]
+        ]
+        with pytest.raises(
+            ClusterError, match=r'403 trainjobs is forbidden: .* cannot create resource "trainjobs"'
+        ):
             run(JOB, api(fake), is_there, QUICK)
 
 
@@ -414,7 +535,10 @@ def test_every_right_of_the_launcher_is_used(fake: Fake) -> None:
     with pytest.raises(JobError):
         run(JOB, api(fake), is_there, QUICK)
     granted = {
-        (verb, resource) for rule in rules("launcher-rbac.yaml") for verb in rule["verbs"] for resource in rule["resources"]
+        (verb, resource)
+        for rule in rules("launcher-rbac.yaml")
+        for verb in rule["verbs"]
+        for resource in rule["resources"]
     }
     assert set(fake.calls) == granted
 
@@ -423,7 +547,7 @@ LAUNCHER = """
 import dataclasses
 from components.cluster import Cluster
 from components.trainjob import run
-from tests.components.test_trainjob import JOB, QUICK
+from tests.components.trainjob.test_job import JOB, QUICK
 run(dataclasses.replace(JOB, deadline_seconds=30), Cluster(pause_seconds=0.01), lambda: None, QUICK)
 """
 
@@ -437,8 +561,14 @@ def test_sigterm_deletes_the_job(fake: Fake, tmp_path: Path, moment: str) -> Non
         fake.faults = [("create", "trainjobs", 503)] * 100_000
     fake.add_pod(f"{JOB.name}-node-0-0-a", JOB.name)
     fake.logs[f"{JOB.name}-node-0-0-a"] = log_lines("step 0")
-    environment = os.environ | {"KUBECONFIG": str(tmp_path / "kubeconfig"), "KFP_POD_NAME": "p", "KFP_POD_UID": "1"}
-    process = subprocess.Popen([sys.executable, "-c", LAUNCHER], env=environment, stdout=subprocess.PIPE, text=True)
+    environment = os.environ | {
+        "KUBECONFIG": str(tmp_path / "kubeconfig"),
+        "KFP_POD_NAME": "p",
+        "KFP_POD_UID": "1",
+    }
+    process = subprocess.Popen(
+        [sys.executable, "-c", LAUNCHER], env=environment, stdout=subprocess.PIPE, text=True
+    )
     try:
         if moment == "while it runs":
             assert process.stdout is not None

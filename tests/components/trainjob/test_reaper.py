@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from components import reaper
-from components.cluster import Cluster
-from components.trainjob import TrainJob, manifest
+from components.trainjob import reaper
+from components.trainjob.cluster import Cluster
+from components.trainjob.job import TrainJob, manifest
 from tests.components.conftest import rules
 from tests.components.fake_kubernetes import NAMESPACE, Fake, container
 
@@ -44,11 +44,24 @@ def test_deletes_jobs_without_a_living_step_and_no_others(fake: Fake) -> None:
     gone = orphan(fake, "gone", "uid-of-nobody")
     replaced = orphan(fake, "replaced", "uid-of-an-earlier-pod")
     step(fake, "replaced", "Running")
-    ended = orphan(fake, "ended", step(fake, "ended", "Failed", **container("terminated", exitCode=1, finishedAt=LONG_AGO)))
+    ended = orphan(
+        fake,
+        "ended",
+        step(fake, "ended", "Failed", **container("terminated", exitCode=1, finishedAt=LONG_AGO)),
+    )
     evicted = orphan(fake, "evicted", step(fake, "evicted", "Failed"))
     kept = [
         orphan(fake, "minded", step(fake, "minded", "Running")),
-        orphan(fake, "just-ended", step(fake, "just-ended", "Failed", **container("terminated", exitCode=1, finishedAt=now()))),
+        orphan(
+            fake,
+            "just-ended",
+            step(
+                fake,
+                "just-ended",
+                "Failed",
+                **container("terminated", exitCode=1, finishedAt=now()),
+            ),
+        ),
         orphan(fake, "just-made", "uid-of-nobody", age_seconds=5),
         orphan(fake, "by-hand", None),
     ]
@@ -59,7 +72,12 @@ def test_deletes_jobs_without_a_living_step_and_no_others(fake: Fake) -> None:
     assert {name for name, _ in fake.deleted} == {gone, replaced, ended, evicted}
     assert {how for _, how in fake.deleted} == {"Foreground"}
     assert set(fake.jobs) == set(kept)
-    granted = {(verb, resource) for rule in rules("reaper.yaml") for verb in rule["verbs"] for resource in rule["resources"]}
+    granted = {
+        (verb, resource)
+        for rule in rules("reaper.yaml")
+        for verb in rule["verbs"]
+        for resource in rule["resources"]
+    }
     assert set(fake.calls) == granted
 
 
@@ -70,7 +88,9 @@ def test_a_dry_run_deletes_nothing(fake: Fake, capsys: pytest.CaptureFixture[str
     assert fake.deleted == []
 
 
-def test_one_job_that_cannot_be_looked_after_does_not_keep_the_others(fake: Fake, capsys: pytest.CaptureFixture[str]) -> None:
+def test_one_job_that_cannot_be_looked_after_does_not_keep_the_others(
+    fake: Fake, capsys: pytest.CaptureFixture[str]
+) -> None:
     orphan(fake, "first", "uid-of-nobody")
     orphan(fake, "second", "uid-of-nobody")
     fake.faults = [("get", "pods", 403)]

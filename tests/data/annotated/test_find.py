@@ -9,7 +9,7 @@ import pytest
 
 from omnidet.data.annotated import find, write
 from omnidet.data.annotated.pictures import Box
-from omnidet.data.quarantine import Quarantine
+from omnidet.data.reading.quarantine import Quarantine
 from omnidet.data.sources import annotated
 from tests import toys
 
@@ -27,7 +27,9 @@ def _coco(root: Path, split: str, numbers: range, names: tuple[str, ...] = ("bol
     for number in numbers:
         _unique(root / "images" / f"{number}.png", number)
         images.append({"id": number, "file_name": f"{number}.png", "width": 64, "height": 32})
-        boxes.append({"id": number, "image_id": number, "category_id": 1 + number % 2, "bbox": list(BOX)})
+        boxes.append(
+            {"id": number, "image_id": number, "category_id": 1 + number % 2, "bbox": list(BOX)}
+        )
     categories = [{"id": i, "name": name} for i, name in enumerate(names, start=1)]
     content = {"images": images, "annotations": boxes, "categories": categories}
     (root / "annotations").mkdir(parents=True, exist_ok=True)
@@ -50,9 +52,13 @@ def _voc(root: Path, numbers: range) -> None:
         _unique(root / "JPEGImages" / f"{number}.png", number)
         path = root / "Annotations" / f"{number}.xml"
         path.parent.mkdir(parents=True, exist_ok=True)
-        corners = f"<xmin>{x + 1}</xmin><ymin>{y + 1}</ymin><xmax>{x + w}</xmax><ymax>{y + h}</ymax>"
+        corners = (
+            f"<xmin>{x + 1}</xmin><ymin>{y + 1}</ymin><xmax>{x + w}</xmax><ymax>{y + h}</ymax>"
+        )
         name = "bolt" if number % 2 else "nut"
-        path.write_text(f"<annotation><object><name>{name}</name><bndbox>{corners}</bndbox></object></annotation>")
+        path.write_text(
+            f"<annotation><object><name>{name}</name><bndbox>{corners}</bndbox></object></annotation>"
+        )
 
 
 def test_the_three_formats_say_the_same(tmp_path):
@@ -96,7 +102,10 @@ def test_what_is_written_reads_back_and_evaluates(tmp_path):
     out = tmp_path / "out"
     out.mkdir()
     summary = write.write(find.split(find.find(tmp_path / "in")), out, "v1")
-    assert summary["counts"] == {"evaluation": {"pictures": 3, "boxes": 3}, "train": {"pictures": 5, "boxes": 5}}
+    assert summary["counts"] == {
+        "evaluation": {"pictures": 3, "boxes": 3},
+        "train": {"pictures": 5, "boxes": 5},
+    }
     assert summary["problems"] == {"picture that comes twice": 1}
     train = list(annotated.read(str(out), "train", Quarantine()))
     assert {record.image_id for record in train} == annotated.image_ids(str(out), "train")
@@ -116,20 +125,38 @@ def test_what_is_written_reads_back_and_evaluates(tmp_path):
         ({"a.xml": "<annotation></annotation>", "a.png": "picture"}, "no usable annotation"),
         ({"a.xml": "<annotation", "a.png": "picture"}, "file that is no xml"),
         ({"a.png": "picture", "a.txt": "0 .5 .5 .1 .1\n"}, "no names"),
-        ({"a.png": "picture", "a.txt": "0 .5 .5 .1 .1\n", "data.yaml": "names: ['  ']"}, "give it a name"),
-        ({"a.png": "picture", "a.txt": "0 .5 .5 .1 .1\n", "data.yaml": "names: [Bolt, bolt ]"}, "rename one of them"),
         (
-            {"a.png": "picture", "a.txt": "0 .5 .5 .1 .1\n", "data.yaml": "names: [hex bolt, Hex_Bolt]"},
+            {"a.png": "picture", "a.txt": "0 .5 .5 .1 .1\n", "data.yaml": "names: ['  ']"},
+            "give it a name",
+        ),
+        (
+            {"a.png": "picture", "a.txt": "0 .5 .5 .1 .1\n", "data.yaml": "names: [Bolt, bolt ]"},
+            "rename one of them",
+        ),
+        (
+            {
+                "a.png": "picture",
+                "a.txt": "0 .5 .5 .1 .1\n",
+                "data.yaml": "names: [hex bolt, Hex_Bolt]",
+            },
             "'hex bolt' and 'Hex_Bolt' are the same words: rename one of them",
         ),
         (
             {"a.png": "picture", "a.txt": "bolt here\n", "data.yaml": "names: [bolt]"},
             r"a\.txt holds no box of YOLO: write lines",
         ),
-        ({"a.png": "picture", "a.txt": "0 .5 .5 0 .1\n", "data.yaml": "names: [bolt]"}, "1 x box without an area"),
-        ({"a.png": "picture", "a.txt": "9 .5 .5 .1 .1\n", "data.yaml": "names: [bolt]"}, "box of an unknown class"),
         (
-            {"a.json": '{"images": [], "annotations": [], "categories": [{"id": 1, "name": "a"}, {"id": 1, "name": "b"}]}'},
+            {"a.png": "picture", "a.txt": "0 .5 .5 0 .1\n", "data.yaml": "names: [bolt]"},
+            "1 x box without an area",
+        ),
+        (
+            {"a.png": "picture", "a.txt": "9 .5 .5 .1 .1\n", "data.yaml": "names: [bolt]"},
+            "box of an unknown class",
+        ),
+        (
+            {
+                "a.json": '{"images": [], "annotations": [], "categories": [{"id": 1, "name": "a"}, {"id": 1, "name": "b"}]}'
+            },
             "id 1 of 'categories' stands for 'a' and 'b': give each its own",
         ),
         ({"a.json": '{"images": 1, "annotations": 2, "categories": []}'}, "no list"),
@@ -138,7 +165,9 @@ def test_what_is_written_reads_back_and_evaluates(tmp_path):
 )
 def test_a_folder_that_cannot_be_used(tmp_path, files, complaint):
     for name, content in files.items():
-        (tmp_path / name).write_bytes(toys.png(64, 32, [(1, 1, 9, 9)]) if content == "picture" else content.encode())
+        (tmp_path / name).write_bytes(
+            toys.png(64, 32, [(1, 1, 9, 9)]) if content == "picture" else content.encode()
+        )
     with pytest.raises(ValueError, match=complaint) as raised:
         find.find(tmp_path)
     assert "\n" not in str(raised.value)
@@ -150,7 +179,10 @@ def test_two_formats_need_a_word(tmp_path):
     with pytest.raises(ValueError, match="--format"):
         find.find(tmp_path)
     assert find.find(tmp_path, "voc").format == "Pascal VOC xml"
-    with pytest.raises(ValueError, match="has no yolo annotations, but coco and voc: leave out --format, or give that"):
+    with pytest.raises(
+        ValueError,
+        match="has no yolo annotations, but coco and voc: leave out --format, or give that",
+    ):
         find.find(tmp_path, "yolo")
 
 
@@ -159,7 +191,9 @@ def test_boxes_without_an_area_and_files_without_boxes_are_not_counted_as_boxes(
     _yolo(tmp_path, "val", range(6, 8))
     (tmp_path / "train/labels/1.txt").write_text("0 0.5 0.5 0.1 0\n")
     (tmp_path / "train/labels/2.txt").write_text("what is this\n")
-    assert "2.png" not in {picture.path.name for picture in find.find(tmp_path).splits["train"]}, "not taken for background"
+    assert "2.png" not in {picture.path.name for picture in find.find(tmp_path).splits["train"]}, (
+        "not taken for background"
+    )
     said = find.describe(find.split(find.find(tmp_path))).splitlines()
     assert "  nut         2           1" in said
     assert "  bolt        2           1" in said
@@ -179,13 +213,18 @@ def test_what_is_measured_by_holds_only_boxes_that_are_some(tmp_path):
     assert summary["problems"]["box without an area"] == 1
     for number in (6, 7):
         (tmp_path / f"in/val/labels/{number}.txt").write_text("0 0.5 0.5 0 0\n")
-    with pytest.raises(ValueError, match=r"none of the 2 pictures of the evaluation holds a box \(trained on train, eval"):
+    with pytest.raises(
+        ValueError,
+        match=r"none of the 2 pictures of the evaluation holds a box \(trained on train, eval",
+    ):
         find.split(find.find(tmp_path / "in"))
 
 
 def test_entities_that_would_grow_without_bounds_are_not_read(tmp_path):
     _voc(tmp_path, range(2))
-    (tmp_path / "Annotations" / "2.xml").write_text('<!DOCTYPE a [<!ENTITY x "y">]><annotation>&x;</annotation>')
+    (tmp_path / "Annotations" / "2.xml").write_text(
+        '<!DOCTYPE a [<!ENTITY x "y">]><annotation>&x;</annotation>'
+    )
     assert find.find(tmp_path).problems == {"file that is no xml": 1}
 
 
@@ -215,14 +254,21 @@ def test_coco_entries_that_are_no_ids_are_counted(tmp_path):
     content["annotations"][0]["image_id"] = []
     content["annotations"][1]["category_id"] = {}
     path.write_text(json.dumps(content))
-    assert find.find(tmp_path).problems == {"box of an unknown image": 1, "box of an unknown category": 1}
+    assert find.find(tmp_path).problems == {
+        "box of an unknown image": 1,
+        "box of an unknown category": 1,
+    }
     content["annotations"][0] = None
     path.write_text(json.dumps(content))
-    with pytest.raises(ValueError, match=r"instances_train\.json: an entry of 'annotations' is no object"):
+    with pytest.raises(
+        ValueError, match=r"instances_train\.json: an entry of 'annotations' is no object"
+    ):
         find.find(tmp_path)
 
 
-ALIASES = "a: &a [x, x]\n" + "".join(f"{chr(98 + i)}: &{chr(98 + i)} [*{chr(97 + i)}, *{chr(97 + i)}]\n" for i in range(24))
+ALIASES = "a: &a [x, x]\n" + "".join(
+    f"{chr(98 + i)}: &{chr(98 + i)} [*{chr(97 + i)}, *{chr(97 + i)}]\n" for i in range(24)
+)
 
 
 @pytest.mark.parametrize(
@@ -239,7 +285,9 @@ ALIASES = "a: &a [x, x]\n" + "".join(f"{chr(98 + i)}: &{chr(98 + i)} [*{chr(97 +
 )
 def test_names_of_yolo_that_are_none(tmp_path, content, problem):
     _yolo(tmp_path, "train", range(2))
-    (tmp_path / "data.yaml").write_bytes(content if isinstance(content, bytes) else content.encode())
+    (tmp_path / "data.yaml").write_bytes(
+        content if isinstance(content, bytes) else content.encode()
+    )
     with pytest.raises(ValueError, match=rf"data\.yaml.*{problem}") as error:
         find.find(tmp_path)
     assert len(str(error.value)) < 600
@@ -247,7 +295,10 @@ def test_names_of_yolo_that_are_none(tmp_path, content, problem):
 
 @pytest.mark.parametrize(
     "content",
-    [b"<?xml version='1.0' encoding='klingon'?><annotation/>", "<!DOCTYPE a [<!ENTITY x 'y'>]><a>&x;</a>".encode("utf-16")],
+    [
+        b"<?xml version='1.0' encoding='klingon'?><annotation/>",
+        "<!DOCTYPE a [<!ENTITY x 'y'>]><a>&x;</a>".encode("utf-16"),
+    ],
 )
 def test_xml_in_odd_encodings_is_counted(tmp_path, content):
     _voc(tmp_path, range(2))

@@ -17,11 +17,20 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from omnidet.data.archives import Limits, Member, is_archive, unpack
+from omnidet.data.download.archives import Limits, Member, is_archive, unpack
 from tests import toys
 
 SMALL = Limits(max_members=5, max_bytes=100_000, max_ratio=50, free_ratio_bytes=50_000)
-OUTSIDE = ["../evil", "/evil", "a/../../evil", "a\\..\\..\\evil", "C:/evil", "a\nb", "x" * 300, "/".join(["x" * 200] * 9)]
+OUTSIDE = [
+    "../evil",
+    "/evil",
+    "a/../../evil",
+    "a\\..\\..\\evil",
+    "C:/evil",
+    "a\nb",
+    "x" * 300,
+    "/".join(["x" * 200] * 9),
+]
 
 
 def make_tar(path: Path, *members: tuple[str, bytes | dict[str, object]]) -> Path:
@@ -64,9 +73,15 @@ def test_folders_and_files(tmp_path, name):
     archive = make(tmp_path / name, *members)
     seen = []
     found = unpack(archive, tmp_path / "out", progress=seen.append)
-    assert found == [Member("train/a b.jpg", len(content)), Member("train/é.txt", 0), Member(long, 1)]
+    assert found == [
+        Member("train/a b.jpg", len(content)),
+        Member("train/é.txt", 0),
+        Member(long, 1),
+    ]
     assert (tmp_path / "out/train/a b.jpg").read_bytes() == content
-    assert [path for path in everything(tmp_path / "out") if (tmp_path / "out" / path).is_file()] == [
+    assert [
+        path for path in everything(tmp_path / "out") if (tmp_path / "out" / path).is_file()
+    ] == [
         long,
         "train/a b.jpg",
         "train/é.txt",
@@ -80,15 +95,21 @@ def test_folders_and_files(tmp_path, name):
 def test_no_way_out_of_the_folder(tmp_path, kind, name):
     work = tmp_path / "in" / "deep"
     work.mkdir(parents=True)
-    archive = (make_zip if kind == "zip" else make_tar)(work / f"a.{kind}", ("good", b"good"), (name, b"evil"))
+    archive = (make_zip if kind == "zip" else make_tar)(
+        work / f"a.{kind}", ("good", b"good"), (name, b"evil")
+    )
     before = everything(tmp_path)
-    with pytest.raises(ValueError, match=r"a\..* has a member named .* which leads out of the folder or is no name"):
+    with pytest.raises(
+        ValueError, match=r"a\..* has a member named .* which leads out of the folder or is no name"
+    ):
         unpack(archive, work / "out")
     assert everything(tmp_path) == before
     assert not Path("/evil").exists()
 
 
-@pytest.mark.parametrize("kind", [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.CHRTYPE, tarfile.BLKTYPE, tarfile.FIFOTYPE])
+@pytest.mark.parametrize(
+    "kind", [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.CHRTYPE, tarfile.BLKTYPE, tarfile.FIFOTYPE]
+)
 def test_no_links_and_no_devices_in_a_tar(tmp_path, kind):
     target = tmp_path / "target"
     target.mkdir()
@@ -129,7 +150,10 @@ def test_bombs_and_crowds(tmp_path, name):
     make = make_zip if name == "a.zip" else make_tar
     for members, problem in (
         ([("a", bytes(90_000))], "looks like a bomb"),
-        ([(f"{i}", bytes(9_000)) for i in range(5)] + [("f", b"")], "more than 5 members|holds 6 members"),
+        (
+            [(f"{i}", bytes(9_000)) for i in range(5)] + [("f", b"")],
+            "more than 5 members|holds 6 members",
+        ),
     ):
         archive = make(tmp_path / name, *members)
         with pytest.raises(ValueError, match=problem):
@@ -142,7 +166,9 @@ def test_bombs_and_crowds(tmp_path, name):
 
 def test_a_zip_that_lies_about_sizes_is_a_bomb_all_the_same(tmp_path):
     archive = make_zip(tmp_path / "a.zip", ("a", bytes(5_000_000)))
-    told = archive.read_bytes().replace((5_000_000).to_bytes(4, "little"), (10).to_bytes(4, "little"))
+    told = archive.read_bytes().replace(
+        (5_000_000).to_bytes(4, "little"), (10).to_bytes(4, "little")
+    )
     archive.write_bytes(told)
     with pytest.raises(ValueError, match=r"bomb|damaged"):
         unpack(archive, tmp_path / "out", SMALL)
@@ -178,7 +204,10 @@ def test_a_header_that_asks_for_memory(tmp_path):
 def test_encrypted_and_oddly_packed_zips(tmp_path):
     whole = make_zip(tmp_path / "a.zip", ("a", b"content")).read_bytes()
     directory = whole.rindex(b"PK\x01\x02")
-    for offset, value, problem in ((8, 1, "encrypted member"), (10, 99, "packed in an unusual way")):
+    for offset, value, problem in (
+        (8, 1, "encrypted member"),
+        (10, 99, "packed in an unusual way"),
+    ):
         changed = bytearray(whole)
         changed[directory + offset] = value
         (tmp_path / "a.zip").write_bytes(changed)
@@ -190,10 +219,24 @@ def test_encrypted_and_oddly_packed_zips(tmp_path):
 
 @pytest.mark.parametrize("name", ["a.tar", "a.tar.gz", "a.zip"])
 def test_every_cut_is_an_error(tmp_path, name):
-    archive = (make_zip if name == "a.zip" else make_tar)(tmp_path / name, ("a", bytes(range(256)) * 8), ("b", b"1" * 700))
+    archive = (make_zip if name == "a.zip" else make_tar)(
+        tmp_path / name, ("a", bytes(range(256)) * 8), ("b", b"1" * 700)
+    )
     whole = archive.read_bytes()
     ends = 9216 if name == "a.tar" else 0  # a tar is filled up with zeros behind its end
-    for length in sorted({0, 1, 511, 512, 513, 1024, len(whole) // 2, len(whole) - ends - 600, len(whole) - 10240 + 1024}):
+    for length in sorted(
+        {
+            0,
+            1,
+            511,
+            512,
+            513,
+            1024,
+            len(whole) // 2,
+            len(whole) - ends - 600,
+            len(whole) - 10240 + 1024,
+        }
+    ):
         if 0 <= length < len(whole) - ends:
             archive.write_bytes(whole[:length])
             with pytest.raises(ValueError, match="is cut or damaged"):
@@ -201,12 +244,16 @@ def test_every_cut_is_an_error(tmp_path, name):
             assert not (tmp_path / "out").exists()
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(data=st.data(), name=st.sampled_from(["a.tar", "a.tar.gz", "a.zip"]))
 @pytest.mark.filterwarnings("ignore:Duplicate name")
 def test_mutated_bytes_never_leave_the_folder_or_crash(tmp_path_factory, data, name):
     folder = tmp_path_factory.mktemp("fuzz")
-    archive = (make_zip if name == "a.zip" else make_tar)(folder / name, ("d/a", bytes(range(256)) * 4), ("b", b"1" * 700))
+    archive = (make_zip if name == "a.zip" else make_tar)(
+        folder / name, ("d/a", bytes(range(256)) * 4), ("b", b"1" * 700)
+    )
     content = bytearray(archive.read_bytes())
     for _ in range(data.draw(st.integers(1, 8))):
         content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
@@ -238,6 +285,8 @@ try:
 except OSError as error:
     print(error)
 """
-    told = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout
+    told = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    ).stdout
     assert told == f"[Errno 27] {archive} cannot be unpacked into {tmp_path}/new: File too large\n"
     assert everything(tmp_path / "new") == []

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from omnidet.data import catalogue
-from omnidet.data.catalogue import RemoteFile
+from omnidet.data.download import catalogue
+from omnidet.data.download.catalogue import RemoteFile
 
 NAMED = {"coco", "lvis", "refcocog", "flickr30k", "cc12m", "cc12m-list", "laion-list"}
 
@@ -13,8 +13,15 @@ NAMED = {"coco", "lvis", "refcocog", "flickr30k", "cc12m", "cc12m-list", "laion-
 def test_the_own_catalogue_names_every_dataset():
     datasets = catalogue.load()
     assert datasets.keys() == NAMED
-    assert [file.name for file in datasets["coco"].files] == ["annotations_trainval2017.zip", "val2017.zip", "train2017.zip"]
-    assert all(file.sha256 and file.md5 and file.size_bytes and len(file.urls) == 2 for file in datasets["coco"].files)
+    assert [file.name for file in datasets["coco"].files] == [
+        "annotations_trainval2017.zip",
+        "val2017.zip",
+        "train2017.zip",
+    ]
+    assert all(
+        file.sha256 and file.md5 and file.size_bytes and len(file.urls) == 2
+        for file in datasets["coco"].files
+    )
     assert len(datasets["cc12m"].files) == 2176
     assert datasets["cc12m"].files[-1].urls[0].endswith("/cc12m-train-2175.tar")
     assert [file.by_hand != "" for file in datasets["flickr30k"].files] == [False] * 5 + [True]
@@ -47,17 +54,29 @@ def test_a_catalogue_of_ones_own(tmp_path):
         ('[[a.files]]\nname = "x"', "give either `urls`, or `by_hand`"),
         ('[[a.files]]\nname = "../x"\nurls = ["https://a"]', "leads out of the dataset's folder"),
         ('[[a.files]]\nname = "/x"\nurls = ["https://a"]', "leads out of the dataset's folder"),
-        ('[[a.files]]\nname = "x"\nunpack = "../y"\nurls = ["https://a"]', "leads out of the dataset's folder"),
+        (
+            '[[a.files]]\nname = "x"\nunpack = "../y"\nurls = ["https://a"]',
+            "leads out of the dataset's folder",
+        ),
         ('[[a.files]]\nname = ".x"\nurls = ["https://a"]', "is no name for a file"),
         ('[[a.files]]\nname = "x"\nurls = ["ftp://a"]', "is not an address that begins with"),
         ('[[a.files]]\nname = "x"\nurls = "https://a"', "urls = 'https://a' is not a list"),
         ('[[a.files]]\nname = "x"\nurls = [3]', "3 is not a text"),
-        ('[[a.files]]\nname = "x"\nurls = ["https://a"]\nsha256 = "AB"', "not 64 hexadecimal digits"),
+        (
+            '[[a.files]]\nname = "x"\nurls = ["https://a"]\nsha256 = "AB"',
+            "not 64 hexadecimal digits",
+        ),
         ('[[a.files]]\nname = "x"\nurls = ["https://a"]\nsize = 3', "unknown field 'size'"),
-        ('[[a.files]]\nname = "x"\nurls = ["https://a"]\nsize_bytes = true', "size_bytes = True is not a int"),
+        (
+            '[[a.files]]\nname = "x"\nurls = ["https://a"]\nsize_bytes = true',
+            "size_bytes = True is not a int",
+        ),
         ('[[a.files]]\nname = "x"\nurls = ["http://a"]\ntoken = "T"', "in clear text"),
         ('[[a.files]]\nname = "{0..3}"\nurls = ["https://a"]', "different numbers of files"),
-        ('[[a.files]]\nname = "{0..3}"\nurls = ["https://{0..3}"]\nsha256 = ""', "cannot hold for 4 files"),
+        (
+            '[[a.files]]\nname = "{0..3}"\nurls = ["https://{0..3}"]\nsha256 = ""',
+            "cannot hold for 4 files",
+        ),
         ('[[a.files]]\nname = "{0..99999999}"\nurls = ["https://{0..3}"]', "stands for more than"),
         ('[[a.files]]\nname = "{0..3}{0..3}"\nurls = ["https://{0..3}"]', "has several ranges"),
         ('[[a.files]]\nname = "x"\nurls = ["https://a"]\n' * 2, "several files named x"),

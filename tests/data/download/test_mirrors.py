@@ -11,15 +11,17 @@ from collections.abc import Iterator
 
 import pytest
 
-from omnidet.data.catalogue import RemoteFile
-from omnidet.data.http_transfer import Patience, retry_after
-from omnidet.data.partial_file import TransferError
-from omnidet.data.transfer import fetch_file
+from omnidet.data.download.catalogue import RemoteFile
+from omnidet.data.download.http_range import Patience, retry_after
+from omnidet.data.download.mirrors import fetch_file
+from omnidet.data.download.partial_file import TransferError
 from tests.data import hostile_server as hostile
 
 CONTENT = random.Random(0).randbytes(300_000)
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
-QUICK = Patience(tries=4, wait_seconds=0.001, read_seconds=0.3, window_seconds=0.2, min_bytes_per_second=1000)
+QUICK = Patience(
+    tries=4, wait_seconds=0.001, read_seconds=0.3, window_seconds=0.2, min_bytes_per_second=1000
+)
 
 
 @pytest.fixture
@@ -60,7 +62,12 @@ def test_what_passes_is_ridden_out(site, tmp_path, fault):
     site.faults["a.zip"] = [fault, fault]
     file = remote(site)
     if fault.__qualname__.startswith("truncates"):
-        file = RemoteFile(file.name, (*file.urls, site.url("a.zip"), site.url("a.zip")), file.size_bytes, file.sha256)
+        file = RemoteFile(
+            file.name,
+            (*file.urls, site.url("a.zip"), site.url("a.zip")),
+            file.size_bytes,
+            file.sha256,
+        )
     fetch(file, tmp_path)
     assert len(site.asked) == 3
 
@@ -125,7 +132,10 @@ def test_mirrors_are_tried_in_turn(site, tmp_path):
     site.files["short"] = CONTENT[:-1]
     site.files["busy"] = CONTENT
     site.faults["busy"] = [hostile.status(503, Retry_After="9999")]
-    mirrors = [site.url(name) for name in ("wrong", "short", "busy")] + ["http://127.0.0.1:1/a", site.url("a.zip")]
+    mirrors = [site.url(name) for name in ("wrong", "short", "busy")] + [
+        "http://127.0.0.1:1/a",
+        site.url("a.zip"),
+    ]
     assert fetch(remote(site, path="none", mirrors=mirrors), tmp_path).url == site.url("a.zip")
     with pytest.raises(TransferError) as raised:
         fetch_file(remote(site, path="none", mirrors=mirrors[:2]), tmp_path / "b.zip", QUICK)
@@ -178,7 +188,9 @@ def test_retry_after_is_obeyed(site, tmp_path):
     assert retry_after("soon") is retry_after(None) is retry_after("-3") is None
 
 
-def test_redirects_are_followed_but_not_to_files_and_not_with_the_token(site, tmp_path, monkeypatch):
+def test_redirects_are_followed_but_not_to_files_and_not_with_the_token(
+    site, tmp_path, monkeypatch
+):
     with hostile.hostile_server() as other:
         other.files["b"] = CONTENT
         site.files["r"] = site.files["f"] = site.files["loop"] = b""
@@ -186,11 +198,16 @@ def test_redirects_are_followed_but_not_to_files_and_not_with_the_token(site, tm
         site.faults["f"] = [hostile.status(302, Location="file:///etc/hostname")]
         site.faults["loop"] = [hostile.status(302, Location=site.url("loop"))] * 20
         monkeypatch.setenv("OMNIDET_TEST_TOKEN", "secret")
-        file = RemoteFile("a.zip", (site.url("r"),), len(CONTENT), SHA256, token="OMNIDET_TEST_TOKEN")
+        file = RemoteFile(
+            "a.zip", (site.url("r"),), len(CONTENT), SHA256, token="OMNIDET_TEST_TOKEN"
+        )
         fetch(file, tmp_path)
         assert site.requests("r")[0]["Authorization"] == "Bearer secret"
         assert "Authorization" not in other.requests("b")[0]
-        for path, problem in (("f", "redirects to 'file:///etc/hostname'"), ("loop", "redirects more than 5 times")):
+        for path, problem in (
+            ("f", "redirects to 'file:///etc/hostname'"),
+            ("loop", "redirects more than 5 times"),
+        ):
             with pytest.raises(TransferError, match=problem):
                 fetch_file(RemoteFile("b", (site.url(path),)), tmp_path / "b", QUICK)
     monkeypatch.delenv("OMNIDET_TEST_TOKEN")
@@ -217,7 +234,12 @@ def test_objects(s3, tmp_path):
     storage.write_bytes(f"{s3.uri}/sets/a.zip", CONTENT)
     out = tmp_path / "out"
     out.mkdir()
-    fetch(RemoteFile("a.zip", (f"{s3.uri}/sets/none.zip", f"{s3.uri}/sets/a.zip"), len(CONTENT), SHA256), out)
+    fetch(
+        RemoteFile(
+            "a.zip", (f"{s3.uri}/sets/none.zip", f"{s3.uri}/sets/a.zip"), len(CONTENT), SHA256
+        ),
+        out,
+    )
 
 
 def test_a_full_disk_is_named_before_anything_is_fetched(site, tmp_path):
@@ -253,7 +275,10 @@ def test_a_disk_that_gets_full_is_named(site, tmp_path):
         return True
 
     site.faults["a.zip"] = [of_unknown_length]
-    with pytest.raises(OSError, match=r"a\.zip\.part cannot be written \(File too large\): make room, and run again to go on"):
+    with pytest.raises(
+        OSError,
+        match=r"a\.zip\.part cannot be written \(File too large\): make room, and run again to go on",
+    ):
         fetch_file(remote(site, known=False), tmp_path / "a.zip", QUICK)
     assert not (tmp_path / "a.zip").exists()
 

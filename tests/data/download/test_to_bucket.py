@@ -13,29 +13,37 @@ from pathlib import Path
 import pytest
 
 from omnidet import object_store, storage
-from omnidet.data import download_lock
-from omnidet.data.acquire import WORK_NAME, Options
-from omnidet.data.acquire_remote import acquire_remote
-from omnidet.data.partial_file import TransferError
-from tests.data.test_acquire import OPTIONS, QUICK, WHOLE, dataset, site
-from tests.data.test_archives import make_zip
+from omnidet.data.download import lock_file
+from omnidet.data.download.partial_file import TransferError
+from omnidet.data.download.to_bucket import acquire_remote
+from omnidet.data.download.to_folder import WORK_NAME, Options
+from tests.data.download.test_archives import make_zip
+from tests.data.download.test_to_folder import OPTIONS, QUICK, WHOLE, dataset, site
 
 __all__ = ["site"]  # a fixture
 
 pytestmark = pytest.mark.s3
 
-LOCK, MANIFESTS = download_lock.NAME, [f"{WORK_NAME}/a.zip.files", f"{WORK_NAME}/b.tar.gz.files"]
+LOCK, MANIFESTS = lock_file.NAME, [f"{WORK_NAME}/a.zip.files", f"{WORK_NAME}/b.tar.gz.files"]
 
 
 def contents(location: str) -> dict[str, bytes]:
-    names = [name for name in storage.list_files(location) if not name.startswith(WORK_NAME) and name != LOCK]
+    names = [
+        name
+        for name in storage.list_files(location)
+        if not name.startswith(WORK_NAME) and name != LOCK
+    ]
     return {name: storage.read_bytes(f"{location}/{name}") for name in names}
 
 
 def counted(monkeypatch, name: str) -> list[tuple[object, ...]]:
     """Notes every call of a method of the object store's client."""
     calls, real = [], getattr(object_store.client(), name)
-    monkeypatch.setattr(object_store.client(), name, lambda *given, **more: calls.append(given) or real(*given, **more))
+    monkeypatch.setattr(
+        object_store.client(),
+        name,
+        lambda *given, **more: calls.append(given) or real(*given, **more),
+    )
     return calls
 
 
@@ -49,7 +57,9 @@ def test_fetched_unpacked_uploaded_and_not_fetched_again(s3, site, tmp_path, mon
         ("b.tar.gz", "unpacked", True),
         ("c.txt", "fetched", True),
     ]
-    assert json.loads(storage.read_text(f"{out}/{LOCK}"))["files"]["c.txt"]["url"] == site.url("c.txt")
+    assert json.loads(storage.read_text(f"{out}/{LOCK}"))["files"]["c.txt"]["url"] == site.url(
+        "c.txt"
+    )
     assert [path.name for path in scratch.iterdir()] == [WORK_NAME]  # nothing that takes room
 
     listings, looks = counted(monkeypatch, "list_objects"), counted(monkeypatch, "stat_object")
@@ -69,10 +79,17 @@ def test_what_was_deleted_or_cut_is_fetched_again_alone(s3, site, monkeypatch):
     states = [o.state for o in acquire_remote(dataset(site), out, None, OPTIONS)]
     assert states == ["unpacked", "there already", "fetched"]
     assert [name for name, _ in site.asked[3:]] == ["a.zip", "c.txt"]
-    assert [call[1] for call in uploads] == ["data/train/2.jpg", f"data/{MANIFESTS[0]}", "data/c.txt"]
+    assert [call[1] for call in uploads] == [
+        "data/train/2.jpg",
+        f"data/{MANIFESTS[0]}",
+        "data/c.txt",
+    ]
     assert contents(out) == WHOLE
     storage.write_bytes(f"{out}/train/1.jpg", b"onetwo")
-    with pytest.raises(ValueError, match=r"data/train/1\.jpg is there and is another file than the dataset's: move it away"):
+    with pytest.raises(
+        ValueError,
+        match=r"data/train/1\.jpg is there and is another file than the dataset's: move it away",
+    ):
         acquire_remote(dataset(site), out, None, OPTIONS)
 
 
@@ -82,17 +99,25 @@ def test_a_change_after_the_first_sight_fails(s3, site):
     for name in ("c.txt", "train/1.jpg"):
         storage.remove(f"{out}/{name}")
     site.files["c.txt"] = b"lies"
-    with pytest.raises(TransferError, match=rf"1 of 3 files failed: c\.txt .*its SHA-256 is .* in {out}/{LOCK}: remove its"):
+    with pytest.raises(
+        TransferError,
+        match=rf"1 of 3 files failed: c\.txt .*its SHA-256 is .* in {out}/{LOCK}: remove its",
+    ):
         acquire_remote(dataset(site), out, None, OPTIONS)
     assert contents(out) == {name: content for name, content in WHOLE.items() if name != "c.txt"}
-    with pytest.raises(ValueError, match="remove its entry from the lock if the catalogue is right"):
+    with pytest.raises(
+        ValueError, match="remove its entry from the lock if the catalogue is right"
+    ):
         acquire_remote(dataset(site, c={"sha256": "0" * 64}), out, None, OPTIONS)
 
 
 def test_what_is_there_is_never_replaced(s3, site):
     out = f"{s3.uri}/data"
     storage.write_bytes(f"{out}/train/2.jpg", b"own")  # of the same size
-    with pytest.raises(ValueError, match=r"train/2\.jpg is there and is another file than the dataset's: move it away"):
+    with pytest.raises(
+        ValueError,
+        match=r"train/2\.jpg is there and is another file than the dataset's: move it away",
+    ):
         acquire_remote(dataset(site), out, None, OPTIONS)
     assert storage.list_files(out) == ["train/2.jpg"]
     assert storage.read_bytes(f"{out}/train/2.jpg") == b"own"
@@ -126,18 +151,20 @@ def test_two_datasets_share_a_folder_and_its_lock(s3, site):
     acquire_remote(dataset(site), out, None, Options(patience=QUICK, patterns=("a.zip",)))
 
     def meanwhile(_: int) -> None:
-        entries = download_lock.read(f"{out}/{LOCK}")
-        download_lock.write(f"{out}/{LOCK}", {**entries, "other.zip": other})
+        entries = lock_file.read(f"{out}/{LOCK}")
+        lock_file.write(f"{out}/{LOCK}", {**entries, "other.zip": other})
 
-    acquire_remote(dataset(site), out, None, Options(patience=QUICK, patterns=("c.txt",)), meanwhile)
-    assert download_lock.read(f"{out}/{LOCK}").keys() == {"a.zip", "c.txt", "other.zip"}
+    acquire_remote(
+        dataset(site), out, None, Options(patience=QUICK, patterns=("c.txt",)), meanwhile
+    )
+    assert lock_file.read(f"{out}/{LOCK}").keys() == {"a.zip", "c.txt", "other.zip"}
 
 
 PROGRAM = """
 import sys
 from pathlib import Path
 from omnidet.data import catalogue
-from omnidet.data.acquire_remote import acquire_remote
+from omnidet.data.download.to_bucket import acquire_remote
 (dataset,) = catalogue.load(Path(sys.argv[2])).values()
 acquire_remote(dataset, sys.argv[1], Path(sys.argv[3]))
 """
@@ -161,7 +188,10 @@ def test_a_killed_process_is_taken_up(s3, site, tmp_path):
     pictures = {f"train/{i}.jpg": random.Random(i).randbytes(20_000) for i in range(count)}
     site.files["a.zip"] = make_zip(tmp_path / "many.zip", *pictures.items()).read_bytes()
     site.etags["a.zip"] = '"one"'
-    entries = [f'[[toy.files]]\nname = "{f.name}"\nurls = ["{f.urls[0]}"]\nunpack = "{f.unpack}"' for f in dataset(site).files]
+    entries = [
+        f'[[toy.files]]\nname = "{f.name}"\nurls = ["{f.urls[0]}"]\nunpack = "{f.unpack}"'
+        for f in dataset(site).files
+    ]
     own = tmp_path / "own.toml"
     own.write_text("[toy]\n" + "\n".join(entries), encoding="utf-8")
     scratch, part = tmp_path / "scratch", tmp_path / "scratch" / "a.zip" / WORK_NAME / "a.zip.part"
@@ -195,6 +225,8 @@ def test_wrong_places_are_named(s3, site, tmp_path):
     with pytest.raises(FileNotFoundError, match="there is no bucket 'none'"):
         acquire_remote(dataset(site), "s3://none/data", tmp_path / "scratch", OPTIONS)
     storage.write_text(f"{s3.uri}/data/{LOCK}", "[]")
-    with pytest.raises(ValueError, match=rf"{s3.uri}/data/{LOCK} is not a lock of downloads: mend or remove it"):
+    with pytest.raises(
+        ValueError, match=rf"{s3.uri}/data/{LOCK} is not a lock of downloads: mend or remove it"
+    ):
         acquire_remote(dataset(site), f"{s3.uri}/data", tmp_path / "scratch", OPTIONS)
     assert site.asked == []

@@ -14,13 +14,13 @@ from pathlib import Path
 
 import pytest
 
-from omnidet.data.acquire import WORK_NAME, Options, acquire
-from omnidet.data.catalogue import Dataset, RemoteFile
-from omnidet.data.download_lock import NAME as LOCK_NAME
-from omnidet.data.http_transfer import Patience
-from omnidet.data.partial_file import TransferError
+from omnidet.data.download.catalogue import Dataset, RemoteFile
+from omnidet.data.download.http_range import Patience
+from omnidet.data.download.lock_file import NAME as LOCK_NAME
+from omnidet.data.download.partial_file import TransferError
+from omnidet.data.download.to_folder import WORK_NAME, Options, acquire
 from tests.data import hostile_server as hostile
-from tests.data.test_archives import make_tar, make_zip
+from tests.data.download.test_archives import make_tar, make_zip
 
 QUICK = Patience(tries=2, wait_seconds=0.001, read_seconds=2)
 OPTIONS = Options(patience=QUICK)
@@ -29,7 +29,9 @@ OPTIONS = Options(patience=QUICK)
 @pytest.fixture
 def site(tmp_path) -> Iterator[hostile.Site]:
     with hostile.hostile_server() as made:
-        made.files["a.zip"] = make_zip(tmp_path / "a.zip", ("train/1.jpg", b"one"), ("train/2.jpg", b"two")).read_bytes()
+        made.files["a.zip"] = make_zip(
+            tmp_path / "a.zip", ("train/1.jpg", b"one"), ("train/2.jpg", b"two")
+        ).read_bytes()
         made.files["b.tar.gz"] = make_tar(tmp_path / "b.tar.gz", ("b.json", b"{}")).read_bytes()
         made.files["c.txt"] = b"list"
         yield made
@@ -37,16 +39,28 @@ def site(tmp_path) -> Iterator[hostile.Site]:
 
 def dataset(site, **known) -> Dataset:
     entries = [("a.zip", "."), ("b.tar.gz", "annotations"), ("c.txt", "")]
-    files = [RemoteFile(name, (site.url(name),), unpack=unpack, **known.get(name[0], {})) for name, unpack in entries]
+    files = [
+        RemoteFile(name, (site.url(name),), unpack=unpack, **known.get(name[0], {}))
+        for name, unpack in entries
+    ]
     return Dataset("toy", "a toy", "", tuple(files))
 
 
 def data_files(folder: Path) -> dict[str, bytes]:
-    paths = [path for path in folder.rglob("*") if path.is_file() and WORK_NAME not in path.parts and path.name != LOCK_NAME]
+    paths = [
+        path
+        for path in folder.rglob("*")
+        if path.is_file() and WORK_NAME not in path.parts and path.name != LOCK_NAME
+    ]
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in paths}
 
 
-WHOLE = {"train/1.jpg": b"one", "train/2.jpg": b"two", "annotations/b.json": b"{}", "c.txt": b"list"}
+WHOLE = {
+    "train/1.jpg": b"one",
+    "train/2.jpg": b"two",
+    "annotations/b.json": b"{}",
+    "c.txt": b"list",
+}
 
 
 def test_fetched_unpacked_locked_and_not_fetched_again(site, tmp_path):
@@ -64,7 +78,11 @@ def test_fetched_unpacked_locked_and_not_fetched_again(site, tmp_path):
         "size_bytes": 4,
         "sha256": hashlib.sha256(b"list").hexdigest(),
     }
-    assert sorted(path.name for path in (out / WORK_NAME).iterdir()) == ["a.zip.files", "b.tar.gz.files", "lock"]
+    assert sorted(path.name for path in (out / WORK_NAME).iterdir()) == [
+        "a.zip.files",
+        "b.tar.gz.files",
+        "lock",
+    ]
     again = acquire(dataset(site), out, OPTIONS)
     assert [o.state for o in again] == ["there already"] * 3
     assert [o.sha256 for o in again] == [o.sha256 for o in outcomes]
@@ -77,7 +95,9 @@ def test_folders_may_be_relative(site, tmp_path, monkeypatch):
     given = RemoteFile("by_hand.txt", by_hand="https://form")
     files = Dataset("toy", "", "", (*dataset(site).files, given))
     for state, verify in (("fetched", False), ("there already", False), ("there already", True)):
-        outcomes = acquire(files, Path("out"), Options(patience=QUICK, path=Path("by_hand.txt"), verify=verify))
+        outcomes = acquire(
+            files, Path("out"), Options(patience=QUICK, path=Path("by_hand.txt"), verify=verify)
+        )
         assert [outcome.state for outcome in outcomes[2:]] == [state] * 2
     lock = json.loads((tmp_path / "out" / LOCK_NAME).read_text(encoding="utf-8"))
     assert lock["files"]["by_hand.txt"]["url"] == (tmp_path / "by_hand.txt").as_uri()
@@ -89,7 +109,10 @@ def test_a_change_after_the_first_sight_fails(site, tmp_path):
     (out / "c.txt").unlink()
     (out / "train" / "1.jpg").unlink()
     site.files["c.txt"] = b"lies"
-    with pytest.raises(TransferError, match=r"1 of 3 files failed: c\.txt .*its SHA-256 is .*expected is .*remove its entry"):
+    with pytest.raises(
+        TransferError,
+        match=r"1 of 3 files failed: c\.txt .*its SHA-256 is .*expected is .*remove its entry",
+    ):
         acquire(dataset(site), out, OPTIONS)
     assert data_files(out) == {name: content for name, content in WHOLE.items() if name != "c.txt"}
     # The lock alone is enough for another machine to get the same bytes.
@@ -98,7 +121,9 @@ def test_a_change_after_the_first_sight_fails(site, tmp_path):
     (elsewhere / LOCK_NAME).write_bytes((out / LOCK_NAME).read_bytes())
     with pytest.raises(TransferError, match=r"c\.txt"):
         acquire(dataset(site), elsewhere, OPTIONS)
-    with pytest.raises(ValueError, match="remove its entry from the lock if the catalogue is right"):
+    with pytest.raises(
+        ValueError, match="remove its entry from the lock if the catalogue is right"
+    ):
         acquire(dataset(site, c={"sha256": "0" * 64}), out, OPTIONS)
 
 
@@ -106,7 +131,9 @@ def test_what_is_there_is_never_replaced(site, tmp_path):
     out = tmp_path / "out"
     (out / "train").mkdir(parents=True)
     (out / "train" / "2.jpg").write_bytes(b"mine")
-    with pytest.raises(ValueError, match=r"2\.jpg is there and is another file than the dataset's: move it away"):
+    with pytest.raises(
+        ValueError, match=r"2\.jpg is there and is another file than the dataset's: move it away"
+    ):
         acquire(dataset(site), out, OPTIONS)
     assert (out / "train" / "2.jpg").read_bytes() == b"mine"
     assert not (out / "train" / "1.jpg").exists()
@@ -129,7 +156,9 @@ def test_one_failure_leaves_the_others_whole(site, tmp_path):
     site.files["b.tar.gz"] = site.files["b.tar.gz"][:-9]
     with pytest.raises(ValueError, match="is cut or damaged"):
         acquire(dataset(site), tmp_path / "out", Options(patience=QUICK, patterns=("b*",)))
-    with pytest.raises(TransferError, match=r"1 of 2 files failed: a\.zip cannot be fetched: .*HTTP 404"):
+    with pytest.raises(
+        TransferError, match=r"1 of 2 files failed: a\.zip cannot be fetched: .*HTTP 404"
+    ):
         acquire(dataset(site), tmp_path / "out", Options(patience=QUICK, patterns=("a.zip", "c*")))
     assert data_files(tmp_path / "out") == {"c.txt": b"list"}
     with pytest.raises(ValueError, match="has no file that fits x"):
@@ -137,7 +166,9 @@ def test_one_failure_leaves_the_others_whole(site, tmp_path):
 
 
 def test_a_malicious_archive_leaves_nothing(site, tmp_path):
-    site.files["a.zip"] = make_zip(tmp_path / "evil.zip", ("train/1.jpg", b"one"), ("../../evil", b"evil")).read_bytes()
+    site.files["a.zip"] = make_zip(
+        tmp_path / "evil.zip", ("train/1.jpg", b"one"), ("../../evil", b"evil")
+    ).read_bytes()
     with pytest.raises(ValueError, match="leads out of the folder"):
         acquire(dataset(site), tmp_path / "in" / "out", Options(patience=QUICK, patterns=("a*",)))
     assert data_files(tmp_path / "in" / "out") == {}
@@ -145,14 +176,20 @@ def test_a_malicious_archive_leaves_nothing(site, tmp_path):
     assert not (tmp_path / "in" / "evil").exists()
 
 
-@pytest.mark.parametrize("member", [LOCK_NAME, f"{WORK_NAME}/a.zip.files", f"{WORK_NAME.upper()}/lock", "more/fine"])
+@pytest.mark.parametrize(
+    "member", [LOCK_NAME, f"{WORK_NAME}/a.zip.files", f"{WORK_NAME.upper()}/lock", "more/fine"]
+)
 def test_an_archive_does_not_write_what_is_omnidets_own(site, tmp_path, member):
-    site.files["a.zip"] = make_zip(tmp_path / "evil.zip", ("1.jpg", b"one"), (member, b"{}")).read_bytes()
+    site.files["a.zip"] = make_zip(
+        tmp_path / "evil.zip", ("1.jpg", b"one"), (member, b"{}")
+    ).read_bytes()
     options = Options(patience=QUICK, patterns=("a*",))
     if member == "more/fine":
         acquire(dataset(site), tmp_path / "out", options)
     else:
-        with pytest.raises(ValueError, match=r"a\.zip has a member '.*', a name that omnidet keeps for itself"):
+        with pytest.raises(
+            ValueError, match=r"a\.zip has a member '.*', a name that omnidet keeps for itself"
+        ):
             acquire(dataset(site), tmp_path / "out", options)
         assert sorted(path.name for path in (tmp_path / "out").rglob("*")) == [WORK_NAME, "lock"]
     files = (RemoteFile("a.zip", (site.url("a.zip"),), unpack="below"),)
@@ -166,7 +203,9 @@ def test_a_licence_is_asked_for_before_anything_is_fetched(site, tmp_path):
     folder = tmp_path / "given"
     folder.mkdir()
     for options in (Options(), Options(path=folder), Options(path=tmp_path / "none")):
-        with pytest.raises(ValueError, match="ask for it at https://form, then give the file with --path"):
+        with pytest.raises(
+            ValueError, match="ask for it at https://form, then give the file with --path"
+        ):
             acquire(given, tmp_path / "out", options)
     assert site.asked == []
     archive = make_tar(folder / "images.tar.gz", ("images/1.jpg", b"one"))
@@ -192,7 +231,7 @@ def test_two_at_once_are_refused(site, tmp_path):
 PROGRAM = """
 import json, sys
 from pathlib import Path
-from omnidet.data.acquire import Options, acquire
+from omnidet.data.download.to_folder import Options, acquire
 from omnidet.data.catalogue import Dataset, RemoteFile
 from omnidet.data.download_lock import NAME as LOCK_NAME
 files = tuple(RemoteFile(name, (url,), unpack=unpack) for name, url, unpack in json.loads(sys.argv[2]))
@@ -208,13 +247,17 @@ def start(site, out: Path) -> subprocess.Popen[bytes]:
 @pytest.mark.slow
 def test_a_killed_process_is_taken_up(site, tmp_path):
     content = random.Random(0).randbytes(2_000_000)
-    site.files["a.zip"] = make_zip(tmp_path / "big.zip", *((f"train/{i}.jpg", content[i::9]) for i in range(9))).read_bytes()
+    site.files["a.zip"] = make_zip(
+        tmp_path / "big.zip", *((f"train/{i}.jpg", content[i::9]) for i in range(9))
+    ).read_bytes()
     site.etags["a.zip"] = '"one"'
     site.delay_seconds = 0.02
     out, part = tmp_path / "out", tmp_path / "out" / WORK_NAME / "a.zip.part"
     for share in (0.2, 0.4, 0.6):
         process = start(site, out)
-        while process.poll() is None and not (part.exists() and part.stat().st_size > share * len(content)):
+        while process.poll() is None and not (
+            part.exists() and part.stat().st_size > share * len(content)
+        ):
             time.sleep(0.002)
         assert process.poll() is None
         process.send_signal(signal.SIGKILL)
@@ -222,15 +265,27 @@ def test_a_killed_process_is_taken_up(site, tmp_path):
         assert not any(path.startswith("train") for path in data_files(out))
     site.delay_seconds = 0
     assert start(site, out).wait(30) == 0
-    assert data_files(out).keys() == {*WHOLE.keys() - {"train/1.jpg", "train/2.jpg"}, *(f"train/{i}.jpg" for i in range(9))}
+    assert data_files(out).keys() == {
+        *WHOLE.keys() - {"train/1.jpg", "train/2.jpg"},
+        *(f"train/{i}.jpg" for i in range(9)),
+    }
     asked = site.requests("a.zip")
     assert len(asked) == 4
-    assert all(headers["If-Range"] == '"one"' and int(headers["Range"][6:-1]) > 0 for headers in asked[1:])
+    assert all(
+        headers["If-Range"] == '"one"' and int(headers["Range"][6:-1]) > 0 for headers in asked[1:]
+    )
     assert site.sent < 1.5 * len(content)
 
 
 @pytest.mark.parametrize(
-    "content", ["", "[]", "{}", '{"schema_version": 9, "files": {}}', '{"schema_version": 1, "files": {"a": 3}}']
+    "content",
+    [
+        "",
+        "[]",
+        "{}",
+        '{"schema_version": 9, "files": {}}',
+        '{"schema_version": 1, "files": {"a": 3}}',
+    ],
 )
 def test_a_spoiled_lock_is_named(site, tmp_path, content):
     (tmp_path / LOCK_NAME).write_text(content, encoding="utf-8")

@@ -12,12 +12,15 @@ import pytest
 import torch
 from PIL import Image
 
-from omnidet.data import shards, transforms, vocabulary
-from omnidet.data.augmentations.colour_jitter import ColourJitter
-from omnidet.data.augmentations.large_scale_jitter import LargeScaleJitter
-from omnidet.data.augmentations.mosaic import Mosaic
-from omnidet.data.augmentations.phrase_crop import PhraseCrop
-from omnidet.data.mixing import Loader, MixingConfig, Mixture, Stream
+from omnidet.data import shards, vocabulary
+from omnidet.data.mixing.mixture import Loader, MixingConfig, Mixture, Stream
+from omnidet.data.transforms.colour_jitter import ColourJitter
+from omnidet.data.transforms.crop import crop
+from omnidet.data.transforms.flip import flip
+from omnidet.data.transforms.large_scale_jitter import LargeScaleJitter
+from omnidet.data.transforms.letterbox import PADDING
+from omnidet.data.transforms.mosaic import Mosaic
+from omnidet.data.transforms.phrase_crop import PhraseCrop
 from omnidet.data.vocabulary import VocabularyConfig
 from omnidet.schema import Batch, PhraseTable, Record
 
@@ -48,18 +51,32 @@ def make(shade=0, boxes=((4, 5, 20, 15),), **more):
 def coco(shade):
     present = COCO[shade % 4]
     return make(
-        shade, phrases=(present,), phrase_boxes=((0,),), absent=tuple(n for n in COCO if n != present), caption="A thing."
+        shade,
+        phrases=(present,),
+        phrase_boxes=((0,),),
+        absent=tuple(n for n in COCO if n != present),
+        caption="A thing.",
     )
 
 
 def lvis(shade):
-    return make(shade, phrases=("star", "dog"), phrase_boxes=((0,), (0,)), absent=("moon",), not_exhaustive=("dog",))
+    return make(
+        shade,
+        phrases=("star", "dog"),
+        phrase_boxes=((0,), (0,)),
+        absent=("moon",),
+        not_exhaustive=("dog",),
+    )
 
 
 def grounding(shade):
     boxes = [(0, 0, 10, 10), (20, 5, 40, 20)]
     return make(
-        shade, boxes, phrases=("star left of circle", "both"), phrase_boxes=((0,), (0, 1)), caption="star left of circle"
+        shade,
+        boxes,
+        phrases=("star left of circle", "both"),
+        phrase_boxes=((0,), (0, 1)),
+        caption="star left of circle",
     )
 
 
@@ -69,11 +86,18 @@ def web(shade):
 
 SETS = dict(zip(COUNTS, (coco, lvis, grounding, web), strict=True))
 WORDS = vocabulary.build(
-    [make(phrases=(*COCO, "red", "both", "star left of circle"), phrase_boxes=((),) * 8, caption="A red thing.")] * 2,
+    [
+        make(
+            phrases=(*COCO, "red", "both", "star left of circle"),
+            phrase_boxes=((),) * 8,
+            caption="A red thing.",
+        )
+    ]
+    * 2,
     VocabularyConfig(size=500),
 )
 STREAMS = (
-    Stream("det", ("train/coco", "train/lvis"), 4, transforms=(transforms.flip, transforms.crop)),
+    Stream("det", ("train/coco", "train/lvis"), 4, transforms=(flip, crop)),
     Stream("grd", ("train/grounding",), 3, describes=True),
     Stream("img", ("train/web",), 2, boxes=False, captions=True),
 )
@@ -87,13 +111,22 @@ def write(folder, sets) -> shards.Index:
 
 @pytest.fixture(scope="module")
 def index(tmp_path_factory):
-    sets = {name: [SETS[name](FIRST[name] + i) for i in range(count)] for name, count in COUNTS.items()}
+    sets = {
+        name: [SETS[name](FIRST[name] + i) for i in range(count)] for name, count in COUNTS.items()
+    }
     return write(tmp_path_factory.mktemp("shards"), sets)
 
 
 def mixture(index, streams=STREAMS, rank=0, world_size=1, seed=0, **config):
     return Mixture(
-        index, WORDS, streams, MixingConfig(**({"workers": 0, "window_shards": 2} | config)), SIDE, seed, rank, world_size
+        index,
+        WORDS,
+        streams,
+        MixingConfig(**({"workers": 0, "window_shards": 2} | config)),
+        SIDE,
+        seed,
+        rank,
+        world_size,
     )
 
 
@@ -117,7 +150,9 @@ def assert_same(one: Batch, other: Batch):
 
 
 def differs(one: Batch, other: Batch):
-    return one.images_BCHW.shape != other.images_BCHW.shape or not torch.equal(one.images_BCHW, other.images_BCHW)
+    return one.images_BCHW.shape != other.images_BCHW.shape or not torch.equal(
+        one.images_BCHW, other.images_BCHW
+    )
 
 
 def shades(batch: Batch) -> list[int]:
@@ -129,7 +164,9 @@ def single(tmp_path, *records, stream=None, **config) -> Batch:
     """One batch of exactly these records, in their order."""
     index = write(tmp_path, {f"train/{i}": [record] for i, record in enumerate(records)})
     names = tuple(f"train/{i}" for i in range(len(records)))
-    stream = dataclasses.replace(stream or Stream("det", (), 0), sets=names, images_per_step=len(records))
+    stream = dataclasses.replace(
+        stream or Stream("det", (), 0), sets=names, images_per_step=len(records)
+    )
     return mixture(index, (stream,), **config)[0]
 
 
@@ -190,32 +227,50 @@ def test_ranks_together_hold_the_images_of_one(index, world_size):
     ranks = [mixture(index, rank=rank, world_size=world_size) for rank in range(world_size)]
     for step in range(4):
         whole, parts = alone[step], [rank[step] for rank in ranks]
-        images = Counter((i.numpy().tobytes(), *s.tolist()) for i, s in zip(whole.images_BCHW, whole.stream_BS, strict=True))
+        images = Counter(
+            (i.numpy().tobytes(), *s.tolist())
+            for i, s in zip(whole.images_BCHW, whole.stream_BS, strict=True)
+        )
         split = Counter(
-            (i.numpy().tobytes(), *s.tolist()) for p in parts for i, s in zip(p.images_BCHW, p.stream_BS, strict=True)
+            (i.numpy().tobytes(), *s.tolist())
+            for p in parts
+            for i, s in zip(p.images_BCHW, p.stream_BS, strict=True)
         )
         assert split == images
         boxes = Counter(tuple(b.tolist()) for b in whole.boxes_cxcywh_BN4[whole.box_valid_BN])
-        assert boxes == Counter(tuple(b.tolist()) for p in parts for b in p.boxes_cxcywh_BN4[p.box_valid_BN])
-        assert max(len(p.images_BCHW) for p in parts) - min(len(p.images_BCHW) for p in parts) <= len(STREAMS)
+        assert boxes == Counter(
+            tuple(b.tolist()) for p in parts for b in p.boxes_cxcywh_BN4[p.box_valid_BN]
+        )
+        assert max(len(p.images_BCHW) for p in parts) - min(
+            len(p.images_BCHW) for p in parts
+        ) <= len(STREAMS)
 
 
 def spaces(batch: Batch) -> Counter:
     """The label space of each image with the image: its names as their tokens."""
     ends = [*batch.phrases.offsets_P.tolist()[1:], len(batch.phrases.token_ids_K)]
     words = [
-        tuple(batch.phrases.token_ids_K[a:b].tolist()) for a, b in zip(batch.phrases.offsets_P.tolist(), ends, strict=True)
+        tuple(batch.phrases.token_ids_K[a:b].tolist())
+        for a, b in zip(batch.phrases.offsets_P.tolist(), ends, strict=True)
     ]
     pairs = zip(batch.images_BCHW, batch.name_BL, strict=True)
-    return Counter((image.numpy().tobytes(), *sorted(words[n] for n in names.tolist() if n >= 0)) for image, names in pairs)
+    return Counter(
+        (image.numpy().tobytes(), *sorted(words[n] for n in names.tolist() if n >= 0))
+        for image, names in pairs
+    )
 
 
 def test_names_that_are_left_out_are_the_same_on_any_number_of_ranks(index):
     # Of three, as pictures of the set with more names than that then go to several ranks.
-    alone, ranks = mixture(index, max_names=3), [mixture(index, rank=r, world_size=3, max_names=3) for r in range(3)]
+    alone, ranks = (
+        mixture(index, max_names=3),
+        [mixture(index, rank=r, world_size=3, max_names=3) for r in range(3)],
+    )
     for step in range(6):
         assert spaces(alone[step]) == sum((spaces(rank[step]) for rank in ranks), Counter())
-    assert any(spaces(alone[step]) != spaces(mixture(index, max_names=4)[step]) for step in range(6)), "some are left out"
+    assert any(
+        spaces(alone[step]) != spaces(mixture(index, max_names=4)[step]) for step in range(6)
+    ), "some are left out"
 
 
 def test_order_depends_on_seed_and_step_alone(index):
@@ -229,7 +284,10 @@ def test_order_depends_on_seed_and_step_alone(index):
 
 
 def test_each_stream_has_its_share_and_each_epoch_every_image(index):
-    streams = (Stream("det", ("train/coco", "train/lvis"), 4), Stream("img", ("train/web",), 5, boxes=False, captions=True))
+    streams = (
+        Stream("det", ("train/coco", "train/lvis"), 4),
+        Stream("img", ("train/web",), 5, boxes=False, captions=True),
+    )
     made = batches(index, steps=12, streams=streams)
     seen = Counter()
     for batch in made:
@@ -250,7 +308,9 @@ def test_each_stream_has_its_share_and_each_epoch_every_image(index):
 
 def test_a_set_named_twice_is_seen_twice_as_often(index):
     streams = (Stream("det", ("train/coco", "train/coco", "train/lvis"), 6),)
-    seen = Counter(shade < 50 for batch in batches(index, steps=4, streams=streams) for shade in shades(batch))
+    seen = Counter(
+        shade < 50 for batch in batches(index, steps=4, streams=streams) for shade in shades(batch)
+    )
     assert seen == {True: 16, False: 8}
 
 
@@ -263,10 +323,12 @@ def test_streams_and_sets_are_shuffled_apart(index):
 
 def test_transforms_differ_from_draw_to_draw_and_not_from_run_to_run(tmp_path):
     index = write(tmp_path, {"train/coco": [coco(3)]})
-    stream = Stream("det", ("train/coco",), 8, transforms=(transforms.flip,))
+    stream = Stream("det", ("train/coco",), 8, transforms=(flip,))
     boxes = batches(index, steps=1, streams=(stream,))[0].boxes_cxcywh_BN4[:, 0, 0]
     assert len(set(boxes.tolist())) == 2
-    assert torch.equal(boxes, batches(index, steps=1, streams=(stream,))[0].boxes_cxcywh_BN4[:, 0, 0])
+    assert torch.equal(
+        boxes, batches(index, steps=1, streams=(stream,))[0].boxes_cxcywh_BN4[:, 0, 0]
+    )
 
 
 # The label space
@@ -290,7 +352,11 @@ def test_lvis_unknown_gives_nothing_and_not_exhaustive_no_negatives(tmp_path):
     records = [coco(0), lvis(1)]
     batch = single(tmp_path, *records)
     assert set(space(batch, records, 0)) == set(COCO)
-    assert space(batch, records, 1) == {"star": (True, [0]), "dog": (False, [0]), "moon": (True, [])}
+    assert space(batch, records, 1) == {
+        "star": (True, [0]),
+        "dog": (False, [0]),
+        "moon": (True, []),
+    }
     assert batch.name_BL[1].tolist()[3:] == [-1, -1]
     assert not batch.negative_BL[1, 3:].any()
     assert not batch.named_BNL[1, :, 3:].any()
@@ -368,13 +434,17 @@ def test_every_batch_has_the_types_of_the_schema(index, tmp_path):
 
 def test_boxes_are_shares_of_the_square(tmp_path):
     """A 40x20 picture in a square of 32: scaled by 0.8, so 32x16 at the top."""
-    batch = single(tmp_path, coco(200), make(90, [(0, 0, 40, 20)], phrases=("dog",), phrase_boxes=((0,),)))
-    assert batch.boxes_cxcywh_BN4[0, 0].tolist() == pytest.approx([12 / 40, 10 / 40, 16 / 40, 10 / 40])
+    batch = single(
+        tmp_path, coco(200), make(90, [(0, 0, 40, 20)], phrases=("dog",), phrase_boxes=((0,),))
+    )
+    assert batch.boxes_cxcywh_BN4[0, 0].tolist() == pytest.approx(
+        [12 / 40, 10 / 40, 16 / 40, 10 / 40]
+    )
     assert batch.boxes_cxcywh_BN4[1, 0].tolist() == pytest.approx([0.5, 0.25, 1, 0.5])
     assert batch.sizes_B2.tolist() == [[0.5, 1.0]] * 2
     assert batch.images_BCHW.shape == (2, 3, SIDE, SIDE)
     assert (batch.images_BCHW[0, :, :16] == 200).all()
-    assert (batch.images_BCHW[0, :, 16:] == transforms.PADDING).all()
+    assert (batch.images_BCHW[0, :, 16:] == PADDING).all()
 
 
 # Caps
@@ -383,7 +453,14 @@ def test_boxes_are_shares_of_the_square(tmp_path):
 def crowd(num_boxes=30, **more):
     boxes = [(i, 0, i + 5, 10) for i in range(num_boxes)]
     named = (tuple(range(num_boxes)), (3,))
-    return make(1, boxes, phrases=("star", "dog"), phrase_boxes=named, absent=("moon", "circle", "hot dog"), **more)
+    return make(
+        1,
+        boxes,
+        phrases=("star", "dog"),
+        phrase_boxes=named,
+        absent=("moon", "circle", "hot dog"),
+        **more,
+    )
 
 
 def test_cap_of_boxes(tmp_path):
@@ -394,7 +471,9 @@ def test_cap_of_boxes(tmp_path):
     assert centres == sorted(set(centres))
     assert set(centres) <= set(range(30))
     found = space(batch, [record])
-    assert found["star"] == (False, list(range(10))), "some of its boxes were left out: no negatives"
+    assert found["star"] == (False, list(range(10))), (
+        "some of its boxes were left out: no negatives"
+    )
     assert found["dog"] == (False, [centres.index(3)] if 3 in centres else [])
     assert found["moon"] == (True, []), "absent is absent, however crowded"
     whole = space(single(tmp_path / "whole", record, max_boxes=30), [record])
@@ -419,10 +498,18 @@ def test_cap_of_names_leaves_out_absent_ones_at_random(tmp_path):
 
 def test_cap_below_the_present_names(tmp_path):
     boxes = [(0, 0, 9, 9), (10, 0, 20, 9), (20, 0, 30, 9)]
-    record = make(1, boxes, phrases=("star", "dog", "moon"), phrase_boxes=((0,), (1,), (2,)), absent=("circle",))
+    record = make(
+        1,
+        boxes,
+        phrases=("star", "dog", "moon"),
+        phrase_boxes=((0,), (1,), (2,)),
+        absent=("circle",),
+    )
     batch = single(tmp_path, record, max_names=2)
     assert space(batch, [record]) == {"star": (True, [0]), "dog": (True, [1])}
-    assert batch.box_valid_BN.tolist() == [[True, True, False]], "the box of the third has no name to be matched by"
+    assert batch.box_valid_BN.tolist() == [[True, True, False]], (
+        "the box of the third has no name to be matched by"
+    )
 
 
 def test_box_without_a_name_is_not_matched(tmp_path):
@@ -435,7 +522,9 @@ def test_box_without_a_name_is_not_matched(tmp_path):
 
 def test_empty_set_is_refused(tmp_path):
     index = write(tmp_path, {"train/coco": []})
-    with pytest.raises(ValueError, match="set 'train/coco' of stream 'det' is empty: take it out of the recipe"):
+    with pytest.raises(
+        ValueError, match="set 'train/coco' of stream 'det' is empty: take it out of the recipe"
+    ):
         mixture(index, (Stream("det", ("train/coco",), 1),))
     with pytest.raises(ValueError, match="has no set 'train/other'"):
         mixture(index, (Stream("det", ("train/other",), 1),))
@@ -446,7 +535,9 @@ def test_corrupt_shard_is_named_in_one_line(tmp_path, workers):
     index = write(tmp_path, {"train/coco": [coco(i) for i in range(3)]})
     path = tmp_path / "train/coco/000000.tar"
     path.write_bytes(path.read_bytes()[:-1])
-    with pytest.raises(ValueError, match=r"^\S+train/coco/000000.tar is corrupt .*: build the shards again$"):
+    with pytest.raises(
+        ValueError, match=r"^\S+train/coco/000000.tar is corrupt .*: build the shards again$"
+    ):
         batches(index, workers, steps=1, streams=(Stream("det", ("train/coco",), 1),))
 
 
@@ -455,9 +546,15 @@ def test_corrupt_shard_is_named_in_one_line(tmp_path, workers):
 
 SIZED = (
     Stream(
-        "det", ("train/coco", "train/lvis"), 4, transforms=(transforms.flip, LargeScaleJitter()), combine=Mosaic((0.5, 0.5))
+        "det",
+        ("train/coco", "train/lvis"),
+        4,
+        transforms=(flip, LargeScaleJitter()),
+        combine=Mosaic((0.5, 0.5)),
     ),
-    Stream("grd", ("train/grounding",), 3, describes=True, transforms=(PhraseCrop(), ColourJitter())),
+    Stream(
+        "grd", ("train/grounding",), 3, describes=True, transforms=(PhraseCrop(), ColourJitter())
+    ),
     Stream("img", ("train/web",), 2, boxes=False, captions=True, image_size=16),
 )
 
@@ -471,7 +568,10 @@ def test_each_size_is_a_batch_of_its_own(index):
     assert large.more == small.more == ()
     assert large.stream_BS.sum(0).tolist() == [4, 3, 0]
     assert small.stream_BS.sum(0).tolist() == [0, 0, 2]
-    assert torch.equal(large.boxes_cxcywh_BN4[large.box_valid_BN], plain.boxes_cxcywh_BN4[:7][plain.box_valid_BN[:7]])
+    assert torch.equal(
+        large.boxes_cxcywh_BN4[large.box_valid_BN],
+        plain.boxes_cxcywh_BN4[:7][plain.box_valid_BN[:7]],
+    )
     assert shades(small) == shades(plain)[7:]
     assert plain.more == ()
     assert len(plain.groups()) == 1
@@ -479,12 +579,17 @@ def test_each_size_is_a_batch_of_its_own(index):
 
 def test_a_size_without_an_image_for_each_rank_is_refused(index):
     streams = (*STREAMS[:2], dataclasses.replace(STREAMS[2], image_size=16))
-    with pytest.raises(ValueError, match="the streams of 16 px have fewer images a step than there are ranks: give 3"):
+    with pytest.raises(
+        ValueError,
+        match="the streams of 16 px have fewer images a step than there are ranks: give 3",
+    ):
         mixture(index, streams, rank=2, world_size=3)
 
 
 @pytest.mark.parametrize("workers", [1, 3])
-def test_everything_at_once_is_the_same_for_any_number_of_workers_and_after_a_resume(index, workers):
+def test_everything_at_once_is_the_same_for_any_number_of_workers_and_after_a_resume(
+    index, workers
+):
     streams = (dataclasses.replace(SIZED[0], sampled_negatives=4), *SIZED[1:])
     alone = mixture(index, streams)
     made = batches(index, workers, steps=11, start=3, streams=streams)
@@ -507,12 +612,18 @@ def test_combined_pictures_are_other_ones_at_each_draw(tmp_path):
 
 @pytest.mark.parametrize("more", [{"describes": True}, {"captions": True}])
 def test_what_describes_a_picture_is_not_combined(more):
-    with pytest.raises(ValueError, match=r"^stream 'grd' combines pictures: .* use it for names alone"):
+    with pytest.raises(
+        ValueError, match=r"^stream 'grd' combines pictures: .* use it for names alone"
+    ):
         Stream("grd", ("train/coco",), 1, combine=Mosaic(), **more)
 
 
 def test_names_are_filled_up_behind_the_verified_ones(tmp_path):
-    records = [lvis(1), make(2, phrases=("circle",), phrase_boxes=((0,),)), make(3, phrases=("hot dog",), phrase_boxes=((0,),))]
+    records = [
+        lvis(1),
+        make(2, phrases=("circle",), phrase_boxes=((0,),)),
+        make(3, phrases=("hot dog",), phrase_boxes=((0,),)),
+    ]
     index = write(tmp_path, {"train/lvis": records})
     stream = Stream("det", ("train/lvis",), 3, sampled_negatives=5)
     batch = mixture(index, (stream,))[0]
@@ -523,6 +634,13 @@ def test_names_are_filled_up_behind_the_verified_ones(tmp_path):
         "moon": (True, []),
         "circle": (True, []),
     }, "not the hot dog, which may be meant by the dog"
-    assert len(space(mixture(index, (dataclasses.replace(stream, sampled_negatives=3),))[0], records, b)) == 3
+    assert (
+        len(
+            space(
+                mixture(index, (dataclasses.replace(stream, sampled_negatives=3),))[0], records, b
+            )
+        )
+        == 3
+    )
     plain = mixture(index, (dataclasses.replace(stream, sampled_negatives=0),))[0]
     assert set(space(plain, records, b)) == {"star", "dog", "moon"}

@@ -9,13 +9,15 @@ import numpy as np
 import pytest
 
 from omnidet.data import vocabulary
-from omnidet.data.negatives import NameSampler, count_names
+from omnidet.data.mixing.negatives import NameSampler, count_names
 from omnidet.data.shard_cache import ShardCache
 from omnidet.data.vocabulary import VocabularyConfig
-from tests.data.test_mixing import make, write
+from tests.data.mixing.test_mixture import make, write
 
 NAMES = ("dog", "hot dog", "police car", "car", "moon", "star", "cow", "umbrella")
-WORDS = vocabulary.build([make(phrases=NAMES, phrase_boxes=((),) * len(NAMES))] * 3, VocabularyConfig(size=600))
+WORDS = vocabulary.build(
+    [make(phrases=NAMES, phrase_boxes=((),) * len(NAMES))] * 3, VocabularyConfig(size=600)
+)
 
 
 def sampler(**counts):
@@ -51,7 +53,9 @@ def test_never_what_is_known_already():
 def test_as_often_as_the_root_of_the_frequency():
     """One drawn of names with 100 and 1 images: 10 to 1."""
     draw = NameSampler({"moon": 100, "star": 1}, WORDS)
-    seen = Counter(draw.sample(present("dog"), 1, np.random.default_rng(seed))[0] for seed in range(3000))
+    seen = Counter(
+        draw.sample(present("dog"), 1, np.random.default_rng(seed))[0] for seed in range(3000)
+    )
     assert 0.06 < seen["star"] / 3000 < 0.125
 
 
@@ -64,7 +68,9 @@ def test_a_pure_function_of_its_randomness():
 
 
 def test_names_are_counted_once_an_image(tmp_path):
-    records = [present("dog", "moon") if i % 2 else present("dog", absent=("cow",)) for i in range(8)]
+    records = [
+        present("dog", "moon") if i % 2 else present("dog", absent=("cow",)) for i in range(8)
+    ]
     index = write(tmp_path, {"train/lvis": records})
     assert count_names(index, "train/lvis", ShardCache()) == {"dog": 8, "moon": 4}
 

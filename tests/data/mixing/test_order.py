@@ -8,7 +8,7 @@ from collections import Counter
 
 import pytest
 
-from omnidet.data.order import Order
+from omnidet.data.mixing.order import Order
 
 SIZES = [5, 1, 7, 3, 4, 6, 2]
 
@@ -26,14 +26,19 @@ def test_order_is_a_permutation(window):
 
 
 def test_order_differs_between_epochs_and_seeds():
-    orders = [tuple(epoch_order(epoch, seed)) for epoch, seed in itertools.product(range(5), range(2))]
+    orders = [
+        tuple(epoch_order(epoch, seed)) for epoch, seed in itertools.product(range(5), range(2))
+    ]
     assert len(set(orders)) == 10
     firsts = {order[0][0] for order in (epoch_order(epoch) for epoch in range(40))}
     assert firsts == set(range(len(SIZES))), "each shard comes first in some epoch"
 
 
 def test_samples_within_a_shard_change_places_too():
-    orders = {tuple(epoch_order(epoch, seed, sizes=[6])) for epoch, seed in itertools.product(range(5), range(2))}
+    orders = {
+        tuple(epoch_order(epoch, seed, sizes=[6]))
+        for epoch, seed in itertools.product(range(5), range(2))
+    }
     assert len(orders) == 10
 
 
@@ -66,7 +71,13 @@ def test_order_mixes_the_shards_of_a_window():
 
 
 def test_an_empty_shard_is_passed_over():
-    assert sorted(epoch_order(0, sizes=[0, 3, 0, 0, 2, 0])) == [(1, 0), (1, 1), (1, 2), (4, 0), (4, 1)]
+    assert sorted(epoch_order(0, sizes=[0, 3, 0, 0, 2, 0])) == [
+        (1, 0),
+        (1, 1),
+        (1, 2),
+        (4, 0),
+        (4, 1),
+    ]
 
 
 @pytest.mark.parametrize("window", [1, 2, 3, 100])

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from omnidet.data import batch_workers
-from tests.data.test_mixing import STREAMS, assert_same, index, mixture  # noqa: F401
+from omnidet.data.mixing import workers
+from tests.data.mixing.test_mixture import STREAMS, assert_same, index, mixture
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning"),
@@ -20,34 +20,45 @@ pytestmark = [
 ]
 
 
-def test_a_batch_stays_as_it_is_while_it_is_held(index):  # noqa: F811
+def test_a_batch_stays_as_it_is_while_it_is_held(index):
     """One worker has 4 batches ahead of the consumer, who keeps every third."""
     made = mixture(index)
-    kept = {step: batch for step, batch in enumerate(batch_workers.batches(made, range(40), 1)) if step % 3 == 0}
+    kept = {
+        step: batch
+        for step, batch in enumerate(workers.batches(made, range(40), 1))
+        if step % 3 == 0
+    }
     for step, batch in kept.items():
         assert_same(batch, made[step])
 
 
-def test_what_is_made_of_a_batch_keeps_its_memory(index):  # noqa: F811
+def test_what_is_made_of_a_batch_keeps_its_memory(index):
     made = mixture(index)
-    views = [batch.images_BCHW[1:2, :, :5] for batch in itertools.islice(batch_workers.batches(made, range(30), 2), 30)]
+    views = [
+        batch.images_BCHW[1:2, :, :5]
+        for batch in itertools.islice(workers.batches(made, range(30), 2), 30)
+    ]
     for step, view in enumerate(views):
         assert torch.equal(view, made[step].images_BCHW[1:2, :, :5])
 
 
-def test_memory_is_used_again(index):  # noqa: F811
+def test_memory_is_used_again(index):
     """A consumer who holds one batch at a time sees no more places than there are slots."""
-    places = {batch.images_BCHW.data_ptr() for batch in batch_workers.batches(mixture(index), range(40), 1)}
-    assert len(places) <= batch_workers.PREFETCHED + batch_workers.HELD
+    places = {
+        batch.images_BCHW.data_ptr() for batch in workers.batches(mixture(index), range(40), 1)
+    }
+    assert len(places) <= workers.PREFETCHED + workers.HELD
 
 
-def test_groups_of_other_sizes_stand_behind_one_another(index):  # noqa: F811
+def test_groups_of_other_sizes_stand_behind_one_another(index):
     streams = (*STREAMS[:2], dataclasses.replace(STREAMS[2], image_size=16))
     made = mixture(index, streams)
-    for step, batch in enumerate(batch_workers.batches(made, range(12), 2)):
+    for step, batch in enumerate(workers.batches(made, range(12), 2)):
         assert_same(batch, made[step])
         large, small = batch.groups()
-        assert small.images_BCHW.data_ptr() - large.images_BCHW.data_ptr() == large.images_BCHW.numel()
+        assert (
+            small.images_BCHW.data_ptr() - large.images_BCHW.data_ptr() == large.images_BCHW.numel()
+        )
 
 
 KILLED = """
@@ -69,6 +80,8 @@ for _ in batch_workers.batches(Large(), range(100), 2):
 @pytest.mark.slow
 def test_workers_end_with_a_process_that_is_killed():
     """They hold its output open: it ends when the last of them does."""
-    root = Path(__file__).parents[2]
-    killed = subprocess.run([sys.executable, "-c", KILLED], cwd=root, capture_output=True, text=True, timeout=200)
+    root = Path(__file__).parents[3]
+    killed = subprocess.run(
+        [sys.executable, "-c", KILLED], cwd=root, capture_output=True, text=True, timeout=200
+    )
     assert killed.returncode == -9, killed.stderr

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from omnidet.data import jpeg
+from omnidet.data.reading import jpeg_markers
 
 NUM_MUTATIONS = 400
 
@@ -17,7 +17,9 @@ def picture(**options) -> bytes:
     """A photograph-like picture of 97 x 61 pixels."""
     noise = np.random.default_rng(0).normal(0, 12, (61, 97, 3)) + np.linspace(0, 200, 97)[:, None]
     out = io.BytesIO()
-    Image.fromarray(noise.clip(0, 255).astype(np.uint8)).convert(options.pop("mode", "RGB")).save(out, "JPEG", **options)
+    Image.fromarray(noise.clip(0, 255).astype(np.uint8)).convert(options.pop("mode", "RGB")).save(
+        out, "JPEG", **options
+    )
     return out.getvalue()
 
 
@@ -42,14 +44,14 @@ def decodes(content: bytes) -> bool:
 
 @pytest.mark.parametrize("name", PICTURES)
 def test_whole_pictures(name):
-    assert jpeg.size_if_whole(PICTURES[name]) == (97, 61)
-    assert jpeg.size_if_whole(PICTURES[name] + b"more behind it \xff") == (97, 61)
+    assert jpeg_markers.size_if_whole(PICTURES[name]) == (97, 61)
+    assert jpeg_markers.size_if_whole(PICTURES[name] + b"more behind it \xff") == (97, 61)
 
 
 @pytest.mark.parametrize("name", PICTURES)
 def test_every_cut_is_found(name):
     for end in range(0, len(PICTURES[name]) - 1, 3):
-        assert jpeg.size_if_whole(PICTURES[name][:end]) is None, end
+        assert jpeg_markers.size_if_whole(PICTURES[name][:end]) is None, end
 
 
 @pytest.mark.parametrize("name", PICTURES)
@@ -60,8 +62,10 @@ def test_what_is_called_whole_decodes(name):
     for i in range(NUM_MUTATIONS):
         content = bytearray(original)
         for _ in range(random.integers(1, 4)):
-            content[random.integers(2, min(700, len(content)) if i % 2 else len(content))] = random.integers(256)
-        size = jpeg.size_if_whole(bytes(content))
+            content[random.integers(2, min(700, len(content)) if i % 2 else len(content))] = (
+                random.integers(256)
+            )
+        size = jpeg_markers.size_if_whole(bytes(content))
         if size is not None and size[0] * size[1] < 1e6:
             called_whole += 1
             assert decodes(bytes(content))
@@ -69,11 +73,11 @@ def test_what_is_called_whole_decodes(name):
 
 
 def test_other_colours_and_kinds_are_left_to_a_decoder():
-    assert jpeg.size_if_whole(picture(mode="CMYK")) is None
+    assert jpeg_markers.size_if_whole(picture(mode="CMYK")) is None
     out = io.BytesIO()
     Image.new("RGB", (4, 3)).save(out, "PNG")
-    assert jpeg.size_if_whole(out.getvalue()) is None
-    assert jpeg.size_if_whole(b"") is None
+    assert jpeg_markers.size_if_whole(out.getvalue()) is None
+    assert jpeg_markers.size_if_whole(b"") is None
 
 
 def test_real_photographs(shared_data):
@@ -82,6 +86,6 @@ def test_real_photographs(shared_data):
     for path in paths:
         content = path.read_bytes()
         with Image.open(path) as image:
-            assert jpeg.size_if_whole(content) in (image.size, None)
-            assert (jpeg.size_if_whole(content) is None) == (image.mode not in ("RGB", "L"))
-        assert jpeg.size_if_whole(content[:-100]) is None
+            assert jpeg_markers.size_if_whole(content) in (image.size, None)
+            assert (jpeg_markers.size_if_whole(content) is None) == (image.mode not in ("RGB", "L"))
+        assert jpeg_markers.size_if_whole(content[:-100]) is None

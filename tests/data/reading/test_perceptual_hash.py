@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 
-from omnidet.data.perceptual_hash import MAX_DISTANCE, NearCopies
+from omnidet.data.reading.perceptual_hash import MAX_DISTANCE, NearCopies
 
 
 def flipped(value: int, count: int, draw: random.Random) -> int:

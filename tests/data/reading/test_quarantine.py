@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from omnidet.data import quarantine as module
-from omnidet.data.quarantine import Quarantine, clean
-from omnidet.data.tiny_world import _bomb
+from omnidet.data.reading import quarantine as module
+from omnidet.data.reading.quarantine import Quarantine, clean
+from omnidet.data.tiny_world.draw import _bomb
 from omnidet.schema import Record
 from tests.data.sources.handmade import jpeg
 
@@ -25,8 +25,19 @@ def record(boxes=(), phrases=(), phrase_boxes=None, image=None, **more):
     """A 40x30 image; by default each phrase names the box at its place."""
     named = tuple((i,) for i in range(len(phrases))) if phrase_boxes is None else phrase_boxes
     xyxy = np.array(boxes, np.float32).reshape(-1, 4)
-    fields = {"width": 40, "height": 30, "source": "toy", "image_id": "toy:1", "boxes_xyxy": xyxy} | more
-    return Record(image=jpeg(1) if image is None else image, phrases=tuple(phrases), phrase_boxes=named, **fields)
+    fields = {
+        "width": 40,
+        "height": 30,
+        "source": "toy",
+        "image_id": "toy:1",
+        "boxes_xyxy": xyxy,
+    } | more
+    return Record(
+        image=jpeg(1) if image is None else image,
+        phrases=tuple(phrases),
+        phrase_boxes=named,
+        **fields,
+    )
 
 
 def cleaned(given):
@@ -35,7 +46,13 @@ def cleaned(given):
 
 
 def test_good_record_passes_unchanged():
-    given = record([GOOD, (0, 0, 40, 30)], ["dog", "cat"], absent=("cow",), not_exhaustive=("cat",), caption="A dog.")
+    given = record(
+        [GOOD, (0, 0, 40, 30)],
+        ["dog", "cat"],
+        absent=("cow",),
+        not_exhaustive=("cat",),
+        caption="A dog.",
+    )
     kept, counts = cleaned(given)
     assert counts == {}
     assert kept.image == given.image
@@ -53,7 +70,9 @@ def png_bytes():
 
 def noise(kind):
     out = io.BytesIO()
-    Image.fromarray(np.random.default_rng(0).integers(0, 256, (300, 400, 3), np.uint8)).save(out, kind)
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (300, 400, 3), np.uint8)).save(
+        out, kind
+    )
     return out.getvalue()
 
 
@@ -135,13 +154,25 @@ def test_each_refusal_is_named():
     clean(record([(5, 5, 5, 9.126)], ["dög"], caption="x"), quarantine)
     clean(record(image=b"", image_id="toy:2"), quarantine)
     assert [json.loads(line) for line in quarantine.lines] == [
-        {"source": "toy", "item": "toy:1 box 0 [5.0, 5.0, 5.0, 9.13]", "kind": "box", "reason": "zero-size box"},
+        {
+            "source": "toy",
+            "item": "toy:1 box 0 [5.0, 5.0, 5.0, 9.13]",
+            "kind": "box",
+            "reason": "zero-size box",
+        },
         {"source": "toy", "item": "toy:2", "kind": "record", "reason": "unreadable image"},
     ]
 
 
 def test_name_whose_box_is_refused_does_not_become_absent():
-    kept, _ = cleaned(record([(5, 5, 5, 9), GOOD], ["cat", "dog"], absent=("cow", "cat"), not_exhaustive=("cat", "dog")))
+    kept, _ = cleaned(
+        record(
+            [(5, 5, 5, 9), GOOD],
+            ["cat", "dog"],
+            absent=("cow", "cat"),
+            not_exhaustive=("cat", "dog"),
+        )
+    )
     assert kept.phrases == ("dog",)
     assert kept.absent == ("cow",)
     assert kept.not_exhaustive == ("dog",)
@@ -175,7 +206,10 @@ def test_caption_and_absent_name_without_words(text):
     assert counts == {"toy: caption: empty caption": 1, "toy: phrase: empty phrase": 1}
     kept, counts = cleaned(record(caption=text))
     assert kept is None
-    assert counts == {"toy: caption: empty caption": 1, "toy: record: nothing is known of the image": 1}
+    assert counts == {
+        "toy: caption: empty caption": 1,
+        "toy: record: nothing is known of the image": 1,
+    }
 
 
 @pytest.mark.parametrize("text", ["红色", "🙂", "7", "a", "+", "é"])
@@ -188,11 +222,16 @@ def test_what_is_left_must_say_something():
     assert cleaned(record())[1] == {"toy: record: nothing is known of the image": 1}
     kept, counts = cleaned(record([(5, 5, 5, 9)], ["dog"]))
     assert kept is None
-    assert counts == {"toy: box: zero-size box": 1, "toy: record: no usable box or phrase is left": 1}
+    assert counts == {
+        "toy: box: zero-size box": 1,
+        "toy: record: no usable box or phrase is left": 1,
+    }
     for more in ({"absent": ("cow",)}, {"caption": "A dog."}):
         kept, _ = cleaned(record([(5, 5, 5, 9)], ["dog"], **more))
         assert (kept.phrases, kept.boxes_xyxy.shape) == ((), (0, 4))
-        assert cleaned(record(**more))[0] is not None, "an empty negative, or a picture with a caption"
+        assert cleaned(record(**more))[0] is not None, (
+            "an empty negative, or a picture with a caption"
+        )
 
 
 def test_share_of_refused_records():
@@ -207,5 +246,7 @@ def test_share_of_refused_records():
         quarantine.check_share("web", kept=8)
     message = str(caught.value)
     assert "(2 truncated image, 1 unreadable image)" in message
-    assert "more than the allowed share 0.25: mend the data or raise shards.max_bad_share" in message
+    assert (
+        "more than the allowed share 0.25: mend the data or raise shards.max_bad_share" in message
+    )
     quarantine.check_share("nothing was read of it", kept=0)

@@ -6,17 +6,25 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from omnidet.data import url_lists
-from omnidet.data.url_lists import Row, SeenUrls
+from omnidet.data.reading import url_lists
+from omnidet.data.reading.url_lists import Row, SeenUrls
 
 
 def test_rows_run_over_the_lists_in_chunks(tmp_path):
-    (tmp_path / "a.tsv").write_text("caption\turl\none\thttp://a/1\ntwo\thttp://a/2\textra\n", encoding="utf-8")
-    (tmp_path / "b.csv").write_text('image_url,caption\nhttp://b/3,"three, ""quoted"""\nhttp://b/4\n', encoding="utf-8")
+    (tmp_path / "a.tsv").write_text(
+        "caption\turl\none\thttp://a/1\ntwo\thttp://a/2\textra\n", encoding="utf-8"
+    )
+    (tmp_path / "b.csv").write_text(
+        'image_url,caption\nhttp://b/3,"three, ""quoted"""\nhttp://b/4\n', encoding="utf-8"
+    )
     (tmp_path / "notes.md").write_text("", encoding="utf-8")
     paths = url_lists.find(tmp_path)
     assert list(url_lists.chunks(paths, 3)) == [
-        [Row(0, "http://a/1", "one"), Row(1, "http://a/2", "two"), Row(2, "http://b/3", 'three, "quoted"')],
+        [
+            Row(0, "http://a/1", "one"),
+            Row(1, "http://a/2", "two"),
+            Row(2, "http://b/3", 'three, "quoted"'),
+        ],
         [Row(3, "http://b/4", "")],
     ]
     before = url_lists.fingerprint(paths)
@@ -26,14 +34,19 @@ def test_rows_run_over_the_lists_in_chunks(tmp_path):
         url_lists.find(tmp_path / "none")
 
 
-@pytest.mark.parametrize(("name", "content"), [("a.csv", 'url,caption\nhttp://a/1,"é"\n'), ("a.tsv", "http://a/1\té\n")])
+@pytest.mark.parametrize(
+    ("name", "content"), [("a.csv", 'url,caption\nhttp://a/1,"é"\n'), ("a.tsv", "http://a/1\té\n")]
+)
 def test_a_byte_order_mark_is_no_part_of_a_list(tmp_path, name, content):
     (tmp_path / name).write_text(content, encoding="utf-8-sig")
     assert list(url_lists.chunks([tmp_path / name], 10)) == [[Row(0, "http://a/1", "é")]]
 
 
 def write_parquet(path, url, caption, kind):
-    pq.write_table(pa.table({"url": pa.array([url, None], kind), "caption": pa.array([caption, None], kind)}), path)
+    pq.write_table(
+        pa.table({"url": pa.array([url, None], kind), "caption": pa.array([caption, None], kind)}),
+        path,
+    )
     return path
 
 
@@ -41,16 +54,23 @@ def write_parquet(path, url, caption, kind):
 def test_text_and_bytes_of_a_parquet_file_are_text(tmp_path, kind):
     path = write_parquet(tmp_path / "a.parquet", b"http://a/1", "é".encode(), kind)
     assert list(url_lists.chunks([path], 10)) == [[Row(0, "http://a/1", "é"), Row(1, "", "")]]
-    pq.write_table(pa.table({name: pa.array(["http://a"]).dictionary_encode() for name in ("url", "caption")}), path)
+    pq.write_table(
+        pa.table({name: pa.array(["http://a"]).dictionary_encode() for name in ("url", "caption")}),
+        path,
+    )
     assert list(url_lists.chunks([path], 10)) == [[Row(0, "http://a", "http://a")]]
 
 
 @pytest.mark.parametrize(
-    ("kind", "value"), [(pa.int64(), 1), (pa.list_(pa.string()), ["x"]), (pa.struct([("a", pa.string())]), {})]
+    ("kind", "value"),
+    [(pa.int64(), 1), (pa.list_(pa.string()), ["x"]), (pa.struct([("a", pa.string())]), {})],
 )
 def test_a_column_that_is_no_text_is_named(tmp_path, kind, value):
     path = write_parquet(tmp_path / "a.parquet", value, value, kind)
-    with pytest.raises(ValueError, match=r"a\.parquet: the column url holds .*, not text: write it as text, or rename it"):
+    with pytest.raises(
+        ValueError,
+        match=r"a\.parquet: the column url holds .*, not text: write it as text, or rename it",
+    ):
         list(url_lists.chunks([path], 10))
 
 
@@ -70,8 +90,12 @@ def test_real_excerpt(shared_data):
     assert all(row.url.startswith("http") and row.caption for row in rows)
 
 
-@pytest.mark.parametrize("content", [b"", b"PAR1 and more PAR1", b"PAR1" + bytes(40) + b"\x05\0\0\0PAR1"])
+@pytest.mark.parametrize(
+    "content", [b"", b"PAR1 and more PAR1", b"PAR1" + bytes(40) + b"\x05\0\0\0PAR1"]
+)
 def test_a_damaged_parquet_file_is_named(tmp_path, content):
     (tmp_path / "a.parquet").write_bytes(content)
-    with pytest.raises(ValueError, match=r"a\.parquet is not a readable parquet file .*: fetch it anew"):
+    with pytest.raises(
+        ValueError, match=r"a\.parquet is not a readable parquet file .*: fetch it anew"
+    ):
         list(url_lists.chunks([tmp_path / "a.parquet"], 10))

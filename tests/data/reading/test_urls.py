@@ -9,8 +9,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from omnidet.data import download
-from omnidet.data.download import fetch, fetch_all
+from omnidet.data.reading import urls
+from omnidet.data.reading.urls import fetch, fetch_all
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -37,13 +37,13 @@ class Handler(BaseHTTPRequestHandler):
             self.wfile.write(b"x" * 10)
             time.sleep(0.02 if kind == "slow" else 0)
 
-    def log_message(self, format, *args):  # noqa: A002
+    def log_message(self, format, *args):
         pass
 
 
 @pytest.fixture
 def server(monkeypatch) -> Iterator[ThreadingHTTPServer]:
-    monkeypatch.setattr(download, "WAIT_SECONDS", 0.001)
+    monkeypatch.setattr(urls, "WAIT_SECONDS", 0.001)
     monkeypatch.setenv("no_proxy", "*")
     made = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     made.asked = []
@@ -90,7 +90,10 @@ def test_a_redirect_does_not_reach_a_file(server):
         fetch(url(server, "redirect"))
 
 
-@pytest.mark.parametrize("bad", ["", "x.jpg", "ftp://host/x", "data:,x", "http://[x", "http://host:x/", "http://", "http:///x"])
+@pytest.mark.parametrize(
+    "bad",
+    ["", "x.jpg", "ftp://host/x", "data:,x", "http://[x", "http://host:x/", "http://", "http:///x"],
+)
 def test_what_is_no_url_is_one_line(bad):
     with pytest.raises(OSError, match=r"^[^\n]*$"):
         fetch(bad)

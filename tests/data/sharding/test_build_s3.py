@@ -7,9 +7,10 @@ import dataclasses
 import pytest
 
 from omnidet import object_store, storage
-from omnidet.data import build, shards
-from omnidet.data.tiny_world import draw
-from tests.data.test_build import CONFIG, SMALL, files_of
+from omnidet.data import shards
+from omnidet.data.sharding import build
+from omnidet.data.tiny_world.draw import draw
+from tests.data.sharding.test_build import CONFIG, SMALL, files_of
 
 pytestmark = pytest.mark.s3
 
@@ -43,7 +44,9 @@ def test_built_from_and_to_an_object_store_the_bytes_are_the_same(s3, world, tmp
     assert {name.split("/")[0] for name in requests} == {"coco"}
     images = [name for name in requests if name.endswith(".jpg")]
     assert 0 < len(images) == len(set(images)) < len(list((world / "coco/train2017").iterdir()))
-    assert not [name for name in requests if "lvis" in name or "captions" in name or "val2017/" in name]
+    assert not [
+        name for name in requests if "lvis" in name or "captions" in name or "val2017/" in name
+    ]
 
     requests.clear()
     build.build_set(f"{s3.uri}/data", f"{s3.uri}/out", "train/refcocog", planned.held_out, config)

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from omnidet.data.held_out import MAX_DISTANCE, collect, perceptual_hash
-from omnidet.data.quarantine import Quarantine
+from omnidet.data.reading.quarantine import Quarantine
+from omnidet.data.sharding.held_out import MAX_DISTANCE, collect, perceptual_hash
 from omnidet.data.sources import by_name
 from omnidet.schema import Record
 from tests.data.sources.handmade import WRITERS, jpeg, write
@@ -31,7 +31,10 @@ def copied(content, scale=1.0, quality=85, kind="JPEG"):
 @pytest.fixture
 def evaluations(tmp_path):
     """One entry a dataset that is evaluated, in folders of their own."""
-    return [(n, str(tmp_path / n), WRITERS[n](tmp_path / n)[0]) for n in ("coco", "lvis", "refcocog", "flickr30k")]
+    return [
+        (n, str(tmp_path / n), WRITERS[n](tmp_path / n)[0])
+        for n in ("coco", "lvis", "refcocog", "flickr30k")
+    ]
 
 
 def record(image_id, image=b""):
@@ -46,7 +49,11 @@ def test_ids_are_held_out_whatever_the_dataset(evaluations):
     assert held_out.reason(record("flickr30k:36")) == "flickr30k val"
     assert held_out.reason(record("coco:36")) is None
     assert held_out.reason(record("laion:2")) is None
-    assert held_out.image_ids == {*(f"coco:{i}" for i in (2, 7, 4, 9, 5, 8)), "flickr30k:36", "flickr30k:1000"}
+    assert held_out.image_ids == {
+        *(f"coco:{i}" for i in (2, 7, 4, 9, 5, 8)),
+        "flickr30k:36",
+        "flickr30k:1000",
+    }
     assert len(held_out.hashes) == 0
 
 
@@ -61,7 +68,10 @@ def test_near_copies_from_the_web_are_found_and_others_are_not(evaluations):
     held_out = collect(evaluations)
     assert len(held_out.hashes) == len(held_out.hash_ids) == 8
     assert held_out.reason(record("laion:x", copied(jpeg(2), 2.0))) == "near copy of coco val2017"
-    assert held_out.reason(record("cc12m:x", copied(jpeg(36), 1.5, 70))) == "near copy of flickr30k val"
+    assert (
+        held_out.reason(record("cc12m:x", copied(jpeg(36), 1.5, 70)))
+        == "near copy of flickr30k val"
+    )
     assert held_out.reason(record("laion:x", jpeg(12345))) is None
     # A curated id is what it says: a copy of COCO in COCO is another image of COCO.
     assert held_out.reason(record("coco:77", jpeg(2))) is None
@@ -104,7 +114,9 @@ def real(shared_data):
     return [
         r.image
         for name, folder, split, number in entries
-        for r in itertools.islice(by_name(name).read(str(shared_data / folder), split, Quarantine()), number)
+        for r in itertools.islice(
+            by_name(name).read(str(shared_data / folder), split, Quarantine()), number
+        )
     ]
 
 
@@ -114,12 +126,18 @@ def test_real_pictures_are_far_apart_and_their_copies_near(real):
     assert min(distance(a, b) for a, b in itertools.combinations(hashes, 2)) >= 3 * MAX_DISTANCE
     for kwargs in ({"quality": 90}, {"scale": 0.5}, {"scale": 1.4}):
         copies = [perceptual_hash(copied(image, **kwargs)) for image in real]
-        assert np.mean([distance(a, b) <= MAX_DISTANCE for a, b in zip(hashes, copies, strict=True)]) >= 0.99
+        assert (
+            np.mean([distance(a, b) <= MAX_DISTANCE for a, b in zip(hashes, copies, strict=True)])
+            >= 0.99
+        )
 
 
 def test_leak_in_the_real_samples(shared_data):
     """Five of the eight RefCOCOg images of google's val are in the sample of COCO train2017: exactly they are dropped."""
     root = str(shared_data / "coco_sample")
-    held_out = collect([("coco", root, "val2017"), ("refcocog", root, "google/val"), ("lvis", root, "v0.5_val")], False)
+    held_out = collect(
+        [("coco", root, "val2017"), ("refcocog", root, "google/val"), ("lvis", root, "v0.5_val")],
+        False,
+    )
     reasons = map(held_out.reason, by_name("coco").read(root, "train2017", Quarantine()))
     assert [r for r in reasons if r] == ["refcocog google/val"] * 5

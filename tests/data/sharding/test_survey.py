@@ -9,42 +9,87 @@ import numpy as np
 import pytest
 
 from omnidet.cli import main
-from omnidet.data import shards, survey
+from omnidet.data import shards
+from omnidet.data.sharding import survey
 from omnidet.schema import Record
 from tests import toys
 
 
 def record(number: int, boxes, **more) -> Record:
     size = {"width": 400, "height": 300, "image": toys.png(400, 300, [])}
-    return Record(**size, source="toy", image_id=f"toy:{number}", boxes_xyxy=np.array(boxes, np.float32).reshape(-1, 4), **more)
+    return Record(
+        **size,
+        source="toy",
+        image_id=f"toy:{number}",
+        boxes_xyxy=np.array(boxes, np.float32).reshape(-1, 4),
+        **more,
+    )
 
 
 @pytest.fixture
 def index(tmp_path) -> shards.Index:
     """One set of names, one of grounding, one of captions, and a benchmark whose names are partly unseen."""
     boxes = [[0, 0, 10, 10], [0, 0, 50, 50], [0, 0, 200, 200]]
-    words = {"phrases": ("cat", "<b>dog</b>"), "phrase_boxes": ((0, 1), (2,)), "not_exhaustive": ("cat",)}
-    named = [record(1, boxes, **words, absent=("zebra",)), record(2, [], absent=("zebra", "cat", "dog"))]
-    grounded = [record(3, [[0, 0, 90, 90]], phrases=("the red cat left of a dog",), phrase_boxes=((0,),))]
+    words = {
+        "phrases": ("cat", "<b>dog</b>"),
+        "phrase_boxes": ((0, 1), (2,)),
+        "not_exhaustive": ("cat",),
+    }
+    named = [
+        record(1, boxes, **words, absent=("zebra",)),
+        record(2, [], absent=("zebra", "cat", "dog")),
+    ]
+    grounded = [
+        record(3, [[0, 0, 90, 90]], phrases=("the red cat left of a dog",), phrase_boxes=((0,),))
+    ]
     told = [record(4, [], caption="a tea kettle on the stove")]
     sets = {name: shards.write_set(own, tmp_path, name, 2) for name, own in
             {"train/det": named, "train/grd": grounded, "train/img": told, "eval/lvis": named}.items()}  # fmt: skip
     names = {"1": "cat", "2": "tea kettle", "3": "red zebra", "4": "zebra", "5": "wok"}
-    content = {"categories": [{"id": int(i), "name": name, "frequency": "frccr"[int(i) - 1]} for i, name in names.items()]}
+    content = {
+        "categories": [
+            {"id": int(i), "name": name, "frequency": "frccr"[int(i) - 1]}
+            for i, name in names.items()
+        ]
+    }
     (tmp_path / "eval/lvis/ground_truth.json").write_text(json.dumps(content))
     (tmp_path / "quarantine.jsonl").write_text(
-        "".join(json.dumps({"source": "toy", "item": f"thing {i}", "kind": "box", "reason": "odd"}) + "\n" for i in range(5))
+        "".join(
+            json.dumps({"source": "toy", "item": f"thing {i}", "kind": "box", "reason": "odd"})
+            + "\n"
+            for i in range(5)
+        )
     )
     report = {"held_out": {"train/det": {"lvis v1_val": 7}}, "quarantined": {"toy: box: odd": 5}}
-    shards.write_index(tmp_path, sets, {"eval/lvis": {"file": "eval/lvis/ground_truth.json", "names": names}}, report)
+    shards.write_index(
+        tmp_path,
+        sets,
+        {"eval/lvis": {"file": "eval/lvis/ground_truth.json", "names": names}},
+        report,
+    )
     return shards.read_index(str(tmp_path))
 
 
 def test_counts(index):
     own = survey.survey(index).sets["train/det"]
-    assert (own.images, own.boxes, own.images_without_boxes, own.verified_images, own.captions) == (2, 3, 1, 2, 0)
-    assert (own.pairs, own.absent, own.not_exhaustive, dict(own.phrases)) == (2, 4, 1, {"cat": 1, "<b>dog</b>": 1})
-    assert (own.areas, own.names, own.boxes_an_image) == ({"small": 1, "medium": 1, "large": 1}, {3: 2}, {0: 1, 3: 1})
+    assert (own.images, own.boxes, own.images_without_boxes, own.verified_images, own.captions) == (
+        2,
+        3,
+        1,
+        2,
+        0,
+    )
+    assert (own.pairs, own.absent, own.not_exhaustive, dict(own.phrases)) == (
+        2,
+        4,
+        1,
+        {"cat": 1, "<b>dog</b>": 1},
+    )
+    assert (own.areas, own.names, own.boxes_an_image) == (
+        {"small": 1, "medium": 1, "large": 1},
+        {3: 2},
+        {0: 1, 3: 1},
+    )
     assert survey.survey(index).sets["train/grd"].lengths == {"7-12 words": 1}
     assert survey.survey(index).sets["train/img"].caption_lengths == {"4-6 words": 1}
 
@@ -53,14 +98,30 @@ def test_names_that_no_phrase_or_caption_has_words_for(index):
     """The words of a verified label space do not count: they are what is looked for elsewhere."""
     rare, common, frequent = survey.survey(index).coverage
     assert (rare.group, rare.names, rare.covered, rare.unseen) == ("rare", 2, 1, ("wok",))
-    assert (common.group, common.names, common.covered, common.unseen) == ("common", 2, 0, ("zebra",))
-    assert (frequent.group, frequent.names, frequent.covered, frequent.unseen) == ("frequent", 1, 1, ())
+    assert (common.group, common.names, common.covered, common.unseen) == (
+        "common",
+        2,
+        0,
+        ("zebra",),
+    )
+    assert (frequent.group, frequent.names, frequent.covered, frequent.unseen) == (
+        "frequent",
+        1,
+        1,
+        (),
+    )
     in_tokens = survey.survey(index, toys.toy_vocabulary())
     assert in_tokens.parts == "tokens"
-    assert {part.group: part.names for part in in_tokens.coverage} == {"rare": 2, "common": 2, "frequent": 1}
+    assert {part.group: part.names for part in in_tokens.coverage} == {
+        "rare": 2,
+        "common": 2,
+        "frequent": 1,
+    }
 
 
-@pytest.mark.parametrize(("counts", "expected"), [({}, (0, 0, 0)), ({4: 1}, (4, 4, 4)), ({1: 2, 3: 1, 9: 2}, (1, 3, 9))])
+@pytest.mark.parametrize(
+    ("counts", "expected"), [({}, (0, 0, 0)), ({4: 1}, (4, 4, 4)), ({1: 2, 3: 1, 9: 2}, (1, 3, 9))]
+)
 def test_quantiles(counts, expected):
     assert survey.quantiles(survey.Counter(counts)) == expected
 
@@ -95,10 +156,17 @@ def test_wrong_input_is_one_line(tmp_path, capsys):
 
 
 def test_samples_are_taken_at_even_distances(tmp_path):
-    members = shards.write_set([record(i, [], caption="x") for i in range(10)], tmp_path, "train/a", 3)
+    members = shards.write_set(
+        [record(i, [], caption="x") for i in range(10)], tmp_path, "train/a", 3
+    )
     shards.write_index(tmp_path, {"train/a": members}, {}, {})
     from omnidet.report.survey import samples
 
     index = shards.read_index(str(tmp_path))
-    assert [r.image_id for r in samples(index, "train/a", 4)] == ["toy:0", "toy:2", "toy:5", "toy:7"]
+    assert [r.image_id for r in samples(index, "train/a", 4)] == [
+        "toy:0",
+        "toy:2",
+        "toy:5",
+        "toy:7",
+    ]
     assert len(list(samples(index, "train/a", 99))) == 10

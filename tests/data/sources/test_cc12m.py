@@ -7,7 +7,7 @@ import tarfile
 import pytest
 from PIL import Image
 
-from omnidet.data.quarantine import Quarantine
+from omnidet.data.reading.quarantine import Quarantine
 from omnidet.data.sources import cc12m
 from tests import toys
 from tests.data.sources.handmade import jpeg, tar
@@ -31,8 +31,20 @@ def test_captions_from_text_or_json(tmp_path):
 
 
 def test_faults_are_counted(tmp_path):
-    members = [("1.txt", b"no image"), ("2.jpg", jpeg(2)), ("3.jpg", jpeg(3)), ("3.txt", b" \n"), ("4.jpg", b"no jpeg")]
-    members += [("4.txt", b"x"), ("5.jpg", jpeg(5)), ("5.txt", b"first"), ("5.txt", b"second"), ("6.jpg", jpeg(6))]
+    members = [
+        ("1.txt", b"no image"),
+        ("2.jpg", jpeg(2)),
+        ("3.jpg", jpeg(3)),
+        ("3.txt", b" \n"),
+        ("4.jpg", b"no jpeg"),
+    ]
+    members += [
+        ("4.txt", b"x"),
+        ("5.jpg", jpeg(5)),
+        ("5.txt", b"first"),
+        ("5.txt", b"second"),
+        ("6.jpg", jpeg(6)),
+    ]
     members += [("6.json", b"{"), ("7.jpg", jpeg(7)), ("7.json", b'{"caption": null}')]
     tar(tmp_path / "a.tar", members)
     records, quarantine = read(tmp_path)
@@ -94,10 +106,14 @@ def test_a_bomb_is_told_from_a_broken_image(tmp_path, monkeypatch):
 
 def test_headers_that_lie_are_refused_at_once(tmp_path):
     toys.tar_that_leads_back(tmp_path / "a.tar")
-    with pytest.raises(ValueError, match=r"a\.tar is truncated or corrupt .*leads back.*: fetch it anew"):
+    with pytest.raises(
+        ValueError, match=r"a\.tar is truncated or corrupt .*leads back.*: fetch it anew"
+    ):
         read(tmp_path)
     member = tarfile.TarInfo("long")
     member.type, member.size = tarfile.GNUTYPE_LONGNAME, 1 << 40
     (tmp_path / "a.tar").write_bytes(member.tobuf(tarfile.GNU_FORMAT) + bytes(2048))
-    with pytest.raises(ValueError, match=r"a\.tar is truncated or corrupt .*1099511627776 bytes.*: fetch it anew"):
+    with pytest.raises(
+        ValueError, match=r"a\.tar is truncated or corrupt .*1099511627776 bytes.*: fetch it anew"
+    ):
         read(tmp_path)

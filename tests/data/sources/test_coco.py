@@ -7,7 +7,7 @@ import json
 import numpy as np
 import pytest
 
-from omnidet.data.quarantine import Quarantine
+from omnidet.data.reading.quarantine import Quarantine
 from omnidet.data.sources import coco
 from tests.data.sources.handmade import CATEGORIES, box, coco_files, coco_image, jpeg, write
 
@@ -19,7 +19,9 @@ def read(root):
 
 def test_names_boxes_and_the_rest_of_the_80_absent(tmp_path):
     coco_files(
-        tmp_path, [coco_image(1)], [box(1, 1, 3, (1, 2, 10, 12)), box(2, 1, 1, (0, 0, 5, 5)), box(3, 1, 3, (4, 4, 2, 2))]
+        tmp_path,
+        [coco_image(1)],
+        [box(1, 1, 3, (1, 2, 10, 12)), box(2, 1, 1, (0, 0, 5, 5)), box(3, 1, 3, (4, 4, 2, 2))],
     )
     record = read(tmp_path)[0]["coco:1"]
     assert record.phrases == ("car", "person")
@@ -44,14 +46,27 @@ def test_a_crowd_is_no_target_and_its_name_neither_exhaustive_nor_absent(tmp_pat
 def test_an_image_without_boxes_is_a_negative(tmp_path):
     coco_files(tmp_path, [coco_image(1)], [])
     record = read(tmp_path)[0]["coco:1"]
-    assert (len(record.boxes_xyxy), record.phrases, record.absent) == (0, (), ("person", "car", "hot dog"))
+    assert (len(record.boxes_xyxy), record.phrases, record.absent) == (
+        0,
+        (),
+        ("person", "car", "hot dog"),
+    )
 
 
 def test_an_image_with_captions_only_has_no_absent_names(tmp_path):
     coco_files(tmp_path, [coco_image(1)], [])
-    captions = [{"id": 1, "image_id": 5, "caption": " A  man.\n"}, {"id": 2, "image_id": 5, "caption": "A dog."}]
-    captions += [{"id": 3, "image_id": 5, "caption": "A dog."}, {"id": 4, "image_id": 5, "caption": " "}]
-    write(tmp_path / "annotations/captions_val2017.json", {"images": [coco_image(5)], "annotations": captions})
+    captions = [
+        {"id": 1, "image_id": 5, "caption": " A  man.\n"},
+        {"id": 2, "image_id": 5, "caption": "A dog."},
+    ]
+    captions += [
+        {"id": 3, "image_id": 5, "caption": "A dog."},
+        {"id": 4, "image_id": 5, "caption": " "},
+    ]
+    write(
+        tmp_path / "annotations/captions_val2017.json",
+        {"images": [coco_image(5)], "annotations": captions},
+    )
     write(tmp_path / "images/val2017/000000000005.jpg", jpeg(5))
     records, quarantine = read(tmp_path)
     assert list(records) == ["coco:1", "coco:5"]
@@ -62,7 +77,14 @@ def test_an_image_with_captions_only_has_no_absent_names(tmp_path):
 
 def test_faults_are_counted_and_the_first_of_two_wins(tmp_path):
     images = [coco_image(1), coco_image(1, width=99)]
-    faults = [box(1, 1, 3), box(1, 1, 1), box(2, 77, 1), box(3, 1, 55), box(4, 1, 1, (1, 2)), box(5, 1, 3, (1, 2, -5, 1e300))]
+    faults = [
+        box(1, 1, 3),
+        box(1, 1, 1),
+        box(2, 77, 1),
+        box(3, 1, 55),
+        box(4, 1, 1, (1, 2)),
+        box(5, 1, 3, (1, 2, -5, 1e300)),
+    ]
     coco_files(tmp_path, images, faults)
     records, quarantine = read(tmp_path)
     record = records["coco:1"]
@@ -82,7 +104,11 @@ def test_faults_are_counted_and_the_first_of_two_wins(tmp_path):
 def test_a_file_name_leads_nowhere_else(tmp_path, name):
     coco_files(tmp_path / "coco", [], [])
     write(tmp_path / "coco/secret.jpg", jpeg(1))
-    data = {"images": [{**coco_image(1), "file_name": name}], "annotations": [], "categories": CATEGORIES}
+    data = {
+        "images": [{**coco_image(1), "file_name": name}],
+        "annotations": [],
+        "categories": CATEGORIES,
+    }
     write(tmp_path / "coco/annotations/instances_val2017.json", data)
     records, quarantine = read(tmp_path / "coco")
     assert not records
@@ -97,10 +123,19 @@ def test_a_file_name_leads_nowhere_else(tmp_path, name):
         ("[" * 100_000, "is not JSON"),
         ([], "has no list 'categories'"),
         ({"categories": CATEGORIES}, "has no list 'images'"),
-        ({"categories": CATEGORIES, "images": [{"id": 1}]}, r"images\[0\] needs 'file_name' of type str, got 'nothing'"),
+        (
+            {"categories": CATEGORIES, "images": [{"id": 1}]},
+            r"images\[0\] needs 'file_name' of type str, got 'nothing'",
+        ),
         ({"categories": CATEGORIES, "images": [3]}, r"images\[0\] needs 'id' of type int, got 3"),
-        ({"categories": CATEGORIES, "images": [], "annotations": [{"id": "x"}]}, r"annotations\[0\] needs 'id' of type int"),
-        ({"categories": [{"id": 1, "name": "a"}, {"id": 2, "name": "a"}]}, "two categories share an id or their words"),
+        (
+            {"categories": CATEGORIES, "images": [], "annotations": [{"id": "x"}]},
+            r"annotations\[0\] needs 'id' of type int",
+        ),
+        (
+            {"categories": [{"id": 1, "name": "a"}, {"id": 2, "name": "a"}]},
+            "two categories share an id or their words",
+        ),
     ],
 )
 def test_what_is_not_in_the_format_is_named(tmp_path, content, problem):
@@ -114,11 +149,15 @@ def test_what_is_not_in_the_format_is_named(tmp_path, content, problem):
     ("split", "images", "boxes", "pairs", "absent", "crowds", "without_boxes", "captions"),
     [("train2017", 105, 943, 402, 7998, 10, 1, 101), ("val2017", 82, 589, 225, 4015, 7, 29, 82)],
 )
-def test_real_sample(shared_data, split, images, boxes, pairs, absent, crowds, without_boxes, captions):
+def test_real_sample(
+    shared_data, split, images, boxes, pairs, absent, crowds, without_boxes, captions
+):
     quarantine = Quarantine()
     records = list(coco.read(str(shared_data / "coco_sample"), split, quarantine))
     assert not quarantine.lines
-    annotated = json.loads((shared_data / f"coco_sample/annotations/instances_{split}.json").read_text())["annotations"]
+    annotated = json.loads(
+        (shared_data / f"coco_sample/annotations/instances_{split}.json").read_text()
+    )["annotations"]
     assert sum(a["iscrowd"] for a in annotated) == crowds == len(annotated) - boxes
     assert len(records) == images
     assert sum(len(r.boxes_xyxy) for r in records) == boxes

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from omnidet.data.quarantine import Quarantine, clean
+from omnidet.data.reading.quarantine import Quarantine, clean
 from omnidet.data.sources import SOURCES, by_name
 from tests.data.sources.handmade import WRITERS
 
@@ -43,11 +43,15 @@ def test_fields_hold_together(name, written):
         assert record.boxes_xyxy.dtype == np.float32
         assert record.boxes_xyxy.shape == (len(record.boxes_xyxy), 4)
         assert len(record.phrases) == len(record.phrase_boxes) == len(set(record.phrases))
-        assert {i for named in record.phrase_boxes for i in named} == set(range(len(record.boxes_xyxy)))
+        assert {i for named in record.phrase_boxes for i in named} == set(
+            range(len(record.boxes_xyxy))
+        )
         assert not set(record.absent) & set(record.phrases)
         assert set(record.not_exhaustive) <= set(record.phrases)
         quarantine = Quarantine()
-        assert clean(record, quarantine) is not None or not (record.phrases or record.absent or record.caption)
+        assert clean(record, quarantine) is not None or not (
+            record.phrases or record.absent or record.caption
+        )
 
 
 def test_image_ids_are_those_of_the_records(name, written):
@@ -60,9 +64,13 @@ def test_ground_truth_has_the_words_of_the_records_or_is_nothing(name, written):
     truth = by_name(name).ground_truth(root, split)
     assert (truth is not None) == (name in ("coco", "lvis", "annotated", "flickr30k"))
     if truth and truth.content is not None:
-        records = {record.image_id: record for record in by_name(name).read(root, split, Quarantine())}
+        records = {
+            record.image_id: record for record in by_name(name).read(root, split, Quarantine())
+        }
         for row in json.loads(truth.content):
-            assert {phrase["phrase"] for phrase in row["phrases"]} <= set(records[f"{name}:{row['image_id']}"].phrases)
+            assert {phrase["phrase"] for phrase in row["phrases"]} <= set(
+                records[f"{name}:{row['image_id']}"].phrases
+            )
     elif truth:
         assert Path(truth.path).is_file()
         records = list(by_name(name).read(root, split, Quarantine()))

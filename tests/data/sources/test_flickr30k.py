@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from omnidet.data.quarantine import Quarantine
+from omnidet.data.reading.quarantine import Quarantine
 from omnidet.data.sources import flickr30k
 from tests.data.sources.handmade import flickr_box, flickr_xml, jpeg, write
 
@@ -36,7 +36,11 @@ def test_sentence_tags():
 def test_phrases_name_the_boxes_of_their_chains(tmp_path):
     sentences = "[/EN#1/people A man] and [/EN#2/people a woman] on [/EN#3/scene a street] .\n"
     sentences += "[/EN#2/people a man] near [/EN#4/other a cup] , [/EN#1/people the couple] and [/EN#2/people the couple] .\n"
-    boxes = [flickr_box(["1"], (1, 2, 9, 20)), flickr_box(["1", "2"], (0, 0, 20, 20)), flickr_box(["3"], None)]
+    boxes = [
+        flickr_box(["1"], (1, 2, 9, 20)),
+        flickr_box(["1", "2"], (0, 0, 20, 20)),
+        flickr_box(["3"], None),
+    ]
     written(tmp_path, sentences, flickr_xml(*boxes, flickr_box(["2"], (5, 5, 9, 9))))
     (record,), quarantine = read(tmp_path)
     assert not quarantine.lines
@@ -44,13 +48,18 @@ def test_phrases_name_the_boxes_of_their_chains(tmp_path):
     named = dict(zip(record.phrases, record.phrase_boxes, strict=True))
     assert named == {"A man": (0, 1, 2), "a woman": (1, 2), "the couple": (0, 1, 2)}
     assert record.boxes_xyxy.tolist() == [[1, 2, 9, 20], [0, 0, 20, 20], [5, 5, 9, 9]]
-    assert record.caption == "A man and a woman on a street . . a man near a cup , the couple and the couple ."
+    assert (
+        record.caption
+        == "A man and a woman on a street . . a man near a cup , the couple and the couple ."
+    )
     assert (record.absent, record.not_exhaustive) == ((), ())
 
 
 def test_a_phrase_that_also_names_something_without_a_box_is_not_exhaustive(tmp_path):
     sentences = "[/EN#1/people a man] next to [/EN#2/people a man] .\n"
-    written(tmp_path, sentences, flickr_xml(flickr_box(["1"], (1, 2, 9, 20)), flickr_box(["2"], None)))
+    written(
+        tmp_path, sentences, flickr_xml(flickr_box(["1"], (1, 2, 9, 20)), flickr_box(["2"], None))
+    )
     (record,), _ = read(tmp_path)
     assert (record.phrases, record.not_exhaustive) == (("a man",), ("a man",))
 
@@ -58,12 +67,20 @@ def test_a_phrase_that_also_names_something_without_a_box_is_not_exhaustive(tmp_
 def test_without_a_box_file_there_is_the_caption(tmp_path):
     written(tmp_path, "[/EN#1/people a man] .\n[/EN#1/people a man] .\n")
     (record,), _ = read(tmp_path)
-    assert (record.caption, record.phrases, len(record.boxes_xyxy), record.width) == ("a man .", (), 0, 40)
+    assert (record.caption, record.phrases, len(record.boxes_xyxy), record.width) == (
+        "a man .",
+        (),
+        0,
+        40,
+    )
 
 
 def test_sentences_that_do_not_describe_the_image_are_left_out(tmp_path):
     written(tmp_path, "one .\ntwo .\nthree .\n")
-    write(tmp_path / "splits/UNRELATED_CAPTIONS", "# format: <imageID> <sentence number>\n36 2\n99 1\n")
+    write(
+        tmp_path / "splits/UNRELATED_CAPTIONS",
+        "# format: <imageID> <sentence number>\n36 2\n99 1\n",
+    )
     assert read(tmp_path)[0][0].caption == "one . . three ."
 
 
@@ -81,7 +98,9 @@ def test_faults_are_counted(tmp_path):
         "flickr30k: record: missing sentence file": 1,
     }
     # 99 is no part of this copy, and held out all the same.
-    assert flickr30k.image_ids(str(tmp_path), "train") == {f"flickr30k:{i}" for i in (36, 77, 88, 99)}
+    assert flickr30k.image_ids(str(tmp_path), "train") == {
+        f"flickr30k:{i}" for i in (36, 77, 88, 99)
+    }
 
 
 @pytest.mark.parametrize(
@@ -90,8 +109,14 @@ def test_faults_are_counted(tmp_path):
         ("<annotation>", "not XML"),
         (flickr_xml(head=BOMB + "]>"), "a DOCTYPE"),
         (BOMB + "]><annotation>&i;</annotation>", "a DOCTYPE"),
-        ('<!DOCTYPE x [<!ENTITY f SYSTEM "file:///etc/hostname">]><annotation>&f;</annotation>', "a DOCTYPE"),
-        ("<annotation><object><name>1</name><bndbox><xmin>one</xmin></bndbox></object></annotation>", "could not convert"),
+        (
+            '<!DOCTYPE x [<!ENTITY f SYSTEM "file:///etc/hostname">]><annotation>&f;</annotation>',
+            "a DOCTYPE",
+        ),
+        (
+            "<annotation><object><name>1</name><bndbox><xmin>one</xmin></bndbox></object></annotation>",
+            "could not convert",
+        ),
     ],
 )
 def test_a_bad_box_file_is_quarantined(tmp_path, xml, problem):
@@ -109,7 +134,9 @@ def test_a_bomb_in_another_encoding_is_refused_too():
 
 def test_a_list_of_something_else_is_named(tmp_path):
     written(tmp_path, "a .\n", listed="36.jpg\n")
-    with pytest.raises(ValueError, match=r"train\.txt is not a list of image ids: it holds '36\.jpg'"):
+    with pytest.raises(
+        ValueError, match=r"train\.txt is not a list of image ids: it holds '36\.jpg'"
+    ):
         read(tmp_path)
 
 
@@ -120,9 +147,17 @@ def test_real_sample(shared_data):
     assert not quarantine.lines
     assert [r.image_id for r in records][:2] == ["flickr30k:36979", "flickr30k:65567"]
     assert len(records) == 8
-    lines = [line for r in records for line in (root / f"Sentences/{r.image_id[10:]}.txt").read_text().splitlines()]
+    lines = [
+        line
+        for r in records
+        for line in (root / f"Sentences/{r.image_id[10:]}.txt").read_text().splitlines()
+    ]
     tags = [flickr30k.TAG.findall(line) for line in lines]
     assert (len(lines), sum(len(t) for t in tags)) == (40, 129)
     assert all("[" not in r.caption and r.caption.count(" . ") >= 4 for r in records)
-    assert [len(flickr30k.image_ids(str(root), s)) for s in ("train", "val", "test")] == [29783, 1000, 1000]
+    assert [len(flickr30k.image_ids(str(root), s)) for s in ("train", "val", "test")] == [
+        29783,
+        1000,
+        1000,
+    ]
     assert read(root, "test")[0] == []

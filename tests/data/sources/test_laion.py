@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from omnidet.data.quarantine import Quarantine
+from omnidet.data.reading.quarantine import Quarantine
 from omnidet.data.sources import laion
 from tests.data.sources.handmade import jpeg, parquet, write
 
@@ -22,13 +22,41 @@ def test_column_names_in_any_case(tmp_path, names):
     write(tmp_path / "1.jpg", jpeg(1))
     (record,), quarantine = read(tmp_path)
     assert not quarantine.lines
-    assert (record.caption, record.image, record.width, record.height) == ("a boat", jpeg(1), 40, 30)
+    assert (record.caption, record.image, record.width, record.height) == (
+        "a boat",
+        jpeg(1),
+        40,
+        30,
+    )
 
 
 def test_faults_are_counted(tmp_path):
-    urls = ["1.jpg", "1.jpg", "gone.jpg", "empty.jpg", "none.jpg", None, "page.html", "ftp://host/x.jpg", "http://[x/1.jpg"]
+    urls = [
+        "1.jpg",
+        "1.jpg",
+        "gone.jpg",
+        "empty.jpg",
+        "none.jpg",
+        None,
+        "page.html",
+        "ftp://host/x.jpg",
+        "http://[x/1.jpg",
+    ]
     urls += ["../secret.jpg", "file:///etc/hostname", "file:///%2e%2e/etc/hostname"]
-    texts = ["one", "one more", "gone", " ", None, "no url", "a page", "ftp", "malformed", "secret", "host", "host"]
+    texts = [
+        "one",
+        "one more",
+        "gone",
+        " ",
+        None,
+        "no url",
+        "a page",
+        "ftp",
+        "malformed",
+        "secret",
+        "host",
+        "host",
+    ]
     parquet(tmp_path / "lists/a.parquet", urls, texts)
     write(tmp_path / "lists/1.jpg", jpeg(1))
     write(tmp_path / "secret.jpg", jpeg(2))
@@ -43,7 +71,9 @@ def test_faults_are_counted(tmp_path):
         "laion: record: unreadable image": 1,
         "laion: link: link to a file outside the dataset": 3,
     }
-    dead = next(entry for entry in map(json.loads, quarantine.lines) if entry["reason"] == "dead link")
+    dead = next(
+        entry for entry in map(json.loads, quarantine.lines) if entry["reason"] == "dead link"
+    )
     assert dead["item"].startswith("a.parquet row 2 gone.jpg: ")
 
 
@@ -60,7 +90,9 @@ def test_what_is_not_in_the_format_is_named(tmp_path):
     with pytest.raises(ValueError, match="no split 'val': use 'train'"):
         list(laion.read(str(tmp_path), "val", Quarantine()))
     parquet(tmp_path / "a.parquet", ["1.jpg"], ["x"], ("link", "TEXT"))
-    with pytest.raises(ValueError, match=r"a\.parquet has no column url \(any case\): it has .*link"):
+    with pytest.raises(
+        ValueError, match=r"a\.parquet has no column url \(any case\): it has .*link"
+    ):
         read(tmp_path)
     write(tmp_path / "a.parquet", b"PAR1 not really PAR1")
     with pytest.raises(ValueError, match=r"a\.parquet is not a readable parquet file"):

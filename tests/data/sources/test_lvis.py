@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from omnidet.data.quarantine import Quarantine
+from omnidet.data.reading.quarantine import Quarantine
 from omnidet.data.sources import lvis
 from tests.data.sources.handmade import box, jpeg, lvis_file, lvis_image, write
 
@@ -18,7 +18,12 @@ def read(root, split="v1_val"):
 
 def test_label_space_is_what_was_annotated_or_verified(tmp_path):
     # Bow is there and not exhaustive, the ribbon is not exhaustive and not annotated, sofa is verified absent.
-    lvis_file(tmp_path, "v1_val", [lvis_image(4, negative=[3, 1], partly=[1, 2])], [box(5, 4, 1), box(6, 4, 4)])
+    lvis_file(
+        tmp_path,
+        "v1_val",
+        [lvis_image(4, negative=[3, 1], partly=[1, 2])],
+        [box(5, 4, 1), box(6, 4, 4)],
+    )
     write(tmp_path / "val2017/000000000004.jpg", jpeg(4))
     (record,), quarantine = read(tmp_path)
     assert not quarantine.lines
@@ -28,7 +33,9 @@ def test_label_space_is_what_was_annotated_or_verified(tmp_path):
     assert record.boxes_xyxy.tolist() == [[1, 2, 11, 14], [1, 2, 11, 14]]
 
 
-@pytest.mark.parametrize("url", [None, "http://images.cocodataset.org/val2017/000000000004.jpg", "nonsense"])
+@pytest.mark.parametrize(
+    "url", [None, "http://images.cocodataset.org/val2017/000000000004.jpg", "nonsense"]
+)
 @pytest.mark.parametrize("place", ["train2017", "val2017", "images/train2017", "images/val2017"])
 def test_images_are_found_by_id_wherever_coco_stands(tmp_path, place, url):
     image = {**lvis_image(4), "file_name": "COCO_val2014_000000000004.jpg", "coco_url": url}
@@ -70,7 +77,10 @@ def test_coco_annotations_are_not_taken_for_lvis(tmp_path):
 
 @pytest.mark.parametrize(("version", "number"), [("v0.5", 1230), ("v1", 1203)])
 def test_every_real_name_stays_apart(shared_data, version, number):
-    path = {"v0.5": "coco_sample/annotations/lvis_v0.5_val.json", "v1": "lvis_eval_golden/lvis_v1_train_cat_info.json"}
+    path = {
+        "v0.5": "coco_sample/annotations/lvis_v0.5_val.json",
+        "v1": "lvis_eval_golden/lvis_v1_train_cat_info.json",
+    }
     data = json.loads((shared_data / path[version]).read_text())
     names = [c["name"] for c in (data["categories"] if isinstance(data, dict) else data)]
     assert len(names) == len({lvis.category_phrase(name) for name in names}) == number

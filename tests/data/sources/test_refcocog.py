@@ -8,7 +8,7 @@ import pickle
 
 import pytest
 
-from omnidet.data.quarantine import Quarantine
+from omnidet.data.reading.quarantine import Quarantine
 from omnidet.data.sources import refcocog
 from tests.data.sources.handmade import box, jpeg, ref, refcocog_files, write
 
@@ -19,7 +19,11 @@ def read(root, split="umd/val"):
 
 
 def test_one_record_an_image_with_all_its_sentences(tmp_path):
-    refs = [ref(1, 11, 8, ["car", " red  car ", "car"]), ref(2, 12, 8, ["car", "blue car"]), ref(3, 11, 8, ["test"], "test")]
+    refs = [
+        ref(1, 11, 8, ["car", " red  car ", "car"]),
+        ref(2, 12, 8, ["car", "blue car"]),
+        ref(3, 11, 8, ["test"], "test"),
+    ]
     refcocog_files(tmp_path, refs, [box(11, 8, 3, (1, 2, 3, 4)), box(12, 8, 3, (5, 5, 5, 5))], [8])
     (record,), quarantine = read(tmp_path)
     assert not quarantine.lines
@@ -29,7 +33,9 @@ def test_one_record_an_image_with_all_its_sentences(tmp_path):
     assert record.absent == ()
 
 
-@pytest.mark.parametrize("name", ["train2014/COCO_train2014_000000000008.jpg", "images/train2017/000000000008.jpg"])
+@pytest.mark.parametrize(
+    "name", ["train2014/COCO_train2014_000000000008.jpg", "images/train2017/000000000008.jpg"]
+)
 def test_images_of_2014_are_found_under_their_2017_names(tmp_path, name):
     refcocog_files(tmp_path, [ref(1, 11, 8, ["car"])], [box(11, 8, 3)], [8])
     (tmp_path / "images/train2014/COCO_train2014_000000000008.jpg").unlink()
@@ -38,7 +44,12 @@ def test_images_of_2014_are_found_under_their_2017_names(tmp_path, name):
 
 
 def test_faults_are_counted(tmp_path):
-    refs = [ref(1, 11, 8, ["car", " "]), ref(1, 11, 8, ["twice"]), ref(2, 99, 8, ["gone"]), ref(3, 12, 8, ["elsewhere"])]
+    refs = [
+        ref(1, 11, 8, ["car", " "]),
+        ref(1, 11, 8, ["twice"]),
+        ref(2, 99, 8, ["gone"]),
+        ref(3, 12, 8, ["elsewhere"]),
+    ]
     refs += [ref(4, 13, 8, ["no box"]), ref(5, 99, 6, ["gone"]), ref(6, 11, 77, ["nowhere"])]
     refcocog_files(tmp_path, refs, [box(11, 8, 3), box(12, 5, 1), box(13, 8, 1, ())], [8, 5, 6])
     (record,), quarantine = read(tmp_path)
@@ -51,7 +62,11 @@ def test_faults_are_counted(tmp_path):
         "refcocog: phrase: annotation of another image": 1,
         "refcocog: box: malformed box": 1,
     }
-    assert refcocog.image_ids(str(tmp_path), "umd/val") == {"coco:8", "coco:6", "coco:77"}  # held out all the same
+    assert refcocog.image_ids(str(tmp_path), "umd/val") == {
+        "coco:8",
+        "coco:6",
+        "coco:77",
+    }  # held out all the same
 
 
 def test_python_2_strings_are_read(tmp_path):
@@ -90,7 +105,10 @@ def test_a_malicious_pickle_is_refused_and_runs_nothing(tmp_path, protocol):
         (pickle.dumps([collections.OrderedDict()], 2), "names collections.OrderedDict: refused"),
         (pickle.dumps({}, 2), "holds a dict: a list of refs is expected"),
         (pickle.dumps([3], 2), r"ref\[0\] needs 'ref_id' of type int, got 3"),
-        (pickle.dumps([{**ref(1, 11, 8, []), "sentences": [{}]}], 2), r"sentences of ref 1\[0\] needs 'sent' of type str"),
+        (
+            pickle.dumps([{**ref(1, 11, 8, []), "sentences": [{}]}], 2),
+            r"sentences of ref 1\[0\] needs 'sent' of type str",
+        ),
     ],
 )
 def test_garbage_is_one_clear_error(tmp_path, content, problem):
@@ -114,6 +132,12 @@ def test_unknown_split_is_named(tmp_path):
 
 def test_real_excerpt(shared_data):
     records, quarantine = read(shared_data / "coco_sample", "google/val")
-    assert dict(quarantine.counts) == {"refcocog: box: malformed box": 3}  # null: the excerpt could not find them
-    assert (len(records), sum(len(r.phrases) for r in records), sum(len(r.boxes_xyxy) for r in records)) == (5, 6, 6)
+    assert dict(quarantine.counts) == {
+        "refcocog: box: malformed box": 3
+    }  # null: the excerpt could not find them
+    assert (
+        len(records),
+        sum(len(r.phrases) for r in records),
+        sum(len(r.boxes_xyxy) for r in records),
+    ) == (5, 6, 6)
     assert len(refcocog.image_ids(str(shared_data / "coco_sample"), "google/val")) == 8

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from omnidet.data.quarantine import Quarantine
+from omnidet.data.reading.quarantine import Quarantine
 from omnidet.data.sources import refcocos
 from tests.data.sources.handmade import expression, jpeg, write
 
@@ -15,8 +15,16 @@ def read(root, split="test"):
 
 
 def test_expressions_boxes_and_empty_cases(tmp_path):
-    found = [expression(3, "the cup", [1, 2, 11, 22]), expression(3, "cat", None), expression(3, "a red cup", [1, 2, 11, 22])]
-    found += [expression(3, " ", None), expression(3, "dog", [1, 2]), expression(3, "the cup", None)]
+    found = [
+        expression(3, "the cup", [1, 2, 11, 22]),
+        expression(3, "cat", None),
+        expression(3, "a red cup", [1, 2, 11, 22]),
+    ]
+    found += [
+        expression(3, " ", None),
+        expression(3, "dog", [1, 2]),
+        expression(3, "the cup", None),
+    ]
     found += [{**expression(3, "bird", [1, 2, 3, 4]), "categories": {"empty_case": True}}]
     write(tmp_path / "annotations/refcocos.json", found)
     write(tmp_path / "images/val2017/000000000003.jpg", jpeg(3))

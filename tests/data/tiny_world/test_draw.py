@@ -18,9 +18,9 @@ from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
 from webdataset import tariterators
 
-from omnidet.data.tiny_world import TinyWorld, _flickr30k_xml, draw
-from omnidet.data.tiny_world_coco import LVIS_IDS, UNKNOWN_ID, _federate
-from omnidet.data.tiny_world_scenes import (
+from omnidet.data.tiny_world.coco_files import LVIS_IDS, UNKNOWN_ID, _federate
+from omnidet.data.tiny_world.draw import TinyWorld, _flickr30k_xml, draw
+from omnidet.data.tiny_world.scenes import (
     COLOURS,
     HELD_OUT_PAIRS,
     SEEN_PAIRS,
@@ -31,7 +31,7 @@ from omnidet.data.tiny_world_scenes import (
     draw_scene,
     run_lengths,
 )
-from omnidet.data.tiny_world_words import Chain, offset, relational_expressions
+from omnidet.data.tiny_world.words import Chain, offset, relational_expressions
 
 SMALL = TinyWorld(
     train_images=120,
@@ -46,8 +46,13 @@ SMALL = TinyWorld(
     cc12m_samples=24,
     web_copies=3,
 )
-REAL_LVIS = Path(__file__).parents[3] / "shared/data/lvis_eval_golden/lvis_val_100.json"
-BAD_BOXES = ("zero-size box", "box outside the image", "box with a number that is not finite", "box larger than the image")
+REAL_LVIS = Path(__file__).parents[4] / "shared/data/lvis_eval_golden/lvis_val_100.json"
+BAD_BOXES = (
+    "zero-size box",
+    "box outside the image",
+    "box with a number that is not finite",
+    "box larger than the image",
+)
 
 
 @pytest.fixture(scope="module")
@@ -77,17 +82,29 @@ def held_out_ids(world: Path) -> set[int]:
 
 
 def names_held_out_pair(text: str) -> bool:
-    return any(re.search(rf"\b{colour}[\s_]+{shape}s?\b", text.lower()) for colour, shape in HELD_OUT_PAIRS)
+    return any(
+        re.search(rf"\b{colour}[\s_]+{shape}s?\b", text.lower()) for colour, shape in HELD_OUT_PAIRS
+    )
 
 
 def file_hashes(root: Path) -> dict[str, str]:
-    return {str(p.relative_to(root)): hashlib.sha256(p.read_bytes()).hexdigest() for p in root.rglob("*") if p.is_file()}
+    return {
+        str(p.relative_to(root)): hashlib.sha256(p.read_bytes()).hexdigest()
+        for p in root.rglob("*")
+        if p.is_file()
+    }
 
 
 def is_sound(annotation) -> bool:
     x, y, width, height = annotation["bbox"]
     is_known = annotation["image_id"] != UNKNOWN_ID and annotation["category_id"] != UNKNOWN_ID
-    return is_known and width > 0 and height > 0 and 0 <= x <= x + width <= 128 and 0 <= y <= y + height <= 128
+    return (
+        is_known
+        and width > 0
+        and height > 0
+        and 0 <= x <= x + width <= 128
+        and 0 <= y <= y + height <= 128
+    )
 
 
 def by_id(entries):
@@ -104,7 +121,9 @@ def test_same_bytes_whatever_the_number_of_processes(world, tmp_path):
 
 
 def test_another_seed_draws_other_pictures():
-    first, other = (draw_scene(np.random.default_rng([seed, 0]), 128, Style())[1] for seed in (0, 1))
+    first, other = (
+        draw_scene(np.random.default_rng([seed, 0]), 128, Style())[1] for seed in (0, 1)
+    )
     assert (first != other).any()
 
 
@@ -114,7 +133,9 @@ def test_fresh_folder_is_demanded(tmp_path):
         draw(SMALL, tmp_path)
 
 
-@pytest.mark.parametrize("change", [{"image_size": 20}, {"train_images": 3}, {"val_images": 2}, {"broken": -1}])
+@pytest.mark.parametrize(
+    "change", [{"image_size": 20}, {"train_images": 3}, {"val_images": 2}, {"broken": -1}]
+)
 def test_impossible_configs_are_refused(change):
     with pytest.raises(ValueError, match=next(iter(change))):
         TinyWorld(**change)
@@ -164,13 +185,17 @@ def test_scenes_are_inside_the_image_and_hardly_overlap():
         for i in range(len(boxes)):
             for j in range(i):
                 common = np.clip(
-                    np.minimum(boxes[i, 2:], boxes[j, 2:]) - np.maximum(boxes[i, :2], boxes[j, :2]), 0, None
+                    np.minimum(boxes[i, 2:], boxes[j, 2:]) - np.maximum(boxes[i, :2], boxes[j, :2]),
+                    0,
+                    None,
                 ).prod()
                 assert common / (sizes[i].prod() + sizes[j].prod() - common) < 0.1
         assert not {(thing.colour, thing.shape) for thing in scene.things} & set(HELD_OUT_PAIRS)
 
 
-@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # pycocotools under numpy 2
+@pytest.mark.filterwarnings(
+    "ignore:__array__ implementation:DeprecationWarning"
+)  # pycocotools under numpy 2
 def test_run_lengths_are_those_of_pycocotools():
     rng = np.random.default_rng(0)
     for share in (0.0, 0.1, 0.9, 1.0):
@@ -191,7 +216,10 @@ def test_coco_opens_with_the_official_tool(world, facts, capsys):
         for image_id, image in coco.imgs.items():
             assert len(captions.getAnnIds(imgIds=[image_id])) >= 5
             assert image["file_name"] == f"{image_id:012d}.jpg"
-    ids = [{i["id"] for i in annotations(world, f"instances_{s}.json")["images"]} for s in ("train2017", "val2017")]
+    ids = [
+        {i["id"] for i in annotations(world, f"instances_{s}.json")["images"]}
+        for s in ("train2017", "val2017")
+    ]
     assert not ids[0] & ids[1]
 
 
@@ -203,11 +231,15 @@ def test_crowds_are_run_lengths_that_fit_their_boxes(tmp_path):
         if scene.crowd is None:
             continue
         found += 1
-        rle = coco_mask.frPyObjects({"counts": list(scene.crowd.run_lengths), "size": [128, 128]}, 128, 128)
+        rle = coco_mask.frPyObjects(
+            {"counts": list(scene.crowd.run_lengths), "size": [128, 128]}, 128, 128
+        )
         x0, y0, x1, y1 = scene.crowd.box_xyxy
         assert coco_mask.toBbox(rle).tolist() == [x0, y0, x1 - x0, y1 - y0]
         assert coco_mask.area(rle) == scene.crowd.area
-        assert (scene.crowd.colour, scene.crowd.shape) not in {(t.colour, t.shape) for t in scene.things}
+        assert (scene.crowd.colour, scene.crowd.shape) not in {
+            (t.colour, t.shape) for t in scene.things
+        }
     assert found >= 20
 
 
@@ -218,7 +250,9 @@ def test_lvis_has_the_keys_of_the_real_file(world):
     for split in ("train", "val"):
         drawn = annotations(world, f"lvis_v1_{split}.json")
         assert set(drawn) == set(real)
-        assert set(drawn["images"][0]) == set(real["images"][0]) - {"file_name"}, "v1, unlike v0.5, has coco_url only"
+        assert set(drawn["images"][0]) == set(real["images"][0]) - {"file_name"}, (
+            "v1, unlike v0.5, has coco_url only"
+        )
         assert set(drawn["annotations"][0]) == set(real["annotations"][0])
         assert set(drawn["categories"][0]) == set(real["categories"][0])
 
@@ -229,7 +263,9 @@ def test_lvis_is_federated_and_true(world):
     for split in ("train2017", "val2017"):
         for a in filter(is_sound, annotations(world, f"instances_{split}.json")["annotations"]):
             coco.setdefault(a["image_id"], set()).add((*a["bbox"], a["category_id"]))
-    shape_ids = {c["name"]: c["id"] for c in annotations(world, "instances_val2017.json")["categories"]}
+    shape_ids = {
+        c["name"]: c["id"] for c in annotations(world, "instances_val2017.json")["categories"]
+    }
     coco_id = {lvis_id: shape_ids[shape] for (_, shape), lvis_id in LVIS_IDS.items()}
     num_boxes = num_coco_boxes = 0
     for split in ("train", "val"):
@@ -257,7 +293,9 @@ def test_dog_is_verified_absent_where_a_hot_dog_of_its_colour_stands_alone():
     for seed in range(20):
         _, negative, _ = _federate(np.random.default_rng(seed), Scene(128, (thing("hot dog", 0),)))
         assert LVIS_IDS["red", "dog"] in negative
-        _, negative, _ = _federate(np.random.default_rng(seed), Scene(128, (thing("hot dog", 0), thing("dog", 40))))
+        _, negative, _ = _federate(
+            np.random.default_rng(seed), Scene(128, (thing("hot dog", 0), thing("dog", 40)))
+        )
         assert LVIS_IDS["red", "dog"] not in negative
 
 
@@ -268,8 +306,13 @@ def test_lvis_counts_and_frequencies_are_those_of_the_file(world):
     for category in lvis["categories"]:
         of_category = [a for a in sound if a["category_id"] == category["id"]]
         num_images = len({a["image_id"] for a in of_category})
-        assert (category["image_count"], category["instance_count"]) == (num_images, len(of_category))
-        assert category["frequency"] == ("r" if num_images <= 10 else "c" if num_images <= 100 else "f")
+        assert (category["image_count"], category["instance_count"]) == (
+            num_images,
+            len(of_category),
+        )
+        assert category["frequency"] == (
+            "r" if num_images <= 10 else "c" if num_images <= 100 else "f"
+        )
     assert num_categories == 72
     assert "red_hot_dog" in {category["name"] for category in lvis["categories"]}
 
@@ -278,21 +321,33 @@ def test_faults_of_coco_and_lvis_are_as_counted(world, facts):
     for name, file in {"coco": "instances_train2017.json", "lvis": "lvis_v1_train.json"}.items():
         content = annotations(world, file)
         boxes = np.array([a["bbox"] for a in content["annotations"]])
-        repeats = [sum(n - 1 for n in Counter(e["id"] for e in content[k]).values()) for k in ("annotations", "images")]
+        repeats = [
+            sum(n - 1 for n in Counter(e["id"] for e in content[k]).values())
+            for k in ("annotations", "images")
+        ]
         sizes = boxes[:, 2:]
         measured = {
             "zero-size box": (sizes == 0).any(1).sum(),
             "box outside the image": (boxes[:, 0] >= 128).sum(),
             "box with a number that is not finite": np.isnan(boxes).any(1).sum(),
             "box larger than the image": (sizes > 1000).any(1).sum(),
-            "unknown image id": sum(a["image_id"] not in by_id(content["images"]) for a in content["annotations"]),
-            "unknown category id": sum(a["category_id"] not in by_id(content["categories"]) for a in content["annotations"]),
+            "unknown image id": sum(
+                a["image_id"] not in by_id(content["images"]) for a in content["annotations"]
+            ),
+            "unknown category id": sum(
+                a["category_id"] not in by_id(content["categories"]) for a in content["annotations"]
+            ),
             "duplicate annotation id": repeats[0],
             "duplicate image id": repeats[1],
         }
         planted = facts["broken"][name]
         assert {kind: planted[kind] for kind in measured} == measured
-        assert set(planted) - set(measured) <= {"truncated image", "image too large", "missing image", "empty caption"}
+        assert set(planted) - set(measured) <= {
+            "truncated image",
+            "image too large",
+            "missing image",
+            "empty caption",
+        }
     texts = [a["caption"] for a in annotations(world, "captions_train2017.json")["annotations"]]
     assert sum(not text.strip() for text in texts) == facts["broken"]["coco"]["empty caption"]
     assert any(not t for t in texts)
@@ -315,18 +370,29 @@ def damage(content: bytes | None) -> str:
 
 def test_broken_image_files_are_as_counted(world, facts):
     folders = {
-        "coco": (world / "coco/train2017", [i["file_name"] for i in annotations(world, "captions_train2017.json")["images"]]),
+        "coco": (
+            world / "coco/train2017",
+            [i["file_name"] for i in annotations(world, "captions_train2017.json")["images"]],
+        ),
         "flickr30k": (
             world / "flickr30k/flickr30k-images",
             [f"{i}.jpg" for i in (world / "flickr30k/train.txt").read_text().split()],
         ),
-        "laion": (world / "laion", sorted(set(pq.read_table(world / "laion/urls.parquet")["URL"].to_pylist()))),
+        "laion": (
+            world / "laion",
+            sorted(set(pq.read_table(world / "laion/urls.parquet")["URL"].to_pylist())),
+        ),
     }
     for name, (folder, files) in folders.items():
-        found = Counter(damage((folder / file).read_bytes() if (folder / file).exists() else None) for file in files)
+        found = Counter(
+            damage((folder / file).read_bytes() if (folder / file).exists() else None)
+            for file in files
+        )
         del found[""]
         planted = facts["broken"][name]
-        assert found == {kind: planted[kind] for kind in ("truncated image", "image too large", "missing image")}
+        assert found == {
+            kind: planted[kind] for kind in ("truncated image", "image too large", "missing image")
+        }
     bombs = [p for p in (world / "laion/images").iterdir() if p.read_bytes()[:4] == b"\x89PNG"]
     assert all(p.stat().st_size < 100_000 for p in bombs)
     assert not any(damage(p.read_bytes()) for p in (world / "coco/val2017").iterdir())
@@ -346,7 +412,10 @@ def test_held_out_images_are_as_counted(world, facts):
     assert leaks["refcocog held out in lvis train"] == len(refs & lvis_train) == 12
     assert leaks["lvis val in coco train"] == len(lvis_val & train) == 3
     assert not lvis_val & lvis_train
-    damaged = sum(facts["broken"]["coco"][kind] for kind in ("truncated image", "image too large", "missing image"))
+    damaged = sum(
+        facts["broken"]["coco"][kind]
+        for kind in ("truncated image", "image too large", "missing image")
+    )
     assert len(train - held_out) - damaged == facts["coco"]["usable"] == SMALL.train_images
     assert not held_out & {ref["image_id"] for ref in read_refs(world) if ref["split"] == "train"}
 
@@ -355,15 +424,27 @@ def test_held_out_pairs_are_not_named_in_training_texts(world):
     held_out = held_out_ids(world)
     coco = annotations(world, "captions_train2017.json")["annotations"]
     texts = [a["caption"] for a in coco if a["image_id"] not in held_out]
-    texts += [s["sent"] for ref in read_refs(world) if ref["split"] == "train" for s in ref["sentences"]]
+    texts += [
+        s["sent"] for ref in read_refs(world) if ref["split"] == "train" for s in ref["sentences"]
+    ]
     texts += [c["name"] for c in annotations(world, "lvis_v1_train.json")["categories"]]
-    texts += [re.sub(r"\[/EN\S+ |\]", "", p.read_text()) for p in (world / "flickr30k/Sentences").iterdir()]
-    texts += [text or "" for text in pq.read_table(world / "laion/urls.parquet")["TEXT"].to_pylist()]
+    texts += [
+        re.sub(r"\[/EN\S+ |\]", "", p.read_text())
+        for p in (world / "flickr30k/Sentences").iterdir()
+    ]
+    texts += [
+        text or "" for text in pq.read_table(world / "laion/urls.parquet")["TEXT"].to_pylist()
+    ]
     texts += [sample["txt"].decode() for sample in cc12m_samples(world)]
     assert len(texts) > 700
     assert not [text for text in texts if names_held_out_pair(text)]
     # The check can find them: test expressions and the captions of their images name them.
-    assert all(names_held_out_pair(s["sent"]) for ref in read_refs(world) if ref["split"] == "test" for s in ref["sentences"])
+    assert all(
+        names_held_out_pair(s["sent"])
+        for ref in read_refs(world)
+        if ref["split"] == "test"
+        for s in ref["sentences"]
+    )
     assert any(names_held_out_pair(a["caption"]) for a in coco if a["image_id"] in held_out)
 
 
@@ -372,7 +453,9 @@ def colour_in_box(path: Path, bbox) -> str:
     x, y, w, h = map(int, bbox)
     patch = np.asarray(Image.open(path))[y : y + h, x : x + w].astype(int).reshape(-1, 3)
     distance = np.abs(patch[:, None] - np.array(list(COLOURS.values()))).sum(2)
-    return list(COLOURS)[Counter(distance.argmin(1)[distance.min(1) < 75].tolist()).most_common(1)[0][0]]
+    return list(COLOURS)[
+        Counter(distance.argmin(1)[distance.min(1) < 75].tolist()).most_common(1)[0][0]
+    ]
 
 
 def test_held_out_pairs_are_not_drawn_in_training_images(world):
@@ -397,9 +480,15 @@ def test_held_out_pairs_are_not_drawn_in_training_images(world):
 
 def parse(text: str) -> dict[str, str]:
     """Words of a description; an independent reading of the grammar."""
-    match = re.fullmatch(rf"(?:the |an? )?(?:(small|large) )?(?:({'|'.join(COLOURS)}) )?({'|'.join(SHAPES)})", text)
+    match = re.fullmatch(
+        rf"(?:the |an? )?(?:(small|large) )?(?:({'|'.join(COLOURS)}) )?({'|'.join(SHAPES)})", text
+    )
     assert match, text
-    return {key: word for key, word in zip(("size", "colour", "shape"), match.groups(), strict=True) if word}
+    return {
+        key: word
+        for key, word in zip(("size", "colour", "shape"), match.groups(), strict=True)
+        if word
+    }
 
 
 def things_of_images(world: Path) -> dict[int, list[Thing]]:
@@ -442,8 +531,12 @@ def test_every_expression_is_true_and_unique(world, facts):
                 continue
             (landmark,) = [t for t in things[ref["image_id"]] if fits(t, parse(parts[2]))]
             axis, sign = directions[parts[1]]
-            centre = {t: (t.box_xyxy[axis] + t.box_xyxy[axis + 2]) / 2 for t in [*fitting, landmark]}
-            assert [t for t in fitting if sign * (centre[landmark] - centre[t]) > 0] == [target], text
+            centre = {
+                t: (t.box_xyxy[axis] + t.box_xyxy[axis + 2]) / 2 for t in [*fitting, landmark]
+            }
+            assert [t for t in fitting if sign * (centre[landmark] - centre[t]) > 0] == [target], (
+                text
+            )
             assert sign * (centre[landmark] - centre[target]) >= 20, text
     planted = facts["broken"]["refcocog"]
     assert counts["val"] == facts["coco"]["expressions"]["val"] == {"plain": 12, "relational": 12}
@@ -473,14 +566,22 @@ def test_a_relation_that_is_not_clear_is_not_said():
         return Thing("red", shape, "small", (x, y, x + 20, y + 20), 400)
 
     clear = Scene(128, (thing("star", 10, 50), thing("circle", 60, 50)))
-    assert {(r.relation, r.head, r.landmark) for r in relational_expressions(clear, 0)} >= {("left of", "star", "circle")}
+    assert {(r.relation, r.head, r.landmark) for r in relational_expressions(clear, 0)} >= {
+        ("left of", "star", "circle")
+    }
     assert {r.relation for r in relational_expressions(clear, 1)} == {"right of"}
     near = Scene(128, (thing("star", 50, 50), thing("circle", 60, 50)))
     assert not relational_expressions(near, 0)
-    rival_is_left_too = Scene(128, (thing("star", 10, 50), thing("circle", 60, 50), thing("star", 55, 90)))
+    rival_is_left_too = Scene(
+        128, (thing("star", 10, 50), thing("circle", 60, 50), thing("star", 55, 90))
+    )
     assert not relational_expressions(rival_is_left_too, 0)
-    rival_is_right = Scene(128, (thing("star", 10, 50), thing("circle", 60, 50), thing("star", 90, 90)))
-    assert all(r.is_needed for r in relational_expressions(rival_is_right, 0) if r.landmark == "circle")
+    rival_is_right = Scene(
+        128, (thing("star", 10, 50), thing("circle", 60, 50), thing("star", 90, 90))
+    )
+    assert all(
+        r.is_needed for r in relational_expressions(rival_is_right, 0) if r.landmark == "circle"
+    )
     assert offset((0, 0, 10, 10), (0, 50, 10, 60), "above") == (50, 0)
 
 
@@ -488,7 +589,16 @@ def test_refcocog_files_are_as_the_real_ones(world, facts):
     refs = read_refs(world)
     instances = json.loads((world / "coco/refcocog/instances.json").read_text())
     assert (world / "coco/refcocog/refs(umd).p").read_bytes()[:2] == b"\x80\x02"
-    keys = {"sent_ids", "file_name", "ann_id", "ref_id", "image_id", "split", "sentences", "category_id"}
+    keys = {
+        "sent_ids",
+        "file_name",
+        "ann_id",
+        "ref_id",
+        "image_id",
+        "split",
+        "sentences",
+        "category_id",
+    }
     for ref in refs:
         assert set(ref) == keys
         assert re.fullmatch(r"COCO_train2014_\d{12}_\d+\.jpg", ref["file_name"])
@@ -496,16 +606,26 @@ def test_refcocog_files_are_as_the_real_ones(world, facts):
         for sentence in ref["sentences"]:
             assert set(sentence) == {"raw", "sent", "tokens", "sent_id"}
             assert " ".join(sentence["tokens"]) == sentence["sent"]
-    assert len({sent_id for ref in refs for sent_id in ref["sent_ids"]}) == sum(len(ref["sentences"]) for ref in refs)
+    assert len({sent_id for ref in refs for sent_id in ref["sent_ids"]}) == sum(
+        len(ref["sentences"]) for ref in refs
+    )
     known = by_id(instances["annotations"])
     planted = facts["broken"]["refcocog"]
     strangers = [ref for ref in refs if ref["ann_id"] not in known]
     assert len(strangers) == planted["unknown image id"] + planted["unknown annotation id"]
-    assert sum(ref["image_id"] not in by_id(instances["images"]) for ref in refs) == planted["unknown image id"]
+    assert (
+        sum(ref["image_id"] not in by_id(instances["images"]) for ref in refs)
+        == planted["unknown image id"]
+    )
     assert sum(not s["sent"] for ref in refs for s in ref["sentences"]) == planted["empty caption"]
     coco = by_id(annotations(world, "instances_train2017.json")["annotations"])
-    assert all(coco[ann_id]["bbox"] == a["bbox"] for ann_id, a in known.items()), "COCO's ids and boxes"
-    assert all(image["file_name"] == f"COCO_train2014_{image['id']:012d}.jpg" for image in instances["images"])
+    assert all(coco[ann_id]["bbox"] == a["bbox"] for ann_id, a in known.items()), (
+        "COCO's ids and boxes"
+    )
+    assert all(
+        image["file_name"] == f"COCO_train2014_{image['id']:012d}.jpg"
+        for image in instances["images"]
+    )
 
 
 # Flickr30K Entities
@@ -513,7 +633,9 @@ def test_refcocog_files_are_as_the_real_ones(world, facts):
 
 def test_flickr30k_tags_and_boxes_agree(world, facts):
     root = world / "flickr30k"
-    splits = {split: (root / f"{split}.txt").read_text().split() for split in ("train", "val", "test")}
+    splits = {
+        split: (root / f"{split}.txt").read_text().split() for split in ("train", "val", "test")
+    }
     assert {split: len(ids) for split, ids in splits.items()} == facts["flickr30k"]["images"]
     assert len({i for ids in splits.values() for i in ids}) == 32
     shared = several = multi_type = 0
@@ -522,17 +644,24 @@ def test_flickr30k_tags_and_boxes_agree(world, facts):
         text = (root / "Sentences" / f"{image_id}.txt").read_text()
         assert len(text.splitlines()) == 5
         tags = re.findall(r"\[/EN#(\d+)/(\S+) ([^\]]+)\]", text)
-        assert all(re.sub(r"\[/EN#\d+(/[a-z]+)+ [^\[\]]+\]", "", line).find("[") < 0 for line in text.splitlines())
+        assert all(
+            re.sub(r"\[/EN#\d+(/[a-z]+)+ [^\[\]]+\]", "", line).find("[") < 0
+            for line in text.splitlines()
+        )
         multi_type += any("/" in types for _, types, _ in tags)
         boxes, unboxed = {}, set()
-        for element in ElementTree.parse(root / "Annotations" / f"{image_id}.xml").getroot().iter("object"):
+        for element in (
+            ElementTree.parse(root / "Annotations" / f"{image_id}.xml").getroot().iter("object")
+        ):
             chains = [name.text for name in element.iter("name")]
             if element.find("bndbox") is None:
                 unboxed |= set(chains)
                 assert {element.findtext("scene"), element.findtext("nobndbox")} == {"0", "1"}
                 continue
             shared += len(chains) > 1
-            xyxy = [int(element.findtext(f"bndbox/{side}")) for side in ("xmin", "ymin", "xmax", "ymax")]
+            xyxy = [
+                int(element.findtext(f"bndbox/{side}")) for side in ("xmin", "ymin", "xmax", "ymax")
+            ]
             bad["zero-size box"] += xyxy[2] < xyxy[0]
             bad["box outside the image"] += xyxy[0] > 128
             bad["box larger than the image"] += xyxy[2] - xyxy[0] > 1000
@@ -543,7 +672,9 @@ def test_flickr30k_tags_and_boxes_agree(world, facts):
             if chain == "0":
                 assert types == "notvisual"
             elif chain in boxes:
-                number = ("a", "two", "three", "four", "five", "six").index(words.split()[0].lower().replace("an", "a"))
+                number = ("a", "two", "three", "four", "five", "six").index(
+                    words.split()[0].lower().replace("an", "a")
+                )
                 assert len(boxes[chain]) == number + 1, words
                 several += number > 0
     assert shared
@@ -556,7 +687,12 @@ def test_flickr30k_boxes_count_pixels_from_one():
     scene = Scene(128, (Thing("red", "star", "small", (10, 20, 30, 45), 400),))
     xml = _flickr30k_xml(7, scene, [Chain(5, "other", (0,))], damage="")
     box = ElementTree.fromstring(xml).find("object/bndbox")
-    assert [(side.tag, side.text) for side in box] == [("xmin", "11"), ("ymin", "21"), ("xmax", "30"), ("ymax", "45")]
+    assert [(side.tag, side.text) for side in box] == [
+        ("xmin", "11"),
+        ("ymin", "21"),
+        ("xmax", "30"),
+        ("ymax", "45"),
+    ]
 
 
 # Web images
@@ -600,10 +736,15 @@ def small_grey(image: Image.Image) -> np.ndarray:
 def test_web_images_hold_copies_of_evaluation_images(world, facts):
     val = np.stack([small_grey(Image.open(p)) for p in sorted((world / "coco/val2017").iterdir())])
     bytes_of_val = {p.read_bytes() for p in (world / "coco/val2017").iterdir()}
-    web = {p.relative_to(world / "laion").as_posix(): p.read_bytes() for p in (world / "laion/images").iterdir()}
+    web = {
+        p.relative_to(world / "laion").as_posix(): p.read_bytes()
+        for p in (world / "laion/images").iterdir()
+    }
     web |= {s["__key__"]: s["jpg"] for s in cc12m_samples(world) if "jpg" in s}
     sound = {name: image for name, image in web.items() if not damage(image)}
-    likeness = {name: (val @ small_grey(Image.open(io.BytesIO(i))) / 256).max() for name, i in sound.items()}
+    likeness = {
+        name: (val @ small_grey(Image.open(io.BytesIO(i))) / 256).max() for name, i in sound.items()
+    }
     copies = {name for name, best in likeness.items() if best > 0.97}
     assert copies == {*facts["laion"]["copies of coco val"], *facts["cc12m"]["copies of coco val"]}
     assert len(copies) == 6
@@ -617,6 +758,12 @@ def test_laion_list(world, facts):
     rows = list(zip(table["URL"].to_pylist(), table["TEXT"].to_pylist(), strict=True))
     assert len(rows) == facts["laion"]["rows"]
     assert len(rows) - len(set(rows)) == facts["laion"]["duplicate rows"]
-    assert sum(not (text or "").strip() for _, text in rows) == facts["broken"]["laion"]["empty caption"]
-    assert sum(not (world / "laion" / url).exists() for url, _ in rows) == facts["broken"]["laion"]["missing image"]
+    assert (
+        sum(not (text or "").strip() for _, text in rows)
+        == facts["broken"]["laion"]["empty caption"]
+    )
+    assert (
+        sum(not (world / "laion" / url).exists() for url, _ in rows)
+        == facts["broken"]["laion"]["missing image"]
+    )
     assert [url for url, _ in rows] != sorted(url for url, _ in rows)

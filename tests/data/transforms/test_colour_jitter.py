@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from omnidet.data.augmentations.colour_jitter import ColourJitter
-from tests.data.test_transforms import found, painted
+from omnidet.data.transforms.colour_jitter import ColourJitter
+from tests.data.transforms.test_example import found, painted
 
 
 def test_light_changes_and_hues_do_not():

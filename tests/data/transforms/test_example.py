@@ -9,8 +9,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from omnidet.data import transforms
-from omnidet.data.transforms import Example, crop, decode, flip, letterbox
+from omnidet.data.transforms.crop import crop
+from omnidet.data.transforms.decode import decode
+from omnidet.data.transforms.example import Example
+from omnidet.data.transforms.flip import flip
+from omnidet.data.transforms.letterbox import PADDING, letterbox
 from omnidet.schema import Record
 
 COLOURS = ((255, 0, 0), (0, 255, 0), (0, 0, 255))
@@ -53,7 +56,9 @@ def assert_framed(example, tolerance):
     assert example.pixels.dtype == np.uint8
     for phrase, boxes in zip(record.phrases, record.phrase_boxes, strict=True):
         assert len(boxes) == 1
-        np.testing.assert_allclose(record.boxes_xyxy[boxes[0]], found(example, "abc".index(phrase)), atol=tolerance)
+        np.testing.assert_allclose(
+            record.boxes_xyxy[boxes[0]], found(example, "abc".index(phrase)), atol=tolerance
+        )
 
 
 def encoded(example, kind, **options):
@@ -64,7 +69,16 @@ def encoded(example, kind, **options):
 
 def with_image(example, image):
     record = example.record
-    return Record(image, record.width, record.height, "toy", "toy:1", record.boxes_xyxy, record.phrases, record.phrase_boxes)
+    return Record(
+        image,
+        record.width,
+        record.height,
+        "toy",
+        "toy:1",
+        record.boxes_xyxy,
+        record.phrases,
+        record.phrase_boxes,
+    )
 
 
 # Flip
@@ -76,7 +90,9 @@ def test_flip_mirrors_pixels_and_boxes():
     assert flipped.record.boxes_xyxy.tolist() == [[35, 3, 45, 20], [0, 10, 20, 30]]
     assert (flipped.pixels == example.pixels[:, ::-1]).all()
     assert_framed(flipped, 0)
-    assert example.record.boxes_xyxy.tolist() == [[5, 3, 15, 20], [30, 10, 50, 30]], "the original is left as it was"
+    assert example.record.boxes_xyxy.tolist() == [[5, 3, 15, 20], [30, 10, 50, 30]], (
+        "the original is left as it was"
+    )
 
 
 def test_flip_leaves_half_alone():
@@ -99,7 +115,12 @@ def test_flip_leaves_half_alone():
     ],
 )
 def test_flip_swaps_the_words_everywhere(words, mirrored):
-    given = {"phrases": (words, "dog"), "absent": (words,), "not_exhaustive": (words,), "caption": f"{words}."}
+    given = {
+        "phrases": (words, "dog"),
+        "absent": (words,),
+        "not_exhaustive": (words,),
+        "caption": f"{words}.",
+    }
     record = flip(painted(50, 30, (5, 3, 15, 20), (1, 1, 9, 9), **given), Fixed(0.9)).record
     assert record.phrases == (mirrored, "dog")
     assert record.absent == record.not_exhaustive == (mirrored,)
@@ -130,7 +151,9 @@ def test_crop_never_cuts_a_box():
         assert_framed(cropped, 0)
         for phrase, (x0, y0, x1, y1) in zip("abc", example.record.boxes_xyxy, strict=True):
             pixels = int((cropped.pixels == COLOURS["abc".index(phrase)]).all(2).sum())
-            assert pixels == ((x1 - x0) * (y1 - y0) if phrase in record.phrases else 0), "whole or not there at all"
+            assert pixels == ((x1 - x0) * (y1 - y0) if phrase in record.phrases else 0), (
+                "whole or not there at all"
+            )
         sizes.add((record.width, record.height))
         lost.update(set("abc") - set(record.phrases))
         assert set(record.absent) == {"z", *set("abc") - set(record.phrases)}
@@ -155,12 +178,20 @@ def test_lost_phrase_is_absent_only_where_it_was_verified():
     record = cropped_without_first()
     assert (record.phrases, record.absent) == (("b",), ()), "in grounding nothing was verified"
     record = cropped_without_first(absent=("z",), not_exhaustive=("a", "b"))
-    assert (record.phrases, record.absent, record.not_exhaustive) == (("b",), ("z",), ("b",)), "more of them may be there"
+    assert (record.phrases, record.absent, record.not_exhaustive) == (("b",), ("z",), ("b",)), (
+        "more of them may be there"
+    )
 
 
 def test_phrase_keeps_what_it_has_left():
-    record = cropped_without_first(phrases=("both", "first"), phrase_boxes=((0, 1), (0,)), absent=("z",))
-    assert (record.phrases, record.phrase_boxes, record.absent) == (("both",), ((0,),), ("z", "first"))
+    record = cropped_without_first(
+        phrases=("both", "first"), phrase_boxes=((0, 1), (0,)), absent=("z",)
+    )
+    assert (record.phrases, record.phrase_boxes, record.absent) == (
+        ("both",),
+        ((0,),),
+        ("z", "first"),
+    )
 
 
 def test_crop_without_a_window_leaves_the_picture():
@@ -193,11 +224,11 @@ def test_letterbox_maps_boxes_and_pads_right_and_below(size, picture):
     assert example.pixels.shape == (96, 96, 3)
     inside = np.zeros((96, 96), bool)
     inside[: picture[1], : picture[0]] = True
-    assert (example.pixels[~inside] == transforms.PADDING).all()
+    assert (example.pixels[~inside] == PADDING).all()
     scale = np.array([picture[0] / width, picture[1] / height] * 2)
     np.testing.assert_allclose(example.record.boxes_xyxy, [box * scale], rtol=1e-6)
     if height > 2:
-        assert not (example.pixels[inside] == transforms.PADDING).all(1).any()
+        assert not (example.pixels[inside] == PADDING).all(1).any()
         assert_framed(example, 1)
 
 
@@ -208,7 +239,9 @@ def test_letterbox_maps_boxes_and_pads_right_and_below(size, picture):
 @pytest.mark.parametrize("mode", ["RGB", "L", "CMYK"])
 def test_photos_are_decoded_to_the_pixels_of_pillow(size, mode):
     """At once into their place where they fit, and mirrored or cut out there."""
-    noise = np.random.default_rng(0).integers(0, 256, (size[1] // 4, size[0] // 4, len(Image.new(mode, (1, 1)).getbands())))
+    noise = np.random.default_rng(0).integers(
+        0, 256, (size[1] // 4, size[0] // 4, len(Image.new(mode, (1, 1)).getbands()))
+    )
     image = Image.fromarray(noise.astype(np.uint8).squeeze(), mode).resize(size)
     content = io.BytesIO()
     image.save(content, "JPEG", quality=90)
@@ -242,7 +275,11 @@ def test_draft_scales_boxes_with_the_picture():
     example = painted(800, 640, (80, 64, 400, 320), (480, 400, 800, 640))
     jpeg = with_image(example, encoded(example, "JPEG", quality=95, subsampling=0))
     small = decode(jpeg, 96)
-    assert (small.record.width, small.record.height) == (small.pixels.shape[1], small.pixels.shape[0]) == (200, 160)
+    assert (
+        (small.record.width, small.record.height)
+        == (small.pixels.shape[1], small.pixels.shape[0])
+        == (200, 160)
+    )
     assert small.record.boxes_xyxy.tolist() == [[20, 16, 100, 80], [120, 100, 200, 160]]
     assert_framed(small, 1)
     whole = decode(jpeg)
@@ -263,7 +300,10 @@ def test_draft_never_falls_below_the_asked_size():
 @pytest.mark.parametrize("size", [(300, 100), (500, 333), (90, 200)])
 def test_the_whole_chain_keeps_boxes_on_their_things(size):
     width, height = size
-    boxes = [(width // 10, height // 10, width // 3, height // 2), (width // 2, height // 2, 9 * width // 10, 9 * height // 10)]
+    boxes = [
+        (width // 10, height // 10, width // 3, height // 2),
+        (width // 2, height // 2, 9 * width // 10, 9 * height // 10),
+    ]
     example = painted(width, height, *boxes)
     record = with_image(example, encoded(example, "JPEG", quality=95, subsampling=0))
     for seed, chain in itertools.product(range(5), [(flip, crop), (crop, flip)]):

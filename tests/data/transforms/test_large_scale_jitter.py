@@ -5,10 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from omnidet.data.augmentations.large_scale_jitter import LargeScaleJitter, cut
-from omnidet.data.transforms import crop, flip, letterbox
+from omnidet.data.transforms.crop import crop
+from omnidet.data.transforms.flip import flip
+from omnidet.data.transforms.large_scale_jitter import LargeScaleJitter, cut
+from omnidet.data.transforms.letterbox import letterbox
 from omnidet.schema import Record
-from tests.data.test_transforms import assert_framed, painted
+from tests.data.transforms.test_example import assert_framed, painted
 
 
 def test_zooming_out_keeps_everything_and_pads():
@@ -49,7 +51,11 @@ def test_with_the_other_transforms_in_any_order(order):
 
 def record(**more):
     boxes = np.array([[0, 0, 10, 10], [40, 0, 60, 10], [90, 0, 100, 10]], np.float32)
-    fields = {"phrases": ("star", "dog", "moon"), "phrase_boxes": ((0, 1), (1,), (2,)), "absent": ("cow",)}
+    fields = {
+        "phrases": ("star", "dog", "moon"),
+        "phrase_boxes": ((0, 1), (1,), (2,)),
+        "absent": ("cow",),
+    }
     return Record(b"", 100, 50, "toy", "toy:1", boxes, **(fields | more))
 
 
@@ -57,7 +63,9 @@ def test_a_box_seen_enough_is_cut_to_the_window():
     window = cut(record(), 0, 0, 55, 50, 0.6)
     assert window.boxes_xyxy.tolist() == [[0, 0, 10, 10], [40, 0, 55, 10]]
     assert (window.phrases, window.phrase_boxes) == (("star", "dog"), ((0, 1), (1,)))
-    assert (window.absent, window.not_exhaustive) == (("cow", "moon"), ()), "the moon is gone altogether: verified absent"
+    assert (window.absent, window.not_exhaustive) == (("cow", "moon"), ()), (
+        "the moon is gone altogether: verified absent"
+    )
 
 
 def test_a_box_seen_too_little_makes_its_names_give_no_negatives():

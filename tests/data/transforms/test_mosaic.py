@@ -7,15 +7,28 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from omnidet.data.augmentations.mosaic import Mosaic, joined
+from omnidet.data.transforms.mosaic import Mosaic, joined
 from omnidet.schema import Record
-from tests.data.test_transforms import COLOURS, found, painted
+from tests.data.transforms.test_example import COLOURS, found, painted
 
 
 def tile(phrases=(), absent=(), not_exhaustive=()):
-    boxes = np.array([[10 * i, 0, 10 * i + 5, 5] for i in range(len(phrases))], np.float32).reshape(-1, 4)
+    boxes = np.array([[10 * i, 0, 10 * i + 5, 5] for i in range(len(phrases))], np.float32).reshape(
+        -1, 4
+    )
     named = tuple((i,) for i in range(len(phrases)))
-    return Record(b"", 50, 50, "toy", "toy:1", boxes, tuple(phrases), named, tuple(absent), tuple(not_exhaustive))
+    return Record(
+        b"",
+        50,
+        50,
+        "toy",
+        "toy:1",
+        boxes,
+        tuple(phrases),
+        named,
+        tuple(absent),
+        tuple(not_exhaustive),
+    )
 
 
 @pytest.mark.parametrize(("count", "side"), [(4, 128), (9, 128), (4, 101), (9, 100)])
@@ -43,13 +56,27 @@ def test_coco_stays_exhaustive():
     names = ("star", "dog", "moon", "cow")
     tiles = [tile((name,), [other for other in names if other != name]) for name in names[:3]]
     record = joined([*tiles, tile((), names)], 100)
-    assert (set(record.phrases), record.absent, record.not_exhaustive) == ({"star", "dog", "moon"}, ("cow",), ())
+    assert (set(record.phrases), record.absent, record.not_exhaustive) == (
+        {"star", "dog", "moon"},
+        ("cow",),
+        (),
+    )
 
 
 def test_what_one_tile_does_not_know_is_not_absent():
-    record = joined([tile(absent=("cow", "dog")), tile(absent=("cow",)), tile(("star",), ("cow",)), tile(absent=("cow",))], 100)
+    record = joined(
+        [
+            tile(absent=("cow", "dog")),
+            tile(absent=("cow",)),
+            tile(("star",), ("cow",)),
+            tile(absent=("cow",)),
+        ],
+        100,
+    )
     assert record.absent == ("cow",), "of the dog, three tiles say nothing"
-    assert (record.phrases, record.not_exhaustive) == (("star",), ("star",)), "it may stand in the others too"
+    assert (record.phrases, record.not_exhaustive) == (("star",), ("star",)), (
+        "it may stand in the others too"
+    )
 
 
 def test_absent_in_one_tile_and_present_in_another_is_present():
@@ -59,7 +86,12 @@ def test_absent_in_one_tile_and_present_in_another_is_present():
 
 
 def test_not_exhaustive_in_one_tile_is_so_in_all():
-    known = [tile(("star",), (), ("star",)), tile(("star",)), tile((), ("star",)), tile((), ("star",))]
+    known = [
+        tile(("star",), (), ("star",)),
+        tile(("star",)),
+        tile((), ("star",)),
+        tile((), ("star",)),
+    ]
     assert joined(known, 100).not_exhaustive == ("star",)
 
 

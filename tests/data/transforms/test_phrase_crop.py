@@ -5,12 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from omnidet.data.augmentations.phrase_crop import PhraseCrop, needs_the_picture
-from tests.data.test_transforms import assert_framed, painted
+from omnidet.data.transforms.phrase_crop import PhraseCrop, needs_the_picture
+from tests.data.transforms.test_example import assert_framed, painted
 
 
 def crops(example, count=200):
-    return [PhraseCrop(min_share=0.5)(example, np.random.default_rng(seed)) for seed in range(count)]
+    return [
+        PhraseCrop(min_share=0.5)(example, np.random.default_rng(seed)) for seed in range(count)
+    ]
 
 
 def test_boxes_stay_whole_or_their_phrase_goes():
@@ -29,7 +31,12 @@ def test_boxes_stay_whole_or_their_phrase_goes():
 def test_a_phrase_with_one_box_outside_goes_with_the_boxes_that_nothing_else_names():
     boxes = [(2, 3, 20, 22), (70, 50, 96, 76), (40, 30, 52, 44)]
     example = painted(
-        100, 80, *boxes, phrases=("two things", "thing"), phrase_boxes=((0, 1), (2,)), not_exhaustive=("two things",)
+        100,
+        80,
+        *boxes,
+        phrases=("two things", "thing"),
+        phrase_boxes=((0, 1), (2,)),
+        not_exhaustive=("two things",),
     )
     both = alone = 0
     for cropped in crops(example):
@@ -38,7 +45,11 @@ def test_a_phrase_with_one_box_outside_goes_with_the_boxes_that_nothing_else_nam
             assert (record.phrase_boxes, record.not_exhaustive) == (((0, 1), (2,)), ("two things",))
             both += 1
         elif record.phrases == ("thing",):
-            assert (record.phrase_boxes, len(record.boxes_xyxy), record.not_exhaustive) == (((0,),), 1, ())
+            assert (record.phrase_boxes, len(record.boxes_xyxy), record.not_exhaustive) == (
+                ((0,),),
+                1,
+                (),
+            )
             alone += 1
         else:
             assert record.phrases == ("two things",)
@@ -46,13 +57,18 @@ def test_a_phrase_with_one_box_outside_goes_with_the_boxes_that_nothing_else_nam
     assert alone > 5
 
 
-@pytest.mark.parametrize("phrase", ["star left of circle", "the second dog", "leftmost star", "a man next to it", "biggest"])
+@pytest.mark.parametrize(
+    "phrase",
+    ["star left of circle", "the second dog", "leftmost star", "a man next to it", "biggest"],
+)
 def test_what_speaks_of_the_rest_of_the_picture_keeps_all_of_it(phrase):
     example = painted(100, 80, (2, 3, 20, 22), (70, 50, 96, 76), phrases=(phrase, "b"))
     assert all(cropped is example for cropped in crops(example, 20))
 
 
-@pytest.mark.parametrize("phrase", ["red star", "a man in a blue shirt", "hot dog", "woman with an umbrella"])
+@pytest.mark.parametrize(
+    "phrase", ["red star", "a man in a blue shirt", "hot dog", "woman with an umbrella"]
+)
 def test_what_stands_in_its_box_does_not(phrase):
     assert not needs_the_picture(phrase)
 

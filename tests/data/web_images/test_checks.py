@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from omnidet.data.perceptual_hash import MAX_DISTANCE, perceptual_hash
-from omnidet.data.web_pictures import Picture, Taste, examine
-from tests.data.test_web_images import picture
+from omnidet.data.reading.perceptual_hash import MAX_DISTANCE, perceptual_hash
+from omnidet.data.web_images.checks import Picture, Taste, examine
+from tests.data.web_images.test_fetch import picture
 
 
 @pytest.mark.parametrize(("kind", "ending"), [("JPEG", "jpg"), ("PNG", "png"), ("WEBP", "webp")])

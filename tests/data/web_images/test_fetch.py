@@ -23,11 +23,12 @@ import pytest
 from PIL import Image
 
 from omnidet import storage
-from omnidet.data import web_images, web_shards
-from omnidet.data.quarantine import Quarantine
+from omnidet.data.reading.quarantine import Quarantine
 from omnidet.data.sources import cc12m, laion
-from omnidet.data.web_fetch import Manners
-from omnidet.data.web_images import Options, fetch_images
+from omnidet.data.web_images import fetch
+from omnidet.data.web_images import shard as web_shards
+from omnidet.data.web_images.fetch import Options, fetch_images
+from omnidet.data.web_images.fetcher import Manners
 from tests.data import hostile_server as hostile
 
 MANNERS = Manners(wait_seconds=0.001, allow_private=True, connections=8, per_host=8, read_seconds=5)
@@ -49,7 +50,9 @@ def site():
 
 def write_list(path, rows, columns=("url", "caption")):
     if path.suffix == ".parquet":
-        pq.write_table(pa.table({name: [row[i] for row in rows] for i, name in enumerate(columns)}), path)
+        pq.write_table(
+            pa.table({name: [row[i] for row in rows] for i, name in enumerate(columns)}), path
+        )
     else:
         lines = [columns, *rows] if columns else rows
         path.write_text("".join("\t".join(row) + "\n" for row in lines), encoding="utf-8")
@@ -70,7 +73,9 @@ def test_pictures_of_a_list_become_shards_that_the_sources_read(site, tmp_path):
     contents.append(png_of_noise(400))  # large enough to be decoded in a thread
     site.files |= {f"{i}.jpg": content for i, content in enumerate(contents)}
     rows = [(site.url(f"{i}.jpg"), f"a picture, no. {i} é") for i in range(10)]
-    report = fetch_images(write_list(tmp_path / "list.parquet", rows, ("URL", "TEXT")), tmp_path / "out", OPTIONS)
+    report = fetch_images(
+        write_list(tmp_path / "list.parquet", rows, ("URL", "TEXT")), tmp_path / "out", OPTIONS
+    )
     assert (report["rows"], report["kept"], report["shards"], report["refused"]) == (10, 10, 3, {})
     assert sorted(path.name for path in (tmp_path / "out").iterdir() if path.is_file()) == [
         *(f"{i:06d}.tar" for i in range(3)),
@@ -81,15 +86,24 @@ def test_pictures_of_a_list_become_shards_that_the_sources_read(site, tmp_path):
         records = read(source, tmp_path / "out")
         assert [record.image for record in records] == contents
         assert [record.caption for record in records] == [row[1] for row in rows]
-        assert {record.image_id for record in records} == source.image_ids(str(tmp_path / "out"), "train")
+        assert {record.image_id for record in records} == source.image_ids(
+            str(tmp_path / "out"), "train"
+        )
         assert records[5].image_id == f"{source.SOURCE}:000001/0000000005"
     with tarfile.open(tmp_path / "out" / "000002.tar") as tar:
-        assert tar.getnames() == [f"{i:010d}.{end}" for i, kind in ((8, "webp"), (9, "png")) for end in (kind, "json", "txt")]
+        assert tar.getnames() == [
+            f"{i:010d}.{end}"
+            for i, kind in ((8, "webp"), (9, "png"))
+            for end in (kind, "json", "txt")
+        ]
         about = json.loads(tar.extractfile("0000000009.json").read())
     assert about["url"] == rows[9][0]
     assert about["sha256"] == hashlib.sha256(contents[9]).hexdigest()
     stats = json.loads((tmp_path / "out" / "stats" / "000002.json").read_text(encoding="utf-8"))
-    assert stats["sha256"] == hashlib.sha256((tmp_path / "out" / "000002.tar").read_bytes()).hexdigest()
+    assert (
+        stats["sha256"]
+        == hashlib.sha256((tmp_path / "out" / "000002.tar").read_bytes()).hexdigest()
+    )
 
 
 @pytest.mark.slow
@@ -108,12 +122,20 @@ def test_every_row_that_is_refused_is_named_with_its_reason(site, tmp_path):
         "other": picture(2),
     }
     names = [*site.files, "none", "good"]
-    rows = [(site.url(name), name) for name in names] + [("", "x"), (site.url("x"), " "), ("file:///etc/passwd", "x")]
+    rows = [(site.url(name), name) for name in names] + [
+        ("", "x"),
+        (site.url("x"), " "),
+        ("file:///etc/passwd", "x"),
+    ]
     one = Options(workers=1, rows_per_shard=50, manners=MANNERS)
     report = fetch_images(write_list(tmp_path / "list.tsv", rows), tmp_path / "out", one)
-    lines = (tmp_path / "out" / "quarantine" / "000000.jsonl").read_text(encoding="utf-8").splitlines()
+    lines = (
+        (tmp_path / "out" / "quarantine" / "000000.jsonl").read_text(encoding="utf-8").splitlines()
+    )
     assert [
-        (line["row"], line["reason"]) for line in map(json.loads, lines) if line["row"] != (0 if report["kept"] == 1 else -1)
+        (line["row"], line["reason"])
+        for line in map(json.loads, lines)
+        if line["row"] != (0 if report["kept"] == 1 else -1)
     ] == [
         (1, "truncated image"),
         (2, "a page, no picture"),
@@ -131,14 +153,16 @@ def test_every_row_that_is_refused_is_named_with_its_reason(site, tmp_path):
     ]
     assert report["refused"]["no picture of a known kind"] == 2
     assert [record.caption for record in read(cc12m, tmp_path / "out")] == ["good", "other"]
-    assert "2 of 15 pictures in 1 shards (13.3%)" in web_images.describe(report)
+    assert "2 of 15 pictures in 1 shards (13.3%)" in fetch.describe(report)
     kept = Options(workers=1, rows_per_shard=50, manners=MANNERS, near_copies=False)
     assert fetch_images(tmp_path / "list.tsv", tmp_path / "kept", kept)["kept"] == 3
 
 
 def png_of_noise(side: int) -> bytes:
     out = io.BytesIO()
-    Image.fromarray(np.random.default_rng(0).integers(0, 256, (side, side, 3), np.uint8)).save(out, "PNG")
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (side, side, 3), np.uint8)).save(
+        out, "PNG"
+    )
     assert len(out.getvalue()) > web_shards.INLINE_BYTES
     return out.getvalue()
 
@@ -169,14 +193,20 @@ def test_poisoned_links_are_found_by_the_hash_of_the_list(site, tmp_path):
     report = fetch_images(path, tmp_path / "out", options)
     assert report["refused"] == {"content is not the list's": 1}
     with pytest.raises(ValueError, match="has no column 'sum': it has url, caption, digest"):
-        fetch_images(path, tmp_path / "other", Options(workers=1, manners=MANNERS, digest_column="sum"))
+        fetch_images(
+            path, tmp_path / "other", Options(workers=1, manners=MANNERS, digest_column="sum")
+        )
 
 
 @pytest.mark.slow
 def test_googles_list_has_no_header(site, tmp_path):
     site.files = {"a": picture(0), "b": picture(1)}
     (tmp_path / "lists").mkdir()
-    write_list(tmp_path / "lists" / "cc12m.tsv", [(site.url("a"), 'a "quoted" word'), (site.url("b"), "b")], ())
+    write_list(
+        tmp_path / "lists" / "cc12m.tsv",
+        [(site.url("a"), 'a "quoted" word'), (site.url("b"), "b")],
+        (),
+    )
     assert fetch_images(tmp_path / "lists", tmp_path / "out", OPTIONS)["kept"] == 2
     assert [record.caption for record in read(cc12m, tmp_path / "out")] == ['a "quoted" word', "b"]
 
@@ -186,7 +216,11 @@ def test_parts_share_a_list(site, tmp_path):
     site.files = {f"{i}": picture(i) for i in range(10)}
     path = write_list(tmp_path / "list.parquet", [(site.url(f"{i}"), f"{i}") for i in range(10)])
     for part in range(2):
-        report = fetch_images(path, tmp_path / "out", Options(workers=1, rows_per_shard=3, part=part, parts=2, manners=MANNERS))
+        report = fetch_images(
+            path,
+            tmp_path / "out",
+            Options(workers=1, rows_per_shard=3, part=part, parts=2, manners=MANNERS),
+        )
     assert report["kept"] == report["rows"] == 10
     assert Counter(asked for asked, _ in site.asked) == {f"{i}": 1 for i in range(10)}
     with pytest.raises(ValueError, match=r"was begun with other settings \(rows_per_shard"):
@@ -197,9 +231,18 @@ def test_parts_share_a_list(site, tmp_path):
 
 def test_a_part_may_have_no_shard(site, tmp_path):
     path = write_list(tmp_path / "list.tsv", [(site.url("a"), "a")])
-    report = fetch_images(path, tmp_path / "out", Options(workers=1, part=1, parts=2, manners=MANNERS))
-    assert report == {"shards": 0, "rows": 0, "kept": 0, "bytes": 0, "kept_share": 0.0, "refused": {}}
-    assert web_images.describe(report) == "0 of 0 pictures in 0 shards (0.0%)"
+    report = fetch_images(
+        path, tmp_path / "out", Options(workers=1, part=1, parts=2, manners=MANNERS)
+    )
+    assert report == {
+        "shards": 0,
+        "rows": 0,
+        "kept": 0,
+        "bytes": 0,
+        "kept_share": 0.0,
+        "refused": {},
+    }
+    assert fetch.describe(report) == "0 of 0 pictures in 0 shards (0.0%)"
     assert site.asked == []
 
 
@@ -246,7 +289,10 @@ def test_a_damaged_file_of_an_earlier_run_is_named(site, tmp_path, content):
     options = dataclasses.replace(OPTIONS, part=1, parts=2)  # a part without a shard
     fetch_images(path, out, options)
     (out / "stats" / "000000.json").write_text(content, encoding="utf-8")
-    with pytest.raises(ValueError, match=r"stats/000000\.json is damaged \(.*\): remove it, and its shard is fetched again"):
+    with pytest.raises(
+        ValueError,
+        match=r"stats/000000\.json is damaged \(.*\): remove it, and its shard is fetched again",
+    ):
         fetch_images(path, out, options)
     (out / "fetch.json").write_text(content, encoding="utf-8")
     with pytest.raises(ValueError, match=r"fetch\.json is damaged \(.*\): give a new folder"):
@@ -301,7 +347,10 @@ def test_a_killed_run_goes_on_without_fetching_finished_shards_again(site, tmp_p
 @pytest.mark.slow
 def test_a_shard_without_a_network_is_fetched_again(site, tmp_path):
     site.files = {f"{i}": picture(i) for i in range(4)}
-    dead = [(f"http://127.0.0.1:1/{i}", "x") for i in range(2)] + [("http://no-such-host.invalid/", "x"), ("file:///x", "x")]
+    dead = [(f"http://127.0.0.1:1/{i}", "x") for i in range(2)] + [
+        ("http://no-such-host.invalid/", "x"),
+        ("file:///x", "x"),
+    ]
     path = write_list(tmp_path / "list.tsv", [(site.url(f"{i}"), f"{i}") for i in range(4)] + dead)
     away = r"the network seems to be away: nothing in shard 1 .*unknown host: 1.*: run again to go on, or with --dead-links"
     for asked in (4, 4):
@@ -312,7 +361,12 @@ def test_a_shard_without_a_network_is_fetched_again(site, tmp_path):
     report = fetch_images(path, tmp_path / "out", dataclasses.replace(OPTIONS, dead_links=True))
     assert (report["kept"], report["rows"]) == (4, 8)
     path = write_list(tmp_path / "other.tsv", [*dead, (site.url("none"), "it answers")])
-    assert fetch_images(path, tmp_path / "other", dataclasses.replace(OPTIONS, rows_per_shard=5))["kept"] == 0
+    assert (
+        fetch_images(path, tmp_path / "other", dataclasses.replace(OPTIONS, rows_per_shard=5))[
+            "kept"
+        ]
+        == 0
+    )
 
 
 @pytest.mark.slow
@@ -338,8 +392,12 @@ def test_a_killed_process_is_an_error_that_says_how_to_go_on(site, tmp_path):
 def test_a_full_disk_is_named_in_one_line(site, tmp_path):
     site.files["a"] = picture(0)
     rows = (web_shards.Row(0, site.url("a"), "words"),)
-    with pytest.raises(OSError, match=r"/dev/full cannot be written \(No space left on device\): make room"):
+    with pytest.raises(
+        OSError, match=r"/dev/full cannot be written \(No space left on device\): make room"
+    ):
         web_shards.harvest(web_shards.Task(0, rows, "/dev/full", MANNERS, OPTIONS.taste))
     task = web_shards.Task(0, rows, str(tmp_path / "spool"), MANNERS, OPTIONS.taste)
-    with pytest.raises(OSError, match=r"/dev/full cannot be written \(No space left on device\): make room"):
+    with pytest.raises(
+        OSError, match=r"/dev/full cannot be written \(No space left on device\): make room"
+    ):
         web_shards.write_tar(task.spool, web_shards.harvest(task).found, "/dev/full")

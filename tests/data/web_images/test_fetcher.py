@@ -10,14 +10,19 @@ import time
 
 import pytest
 
-from omnidet.data import web_fetch
-from omnidet.data.web_fetch import Manners, RefusedError, fetcher, forbidden, is_public
+from omnidet.data.web_images import fetcher as web_fetch
+from omnidet.data.web_images.fetcher import Manners, RefusedError, fetcher, forbidden, is_public
 from tests.data import hostile_server as hostile
 
 pytestmark = pytest.mark.slow
 
 QUICK = Manners(
-    wait_seconds=0.001, read_seconds=0.3, total_seconds=0.6, connect_seconds=1, allow_private=True, max_bytes=200_000
+    wait_seconds=0.001,
+    read_seconds=0.3,
+    total_seconds=0.6,
+    connect_seconds=1,
+    allow_private=True,
+    max_bytes=200_000,
 )
 
 
@@ -98,7 +103,11 @@ def test_no_more_bytes_than_allowed(site):
         return True
 
     site.faults["a"] = [endless, bomb, packed]
-    assert [fetch(site.url("a")) for _ in range(3)] == ["too many bytes", "too many bytes", site.files["a"]]
+    assert [fetch(site.url("a")) for _ in range(3)] == [
+        "too many bytes",
+        "too many bytes",
+        site.files["a"],
+    ]
     assert site.asked[0][1]["Accept-Encoding"] == "identity"
     assert "omnidet/" in site.asked[0][1]["User-Agent"]
 
@@ -106,10 +115,15 @@ def test_no_more_bytes_than_allowed(site):
 def test_large_bodies_wait_for_each_other(site):
     site.files["large"] = bytes(3 * web_fetch.LARGE_BYTES)
     manners = Manners(allow_private=True, connections=24, per_host=24)
-    assert {len(found) for found in fetch_all([site.url("large")] * 24, manners)} == {3 * web_fetch.LARGE_BYTES}
+    assert {len(found) for found in fetch_all([site.url("large")] * 24, manners)} == {
+        3 * web_fetch.LARGE_BYTES
+    }
 
 
-@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "[::1]", "0.0.0.0", "127.1", "2130706433", "[::ffff:127.0.0.1]"])
+@pytest.mark.parametrize(
+    "host",
+    ["127.0.0.1", "localhost", "[::1]", "0.0.0.0", "127.1", "2130706433", "[::ffff:127.0.0.1]"],
+)
 def test_the_own_network_is_refused(site, host):
     strict = Manners(tries=1, connect_seconds=1)
     reason = fetch(f"http://{host}:{site.port}/a", strict)
@@ -123,7 +137,15 @@ def test_the_address_that_is_connected_to_decides(site, monkeypatch):
     answers = ["93.184.216.34", "127.0.0.1"]
 
     def resolve(host, port, *more, **named):
-        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (answers.pop(0) if len(answers) > 1 else answers[0], port))]
+        return [
+            (
+                socket.AF_INET,
+                socket.SOCK_STREAM,
+                6,
+                "",
+                (answers.pop(0) if len(answers) > 1 else answers[0], port),
+            )
+        ]
 
     monkeypatch.setattr(socket, "getaddrinfo", resolve)
     assert socket.getaddrinfo("rebound.example", site.port)[0][4][0] == "93.184.216.34"
@@ -231,9 +253,14 @@ def test_a_host_is_not_crowded(site):
 
 
 def test_a_dead_host_is_soon_left_alone():
-    assert set(fetch_all(["http://127.0.0.1:1/a"] * 50)) <= {"no connection", "host does not answer"}
+    assert set(fetch_all(["http://127.0.0.1:1/a"] * 50)) <= {
+        "no connection",
+        "host does not answer",
+    }
     assert (
-        fetch_all(["http://127.0.0.1:1/a"] * 50, Manners(per_host=1, tries=1, allow_private=True))[3:]
+        fetch_all(["http://127.0.0.1:1/a"] * 50, Manners(per_host=1, tries=1, allow_private=True))[
+            3:
+        ]
         == ["host does not answer"] * 47
     )
 
@@ -242,7 +269,9 @@ def test_a_dead_host_is_soon_left_alone():
 def test_a_redirect_to_a_dead_host_is_not_held_against_the_one_that_answered(site, dead):
     site.files["moved"] = b""
     site.faults["moved"] = [hostile.status(302, Location=dead)] * 99
-    *moved, there = fetch_all([site.url("moved")] * 8 + [site.url("a")], dataclasses.replace(QUICK, per_host=1))
+    *moved, there = fetch_all(
+        [site.url("moved")] * 8 + [site.url("a")], dataclasses.replace(QUICK, per_host=1)
+    )
     reason = "unknown host" if "invalid" in dead else "no connection"
     assert moved == [f"{reason} behind a redirect"] * 8
     assert there == site.files["a"]
@@ -250,7 +279,9 @@ def test_a_redirect_to_a_dead_host_is_not_held_against_the_one_that_answered(sit
 
 def test_a_host_that_takes_no_connection_is_one_that_is_not_reached():
     with socket.create_server(("127.0.0.1", 0), backlog=0) as full:
-        waiting = [socket.socket() for _ in range(4)]  # the queue of the server is full: further connections hang
+        waiting = [
+            socket.socket() for _ in range(4)
+        ]  # the queue of the server is full: further connections hang
         for one in waiting:
             one.setblocking(False)
             one.connect_ex(full.getsockname())
@@ -262,11 +293,20 @@ def test_a_host_that_takes_no_connection_is_one_that_is_not_reached():
 
 def test_an_address_that_is_none_ends_nothing_else(site):
     """Lists of millions hold some: names that are no names come to light only when they are decoded."""
-    bad = ["http://xn--/", "http://\u00e4..\u00f6/", "http://[", "http://a:99999/", "http://" + "a" * 300 + ".\u00e4/"]
+    bad = [
+        "http://xn--/",
+        "http://\u00e4..\u00f6/",
+        "http://[",
+        "http://a:99999/",
+        "http://" + "a" * 300 + ".\u00e4/",
+    ]
     assert fetch_all([*bad, site.url("a")]) == [*["bad address"] * len(bad), site.files["a"]]
 
 
-@pytest.mark.parametrize("place", ["http://xn--/", "http://[::1", "//a:99999999/", "http://%00/", "http://\u00e4..\u00f6/"])
+@pytest.mark.parametrize(
+    "place",
+    ["http://xn--/", "http://[::1", "//a:99999999/", "http://%00/", "http://\u00e4..\u00f6/"],
+)
 def test_a_redirect_to_what_is_no_address(site, place):
     site.faults["a"] = [hostile.status(302, Location=place)] * 9
     assert fetch(site.url("a")) in ("bad address", "bad answer", "unknown host behind a redirect")

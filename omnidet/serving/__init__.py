@@ -1,0 +1,4 @@
+"""A detector over HTTP: the optional extra `serve`.
+
+request ──requests──▶ images, phrases ──server──▶ OmniDet.detect ──requests──▶ answer
+"""
