@@ -62,7 +62,7 @@ def test_wrong_input(arguments, problem, tmp_path, capsys):
 @pytest.mark.slow
 def test_commands_that_need_no_torch_load_none():
     program = (
-        "import sys, omnidet.cli, omnidet.data.web_images\n"
+        "import sys, omnidet.cli, omnidet.data.web_images.fetch\n"
         "omnidet.cli.main(['download'])\n"
         "sys.exit(bool({'torch', 'transformers', 'pyarrow'} & sys.modules.keys()))"
     )

@@ -151,8 +151,8 @@ def test_a_port_that_is_taken(place, capsys):
 
 
 def test_without_the_packages_the_line_says_which_to_install(place, capsys, monkeypatch):
-    monkeypatch.delattr("omnidet.inference.server", raising=False)
-    monkeypatch.delitem(sys.modules, "omnidet.inference.server", raising=False)
+    monkeypatch.delattr("omnidet.serving.server", raising=False)
+    monkeypatch.delitem(sys.modules, "omnidet.serving.server", raising=False)
     monkeypatch.setitem(sys.modules, "uvicorn", None)
     assert cli.main(["serve", "--model", str(place / "model0")]) == 2
     assert (

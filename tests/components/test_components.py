@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+import components
 from components.build_shard_set import build_shard_set
 from components.build_vocabulary import build_vocabulary
 from components.configure import configure
@@ -32,7 +33,7 @@ from tests.data import hostile_server as hostile
 from tests.data.download.test_archives import make_zip
 from tests.registry.fake_model_registry import ModelRegistry
 
-FOLDER = Path(train_detector.__file__).parent
+FOLDER = Path(components.__file__).parent
 STEPS = (
     *(
         "build_shard_set",
@@ -405,9 +406,9 @@ def test_evaluate_writes_what_the_ui_shows(tmp_path, monkeypatch):
     class Result:
         values = {"coco/AP": 0.25, "lvis/AP": 0.125}
 
-    monkeypatch.setattr(train_detector.steps, "evaluate", lambda *_: Result)
+    monkeypatch.setattr(train_detector.train_detector, "evaluate", lambda *_: Result)
     monkeypatch.setattr(
-        train_detector.steps,
+        train_detector.train_detector,
         "write_report",
         lambda _m, _s, _e, out, _r: storage.write_text(out, "<html>page</html>"),
     )
@@ -428,7 +429,9 @@ def _train(run: str, **changes: Any) -> str:
 
 def test_one_process_trains_in_this_one(tmp_path, monkeypatch):
     calls = []
-    monkeypatch.setattr(train_detector.steps, "train", lambda *arguments: calls.append(arguments))
+    monkeypatch.setattr(
+        train_detector.train_detector, "train", lambda *arguments: calls.append(arguments)
+    )
     run = str(tmp_path / "w" / "runs" / "abc")
     assert _train(run) == f"{run}/model"
     assert calls == [

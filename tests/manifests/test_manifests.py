@@ -365,5 +365,5 @@ def test_the_reaper_runs_what_there_is(overlay: tuple[str, list[Object]]) -> Non
     pod = one(overlay[1], "CronJob", "omnidet-reaper")["spec"]["jobTemplate"]["spec"]["template"][
         "spec"
     ]
-    assert pod["containers"][0]["command"] == ["python", "-m", "components.reaper"]
+    assert pod["containers"][0]["command"] == ["python", "-m", "components.trainjob.reaper"]
     one(overlay[1], "ServiceAccount", pod["serviceAccountName"])

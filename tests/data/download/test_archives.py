@@ -278,7 +278,7 @@ def test_a_full_disk_is_named(tmp_path):
     archive = make_tar(tmp_path / "a.tar", ("a", bytes(100_000)))
     script = f"""
 import pathlib, resource
-from omnidet.data.archives import unpack
+from omnidet.data.download.archives import unpack
 resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, 50_000))
 try:
     unpack(pathlib.Path({str(archive)!r}), pathlib.Path({str(tmp_path / "new/out")!r}))

@@ -232,7 +232,7 @@ PROGRAM = """
 import json, sys
 from pathlib import Path
 from omnidet.data.download.to_folder import Options, acquire
-from omnidet.data.catalogue import Dataset, RemoteFile
+from omnidet.data.download.catalogue import Dataset, RemoteFile
 from omnidet.data.download_lock import NAME as LOCK_NAME
 files = tuple(RemoteFile(name, (url,), unpack=unpack) for name, url, unpack in json.loads(sys.argv[2]))
 acquire(Dataset("toy", "", "", files), Path(sys.argv[1]), Options())

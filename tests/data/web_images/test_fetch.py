@@ -303,8 +303,8 @@ def test_a_damaged_file_of_an_earlier_run_is_named(site, tmp_path, content):
 PROGRAM = """
 import sys
 from pathlib import Path
-from omnidet.data.web_fetch import Manners
-from omnidet.data.web_images import Options, fetch_images
+from omnidet.data.web_images.fetcher import Manners
+from omnidet.data.web_images.fetch import Options, fetch_images
 if __name__ == "__main__":
     manners = Manners(allow_private=True, connections=2, per_host=2)
     fetch_images(Path(sys.argv[1]), Path(sys.argv[2]), Options(workers=2, rows_per_shard=10, manners=manners))
