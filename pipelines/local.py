@@ -34,7 +34,7 @@ STORE_VARIABLES = (
 )
 """What containers get of this process's environment, by the beginning of the name."""
 CONFIGURED = ("train_images", "image_size", "train_steps", "learning_rate", "seed")
-"""Parameters for the fields `components.launch.NUMBERS`."""
+"""Parameters for the fields `components.run.train_detector.NUMBERS`."""
 TOLERATION = {"key", "operator", "value", "effect", "tolerationSeconds"}
 KUBERNETES_NAME = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?")
 IMAGE_VARIABLES = {"repository": "OMNIDET_IMAGE_REPOSITORY", "tag": "OMNIDET_IMAGE_TAG"}

@@ -2,7 +2,7 @@
 
 <workspace>/runs/<id>/    notice.json  dataset  new  shards  vocabulary  zero_shot  model  evaluation  metrics.json ...
 
-`python -m components.retraining '{...}'` is one process of `teach` on several GPUs.
+`python -m components.run.retrain '{...}'` is one process of `teach` on several GPUs.
 """
 
 from __future__ import annotations
@@ -108,7 +108,7 @@ def teach(folder: str, registry: str, name: str, settings: Sequence[str], gpus: 
             "--standalone",
             f"--nproc-per-node={gpus}",
         ]
-        ran = subprocess.run([*torchrun, "-m", "components.retraining", given])
+        ran = subprocess.run([*torchrun, "-m", "components.run.retrain", given])
         if ran.returncode:
             raise RuntimeError(
                 f"training in {gpus} processes ended with exit code {ran.returncode}: see above"

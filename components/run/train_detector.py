@@ -55,7 +55,7 @@ class Configured(NamedTuple):
 
 @dataclass(frozen=True)
 class Nodes:
-    """Where training runs; `TrainJob` in `trainjob_manifest.py` explains the fields."""
+    """Where training runs; `TrainJob` in `components/trainjob/manifest.py` explains the fields."""
 
     deadline_seconds: int
     num_nodes: int

@@ -6,7 +6,7 @@
                                        └── SIGTERM ────────────────────────────────────────┴─▶ delete the job
 
 The launcher may be killed without a word at any moment. Then a retry of the step adopts the job, Kubernetes deletes it with
-its owner, or `components.reaper` does.
+its owner, or `components.trainjob.reaper` does.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""`python -m components.reaper`: delete TrainJobs whose pipeline step is gone or has ended.
+"""`python -m components.trainjob.reaper`: delete TrainJobs whose pipeline step is gone or has ended.
 
 A step that is killed outright cannot delete its job. Kubernetes deletes the job with its owner, the step's pod, but pods of
 ended steps stay as long as their pipeline run does. A CronJob runs this; jobs without an owner were made by hand and are left.
@@ -20,7 +20,7 @@ GRACE_SECONDS = 1800
 def main(arguments: list[str] | None = None, api: Cluster | None = None) -> int:
     """Reap once; the exit code is 1 if a job could not be looked after."""
     parser = argparse.ArgumentParser(
-        prog="components.reaper", description="Delete TrainJobs that their step left behind."
+        prog="components.trainjob.reaper", description="Delete TrainJobs that their step left behind."
     )
     parser.add_argument(
         "--namespace", default=cluster.own_namespace(), help="default: that of this pod"

@@ -165,8 +165,10 @@ def test_a_kfp_step_runs_in_it(docker_images, kind, folder):
 
 @KINDS
 def test_what_the_steps_import_is_there(docker_images, kind):
-    call = "import components, omnidet.cli; from omnidet.evaluation import official; from components import launch"
-    call += ", retraining; official._lvis_module()"
+    call = (
+        "import components.run.retrain, components.run.train_detector, omnidet.cli;"
+        "from omnidet.evaluation import official; official._lvis_module()"
+    )
     docker_images.run(kind, "python", "-c", call, options=(*HARDENED, TEMPORARY))
 
 
@@ -220,7 +222,7 @@ def test_data_is_drawn_and_sharded_in_the_image(docker_images, folder):
 
 def test_the_reaper_starts_as_the_manifest_runs_it(docker_images):
     said = docker_images.run(
-        "control", "python", "-m", "components.reaper", "--help", options=HARDENED
+        "control", "python", "-m", "components.trainjob.reaper", "--help", options=HARDENED
     )
     assert "Delete TrainJobs" in said.stdout
 
@@ -262,12 +264,16 @@ def test_the_server_answers_as_the_manifest_runs_it(docker_images, folder, tmp_p
 
 
 def test_any_other_user_may_run_it(docker_images):
-    call = ("python", "-c", "from components import launch, reaper; from pipelines import defaults")
+    call = (
+        "python",
+        "-c",
+        "import components.run.train_detector, components.trainjob.reaper, pipelines.defaults",
+    )
     docker_images.run("control", *call, options=(*HARDENED, TEMPORARY, "--user=12345:12345"))
 
 
 def test_training_can_start_jobs_and_processes(docker_images):
-    docker_images.run("train", "python", "-c", "from components import trainjob", options=HARDENED)
+    docker_images.run("train", "python", "-c", "import components.trainjob.job", options=HARDENED)
     call = ("torchrun", "--standalone", "--nproc-per-node=2", "-m", "omnidet.cli", "--version")
     # torchrun looks its own host's name up, which a container without a network has not got.
     said = docker_images.run("train", *call, options=(*HARDENED, TEMPORARY), network="bridge")

@@ -545,8 +545,8 @@ def test_every_right_of_the_launcher_is_used(fake: Fake) -> None:
 
 LAUNCHER = """
 import dataclasses
-from components.cluster import Cluster
-from components.trainjob import run
+from components.trainjob.cluster import Cluster
+from components.trainjob.job import run
 from tests.components.trainjob.test_job import JOB, QUICK
 run(dataclasses.replace(JOB, deadline_seconds=30), Cluster(pause_seconds=0.01), lambda: None, QUICK)
 """
