@@ -23,8 +23,8 @@ from safetensors.torch import load_file
 from omnidet import config, recipes
 from omnidet.data import shards
 from omnidet.inference.detector import OmniDet
-from omnidet.measures import measure
-from omnidet.measures.measure import EvaluationConfig
+from omnidet.measures import run
+from omnidet.measures.config import EvaluationConfig
 from omnidet.model import bundle
 from omnidet.recipes.recipe import Recipe
 from omnidet.registry.versions import Version
@@ -114,7 +114,7 @@ def _curve(out: Path, combined: str, recipe: Recipe) -> list[dict[str, Any]]:
         began = began or made
         detector.load_state_dict(load_file(path / "average.safetensors"))
         with tempfile.TemporaryDirectory() as rows_of_one:
-            values = measure.run(
+            values = run.in_one_process(
                 OmniDet(detector, vocabulary, {}),
                 shards.read_index(combined),
                 only,

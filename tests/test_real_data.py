@@ -11,8 +11,8 @@ from omnidet import recipes
 from omnidet.config import override
 from omnidet.data.sharding.build import Dataset, ShardsConfig
 from omnidet.inference.detector import OmniDet
-from omnidet.measures import measure
-from omnidet.measures.measure import Benchmark, EvaluationConfig
+from omnidet.measures import coco
+from omnidet.measures.config import Benchmark, EvaluationConfig
 from omnidet.model.vit import StemConfig
 from omnidet.recipes.recipe import Recipe
 from omnidet.steps import train_detector
@@ -114,7 +114,7 @@ def overfit_recipe() -> Recipe:
                 base.streams[0], sets=("train/coco",), images_per_step=8, transforms=()
             ),
         ),
-        evaluation=EvaluationConfig((Benchmark("coco", measure.coco, "eval/coco"),)),
+        evaluation=EvaluationConfig((Benchmark("coco", coco.coco, "eval/coco"),)),
     )
     return override(
         recipe,

@@ -1,4 +1,7 @@
 """Stage 8: a detector and evaluation shards -> predictions on disk -> Metrics.
 
-measure.predict ──rows──▶ prediction_files (one part per rank) ──▶ measure.judge ──▶ Metrics, by the protocols of evaluation/
+    run.predict ──rows──▶ prediction_files, one part for each rank ──▶ run.evaluate ──▶ Metrics
+
+Each benchmark has one file, whose `Measure` has the file's name (`coco.coco`); its protocol is in `evaluation/`. To add a
+benchmark, write such a file and name it in a recipe.
 """

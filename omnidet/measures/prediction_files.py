@@ -15,10 +15,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-Row = dict[str, Any]
+PredictionRow = dict[str, Any]
 
 
-def write_part(path: Path, images: Iterable[tuple[int, list[Row]]]) -> None:
+def write_part(path: Path, images: Iterable[tuple[int, list[PredictionRow]]]) -> None:
     """Write the rows of images, given by rising number."""
     with path.open("w", encoding="utf-8") as file:
         for number, rows in images:

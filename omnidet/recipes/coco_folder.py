@@ -7,8 +7,8 @@ from omnidet.data.sharding.build import Dataset, ShardsConfig
 from omnidet.data.transforms.crop import crop
 from omnidet.data.transforms.flip import flip
 from omnidet.data.vocabulary import VocabularyConfig
-from omnidet.measures import measure
-from omnidet.measures.measure import Benchmark, EvaluationConfig
+from omnidet.measures import absent, coco, lvis, refcocog
+from omnidet.measures.config import Benchmark, EvaluationConfig
 from omnidet.model.detector import ModelConfig
 from omnidet.model.vit import PretrainedConfig
 from omnidet.recipes.recipe import LOSSES, Recipe, RegisterConfig
@@ -76,13 +76,13 @@ def coco_folder() -> Recipe:
         ),
         evaluation=EvaluationConfig(
             benchmarks=(
-                Benchmark("coco", measure.coco, "eval/coco"),
-                Benchmark("lvis", measure.lvis, "eval/lvis", optional=True),
-                Benchmark("lvis_fixed", measure.lvis_fixed, "eval/lvis", optional=True),
-                Benchmark("lvis_v0.5", measure.lvis, "eval/lvis_v0.5", optional=True),
-                Benchmark("absent", measure.absent, "eval/coco"),
-                Benchmark("refcocog", measure.refcocog, "eval/refcocog", optional=True),
-                Benchmark("refcocos", measure.refcocog, "eval/refcocos", optional=True),
+                Benchmark("coco", coco.coco, "eval/coco"),
+                Benchmark("lvis", lvis.lvis, "eval/lvis", optional=True),
+                Benchmark("lvis_fixed", lvis.lvis_fixed, "eval/lvis", optional=True),
+                Benchmark("lvis_v0.5", lvis.lvis, "eval/lvis_v0.5", optional=True),
+                Benchmark("absent", absent.absent, "eval/coco"),
+                Benchmark("refcocog", refcocog.refcocog, "eval/refcocog", optional=True),
+                Benchmark("refcocos", refcocog.refcocog, "eval/refcocos", optional=True),
             )
         ),
         register=RegisterConfig(name="omnidet-coco-folder"),

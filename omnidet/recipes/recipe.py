@@ -14,7 +14,7 @@ from omnidet.losses.boxes_l1 import boxes_l1
 from omnidet.losses.caption import caption
 from omnidet.losses.names import names
 from omnidet.losses.token_alignment import token_alignment
-from omnidet.measures.measure import EvaluationConfig
+from omnidet.measures.config import EvaluationConfig
 from omnidet.model.detector import ModelConfig
 from omnidet.registry.gate import GateConfig
 from omnidet.training.loop import TrainConfig

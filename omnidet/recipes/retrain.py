@@ -9,8 +9,8 @@ from omnidet.data.sharding.build import Dataset
 from omnidet.data.shards import Index, texts
 from omnidet.data.transforms.crop import crop
 from omnidet.data.transforms.flip import flip
-from omnidet.measures import measure
-from omnidet.measures.measure import Benchmark, EvaluationConfig
+from omnidet.measures import coco
+from omnidet.measures.config import Benchmark, EvaluationConfig
 from omnidet.model.detector import ModelConfig
 from omnidet.recipes.recipe import Recipe
 
@@ -58,7 +58,7 @@ def retraining(recipe: Recipe, trained: ModelConfig, index: Index, name: str) ->
     )
     measured = {benchmark.set_name for benchmark in recipe.evaluation.benchmarks}
     added = (s for s in index.sets if s.startswith("eval/") and s not in measured)
-    own = tuple(Benchmark(s.removeprefix("eval/"), measure.coco, s) for s in added)
+    own = tuple(Benchmark(s.removeprefix("eval/"), coco.coco, s) for s in added)
     old_benchmarks = tuple(b for b in recipe.evaluation.benchmarks if b.set_name in index.sets)
     optimizer = dataclasses.replace(
         recipe.train.optimizer,

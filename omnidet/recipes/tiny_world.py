@@ -10,8 +10,8 @@ from omnidet.data.tiny_world.draw import TinyWorld
 from omnidet.data.transforms.crop import crop
 from omnidet.data.transforms.flip import flip
 from omnidet.data.vocabulary import VocabularyConfig
-from omnidet.measures import measure
-from omnidet.measures.measure import Benchmark, EvaluationConfig
+from omnidet.measures import absent, coco, flickr30k, lvis, refcocog
+from omnidet.measures.config import Benchmark, EvaluationConfig
 from omnidet.model.detector import ModelConfig
 from omnidet.model.vit import StemConfig
 from omnidet.recipes.recipe import LOSSES, Recipe, RegisterConfig, RetrainConfig
@@ -76,12 +76,12 @@ def tiny_world() -> Recipe:
         ),
         evaluation=EvaluationConfig(
             benchmarks=(
-                Benchmark("coco", measure.coco, "eval/coco"),
-                Benchmark("lvis", measure.lvis, "eval/lvis"),
-                Benchmark("refcocog", measure.refcocog, "eval/refcocog"),
-                Benchmark("refcocog", measure.refcocog, "eval/refcocog_unseen", suffix="unseen"),
-                Benchmark("flickr30k", measure.flickr30k, "eval/flickr30k"),
-                Benchmark("absent", measure.absent, "eval/lvis"),
+                Benchmark("coco", coco.coco, "eval/coco"),
+                Benchmark("lvis", lvis.lvis, "eval/lvis"),
+                Benchmark("refcocog", refcocog.refcocog, "eval/refcocog"),
+                Benchmark("refcocog", refcocog.refcocog, "eval/refcocog_unseen", suffix="unseen"),
+                Benchmark("flickr30k", flickr30k.flickr30k, "eval/flickr30k"),
+                Benchmark("absent", absent.absent, "eval/lvis"),
             )
         ),
         register=RegisterConfig(name="omnidet-tiny-world"),

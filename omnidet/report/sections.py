@@ -13,7 +13,7 @@ from omnidet import storage
 from omnidet.data import shards
 from omnidet.evaluation import analysis, mistakes, stored
 from omnidet.evaluation.analysis import NamesAnalysis, PhraseAnalysis, PhraseTruth
-from omnidet.measures.measure import Benchmark
+from omnidet.measures.config import Benchmark
 from omnidet.report.page import Section
 from omnidet.report.pictures import Box, Sample
 from omnidet.schema import FloatArray, Record

@@ -23,7 +23,8 @@ from omnidet.data.sharding.held_out import trained_on
 from omnidet.data.tiny_world import draw as tiny_world
 from omnidet.evaluation import stored
 from omnidet.inference.detector import OmniDet
-from omnidet.measures import measure
+from omnidet.measures import run
+from omnidet.measures.measure import Evaluation
 from omnidet.model import bundle, grow
 from omnidet.model.detector import Detector
 from omnidet.recipes.recipe import Recipe
@@ -225,7 +226,7 @@ def evaluate(
     metrics_path: Location,
     out: Location,
     recipe: Recipe,
-) -> measure.Evaluation:
+) -> Evaluation:
     """Detector + evaluation shards -> flat metrics file, and a folder with predictions, protocols and details.
 
     Under torchrun each rank predicts its share of the images; the first judges, the others return nothing of value.
@@ -244,16 +245,16 @@ def evaluate(
         )
         is_checked = _refuse_what_was_trained_on(detector, index, recipe)
         with storage.staged_directory(storage.join(parts, str(world.rank))) as stage:
-            measure.predict(detector, index, recipe.evaluation, stage, world.rank, world.size)
+            run.predict(detector, index, recipe.evaluation, stage, world.rank, world.size)
         distributed.barrier()  # every rank has written
         if not world.is_main:
-            return measure.Evaluation({}, {}, {})
+            return Evaluation({}, {}, {})
         with storage.staged_directory(out) as stage:
             folders = [
                 storage.local_copy(storage.join(parts, str(rank)), ".cache/parts")
                 for rank in range(world.size)
             ]
-            result = measure.judge(index, recipe.evaluation, folders, stage)
+            result = run.evaluate(index, recipe.evaluation, folders, stage)
             content = {
                 "values": result.values,
                 "protocols": result.protocols,

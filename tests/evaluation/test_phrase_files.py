@@ -11,8 +11,9 @@ from omnidet.data.sharding import build
 from omnidet.data.sharding.build import Dataset, ShardsConfig
 from omnidet.data.sources import flickr30k
 from omnidet.inference.detector import OmniDet
-from omnidet.measures import measure
-from omnidet.measures.measure import Benchmark, EvaluationConfig
+from omnidet.measures import flickr30k as flickr30k_measure
+from omnidet.measures import run
+from omnidet.measures.config import Benchmark, EvaluationConfig
 from tests import toys
 from tests.data.sources.handmade import flickr_box, flickr_xml, jpeg, write
 
@@ -34,7 +35,7 @@ BOXES = {
     },
     "1000": {"7": [(2, 2, 20, 20)], "8": [(1, 1, 5, 5), (30, 20, 38, 28)]},
 }
-CONFIG = EvaluationConfig((Benchmark("flickr30k", measure.flickr30k, "eval/flickr30k"),))
+CONFIG = EvaluationConfig((Benchmark("flickr30k", flickr30k_measure.flickr30k, "eval/flickr30k"),))
 
 
 class Guesses(OmniDet):
@@ -83,7 +84,7 @@ def index(folder, tmp_path_factory):
 
 
 def test_evaluate_and_score_agree_on_the_same_predictions(folder, index, tmp_path):
-    evaluated = measure.run(Guesses(), index, CONFIG, tmp_path)
+    evaluated = run.in_one_process(Guesses(), index, CONFIG, tmp_path)
     counts = evaluated.details["flickr30k"]["counts"]
     # Image 36: three phrases, one (of the field there is no box), and one of a sentence that is no part of the record.
     assert (counts["images"], counts["evaluated"]) == (2, 3 + 1 + 1 + 2 + 1)
@@ -123,4 +124,4 @@ def test_predictions_of_another_set_are_refused(index, tmp_path):
     with pytest.raises(
         ValueError, match="no prediction for 'A man' of image flickr30k:36: evaluate anew"
     ):
-        measure.judge(index, CONFIG, [], tmp_path)
+        run.evaluate(index, CONFIG, [], tmp_path)

@@ -14,17 +14,17 @@ import pytest
 
 from omnidet.data import shards
 from omnidet.inference.detector import Detections, OmniDet, Prompt
-from omnidet.measures import measure as benchmarks
-from omnidet.measures.measure import Benchmark, EvaluationConfig
+from omnidet.measures import absent, coco, flickr30k, lvis, refcocog, run
+from omnidet.measures.config import Benchmark, EvaluationConfig
 from omnidet.schema import FloatArray, Record
 from omnidet.steps import train_detector
 from tests import toys
 
 SETS = {
-    "coco": (benchmarks.coco, "eval/coco"),
-    "lvis": (benchmarks.lvis, "eval/lvis"),
-    "refcocog": (benchmarks.refcocog, "eval/refcocog"),
-    "flickr30k": (benchmarks.flickr30k, "eval/flickr30k"),
+    "coco": (coco.coco, "eval/coco"),
+    "lvis": (lvis.lvis, "eval/lvis"),
+    "refcocog": (refcocog.refcocog, "eval/refcocog"),
+    "flickr30k": (flickr30k.flickr30k, "eval/flickr30k"),
 }
 
 
@@ -87,7 +87,7 @@ def _measure(index: shards.Index, folder: Path, name: str, **options: float) -> 
     measure, set_name = SETS[name]
     detector = Truth(list(shards.records(index, set_name)), **options)
     config = EvaluationConfig((Benchmark(name, measure, set_name),))
-    result = benchmarks.run(detector, index, config, folder)
+    result = run.in_one_process(detector, index, config, folder)
     (rows,) = folder.iterdir()
     assert json.loads(rows.read_text())
     return {key.partition("/")[2]: value for key, value in result.values.items()}
@@ -136,12 +136,12 @@ def test_run_names_the_numbers(index, tmp_path):
     }
     config = EvaluationConfig(
         (
-            Benchmark("refcocog", benchmarks.refcocog, "eval/refcocog"),
-            Benchmark("refcocog", benchmarks.refcocog, "eval/refcocog_unseen", suffix="unseen"),
-            Benchmark("other", benchmarks.coco, "eval/none", optional=True),
+            Benchmark("refcocog", refcocog.refcocog, "eval/refcocog"),
+            Benchmark("refcocog", refcocog.refcocog, "eval/refcocog_unseen", suffix="unseen"),
+            Benchmark("other", coco.coco, "eval/none", optional=True),
         )
     )
-    result = benchmarks.run(Truth(list(everything.values())), index, config, tmp_path)
+    result = run.in_one_process(Truth(list(everything.values())), index, config, tmp_path)
     keys = (
         "refcocog/AIGT",
         "refcocog/AIGT_plain",
@@ -162,15 +162,15 @@ def test_run_names_the_numbers(index, tmp_path):
 
 
 def test_a_set_that_is_missing(index, tmp_path):
-    config = EvaluationConfig((Benchmark("coco", benchmarks.coco, "eval/none"),))
+    config = EvaluationConfig((Benchmark("coco", coco.coco, "eval/none"),))
     with pytest.raises(ValueError, match="eval/none"):
-        benchmarks.run(Truth([]), index, config, tmp_path)
+        run.in_one_process(Truth([]), index, config, tmp_path)
 
 
 def test_a_set_without_ground_truth(index, tmp_path):
-    config = EvaluationConfig((Benchmark("coco", benchmarks.coco, "eval/refcocog"),))
+    config = EvaluationConfig((Benchmark("coco", coco.coco, "eval/refcocog"),))
     with pytest.raises(ValueError, match="has no ground truth for 'eval/refcocog'"):
-        benchmarks.run(Truth([]), index, config, tmp_path)
+        run.in_one_process(Truth([]), index, config, tmp_path)
 
 
 @pytest.mark.slow
@@ -180,19 +180,19 @@ def test_any_number_of_ranks_gives_the_same_files_and_numbers(index, tmp_path, r
         tuple(
             Benchmark(name, measure, set_name)
             for name, (measure, set_name) in (
-                SETS | {"absent": (benchmarks.absent, "eval/lvis")}
+                SETS | {"absent": (absent.absent, "eval/lvis")}
             ).items()
         )
     )
     detector = OmniDet(toys.toy_detector(), toys.toy_vocabulary(), {})
     (tmp_path / "alone").mkdir()
-    expected = benchmarks.run(detector, index, config, tmp_path / "alone")
+    expected = run.in_one_process(detector, index, config, tmp_path / "alone")
     parts = [tmp_path / str(rank) for rank in range(ranks)]
     for rank, part in enumerate(parts):
         part.mkdir()
-        benchmarks.predict(detector, index, config, part, rank, ranks)
+        run.predict(detector, index, config, part, rank, ranks)
     (tmp_path / "together").mkdir()
-    assert benchmarks.judge(index, config, parts, tmp_path / "together") == expected
+    assert run.evaluate(index, config, parts, tmp_path / "together") == expected
     names = sorted(path.name for path in (tmp_path / "alone").iterdir())
     assert names == [
         "eval_coco.json",
@@ -208,17 +208,17 @@ def test_any_number_of_ranks_gives_the_same_files_and_numbers(index, tmp_path, r
 
 
 def test_rows_of_another_set_are_refused(index, tmp_path):
-    config = EvaluationConfig((Benchmark("refcocog", benchmarks.refcocog, "eval/refcocog"),))
+    config = EvaluationConfig((Benchmark("refcocog", refcocog.refcocog, "eval/refcocog"),))
     (tmp_path / "eval_refcocog.json").write_text("[]")
     with pytest.raises(ValueError, match="no prediction for"):
-        benchmarks.judge(index, config, [], tmp_path)
+        run.evaluate(index, config, [], tmp_path)
 
 
 def test_absent_names_that_stay_silent_and_names_that_are_heard(index, tmp_path):
     (tmp_path / "silent").mkdir()
     records = list(shards.records(index, "eval/lvis"))
-    config = EvaluationConfig((Benchmark("absent", benchmarks.absent, "eval/lvis"),))
-    silent = benchmarks.run(Truth(records), index, config, tmp_path / "silent")
+    config = EvaluationConfig((Benchmark("absent", absent.absent, "eval/lvis"),))
+    silent = run.in_one_process(Truth(records), index, config, tmp_path / "silent")
     assert silent.values == {
         "absent/false_positive_rate": 0,
         "absent/threshold": pytest.approx(0.9),
@@ -226,7 +226,7 @@ def test_absent_names_that_stay_silent_and_names_that_are_heard(index, tmp_path)
     counts = silent.details["absent"]["counts"]
     assert counts["absent_names"] == sum(len(record.absent) for record in records)
     assert counts["true_boxes"] == sum(len(record.boxes_xyxy) for record in records)
-    real = benchmarks.run(
+    real = run.in_one_process(
         OmniDet(toys.toy_detector(), toys.toy_vocabulary(), {}), index, config, tmp_path
     )
     assert set(real.values) in ({"absent/false_positive_rate", "absent/threshold"}, set())
@@ -234,7 +234,7 @@ def test_absent_names_that_stay_silent_and_names_that_are_heard(index, tmp_path)
 
 def test_fixed_ap_of_the_truth(index, tmp_path):
     records = list(shards.records(index, "eval/lvis"))
-    config = EvaluationConfig((Benchmark("lvis_fixed", benchmarks.lvis_fixed, "eval/lvis"),))
-    result = benchmarks.run(Truth(records), index, config, tmp_path)
+    config = EvaluationConfig((Benchmark("lvis_fixed", lvis.lvis_fixed, "eval/lvis"),))
+    result = run.in_one_process(Truth(records), index, config, tmp_path)
     assert result.values["lvis_fixed/AP"] == pytest.approx(1.0)
     assert "fixed AP: the 10000 best of a category" in result.protocols["lvis_fixed"]

@@ -1,0 +1,47 @@
+"""False positives on names that are verified to be absent from an image."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import torch
+
+from omnidet.boxes import iou
+from omnidet.data import shards
+from omnidet.evaluation import absent as protocol
+from omnidet.inference.detector import OmniDet
+from omnidet.measures.measure import ImageRows, Measure, NumberedRecords
+from omnidet.measures.prediction_files import PredictionRow
+from omnidet.measures.rows import short
+from omnidet.schema import Metrics
+
+
+def _predict_absent(
+    detector: OmniDet, index: shards.Index, set_name: str, images: NumberedRecords
+) -> ImageRows:
+    for number, record in images:
+        asked = [*record.phrases, *record.absent]
+        located = detector.locate(record.image, asked, top=10**9) if asked else []
+        row: PredictionRow = {"image_id": record.image_id, "true": [], "absent": []}
+        for named, (boxes, scores) in zip(record.phrase_boxes, located, strict=False):
+            meets_NQ = (
+                iou(
+                    torch.from_numpy(record.boxes_xyxy[list(named)])[:, None],
+                    torch.from_numpy(boxes),
+                )
+                >= 0.5
+            )
+            row["true"] += [
+                short(scores[meets].max()) if meets.any() else -1.0 for meets in meets_NQ.numpy()
+            ]
+        row["absent"] = [short(scores.max()) for _, scores in located[len(record.phrases) :]]
+        yield number, [row]
+
+
+def _evaluate_absent(index: shards.Index, set_name: str, rows: Iterable[PredictionRow]) -> Metrics:
+    true, missing = zip(*((row["true"], row["absent"]) for row in rows), strict=True)
+    return protocol.evaluate(true, missing)
+
+
+absent = Measure(_predict_absent, _evaluate_absent, "absent")
+"""The false-positive rate of any set that lists absent names."""

@@ -1,0 +1,94 @@
+"""A detector on the evaluation sets of a shard folder: all benchmarks of a recipe, predicted and evaluated.
+
+predict ─rows─▶ one part for each rank ─▶ evaluate ─▶ one file of rows for each set, and Evaluation
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from tqdm import tqdm
+
+from omnidet import storage
+from omnidet.data import shards
+from omnidet.evaluation.detections import read_rows
+from omnidet.inference.detector import OmniDet
+from omnidet.measures import prediction_files
+from omnidet.measures.config import Benchmark, EvaluationConfig
+from omnidet.measures.ground_truth import ground_truth
+from omnidet.measures.measure import Evaluation
+from omnidet.schema import Record
+
+
+def in_one_process(
+    detector: OmniDet, index: shards.Index, config: EvaluationConfig, folder: Path
+) -> Evaluation:
+    """Measure everything in one process; the rows go to `folder`.
+
+    Raises ValueError for an evaluation set that is missing and not optional.
+    """
+    parts = folder / "parts"
+    parts.mkdir()
+    predict(detector, index, config, parts)
+    result = evaluate(index, config, [parts], folder)
+    storage.remove(parts)
+    return result
+
+
+def predict(
+    detector: OmniDet,
+    index: shards.Index,
+    config: EvaluationConfig,
+    folder: Path,
+    rank: int = 0,
+    ranks: int = 1,
+) -> None:
+    """Write the rows of every `ranks`-th image of each set to `folder`."""
+    written = set()
+    for benchmark in _present(index, config):
+        if benchmark.file_name not in written:
+            images = itertools.islice(
+                enumerate(_images(index, benchmark.set_name)), rank, None, ranks
+            )
+            found = benchmark.measure.predict(detector, index, benchmark.set_name, images)
+            prediction_files.write_part(folder / benchmark.file_name, found)
+            written.add(benchmark.file_name)
+
+
+def evaluate(
+    index: shards.Index, config: EvaluationConfig, parts: Sequence[Path], folder: Path
+) -> Evaluation:
+    """Numbers of what all ranks predicted; the rows go to `folder`, each file one JSON list."""
+    result = Evaluation({}, {}, {})
+    for benchmark in _present(index, config):
+        path = folder / benchmark.file_name
+        if not path.exists():
+            prediction_files.merge([part / benchmark.file_name for part in parts], path)
+        metrics = benchmark.measure.evaluate(index, benchmark.set_name, read_rows(path))
+        ending = f"_{benchmark.suffix}" if benchmark.suffix else ""
+        # The parts of a metric (AIGT_plain) are not named twice: of a set with a suffix only the whole counts.
+        parts_of = {k: v for k, v in metrics.values.items() if not (ending and "_" in k)}
+        result.values.update(
+            {f"{benchmark.name}/{key}{ending}": value for key, value in parts_of.items()}
+        )
+        result.protocols[benchmark.name] = metrics.protocol
+        result.details[benchmark.name + ending] = dict(metrics.details)
+    return result
+
+
+def _present(index: shards.Index, config: EvaluationConfig) -> list[Benchmark]:
+    chosen = [b for b in config.benchmarks if not b.optional or b.set_name in index.sets]
+    for benchmark in chosen:
+        index.shards(benchmark.set_name)  # names what is missing before hours of work
+        if benchmark.measure.needs_truth:
+            ground_truth(index, benchmark.set_name)
+    return chosen
+
+
+def _images(index: shards.Index, set_name: str) -> Iterator[Record]:
+    total = shards.num_samples(index.shards(set_name))
+    yield from tqdm(
+        shards.records(index, set_name), total=total, desc=set_name, unit="image", mininterval=1
+    )
