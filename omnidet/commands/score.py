@@ -169,15 +169,17 @@ def _lvis(options: argparse.Namespace) -> Any:
 
 def _refcocog(options: argparse.Namespace) -> Any:
     from omnidet import storage
-    from omnidet.evaluation import detections, phrase_files, refcocog
+    from omnidet.evaluation import detections, refcocog, refcocog_files
 
     split = options.split or SPLITS["refcocog"]
-    expressions = phrase_files.read_expressions(options.ground_truth, split)
-    boxes, missing = phrase_files.best_boxes(expressions, detections.read_rows(options.detections))
+    expressions = refcocog_files.read_expressions(options.ground_truth, split)
+    boxes, missing = refcocog_files.best_boxes(
+        expressions, detections.read_rows(options.detections)
+    )
     counts = {"expressions_without_result": missing}
     control = None
     if options.scrambled:
-        control, missing = phrase_files.best_boxes(
+        control, missing = refcocog_files.best_boxes(
             expressions, detections.read_rows(options.scrambled)
         )
         counts["scrambled_expressions_without_result"] = missing
@@ -198,10 +200,10 @@ def _refcocog(options: argparse.Namespace) -> Any:
 
 
 def _flickr30k(options: argparse.Namespace) -> Any:
-    from omnidet.evaluation import detections, flickr30k, phrase_files
+    from omnidet.evaluation import detections, flickr30k, flickr30k_files
 
-    truth = phrase_files.read_phrases(options.ground_truth, options.split or SPLITS["flickr30k"])
-    predictions, missing = phrase_files.ranked_boxes(
+    truth = flickr30k_files.read_phrases(options.ground_truth, options.split or SPLITS["flickr30k"])
+    predictions, missing = flickr30k_files.ranked_boxes(
         truth, detections.read_rows(options.detections)
     )
     metrics = flickr30k.evaluate(

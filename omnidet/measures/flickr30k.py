@@ -8,7 +8,7 @@ import numpy as np
 
 from omnidet.data import shards
 from omnidet.evaluation import flickr30k as protocol
-from omnidet.evaluation import phrase_files
+from omnidet.evaluation import flickr30k_files
 from omnidet.inference.detector import OmniDet
 from omnidet.measures.ground_truth import ground_truth
 from omnidet.measures.measure import ImageRows, Measure, NumberedRecords
@@ -61,7 +61,7 @@ def _evaluate_phrases(index: shards.Index, set_name: str, rows: Iterable[Predict
 def _counted_phrases(index: shards.Index, set_name: str) -> dict[str, list[protocol.PhraseTruth]]:
     """Those of all sentences with boxes, by image."""
     found: dict[str, list[protocol.PhraseTruth]] = {}
-    for phrases in phrase_files.read_phrases(str(ground_truth(index, set_name)[0]), "").values():
+    for phrases in flickr30k_files.read_phrases(str(ground_truth(index, set_name)[0]), "").values():
         for phrase in phrases:
             found.setdefault(phrase.image_id, []).append(phrase)
     return found

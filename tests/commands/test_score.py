@@ -133,7 +133,7 @@ def test_the_official_pickle_and_google_s_val(tmp_path, capsys):
     assert "RefCOCOg google/val" in capsys.readouterr().out
     merged = [*EXPRESSIONS, EXPRESSIONS[0] | {"id": 99, "split_by": "google"}]
     assert score("refcocog", write(tmp_path / "merged.json", merged), results) == 2
-    assert "Google's split" in capsys.readouterr().err
+    assert "Google's partition" in capsys.readouterr().err
 
 
 def test_flickr30k_counts_every_phrase_of_every_sentence_as_the_reference(tmp_path, capsys):
@@ -247,8 +247,8 @@ BAD = {
     "flickr30k": [
         ([{"image_id": 8, "sentence_id": 0, "boxes": [[]]}], "sentence 0 of image 8 has no phrase"),
         ([{"image_id": 7, "sentence_id": 0, "boxes": [[], []]}], "2 lists of boxes for 1 phrases"),
-        ([{"image_id": 7, "sentence_id": 0, "boxes": [[[1, 2, 3]]]}], "is no box"),
-        ([{"image_id": 7, "sentence_id": 0, "boxes": [[[5, 5, 1, 9]]]}], "is no box"),
+        ([{"image_id": 7, "sentence_id": 0, "boxes": [[[1, 2, 3]]]}], "is not a box"),
+        ([{"image_id": 7, "sentence_id": 0, "boxes": [[[5, 5, 1, 9]]]}], "is not a box"),
         ([{"image_id": 7, "sentence_id": 0, "boxes": None}], "has boxes None"),
         ([{"image_id": 7, "sentence_id": [0], "boxes": [[]]}], r"has sentence_id \[0\]"),
         ([{"image_id": 7, "sentence_id": "first", "boxes": [[]]}], "has sentence_id 'first'"),
