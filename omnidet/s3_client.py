@@ -23,6 +23,8 @@ from urllib3 import PoolManager
 from urllib3.exceptions import HTTPError, MaxRetryError, ResponseError, SSLError
 from urllib3.util import Retry, Timeout
 
+from omnidet.http import RETRY_STATUSES
+
 TRIES = 5
 WAIT_SECONDS = 1.5
 """The second try comes at once, the others after 3, 6 and 10 seconds."""
@@ -30,7 +32,6 @@ CONNECT_SECONDS = 4.0
 READ_SECONDS = 60.0
 MAX_CONNECTIONS = 32
 MISSING = ("NoSuchKey", "NoSuchObject")
-_BUSY = (429, 500, 502, 503, 504)
 _REFUSED = (
     "AccessDenied",
     "SignatureDoesNotMatch",
@@ -94,7 +95,7 @@ def _client(process: int) -> Minio:
         TRIES - 1,
         other=1,  # certificates: a second look does not make them trusted
         allowed_methods=None,  # every request of ours may be repeated, POST too
-        status_forcelist=_BUSY,
+        status_forcelist=RETRY_STATUSES,
         backoff_factor=WAIT_SECONDS,
         backoff_max=10,
         respect_retry_after_header=False,  # a server may ask for hours
@@ -103,7 +104,7 @@ def _client(process: int) -> Minio:
     # The metadata service of a cloud answers at once or is not there.
     identity = verified(
         timeout=Timeout(connect=2, read=10),
-        retries=Retry(2, backoff_factor=0.5, status_forcelist=_BUSY),
+        retries=Retry(2, backoff_factor=0.5, status_forcelist=RETRY_STATUSES),
     )
     chain = _Chain(
         [

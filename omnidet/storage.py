@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import hashlib
 import os
 import shutil
 import tempfile
@@ -64,6 +65,12 @@ def size(location: Location) -> int | None:
         return object_store.size(str(location))
     path = Path(location)
     return path.stat().st_size if path.is_file() else None
+
+
+def sha256(path: Path) -> str:
+    """Hexadecimal SHA-256 of a local file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def upload(path: Path, location: Location) -> None:
@@ -166,7 +173,7 @@ def download(location: str, target: Path) -> None:
     object_store.download(location, target)
 
 
-def require_file_place(location: Location, *inputs: Location | None) -> None:
+def require_file_target(location: Location, *inputs: Location | None) -> None:
     """Raise ValueError unless a file can be written there, which is none of `inputs`."""
     for read in inputs:
         if read and _same_place(location, read):
@@ -287,7 +294,7 @@ _held: set[int] = set()
 
 
 @contextmanager
-def alone(lock: Path, busy: str) -> Iterator[None]:
+def locked(lock: Path, busy: str) -> Iterator[None]:
     """Hold a lock file for the time of the block. Raises ValueError(busy) where another process holds it."""
     descriptor = os.open(lock, os.O_RDWR | os.O_CREAT, 0o666)
     _held.add(descriptor)

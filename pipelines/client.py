@@ -20,8 +20,9 @@ from typing import Any
 from kfp_server_api import ApiException
 from urllib3.exceptions import HTTPError
 
+from omnidet.http import RETRY_STATUSES
+
 ENDED = frozenset({"SUCCEEDED", "FAILED", "CANCELED", "SKIPPED"})
-PASSING = (408, 429, 500, 502, 503, 504)
 
 
 class ServerError(RuntimeError):
@@ -155,7 +156,7 @@ def wait(
         except (ApiException, HTTPError) as error:
             status = getattr(error, "status", None)
             if (
-                status is not None and status not in (*PASSING, 401)
+                status is not None and status not in {401, *RETRY_STATUSES}
             ) or time.monotonic() - answered > patience_seconds:
                 raise
             time.sleep(poll_seconds)

@@ -331,18 +331,18 @@ def test_what_is_published_can_be_read_by_others(tmp_path):
 
 
 def test_one_holds_a_lock_at_a_time_where_there_are_locks(tmp_path, monkeypatch):
-    with storage.alone(tmp_path / "lock", "busy"):
-        with pytest.raises(ValueError, match=r"^busy$"), storage.alone(tmp_path / "lock", "busy"):
+    with storage.locked(tmp_path / "lock", "busy"):
+        with pytest.raises(ValueError, match=r"^busy$"), storage.locked(tmp_path / "lock", "busy"):
             pass
 
         def flock(*_):
             raise OSError(errno.ENOLCK, "No locks available")
 
         monkeypatch.setattr(fcntl, "flock", flock)
-        with storage.alone(tmp_path / "lock", "busy"):  # a network file system without them
+        with storage.locked(tmp_path / "lock", "busy"):  # a network file system without them
             pass
     monkeypatch.undo()
-    with storage.alone(tmp_path / "lock", "busy"):  # it is free again
+    with storage.locked(tmp_path / "lock", "busy"):  # it is free again
         pass
 
 
@@ -350,7 +350,7 @@ def test_a_lock_is_free_when_its_process_is_killed_though_a_forked_one_lives_on(
     code = (  # the forked process says that it runs: until the system let it begin, it holds what its parent held
         "import multiprocessing, os, sys, time\nfrom pathlib import Path\nfrom omnidet import storage\n"
         "def work():\n    print(os.getpid(), flush=True)\n    time.sleep(60)\n"
-        "with storage.alone(Path(sys.argv[1]), 'busy'):\n"
+        "with storage.locked(Path(sys.argv[1]), 'busy'):\n"
         "    multiprocessing.get_context('fork').Process(target=work).start()\n    time.sleep(60)\n"
     )
     lock = tmp_path / "lock"
@@ -359,12 +359,12 @@ def test_a_lock_is_free_when_its_process_is_killed_though_a_forked_one_lives_on(
     ) as process:
         child = int(process.stdout.readline())
         try:
-            with pytest.raises(ValueError, match="busy"), storage.alone(lock, "busy"):
+            with pytest.raises(ValueError, match="busy"), storage.locked(lock, "busy"):
                 pass
             process.kill()
             process.wait()
             os.kill(child, 0)  # it lives
-            with storage.alone(lock, "busy"):
+            with storage.locked(lock, "busy"):
                 pass
         finally:
             os.kill(child, signal.SIGKILL)

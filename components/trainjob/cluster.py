@@ -16,13 +16,15 @@ from kubernetes.client.exceptions import ApiException
 from kubernetes.config.config_exception import ConfigException
 from urllib3.exceptions import HTTPError
 
+from omnidet.http import RETRY_STATUSES
+
 Object = dict[str, Any]
 
 GROUP = "trainer.kubeflow.org"
 VERSION = "v1alpha1"
 SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 SLOWEST_RETRY_SECONDS = 30.0
-PASSING = (401, 408, 429, 500, 502, 503, 504)
+PASSING = frozenset({401, *RETRY_STATUSES})
 """Answers that another try may change; 401 is a token that expired while this process ran."""
 
 

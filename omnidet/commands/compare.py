@@ -58,7 +58,7 @@ def run(options: argparse.Namespace) -> int:
     from omnidet.registry.gate import HEADLINES
 
     if options.json:
-        storage.require_file_place(
+        storage.require_file_target(
             options.json,
             *(storage.join(f, storage.INDEX_NAME) for f in (options.before, options.after)),
         )

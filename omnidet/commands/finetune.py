@@ -158,4 +158,6 @@ def _alone(folder: str) -> AbstractContextManager[None]:
         )
     path = Path(f"{folder}.lock")
     path.parent.mkdir(parents=True, exist_ok=True)
-    return storage.alone(path, f"another run works in {folder}: wait for it, or give another --out")
+    return storage.locked(
+        path, f"another run works in {folder}: wait for it, or give another --out"
+    )

@@ -36,7 +36,7 @@ def run(options: argparse.Namespace) -> None:
     from omnidet.report import survey as page
 
     if options.html:
-        storage.require_file_place(options.html)
+        storage.require_file_target(options.html)
     if options.samples < 1:
         raise ValueError(f"--samples {options.samples} is less than 1")
     index = shards.read_index(options.shards)

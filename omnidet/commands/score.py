@@ -77,7 +77,7 @@ def run(options: argparse.Namespace) -> None:
     if options.benchmark == "refcocog":  # its boxes stand in a file beside the expressions
         read.append(str(Path(options.ground_truth).with_name("instances.json")))
     for out in filter(None, (options.json, options.details, options.scrambled_words)):
-        storage.require_file_place(out, *read)
+        storage.require_file_target(out, *read)
         is_within = Path(out).resolve().is_relative_to(Path(options.ground_truth).resolve())
         if options.benchmark == "flickr30k" and is_within and Path(out).suffix in (".txt", ".xml"):
             raise ValueError(

@@ -424,11 +424,6 @@ def _at(file: Any, offset: int, length: int) -> bytes:
     return content
 
 
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def num_samples(shards: Iterable[Shard]) -> int:
     """Total number of samples."""
     return sum(shard.samples for shard in shards)

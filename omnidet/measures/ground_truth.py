@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 
 from omnidet import storage
@@ -17,7 +16,7 @@ def ground_truth(index: shards.Index, set_name: str) -> tuple[Path, dict[str, st
             f"{index.location} has no ground truth for {set_name!r}: build the shards again, with it as an evaluation set"
         )
     path = storage.local_copy(storage.join(index.location, truth["file"]), ".cache/shards")
-    if hashlib.sha256(path.read_bytes()).hexdigest() != truth["sha256"]:
+    if storage.sha256(path) != truth["sha256"]:
         raise ValueError(f"{path} is corrupt (its hash is not the index's): build the shards again")
     names: dict[str, str] = truth["names"]
     return path, names

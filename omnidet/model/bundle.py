@@ -5,7 +5,6 @@ config.json  model.safetensors  vocabulary/
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,7 +13,7 @@ from typing import Any
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
-from omnidet import config
+from omnidet import config, storage
 from omnidet.data.vocabulary import Vocabulary
 from omnidet.model.detector import Detector, ModelConfig
 from omnidet.model.vit import PretrainedConfig
@@ -51,7 +50,7 @@ def save(
         raise OSError(
             f"{folder} cannot be written ({error}): make room there, and run the same command again"
         ) from error
-    content["weights_sha256"] = _sha256(folder / "model.safetensors")
+    content["weights_sha256"] = storage.sha256(folder / "model.safetensors")
     (folder / "vocabulary").mkdir()
     vocabulary.save(folder / "vocabulary")
     (folder / "config.json").write_text(
@@ -100,7 +99,7 @@ def load(folder: Path) -> tuple[Detector, Vocabulary, dict[str, Any]]:
     if isinstance(model_config.backbone, PretrainedConfig):  # its weights come from the bundle
         model_config = config.override(model_config, "backbone.weights=random")
     weights = folder / "model.safetensors"
-    if weights.is_file() and _sha256(weights) != content["weights_sha256"]:
+    if weights.is_file() and storage.sha256(weights) != content["weights_sha256"]:
         raise ValueError(
             f"{weights} is corrupt: its hash is not the one in config.json; fetch or train the detector again"
         )
@@ -113,8 +112,3 @@ def load(folder: Path) -> tuple[Detector, Vocabulary, dict[str, Any]]:
             f"{folder}/model.safetensors does not fit its config.json: {reason}"
         ) from error
     return detector.eval(), vocabulary, content
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

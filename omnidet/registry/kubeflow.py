@@ -25,6 +25,8 @@ import urllib3
 from urllib3.exceptions import HTTPError, MaxRetryError
 from urllib3.util import Retry, Timeout
 
+from omnidet.http import RETRY_STATUSES
+
 APIS = ("v1", "v1alpha3")
 CONNECT_SECONDS = 4.0
 READ_SECONDS = 30.0
@@ -33,7 +35,6 @@ WAIT_SECONDS = 1.0
 """Before the third try; doubles after each. The second comes at once."""
 MODEL_FORMAT = "omnidet"
 
-_BUSY = (429, 502, 503, 504)
 _SHOWN_CHARACTERS = 200
 _OWN_PATH = re.compile(r"/api/model_registry(/[^/]*)?/?$")
 """What is added to the address: some write it with that."""
@@ -100,7 +101,7 @@ class Server:
         retries = Retry(
             TRIES - 1,
             allowed_methods=None,  # what was made though the answer was lost is found, by the 409 of the second try
-            status_forcelist=_BUSY,
+            status_forcelist=RETRY_STATUSES,
             backoff_factor=WAIT_SECONDS / 2,
             redirect=False,
             raise_on_status=False,

@@ -13,7 +13,6 @@ Registering the same weights with the same metrics gives the version that is the
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import re
@@ -85,7 +84,7 @@ class Version:
         """Raise ValueError where a file is not as it was registered. Fetches a version of an object store."""
         folder = self.folder()
         for name, digest in self.hashes.items():
-            if not (folder / name).is_file() or _sha256(folder / name) != digest:
+            if not (folder / name).is_file() or storage.sha256(folder / name) != digest:
                 raise self._damaged(
                     name, "not as it was registered" if (folder / name).is_file() else "missing"
                 )
@@ -121,7 +120,7 @@ def register(
     """
     check(registry, name)
     bundle.load(model)  # refuses a damaged one
-    weights = _sha256(model / "model.safetensors")
+    weights = storage.sha256(model / "model.safetensors")
     for version in versions(registry, name):
         if version.hashes["model.safetensors"] == weights and _comparable(
             version.metrics
@@ -374,12 +373,7 @@ def _write_json(path: Path, content: object) -> None:
 
 def _hashes(folder: Path) -> dict[str, str]:
     return {
-        p.relative_to(folder).as_posix(): _sha256(p)
+        p.relative_to(folder).as_posix(): storage.sha256(p)
         for p in sorted(folder.rglob("*"))
         if p.is_file()
     }
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

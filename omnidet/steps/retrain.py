@@ -136,7 +136,7 @@ def data_version(data: Location) -> str:
             raise FileNotFoundError(
                 f"{data} is no folder: give the one with pictures and their annotations"
             )
-        entries = {name: _sha256(root / name) for name in storage.list_files(root)}
+        entries = {name: storage.sha256(root / name) for name in storage.list_files(root)}
     if not entries:
         raise FileNotFoundError(
             f"{data} holds no file: give the folder with pictures and their annotations"
@@ -425,8 +425,3 @@ def _union(first: HeldOut, second: HeldOut) -> HeldOut:
 def _numbers(location: Location) -> dict[str, float]:
     content: Mapping[str, float] = json.loads(storage.read_text(location))
     return dict(content)
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -235,7 +235,7 @@ def evaluate(
     """
     index = shards.read_index(shards_location)
     storage.require_replaceable(out, storage.INDEX_NAME, model, shards_location)
-    storage.require_file_place(
+    storage.require_file_target(
         metrics_path, *(storage.join(f, storage.INDEX_NAME) for f in (shards_location, out))
     )
     parts = f"{out}.parts"
@@ -314,7 +314,7 @@ def write_report(
         zero_shot: flat metrics that were reached before anything of new categories was trained on, beside them.
         numbers: folder for the same numbers as JSON files, for `dvc metrics` and `dvc plots`.
     """
-    storage.require_file_place(
+    storage.require_file_target(
         out,
         *(storage.join(f, storage.INDEX_NAME) for f in (shards_location, evaluation, before) if f),
     )

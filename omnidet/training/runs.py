@@ -95,7 +95,7 @@ def alone(folder: Location, world: distributed.World) -> AbstractContextManager[
         return nullcontext()
     lock = Path(f"{folder}.lock")
     lock.parent.mkdir(parents=True, exist_ok=True)
-    return storage.alone(
+    return storage.locked(
         lock, f"another process trains in {folder}: wait for it, or give another --work"
     )
 

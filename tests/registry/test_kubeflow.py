@@ -169,9 +169,8 @@ def test_a_token_file_that_is_none(server, tmp_path, monkeypatch, content):
     "where", [("GET", "registered_model"), ("POST", "model_versions"), ("POST", "artifacts")]
 )
 def test_an_error_of_the_server_is_one_line(server, where):
-    server.faults = {
-        where: [(500, json.dumps({"message": f"database is gone\n{'x' * 900}"}).encode())]
-    }
+    answer = (500, json.dumps({"message": f"database is gone\n{'x' * 900}"}).encode())
+    server.faults = {where: [answer] * kubeflow.TRIES}
     with pytest.raises(
         OSError, match=rf"answers 500 to {where[0]} .*{where[1]}: database is gone x+$"
     ) as caught:

@@ -12,7 +12,7 @@ from tqdm import tqdm
 from omnidet import object_store, storage
 from omnidet.data.download import to_folder
 from omnidet.data.download.catalogue import Dataset
-from omnidet.data.download.to_bucket import acquire_remote
+from omnidet.data.download.to_bucket import download_to_bucket
 from omnidet.storage import Location
 
 
@@ -61,9 +61,9 @@ def download(
             bar.update(count)
 
         if storage.is_s3(out):
-            outcomes = acquire_remote(dataset, str(out), scratch, how, show)
+            outcomes = download_to_bucket(dataset, str(out), scratch, how, show)
         else:
-            outcomes = to_folder.acquire(dataset, Path(out), how, show)
+            outcomes = to_folder.download_to_folder(dataset, Path(out), how, show)
     for outcome in outcomes:
         known = "first seen, now in the lock" if outcome.is_learned else "as expected"
         told = f"{outcome.state}, {outcome.size_bytes} bytes, SHA-256 {outcome.sha256} ({known})"

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import email.utils
 import os
 import re
 import time
@@ -26,10 +25,9 @@ from omnidet.data.download.partial_file import (
     PartialFile,
     require_room,
 )
+from omnidet.http import REDIRECT_STATUSES, RETRY_STATUSES, retry_after
 
 MAX_REDIRECTS = 5
-_REDIRECTS = (301, 302, 303, 307, 308)
-_PASSING = (HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS)
 _NOISE = re.compile(
     r"HTTPS?ConnectionPool\([^)]*\): |<[^<>]* object at 0x[0-9a-f]+>,? ?:? ?|\((?=<)"
 )
@@ -120,7 +118,7 @@ def _follow(
             decode_content=False,
         )
         place = response.headers.get("Location")
-        if response.status not in _REDIRECTS or not place:
+        if response.status not in REDIRECT_STATUSES or not place:
             return response
         response.close()
         try:
@@ -154,11 +152,7 @@ def _receive(
             return
         part.clear()
         raise AgainError("it has no bytes behind those that are here: beginning anew")
-    if (
-        status == HTTPStatus.TOO_MANY_REQUESTS
-        or status == HTTPStatus.REQUEST_TIMEOUT
-        or status >= HTTPStatus.INTERNAL_SERVER_ERROR
-    ):
+    if status in RETRY_STATUSES:
         raise AgainError(f"HTTP {status}", retry_after(response.headers.get("Retry-After")))
     if status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
         raise GiveUpError(
@@ -224,19 +218,6 @@ def _chunks(
             if in_window < patience.min_bytes_per_second * seconds:
                 raise AgainError(f"only {in_window} bytes came in {seconds:.0f} seconds")
             window, in_window = time.monotonic(), 0
-
-
-def retry_after(value: str | None) -> float | None:
-    """Seconds that a `Retry-After` header asks for: a number or a date (RFC 9110, 10.2.3); None where it says nothing."""
-    if not value:
-        return None
-    if value.strip().isdecimal():
-        return float(value)
-    try:
-        moment = email.utils.parsedate_to_datetime(value)
-    except ValueError:
-        return None
-    return max(0.0, moment.timestamp() - time.time())
 
 
 def _brief(error: Exception) -> str:

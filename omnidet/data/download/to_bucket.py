@@ -1,6 +1,6 @@
 """A dataset of the catalogue -> its files in an `s3://` folder, by way of a local one that holds one of them at a time.
 
-    acquire ──archive, content──▶ scratch ──upload──▶ s3://.../ ──then──▶ .downloads/<file>.files ──last──▶ download.lock.json
+    download_to_folder ──archive, content──▶ scratch ──upload──▶ s3://.../ ──then──▶ .downloads/<file>.files ──last──▶ download.lock.json
 
 The lock is written last, and objects are whole or not there. So a run that was killed is taken up by the next one, on any
 machine: it lists the folder once, and fetches what is not in the lock, or not there in its size.
@@ -22,7 +22,7 @@ from omnidet.data.download.partial_file import TransferError
 from omnidet.data.download.to_folder import Options, Outcome
 
 
-def acquire_remote(
+def download_to_bucket(
     dataset: Dataset,
     location: str,
     scratch: Path | None = None,
@@ -31,7 +31,7 @@ def acquire_remote(
 ) -> list[Outcome]:
     """Bring the files of a dataset into an `s3://` folder, which may hold other datasets too.
 
-    Fails as `acquire.acquire` does. What lies there already is never replaced: it must be the same.
+    Fails as `to_folder.download_to_folder` does. What lies there already is never replaced: it must be the same.
 
     Args:
         scratch: local folder with room for the largest file and its content; a killed run leaves there what it had fetched,
@@ -42,7 +42,7 @@ def acquire_remote(
     files = to_folder.selected(dataset, options)
     to_folder.require_by_hand(dataset, files, options)
     with _scratch_folder(scratch) as folder:
-        run = _Run(location, folder, options, progress)
+        run = _BucketRun(location, folder, options, progress)
         outcomes, problems = [], []
         for file in files:
             try:
@@ -67,8 +67,8 @@ def _scratch_folder(scratch: Path | None) -> Iterator[Path]:
         yield scratch
 
 
-class _Run:
-    """One run of `acquire_remote`."""
+class _BucketRun:
+    """One run of `download_to_bucket`."""
 
     def __init__(
         self, location: str, scratch: Path, options: Options, progress: Callable[[int], None]
@@ -93,7 +93,7 @@ class _Run:
         folder = self.scratch / to_folder.flat(file)
         try:
             how = dataclasses.replace(self.options, patterns=(), verify=False)
-            (fetched,) = to_folder.acquire(
+            (fetched,) = to_folder.download_to_folder(
                 dataclasses.replace(dataset, files=(wanted,)), folder, how, self.progress
             )
         except TransferError as error:

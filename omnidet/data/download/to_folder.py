@@ -62,7 +62,7 @@ class _StoppedError(Exception):
     """Another thread failed in a way that ends the run."""
 
 
-def acquire(
+def download_to_folder(
     dataset: Dataset,
     folder: Path,
     options: Options | None = None,
@@ -81,7 +81,7 @@ def acquire(
     work = folder / WORK_NAME
     work.mkdir(parents=True, exist_ok=True)
     with alone(work):
-        return _Run(folder, work, options, progress).all(files)
+        return _FolderRun(folder, work, options, progress).all(files)
 
 
 def selected(dataset: Dataset, options: Options) -> list[RemoteFile]:
@@ -124,13 +124,13 @@ def _given(file: RemoteFile, options: Options) -> Path | None:
 
 def alone(work: Path) -> AbstractContextManager[None]:
     """Two runs that write the same parts would spoil both: the second one gets a ValueError."""
-    return storage.alone(
+    return storage.locked(
         work / "lock", f"another download into {work.parent} is under way: wait for it, or stop it"
     )
 
 
-class _Run:
-    """One run of `acquire`."""
+class _FolderRun:
+    """One run of `download_to_folder`."""
 
     def __init__(
         self, folder: Path, work: Path, options: Options, progress: Callable[[int], None]

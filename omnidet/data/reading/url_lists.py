@@ -31,7 +31,7 @@ _MAX_FIELD_CHARACTERS = 1 << 20
 
 
 @dataclass(frozen=True)
-class Row:
+class UrlRow:
     """One picture to fetch."""
 
     number: int
@@ -69,18 +69,18 @@ def fingerprint(paths: Sequence[Path]) -> str:
     return digest.hexdigest()
 
 
-def chunks(paths: Sequence[Path], size: int, digest_column: str = "") -> Iterator[list[Row]]:
+def chunks(paths: Sequence[Path], size: int, digest_column: str = "") -> Iterator[list[UrlRow]]:
     """The rows of the lists, `size` at a time (the last chunk may be shorter).
 
     Args:
         digest_column: column with the hash of each picture's bytes, if the lists have one.
     """
-    pending: list[Row] = []
+    pending: list[UrlRow] = []
     number = 0
     for path in paths:
         read = _parquet if path.suffix.lower() == ".parquet" else _text
         for url, caption, digest in read(path, digest_column):
-            pending.append(Row(number, url, caption, digest))
+            pending.append(UrlRow(number, url, caption, digest))
             number += 1
             if len(pending) == size:
                 yield pending

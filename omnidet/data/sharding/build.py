@@ -415,8 +415,7 @@ def _copy_ground_truth(dataset: Dataset, root: str, location: str) -> dict[str, 
             parents=True, exist_ok=True
         )  # no shard has made it where there is no image
         shutil.copyfile(truth.path, Path(location, name))
-    with open(truth.path, "rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    digest = storage.sha256(Path(truth.path))
     return {"file": name, "sha256": digest, "names": {str(k): v for k, v in truth.names.items()}}
 
 

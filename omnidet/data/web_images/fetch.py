@@ -26,7 +26,7 @@ from typing import Any
 from omnidet import storage
 from omnidet.data.reading import url_lists
 from omnidet.data.reading.perceptual_hash import NearCopies
-from omnidet.data.reading.url_lists import Row, SeenUrls
+from omnidet.data.reading.url_lists import SeenUrls, UrlRow
 from omnidet.data.web_images import shard as web_shards
 from omnidet.data.web_images.checks import Taste
 from omnidet.data.web_images.fetcher import NOT_ASKED, NOT_REACHED, Manners
@@ -80,14 +80,14 @@ def fetch_images(
     _prepare(out, settings)
     (out / ".work").mkdir(exist_ok=True)
     busy = f"another process fetches into {out}: wait for it, or give another part"
-    with storage.alone(out / ".work" / f"lock-{options.part}", busy):
+    with storage.locked(out / ".work" / f"lock-{options.part}", busy):
         work = out / ".work" / f"{options.part}"
         _require_same(out, settings, options.part)
         shutil.rmtree(work, ignore_errors=True)
         work.mkdir(parents=True)
         for name in ("stats", "quarantine"):
             (out / name).mkdir(exist_ok=True)
-        _Run(out, work, options, progress).all(paths)
+        _FetchRun(out, work, options, progress).all(paths)
         shutil.rmtree(work)
     return write_report(out)
 
@@ -192,7 +192,7 @@ def _require_same(out: Path, settings: dict[str, Any], part: int) -> None:
         for other in {*range(before["parts"])} - {
             part
         }:  # none of those that began it may be at work
-            held.enter_context(storage.alone(out / ".work" / f"lock-{other}", problem))
+            held.enter_context(storage.locked(out / ".work" / f"lock-{other}", problem))
         if any(
             made for pattern in ("*.tar", "stats/*", "quarantine/*") for made in out.glob(pattern)
         ):
@@ -200,7 +200,7 @@ def _require_same(out: Path, settings: dict[str, Any], part: int) -> None:
         storage.write_text(path, json.dumps(settings, indent=1) + "\n")
 
 
-class _Run:
+class _FetchRun:
     """One run of `fetch_images`."""
 
     def __init__(
@@ -282,7 +282,7 @@ class _Run:
             self.begun.pop(future).go_on(future.result(), pool)
 
 
-def _unusable(row: Row, seen: SeenUrls) -> str:
+def _unusable(row: UrlRow, seen: SeenUrls) -> str:
     if not row.url:
         return "empty address"
     if not row.caption:
@@ -307,12 +307,16 @@ class _Shard:
     """A shard on its way: fetched, then freed of near copies and written, then published."""
 
     def __init__(
-        self, run: _Run, number: int, rows: tuple[Row, ...], refused: list[tuple[Row, str]]
+        self,
+        run: _FetchRun,
+        number: int,
+        rows: tuple[UrlRow, ...],
+        refused: list[tuple[UrlRow, str]],
     ) -> None:
         self.run, self.number, self.rows, self.refused = run, number, rows, refused
         self.spool = run.work / f"{number:06d}.spool"
         self.tar = run.work / f"{number:06d}.tar"
-        self.found: list[web_shards.Found] = []
+        self.found: list[web_shards.FetchedPicture] = []
         self.seconds = 0.0
 
     def begin(self, pool: ProcessPoolExecutor) -> None:

@@ -27,7 +27,7 @@ import certifi
 from yarl import URL
 
 from omnidet import __version__
-from omnidet.data.download.http_range import retry_after
+from omnidet.http import REDIRECT_STATUSES, RETRY_STATUSES, retry_after
 
 LARGE_BYTES = 1 << 20
 LARGE_AT_ONCE = 16
@@ -40,8 +40,6 @@ NOT_REACHED = ("unknown host", "no connection", "host does not answer")
 """Reasons of a host that is gone, and of every host where the own network is away."""
 NOT_ASKED = ("bad address", "not http", "address with a password")
 """Reasons that an address has in itself."""
-_REDIRECTS = (301, 302, 303, 307, 308)
-_PASSING = (408, 425, 429, 500, 502, 503, 504)
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
 
 
@@ -151,7 +149,7 @@ class Fetcher:
                 for _ in range(self._manners.max_redirects + 1):
                     async with self._session.get(url, allow_redirects=False) as response:
                         place = response.headers.get("Location")
-                        if response.status not in _REDIRECTS or not place:
+                        if response.status not in REDIRECT_STATUSES or not place:
                             return await self._body(response, permits)
                     url = _url(str(url.join(URL(place))))
                     where = " behind a redirect"  # the host that was asked has answered
@@ -178,7 +176,7 @@ class Fetcher:
 
     async def _body(self, response: aiohttp.ClientResponse, permits: AsyncExitStack) -> bytes:
         status, headers = response.status, response.headers
-        if status in _PASSING:
+        if status in RETRY_STATUSES:
             raise RefusedError(
                 f"HTTP {status}",
                 may_pass=True,

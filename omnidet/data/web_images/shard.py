@@ -23,7 +23,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from omnidet.data.reading.url_lists import Row
+from omnidet import storage
+from omnidet.data.reading.url_lists import UrlRow
 from omnidet.data.web_images.checks import Picture, Taste, examine
 from omnidet.data.web_images.fetcher import Fetcher, Manners, RefusedError, fetcher
 
@@ -39,7 +40,7 @@ class Task:
     """What a process is to fetch."""
 
     number: int
-    rows: tuple[Row, ...]
+    rows: tuple[UrlRow, ...]
     spool: str
     """File to write the pictures to, one behind the other."""
     manners: Manners
@@ -47,10 +48,10 @@ class Task:
 
 
 @dataclass(frozen=True)
-class Found:
+class FetchedPicture:
     """A picture in the spool."""
 
-    row: Row
+    row: UrlRow
     picture: Picture
     sha256: str
     offset: int
@@ -62,9 +63,9 @@ class Harvest:
     """What a shard's rows gave."""
 
     number: int
-    found: tuple[Found, ...]
+    found: tuple[FetchedPicture, ...]
     """In the order of the list."""
-    refused: tuple[tuple[Row, str], ...]
+    refused: tuple[tuple[UrlRow, str], ...]
     """Rows without a picture, and why."""
     seconds: float
 
@@ -106,12 +107,14 @@ def _named(path: str) -> Iterator[None]:
         raise
 
 
-async def _harvest(task: Task, spool: BinaryIO) -> tuple[list[Found], list[tuple[Row, str]]]:
-    found: list[Found] = []
-    refused: list[tuple[Row, str]] = []
+async def _harvest(
+    task: Task, spool: BinaryIO
+) -> tuple[list[FetchedPicture], list[tuple[UrlRow, str]]]:
+    found: list[FetchedPicture] = []
+    refused: list[tuple[UrlRow, str]] = []
     waiting = asyncio.Semaphore(WAITING * task.manners.connections)
 
-    async def one(row: Row, fetching: Fetcher, threads: ThreadPoolExecutor) -> None:
+    async def one(row: UrlRow, fetching: Fetcher, threads: ThreadPoolExecutor) -> None:
         try:
             async with fetching.fetch(row.url) as content:
                 if len(content) > INLINE_BYTES:
@@ -124,7 +127,7 @@ async def _harvest(task: Task, spool: BinaryIO) -> tuple[list[Found], list[tuple
                 if row.digest and not _is_as_listed(content, row.digest):
                     raise RefusedError("content is not the list's")
                 found.append(
-                    Found(
+                    FetchedPicture(
                         row,
                         picture,
                         hashlib.sha256(content).hexdigest(),
@@ -154,7 +157,7 @@ def _is_as_listed(content: bytes, digest: str) -> bool:
     )
 
 
-def write_tar(spool: str, found: Sequence[Found], target: str) -> str:
+def write_tar(spool: str, found: Sequence[FetchedPicture], target: str) -> str:
     """Write the pictures, in the order given, with caption and origin beside each; returns the tar's SHA-256.
 
     Members carry no time and no owner: the same pictures give the same bytes.
@@ -184,10 +187,9 @@ def write_tar(spool: str, found: Sequence[Found], target: str) -> str:
                 member = tarfile.TarInfo(f"{key}.{ending}")
                 member.size = len(content)
                 tar.addfile(member, io.BytesIO(content))
-    with Path(target).open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return storage.sha256(Path(target))
 
 
-def reasons(refused: Sequence[tuple[Row, str]]) -> dict[str, int]:
+def reasons(refused: Sequence[tuple[UrlRow, str]]) -> dict[str, int]:
     """How many rows were refused for what, the most frequent first."""
     return dict(Counter(reason for _, reason in refused).most_common())

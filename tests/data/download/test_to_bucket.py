@@ -15,7 +15,7 @@ import pytest
 from omnidet import object_store, storage
 from omnidet.data.download import lock_file
 from omnidet.data.download.partial_file import TransferError
-from omnidet.data.download.to_bucket import acquire_remote
+from omnidet.data.download.to_bucket import download_to_bucket
 from omnidet.data.download.to_folder import WORK_NAME, Options
 from tests.data.download.test_archives import make_zip
 from tests.data.download.test_to_folder import OPTIONS, QUICK, WHOLE, dataset, site
@@ -49,7 +49,7 @@ def counted(monkeypatch, name: str) -> list[tuple[object, ...]]:
 
 def test_fetched_unpacked_uploaded_and_not_fetched_again(s3, site, tmp_path, monkeypatch):
     out, scratch = f"{s3.uri}/data", tmp_path / "scratch"
-    outcomes = acquire_remote(dataset(site), out, scratch, OPTIONS)
+    outcomes = download_to_bucket(dataset(site), out, scratch, OPTIONS)
     assert contents(out) == WHOLE
     assert storage.list_files(out) == sorted([*WHOLE, *MANIFESTS, LOCK])
     assert [(o.name, o.state, o.is_learned) for o in outcomes] == [
@@ -63,7 +63,7 @@ def test_fetched_unpacked_uploaded_and_not_fetched_again(s3, site, tmp_path, mon
     assert [path.name for path in scratch.iterdir()] == [WORK_NAME]  # nothing that takes room
 
     listings, looks = counted(monkeypatch, "list_objects"), counted(monkeypatch, "stat_object")
-    again = acquire_remote(dataset(site), out, None, OPTIONS)
+    again = download_to_bucket(dataset(site), out, None, OPTIONS)
     assert [o.state for o in again] == ["there already"] * 3
     assert [(o.size_bytes, o.sha256) for o in again] == [(o.size_bytes, o.sha256) for o in outcomes]
     assert len(site.asked) == 3
@@ -72,11 +72,11 @@ def test_fetched_unpacked_uploaded_and_not_fetched_again(s3, site, tmp_path, mon
 
 def test_what_was_deleted_or_cut_is_fetched_again_alone(s3, site, monkeypatch):
     out = f"{s3.uri}/data"
-    acquire_remote(dataset(site), out, None, OPTIONS)
+    download_to_bucket(dataset(site), out, None, OPTIONS)
     storage.remove(f"{out}/train/2.jpg")
     storage.remove(f"{out}/c.txt")
     uploads = counted(monkeypatch, "fput_object")
-    states = [o.state for o in acquire_remote(dataset(site), out, None, OPTIONS)]
+    states = [o.state for o in download_to_bucket(dataset(site), out, None, OPTIONS)]
     assert states == ["unpacked", "there already", "fetched"]
     assert [name for name, _ in site.asked[3:]] == ["a.zip", "c.txt"]
     assert [call[1] for call in uploads] == [
@@ -90,12 +90,12 @@ def test_what_was_deleted_or_cut_is_fetched_again_alone(s3, site, monkeypatch):
         ValueError,
         match=r"data/train/1\.jpg is there and is another file than the dataset's: move it away",
     ):
-        acquire_remote(dataset(site), out, None, OPTIONS)
+        download_to_bucket(dataset(site), out, None, OPTIONS)
 
 
 def test_a_change_after_the_first_sight_fails(s3, site):
     out = f"{s3.uri}/data"
-    acquire_remote(dataset(site), out, None, OPTIONS)
+    download_to_bucket(dataset(site), out, None, OPTIONS)
     for name in ("c.txt", "train/1.jpg"):
         storage.remove(f"{out}/{name}")
     site.files["c.txt"] = b"lies"
@@ -103,12 +103,12 @@ def test_a_change_after_the_first_sight_fails(s3, site):
         TransferError,
         match=rf"1 of 3 files failed: c\.txt .*its SHA-256 is .* in {out}/{LOCK}: remove its",
     ):
-        acquire_remote(dataset(site), out, None, OPTIONS)
+        download_to_bucket(dataset(site), out, None, OPTIONS)
     assert contents(out) == {name: content for name, content in WHOLE.items() if name != "c.txt"}
     with pytest.raises(
         ValueError, match="remove its entry from the lock if the catalogue is right"
     ):
-        acquire_remote(dataset(site, c={"sha256": "0" * 64}), out, None, OPTIONS)
+        download_to_bucket(dataset(site, c={"sha256": "0" * 64}), out, None, OPTIONS)
 
 
 def test_what_is_there_is_never_replaced(s3, site):
@@ -118,15 +118,15 @@ def test_what_is_there_is_never_replaced(s3, site):
         ValueError,
         match=r"train/2\.jpg is there and is another file than the dataset's: move it away",
     ):
-        acquire_remote(dataset(site), out, None, OPTIONS)
+        download_to_bucket(dataset(site), out, None, OPTIONS)
     assert storage.list_files(out) == ["train/2.jpg"]
     assert storage.read_bytes(f"{out}/train/2.jpg") == b"own"
     storage.write_bytes(f"{out}/train/2.jpg", b"two")
-    acquire_remote(dataset(site), out, None, OPTIONS)
+    download_to_bucket(dataset(site), out, None, OPTIONS)
     storage.write_bytes(f"{out}/c.txt", b"LIST")
-    acquire_remote(dataset(site), out, None, OPTIONS)  # as large as it should be
+    download_to_bucket(dataset(site), out, None, OPTIONS)  # as large as it should be
     with pytest.raises(ValueError, match=r"c\.txt is there and is another file"):
-        acquire_remote(dataset(site), out, None, Options(patience=QUICK, verify=True))
+        download_to_bucket(dataset(site), out, None, Options(patience=QUICK, verify=True))
     assert storage.read_bytes(f"{out}/c.txt") == b"LIST"
 
 
@@ -134,27 +134,27 @@ def test_a_large_object_is_compared_by_reading_it(s3, site):
     """It went up in parts, so that its ETag is no MD5."""
     out, content = f"{s3.uri}/data", random.Random(0).randbytes(18_000_000)
     site.files["c.txt"] = content
-    acquire_remote(dataset(site), out, None, OPTIONS)
+    download_to_bucket(dataset(site), out, None, OPTIONS)
     assert "-" in object_store.versions(out)["c.txt"].etag
     storage.remove(f"{out}/{LOCK}")
-    states = [o.state for o in acquire_remote(dataset(site), out, None, OPTIONS)]
+    states = [o.state for o in download_to_bucket(dataset(site), out, None, OPTIONS)]
     assert states == ["unpacked", "unpacked", "fetched"]
     site.files["c.txt"] = content[:-1] + b"!"
     storage.remove(f"{out}/{LOCK}")
     with pytest.raises(ValueError, match=r"c\.txt is there and is another file"):
-        acquire_remote(dataset(site), out, None, OPTIONS)
+        download_to_bucket(dataset(site), out, None, OPTIONS)
 
 
 def test_two_datasets_share_a_folder_and_its_lock(s3, site):
     """Another download may write the lock while this one is under way."""
     out, other = f"{s3.uri}/data", {"url": "x", "size_bytes": 1, "sha256": "0" * 64}
-    acquire_remote(dataset(site), out, None, Options(patience=QUICK, patterns=("a.zip",)))
+    download_to_bucket(dataset(site), out, None, Options(patience=QUICK, patterns=("a.zip",)))
 
     def meanwhile(_: int) -> None:
         entries = lock_file.read(f"{out}/{LOCK}")
         lock_file.write(f"{out}/{LOCK}", {**entries, "other.zip": other})
 
-    acquire_remote(
+    download_to_bucket(
         dataset(site), out, None, Options(patience=QUICK, patterns=("c.txt",)), meanwhile
     )
     assert lock_file.read(f"{out}/{LOCK}").keys() == {"a.zip", "c.txt", "other.zip"}
@@ -163,10 +163,10 @@ def test_two_datasets_share_a_folder_and_its_lock(s3, site):
 PROGRAM = """
 import sys
 from pathlib import Path
-from omnidet.data import catalogue
-from omnidet.data.download.to_bucket import acquire_remote
+from omnidet.data.download import catalogue
+from omnidet.data.download.to_bucket import download_to_bucket
 (dataset,) = catalogue.load(Path(sys.argv[2])).values()
-acquire_remote(dataset, sys.argv[1], Path(sys.argv[3]))
+download_to_bucket(dataset, sys.argv[1], Path(sys.argv[3]))
 """
 
 
@@ -221,12 +221,12 @@ def test_a_killed_process_is_taken_up(s3, site, tmp_path):
 def test_wrong_places_are_named(s3, site, tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(ValueError, match="file is a file: give a folder to unpack in"):
-        acquire_remote(dataset(site), f"{s3.uri}/data", tmp_path / "file", OPTIONS)
+        download_to_bucket(dataset(site), f"{s3.uri}/data", tmp_path / "file", OPTIONS)
     with pytest.raises(FileNotFoundError, match="there is no bucket 'none'"):
-        acquire_remote(dataset(site), "s3://none/data", tmp_path / "scratch", OPTIONS)
+        download_to_bucket(dataset(site), "s3://none/data", tmp_path / "scratch", OPTIONS)
     storage.write_text(f"{s3.uri}/data/{LOCK}", "[]")
     with pytest.raises(
         ValueError, match=rf"{s3.uri}/data/{LOCK} is not a lock of downloads: mend or remove it"
     ):
-        acquire_remote(dataset(site), f"{s3.uri}/data", tmp_path / "scratch", OPTIONS)
+        download_to_bucket(dataset(site), f"{s3.uri}/data", tmp_path / "scratch", OPTIONS)
     assert site.asked == []

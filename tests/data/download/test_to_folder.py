@@ -18,7 +18,7 @@ from omnidet.data.download.catalogue import Dataset, RemoteFile
 from omnidet.data.download.http_range import Patience
 from omnidet.data.download.lock_file import NAME as LOCK_NAME
 from omnidet.data.download.partial_file import TransferError
-from omnidet.data.download.to_folder import WORK_NAME, Options, acquire
+from omnidet.data.download.to_folder import WORK_NAME, Options, download_to_folder
 from tests.data import hostile_server as hostile
 from tests.data.download.test_archives import make_tar, make_zip
 
@@ -65,7 +65,7 @@ WHOLE = {
 
 def test_fetched_unpacked_locked_and_not_fetched_again(site, tmp_path):
     out = tmp_path / "out"
-    outcomes = acquire(dataset(site), out, OPTIONS)
+    outcomes = download_to_folder(dataset(site), out, OPTIONS)
     assert data_files(out) == WHOLE
     assert [(o.name, o.state, o.is_learned) for o in outcomes] == [
         ("a.zip", "unpacked", True),
@@ -83,7 +83,7 @@ def test_fetched_unpacked_locked_and_not_fetched_again(site, tmp_path):
         "b.tar.gz.files",
         "lock",
     ]
-    again = acquire(dataset(site), out, OPTIONS)
+    again = download_to_folder(dataset(site), out, OPTIONS)
     assert [o.state for o in again] == ["there already"] * 3
     assert [o.sha256 for o in again] == [o.sha256 for o in outcomes]
     assert len(site.asked) == 3
@@ -95,7 +95,7 @@ def test_folders_may_be_relative(site, tmp_path, monkeypatch):
     given = RemoteFile("by_hand.txt", by_hand="https://form")
     files = Dataset("toy", "", "", (*dataset(site).files, given))
     for state, verify in (("fetched", False), ("there already", False), ("there already", True)):
-        outcomes = acquire(
+        outcomes = download_to_folder(
             files, Path("out"), Options(patience=QUICK, path=Path("by_hand.txt"), verify=verify)
         )
         assert [outcome.state for outcome in outcomes[2:]] == [state] * 2
@@ -105,7 +105,7 @@ def test_folders_may_be_relative(site, tmp_path, monkeypatch):
 
 def test_a_change_after_the_first_sight_fails(site, tmp_path):
     out = tmp_path / "out"
-    acquire(dataset(site), out, OPTIONS)
+    download_to_folder(dataset(site), out, OPTIONS)
     (out / "c.txt").unlink()
     (out / "train" / "1.jpg").unlink()
     site.files["c.txt"] = b"lies"
@@ -113,18 +113,18 @@ def test_a_change_after_the_first_sight_fails(site, tmp_path):
         TransferError,
         match=r"1 of 3 files failed: c\.txt .*its SHA-256 is .*expected is .*remove its entry",
     ):
-        acquire(dataset(site), out, OPTIONS)
+        download_to_folder(dataset(site), out, OPTIONS)
     assert data_files(out) == {name: content for name, content in WHOLE.items() if name != "c.txt"}
     # The lock alone is enough for another machine to get the same bytes.
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
     (elsewhere / LOCK_NAME).write_bytes((out / LOCK_NAME).read_bytes())
     with pytest.raises(TransferError, match=r"c\.txt"):
-        acquire(dataset(site), elsewhere, OPTIONS)
+        download_to_folder(dataset(site), elsewhere, OPTIONS)
     with pytest.raises(
         ValueError, match="remove its entry from the lock if the catalogue is right"
     ):
-        acquire(dataset(site, c={"sha256": "0" * 64}), out, OPTIONS)
+        download_to_folder(dataset(site, c={"sha256": "0" * 64}), out, OPTIONS)
 
 
 def test_what_is_there_is_never_replaced(site, tmp_path):
@@ -134,35 +134,39 @@ def test_what_is_there_is_never_replaced(site, tmp_path):
     with pytest.raises(
         ValueError, match=r"2\.jpg is there and is another file than the dataset's: move it away"
     ):
-        acquire(dataset(site), out, OPTIONS)
+        download_to_folder(dataset(site), out, OPTIONS)
     assert (out / "train" / "2.jpg").read_bytes() == b"mine"
     assert not (out / "train" / "1.jpg").exists()
     (out / "train" / "2.jpg").write_bytes(b"two")
-    acquire(dataset(site), out, OPTIONS)
+    download_to_folder(dataset(site), out, OPTIONS)
     (out / "c.txt").write_bytes(b"LIST")
-    acquire(dataset(site), out, OPTIONS)
+    download_to_folder(dataset(site), out, OPTIONS)
     with pytest.raises(ValueError, match="is not what it should be"):
-        acquire(dataset(site), out, Options(patience=QUICK, verify=True))
+        download_to_folder(dataset(site), out, Options(patience=QUICK, verify=True))
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "c.txt").write_bytes(b"list")
     with pytest.raises(ValueError, match="nothing tells whether it is whole"):
-        acquire(dataset(site), tmp_path / "other", OPTIONS)
+        download_to_folder(dataset(site), tmp_path / "other", OPTIONS)
     with pytest.raises(ValueError, match="is a file"):
-        acquire(dataset(site), tmp_path / "a.zip", OPTIONS)
+        download_to_folder(dataset(site), tmp_path / "a.zip", OPTIONS)
 
 
 def test_one_failure_leaves_the_others_whole(site, tmp_path):
     del site.files["a.zip"]
     site.files["b.tar.gz"] = site.files["b.tar.gz"][:-9]
     with pytest.raises(ValueError, match="is cut or damaged"):
-        acquire(dataset(site), tmp_path / "out", Options(patience=QUICK, patterns=("b*",)))
+        download_to_folder(
+            dataset(site), tmp_path / "out", Options(patience=QUICK, patterns=("b*",))
+        )
     with pytest.raises(
         TransferError, match=r"1 of 2 files failed: a\.zip cannot be fetched: .*HTTP 404"
     ):
-        acquire(dataset(site), tmp_path / "out", Options(patience=QUICK, patterns=("a.zip", "c*")))
+        download_to_folder(
+            dataset(site), tmp_path / "out", Options(patience=QUICK, patterns=("a.zip", "c*"))
+        )
     assert data_files(tmp_path / "out") == {"c.txt": b"list"}
     with pytest.raises(ValueError, match="has no file that fits x"):
-        acquire(dataset(site), tmp_path / "out", Options(patterns=("x",)))
+        download_to_folder(dataset(site), tmp_path / "out", Options(patterns=("x",)))
 
 
 def test_a_malicious_archive_leaves_nothing(site, tmp_path):
@@ -170,7 +174,9 @@ def test_a_malicious_archive_leaves_nothing(site, tmp_path):
         tmp_path / "evil.zip", ("train/1.jpg", b"one"), ("../../evil", b"evil")
     ).read_bytes()
     with pytest.raises(ValueError, match="leads out of the folder"):
-        acquire(dataset(site), tmp_path / "in" / "out", Options(patience=QUICK, patterns=("a*",)))
+        download_to_folder(
+            dataset(site), tmp_path / "in" / "out", Options(patience=QUICK, patterns=("a*",))
+        )
     assert data_files(tmp_path / "in" / "out") == {}
     assert not (tmp_path / "evil").exists()
     assert not (tmp_path / "in" / "evil").exists()
@@ -185,15 +191,15 @@ def test_an_archive_does_not_write_what_is_omnidets_own(site, tmp_path, member):
     ).read_bytes()
     options = Options(patience=QUICK, patterns=("a*",))
     if member == "more/fine":
-        acquire(dataset(site), tmp_path / "out", options)
+        download_to_folder(dataset(site), tmp_path / "out", options)
     else:
         with pytest.raises(
             ValueError, match=r"a\.zip has a member '.*', a name that omnidet keeps for itself"
         ):
-            acquire(dataset(site), tmp_path / "out", options)
+            download_to_folder(dataset(site), tmp_path / "out", options)
         assert sorted(path.name for path in (tmp_path / "out").rglob("*")) == [WORK_NAME, "lock"]
     files = (RemoteFile("a.zip", (site.url("a.zip"),), unpack="below"),)
-    acquire(Dataset("toy", "", "", files), tmp_path / "below", options)
+    download_to_folder(Dataset("toy", "", "", files), tmp_path / "below", options)
     assert (tmp_path / "below" / "below" / member).exists()
 
 
@@ -206,12 +212,12 @@ def test_a_licence_is_asked_for_before_anything_is_fetched(site, tmp_path):
         with pytest.raises(
             ValueError, match="ask for it at https://form, then give the file with --path"
         ):
-            acquire(given, tmp_path / "out", options)
+            download_to_folder(given, tmp_path / "out", options)
     assert site.asked == []
     archive = make_tar(folder / "images.tar.gz", ("images/1.jpg", b"one"))
     for path in (folder, archive):
         out = tmp_path / f"out{path.suffix}"
-        acquire(given, out, Options(path=path))
+        download_to_folder(given, out, Options(path=path))
         assert data_files(out) == {"c.txt": b"list", "images/1.jpg": b"one"}
     assert archive.exists()
 
@@ -224,18 +230,18 @@ def test_two_at_once_are_refused(site, tmp_path):
     while not site.asked:
         time.sleep(0.01)
     with pytest.raises(ValueError, match="is under way"):
-        acquire(dataset(site), out, OPTIONS)
+        download_to_folder(dataset(site), out, OPTIONS)
     assert first.wait(30) == 0
 
 
 PROGRAM = """
 import json, sys
 from pathlib import Path
-from omnidet.data.download.to_folder import Options, acquire
+from omnidet.data.download.to_folder import Options, download_to_folder
 from omnidet.data.download.catalogue import Dataset, RemoteFile
-from omnidet.data.download_lock import NAME as LOCK_NAME
+from omnidet.data.download.lock_file import NAME as LOCK_NAME
 files = tuple(RemoteFile(name, (url,), unpack=unpack) for name, url, unpack in json.loads(sys.argv[2]))
-acquire(Dataset("toy", "", "", files), Path(sys.argv[1]), Options())
+download_to_folder(Dataset("toy", "", "", files), Path(sys.argv[1]), Options())
 """
 
 
@@ -290,4 +296,4 @@ def test_a_killed_process_is_taken_up(site, tmp_path):
 def test_a_spoiled_lock_is_named(site, tmp_path, content):
     (tmp_path / LOCK_NAME).write_text(content, encoding="utf-8")
     with pytest.raises(ValueError, match=LOCK_NAME):
-        acquire(dataset(site), tmp_path, OPTIONS)
+        download_to_folder(dataset(site), tmp_path, OPTIONS)

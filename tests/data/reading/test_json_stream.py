@@ -83,8 +83,8 @@ def test_the_place_of_a_fault_is_named(tmp_path):
 MEASURE = """
 import resource, sys
 from pathlib import Path
-from omnidet.data import json_lists
-kept = json_lists.load(Path(sys.argv[1]), {"annotations": ("id",)})
+from omnidet.data.reading import json_stream
+kept = json_stream.load(Path(sys.argv[1]), {"annotations": ("id",)})
 print(len(kept["annotations"]), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 """
 

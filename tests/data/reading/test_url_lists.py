@@ -7,7 +7,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from omnidet.data.reading import url_lists
-from omnidet.data.reading.url_lists import Row, SeenUrls
+from omnidet.data.reading.url_lists import SeenUrls, UrlRow
 
 
 def test_rows_run_over_the_lists_in_chunks(tmp_path):
@@ -21,11 +21,11 @@ def test_rows_run_over_the_lists_in_chunks(tmp_path):
     paths = url_lists.find(tmp_path)
     assert list(url_lists.chunks(paths, 3)) == [
         [
-            Row(0, "http://a/1", "one"),
-            Row(1, "http://a/2", "two"),
-            Row(2, "http://b/3", 'three, "quoted"'),
+            UrlRow(0, "http://a/1", "one"),
+            UrlRow(1, "http://a/2", "two"),
+            UrlRow(2, "http://b/3", 'three, "quoted"'),
         ],
-        [Row(3, "http://b/4", "")],
+        [UrlRow(3, "http://b/4", "")],
     ]
     before = url_lists.fingerprint(paths)
     (tmp_path / "b.csv").write_text("url,caption\n", encoding="utf-8")
@@ -39,7 +39,7 @@ def test_rows_run_over_the_lists_in_chunks(tmp_path):
 )
 def test_a_byte_order_mark_is_no_part_of_a_list(tmp_path, name, content):
     (tmp_path / name).write_text(content, encoding="utf-8-sig")
-    assert list(url_lists.chunks([tmp_path / name], 10)) == [[Row(0, "http://a/1", "é")]]
+    assert list(url_lists.chunks([tmp_path / name], 10)) == [[UrlRow(0, "http://a/1", "é")]]
 
 
 def write_parquet(path, url, caption, kind):
@@ -53,12 +53,12 @@ def write_parquet(path, url, caption, kind):
 @pytest.mark.parametrize("kind", [pa.string(), pa.large_string(), pa.binary(), pa.large_binary()])
 def test_text_and_bytes_of_a_parquet_file_are_text(tmp_path, kind):
     path = write_parquet(tmp_path / "a.parquet", b"http://a/1", "é".encode(), kind)
-    assert list(url_lists.chunks([path], 10)) == [[Row(0, "http://a/1", "é"), Row(1, "", "")]]
+    assert list(url_lists.chunks([path], 10)) == [[UrlRow(0, "http://a/1", "é"), UrlRow(1, "", "")]]
     pq.write_table(
         pa.table({name: pa.array(["http://a"]).dictionary_encode() for name in ("url", "caption")}),
         path,
     )
-    assert list(url_lists.chunks([path], 10)) == [[Row(0, "http://a", "http://a")]]
+    assert list(url_lists.chunks([path], 10)) == [[UrlRow(0, "http://a", "http://a")]]
 
 
 @pytest.mark.parametrize(

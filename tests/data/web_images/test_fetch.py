@@ -272,7 +272,7 @@ def test_settings_may_change_until_there_is_a_shard(site, tmp_path):
     assert not out.exists()
     fetch_images(path, out, dataclasses.replace(changed, digest_column="url"))
     with (
-        storage.alone(out / ".work" / "lock-0", "busy"),
+        storage.locked(out / ".work" / "lock-0", "busy"),
         pytest.raises(ValueError, match=r"other settings \(digest_column 'url'"),
     ):
         fetch_images(path, out, changed)
@@ -391,7 +391,7 @@ def test_a_killed_process_is_an_error_that_says_how_to_go_on(site, tmp_path):
 
 def test_a_full_disk_is_named_in_one_line(site, tmp_path):
     site.files["a"] = picture(0)
-    rows = (web_shards.Row(0, site.url("a"), "words"),)
+    rows = (web_shards.UrlRow(0, site.url("a"), "words"),)
     with pytest.raises(
         OSError, match=r"/dev/full cannot be written \(No space left on device\): make room"
     ):
