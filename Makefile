@@ -7,7 +7,7 @@ export DVC_NO_ANALYTICS := 1
 # Two processes that each use all cores are slower than one: tests run in as many processes as there are cores.
 ONE_THREAD := OMP_NUM_THREADS=1
 
-.PHONY: help pipeline demo demo-real demo-retrain test test-fast test-docker images check format install clean
+.PHONY: help pipeline demo demo-real demo-retrain test test-fast test-docker images check lint docs format install clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -42,13 +42,18 @@ test-docker: $(INSTALLED)  ## build the images and run steps and the pipeline in
 images: $(INSTALLED)  ## build the container images of the pipeline's steps
 	containers/build
 
-check: $(INSTALLED)  ## what a change must pass: style, types, import contracts, all tests
+lint: $(INSTALLED)  ## style, types, import contracts, compiled pipelines
 	ruff check .
 	ruff format --check .
 	mypy
 	lint-imports
 	python -m pipelines compile --check
-	$(MAKE) test
+
+check: lint docs test  ## what a change must pass: lint, docs and test
+
+docs: $(INSTALLED)  ## build the documentation site into build/site; broken links are errors
+	python docs/commands.py docs/reference/commands.md
+	NO_MKDOCS_2_WARNING=1 mkdocs build --quiet
 
 pipeline: $(INSTALLED)  ## compile the pipelines into pipelines/compiled
 	python -m pipelines compile

@@ -1,4 +1,4 @@
-"""The shape of the repository: layers, the top level, tests that mirror the code, the tree in the README."""
+"""The shape of the repository: layers, the top level, tests that mirror the code, the file tree."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ FIXED = [
 ]
 BESIDE = [
     *("LICENSE", "Makefile", "params.yaml", "constraints.txt", "dvc.lock"),
-    *("CHANGELOG.md", "CONTRIBUTING.md", "docs", "benchmarks"),
+    *("CHANGELOG.md", "CONTRIBUTING.md", "docs", "mkdocs.yml", "benchmarks"),
     "data",  # of a clone that tracks datasets: its .dvc files alone
 ]
 OTHER_TREES = ("components", "pipelines", "containers", "manifests", "docs", "benchmarks")
@@ -35,6 +35,7 @@ WITHOUT_A_MODULE = {
     "test_real_shards.py",
     "test_demo.py",
     "test_storage_s3.py",
+    "test_workflows.py",
     "data/sharding/test_build_s3.py",
     "data/test_damage.py",
     "data/sources/test_contract.py",
@@ -67,7 +68,7 @@ def test_the_top_level_holds_nothing_else():
 
 
 def test_git_ignores_datasets_but_not_dvc_s_notes_of_them():
-    """`dvc import-url` refuses to write a note that git ignores; what the pipeline makes is in no commit."""
+    """`dvc import-url` refuses to write a note that git ignores; outputs are never committed."""
     _tracked()
     made = [
         "data/world/coco/annotations/a.json",
@@ -109,15 +110,28 @@ def test_every_stage_folder_has_tests():
     ] == []
 
 
-def test_the_tree_in_the_readme_is_the_real_one():
-    blocks = re.findall(
-        r"```[a-z]*\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL
-    )
+def test_the_tree_in_the_architecture_is_the_real_one():
+    text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"```[a-z]*\n(.*?)```", text, re.DOTALL)
     trees = [block for block in blocks if block.startswith("omnidet/")]
-    assert len(trees) == 1, "README.md has no code block, or several, that begins with 'omnidet/'"
-    shown = set(re.findall(r"\w+\.py\b", trees[0])) - {"__init__.py"}
-    real = {p.name for p in (ROOT / "omnidet").rglob("*.py")} - {"__init__.py"}
-    assert shown == real
+    assert len(trees) == 1, "architecture.md: no code block, or several, begin with 'omnidet/'"
+    shown = _paths_in(trees[0])
+    real = {path.relative_to(ROOT).as_posix() for path in (ROOT / "omnidet").rglob("*.py")}
+    assert sorted(shown) == sorted(path for path in real if not path.endswith("__init__.py"))
+
+
+def _paths_in(tree: str) -> list[str]:
+    """Paths of the files in a drawn tree: four columns a level, names separated by " · "."""
+    paths, folders = [], []
+    for line in tree.splitlines():
+        drawn, names = re.fullmatch(r"([│├└─ ]*)(.*)", line).groups()
+        del folders[len(drawn) // 4 :]
+        for name in names.partition("  ")[0].split(" · "):
+            if name.endswith("/"):
+                folders.append(name)
+            elif name.endswith(".py"):
+                paths.append("".join([*folders, name]))
+    return paths
 
 
 def test_no_folder_of_odds_and_ends():

@@ -1,0 +1,66 @@
+"""The documents as files: length, width, links. `make docs` checks the links more closely."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+MAX_COLUMNS = 100
+GENERATED = "docs/reference/commands.md"
+
+
+def _documents() -> list[str]:
+    listed = subprocess.run(["git", "ls-files", "*.md"], cwd=ROOT, capture_output=True, text=True)
+    if listed.returncode:
+        pytest.skip("not a git checkout")
+    return [name for name in listed.stdout.splitlines() if (ROOT / name).is_file()]
+
+
+def _prose(text: str) -> list[tuple[int, str]]:
+    """Numbered lines outside code; tables, images and links that stand alone cannot be wrapped."""
+    lines, fenced = [], False
+    for number, line in enumerate(text.splitlines(), 1):
+        if line.lstrip().startswith("```"):
+            fenced = not fenced
+        elif not fenced and not re.match(
+            r"\s*(\||!\[|    \S|\[[^]]*\]\(\S+$|`[^`]*`[.,:]?$)", line
+        ):
+            lines.append((number, line))
+    return lines
+
+
+def test_the_readme_is_short():
+    assert len((ROOT / "README.md").read_text(encoding="utf-8").splitlines()) <= 150
+
+
+def test_prose_is_wrapped():
+    wide = [
+        f"{name}:{number}"
+        for name in _documents()
+        for number, line in _prose((ROOT / name).read_text(encoding="utf-8"))
+        if len(line) > MAX_COLUMNS
+    ]
+    assert wide == []
+
+
+def test_links_between_documents_lead_somewhere():
+    broken = []
+    for name in _documents():
+        text = re.sub(r"```.*?```|`[^`\n]*`", "", (ROOT / name).read_text("utf-8"), flags=re.DOTALL)
+        for target in re.findall(r"\]\(([^)#:\s]+)(?:#[^)]*)?\)", text):
+            path = (ROOT / name).parent / target
+            if not path.exists() and path.resolve() != ROOT / GENERATED:
+                broken.append(f"{name}: {target}")
+    assert broken == []
+
+
+def test_every_decision_is_in_the_index_and_the_menu():
+    notes = sorted(path.name for path in (ROOT / "docs" / "decisions").glob("0*.md"))
+    index = (ROOT / "docs" / "decisions" / "index.md").read_text(encoding="utf-8")
+    menu = (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
+    assert re.findall(r"\]\((0\d{3}-[^)]*)\)", index) == notes
+    assert re.findall(r"- decisions/(0\S*)", menu) == notes
