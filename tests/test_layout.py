@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -62,6 +63,16 @@ def test_the_layers_are_kept():
     assert ran.returncode == 0, ran.stdout + ran.stderr
 
 
+def test_the_layers_in_the_architecture_are_those_that_are_checked():
+    pyproject = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    contract = pyproject["tool"]["importlinter"]["contracts"][0]
+    text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| (`.*?`) \|", text.partition("## One score")[0], re.MULTILINE)
+    shown = [re.findall(r"`(.*?)`", row) for row in rows]
+    layers = dict.fromkeys(["pipelines", *contract["layers"]])
+    assert shown == [layer.split(" | ") for layer in layers]
+
+
 def test_the_top_level_holds_nothing_else():
     top = {path.partition("/")[0] for path in _tracked()}
     assert {name for name in top if not name.startswith(".")} <= {*FIXED, *BESIDE}
@@ -116,8 +127,11 @@ def test_the_tree_in_the_architecture_is_the_real_one():
     trees = [block for block in blocks if block.startswith("omnidet/")]
     assert len(trees) == 1, "architecture.md: no code block, or several, begin with 'omnidet/'"
     shown = _paths_in(trees[0])
-    real = {path.relative_to(ROOT).as_posix() for path in (ROOT / "omnidet").rglob("*.py")}
-    assert sorted(shown) == sorted(path for path in real if not path.endswith("__init__.py"))
+    files = (path.relative_to(ROOT).as_posix() for path in (ROOT / "omnidet").rglob("*.py"))
+    real = {path for path in files if not path.endswith("__init__.py")}
+    assert sorted(real - set(shown)) == [], "add these files to the tree in docs/architecture.md"
+    assert sorted(set(shown) - real) == [], "remove these files from docs/architecture.md"
+    assert len(shown) == len(set(shown))
 
 
 def _paths_in(tree: str) -> list[str]:
