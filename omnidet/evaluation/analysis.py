@@ -19,8 +19,11 @@ import torch
 from omnidet import boxes
 from omnidet.data.vocabulary import is_relational
 from omnidet.evaluation import gains, mistakes
-from omnidet.evaluation.mistakes import BACKGROUND, KINDS, OVERLAPS, Bools, Floats, Ints, Verdicts
-from omnidet.schema import FloatArray
+from omnidet.evaluation.average_precision import RECALLS_R
+from omnidet.evaluation.judging import THRESHOLDS_T
+from omnidet.evaluation.mistakes import BACKGROUND, KINDS, LEAST_IOU, Verdicts
+from omnidet.evaluation.truth import Bools, Doubles, Truth
+from omnidet.schema import FloatArray, IntArray
 
 CURVES = (0, 5, 8)
 """Indices of the overlaps whose precision-recall curves are kept: .50, .75, .90."""
@@ -43,10 +46,10 @@ NUM_CONFUSIONS = 8
 class Calibration:
     """Whether a score of .7 means right in 7 of 10 cases: bins of the score, each with those that fall into it."""
 
-    count_B: Ints
-    score_B: Floats
+    count_B: IntArray
+    score_B: Doubles
     """Mean score; 0 in an empty bin."""
-    right_B: Floats
+    right_B: Doubles
     """Share that is right."""
     least_score: float
 
@@ -98,8 +101,8 @@ class Shown:
 class NamesAnalysis:
     """Boxes by class name. Unless said otherwise a box is found at overlap .5."""
 
-    curves: Mapping[str, Floats]
-    """Overlap, as `IoU .50` -> precision at each of `mistakes.RECALLS`, mean over categories."""
+    curves: Mapping[str, Doubles]
+    """Overlap, as `IoU .50` -> precision at each of `average_precision.RECALLS_R`, mean over categories."""
     categories: tuple[Category, ...]
     """Those with true boxes, best first."""
     sizes: Mapping[str, int]
@@ -131,7 +134,7 @@ class NamesAnalysis:
         ]
 
     def _shown(self, d: int) -> Shown:
-        x, y, width, height = self.verdicts.boxes_D4[d].tolist()
+        x, y, width, height = self.verdicts.boxes_xywh_D4[d].tolist()
         kind = self.verdicts.kind_D[d]
         name, score = self.called[self.verdicts.category_D[d]], float(self.verdicts.score_D[d])
         return Shown((x, y, x + width, y + height), name, score, KINDS[kind] if kind >= 0 else "")
@@ -160,16 +163,16 @@ class PhraseTruth:
 class PhraseAnalysis:
     """The best box for each phrase."""
 
-    curve: Floats
-    """Share of phrases whose best box reaches each of `mistakes.RECALLS` as overlap."""
+    curve: Doubles
+    """Share of phrases whose best box reaches each of `average_precision.RECALLS_R` as overlap."""
     groups: Mapping[str, tuple[float, int]]
     """Group of phrases -> share found at overlap .5, number of phrases."""
     mistakes: Mapping[str, int]
     """Wrong best boxes: near the true one (localisation), on another annotated box (confusion), or elsewhere."""
     calibration: Calibration
-    overlap_P: Floats
+    overlap_P: Doubles
     """Of the best box of each phrase with its nearest true one, in the order given."""
-    score_P: Floats
+    score_P: Doubles
 
     def values(self) -> dict[str, float]:
         """Flat numbers; the shares of mistakes are of all phrases."""
@@ -179,21 +182,20 @@ class PhraseAnalysis:
 
 
 def names(
-    dataset: Mapping[str, Any], detections: Iterable[Mapping[str, Any]], words: Mapping[int, str]
+    truth: Truth, detections: Iterable[Mapping[str, Any]], words: Mapping[int, str]
 ) -> NamesAnalysis:
     """Take detections by class name apart.
 
     Args:
-        dataset: content of a COCO or LVIS annotation file.
         detections: rows of `image_id`, `category_id`, `bbox`, `score`.
         words: what the detector was asked for, by category id; other categories are called as in the file.
 
     Raises:
         ValueError: for rows that do not belong to the file.
     """
-    verdicts = mistakes.judge(dataset, detections)
-    called = [words.get(c["id"], c["name"]) for c in verdicts.categories]
-    precision_TRC = np.stack([mistakes.precision(verdicts, t) for t in range(len(OVERLAPS))])
+    verdicts = mistakes.explain(truth, detections)
+    called = [words.get(i, name) for i, name in zip(truth.category_ids, truth.names, strict=True)]
+    precision_TRC = np.stack([mistakes.precision(verdicts, t) for t in range(len(THRESHOLDS_T))])
     threshold, precision, recall = _working_point(verdicts)
     counts_D = ~verdicts.ignored_TD[0]
     shown_D = counts_D & (verdicts.score_D >= threshold)
@@ -201,7 +203,7 @@ def names(
         curves={_overlap(t): _mean_over_categories(precision_TRC[t]) for t in CURVES},
         categories=_categories(verdicts, called, precision_TRC),
         sizes={
-            name: int(((verdicts.true_size_G >= low) & (verdicts.true_size_G < high)).sum())
+            name: int(((verdicts.true_area_G >= low) & (verdicts.true_area_G < high)).sum())
             for name, (low, high) in SIZES.items()
         },
         threshold=threshold,
@@ -214,9 +216,7 @@ def names(
         calibration=calibration(
             verdicts.score_D[counts_D], verdicts.found_TD[0][counts_D], LEAST_SCORE
         ),
-        outcomes=_outcomes(
-            verdicts, shown_D, threshold, [image["id"] for image in dataset["images"]]
-        ),
+        outcomes=_outcomes(verdicts, shown_D, threshold, truth.image_ids),
         verdicts=verdicts,
         called=tuple(called),
     )
@@ -230,7 +230,7 @@ def phrases(
         _best_overlaps(truths, boxes_xyxy, own=True),
         _best_overlaps(truths, boxes_xyxy, own=False),
     )
-    right_P = overlap_P >= OVERLAPS[0]
+    right_P = overlap_P >= LEAST_IOU
     relational_P = np.array([is_relational(t.phrase) for t in truths], bool)
     length_P = np.array([len(t.phrase.split()) for t in truths], int)
     members = {
@@ -241,12 +241,12 @@ def phrases(
     members |= {name: (length_P >= low) & (length_P <= high) for name, (low, high) in WORDS.items()}
     kinds = {
         "localisation": ~right_P & (overlap_P >= BACKGROUND),
-        "confusion": ~right_P & (overlap_P < BACKGROUND) & (other_P >= OVERLAPS[0]),
+        "confusion": ~right_P & (overlap_P < BACKGROUND) & (other_P >= LEAST_IOU),
     }
     kinds["elsewhere"] = ~right_P & ~kinds["localisation"] & ~kinds["confusion"]
     return PhraseAnalysis(
         curve=np.array(
-            [(overlap_P >= least).mean() if len(overlap_P) else 0.0 for least in mistakes.RECALLS]
+            [(overlap_P >= least).mean() if len(overlap_P) else 0.0 for least in RECALLS_R]
         ),
         groups={
             name: (float(right_P[m].mean()), int(m.sum())) for name, m in members.items() if m.any()
@@ -258,7 +258,7 @@ def phrases(
     )
 
 
-def calibration(score_D: Floats, right_D: Bools, least_score: float) -> Calibration:
+def calibration(score_D: Doubles, right_D: Bools, least_score: float) -> Calibration:
     """Bins of equal width over the scores from `least_score` on."""
     score_D, right_D = score_D[score_D >= least_score], right_D[score_D >= least_score]
     bin_D = np.clip((score_D * BINS).astype(int), 0, BINS - 1)
@@ -269,24 +269,25 @@ def calibration(score_D: Floats, right_D: Bools, least_score: float) -> Calibrat
 
 
 def _overlap(index: int) -> str:
-    return f"IoU {OVERLAPS[index]:.2f}".replace("0.", ".")
+    return f"IoU {THRESHOLDS_T[index]:.2f}".replace("0.", ".")
 
 
-def _mean_over_categories(precision_RC: Floats) -> Floats:
+def _mean_over_categories(precision_RC: Doubles) -> Doubles:
     known = np.isfinite(precision_RC[0])
     return precision_RC[:, known].mean(1) if known.any() else np.zeros(len(precision_RC))
 
 
 def _categories(
-    verdicts: Verdicts, called: Sequence[str], precision_TRC: Floats
+    verdicts: Verdicts, called: Sequence[str], precision_TRC: Doubles
 ) -> tuple[Category, ...]:
+    frequencies = verdicts.truth.frequencies
     found = [
         Category(
             name=called[c],
             average_precision=float(precision_TRC[:, :, c].mean()),
             average_precision_50=float(precision_TRC[0, :, c].mean()),
             true_boxes=int(num_true),
-            frequency=FREQUENCIES.get(verdicts.categories[c].get("frequency", ""), ""),
+            frequency=FREQUENCIES[frequencies[c]] if frequencies else "",
         )
         for c, num_true in enumerate(verdicts.num_true_C)
         if num_true
@@ -339,7 +340,7 @@ def _outcomes(
     return {i: Outcome(*(count.get(i, 0) for count in counted)) for i in image_ids}
 
 
-def _best_overlaps(truths: Sequence[PhraseTruth], boxes_xyxy: FloatArray, *, own: bool) -> Floats:
+def _best_overlaps(truths: Sequence[PhraseTruth], boxes_xyxy: FloatArray, *, own: bool) -> Doubles:
     best = np.zeros(len(truths))
     for p, (truth, box) in enumerate(zip(truths, boxes_xyxy, strict=True)):
         rivals = truth.boxes_xyxy if own else truth.others_xyxy

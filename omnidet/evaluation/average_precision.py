@@ -14,12 +14,17 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
-from omnidet.evaluation.judging import NUM_SIZES, NUM_THRESHOLDS, THRESHOLDS_T, Bits, Judged, bit
+from omnidet.evaluation.judging import (
+    ALL,
+    NUM_SIZES,
+    NUM_THRESHOLDS,
+    THRESHOLDS_T,
+    Judged,
+    flags,
+)
 from omnidet.evaluation.truth import Bools, Doubles, Truth
 
 RECALLS_R = np.linspace(0.0, 1.0, 101)
-ALL = 0
-"""Place of the size "all"."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,8 +79,8 @@ def accumulate(truth: Truth, judged: Judged, most: Sequence[int]) -> Curves:
         rank_N = judged.rank_D[own]
         for a in np.flatnonzero(to_find_KA[k]):
             right_TN, wrong_TN = (
-                _flags(judged.right_D[own], int(a)),
-                _flags(judged.wrong_D[own], int(a)),
+                flags(judged.right_D[own], int(a)),
+                flags(judged.wrong_D[own], int(a)),
             )
             precision_TRKA[:, :, k, a] = _precision(right_TN, wrong_TN, int(to_find_KA[k, a]))
             for m, limit in enumerate(most):
@@ -89,12 +94,6 @@ def _to_find(truth: Truth, judged: Judged) -> npt.NDArray[np.int64]:
         for a in range(NUM_SIZES)
     ]
     return np.stack(counts, axis=1).astype(np.int64)
-
-
-def _flags(bits_N: Bits, size: int) -> Bools:
-    places = np.array([bit(size, t) for t in range(NUM_THRESHOLDS)], np.uint64)
-    flags: Bools = (bits_N >> places[:, None] & np.uint64(1)).astype(np.bool_)
-    return flags
 
 
 def _precision(right_TN: Bools, wrong_TN: Bools, to_find: int) -> Doubles:
@@ -124,7 +123,7 @@ def resampled(truth: Truth, judged: Judged, weights_BI: npt.NDArray[np.float64])
         to_find_B = weights_IB[image_G[true_bounds[k] : true_bounds[k + 1]]].sum(0)
         if to_find_B.any():
             own = slice(bounds[k], bounds[k + 1])
-            right_TN, wrong_TN = _flags(judged.right_D[own], ALL), _flags(judged.wrong_D[own], ALL)
+            right_TN, wrong_TN = flags(judged.right_D[own], ALL), flags(judged.wrong_D[own], ALL)
             values_BKT[:, k] = _resampled_category(
                 right_TN, wrong_TN, judged.image_D[own], weights_IB, to_find_B
             )

@@ -1,7 +1,7 @@
-"""Detections in the official result format, read piece by piece into columns and checked.
+"""Detections in the official result format: read piece by piece, checked and put into columns.
 
-A file is one JSON list of objects, as COCO and LVIS take it, or JSON lines. It is never held as a whole: 6 million
-detections take 300 MB as columns and ten times as much as Python objects.
+A file is a JSON list of objects, as for COCO and LVIS, or JSON lines. It is never held as a whole:
+6 million detections take 300 MB as columns and ten times as much as Python objects.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ import numpy.typing as npt
 
 from omnidet import storage
 from omnidet.evaluation.truth import FAR, Doubles, Truth, is_box
+from omnidet.schema import IntArray
 
 ROWS_AT_ONCE = 50_000
 CHARACTERS_AT_ONCE = 1 << 22
@@ -38,8 +39,8 @@ class Detection(TypedDict):
 
 
 @dataclass(frozen=True, eq=False)
-class Found:
-    """D detections in the order of their file; images and categories by their place in the truth."""
+class DetectionColumns:
+    """D detections in the order of their file; images and categories by their index in the truth."""
 
     image_D: npt.NDArray[np.int32]
     category_D: npt.NDArray[np.int32]
@@ -49,14 +50,28 @@ class Found:
     def __len__(self) -> int:
         return len(self.score_D)
 
-    def select(self, kept: npt.NDArray[Any]) -> Found:
-        """Those of a mask or of places."""
-        return Found(
+    def select(self, kept: npt.NDArray[Any]) -> DetectionColumns:
+        """The detections of a mask, or of indices in their order."""
+        return DetectionColumns(
             self.image_D[kept], self.category_D[kept], self.boxes_xywh_D4[kept], self.score_D[kept]
         )
 
+    def best(self, group_D: npt.NDArray[Any], most: int) -> DetectionColumns:
+        """The `most` detections of the highest score of each group; of equal scores the first."""
+        order = np.lexsort((-self.score_D, group_D))
+        return self.select(np.sort(order[rank(group_D[order]) < most]))
 
-def collect(detections: Iterable[Mapping[str, Any]], truth: Truth) -> tuple[Found, int]:
+
+def rank(group_D: npt.NDArray[Any]) -> IntArray:
+    """The position of each element within its run of equal values, from 0."""
+    if not len(group_D):
+        return np.zeros(0, np.int64)
+    starts = np.flatnonzero(np.r_[True, group_D[1:] != group_D[:-1]])
+    lengths = np.diff(np.r_[starts, len(group_D)])
+    return np.arange(len(group_D)) - np.repeat(starts, lengths)
+
+
+def collect(detections: Iterable[Mapping[str, Any]], truth: Truth) -> tuple[DetectionColumns, int]:
     """Columns of the detections on the images of the truth, and how many were on images that it leaves out.
 
     Raises:
@@ -66,7 +81,7 @@ def collect(detections: Iterable[Mapping[str, Any]], truth: Truth) -> tuple[Foun
         truth.left_out, -1
     )
     categories = {category_id: place for place, category_id in enumerate(truth.category_ids)}
-    parts: list[Found] = []
+    parts: list[DetectionColumns] = []
     rows, first, left_out = iter(detections), 0, 0
     while batch := list(itertools.islice(rows, ROWS_AT_ONCE)):
         columns = _columns(batch, images, categories)
@@ -80,16 +95,18 @@ def collect(detections: Iterable[Mapping[str, Any]], truth: Truth) -> tuple[Foun
         parts.append(columns if known.all() else columns.select(known))
         first += len(batch)
     if not parts:
-        return Found(np.zeros(0, np.int32), np.zeros(0, np.int32), np.zeros((0, 4)), np.zeros(0)), 0
+        return DetectionColumns(
+            np.zeros(0, np.int32), np.zeros(0, np.int32), np.zeros((0, 4)), np.zeros(0)
+        ), 0
     names = ("image_D", "category_D", "boxes_xywh_D4", "score_D")
-    return Found(
+    return DetectionColumns(
         *(np.concatenate([getattr(part, name) for part in parts]) for name in names)
     ), left_out
 
 
 def _columns(
     rows: Sequence[Mapping[str, Any]], images: Mapping[int, int], categories: Mapping[int, int]
-) -> Found | None:
+) -> DetectionColumns | None:
     """None where a row is not fit to count."""
     try:
         image = np.array([images[row["image_id"]] for row in rows], np.int32)
@@ -106,7 +123,7 @@ def _columns(
         return None
     if not ((np.abs(boxes) < FAR).all() and np.isfinite(score).all() and (boxes[:, 2:] >= 0).all()):
         return None
-    return Found(image, category, boxes.astype(np.float64), score.astype(np.float64))
+    return DetectionColumns(image, category, boxes.astype(np.float64), score.astype(np.float64))
 
 
 def check(

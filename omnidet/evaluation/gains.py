@@ -16,7 +16,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from omnidet.evaluation.mistakes import KINDS, Bools, Floats, Ints, Verdicts, curves
+from omnidet.evaluation.mistakes import KINDS, Verdicts, curves
+from omnidet.evaluation.truth import Bools, Doubles
+from omnidet.schema import IntArray
 
 MISSED = "missed"
 MENDED = ("localisation", "confusion")
@@ -58,7 +60,7 @@ def _first(verdicts: Verdicts) -> Bools:
 def _without_missed(verdicts: Verdicts, counts_D: Bools) -> float:
     missed_G = verdicts.true_score_G == -np.inf
     missed_G[verdicts.meant_D[verdicts.meant_D >= 0]] = False
-    left_C: Ints = verdicts.num_true_C - np.bincount(
+    left_C: IntArray = verdicts.num_true_C - np.bincount(
         verdicts.true_category_G[missed_G], minlength=len(verdicts.num_true_C)
     )
     category_D = verdicts.category_D[counts_D]
@@ -73,5 +75,5 @@ def _without_missed(verdicts: Verdicts, counts_D: Bools) -> float:
     return _mean(precision_RC)
 
 
-def _mean(precision_RC: Floats) -> float:
+def _mean(precision_RC: Doubles) -> float:
     return float(np.nanmean(precision_RC)) if np.isfinite(precision_RC).any() else 0.0

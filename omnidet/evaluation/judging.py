@@ -1,12 +1,15 @@
-"""Truth + detections -> which detection is right, wrong or neither, at every IoU threshold and object size at once.
+"""Truth + detections -> which detection is right, wrong or neither, for every IoU threshold and size.
 
-The rules are those of `COCOeval.evaluateImg` (pycocotools) and `LVISEval.evaluate_img` (lvis): within an image and category,
-each detection, best score first, takes the free true box of highest IoU; a box that is not to be found (crowd, or of another
-size) only where no other fits. All arithmetic is in doubles and in their order of operations, so the numbers are equal to
-the bit; `tests/evaluation` compares them. They go through images one by one in Python; here every image takes its n-th
-detection in the same step, and only pairs that can match at all are kept, so 6 million detections take minutes and 2 GB less.
+The rules are those of `COCOeval.evaluateImg` (pycocotools) and `LVISEval.evaluate_img` (lvis).
+Within an image and category, each detection, best score first, takes the free true box of highest
+IoU. It takes a box that is not to be found (a crowd, or a box of another size) only if no other
+fits. All arithmetic is in doubles and in their order of operations, so the numbers are equal to the
+bit; `tests/evaluation/test_official.py` compares them. The official tools go through images one by
+one in Python. Here every image matches its n-th detection in the same step, and only pairs that can
+match are kept, so 6 million detections take minutes and 2 GB less memory.
 
-Suffixes: D detections, G true boxes, P pairs of the two, T IoU thresholds, A object sizes.
+Suffixes: D detections, G true boxes, P pairs of the two, M pairs of one step, T IoU thresholds,
+A object sizes.
 """
 
 from __future__ import annotations
@@ -17,14 +20,15 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from omnidet.evaluation.detections import Found
+from omnidet.evaluation.detections import DetectionColumns, rank
 from omnidet.evaluation.truth import Bools, Doubles, Truth, contains
 from omnidet.schema import IntArray
 
 THRESHOLDS_T = np.linspace(0.5, 0.95, 10)
 SIZES = ("all", "small", "medium", "large")
+ALL = SIZES.index("all")
 AREAS_A2 = np.array([[0, 1e10], [0, 32**2], [32**2, 96**2], [96**2, 1e10]])
-"""Least and greatest area in square pixels, both included, as in the two packages."""
+"""Smallest and largest area of each size in square pixels, both inclusive, as in both packages."""
 NUM_THRESHOLDS, NUM_SIZES = len(THRESHOLDS_T), len(SIZES)
 PAIRS_AT_ONCE = 1_000_000
 Bits = npt.NDArray[np.uint64]
@@ -32,58 +36,86 @@ Bits = npt.NDArray[np.uint64]
 
 @dataclass(frozen=True, eq=False)
 class Judged:
-    """D detections by category, best score first within each; equal scores by image, then as in their file.
+    """The detections that count, by category and then by falling score.
 
-    Bit `a * NUM_THRESHOLDS + t` of a mask says it for size a and threshold t.
+    Equal scores are ordered by image and then as they were given. In a mask, bit
+    `a * NUM_THRESHOLDS + t` holds the answer for size a and threshold t; `flags` unpacks it.
     """
 
+    row_D: npt.NDArray[np.int32]
+    """Index of the detection among those that were given."""
     category_D: npt.NDArray[np.int32]
     image_D: npt.NDArray[np.int32]
     score_D: Doubles
     rank_D: npt.NDArray[np.int32]
-    """Place among the detections of its image and category, from 0."""
+    """Position among the detections of its image and category, from 0."""
     right_D: Bits
     wrong_D: Bits
-    """Neither right nor wrong is what does not count, such as a match with a crowd."""
+    """A detection that does not count, such as a match with a crowd, is neither right nor wrong."""
     wanted_GA: Bools
     """Whether a true box is to be found, for each size; in the order of the truth."""
+    found_score_G: Doubles
+    """Score of the detection that found the box at the lowest threshold, sizes aside; else -inf."""
 
 
-def judge(truth: Truth, found: Found, most: int) -> Judged:
+def judge(truth: Truth, found: DetectionColumns, most: int) -> Judged:
     """Judge the detections.
 
     Args:
-        most: how many of an image and category count, those of the highest score.
+        most: how many detections of an image and category count: those of the highest score.
     """
+    row_D = np.arange(len(found), dtype=np.int32)
     group_D = found.image_D.astype(np.int64) * len(truth.category_ids) + found.category_D
     if truth.judged_pairs is not None:
         known = contains(truth.judged_pairs, group_D)
-        found, group_D = found.select(known), group_D[known]
-    order = np.lexsort((-found.score_D, group_D))
-    rank_D = _rank(group_D[order])
+        row_D, group_D = row_D[known], group_D[known]
+    order = np.lexsort((-found.score_D[row_D], group_D))
+    rank_D = rank(group_D[order])
     order, rank_D = order[rank_D < most], rank_D[rank_D < most]
-    found, group_D = found.select(order), group_D[order]
+    row_D, group_D = row_D[order], group_D[order]
+    found = found.select(row_D)
     wanted_GA = ~truth.ignored_G[:, None] & ~_outside(truth.area_G)
-    matched_D, right_D = _match(truth, found, group_D, wanted_GA)
+    matched_D, right_D, finder_G = _match(truth, found, group_D, wanted_GA)
     excused_DA = _outside(found.boxes_xywh_D4[:, 2] * found.boxes_xywh_D4[:, 3])
     excused_DA |= contains(truth.not_exhaustive_pairs, group_D)[:, None]
     wrong_D = ~matched_D & _spread(~excused_DA)
     by_category = np.lexsort((-found.score_D, found.category_D))
-    found = found.select(by_category)
     return Judged(
-        category_D=found.category_D,
-        image_D=found.image_D,
-        score_D=found.score_D,
+        row_D=row_D[by_category],
+        category_D=found.category_D[by_category],
+        image_D=found.image_D[by_category],
+        score_D=found.score_D[by_category],
         rank_D=rank_D[by_category].astype(np.int32),
         right_D=right_D[by_category],
         wrong_D=wrong_D[by_category],
         wanted_GA=wanted_GA,
+        found_score_G=np.where(finder_G >= 0, np.append(found.score_D, -np.inf)[finder_G], -np.inf),
     )
 
 
-def bit(size: int, threshold: int) -> np.uint64:
-    """Place of a size and threshold in a mask."""
-    return np.uint64(size * NUM_THRESHOLDS + threshold)
+def flags(bits_D: Bits, size: int) -> Bools:
+    """The answers (T, D) of a mask for one size."""
+    places = np.arange(NUM_THRESHOLDS, dtype=np.uint64) + np.uint64(size * NUM_THRESHOLDS)
+    unpacked: Bools = (bits_D >> places[:, None] & np.uint64(1)).astype(np.bool_)
+    return unpacked
+
+
+def iou_xywh(found: Doubles, true: Doubles, crowd: Bools | bool = False) -> Doubles:
+    """IoU of boxes (..., 4), which broadcast; with a crowd, the share of the detection inside it.
+
+    This is `bbIou` of pycocotools' maskApi.c, operation by operation.
+    """
+    left, top = (np.maximum(found[..., i], true[..., i]) for i in (0, 1))
+    right, bottom = (
+        np.minimum(found[..., i + 2] + found[..., i], true[..., i + 2] + true[..., i])
+        for i in (0, 1)
+    )
+    width, height = right - left, bottom - top
+    both = np.where((width > 0) & (height > 0), width * height, 0.0)
+    area_found, area_true = (boxes[..., 2] * boxes[..., 3] for boxes in (found, true))
+    union = np.where(crowd, area_found, area_found + area_true - both)
+    iou: Doubles = np.divide(both, union, out=np.zeros_like(both), where=both > 0)
+    return iou
 
 
 def _outside(area: Doubles) -> Bools:
@@ -92,7 +124,7 @@ def _outside(area: Doubles) -> Bools:
 
 
 def _spread(flags_DA: Bools) -> Bits:
-    """A flag for each size -> bits for all thresholds of it."""
+    """One flag for each size -> the bits of all its thresholds."""
     whole = np.array(
         [((1 << NUM_THRESHOLDS) - 1) << (a * NUM_THRESHOLDS) for a in range(NUM_SIZES)], np.uint64
     )
@@ -106,102 +138,90 @@ def _pack(flags_DAT: Bools) -> Bits:
     return packed
 
 
-def _rank(group: IntArray) -> IntArray:
-    """Place of each within its run of equal values."""
-    if not len(group):
-        return np.zeros(0, np.int64)
-    starts = np.flatnonzero(np.r_[True, group[1:] != group[:-1]])
-    lengths = np.diff(np.r_[starts, len(group)])
-    return np.arange(len(group)) - np.repeat(starts, lengths)
+def _match(
+    truth: Truth, found: DetectionColumns, group_D: IntArray, wanted_GA: Bools
+) -> tuple[Bits, Bits, IntArray]:
+    """Match detections that are sorted by group and score.
 
-
-def _match(truth: Truth, found: Found, group_D: IntArray, wanted_GA: Bools) -> tuple[Bits, Bits]:
-    """For each detection, sorted by group and score: bits of any match, and of a match with a box that is to be found."""
+    Returns for each detection the bits of any match and of a match with a box that is to be found,
+    and for each true box the detection that found it at the lowest threshold, or -1.
+    """
     group_G = truth.image_G * len(truth.category_ids) + truth.category_G
     order_G = np.argsort(group_G, kind="stable")
-    crowd_G, boxes_G4, wanted_GA = (
-        truth.crowd_G[order_G],
-        truth.boxes_xywh_G4[order_G],
-        wanted_GA[order_G],
-    )
+    crowd_G, boxes_G4 = truth.crowd_G[order_G], truth.boxes_xywh_G4[order_G]
+    wanted_GA = wanted_GA[order_G]
     first_D = np.searchsorted(group_G[order_G], group_D, "left")
     count_D = np.searchsorted(group_G[order_G], group_D, "right") - first_D
     matched_D, right_D = np.zeros(len(group_D), np.uint64), np.zeros(len(group_D), np.uint64)
     taken_GAT = np.zeros((len(group_G), NUM_SIZES, NUM_THRESHOLDS), np.bool_)
+    finder_G = np.full(len(group_G), -1, np.int64)
     for places in _chunks(group_D, count_D):
         det_P = np.repeat(places, count_D[places])
-        true_P = np.repeat(first_D[places], count_D[places]) + _rank(det_P)
-        iou_P = _iou(found.boxes_xywh_D4[det_P], boxes_G4[true_P], crowd_G[true_P])
+        true_P = np.repeat(first_D[places], count_D[places]) + rank(det_P)
+        iou_P = iou_xywh(found.boxes_xywh_D4[det_P], boxes_G4[true_P], crowd_G[true_P])
         near = iou_P >= THRESHOLDS_T[0]
         det_P, true_P, iou_P = det_P[near], true_P[near], iou_P[near]
         preference_PA = _preference(det_P, true_P, iou_P, wanted_GA)
-        # Groups are independent: the n-th detection of each that is near any true box is matched in the same step.
-        new = np.r_[True, det_P[1:] != det_P[:-1]] if len(det_P) else np.zeros(0, np.bool_)
-        round_P = (
-            _rank(group_D[det_P[new]])[np.cumsum(new) - 1] if len(det_P) else np.zeros(0, np.int64)
-        )
-        by_round = np.argsort(round_P, kind="stable")
-        for members in (
-            np.split(by_round, np.flatnonzero(np.diff(round_P[by_round])) + 1) if len(det_P) else ()
-        ):
-            true, starts = true_P[members], np.flatnonzero(new[members])
-            free_MAT = ~taken_GAT[true] | crowd_G[true][:, None, None]
-            # As there: an IoU of exactly 1 is reached by the rounding of the boxes alone.
+        for members in _steps(det_P, group_D):
+            det_M, true_M = det_P[members], true_P[members]
+            starts = np.flatnonzero(np.r_[True, det_M[1:] != det_M[:-1]])
+            free_MAT = ~taken_GAT[true_M] | crowd_G[true_M][:, None, None]
+            # The official tools do so: rounding of the boxes alone can prevent an IoU of exactly 1.
             near_MT = iou_P[members, None] >= np.minimum(THRESHOLDS_T, 1 - 1e-10)
-            rating_MAT = np.where(
-                free_MAT & near_MT[:, None, :], preference_PA[members, :, None], 0
-            )
+            fits_MAT = free_MAT & near_MT[:, None, :]
+            rating_MAT = np.where(fits_MAT, preference_PA[members, :, None], 0)
             best_DAT = np.maximum.reduceat(rating_MAT, starts, axis=0)
             lengths = np.diff(np.r_[starts, len(members)])
             chosen_MAT = (rating_MAT == np.repeat(best_DAT, lengths, axis=0)) & (rating_MAT > 0)
-            taken_GAT[true] |= chosen_MAT
-            rights_MAT = chosen_MAT & wanted_GA[true][:, :, None]
-            det = det_P[members[starts]]
-            matched_D[det] = _pack(best_DAT > 0)
-            right_D[det] = _pack(np.logical_or.reduceat(rights_MAT, starts, axis=0))
-    return matched_D, right_D
+            taken_GAT[true_M] |= chosen_MAT
+            finds_M = chosen_MAT[:, ALL, 0]
+            finder_G[true_M[finds_M]] = det_M[finds_M]
+            rights_MAT = chosen_MAT & wanted_GA[true_M][:, :, None]
+            matched_D[det_M[starts]] = _pack(best_DAT > 0)
+            right_D[det_M[starts]] = _pack(np.logical_or.reduceat(rights_MAT, starts, axis=0))
+    in_order_G = np.empty_like(finder_G)
+    in_order_G[order_G] = finder_G
+    return matched_D, right_D, in_order_G
 
 
 def _chunks(group_D: IntArray, count_D: IntArray) -> Iterator[IntArray]:
-    """Places of the detections that have true boxes beside them, whole groups together, few enough for the memory."""
+    """Detections whose group has true boxes: whole groups, about `PAIRS_AT_ONCE` pairs a chunk."""
     places = np.flatnonzero(count_D)
     pairs = np.cumsum(count_D[places])
     while len(places):
         end = int(np.searchsorted(pairs, pairs[0] + PAIRS_AT_ONCE))
         if end < len(places):
             end = max(int(np.searchsorted(group_D[places], group_D[places[end]], "left")), 1)
-        while (
-            end < len(places) and group_D[places[end]] == group_D[places[end - 1]]
-        ):  # one group alone is more than that
+        # A single group may hold more pairs than that.
+        while end < len(places) and group_D[places[end]] == group_D[places[end - 1]]:
             end += 1
         yield places[:end]
         places, pairs = places[end:], pairs[end:]
 
 
-def _iou(found_P4: Doubles, true_P4: Doubles, crowd_P: Bools) -> Doubles:
-    """`bbIou` of pycocotools' maskApi.c, operation by operation; of a crowd, the share of the detection that lies in it."""
-    left, top = (np.maximum(found_P4[:, i], true_P4[:, i]) for i in (0, 1))
-    right, bottom = (
-        np.minimum(found_P4[:, i + 2] + found_P4[:, i], true_P4[:, i + 2] + true_P4[:, i])
-        for i in (0, 1)
-    )
-    width, height = right - left, bottom - top
-    both = np.where((width > 0) & (height > 0), width * height, 0.0)
-    area_found, area_true = (boxes[:, 2] * boxes[:, 3] for boxes in (found_P4, true_P4))
-    union = np.where(crowd_P, area_found, area_found + area_true - both)
-    iou: Doubles = np.divide(both, union, out=np.zeros_like(both), where=both > 0)
-    return iou
+def _steps(det_P: IntArray, group_D: IntArray) -> Iterator[IntArray]:
+    """The pairs of the first detection of every group, then of every second one, and so on.
+
+    Groups are independent of one another, so one step can match a detection of each.
+    """
+    if not len(det_P):
+        return
+    new = np.r_[True, det_P[1:] != det_P[:-1]]
+    step_P = rank(group_D[det_P[new]])[np.cumsum(new) - 1]
+    by_step = np.argsort(step_P, kind="stable")
+    yield from np.split(by_step, np.flatnonzero(np.diff(step_P[by_step])) + 1)
 
 
 def _preference(
     det_P: IntArray, true_P: IntArray, iou_P: Doubles, wanted_GA: Bools
 ) -> npt.NDArray[np.int32]:
-    """From 1: how gladly a detection takes each of its boxes, for each size.
+    """How much a detection prefers each of its boxes, from 1, for each size.
 
-    One that is to be found before one that is not, then by IoU; of equal ones the last of the file, as the official loops do.
+    Boxes to be found come before the others, then IoU decides; of equals the last of the file is
+    taken, as in the official loops.
     """
     preference_PA = np.empty((len(det_P), NUM_SIZES), np.int32)
     for a in range(NUM_SIZES):
         order = np.lexsort((true_P, iou_P, wanted_GA[true_P, a], det_P))
-        preference_PA[order, a] = _rank(det_P[order]) + 1
+        preference_PA[order, a] = rank(det_P[order]) + 1
     return preference_PA

@@ -17,7 +17,7 @@ from omnidet.evaluation import resampling
 from omnidet.evaluation.average_precision import Curves, accumulate, resampled
 from omnidet.evaluation.category_metrics import intervals as intervals_of
 from omnidet.evaluation.category_metrics import split_undefined
-from omnidet.evaluation.detections import Found, collect
+from omnidet.evaluation.detections import DetectionColumns, collect
 from omnidet.evaluation.judging import judge
 from omnidet.evaluation.truth import FREQUENCIES, Truth, read
 from omnidet.schema import Metrics
@@ -61,9 +61,9 @@ def evaluate(
     found, left_out = collect(detections, truth)
     is_fixed = protocol == "fixed"
     kept = (
-        _best(found, found.category_D, MAX_OF_CATEGORY)
+        found.best(found.category_D, MAX_OF_CATEGORY)
         if is_fixed
-        else _best(found, found.image_D, max_detections)
+        else found.best(found.image_D, max_detections)
     )
     judged = judge(truth, kept, len(kept) + 1)
     curves = accumulate(truth, judged, (len(kept) + 1,))
@@ -101,19 +101,7 @@ def _values(curves: Curves, truth: Truth, ending: str) -> dict[str, float]:
     }
 
 
-def _best(found: Found, group_D: np.ndarray, most: int) -> Found:
-    """The `most` of the highest score of each group, in the order of the file; of equal scores the first."""
-    order = np.lexsort((-found.score_D, group_D))
-    starts = (
-        np.flatnonzero(np.r_[True, group_D[order][1:] != group_D[order][:-1]])
-        if len(order)
-        else np.zeros(0, np.int64)
-    )
-    rank = np.arange(len(order)) - np.repeat(starts, np.diff(np.r_[starts, len(order)]))
-    return found.select(np.sort(order[rank < most]))
-
-
-def _protocol(truth: Truth, found: Found, is_fixed: bool, max_detections: int) -> str:
+def _protocol(truth: Truth, found: DetectionColumns, is_fixed: bool, max_detections: int) -> str:
     subset = (
         f", {len(truth.image_ids)} of {len(truth.image_ids) + len(truth.left_out)} images"
         if truth.left_out

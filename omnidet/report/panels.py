@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from omnidet.evaluation.analysis import Category, NamesAnalysis, PhraseAnalysis
-from omnidet.evaluation.mistakes import RECALLS
+from omnidet.evaluation.average_precision import RECALLS_R
 from omnidet.report import charts
 from omnidet.report.charts import number
 
@@ -35,7 +35,7 @@ def of_names(analysis: NamesAnalysis, metrics: Mapping[str, float]) -> dict[str,
             charts.shares(
                 "Precision at each recall",
                 "Beside the names the mean, which is AP at that overlap.",
-                {name: (RECALLS, curve) for name, curve in analysis.curves.items()},
+                {name: (RECALLS_R, curve) for name, curve in analysis.curves.items()},
                 "recall",
                 "precision, mean of all names",
             ),
@@ -68,7 +68,7 @@ def of_phrases(analysis: PhraseAnalysis) -> dict[str, Any]:
             charts.shares(
                 "How well the best box fits",
                 "A phrase counts as found from .5 on.",
-                {"mean overlap": (RECALLS, analysis.curve)},
+                {"mean overlap": (RECALLS_R, analysis.curve)},
                 "overlap (IoU) at least",
                 "share of phrases",
             ),

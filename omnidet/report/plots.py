@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from omnidet.evaluation.analysis import Calibration, NamesAnalysis, PhraseAnalysis
-from omnidet.evaluation.mistakes import RECALLS
+from omnidet.evaluation.average_precision import RECALLS_R
 from omnidet.report.page import Section
 
 METRICS_NAME = "metrics.json"
@@ -79,7 +79,7 @@ def _columns(axis: str, curves: Mapping[str, np.ndarray]) -> Rows:
     if not curves:
         return []
     rows: Rows = []
-    for i, x in enumerate(RECALLS):
+    for i, x in enumerate(RECALLS_R):
         row: Row = {axis: round(float(x), 4)}
         rows.append(
             row | {column(name): round(float(curve[i]), 6) for name, curve in curves.items()}

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
 from omnidet import storage
 from omnidet.data import shards
-from omnidet.evaluation import analysis, mistakes, stored
+from omnidet.evaluation import analysis, stored
 from omnidet.evaluation.analysis import NamesAnalysis, PhraseAnalysis, PhraseTruth
+from omnidet.evaluation.mistakes import LEAST_IOU
+from omnidet.evaluation.truth import read
 from omnidet.measures.config import Benchmark
+from omnidet.measures.ground_truth import ground_truth
 from omnidet.report.page import Section
 from omnidet.report.pictures import Box, Sample
 from omnidet.schema import FloatArray, Record
@@ -48,40 +49,27 @@ def _is_there(index: shards.Index, benchmark: Benchmark, evaluation: Location) -
 
 
 def _section(index: shards.Index, benchmark: Benchmark, evaluation: Location) -> Section:
-    set_name, name = (
-        benchmark.set_name,
-        " ".join(part for part in (benchmark.name, benchmark.suffix) if part),
-    )
+    set_name = benchmark.set_name
+    name = " ".join(part for part in (benchmark.name, benchmark.suffix) if part)
     rows = stored.rows(evaluation, set_name)
-    truth = index.ground_truth.get(set_name, {"names": {}})
-    dataset = _ground_truth(index, truth) if truth["names"] else None
+    truth = None
+    if index.ground_truth.get(set_name, {}).get("names"):
+        path, words = ground_truth(index, set_name)
+        truth = read(path, federated=None)
     try:
-        if dataset:
-            words = {int(number): word for number, word in truth["names"].items()}
-            of_names = analysis.names(dataset, rows, words)
-            return Section(
-                name, benchmark.name, of_names, _names_samples(index, set_name, of_names)
-            )
+        if truth:
+            of_names = analysis.names(truth, rows, {int(i): word for i, word in words.items()})
+            samples = _names_samples(index, set_name, of_names)
+            return Section(name, benchmark.name, of_names, samples)
         truths, boxes, scores = _phrases(index, set_name, rows)
         of_phrases = analysis.phrases(truths, boxes, scores)
-        return Section(
-            name,
-            benchmark.name,
-            of_phrases,
-            _phrase_samples(index, set_name, of_phrases, truths, boxes),
-        )
+        samples = _phrase_samples(index, set_name, of_phrases, truths, boxes)
+        return Section(name, benchmark.name, of_phrases, samples)
     except ValueError as error:
         place = stored.place(evaluation, set_name)
-        raise ValueError(str(error) if place in str(error) else f"{place}: {error}") from error
-
-
-def _ground_truth(index: shards.Index, truth: Mapping[str, Any]) -> dict[str, Any]:
-    path = storage.local_copy(storage.join(index.location, truth["file"]), ".cache/shards")
-    content = path.read_bytes()
-    if hashlib.sha256(content).hexdigest() != truth["sha256"]:
-        raise ValueError(f"{path} is corrupt (its hash is not the index's): build the shards again")
-    dataset: dict[str, Any] = json.loads(content)
-    return dataset
+        message = str(error) if place in str(error) else f"{place}: {error}"
+        remedy = "" if stored.REMEDY in message else f"; {stored.REMEDY}"
+        raise ValueError(message + remedy) from error
 
 
 def _names_samples(index: shards.Index, set_name: str, result: NamesAnalysis) -> list[Sample]:
@@ -153,7 +141,7 @@ def _phrase_samples(
     boxes: FloatArray,
 ) -> list[Sample]:
     """The phrases that were found, and those that were not, of the highest score; each image once."""
-    right = result.overlap_P >= mistakes.OVERLAPS[0]
+    right = result.overlap_P >= LEAST_IOU
     chosen: list[tuple[str, int]] = []
     for group, members in (
         (GOOD["phrase"], np.flatnonzero(right)),

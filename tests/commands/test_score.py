@@ -308,8 +308,8 @@ def test_broken_files_and_options(tmp_path, capsys, benchmark):
         else {**TRUTHS[benchmark], "images": TRUTHS[benchmark]["images"] * 2}
     )
     cases = {
-        (str(half), found): "not whole JSON",
-        (truth, str(half)): "is not whole JSON: it breaks off",
+        (str(half), found): "is not valid JSON",
+        (truth, str(half)): "is not whole JSON",
         (truth, str(tmp_path / "none.json")): "none.json does not exist",
         (str(tmp_path / "none.json"), found): "none.json",
         (write(tmp_path / "twice.json", doubled), found): "two " if is_list else "but 12 ids",

@@ -3,13 +3,15 @@ import pytest
 
 from omnidet.evaluation import analysis
 from omnidet.evaluation.analysis import Outcome, PhraseTruth
+from omnidet.evaluation.truth import in_columns
 from tests import evaluations
 from tests.evaluations import EMPTY, LEFT, RIGHT, SHIFTED
 
 
 def names(rows=None, dataset=None):
     rows = evaluations.detections() if rows is None else rows
-    return analysis.names(dataset or evaluations.ground_truth(), rows, {1: "star", 2: "ring"})
+    truth = in_columns(dataset or evaluations.ground_truth())
+    return analysis.names(truth, rows, {1: "star", 2: "ring"})
 
 
 def test_the_working_point_is_where_f1_is_best():

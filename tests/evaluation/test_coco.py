@@ -99,7 +99,7 @@ def test_the_callers_detections_stay_as_they_were(tmp_path):
 
 
 def test_an_annotation_numbered_zero_is_refused(tmp_path):
-    with pytest.raises(ValueError, match="number from 1"):
+    with pytest.raises(ValueError, match="id 0"):
         coco.evaluate(ground_truth(tmp_path, first_annotation_id=0), [])
 
 

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from omnidet.evaluation import coco, gains, mistakes
-from omnidet.evaluation.judging import _iou
+from omnidet.evaluation.judging import iou_xywh
+from omnidet.evaluation.truth import in_columns
 from tests import evaluations
 
 
@@ -44,9 +45,7 @@ def world(seed):
 def overlap(row, annotation):
     if row["image_id"] != annotation["image_id"]:
         return 0.0
-    return float(
-        _iou(np.array([row["bbox"]]), np.array([annotation["bbox"]]), np.zeros(1, bool))[0]
-    )
+    return float(iou_xywh(np.array(row["bbox"]), np.array(annotation["bbox"])))
 
 
 def set_right(dataset, rows, kind, kinds, found):
@@ -80,7 +79,7 @@ def test_every_gain_is_that_of_the_official_tool_on_results_set_right(tmp_path, 
         (tmp_path / "truth.json").write_text(json.dumps(content))
         return coco.evaluate(tmp_path / "truth.json", results, intervals=False).values["AP50"]
 
-    verdicts = mistakes.judge(dataset, rows)
+    verdicts = mistakes.explain(in_columns(dataset), rows)
     kinds = {
         float(s): mistakes.KINDS[k]
         for s, k in zip(verdicts.score_D, verdicts.kind_D, strict=True)
@@ -102,7 +101,7 @@ def test_every_gain_is_that_of_the_official_tool_on_results_set_right(tmp_path, 
 
 
 def test_a_box_is_given_to_one_detection_and_not_at_all_where_another_has_found_it():
-    truth = evaluations.ground_truth()
+    truth = in_columns(evaluations.ground_truth())
     star = evaluations.xywh(evaluations.LEFT)
     poor = {
         "image_id": 1,
@@ -112,16 +111,18 @@ def test_a_box_is_given_to_one_detection_and_not_at_all_where_another_has_found_
     }
     confused = {"image_id": 1, "category_id": 2, "bbox": star, "score": 0.8}
     before = 0.0
-    both = gains.gains(mistakes.judge(truth, [poor, confused]))
+    both = gains.gains(mistakes.explain(truth, [poor, confused]))
     # One of six stars is found then, at a precision of 1: 17 of 101 recalls, of one of two names.
     assert both["localisation"] == pytest.approx(17 / 101 / 2 - before)
     assert both["confusion"] == 0
     right = {"image_id": 1, "category_id": 1, "bbox": star, "score": 0.1}
-    taken = gains.gains(mistakes.judge(truth, [poor, confused, right]))
+    taken = gains.gains(mistakes.explain(truth, [poor, confused, right]))
     assert taken["localisation"] == pytest.approx(
         17 / 101 / 2 / 2
     )  # it goes, and the right one stands first
 
 
 def test_nothing_found_is_all_missed_and_worth_nothing_to_mend():
-    assert set(gains.gains(mistakes.judge(evaluations.ground_truth(), [])).values()) == {0.0}
+    assert set(
+        gains.gains(mistakes.explain(in_columns(evaluations.ground_truth()), [])).values()
+    ) == {0.0}

@@ -19,7 +19,7 @@ def write(folder, dataset):
         (lambda d: d["images"].append(d["images"][0]), "13 images but 12 ids"),
         (lambda d: d["categories"].append(d["categories"][0]), "7 categories but 6 ids"),
         (lambda d: d["annotations"].append(d["annotations"][0]), "ids: give each its own id"),
-        (lambda d: d["annotations"][0].update(id=0), "number from 1"),
+        (lambda d: d["annotations"][0].update(id=0), "id 0"),
         (lambda d: d["annotations"][3].pop("area"), "entry 3 of 'annotations' has no 'area'"),
         (lambda d: d["annotations"][3].update(bbox=[1, 2]), r"has bbox \[1, 2\]"),
         (
@@ -63,7 +63,7 @@ def test_what_would_be_counted_wrong_is_refused(tmp_path, spoil, message):
 def test_half_a_file(tmp_path):
     path = write(tmp_path, world(0)[0])
     path.write_text(path.read_text()[:500])
-    with pytest.raises(ValueError, match="is not whole JSON"):
+    with pytest.raises(ValueError, match="is not valid JSON"):
         read(path)
 
 

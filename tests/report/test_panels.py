@@ -1,10 +1,12 @@
 from omnidet.evaluation import analysis
+from omnidet.evaluation.truth import in_columns
 from omnidet.report import panels
 from tests import evaluations
 
 
 def names(**changes):
-    return analysis.names(evaluations.ground_truth() | changes, evaluations.detections(), {})
+    truth = in_columns(evaluations.ground_truth() | changes, federated=None)
+    return analysis.names(truth, evaluations.detections(), {})
 
 
 def test_the_numbers_of_a_panel_are_those_of_the_analysis():
@@ -32,9 +34,10 @@ def test_frequencies_are_shown_where_the_file_has_them():
         {"id": 1, "name": "star", "frequency": "r"},
         {"id": 2, "name": "circle", "frequency": "f"},
     ]
+    images = [image | {"neg_category_ids": []} for image in evaluations.ground_truth()["images"]]
     (rows,) = [
         p["rows"]
-        for p in panels.of_names(names(categories=categories), {})["bars"]
+        for p in panels.of_names(names(categories=categories, images=images), {})["bars"]
         if "frequency" in p["title"]
     ]
     assert [(row[0], row[1]) for row in rows] == [("rare", "1 names"), ("frequent", "1 names")]

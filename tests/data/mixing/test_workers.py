@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from omnidet.data.mixing import workers
-from tests.data.mixing.test_mixture import STREAMS, assert_same, index, mixture
+from tests.data.mixing.test_mixture import STREAMS, assert_same, mixture
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning"),
