@@ -20,16 +20,19 @@ from transformers import (
 from omnidet.losses.boxes_giou import boxes_giou
 from omnidet.losses.boxes_l1 import boxes_l1
 from omnidet.losses.names import names
-from omnidet.matching.cost import CostConfig, match
+from omnidet.matching.config import CostConfig
+from omnidet.matching.cost import match
 from omnidet.matching.hungarian import hungarian
 from omnidet.model import vit
-from omnidet.model.detector import Detector, ModelConfig
+from omnidet.model.config import ModelConfig
+from omnidet.model.detector import Detector
 from omnidet.recipes.recipe import LOSSES
 from omnidet.schema import Batch, PhraseTable, Predictions
 from omnidet.training import optimizer
 from omnidet.training.average import Average
+from omnidet.training.config import WeightedLoss
 from omnidet.training.loop import autocast
-from omnidet.training.objective import WeightedLoss, objective
+from omnidet.training.objective import objective
 
 STREAMS = ("det", "grd", "img")
 MAX_GRADIENT_NORM = 1.0

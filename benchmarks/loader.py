@@ -29,7 +29,8 @@ import torch
 from torch.nn import functional
 
 from omnidet.data import shards, vocabulary
-from omnidet.data.mixing.mixture import Loader, MixingConfig, Mixture, Stream
+from omnidet.data.mixing.config import MixingConfig, Stream
+from omnidet.data.mixing.mixture import Loader, Mixture
 from omnidet.data.sharding import build
 from omnidet.data.transforms.crop import crop
 from omnidet.data.transforms.decode import decode

@@ -15,6 +15,8 @@ from typing import Any, TypeVar
 
 import yaml
 
+from omnidet import plugins
+
 Config = TypeVar("Config")
 
 
@@ -44,12 +46,18 @@ def override(config: Config, *assignments: str) -> Config:
 
 
 def override_nested(config: Config, values: Mapping[str, Any], prefix: str = "") -> Config:
-    """Copy of `config` with the fields of a nested mapping set, as read from params.yaml."""
+    """Copy of `config` with the fields of a nested mapping set, such as the content of params.yaml."""
     for name, value in values.items():
         path = f"{prefix}{name}"
         current = _field(config, name, path)
         if isinstance(value, Mapping) and dataclasses.is_dataclass(current):
-            child = override_nested(current, value, f"{path}.")
+            folder = _folder_of_plugins(config, name)
+            given = dict(value)
+            if folder and given.get("kind", plugins.kind_of(current)) != plugins.kind_of(current):
+                current = plugins.make(folder, _plugin_value(folder, given["kind"], path))
+            if folder:
+                given.pop("kind", None)
+            child = override_nested(current, given, f"{path}.")
             config = dataclasses.replace(config, **{name: child})  # type: ignore[type-var]
         elif isinstance(value, Mapping) and isinstance(current, tuple):
             for names, own in _leaves(value):
@@ -60,40 +68,84 @@ def override_nested(config: Config, values: Mapping[str, Any], prefix: str = "")
 
 
 def describe(value: Any) -> Any:
-    """Plain data (dict, list, str, number, bool, None) of a nested config; functions become `module.name`."""
+    """Plain data (dict, list, str, number, bool, None) of a nested config.
+
+    A part with settings of its own (`plugins.py`) is described with its `kind`. Nothing in it depends
+    on where a Python module lies: a run is recognised by a hash over this.
+
+    Raises TypeError for a function: a recipe names its parts.
+    """
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {f.name: describe(getattr(value, f.name)) for f in dataclasses.fields(value)}
+        kind = plugins.kind_of(value)
+        fields = {f.name: describe(getattr(value, f.name)) for f in dataclasses.fields(value)}
+        return fields if kind is None else {"kind": kind, **fields}
     if isinstance(value, Mapping):
         return {str(k): describe(v) for k, v in value.items()}
     if isinstance(value, Sequence) and not isinstance(value, str):
         return [describe(v) for v in value]
     if isinstance(value, PurePath):
         return str(value)
-    if isinstance(value, types.ModuleType):
-        return value.__name__
-    if callable(value):
-        return f"{value.__module__}.{value.__qualname__}"
+    if callable(value) or isinstance(value, types.ModuleType):
+        raise TypeError(f"{value!r} in a recipe: give its name as text (omnidet/plugins.py)")
     return value
 
 
 def parse(kind: type[Config], content: Mapping[str, Any]) -> Config:
-    """The dataclass that `describe` gave `content` for. Where a field may be one of several dataclasses, the names decide."""
+    """The dataclass that `describe` made `content` from.
+
+    Raises ValueError for a field that it does not have, and for a value that does not fit.
+    """
     hints = typing.get_type_hints(kind)
+    fields = {f.name: f for f in dataclasses.fields(kind)}  # type: ignore[arg-type]
     values: dict[str, Any] = {}
     for name, value in content.items():
-        if name not in hints:
+        if name not in fields:
             raise ValueError(f"{kind.__name__} has no field {name!r}")
+        folder = fields[name].metadata.get("plugins")
         options = [
             h for h in (hints[name], *typing.get_args(hints[name])) if dataclasses.is_dataclass(h)
         ]
-        if isinstance(value, Mapping) and options:
-            fitting = [h for h in options if set(value) == {f.name for f in dataclasses.fields(h)}]
-            if not fitting:
-                raise ValueError(f"{kind.__name__}.{name} has unknown fields: {', '.join(value)}")
-            values[name] = parse(typing.cast(Any, fitting[0]), value)
+        if folder:
+            values[name] = _plugin_value(folder, value, f"{kind.__name__}.{name}")
+        elif isinstance(value, Mapping) and options:
+            values[name] = parse(typing.cast(Any, options[0]), value)
         else:
             values[name] = _checked(value, hints[name], name)
     return kind(**values)
+
+
+def _plugin_value(folder: str, value: Any, path: str) -> Any:
+    """A plug-in as a recipe holds it: its name, its settings, None, or several of these."""
+    if isinstance(value, (list, tuple)):
+        return tuple(_plugin_value(folder, one, path) for one in value)
+    if isinstance(value, Mapping):
+        return _parsed_part(folder, value, path)
+    if isinstance(value, str) and ":" not in value and value not in plugins.names(folder):
+        raise ValueError(f"{path}={value!r}: give one of {', '.join(plugins.names(folder))}")
+    if value is None or isinstance(value, str) or plugins.kind_of(value):
+        return value
+    raise ValueError(f"{path}={value!r} does not fit: expected the name of a part")
+
+
+def _parsed_part(folder: str, content: Mapping[str, Any], path: str) -> Any:
+    """The settings of a part; without a `kind`, as in what older versions wrote, the fields decide."""
+    own = {name: value for name, value in content.items() if name != "kind"}
+    if "kind" in content:
+        return parse(plugins.load(folder, content["kind"]), own)
+    for name in plugins.names(folder):
+        part = plugins.load(folder, name)
+        if dataclasses.is_dataclass(part) and set(own) <= {
+            f.name for f in dataclasses.fields(part)
+        }:
+            return parse(typing.cast(Any, part), own)
+    raise ValueError(f"{path} has unknown fields: {', '.join(own)}")
+
+
+def _folder_of_plugins(config: Any, name: str) -> str | None:
+    """The package whose plug-ins a field takes, as the metadata of the field says."""
+    (field,) = (f for f in dataclasses.fields(config) if f.name == name)
+    folder: str | None = field.metadata.get("plugins")
+    return folder
 
 
 def _replaced(config: Config, names: list[str], value: Any, path: str) -> Config:
@@ -106,8 +158,13 @@ def _replaced(config: Config, names: list[str], value: Any, path: str) -> Config
         else:
             raise ValueError(f"unknown field {path!r}: {names[0]!r} has no fields of its own")
     else:
-        hint = typing.get_type_hints(type(config))[names[0]]
-        value = _checked(value, hint, path)
+        folder = _folder_of_plugins(config, names[0])
+        if folder:
+            value = _plugin_value(folder, value, path)
+            if dataclasses.is_dataclass(current):  # its fields can be set one by one
+                value = plugins.make(folder, value)
+        else:
+            value = _checked(value, typing.get_type_hints(type(config))[names[0]], path)
     return dataclasses.replace(config, **{names[0]: value})  # type: ignore[type-var]
 
 
@@ -122,7 +179,7 @@ def _leaves(content: Mapping[str, Any]) -> Iterator[tuple[list[str], Any]]:
 def _with_member(
     members: tuple[Any, ...], of: str, names: list[str], value: Any, path: str
 ) -> tuple[Any, ...]:
-    """The parts with a field of one of them changed, which its name tells: `streams.det.images_per_step=8`."""
+    """The parts with a field of one of them changed, found by its name: `streams.det.images_per_step=8`."""
     known = [member.name for member in members if hasattr(member, "name")]
     if names[0] not in known or len(names) == 1:
         parts = (

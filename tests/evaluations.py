@@ -10,15 +10,14 @@ from typing import Any
 import numpy as np
 
 from omnidet.data import shards
-from omnidet.measures import coco, lvis, refcocog
 from omnidet.measures.config import Benchmark
 from omnidet.schema import Record
 from tests import toys
 
 BENCHMARKS = (
-    Benchmark("coco", coco.coco, "eval/coco"),
-    Benchmark("refcocog", refcocog.refcocog, "eval/refcocog", suffix="unseen"),
-    Benchmark("lvis", lvis.lvis, "eval/lvis", optional=True),
+    Benchmark("coco", "coco", "eval/coco"),
+    Benchmark("refcocog", "refcocog", "eval/refcocog", suffix="unseen"),
+    Benchmark("lvis", "lvis", "eval/lvis", optional=True),
 )
 CATEGORIES = {1: "star", 2: "circle"}
 LEFT, RIGHT = (4, 6, 24, 26), (34, 30, 54, 50)

@@ -22,9 +22,11 @@ from typing import Any
 import torch
 
 from omnidet.data import shards
-from omnidet.matching.cost import CostConfig, match
+from omnidet.matching.config import CostConfig
+from omnidet.matching.cost import match
 from omnidet.matching.hungarian import hungarian
 from omnidet.training import distributed, watch
+from omnidet.training.config import PARALLEL
 from omnidet.training.objective import objective
 from omnidet.training.stop import InterruptedRunError
 from tests import kills, toys
@@ -104,7 +106,7 @@ def gradients(folder: Path) -> list[list[int]]:
     """Each split with DDP, and one with FSDP2; `<name>.<rank>.pt`."""
     codes = []
     for name, split in SPLITS.items():
-        for mode in distributed.MODES:
+        for mode in PARALLEL:
             if mode == "ddp" or name.startswith("2"):
 
                 def act(world: distributed.World, split=split, name=name, mode=mode) -> None:

@@ -11,9 +11,8 @@ from omnidet import recipes
 from omnidet.config import override
 from omnidet.data.sharding.build import Dataset, ShardsConfig
 from omnidet.inference.detector import OmniDet
-from omnidet.measures import coco
 from omnidet.measures.config import Benchmark, EvaluationConfig
-from omnidet.model.vit import StemConfig
+from omnidet.model.backbones.conv_stem_vit import ConvStemVit
 from omnidet.recipes.recipe import Recipe
 from omnidet.steps import train_detector
 from omnidet.training import metrics
@@ -108,13 +107,13 @@ def overfit_recipe() -> Recipe:
         shards=ShardsConfig(
             train=(dataset,), evaluation=(Dataset("eval/coco", "coco", ".", "val2017"),)
         ),
-        model=dataclasses.replace(base.model, image_size=128, backbone=StemConfig()),
+        model=dataclasses.replace(base.model, image_size=128, backbone=ConvStemVit()),
         streams=(
             dataclasses.replace(
                 base.streams[0], sets=("train/coco",), images_per_step=8, transforms=()
             ),
         ),
-        evaluation=EvaluationConfig((Benchmark("coco", coco.coco, "eval/coco"),)),
+        evaluation=EvaluationConfig((Benchmark("coco", "coco", "eval/coco"),)),
     )
     return override(
         recipe,

@@ -15,24 +15,21 @@ from torch import Tensor
 
 from omnidet import config
 from omnidet.data import shards, vocabulary
-from omnidet.data.mixing.mixture import Loader, MixingConfig, Mixture, Stream
+from omnidet.data.mixing.config import MixingConfig, Stream
+from omnidet.data.mixing.mixture import Loader, Mixture
 from omnidet.data.vocabulary import Vocabulary, VocabularyConfig
-from omnidet.losses.boxes_giou import boxes_giou
-from omnidet.losses.boxes_l1 import boxes_l1
-from omnidet.losses.caption import caption
-from omnidet.losses.names import names
-from omnidet.losses.token_alignment import token_alignment
 from omnidet.model import bundle
-from omnidet.model.detector import Detector, ModelConfig
-from omnidet.model.vit import StemConfig
+from omnidet.model.backbones.conv_stem_vit import ConvStemVit
+from omnidet.model.config import ModelConfig
+from omnidet.model.detector import Detector
 from omnidet.recipes.recipe import Recipe
 from omnidet.recipes.tiny_world import tiny_world
 from omnidet.schema import Batch, Matches, PhraseTable, Predictions, Record
 from omnidet.training import metrics
+from omnidet.training.config import OptimizerConfig, TrainConfig, WeightedLoss
 from omnidet.training.distributed import World
-from omnidet.training.loop import TrainConfig, fit, seed_everything
-from omnidet.training.objective import WeightedLoss
-from omnidet.training.optimizer import OptimizerConfig
+from omnidet.training.loop import fit, seed_everything
+from omnidet.training.objective import Loss, resolve
 
 IMAGE_SIZE = 64
 STREAMS = ("det", "grd", "img")
@@ -49,12 +46,14 @@ PHRASES: tuple[tuple[str, bool], ...] = (
     ("a green ring", False),
 )
 """The phrases of `batch`; the last two are captions."""
-LOSSES = (
-    WeightedLoss(names, 2.0),
-    WeightedLoss(boxes_l1, 5.0),
-    WeightedLoss(boxes_giou, 2.0),
-    WeightedLoss(token_alignment, 0.2),
-    WeightedLoss(caption, 0.2),
+LOSSES = resolve(
+    (
+        WeightedLoss("names", 2.0),
+        WeightedLoss("boxes_l1", 5.0),
+        WeightedLoss("boxes_giou", 2.0),
+        WeightedLoss("token_alignment", 0.2),
+        WeightedLoss("caption", 0.2),
+    )
 )
 
 
@@ -123,7 +122,7 @@ def toy_vocabulary() -> Vocabulary:
 
 MODEL = ModelConfig(
     image_size=IMAGE_SIZE,
-    backbone=StemConfig(width=32, depth=2, num_heads=2, drop_path=0.2),
+    backbone=ConvStemVit(width=32, depth=2, num_heads=2, drop_path=0.2),
     embedding_width=16,
 )
 
@@ -328,7 +327,7 @@ TRAIN = TrainConfig(
 def train(
     index: shards.Index,
     folder: Path,
-    losses: tuple[WeightedLoss, ...] = LOSSES,
+    losses: tuple[Loss, ...] = LOSSES,
     train: TrainConfig = TRAIN,
     workers: int = 0,
     world: World | None = None,
@@ -354,18 +353,17 @@ def train(
     )
 
 
-def at_call(loss: WeightedLoss, call: int, act: object) -> WeightedLoss:
+def at_call(loss: Loss, call: int, act: object) -> Loss:
     """The loss under its own name; on its call number `call` (from 0), `act(term)` is returned in its place."""
     count = -1
 
-    @functools.wraps(loss.loss)
     def counted(*arguments: object) -> object:
         nonlocal count
         count += 1
-        term = loss.loss(*arguments)
+        term = loss.function(*arguments)
         return act(term) if count == call else term
 
-    return WeightedLoss(counted, loss.weight)
+    return dataclasses.replace(loss, function=counted)
 
 
 def metrics_rows(folder: Path) -> list[dict[str, float]]:

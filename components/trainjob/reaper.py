@@ -20,7 +20,8 @@ GRACE_SECONDS = 1800
 def main(arguments: list[str] | None = None, api: Cluster | None = None) -> int:
     """Reap once; the exit code is 1 if a job could not be looked after."""
     parser = argparse.ArgumentParser(
-        prog="components.trainjob.reaper", description="Delete TrainJobs that their step left behind."
+        prog="components.trainjob.reaper",
+        description="Delete TrainJobs that their step left behind.",
     )
     parser.add_argument(
         "--namespace", default=cluster.own_namespace(), help="default: that of this pod"

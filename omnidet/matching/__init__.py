@@ -4,3 +4,6 @@
 
 To add a matcher, write one file here with a function `(cost_QN) -> (regions, boxes)` and name it in a recipe.
 """
+
+SHARED = ("config", "cost")
+"""Files of this folder that are no plug-ins."""

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -14,27 +12,10 @@ from torch import Tensor
 from torch.nn import functional
 
 from omnidet import boxes
-from omnidet.config import require
+from omnidet.matching.config import CostConfig
 from omnidet.schema import Batch, IntArray, Matches, Predictions
 
 Matcher = Callable[[npt.NDArray[np.float32]], tuple[IntArray, IntArray]]
-
-
-@dataclass(frozen=True)
-class CostConfig:
-    """Weights of the parts; the values of Deformable DETR (arXiv 2010.04159) and its successors."""
-
-    names: float = 2.0
-    l1: float = 5.0
-    giou: float = 2.0
-    alpha: float = 0.25
-    gamma: float = 2.0
-
-    def __post_init__(self) -> None:
-        for name in ("names", "l1", "giou", "gamma"):
-            value = getattr(self, name)
-            require(0 <= value < math.inf, f"train.cost.{name}={value}: give 0 or more")
-        require(0 <= self.alpha <= 1, f"train.cost.alpha={self.alpha}: give a share from 0 to 1")
 
 
 @torch.no_grad()

@@ -5,3 +5,6 @@
 Each benchmark has one file, whose `Measure` has the file's name (`coco.coco`); its protocol is in `evaluation/`. To add a
 benchmark, write such a file and name it in a recipe.
 """
+
+SHARED = ("by_name", "config", "ground_truth", "measure", "prediction_files", "rows", "run")
+"""Files of this folder that are no plug-ins."""

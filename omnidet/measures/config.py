@@ -5,9 +5,13 @@ A recipe is read by commands that measure nothing, so this file and `measure.py`
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from omnidet import plugins
 from omnidet.measures.measure import Measure
+
+MEASURES = "omnidet.measures"
+"""Where the measures lie that a recipe names."""
 
 
 @dataclass(frozen=True)
@@ -16,7 +20,8 @@ class Benchmark:
 
     name: str
     """Its numbers are called `<name>/<metric>`."""
-    measure: Measure
+    measure: str = field(metadata={"plugins": MEASURES})
+    """A file of this folder, such as `coco`."""
     set_name: str
     """Shard set, such as `eval/coco`."""
     suffix: str = ""
@@ -25,9 +30,15 @@ class Benchmark:
     """Whether a shard folder without the set will do."""
 
     @property
+    def loaded(self) -> Measure:
+        """What the name of the measure stands for."""
+        measure: Measure = plugins.make(MEASURES, self.measure)
+        return measure
+
+    @property
     def file_name(self) -> str:
         """Of its rows, in the folder of an evaluation."""
-        ending = f".{self.measure.rows_name}" if self.measure.rows_name else ""
+        ending = f".{self.loaded.rows_name}" if self.loaded.rows_name else ""
         return f"{self.set_name.replace('/', '_')}{ending}.json"
 
 

@@ -1,4 +1,4 @@
-"""LVIS box AP, by the official protocol and by the fixed one."""
+"""LVIS box AP, by the official protocol."""
 
 from __future__ import annotations
 
@@ -17,13 +17,5 @@ def _evaluate_lvis(index: shards.Index, set_name: str, rows: Iterable[Prediction
     return protocol.evaluate(ground_truth(index, set_name)[0], rows)
 
 
-def _evaluate_lvis_fixed(
-    index: shards.Index, set_name: str, rows: Iterable[PredictionRow]
-) -> Metrics:
-    return protocol.evaluate(ground_truth(index, set_name)[0], rows, protocol="fixed")
-
-
 lvis = Measure(predict_names(300), _evaluate_lvis, needs_truth=True)
 """LVIS box AP, with 300 detections an image."""
-lvis_fixed = Measure(predict_names(1000), _evaluate_lvis_fixed, "fixed", needs_truth=True)
-"""LVIS fixed AP: 10,000 detections a category, with at most 1,000 an image."""

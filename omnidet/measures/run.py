@@ -52,7 +52,7 @@ def predict(
             images = itertools.islice(
                 enumerate(_images(index, benchmark.set_name)), rank, None, ranks
             )
-            found = benchmark.measure.predict(detector, index, benchmark.set_name, images)
+            found = benchmark.loaded.predict(detector, index, benchmark.set_name, images)
             prediction_files.write_part(folder / benchmark.file_name, found)
             written.add(benchmark.file_name)
 
@@ -66,7 +66,7 @@ def evaluate(
         path = folder / benchmark.file_name
         if not path.exists():
             prediction_files.merge([part / benchmark.file_name for part in parts], path)
-        metrics = benchmark.measure.evaluate(index, benchmark.set_name, read_rows(path))
+        metrics = benchmark.loaded.evaluate(index, benchmark.set_name, read_rows(path))
         ending = f"_{benchmark.suffix}" if benchmark.suffix else ""
         # The parts of a metric (AIGT_plain) are not named twice: of a set with a suffix only the whole counts.
         parts_of = {k: v for k, v in metrics.values.items() if not (ending and "_" in k)}
@@ -82,7 +82,7 @@ def _present(index: shards.Index, config: EvaluationConfig) -> list[Benchmark]:
     chosen = [b for b in config.benchmarks if not b.optional or b.set_name in index.sets]
     for benchmark in chosen:
         index.shards(benchmark.set_name)  # names what is missing before hours of work
-        if benchmark.measure.needs_truth:
+        if benchmark.loaded.needs_truth:
             ground_truth(index, benchmark.set_name)
     return chosen
 

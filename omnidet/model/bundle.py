@@ -5,6 +5,7 @@ config.json  model.safetensors  vocabulary/
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,8 +16,8 @@ from safetensors.torch import load_file, save_file
 
 from omnidet import config, storage
 from omnidet.data.vocabulary import Vocabulary
-from omnidet.model.detector import Detector, ModelConfig
-from omnidet.model.vit import PretrainedConfig
+from omnidet.model.config import ModelConfig
+from omnidet.model.detector import Detector
 
 FORMAT_VERSION = 1
 
@@ -96,8 +97,10 @@ def load(folder: Path) -> tuple[Detector, Vocabulary, dict[str, Any]]:
             f"{folder}/vocabulary is not the one the detector was trained with: its content hash does not fit"
         )
     model_config = config.parse(ModelConfig, content["model"])
-    if isinstance(model_config.backbone, PretrainedConfig):  # its weights come from the bundle
-        model_config = config.override(model_config, "backbone.weights=random")
+    # The weights come from the bundle.
+    model_config = dataclasses.replace(
+        model_config, backbone=model_config.backbone.without_weights()
+    )
     weights = folder / "model.safetensors"
     if weights.is_file() and storage.sha256(weights) != content["weights_sha256"]:
         raise ValueError(

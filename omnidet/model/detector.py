@@ -7,63 +7,13 @@ does not depend on what else is asked, and costs one row of a matrix product.
 from __future__ import annotations
 
 import dataclasses
-from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
 
-from omnidet.config import require
-from omnidet.model import vit
+from omnidet.model.config import ModelConfig
 from omnidet.model.heads import RegionHead, StreamCalibration, TokenTable
 from omnidet.schema import Batch, PhraseTable, Predictions
-
-
-@dataclass(frozen=True)
-class ModelConfig:
-    """What the detector is made of."""
-
-    image_size: int = 640
-    """Side of the square input, pixels; a multiple of 16."""
-    backbone: vit.StemConfig | vit.PretrainedConfig = field(default_factory=vit.PretrainedConfig)
-    embedding_width: int = 256
-    """Width of token and region embeddings: the vocabulary's share of the parameters is tokens x width."""
-    calibrated_streams: int = 0
-    """Number of streams, to give each a temperature and a bias of its own; 0 for none."""
-    min_image_size: int = 0
-    """Where above 0, a smaller picture comes in a square of its own size, of this at least: pictures are scaled down to
-    `image_size` and never up. Position embeddings are made for this side and stretched for others. 0: one side for all."""
-
-    def __post_init__(self) -> None:
-        fitting = max(16, round(self.image_size / 16) * 16)
-        usable = 16 <= self.image_size <= 4096 and self.image_size % 16 == 0
-        require(
-            usable,
-            f"model.image_size={self.image_size} is not a multiple of the patch size 16: give {min(fitting, 4096)}",
-        )
-        require(
-            self.calibrated_streams >= 0,
-            f"model.calibrated_streams={self.calibrated_streams}: give 0 or more",
-        )
-        least = self.min_image_size
-        fits = least % 16 == 0 and (least == 0 or 16 <= least <= self.image_size)
-        require(
-            fits,
-            f"model.min_image_size={least}: give a multiple of 16 up to image_size={self.image_size}, or 0",
-        )
-        require(
-            self.embedding_width >= 1,
-            f"model.embedding_width={self.embedding_width}: give 1 or more",
-        )
-
-    @property
-    def position_side(self) -> int:
-        """The side that the position embeddings are made for."""
-        return self.min_image_size or self.image_size
-
-    def side(self, width: int, height: int) -> int:
-        """Side of the square in which a picture of that size is shown."""
-        own = -(-max(width, height) // 16) * 16
-        return min(max(own, self.position_side), self.image_size)
 
 
 class Detector(nn.Module):
@@ -72,9 +22,11 @@ class Detector(nn.Module):
     def __init__(self, config: ModelConfig, num_tokens: int) -> None:
         super().__init__()
         self.config = config
-        self.backbone = vit.build(config.backbone, config.position_side)
+        self.backbone = config.backbone.build(config.position_side)
         self.head = RegionHead(
-            self.backbone.width, config.embedding_width, config.position_side // self.backbone.patch
+            self.backbone.width,
+            config.embedding_width,
+            config.position_side // self.backbone.stride,
         )
         self.tokens = TokenTable(num_tokens, config.embedding_width)
         if config.calibrated_streams:
@@ -114,9 +66,9 @@ class Detector(nn.Module):
 
     def regions(self, images_BCHW: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Region embeddings (B, Q, D), boxes cxcywh (B, Q, 4) and image embedding (B, D): all that an image costs."""
-        side = images_BCHW.shape[-1] // self.backbone.patch
+        side = images_BCHW.shape[-1] // self.backbone.stride
         embeddings_BQD, boxes_BQ4, image_BD = self.head(
-            self.backbone(images_BCHW), (images_BCHW.shape[-2] // self.backbone.patch, side)
+            self.backbone(images_BCHW), (images_BCHW.shape[-2] // self.backbone.stride, side)
         )
         return embeddings_BQD, boxes_BQ4, image_BD
 

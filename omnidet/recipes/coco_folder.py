@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from omnidet.data.mixing.mixture import MixingConfig, Stream
+from omnidet.data.mixing.config import MixingConfig, Stream
 from omnidet.data.sharding.build import Dataset, ShardsConfig
-from omnidet.data.transforms.crop import crop
-from omnidet.data.transforms.flip import flip
 from omnidet.data.vocabulary import VocabularyConfig
-from omnidet.measures import absent, coco, lvis, refcocog
 from omnidet.measures.config import Benchmark, EvaluationConfig
-from omnidet.model.detector import ModelConfig
-from omnidet.model.vit import PretrainedConfig
+from omnidet.model.backbones.timm_vit import TimmVit
+from omnidet.model.config import ModelConfig
 from omnidet.recipes.recipe import LOSSES, Recipe, RegisterConfig
-from omnidet.training.loop import TrainConfig
-from omnidet.training.optimizer import OptimizerConfig
+from omnidet.training.config import OptimizerConfig, TrainConfig
 
 
 def coco_folder() -> Recipe:
@@ -43,17 +39,15 @@ def coco_folder() -> Recipe:
             ),
         ),
         vocabulary=VocabularyConfig(size=30_000),
-        model=ModelConfig(
-            image_size=128, backbone=PretrainedConfig(weights="random"), embedding_width=256
-        ),
+        model=ModelConfig(image_size=128, backbone=TimmVit(weights="random"), embedding_width=256),
         streams=(
-            Stream("det", ("train/coco", "train/lvis"), 4, transforms=(flip, crop)),
+            Stream("det", ("train/coco", "train/lvis"), 4, transforms=("flip", "crop")),
             Stream(
                 "grd",
                 ("train/refcocog", "train/refcocog_google", "train/flickr30k"),
                 2,
                 describes=True,
-                transforms=(flip,),
+                transforms=("flip",),
             ),
             Stream(
                 "img",
@@ -61,7 +55,7 @@ def coco_folder() -> Recipe:
                 2,
                 boxes=False,
                 captions=True,
-                transforms=(flip,),
+                transforms=("flip",),
             ),
         ),
         mixing=MixingConfig(max_names=100, workers=2),
@@ -76,13 +70,13 @@ def coco_folder() -> Recipe:
         ),
         evaluation=EvaluationConfig(
             benchmarks=(
-                Benchmark("coco", coco.coco, "eval/coco"),
-                Benchmark("lvis", lvis.lvis, "eval/lvis", optional=True),
-                Benchmark("lvis_fixed", lvis.lvis_fixed, "eval/lvis", optional=True),
-                Benchmark("lvis_v0.5", lvis.lvis, "eval/lvis_v0.5", optional=True),
-                Benchmark("absent", absent.absent, "eval/coco"),
-                Benchmark("refcocog", refcocog.refcocog, "eval/refcocog", optional=True),
-                Benchmark("refcocos", refcocog.refcocog, "eval/refcocos", optional=True),
+                Benchmark("coco", "coco", "eval/coco"),
+                Benchmark("lvis", "lvis", "eval/lvis", optional=True),
+                Benchmark("lvis_fixed", "lvis_fixed", "eval/lvis", optional=True),
+                Benchmark("lvis_v0.5", "lvis", "eval/lvis_v0.5", optional=True),
+                Benchmark("absent", "absent", "eval/coco"),
+                Benchmark("refcocog", "refcocog", "eval/refcocog", optional=True),
+                Benchmark("refcocos", "refcocog", "eval/refcocos", optional=True),
             )
         ),
         register=RegisterConfig(name="omnidet-coco-folder"),

@@ -5,27 +5,22 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from omnidet.config import require
-from omnidet.data.mixing.mixture import MixingConfig, Stream
+from omnidet.data.mixing.config import MixingConfig, Stream
 from omnidet.data.sharding.build import ShardsConfig
 from omnidet.data.tiny_world.draw import TinyWorld
 from omnidet.data.vocabulary import VocabularyConfig
-from omnidet.losses.boxes_giou import boxes_giou
-from omnidet.losses.boxes_l1 import boxes_l1
-from omnidet.losses.caption import caption
-from omnidet.losses.names import names
-from omnidet.losses.token_alignment import token_alignment
+from omnidet.matching.config import MatchingConfig
 from omnidet.measures.config import EvaluationConfig
-from omnidet.model.detector import ModelConfig
+from omnidet.model.config import LARGEST_SIDE, ModelConfig
 from omnidet.registry.gate import GateConfig
-from omnidet.training.loop import TrainConfig
-from omnidet.training.objective import WeightedLoss
+from omnidet.training.config import TrainConfig, WeightedLoss
 
 LOSSES = (
-    WeightedLoss(names, 2.0),
-    WeightedLoss(boxes_l1, 5.0),
-    WeightedLoss(boxes_giou, 2.0),
-    WeightedLoss(token_alignment, 0.2),
-    WeightedLoss(caption, 0.2),
+    WeightedLoss("names", 2.0),
+    WeightedLoss("boxes_l1", 5.0),
+    WeightedLoss("boxes_giou", 2.0),
+    WeightedLoss("token_alignment", 0.2),
+    WeightedLoss("caption", 0.2),
 )
 """All losses with the weights that every recipe begins from."""
 
@@ -50,7 +45,7 @@ class RetrainConfig:
     new_weight: float = 3.0
     """Of the losses on the new images; those of each old stream weigh 1."""
     image_size: int = 0
-    """Side in which larger new pictures are shown, pixels, a multiple of 16; the old ones keep theirs. 0: as the old ones."""
+    """Side in which larger new pictures are shown, pixels, a multiple of the backbone's stride; the old ones keep theirs. 0: as the old ones."""
     learning_rate: float = 7e-4
     new_token_rate: float = 30.0
     """Factor on it for the tokens of new words (`docs/decisions/0008-new-categories.md`)."""
@@ -68,10 +63,10 @@ class RetrainConfig:
         )
         require(self.new_images >= 0, f"retrain.new_images={self.new_images}: give 0 or more")
         require(self.new_weight > 0, f"retrain.new_weight={self.new_weight}: give a number above 0")
-        fits = self.image_size % 16 == 0 and 0 <= self.image_size <= 4096
+        fits = 0 <= self.image_size <= LARGEST_SIDE
         require(
             fits,
-            f"retrain.image_size={self.image_size}: give a multiple of 16, or 0 for the detector's own",
+            f"retrain.image_size={self.image_size}: give up to {LARGEST_SIDE}, or 0 for the detector's own",
         )
         require(
             self.learning_rate > 0,
@@ -99,5 +94,21 @@ class Recipe:
     train: TrainConfig
     evaluation: EvaluationConfig
     register: RegisterConfig
+    matching: MatchingConfig = field(default_factory=MatchingConfig)
     gate: GateConfig = field(default_factory=GateConfig)
     retrain: RetrainConfig = field(default_factory=RetrainConfig)
+
+    def __post_init__(self) -> None:
+        stride = self.model.backbone.stride
+        for stream in self.streams:
+            size = stream.image_size or stride
+            require(
+                size % stride == 0,
+                f"stream {stream.name!r}: image_size={size}: "
+                f"give a multiple of the patch size {stride}",
+            )
+        size = self.retrain.image_size
+        require(
+            size % stride == 0,
+            f"retrain.image_size={size}: give a multiple of {stride}, or 0 for the detector's own",
+        )

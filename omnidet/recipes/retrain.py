@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 
-from omnidet.data.mixing.mixture import Stream
+from omnidet.data.mixing.config import Stream
 from omnidet.data.sharding.build import Dataset
 from omnidet.data.shards import Index, texts
-from omnidet.data.transforms.crop import crop
-from omnidet.data.transforms.flip import flip
-from omnidet.measures import coco
 from omnidet.measures.config import Benchmark, EvaluationConfig
-from omnidet.model.detector import ModelConfig
+from omnidet.model.config import ModelConfig
 from omnidet.recipes.recipe import Recipe
 
 SOURCE = "annotated"
 """Adapter of what people bring."""
-AUGMENTATIONS = (flip, crop)
+AUGMENTATIONS = ("flip", "crop")
 
 
 def datasets(recipe: Recipe, name: str) -> Recipe:
@@ -58,7 +55,7 @@ def retraining(recipe: Recipe, trained: ModelConfig, index: Index, name: str) ->
     )
     measured = {benchmark.set_name for benchmark in recipe.evaluation.benchmarks}
     added = (s for s in index.sets if s.startswith("eval/") and s not in measured)
-    own = tuple(Benchmark(s.removeprefix("eval/"), coco.coco, s) for s in added)
+    own = tuple(Benchmark(s.removeprefix("eval/"), "coco", s) for s in added)
     old_benchmarks = tuple(b for b in recipe.evaluation.benchmarks if b.set_name in index.sets)
     optimizer = dataclasses.replace(
         recipe.train.optimizer,
@@ -116,8 +113,9 @@ def _side(index: Index, set_name: str, trained: ModelConfig, wanted: int) -> int
     """Side in which the new pictures are shown: as wanted, where they are that large, and never below the old pictures'."""
     if wanted <= trained.image_size:
         return trained.image_size
+    stride = trained.backbone.stride
     largest = max(max(record.width, record.height) for record in texts(index, set_name))
-    return max(min(wanted, -(-largest // 16) * 16), trained.image_size)
+    return max(min(wanted, -(-largest // stride) * stride), trained.image_size)
 
 
 def of_new_data(recipe: Recipe, name: str) -> Recipe:

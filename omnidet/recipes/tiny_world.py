@@ -4,19 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 
-from omnidet.data.mixing.mixture import MixingConfig, Stream
+from omnidet.data.mixing.config import MixingConfig, Stream
 from omnidet.data.sharding.build import Dataset, ShardsConfig
 from omnidet.data.tiny_world.draw import TinyWorld
-from omnidet.data.transforms.crop import crop
-from omnidet.data.transforms.flip import flip
 from omnidet.data.vocabulary import VocabularyConfig
-from omnidet.measures import absent, coco, flickr30k, lvis, refcocog
 from omnidet.measures.config import Benchmark, EvaluationConfig
-from omnidet.model.detector import ModelConfig
-from omnidet.model.vit import StemConfig
+from omnidet.model.backbones.conv_stem_vit import ConvStemVit
+from omnidet.model.config import ModelConfig
 from omnidet.recipes.recipe import LOSSES, Recipe, RegisterConfig, RetrainConfig
-from omnidet.training.loop import TrainConfig
-from omnidet.training.optimizer import OptimizerConfig
+from omnidet.training.config import OptimizerConfig, TrainConfig
 
 
 def tiny_world() -> Recipe:
@@ -45,15 +41,15 @@ def tiny_world() -> Recipe:
             ),
         ),
         vocabulary=VocabularyConfig(size=2000),
-        model=ModelConfig(image_size=128, backbone=StemConfig(), embedding_width=192),
+        model=ModelConfig(image_size=128, backbone=ConvStemVit(), embedding_width=192),
         streams=(
-            Stream("det", ("train/coco", "train/lvis"), 12, transforms=(flip, crop)),
+            Stream("det", ("train/coco", "train/lvis"), 12, transforms=("flip", "crop")),
             Stream(
                 "grd",
                 ("train/refcocog", "train/refcocog", "train/flickr30k"),
                 12,
                 describes=True,
-                transforms=(flip,),
+                transforms=("flip",),
             ),
             Stream(
                 "img",
@@ -61,7 +57,7 @@ def tiny_world() -> Recipe:
                 8,
                 boxes=False,
                 captions=True,
-                transforms=(flip,),
+                transforms=("flip",),
             ),
         ),
         mixing=MixingConfig(max_names=40, workers=2),
@@ -76,12 +72,12 @@ def tiny_world() -> Recipe:
         ),
         evaluation=EvaluationConfig(
             benchmarks=(
-                Benchmark("coco", coco.coco, "eval/coco"),
-                Benchmark("lvis", lvis.lvis, "eval/lvis"),
-                Benchmark("refcocog", refcocog.refcocog, "eval/refcocog"),
-                Benchmark("refcocog", refcocog.refcocog, "eval/refcocog_unseen", suffix="unseen"),
-                Benchmark("flickr30k", flickr30k.flickr30k, "eval/flickr30k"),
-                Benchmark("absent", absent.absent, "eval/lvis"),
+                Benchmark("coco", "coco", "eval/coco"),
+                Benchmark("lvis", "lvis", "eval/lvis"),
+                Benchmark("refcocog", "refcocog", "eval/refcocog"),
+                Benchmark("refcocog", "refcocog", "eval/refcocog_unseen", suffix="unseen"),
+                Benchmark("flickr30k", "flickr30k", "eval/flickr30k"),
+                Benchmark("absent", "absent", "eval/lvis"),
             )
         ),
         register=RegisterConfig(name="omnidet-tiny-world"),

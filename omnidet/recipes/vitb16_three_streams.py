@@ -5,17 +5,15 @@ from __future__ import annotations
 import dataclasses
 
 from omnidet import config
-from omnidet.data.mixing.mixture import MixingConfig, Stream
-from omnidet.data.transforms.flip import flip
+from omnidet.data.mixing.config import MixingConfig, Stream
 from omnidet.data.transforms.large_scale_jitter import LargeScaleJitter
 from omnidet.data.transforms.mosaic import Mosaic
 from omnidet.data.transforms.phrase_crop import PhraseCrop
-from omnidet.model.detector import ModelConfig
-from omnidet.model.vit import PretrainedConfig
+from omnidet.model.backbones.timm_vit import TimmVit
+from omnidet.model.config import ModelConfig
 from omnidet.recipes.coco_folder import coco_folder
 from omnidet.recipes.recipe import Recipe, RegisterConfig
-from omnidet.training.loop import TrainConfig
-from omnidet.training.optimizer import OptimizerConfig
+from omnidet.training.config import OptimizerConfig, TrainConfig
 
 
 def vitb16_three_streams() -> Recipe:
@@ -45,7 +43,7 @@ def vitb16_three_streams() -> Recipe:
         model=ModelConfig(
             image_size=640,
             # Windows of 20 x 20 patches: 10 would divide both grids too, but see a quarter of the surroundings for little.
-            backbone=PretrainedConfig(drop_path=0.1, window=20, global_blocks=(2, 5, 8, 11)),
+            backbone=TimmVit(drop_path=0.1, window=20, global_blocks=(2, 5, 8, 11)),
             embedding_width=256,
             calibrated_streams=3,
         ),
@@ -55,7 +53,7 @@ def vitb16_three_streams() -> Recipe:
                 "det",
                 ("train/coco", "train/lvis"),
                 32,
-                transforms=(flip, LargeScaleJitter(0.1, 2.0)),
+                transforms=("flip", LargeScaleJitter(0.1, 2.0)),
                 combine=Mosaic(shares=(0.4, 0.3, 0.3)),
                 sampled_negatives=50,
             ),
@@ -64,7 +62,7 @@ def vitb16_three_streams() -> Recipe:
                 ("train/refcocog", "train/refcocog_google", "train/flickr30k"),
                 16,
                 describes=True,
-                transforms=(flip, PhraseCrop(), LargeScaleJitter(0.5, 1.0)),
+                transforms=("flip", PhraseCrop(), LargeScaleJitter(0.5, 1.0)),
             ),
             # Half the resolution says as much of a caption at a quarter of the cost (Detic, arXiv 2201.02605).
             Stream(
@@ -73,7 +71,7 @@ def vitb16_three_streams() -> Recipe:
                 32,
                 boxes=False,
                 captions=True,
-                transforms=(flip,),
+                transforms=("flip",),
                 image_size=320,
             ),
         ),

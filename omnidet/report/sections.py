@@ -43,7 +43,7 @@ def sections(
 
 def _is_there(index: shards.Index, benchmark: Benchmark, evaluation: Location) -> bool:
     # Predictions under another name are of a set that has its section: for fixed AP, or names that are absent.
-    if benchmark.set_name not in index.sets or benchmark.measure.rows_name:
+    if benchmark.set_name not in index.sets or benchmark.loaded.rows_name:
         return False
     return not benchmark.optional or storage.exists(stored.place(evaluation, benchmark.set_name))
 

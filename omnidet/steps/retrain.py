@@ -27,7 +27,7 @@ from omnidet.data.reading.perceptual_hash import perceptual_hash
 from omnidet.data.sharding import build
 from omnidet.data.sharding.held_out import HeldOut
 from omnidet.model import bundle
-from omnidet.model.detector import ModelConfig
+from omnidet.model.config import ModelConfig
 from omnidet.recipes import retrain as variants
 from omnidet.recipes.recipe import Recipe
 from omnidet.registry import gate as gate_module

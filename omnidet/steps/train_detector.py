@@ -17,7 +17,8 @@ from omnidet import config as configuration
 from omnidet import storage
 from omnidet.data import shards
 from omnidet.data import vocabulary as vocabulary_module
-from omnidet.data.mixing.mixture import Loader, Mixture, Stream
+from omnidet.data.mixing.config import Stream
+from omnidet.data.mixing.mixture import Loader, Mixture
 from omnidet.data.sharding import build, plan_file
 from omnidet.data.sharding.held_out import trained_on
 from omnidet.data.tiny_world import draw as tiny_world
@@ -33,7 +34,7 @@ from omnidet.registry import kubeflow, versions
 from omnidet.report import page, plots, tables
 from omnidet.report import sections as gallery
 from omnidet.storage import Location
-from omnidet.training import distributed, loop, metrics, runs
+from omnidet.training import distributed, loop, metrics, objective, runs
 
 
 def draw_world(out: Location, recipe: Recipe) -> None:
@@ -204,7 +205,14 @@ def train(
         }
         origin = {**facts, "shard_sha256": hashes}
         averaged = loop.fit(
-            detector, loader, recipe.losses, recipe.train, world, folder, provenance=origin
+            detector,
+            loader,
+            objective.resolve(recipe.losses),
+            recipe.train,
+            world,
+            folder,
+            recipe.matching,
+            origin,
         )
         if world.is_main:
             facts["train_seconds"] = round(time.monotonic() - started)

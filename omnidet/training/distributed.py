@@ -19,13 +19,13 @@ from torch.distributed.tensor import DTensor, distribute_tensor
 from torch.nn.parallel import DistributedDataParallel
 
 from omnidet.training import watch
+from omnidet.training.config import PARALLEL
 
 TIMEOUT_SECONDS = 900.0
 """Of one collective. Longer than any wait that is allowed to end well, such as for an object store that is away; a rank that
 dies is noticed by `watch.py`, long before."""
 JOIN_SECONDS = 180.0
 """For finding the others at the start. torchrun starts the ranks together, so that this is for their imports."""
-MODES = ("ddp", "fsdp2")
 
 T = TypeVar("T")
 
@@ -153,8 +153,8 @@ def parallel(model: nn.Module, world: World, mode: str = "ddp") -> nn.Module:
     `ddp` keeps everything on every rank. `fsdp2` shares weights, gradients, average and optimizer out over the ranks, block by
     block, and changes the model itself: for backbones that do not fit otherwise. Make the optimizer from the model after this.
     """
-    if mode not in MODES:
-        raise ValueError(f"train.parallel={mode!r}: expected {' or '.join(MODES)}")
+    if mode not in PARALLEL:
+        raise ValueError(f"train.parallel={mode!r}: expected {' or '.join(PARALLEL)}")
     if world.size == 1:
         return model
     if mode == "ddp":

@@ -5,88 +5,38 @@ from __future__ import annotations
 import copy
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from omnidet import storage
+from omnidet import plugins, storage
 from omnidet.config import require
 from omnidet.data.mixing.mixture import Loader
-from omnidet.matching.cost import CostConfig, Matcher, match
-from omnidet.matching.hungarian import hungarian
+from omnidet.matching.config import MatchingConfig
+from omnidet.matching.cost import match
 from omnidet.model.detector import Detector
 from omnidet.storage import Location
 from omnidet.training import checkpoint, distributed, optimizer, pictures
 from omnidet.training.average import Average
+from omnidet.training.config import TrainConfig
 from omnidet.training.finite import FiniteGuard
 from omnidet.training.metrics import MetricLog
-from omnidet.training.objective import Parts, WeightedLoss, objective
+from omnidet.training.objective import Loss, Parts, objective
 from omnidet.training.progress import Progress
 from omnidet.training.stop import RESTART_EXIT_CODE, InterruptedRunError, StopSignal
 from omnidet.training.writer import Writer
-
-PRECISIONS = ("auto", "bfloat16", "float32")
-MAX_SEED = 10**12
-"""Each step draws from a 64-bit seed of its own, made of this one."""
-
-
-@dataclass(frozen=True)
-class TrainConfig:
-    """How long, how fast, how safe."""
-
-    steps: int
-    seed: int = 0
-    optimizer: optimizer.OptimizerConfig = field(default_factory=optimizer.OptimizerConfig)
-    cost: CostConfig = field(default_factory=CostConfig)
-    average_decay: float = 0.9998
-    """Of the moving average of the weights, which is what is evaluated; reached slowly, so that short runs average too."""
-    precision: str = "auto"
-    """`auto`: bfloat16 on a GPU that has it, else float32. `bfloat16` and `float32` force one."""
-    parallel: str = "ddp"
-    """How several ranks share the work: `ddp`, or `fsdp2` for backbones that do not fit on one GPU with their optimizer."""
-    compile: bool = False
-    """Whether backbone and head are compiled: minutes at the start, and numbers that differ in their last bits."""
-    log_every: int = 10
-    pictures_every: int = 500
-    """After how many steps TensorBoard gets a few images with what is found in them; 0 for never."""
-    checkpoint_every: int = 500
-    keep_checkpoints: int = 2
-    """The newest ones; older ones are removed."""
-    keep_checkpoint_every: int = 0
-    """Checkpoints of every so many steps stay for good; 0 for none."""
-
-    def __post_init__(self) -> None:
-        for name in ("steps", "log_every", "checkpoint_every", "keep_checkpoints"):
-            require(getattr(self, name) >= 1, f"train.{name}={getattr(self, name)}: give 1 or more")
-        for name in ("seed", "keep_checkpoint_every", "pictures_every"):
-            require(getattr(self, name) >= 0, f"train.{name}={getattr(self, name)}: give 0 or more")
-        require(self.seed <= MAX_SEED, f"train.seed={self.seed}: give {MAX_SEED} or less")
-        require(
-            self.precision in PRECISIONS,
-            f"train.precision={self.precision!r}: expected {', '.join(PRECISIONS)}",
-        )
-        require(
-            0 <= self.average_decay < 1,
-            f"train.average_decay={self.average_decay}: give a share below 1, as 0.999",
-        )
-        modes = distributed.MODES
-        require(
-            self.parallel in modes,
-            f"train.parallel={self.parallel!r}: expected {' or '.join(modes)}",
-        )
 
 
 def fit(
     detector: Detector,
     loader: Loader,
-    losses: Sequence[WeightedLoss],
+    losses: Sequence[Loss],
     config: TrainConfig,
     world: distributed.World,
     folder: Location,
-    matcher: Matcher = hungarian,
+    matching: MatchingConfig | None = None,
     provenance: Mapping[str, Any] | None = None,
 ) -> Detector:
     """Train to `config.steps`, from the newest checkpoint in `folder` if there is one, and return the averaged detector.
@@ -98,6 +48,8 @@ def fit(
     Args:
         provenance: recipe and hashes of the data, written into each checkpoint.
     """
+    matching = matching or MatchingConfig()
+    matcher = plugins.load("omnidet.matching", matching.matcher)
     streams = loader.mixture.streams
     most = max(stream.images_per_step for stream in streams)
     require(
@@ -144,7 +96,7 @@ def fit(
             with autocast(world.device, config.precision):
                 predictions = model(batch)
             try:
-                matches = match(predictions, batch, config.cost, matcher)
+                matches = match(predictions, batch, matching.cost, matcher)
             except FloatingPointError as error:
                 raise FloatingPointError(f"step {step}: {error}") from error
             loss, parts = objective(losses, names, world.size, predictions, batch, matches, weights)

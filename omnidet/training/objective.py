@@ -9,18 +9,29 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from omnidet import plugins
 from omnidet.schema import Batch, LossTerm, Matches, Predictions
+from omnidet.training.config import LOSSES, WeightedLoss
 from omnidet.training.distributed import sum_over_ranks
 
 LossFunction = Callable[[Predictions, Batch, Matches], LossTerm]
 
 
 @dataclass(frozen=True)
-class WeightedLoss:
-    """A loss and its weight beside it."""
+class Loss:
+    """A loss function with the name that the log gives it, and its weight."""
 
-    loss: LossFunction
+    name: str
+    function: LossFunction
     weight: float
+
+
+def resolve(losses: Sequence[WeightedLoss]) -> tuple[Loss, ...]:
+    """The functions that a recipe names. Raises ValueError for a name that no file of `losses/` has."""
+    return tuple(
+        Loss(one.name.rpartition(":")[2], plugins.load(LOSSES, one.name), one.weight)
+        for one in losses
+    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,7 +57,7 @@ class Parts:
 
 
 def objective(
-    losses: Sequence[WeightedLoss],
+    losses: Sequence[Loss],
     streams: Sequence[str],
     world_size: int,
     predictions: Predictions,
@@ -61,14 +72,14 @@ def objective(
     averages gradients.
     """
     groups = list(zip(predictions.groups(), batch.groups(), matches.groups(), strict=True))
-    terms = [_sum([weighted.loss(*group) for group in groups]) for weighted in losses]
+    terms = [_sum([weighted.function(*group) for group in groups]) for weighted in losses]
     counts_KS = sum_over_ranks(torch.stack([term.count_S for term in terms]).detach())
     means_KS = torch.stack([term.total_S for term in terms]) / counts_KS.clamp(min=1)
     weights_K1 = _column(tuple(weighted.weight for weighted in losses), means_KS.device)
     weights_1S = _column(tuple(stream_weights or [1.0] * len(streams)), means_KS.device).T
     total = (weights_K1 * means_KS * weights_1S).sum() * world_size
     names_KS = tuple(
-        tuple(f"{stream}/{weighted.loss.__name__}" for stream in streams) for weighted in losses
+        tuple(f"{stream}/{weighted.name}" for stream in streams) for weighted in losses
     )
     return total, Parts(names_KS, means_KS.detach(), counts_KS)
 

@@ -3,56 +3,22 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import Any
 
 import torch
-from timm.optim._param_groups import param_groups_layer_decay
 from torch import Tensor, nn, optim
 from torch.distributed.tensor import DTensor
 
-from omnidet.config import require
 from omnidet.model.detector import Detector
 from omnidet.model.heads import TokenTable
 from omnidet.training import distributed
-
-
-@dataclass(frozen=True)
-class OptimizerConfig:
-    """AdamW, linear warm-up, cosine decay to 0."""
-
-    learning_rate: float = 1e-4
-    weight_decay: float = 0.05
-    beta2: float = 0.999
-    warmup_steps: int = 1000
-    layer_decay: float = 1.0
-    """Factor on the learning rate from one backbone block to the one below; 1 for a backbone trained from scratch."""
-    new_token_rate: float = 1.0
-    """Factor on the learning rate of tokens that a retraining added: the rows around them have settled."""
-    max_gradient_norm: float = 1.0
-    fused: bool = True
-    """One kernel that goes once through the memory of all parameters; tensors that are shared out on a CPU have none."""
-
-    def __post_init__(self) -> None:
-        for name in ("learning_rate", "max_gradient_norm", "layer_decay", "new_token_rate"):
-            value = getattr(self, name)
-            require(0 < value < math.inf, f"train.optimizer.{name}={value}: give a number above 0")
-        for name in ("weight_decay", "warmup_steps"):
-            value = getattr(self, name)
-            require(0 <= value < math.inf, f"train.optimizer.{name}={value}: give 0 or more")
-        require(
-            0 <= self.beta2 < 1,
-            f"train.optimizer.beta2={self.beta2}: give a share below 1, as 0.999",
-        )
+from omnidet.training.config import OptimizerConfig
 
 
 def build(model: nn.Module, config: OptimizerConfig) -> optim.AdamW:
     """The optimizer. Norms and biases do not decay, nor do token embeddings: a rare token would fade between its texts."""
     detector = getattr(model, "module", model)
     assert isinstance(detector, Detector)
-    groups: list[dict[str, Any]] = param_groups_layer_decay(
-        detector.backbone.transformer, config.weight_decay, layer_decay=config.layer_decay
-    )
+    groups = detector.backbone.parameter_groups(config.weight_decay, config.layer_decay)
     head = list(detector.head.parameters())
     groups.append({"params": [p for p in head if p.ndim > 1], "weight_decay": config.weight_decay})
     groups.append({"params": [p for p in head if p.ndim <= 1], "weight_decay": 0.0})

@@ -18,7 +18,7 @@ from omnidet.data.vocabulary import Vocabulary
 from omnidet.storage import Location
 from omnidet.training import checkpoint, distributed
 
-_PARTS_OF_TRAINING = ("model", "streams", "mixing", "losses", "train")
+_PARTS_OF_TRAINING = ("model", "streams", "mixing", "losses", "matching", "train")
 """Of a recipe: evaluating otherwise does not change the weights."""
 _OPERATION = {
     "mixing": ("workers", "cache_gigabytes", "cache_folder"),

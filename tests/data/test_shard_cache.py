@@ -15,7 +15,8 @@ import pytest
 
 from omnidet import storage
 from omnidet.data import shard_cache, shards
-from omnidet.data.mixing.mixture import Loader, MixingConfig, Mixture, Stream
+from omnidet.data.mixing.config import MixingConfig, Stream
+from omnidet.data.mixing.mixture import Loader, Mixture
 from omnidet.data.shard_cache import ShardCache
 from omnidet.schema import Record
 from tests import toys

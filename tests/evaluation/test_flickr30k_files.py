@@ -11,7 +11,6 @@ from omnidet.data.sharding import build
 from omnidet.data.sharding.build import Dataset, ShardsConfig
 from omnidet.data.sources import flickr30k
 from omnidet.inference.detector import OmniDet
-from omnidet.measures import flickr30k as flickr30k_measure
 from omnidet.measures import run
 from omnidet.measures.config import Benchmark, EvaluationConfig
 from tests import toys
@@ -35,7 +34,7 @@ BOXES = {
     },
     "1000": {"7": [(2, 2, 20, 20)], "8": [(1, 1, 5, 5), (30, 20, 38, 28)]},
 }
-CONFIG = EvaluationConfig((Benchmark("flickr30k", flickr30k_measure.flickr30k, "eval/flickr30k"),))
+CONFIG = EvaluationConfig((Benchmark("flickr30k", "flickr30k", "eval/flickr30k"),))
 
 
 class Guesses(OmniDet):

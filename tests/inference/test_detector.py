@@ -14,9 +14,10 @@ from torch import nn
 from omnidet.inference import detector as inference
 from omnidet.inference import search
 from omnidet.inference.detector import Detections, OmniDet
-from omnidet.model.detector import Detector, ModelConfig
+from omnidet.model.backbones.conv_stem_vit import ConvStemVit
+from omnidet.model.config import ModelConfig
+from omnidet.model.detector import Detector
 from omnidet.model.heads import _prior_boxes
-from omnidet.model.vit import StemConfig
 from tests import toys
 
 
@@ -215,7 +216,7 @@ def test_small_pictures_keep_their_size_and_large_ones_are_shown_larger():
     config = ModelConfig(
         image_size=128,
         min_image_size=64,
-        backbone=StemConfig(width=24, depth=1, num_heads=2),
+        backbone=ConvStemVit(width=24, depth=1, num_heads=2),
         embedding_width=8,
     )
     assert [config.side(*size) for size in ((40, 64), (65, 30), (96, 96), (640, 480))] == [

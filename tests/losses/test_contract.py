@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
-import importlib
 import inspect
-import pkgutil
 
 import pytest
 import torch
 
-import omnidet.losses
+from omnidet import plugins
 from omnidet.schema import Batch, LossTerm, Matches, Predictions
 from tests import toys
 
-MODULES = [m.name for m in pkgutil.iter_modules(omnidet.losses.__path__)]
-LOSSES = [getattr(importlib.import_module(f"omnidet.losses.{name}"), name) for name in MODULES]
+MODULES = plugins.names("omnidet.losses")
+LOSSES = [plugins.load("omnidet.losses", name) for name in MODULES]
 HEADS = {
     "names": ("z_BQD", "E_TD", "b_T"),
     "boxes_l1": ("boxes_BQ4",),

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import importlib
 import itertools
-import pkgutil
 
 import numpy as np
 import pytest
 
-import omnidet.matching
+from omnidet import plugins
 
-MODULES = [m.name for m in pkgutil.iter_modules(omnidet.matching.__path__) if m.name != "cost"]
-MATCHERS = [getattr(importlib.import_module(f"omnidet.matching.{name}"), name) for name in MODULES]
+MODULES = plugins.names("omnidet.matching")
+MATCHERS = [plugins.load("omnidet.matching", name) for name in MODULES]
 
 
 @pytest.fixture(params=MATCHERS, ids=MODULES)

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from omnidet.matching.cost import CostConfig, match, matching_cost
+from omnidet.matching.config import CostConfig
+from omnidet.matching.cost import match, matching_cost
 from omnidet.matching.hungarian import hungarian
 from tests import toys
 

@@ -136,9 +136,9 @@ def test_run_names_the_numbers(index, tmp_path):
     }
     config = EvaluationConfig(
         (
-            Benchmark("refcocog", refcocog.refcocog, "eval/refcocog"),
-            Benchmark("refcocog", refcocog.refcocog, "eval/refcocog_unseen", suffix="unseen"),
-            Benchmark("other", coco.coco, "eval/none", optional=True),
+            Benchmark("refcocog", "refcocog", "eval/refcocog"),
+            Benchmark("refcocog", "refcocog", "eval/refcocog_unseen", suffix="unseen"),
+            Benchmark("other", "coco", "eval/none", optional=True),
         )
     )
     result = run.in_one_process(Truth(list(everything.values())), index, config, tmp_path)
@@ -162,13 +162,13 @@ def test_run_names_the_numbers(index, tmp_path):
 
 
 def test_a_set_that_is_missing(index, tmp_path):
-    config = EvaluationConfig((Benchmark("coco", coco.coco, "eval/none"),))
+    config = EvaluationConfig((Benchmark("coco", "coco", "eval/none"),))
     with pytest.raises(ValueError, match="eval/none"):
         run.in_one_process(Truth([]), index, config, tmp_path)
 
 
 def test_a_set_without_ground_truth(index, tmp_path):
-    config = EvaluationConfig((Benchmark("coco", coco.coco, "eval/refcocog"),))
+    config = EvaluationConfig((Benchmark("coco", "coco", "eval/refcocog"),))
     with pytest.raises(ValueError, match="has no ground truth for 'eval/refcocog'"):
         run.in_one_process(Truth([]), index, config, tmp_path)
 
@@ -208,7 +208,7 @@ def test_any_number_of_ranks_gives_the_same_files_and_numbers(index, tmp_path, r
 
 
 def test_rows_of_another_set_are_refused(index, tmp_path):
-    config = EvaluationConfig((Benchmark("refcocog", refcocog.refcocog, "eval/refcocog"),))
+    config = EvaluationConfig((Benchmark("refcocog", "refcocog", "eval/refcocog"),))
     (tmp_path / "eval_refcocog.json").write_text("[]")
     with pytest.raises(ValueError, match="no prediction for"):
         run.evaluate(index, config, [], tmp_path)
@@ -217,7 +217,7 @@ def test_rows_of_another_set_are_refused(index, tmp_path):
 def test_absent_names_that_stay_silent_and_names_that_are_heard(index, tmp_path):
     (tmp_path / "silent").mkdir()
     records = list(shards.records(index, "eval/lvis"))
-    config = EvaluationConfig((Benchmark("absent", absent.absent, "eval/lvis"),))
+    config = EvaluationConfig((Benchmark("absent", "absent", "eval/lvis"),))
     silent = run.in_one_process(Truth(records), index, config, tmp_path / "silent")
     assert silent.values == {
         "absent/false_positive_rate": 0,
@@ -234,7 +234,7 @@ def test_absent_names_that_stay_silent_and_names_that_are_heard(index, tmp_path)
 
 def test_fixed_ap_of_the_truth(index, tmp_path):
     records = list(shards.records(index, "eval/lvis"))
-    config = EvaluationConfig((Benchmark("lvis_fixed", lvis.lvis_fixed, "eval/lvis"),))
+    config = EvaluationConfig((Benchmark("lvis_fixed", "lvis_fixed", "eval/lvis"),))
     result = run.in_one_process(Truth(records), index, config, tmp_path)
     assert result.values["lvis_fixed/AP"] == pytest.approx(1.0)
     assert "fixed AP: the 10000 best of a category" in result.protocols["lvis_fixed"]

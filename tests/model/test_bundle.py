@@ -13,8 +13,9 @@ from safetensors.torch import save_file
 from omnidet.data import vocabulary
 from omnidet.data.vocabulary import VocabularyConfig
 from omnidet.model import bundle
-from omnidet.model.detector import Detector, ModelConfig
-from omnidet.model.vit import PretrainedConfig
+from omnidet.model.backbones.timm_vit import TimmVit
+from omnidet.model.config import ModelConfig
+from omnidet.model.detector import Detector
 from omnidet.schema import Record
 from tests import toys
 
@@ -45,7 +46,7 @@ def test_round_trip_gives_equal_outputs(folder):
 
 def test_a_pretrained_backbone_takes_its_weights_from_the_bundle_and_not_from_elsewhere(tmp_path):
     detector = Detector(
-        ModelConfig(64, PretrainedConfig("vit_tiny_patch16_224", "random"), 8),
+        ModelConfig(64, TimmVit("vit_tiny_patch16_224", "random"), 8),
         toys.toy_vocabulary().num_tokens,
     )
     (tmp_path / "model").mkdir()

@@ -9,12 +9,14 @@ import torch
 
 from omnidet.losses.caption import caption
 from omnidet.losses.token_alignment import token_alignment
-from omnidet.model.detector import Detector, ModelConfig
-from omnidet.model.vit import PretrainedConfig
+from omnidet.model.backbones.timm_vit import TimmVit
+from omnidet.model.config import ModelConfig
+from omnidet.model.detector import Detector
 from omnidet.recipes.recipe import LOSSES
 from omnidet.schema import Matches
 from omnidet.training import optimizer
 from omnidet.training.loop import autocast
+from omnidet.training.objective import resolve
 from tests import toys
 
 
@@ -97,9 +99,9 @@ def test_calibration_begins_as_none():
     plain, calibrated = toys.toy_detector()(toys.batch()), _calibrated()(toys.batch())
     assert torch.equal(plain.scores_BQL, calibrated.scores_BQL)
     matches = Matches(*(torch.tensor(part) for part in ([0, 2], [3, 5], [0, 0])))
-    for weighted in LOSSES:
-        terms = [weighted.loss(of, toys.batch(), matches).total_S for of in (plain, calibrated)]
-        assert torch.equal(*terms), weighted.loss.__name__
+    for weighted in resolve(LOSSES):
+        terms = [weighted.function(of, toys.batch(), matches).total_S for of in (plain, calibrated)]
+        assert torch.equal(*terms), weighted.name
 
 
 def test_each_stream_has_its_own_temperature_and_bias_and_inference_those_of_the_first():
@@ -166,7 +168,7 @@ def test_calibration_is_trained_and_refuses_another_number_of_streams():
 @pytest.mark.slow
 def test_vit_b_16_has_86_million_parameters_and_one_query_a_patch():
     detector = Detector(
-        ModelConfig(64, PretrainedConfig(weights="random"), 256), toys.toy_vocabulary().num_tokens
+        ModelConfig(64, TimmVit(weights="random"), 256), toys.toy_vocabulary().num_tokens
     )
     assert detector.num_parameters()["backbone"] == pytest.approx(85.8e6, rel=0.01)
     with torch.no_grad():

@@ -12,7 +12,8 @@ from safetensors.torch import save_file
 from timm.layers import resample_abs_pos_embed
 
 from omnidet.model import vit
-from omnidet.model.vit import PretrainedConfig, StemConfig
+from omnidet.model.backbones.conv_stem_vit import ConvStemVit
+from omnidet.model.backbones.timm_vit import TimmVit
 
 TINY = "vit_tiny_patch16_224"
 
@@ -24,16 +25,16 @@ def _weights(size: int = 64) -> dict[str, torch.Tensor]:
 
 def _refused(name: str, weights: object) -> str:
     with pytest.raises(ValueError, match="cannot take the weights") as caught:
-        vit.build(PretrainedConfig(name, str(weights)), 64)
+        TimmVit(name, str(weights)).build(64)
     assert "\n" not in str(caught.value)
     assert str(weights) in str(caught.value)
     return str(caught.value)
 
 
-@pytest.mark.parametrize("config", [StemConfig(32, 2, 2), PretrainedConfig(TINY, "random")])
+@pytest.mark.parametrize("config", [ConvStemVit(32, 2, 2), TimmVit(TINY, "random")])
 def test_one_token_a_patch_row_by_row(config):
     torch.manual_seed(0)
-    backbone = vit.build(config, 64).eval()
+    backbone = config.build(64).eval()
     images = torch.randint(0, 256, (1, 3, 64, 64), dtype=torch.uint8)
     changed = images.clone()
     changed[:, :, 16:32, 48:64] = 255  # patch in row 1, column 3: number 7
@@ -47,7 +48,7 @@ def test_one_token_a_patch_row_by_row(config):
 
 
 def test_pixels_are_normalised_to_about_unit_scale():
-    backbone = vit.build(PretrainedConfig(TINY, "random"), 64)
+    backbone = TimmVit(TINY, "random").build(64)
     normal = (torch.tensor([0.0, 255.0]).view(2, 1, 1, 1) - backbone.mean) / backbone.std
     torch.testing.assert_close(normal[:, 0, 0, 0], torch.tensor([-1.0, 1.0]), atol=1.3, rtol=0)
     assert "mean" not in backbone.state_dict()
@@ -58,14 +59,12 @@ def test_image_size_that_is_no_multiple_of_the_patch(size):
     with pytest.raises(
         ValueError, match=f"image_size={size} is not a multiple of the patch size 16"
     ):
-        vit.build(StemConfig(32, 2, 2), size)
+        ConvStemVit(32, 2, 2).build(size)
 
 
 def _windowed(window: int, *global_blocks: int) -> vit.Backbone:
     torch.manual_seed(0)
-    return vit.build(
-        PretrainedConfig(TINY, "random", window=window, global_blocks=global_blocks), 64
-    ).eval()
+    return TimmVit(TINY, "random", window=window, global_blocks=global_blocks).build(64).eval()
 
 
 def test_windows_are_where_they_are_said_to_be():
@@ -112,9 +111,9 @@ def test_windows_that_do_not_fill_the_image_are_refused():
         _windowed(4)(torch.zeros(1, 3, 96, 96, dtype=torch.uint8))
 
 
-@pytest.mark.parametrize("config", [StemConfig(32, 2, 2), PretrainedConfig(TINY, "random")])
+@pytest.mark.parametrize("config", [ConvStemVit(32, 2, 2), TimmVit(TINY, "random")])
 def test_another_image_size_takes_resampled_positions(config):
-    backbone = vit.build(config, 64).eval()
+    backbone = config.build(64).eval()
     images = torch.randint(0, 256, (1, 3, 64, 64), dtype=torch.uint8)
     with torch.no_grad():
         assert backbone(torch.zeros(2, 3, 96, 96, dtype=torch.uint8)).shape == (
@@ -122,7 +121,7 @@ def test_another_image_size_takes_resampled_positions(config):
             36,
             backbone.width,
         )
-        larger = vit.build(config, 96).eval()
+        larger = config.build(96).eval()
         state = backbone.transformer.state_dict()
         prefixes = backbone.transformer.num_prefix_tokens
         state["pos_embed"] = resample_abs_pos_embed(
@@ -137,7 +136,7 @@ def test_weights_of_a_file_are_used(tmp_path):
     state = _weights()
     save_file(state, tmp_path / "weights.safetensors")
     torch.manual_seed(2)
-    backbone = vit.build(PretrainedConfig(TINY, str(tmp_path / "weights.safetensors")), 64)
+    backbone = TimmVit(TINY, str(tmp_path / "weights.safetensors")).build(64)
     own = backbone.transformer.state_dict()
     assert own
     for name, tensor in own.items():
@@ -147,9 +146,7 @@ def test_weights_of_a_file_are_used(tmp_path):
 def test_weights_of_another_image_size_keep_all_but_the_resampled_positions(tmp_path):
     state = _weights(96)
     torch.save(state, tmp_path / "weights.pth")
-    own = vit.build(
-        PretrainedConfig(TINY, str(tmp_path / "weights.pth")), 64
-    ).transformer.state_dict()
+    own = TimmVit(TINY, str(tmp_path / "weights.pth")).build(64).transformer.state_dict()
     assert own["pos_embed"].shape == (1, 17, 192)
     assert own["pos_embed"].std() < 2 * state["pos_embed"].std()
     assert all(
@@ -161,7 +158,7 @@ def test_a_weights_file_that_is_missing():
     with pytest.raises(
         FileNotFoundError, match=re.escape("nowhere/weights.pth do not exist: give a file")
     ):
-        vit.build(PretrainedConfig(TINY, "nowhere/weights.pth"), 64)
+        TimmVit(TINY, "nowhere/weights.pth").build(64)
 
 
 def test_weights_of_another_width_are_refused(tmp_path):
@@ -193,9 +190,9 @@ def test_weights_that_are_no_numbers_are_refused(tmp_path):
 
 def test_blocks_that_there_are_not():
     for blocks in ([99], [2, -1]):
-        config = PretrainedConfig(TINY, "random", window=2, global_blocks=tuple(blocks))
+        config = TimmVit(TINY, "random", window=2, global_blocks=tuple(blocks))
         with pytest.raises(ValueError, match=r"global_blocks=\[.*\]: give numbers from 0 to 11"):
-            vit.build(config, 64)
+            config.build(64)
 
 
 @pytest.mark.parametrize("name", ["weights.pth", "weights.safetensors"])
@@ -211,8 +208,8 @@ def test_names_of_no_use_are_refused():
         ValueError,
         match=r"'resnet18' is not a vision transformer with 16x16 patches|'resnet18' cannot take",
     ):
-        vit.build(PretrainedConfig("resnet18", "random"), 64)
+        TimmVit("resnet18", "random").build(64)
     with pytest.raises(
         ValueError, match=r"'vit_tiny_patch16_224' cannot take the weights|do not exist"
     ):
-        vit.build(PretrainedConfig(TINY, ""), 64)
+        TimmVit(TINY, "").build(64)

@@ -12,7 +12,6 @@ import yaml
 
 from omnidet import cli, config
 from omnidet.data import sources
-from omnidet.model import vit
 from omnidet.recipes import RECIPES, by_name
 from omnidet.recipes.loading import load_recipe
 
@@ -40,10 +39,9 @@ def test_every_recipe_builds_and_describes_itself(recipe):
 @pytest.mark.parametrize("recipe", RECIPES, ids=lambda r: r.__name__)
 def test_the_windows_of_a_backbone_fill_the_images_of_every_stream(recipe):
     built = recipe()
-    window = getattr(built.model.backbone, "window", 0)
-    for stream in built.streams if window else ():
-        side = (stream.image_size or built.model.image_size) // 16
-        vit.require_fitting(window, (side, side))
+    for stream in built.streams:
+        side = stream.image_size or built.model.image_size
+        built.model.backbone.check_side(side)
 
 
 def test_params_are_the_defaults_of_the_recipe():

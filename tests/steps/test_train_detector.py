@@ -19,7 +19,6 @@ from omnidet.config import override
 from omnidet.data import shards
 from omnidet.data.sharding import plan_file
 from omnidet.inference.detector import OmniDet
-from omnidet.measures import refcocog
 from omnidet.measures.config import Benchmark, EvaluationConfig
 from omnidet.model import bundle
 from omnidet.recipes.coco_folder import coco_folder
@@ -335,7 +334,7 @@ def test_what_was_trained_on_is_not_evaluated_on(tmp_path, capsys):
         "dataset_version": shards.read_index(folder).dataset_version,
         "recipe": {"streams": streams},
     }
-    benchmark = Benchmark("refcocog", refcocog.refcocog, "eval/refcocog")
+    benchmark = Benchmark("refcocog", "refcocog", "eval/refcocog")
     recipe = dataclasses.replace(toys.recipe(), evaluation=EvaluationConfig((benchmark,)))
     outputs = (tmp_path / "metrics.json", tmp_path / "out", recipe)
     for name, version in (("same", facts["dataset_version"]), ("other", "none")):

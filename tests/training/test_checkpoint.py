@@ -17,8 +17,8 @@ import torch
 from omnidet import storage
 from omnidet.training import checkpoint, optimizer
 from omnidet.training.average import Average
+from omnidet.training.config import OptimizerConfig
 from omnidet.training.distributed import World
-from omnidet.training.optimizer import OptimizerConfig
 from tests import toys
 
 ALONE = World(0, 1, torch.device("cpu"))

@@ -7,26 +7,26 @@ import dataclasses
 import pytest
 import torch
 
-from omnidet.matching.cost import CostConfig, match
+from omnidet.matching.config import CostConfig
+from omnidet.matching.cost import match
 from omnidet.matching.hungarian import hungarian
 from omnidet.model.detector import Detector
 from omnidet.schema import Batch, LossTerm
-from omnidet.training.objective import WeightedLoss, objective
+from omnidet.training.objective import Loss, objective
 from tests import toys
 
 
-def _constant(totals: list[float], counts: list[float], name: str) -> object:
+def _constant(totals: list[float], counts: list[float]) -> object:
     def loss(*_arguments: object) -> LossTerm:
         return LossTerm(torch.tensor(totals, requires_grad=True), torch.tensor(counts))
 
-    loss.__name__ = name
     return loss
 
 
 def test_each_stream_is_divided_by_its_own_positives():
     losses = (
-        WeightedLoss(_constant([6.0, 10.0, 0.0], [3.0, 1.0, 0.0], "first"), 2.0),
-        WeightedLoss(_constant([0.0, 0.0, 9.0], [0.0, 0.0, 2.0], "second"), 0.5),
+        Loss("first", _constant([6.0, 10.0, 0.0], [3.0, 1.0, 0.0]), 2.0),
+        Loss("second", _constant([0.0, 0.0, 9.0], [0.0, 0.0, 2.0]), 0.5),
     )
     batch = toys.batch()
     total, report = objective(
@@ -41,7 +41,7 @@ def test_each_stream_is_divided_by_its_own_positives():
 
 
 def test_no_positive_does_not_divide_by_zero():
-    losses = (WeightedLoss(_constant([4.0, 0.0, 0.0], [0.0, 0.0, 0.0], "negatives"), 1.0),)
+    losses = (Loss("negatives", _constant([4.0, 0.0, 0.0], [0.0, 0.0, 0.0]), 1.0),)
     batch = toys.batch()
     total, report = objective(
         losses, toys.STREAMS, 1, toys.predictions(batch, toys.leaves()), batch, toys.matches()
@@ -51,7 +51,7 @@ def test_no_positive_does_not_divide_by_zero():
 
 
 def test_times_the_ranks_for_the_average_of_gradients():
-    losses = (WeightedLoss(_constant([6.0, 0.0, 0.0], [3.0, 0.0, 0.0], "first"), 1.0),)
+    losses = (Loss("first", _constant([6.0, 0.0, 0.0], [3.0, 0.0, 0.0]), 1.0),)
     batch = toys.batch()
     total, report = objective(
         losses, toys.STREAMS, 4, toys.predictions(batch, toys.leaves()), batch, toys.matches()

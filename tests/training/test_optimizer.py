@@ -7,10 +7,12 @@ import math
 import pytest
 import torch
 
-from omnidet.model.detector import Detector, ModelConfig
-from omnidet.model.vit import PretrainedConfig
+from omnidet.model.backbones.timm_vit import TimmVit
+from omnidet.model.config import ModelConfig
+from omnidet.model.detector import Detector
 from omnidet.training import optimizer
-from omnidet.training.optimizer import OptimizerConfig, schedule
+from omnidet.training.config import OptimizerConfig
+from omnidet.training.optimizer import schedule
 from tests import toys
 
 
@@ -30,7 +32,7 @@ def test_every_parameter_is_in_exactly_one_group():
     for detector in (
         toys.toy_detector(),
         Detector(
-            ModelConfig(64, PretrainedConfig("vit_tiny_patch16_224", "random"), 8),
+            ModelConfig(64, TimmVit("vit_tiny_patch16_224", "random"), 8),
             toys.toy_vocabulary().num_tokens,
         ),
     ):

@@ -12,105 +12,28 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch.utils.data import Dataset
 
-from omnidet import storage
-from omnidet.config import require
+from omnidet import plugins, storage
 from omnidet.data import shards
 from omnidet.data.mixing import label_space, negatives
 from omnidet.data.mixing import workers as batch_workers
+from omnidet.data.mixing.config import TRANSFORMS, MixingConfig, Stream
 from omnidet.data.mixing.order import Order
 from omnidet.data.mixing.prefetch import Prefetcher
 from omnidet.data.shard_cache import ShardCache
 from omnidet.data.transforms.decode import decode
-from omnidet.data.transforms.example import Combination, Example, Transform
+from omnidet.data.transforms.example import Example
 from omnidet.data.transforms.letterbox import letterbox
 from omnidet.data.vocabulary import Vocabulary
 from omnidet.schema import Batch, Record
 
 COMBINED_WITHIN = 1000
 """Pictures of a set after its own that a picture is combined with some of."""
-
-
-@dataclass(frozen=True)
-class Stream:
-    """One kind of supervision and where it comes from."""
-
-    name: str
-    sets: tuple[str, ...]
-    """Shard sets in equal parts, such as `train/coco`. Name one twice to see it twice as often."""
-    images_per_step: int
-    """Over all ranks together."""
-    boxes: bool = True
-    """Whether boxes and their names are supervised."""
-    describes: bool = False
-    """Whether the token softmax is trained on matched regions: their phrases describe them, rather than name them."""
-    captions: bool = False
-    """Whether the caption is supervised."""
-    transforms: tuple[Transform, ...] = ()
-    image_size: int | None = None
-    """Side of the square in pixels; None for the model's own. Streams of another size are a batch of their own in the step."""
-    combine: Combination | None = None
-    """Makes one picture of several, such as a mosaic; for names alone, since descriptions do not survive it."""
-    sampled_negatives: int = 0
-    """Fill the names of an image to so many with names of its set that are taken for absent, behind the verified ones. An
-    assumption, for sets that list some names of each image (LVIS); 0 for none."""
-    weight: float = 1.0
-    """Factor on the losses of the stream."""
-
-    def __post_init__(self) -> None:
-        of = f"stream {self.name!r}"
-        require(
-            self.images_per_step >= 0,
-            f"streams.{self.name}.images_per_step={self.images_per_step}: give 1 or more, or 0 for none",
-        )
-        alone = self.combine is None or not (self.describes or self.captions)
-        require(
-            alone,
-            f"{of} combines pictures: what describes one of them is not true of all; use it for names alone",
-        )
-        fits = self.sampled_negatives == 0 or (self.boxes and self.sampled_negatives > 0)
-        require(
-            fits,
-            f"{of}: sampled_negatives={self.sampled_negatives}: give 0, or more where boxes are supervised",
-        )
-        sized = self.image_size is None or (self.image_size >= 16 and self.image_size % 16 == 0)
-        require(sized, f"{of}: image_size={self.image_size}: give a multiple of the patch size 16")
-
-
-@dataclass(frozen=True)
-class MixingConfig:
-    """How batches are made."""
-
-    max_names: int = 100
-    """Label space of an image at most; what is too much is left out of the verified absent names, at random."""
-    max_boxes: int = 100
-    """Boxes of an image at most: bounds the memory of a crowded image."""
-    window_shards: int = 16
-    """Shards that are shuffled together."""
-    workers: int = 2
-    """Processes that make batches; 0 for none."""
-    cache_gigabytes: float = 50.0
-    """Shards that are read from an object store are kept up to this size, for all processes of a machine together."""
-    cache_folder: str = ".cache/shards"
-    """Where: the fastest disk."""
-
-    def __post_init__(self) -> None:
-        for name in ("max_names", "max_boxes", "window_shards"):
-            require(
-                getattr(self, name) >= 1, f"mixing.{name}={getattr(self, name)}: give 1 or more"
-            )
-        require(self.workers >= 0, f"mixing.workers={self.workers}: give 0 or more")
-        size = self.cache_gigabytes
-        require(
-            0 < size < 1e9,
-            f"mixing.cache_gigabytes={size}: give more than 0, and no more than the disk holds",
-        )
 
 
 class Mixture(Dataset[Batch]):
@@ -161,6 +84,10 @@ class Mixture(Dataset[Batch]):
             if stream.sampled_negatives
             for name in stream.sets
         }
+        self.transforms = [
+            [plugins.make(TRANSFORMS, t) for t in stream.transforms] for stream in streams
+        ]
+        self.combine = [plugins.make(TRANSFORMS, stream.combine) for stream in streams]
         self.groups: dict[int, list[tuple[int, int]]] = {}
         """By image size, what this rank takes of a step: (stream, number among the stream's images of the step)."""
         for number, stream in enumerate(self.streams):
@@ -228,24 +155,24 @@ class Mixture(Dataset[Batch]):
         Args:
             out: where it will stand in the batch.
         """
-        stream = self.streams[number]
+        stream, combine = self.streams[number], self.combine[number]
         record, seed = self._record(number, draw)
-        if stream.combine is None:
-            example = self._transformed(stream, record, side, seed, out)
+        if combine is None:
+            example = self._transformed(number, record, side, seed, out)
         else:
             random = np.random.default_rng([*seed, 1])
-            count = stream.combine.count(random)
-            part = side if count == 1 else stream.combine.side(count, side)
+            count = combine.count(random)
+            part = side if count == 1 else combine.side(count, side)
             # The others stand a little further on in the same set, with one label space: their shards are at hand.
             others = draw + len(stream.sets) * (
                 1 + random.choice(COMBINED_WITHIN, count - 1, replace=False)
             )
             records = [record, *(self._record(number, int(other))[0] for other in others)]
             parts = [
-                self._transformed(stream, one, part, [*seed, 2 + k])
+                self._transformed(number, one, part, [*seed, 2 + k])
                 for k, one in enumerate(records)
             ]
-            example = parts[0] if count == 1 else stream.combine(parts, side)
+            example = parts[0] if count == 1 else combine(parts, side)
         if stream.sampled_negatives:
             more = self._negatives(
                 number, draw, example.record, np.random.default_rng([*seed, 1000])
@@ -257,7 +184,7 @@ class Mixture(Dataset[Batch]):
 
     def _transformed(
         self,
-        stream: Stream,
+        number: int,
         record: Record,
         side: int,
         seed: list[int],
@@ -265,7 +192,7 @@ class Mixture(Dataset[Batch]):
     ) -> Example:
         random = np.random.default_rng(seed)
         example = decode(record, side, out)
-        for transform in stream.transforms:
+        for transform in self.transforms[number]:
             example = transform(example, random)
         return example
 

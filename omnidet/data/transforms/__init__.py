@@ -7,3 +7,6 @@ To add one, write a file here and name it in a recipe's stream. What it must kee
 what it named; a name of which a part is no longer seen or boxed gives no negatives (`not_exhaustive`);
 nothing is claimed about what is unknown.
 """
+
+SHARED = ("decode", "example", "letterbox")
+"""Files of this folder that are no plug-ins."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -14,6 +15,8 @@ from omnidet.data.transforms.example import Example
 @dataclass(frozen=True)
 class ColourJitter:
     """Each by a factor around 1; one table look-up a pixel."""
+
+    kind: ClassVar[str] = "colour_jitter"
 
     brightness: float = 0.3
     contrast: float = 0.3

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -18,6 +19,8 @@ class LargeScaleJitter:
 
     For a stream whose phrases describe, give `largest=1`: zooming out takes nothing away that a phrase may speak of.
     """
+
+    kind: ClassVar[str] = "large_scale_jitter"
 
     smallest: float = 0.1
     largest: float = 2.0

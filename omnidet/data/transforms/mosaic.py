@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -17,6 +18,8 @@ from omnidet.schema import Record
 @dataclass(frozen=True)
 class Mosaic:
     """A grid of 1 x 1, 2 x 2 or 3 x 3 pictures."""
+
+    kind: ClassVar[str] = "mosaic"
 
     shares: tuple[float, ...] = (0.4, 0.3, 0.3)
     """How often each grid is drawn, the single picture first (OWL-ViT's shares, arXiv 2205.06230)."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import re
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -29,6 +30,8 @@ class PhraseCrop:
     is not "two dogs". What stands in a relation ("star left of circle") or speaks of its place in the picture ("the second
     from the left", "the biggest") needs the rest of the picture, of which the boxes say nothing: such a picture stays whole.
     """
+
+    kind: ClassVar[str] = "phrase_crop"
 
     min_share: float = 0.6
     """Of each side."""

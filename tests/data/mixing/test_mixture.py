@@ -13,7 +13,8 @@ import torch
 from PIL import Image
 
 from omnidet.data import shards, vocabulary
-from omnidet.data.mixing.mixture import Loader, MixingConfig, Mixture, Stream
+from omnidet.data.mixing.config import MixingConfig, Stream
+from omnidet.data.mixing.mixture import Loader, Mixture
 from omnidet.data.transforms.colour_jitter import ColourJitter
 from omnidet.data.transforms.crop import crop
 from omnidet.data.transforms.flip import flip

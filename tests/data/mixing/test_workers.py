@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from omnidet.data.mixing import workers
-from tests.data.mixing.test_mixture import STREAMS, assert_same, mixture
+from tests.data.mixing.test_mixture import STREAMS, assert_same, index, mixture  # noqa: F401
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning"),
@@ -20,7 +20,7 @@ pytestmark = [
 ]
 
 
-def test_a_batch_stays_as_it_is_while_it_is_held(index):
+def test_a_batch_stays_as_it_is_while_it_is_held(index):  # noqa: F811
     """One worker has 4 batches ahead of the consumer, who keeps every third."""
     made = mixture(index)
     kept = {
@@ -32,7 +32,7 @@ def test_a_batch_stays_as_it_is_while_it_is_held(index):
         assert_same(batch, made[step])
 
 
-def test_what_is_made_of_a_batch_keeps_its_memory(index):
+def test_what_is_made_of_a_batch_keeps_its_memory(index):  # noqa: F811
     made = mixture(index)
     views = [
         batch.images_BCHW[1:2, :, :5]
@@ -42,7 +42,7 @@ def test_what_is_made_of_a_batch_keeps_its_memory(index):
         assert torch.equal(view, made[step].images_BCHW[1:2, :, :5])
 
 
-def test_memory_is_used_again(index):
+def test_memory_is_used_again(index):  # noqa: F811
     """A consumer who holds one batch at a time sees no more places than there are slots."""
     places = {
         batch.images_BCHW.data_ptr() for batch in workers.batches(mixture(index), range(40), 1)
@@ -50,7 +50,7 @@ def test_memory_is_used_again(index):
     assert len(places) <= workers.PREFETCHED + workers.HELD
 
 
-def test_groups_of_other_sizes_stand_behind_one_another(index):
+def test_groups_of_other_sizes_stand_behind_one_another(index):  # noqa: F811
     streams = (*STREAMS[:2], dataclasses.replace(STREAMS[2], image_size=16))
     made = mixture(index, streams)
     for step, batch in enumerate(workers.batches(made, range(12), 2)):

@@ -1,0 +1,93 @@
+"""What a recipe says about the mix. No torch here: recipes are read where none is installed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from omnidet.config import require
+
+TRANSFORMS = "omnidet.data.transforms"
+"""Where the parts lie that a stream names."""
+
+
+@dataclass(frozen=True)
+class Stream:
+    """One kind of supervision and where it comes from."""
+
+    name: str
+    sets: tuple[str, ...]
+    """Shard sets in equal parts, such as `train/coco`. Name one twice to draw from it twice as often."""
+    images_per_step: int
+    """Over all ranks together."""
+    boxes: bool = True
+    """Whether boxes and their names are supervised."""
+    describes: bool = False
+    """Whether the token softmax is trained on matched regions: their phrases describe, rather than name."""
+    captions: bool = False
+    """Whether the caption is supervised."""
+    transforms: tuple[Any, ...] = field(default=(), metadata={"plugins": TRANSFORMS})
+    """In this order; each a name such as `flip`, or a part with its settings such as `PhraseCrop()`."""
+    image_size: int | None = None
+    """Side of the square in pixels; None for the model's own. The images of each size are a batch of
+    their own in the step."""
+    combine: Any = field(default=None, metadata={"plugins": TRANSFORMS})
+    """Makes one picture of several, such as `Mosaic()`; for names only, since a description of one
+    picture is not true of all."""
+    sampled_negatives: int = 0
+    """Fill up the names of an image to this many with names of its set, taken to be absent. An
+    assumption, for sets that list only some names of each image (LVIS); 0 for none."""
+    weight: float = 1.0
+    """Factor on the losses of the stream."""
+
+    def __post_init__(self) -> None:
+        of = f"stream {self.name!r}"
+        require(
+            self.images_per_step >= 0,
+            f"streams.{self.name}.images_per_step={self.images_per_step}: "
+            "give 1 or more, or 0 for none",
+        )
+        alone = self.combine is None or not (self.describes or self.captions)
+        require(
+            alone,
+            f"{of} combines pictures: what describes one of them is not true of all; "
+            "use it for names alone",
+        )
+        fits = self.sampled_negatives == 0 or (self.boxes and self.sampled_negatives > 0)
+        require(
+            fits,
+            f"{of}: sampled_negatives={self.sampled_negatives}: "
+            "give 0, or more where boxes are supervised",
+        )
+        size = self.image_size
+        require(size is None or size >= 1, f"{of}: image_size={size}: give the side in pixels")
+
+
+@dataclass(frozen=True)
+class MixingConfig:
+    """How batches are made."""
+
+    max_names: int = 100
+    """Label space of an image at most; what is too much is left out of the verified absent names, at random."""
+    max_boxes: int = 100
+    """Boxes of an image at most: bounds the memory of a crowded image."""
+    window_shards: int = 16
+    """Shards that are shuffled together."""
+    workers: int = 2
+    """Processes that make batches; 0 for none."""
+    cache_gigabytes: float = 50.0
+    """Shards that are read from an object store are kept up to this size, for all processes of a machine together."""
+    cache_folder: str = ".cache/shards"
+    """Where: the fastest disk."""
+
+    def __post_init__(self) -> None:
+        for name in ("max_names", "max_boxes", "window_shards"):
+            require(
+                getattr(self, name) >= 1, f"mixing.{name}={getattr(self, name)}: give 1 or more"
+            )
+        require(self.workers >= 0, f"mixing.workers={self.workers}: give 0 or more")
+        size = self.cache_gigabytes
+        require(
+            0 < size < 1e9,
+            f"mixing.cache_gigabytes={size}: give more than 0, and no more than the disk holds",
+        )

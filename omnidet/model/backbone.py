@@ -1,0 +1,44 @@
+"""What the rest of the detector knows of a backbone."""
+
+from __future__ import annotations
+
+import abc
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+
+class Backbone(nn.Module, abc.ABC):
+    """uint8 RGB images -> tokens on a grid."""
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(
+        self, width: int, stride: int, mean: tuple[float, ...], std: tuple[float, ...]
+    ) -> None:
+        """`mean` and `std` of each colour, in shares of 255, are those that the weights were made with."""
+        super().__init__()
+        self.width, self.stride = width, stride
+        self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1) * 255, persistent=False)
+        self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1) * 255, persistent=False)
+
+    def normalised(self, images_BCHW: Tensor) -> Tensor:
+        """The images as floating-point numbers of the scale that the weights expect."""
+        return (images_BCHW.to(self.mean.dtype) - self.mean) / self.std
+
+    def grid(self, images_BCHW: Tensor) -> tuple[int, int]:
+        """Rows and columns of tokens."""
+        return images_BCHW.shape[-2] // self.stride, images_BCHW.shape[-1] // self.stride
+
+    @abc.abstractmethod
+    def forward(self, images_BCHW: Tensor) -> Tensor:
+        """Images (B, 3, H, W) -> tokens (B, H/stride * W/stride, width), row by row.
+
+        Raises ValueError for a size that the backbone cannot take.
+        """
+
+    @abc.abstractmethod
+    def parameter_groups(self, weight_decay: float, layer_decay: float) -> list[dict[str, Any]]:
+        """Groups for an optimizer, by depth: `params`, `weight_decay`, and `lr_scale` from `layer_decay`."""

@@ -1,0 +1,70 @@
+"""A vision transformer of timm, with the weights that timm has for it or those of a file."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+from omnidet.config import require
+
+if TYPE_CHECKING:
+    from omnidet.model.backbone import Backbone
+
+
+@dataclass(frozen=True)
+class TimmVit:
+    """The default is ViT-B/16 (85.8 M parameters)."""
+
+    kind: ClassVar[str] = "timm_vit"
+
+    name: str = "vit_base_patch16_224.augreg2_in21k_ft_in1k"
+    """Name of a timm model; the part behind the dot names its pretrained weights."""
+    weights: str = "pretrained"
+    """`pretrained` for timm's own weights (downloaded), a file that timm can load, or `random`."""
+    drop_path: float = 0.1
+    """Stochastic depth of the last block; falls to 0 in the first."""
+    window: int = 0
+    """Side, in patches, of the windows that blocks attend within; 0 for none. Must divide the patches
+    of a side."""
+    global_blocks: tuple[int, ...] = (2, 5, 8, 11)
+    """Blocks that attend over the whole image all the same (ViTDet, arXiv 2203.16527)."""
+
+    def __post_init__(self) -> None:
+        share, window = self.drop_path, self.window
+        require(0 <= share < 1, f"model.backbone.drop_path={share}: give a share from 0 to below 1")
+        require(
+            window >= 0,
+            f"model.backbone.window={window}: give 0 (none) or the patches of a window's side",
+        )
+
+    @property
+    def stride(self) -> int:
+        """Pixels per token: the patch size, which timm writes into a model's name."""
+        found = re.search(r"patch(\d+)", self.name)
+        return int(found[1]) if found else 16
+
+    def check_side(self, side: int) -> None:
+        """Raise ValueError unless windows fill square images of that side."""
+        grid = side // self.stride
+        if self.window and grid % self.window:
+            fitting = [str(part) for part in range(4, grid + 1) if grid % part == 0]
+            raise ValueError(
+                f"model.backbone.window={self.window} does not divide the {grid} x {grid} patches of "
+                f"an image: give {', '.join(fitting) or 'another image size'}, or 0 for none"
+            )
+
+    def without_weights(self) -> TimmVit:
+        """The same architecture, whose weights will come from elsewhere."""
+        return dataclasses.replace(self, weights="random")
+
+    def build(self, image_size: int) -> Backbone:
+        """The backbone, its position embeddings made for square images of `image_size` pixels.
+
+        Raises ValueError or FileNotFoundError if weights are missing or do not fit: a run must not
+        start from random weights by accident.
+        """
+        from omnidet.model import vit
+
+        return vit.from_timm(self, image_size)

@@ -1,0 +1,94 @@
+"""What a recipe says about the detector. No torch here: recipes are read where none is installed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
+
+from omnidet.config import require
+from omnidet.model.backbones.timm_vit import TimmVit
+
+if TYPE_CHECKING:
+    from omnidet.model.backbone import Backbone
+
+BACKBONES = "omnidet.model.backbones"
+"""Where the backbones lie that a recipe names."""
+LARGEST_SIDE = 4096
+"""Of an image, in pixels."""
+
+
+class BackboneConfig(Protocol):
+    """What the settings of a backbone offer, besides their fields."""
+
+    @property
+    def kind(self) -> str:
+        """Name of its file."""
+        ...
+
+    @property
+    def stride(self) -> int:
+        """Pixels per token."""
+        ...
+
+    def check_side(self, side: int) -> None:
+        """Raise ValueError with the remedy if square images of that side cannot be taken."""
+        ...
+
+    def without_weights(self) -> BackboneConfig:
+        """The same architecture, whose weights will come from elsewhere."""
+        ...
+
+    def build(self, image_size: int) -> Backbone:
+        """The module, its position embeddings made for square images of `image_size` pixels."""
+        ...
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """What the detector is made of."""
+
+    image_size: int = 640
+    """Side of the square input, pixels; a multiple of the backbone's stride."""
+    backbone: BackboneConfig = field(default_factory=TimmVit, metadata={"plugins": BACKBONES})
+    """Set `model.backbone=KIND` for another kind, then its fields."""
+    embedding_width: int = 256
+    """Width of token and region embeddings: the vocabulary's share of the parameters is tokens x width."""
+    calibrated_streams: int = 0
+    """Number of streams, to give each a temperature and a bias of its own; 0 for none."""
+    min_image_size: int = 0
+    """If above 0, a smaller picture comes in a square of its own size, of at least this side: pictures
+    are scaled down to `image_size` and never up. Position embeddings are made for this side and
+    stretched for others. 0: one side for all."""
+
+    def __post_init__(self) -> None:
+        stride, size, least = self.backbone.stride, self.image_size, self.min_image_size
+        fitting = max(stride, round(size / stride) * stride)
+        largest = LARGEST_SIDE // stride * stride
+        require(
+            stride <= size <= LARGEST_SIDE and size % stride == 0,
+            f"model.image_size={size} is not a multiple of the patch size {stride}: "
+            f"give {min(fitting, largest)}",
+        )
+        require(
+            self.calibrated_streams >= 0,
+            f"model.calibrated_streams={self.calibrated_streams}: give 0 or more",
+        )
+        require(
+            least % stride == 0 and (least == 0 or stride <= least <= size),
+            f"model.min_image_size={least}: "
+            f"give a multiple of {stride} up to image_size={size}, or 0",
+        )
+        require(
+            self.embedding_width >= 1,
+            f"model.embedding_width={self.embedding_width}: give 1 or more",
+        )
+
+    @property
+    def position_side(self) -> int:
+        """The side that the position embeddings are made for."""
+        return self.min_image_size or self.image_size
+
+    def side(self, width: int, height: int) -> int:
+        """Side of the square in which a picture of that size is shown."""
+        own = -(-max(width, height) // self.backbone.stride) * self.backbone.stride
+        return min(max(own, self.position_side), self.image_size)
