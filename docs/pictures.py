@@ -23,7 +23,6 @@ QUESTIONS = {
 }
 """Scenes of the demo's evaluation set, and the words that each is searched for."""
 COLOURS = ("#d81b60", "#1565c0", "#2e7d32")
-THRESHOLD = 0.3
 SCALE = 3
 GAP = 12
 WIDTH = 1000
@@ -59,6 +58,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def free_words(demo: Path, out: Path) -> None:
     """Scenes side by side with what the demo's detector finds in them."""
+    from omnidet.inference.defaults import THRESHOLD
     from omnidet.inference.detector import OmniDet
 
     folder = demo / "runs" / "demo" / "model"

@@ -24,6 +24,7 @@ from omnidet.commands import fetch_images, finetune
 from omnidet.commands import inspect as inspect_command
 from omnidet.commands import score as score_command
 from omnidet.commands import serve as serve_command
+from omnidet.inference.defaults import THRESHOLD
 
 if TYPE_CHECKING:
     from omnidet.recipes.recipe import Recipe
@@ -167,7 +168,10 @@ def _parser() -> argparse.ArgumentParser:
     )
     predict.add_argument("--registry", default="registry")
     predict.add_argument(
-        "--threshold", type=float, default=0.3, help="least score that is shown (default: 0.3)"
+        "--threshold",
+        type=float,
+        default=THRESHOLD,
+        help="least score that is shown (default: %(default)s)",
     )
     predict.add_argument(
         "--out", type=Path, help="picture to draw (default: <image>.detections.png in this folder)"

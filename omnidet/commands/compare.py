@@ -55,7 +55,7 @@ def run(options: argparse.Namespace) -> int:
     """Compare and print. Raises FileNotFoundError or ValueError for what is no evaluation."""
     from omnidet import storage
     from omnidet.evaluation import differences, stored
-    from omnidet.registry.gate import HEADLINES
+    from omnidet.evaluation.headlines import HEADLINES, is_headline
 
     if options.json:
         storage.require_file_target(
@@ -75,7 +75,7 @@ def run(options: argparse.Namespace) -> int:
     comparison = differences.compare(
         before, after, _version(options.before) == _version(options.after) != ""
     )
-    headlines = [name for name in before.values if name.rpartition("/")[2] in HEADLINES]
+    headlines = [name for name in before.values if is_headline(name)]
     compared = options.metric or headlines
     limited = options.max_drop is not None or options.min_gain is not None
     if limited and not compared:

@@ -20,6 +20,7 @@ from omnidet.data.transforms.decode import decode
 from omnidet.data.transforms.example import Example
 from omnidet.data.transforms.letterbox import letterbox
 from omnidet.data.vocabulary import Vocabulary
+from omnidet.inference.defaults import MAX_DETECTIONS
 from omnidet.inference.search import best_pairs
 from omnidet.model import bundle
 from omnidet.model.detector import Detector
@@ -78,7 +79,7 @@ class OmniDet:
         self,
         images: Sequence[bytes],
         prompt: Prompt | Sequence[str],
-        max_detections: int = 100,
+        max_detections: int = MAX_DETECTIONS,
         threshold: float = 0.0,
     ) -> list[Detections]:
         """The best boxes of each image over all the words.

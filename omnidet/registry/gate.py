@@ -13,8 +13,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-HEADLINES = ("AP", "AIGT", "R@1")
-"""What is compared of each benchmark, as `coco/AP`, where the config names nothing."""
+from omnidet.evaluation.headlines import HEADLINES, is_headline
+
 _ROUNDING = 1e-9
 
 
@@ -101,7 +101,7 @@ def decide(
     """Compare with the champion's metrics and the minimums; without a champion (None), with the minimums."""
     floors = config.floors()
     compared = config.metrics or tuple(
-        name for name in (candidate if champion is None else champion) if _is_headline(name)
+        name for name in (candidate if champion is None else champion) if is_headline(name)
     )
     reasons, rows = [], []
     if champion is not None and not any(name in champion for name in compared):
@@ -122,10 +122,6 @@ def decide(
         if not row.ok:
             reasons.append(_reason(row, config.allowed_drop(name), floors.get(name)))
     return Decision(not reasons, tuple(reasons), tuple(rows))
-
-
-def _is_headline(name: str) -> bool:
-    return name.rpartition("/")[2] in HEADLINES
 
 
 def _row(name: str, before: float | None, value: float | None, limits: list[float]) -> Row:

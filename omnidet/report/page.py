@@ -16,12 +16,10 @@ import jinja2
 
 from omnidet import storage
 from omnidet.evaluation.analysis import NamesAnalysis, PhraseAnalysis
+from omnidet.evaluation.headlines import SHOWN_LARGE
 from omnidet.report import charts, comparison, panels, pictures, published
 from omnidet.report.pictures import Sample
 from omnidet.report.tables import Table
-
-HEADLINES = ("AP", "AP50", "APr", "AIGT", "R@1")
-"""The numbers of a benchmark that are shown large; without any of them, its first."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -141,7 +139,7 @@ def _benchmarks(
             "name": name or "numbers",
             "protocol": protocols.get(name, ""),
             "rows": rows,
-            "headlines": [row for row in rows if row[0] in HEADLINES] or rows[:1],
+            "headlines": [row for row in rows if row[0] in SHOWN_LARGE] or rows[:1],
         }
         for name, rows in groups.items()
     ]

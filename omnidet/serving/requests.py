@@ -17,10 +17,8 @@ from starlette.datastructures import Headers, QueryParams, UploadFile
 from starlette.exceptions import HTTPException
 from starlette.formparsers import MultiPartException, MultiPartParser
 
+from omnidet.inference.defaults import MAX_DETECTIONS, THRESHOLD
 from omnidet.inference.detector import Detections
-
-THRESHOLD = 0.3
-MAX_DETECTIONS = 100
 
 _OUTPUTS: tuple[tuple[str, str, list[int]], ...] = (
     ("images", "INT64", []),
