@@ -9,7 +9,7 @@ ONE_THREAD := OMP_NUM_THREADS=1
 
 .PHONY: help pipeline demo demo-real demo-retrain test test-fast test-docker images check lint docs format install clean
 
-help:  ## this list
+help:  ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
 
 demo: $(INSTALLED)  ## draw a small world, train on it, measure, register (7 to 12 minutes on 2 cores)
@@ -30,10 +30,10 @@ demo-real: $(INSTALLED)  ## the same on a folder in COCO's layout: make demo-rea
 demo-retrain: $(INSTALLED)  ## teach the demo's detector what a folder shows, after make demo: make demo-retrain DATA=folder
 	omnidet finetune "$(DATA)" --from champion
 
-test: $(INSTALLED)  ## all tests but those of the images (9 to 12 minutes on 2 cores)
+test: $(INSTALLED)  ## all tests except those of the container images (9 to 12 minutes on 2 cores)
 	$(ONE_THREAD) pytest -n 2 --dist worksteal -m "not docker"
 
-test-fast: $(INSTALLED)  ## the tests that take no second each (about a minute)
+test-fast: $(INSTALLED)  ## the fast tests (about a minute)
 	$(ONE_THREAD) pytest -n 2 --dist worksteal -m "not slow and not s3 and not docker"
 
 test-docker: $(INSTALLED)  ## build the images and run steps and the pipeline in them (needs root and a Docker engine)
