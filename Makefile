@@ -51,9 +51,10 @@ lint: $(INSTALLED)  ## style, types, import contracts, compiled pipelines
 
 check: lint docs test  ## what a change must pass: lint, docs and test
 
+# Never with --quiet: mkdocs then hides warnings from its own strict mode.
 docs: $(INSTALLED)  ## build the documentation site into build/site; broken links are errors
 	python docs/commands.py docs/reference/commands.md
-	NO_MKDOCS_2_WARNING=1 mkdocs build --quiet
+	NO_MKDOCS_2_WARNING=1 mkdocs build
 
 pipeline: $(INSTALLED)  ## compile the pipelines into pipelines/compiled
 	python -m pipelines compile
