@@ -173,8 +173,8 @@ def speed(root: Path, images: int, is_cold: bool) -> dict[str, float]:
 
 BUILD = """
 import sys
-from omnidet.data import build
-from omnidet.data.sharding.build import Dataset, ShardsConfig
+from omnidet.data.sharding import build
+from omnidet.data.sharding.config import Dataset, ShardsConfig
 source, split = {"train/coco": ("coco", "train2017"), "train/lvis": ("lvis", "v1_train")}[sys.argv[3]]
 build.build(sys.argv[1], sys.argv[2], ShardsConfig((Dataset(sys.argv[3], source, ".", split),), (), hash_images=False))
 """

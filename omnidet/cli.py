@@ -257,7 +257,7 @@ def _world(options: argparse.Namespace) -> None:
 
 
 def _shards(options: argparse.Namespace) -> None:
-    from omnidet.data.sharding import build
+    from omnidet.data.sharding import finish
     from omnidet.steps import train_detector
 
     paths = {}
@@ -271,14 +271,14 @@ def _shards(options: argparse.Namespace) -> None:
             f"--merge and --part {options.part}: build all parts first, then merge them with --merge alone"
         )
     if options.merge:
-        print(build.describe(train_detector.merge_shards(options.out)))
+        print(finish.describe(train_detector.merge_shards(options.out)))
     elif options.part:
         train_detector.build_shards_part(
             options.data, options.out, _recipe(options), _part(options.part), paths
         )
     else:
         print(
-            build.describe(
+            finish.describe(
                 train_detector.build_shards(options.data, options.out, _recipe(options), paths)
             )
         )

@@ -9,7 +9,7 @@ import pytest
 
 from omnidet import recipes
 from omnidet.config import override
-from omnidet.data.sharding.build import Dataset, ShardsConfig
+from omnidet.data.sharding.config import Dataset, ShardsConfig
 from omnidet.inference.detector import OmniDet
 from omnidet.measures.config import Benchmark, EvaluationConfig
 from omnidet.model.backbones.conv_stem_vit import ConvStemVit

@@ -9,7 +9,7 @@ import pytest
 
 from omnidet import recipes
 from omnidet.data import shards, sources
-from omnidet.data.sharding import build, survey
+from omnidet.data.sharding import build, finish, survey
 from omnidet.data.sharding.held_out import MAX_DISTANCE, perceptual_hash
 
 pytestmark = pytest.mark.slow
@@ -63,7 +63,7 @@ def test_golden_counts(built):
         ("eval/lvis_v0.5", "common"): (461, 32, 336),
         ("eval/lvis_v0.5", "frequent"): (315, 98, 168),
     }
-    assert "train/coco: 5 images held out: refcocog google/val" in build.describe(built[1])
+    assert "train/coco: 5 images held out: refcocog google/val" in finish.describe(built[1])
 
 
 def test_every_stream_is_disjoint_from_every_benchmark(built, shared_data):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from omnidet.data.mixing.config import MixingConfig, Stream
-from omnidet.data.sharding.build import Dataset, ShardsConfig
+from omnidet.data.sharding.config import Dataset, ShardsConfig
 from omnidet.data.vocabulary import VocabularyConfig
 from omnidet.measures.config import Benchmark, EvaluationConfig
 from omnidet.model.backbones.timm_vit import TimmVit

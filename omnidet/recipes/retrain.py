@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 from omnidet.data.mixing.config import Stream
-from omnidet.data.sharding.build import Dataset
+from omnidet.data.sharding.config import Dataset
 from omnidet.data.shards import Index, texts
 from omnidet.measures.config import Benchmark, EvaluationConfig
 from omnidet.model.config import ModelConfig

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 from omnidet.data.mixing.config import MixingConfig, Stream
-from omnidet.data.sharding.build import Dataset, ShardsConfig
+from omnidet.data.sharding.config import Dataset, ShardsConfig
 from omnidet.data.tiny_world.draw import TinyWorld
 from omnidet.data.vocabulary import VocabularyConfig
 from omnidet.measures.config import Benchmark, EvaluationConfig

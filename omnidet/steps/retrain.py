@@ -24,7 +24,7 @@ from omnidet.data import shards
 from omnidet.data import vocabulary as vocabulary_module
 from omnidet.data.annotated import find, write
 from omnidet.data.reading.perceptual_hash import perceptual_hash
-from omnidet.data.sharding import build
+from omnidet.data.sharding import build, finish
 from omnidet.data.sharding.held_out import HeldOut
 from omnidet.model import bundle
 from omnidet.model.config import ModelConfig
@@ -174,17 +174,17 @@ def build_shards(
     with storage.staged_directory(new) as stage:
         for set_name in planned.sets:
             build.build_set(dataset, str(stage), set_name, kept_out, own)
-            build.finish_set(str(stage), set_name)
-        build.merge(str(stage), planned.sets)
+            finish.finish_set(str(stage), set_name)
+        finish.merge(str(stage), planned.sets)
     index = shards.read_index(new)
     if not shards.num_samples(index.shards(f"train/{name}")) or not shards.num_samples(
         index.shards(f"eval/{name}")
     ):
         raise ValueError(
-            f"{dataset}: no picture is left to train or to evaluate on: {build.describe(index)}"
+            f"{dataset}: no picture is left to train or to evaluate on: {finish.describe(index)}"
         )
     shards.combine(out, [old, index] if old else [index])
-    return build.describe(index)
+    return finish.describe(index)
 
 
 def _require_free(name: str, recipe: Recipe) -> None:

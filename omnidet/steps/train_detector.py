@@ -19,7 +19,7 @@ from omnidet.data import shards
 from omnidet.data import vocabulary as vocabulary_module
 from omnidet.data.mixing.config import Stream
 from omnidet.data.mixing.mixture import Loader, Mixture
-from omnidet.data.sharding import build, plan_file
+from omnidet.data.sharding import build, finish, plan_file
 from omnidet.data.sharding.held_out import trained_on
 from omnidet.data.tiny_world import draw as tiny_world
 from omnidet.evaluation import stored
@@ -109,8 +109,8 @@ def merge_shards(out: Location) -> shards.Index:
     """
     sets = plan_file.read(out).sets
     for set_name in sets:
-        build.finish_set(str(out), set_name)
-    build.merge(str(out), sets)
+        finish.finish_set(str(out), set_name)
+    finish.merge(str(out), sets)
     plan_file.mark_merged(out)
     return shards.read_index(out)
 

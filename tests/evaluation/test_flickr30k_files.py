@@ -8,7 +8,7 @@ import pytest
 
 from omnidet import cli
 from omnidet.data.sharding import build
-from omnidet.data.sharding.build import Dataset, ShardsConfig
+from omnidet.data.sharding.config import Dataset, ShardsConfig
 from omnidet.data.sources import flickr30k
 from omnidet.inference.detector import OmniDet
 from omnidet.measures import run

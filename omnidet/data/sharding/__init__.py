@@ -1,4 +1,6 @@
 """Stage 2: sources -> a shard folder.
 
-plan_file ──▶ build ──Piece──▶ pieces (parallel) ──Record──▶ held_out + quarantine ──▶ shards ──▶ index ──▶ survey
+config ─▶ plan_file ─▶ build ──Piece──▶ pieces (parallel) ──Record──▶ held_out + quarantine
+                                                                               │
+survey ◀── index ◀── finish ◀───────────────── shards ◀────────────────────────┘
 """

@@ -1,9 +1,9 @@
 """Evaluation images, which no training shard may hold.
 
-Rule 2 of the data: COCO train2017 and LVIS train hold validation and test images of RefCOCOg, 15,000 LVIS validation images
-are COCO train2017's, and lists from the web hold near copies of COCO and Flickr30K. One set of held-out ids (train2014 and
-train2017 share theirs) and a perceptual hash for web images are applied to every stream, and what is dropped is counted by
-benchmark.
+Datasets overlap: COCO train2017 and LVIS train hold validation and test images of RefCOCOg, 15,000
+LVIS validation images are COCO train2017's, and lists from the web hold near copies of COCO and
+Flickr30K. One set of held-out ids, shared by all datasets of a collection, and a perceptual hash
+for web images are applied to every stream. What is dropped is counted by benchmark.
 """
 
 from __future__ import annotations
@@ -21,11 +21,8 @@ from omnidet.data.reading.annotations import Piece
 from omnidet.data.reading.perceptual_hash import MAX_DISTANCE, perceptual_hash
 from omnidet.data.reading.quarantine import Quarantine
 from omnidet.data.sharding.parallel import in_order
-from omnidet.data.sources import by_name
+from omnidet.data.sources import by_name, is_curated
 from omnidet.schema import Record
-
-CURATED = ("coco:", "flickr30k:")
-"""Collections whose ids tell for sure which picture it is."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,7 +30,7 @@ class HeldOut:
     """What no training shard may hold."""
 
     benchmarks: Mapping[str, str]
-    """Image id -> the first benchmark that holds it, as `refcocog umd/test`."""
+    """Image id -> the first benchmark that holds it, such as `refcocog umd/test`."""
     hashes: npt.NDArray[np.uint64]
     """(n,) perceptual hashes of evaluation images."""
     hash_ids: tuple[str, ...]
@@ -46,11 +43,11 @@ class HeldOut:
 
     @property
     def digest(self) -> str:
-        """Hash over all of it."""
+        """Hash over everything held out."""
         return hashlib.sha256(self.to_json().encode()).hexdigest()
 
     def to_json(self) -> str:
-        """For a file that other machines read."""
+        """As text, for a file that other machines read."""
         return json.dumps(
             {
                 "benchmarks": dict(self.benchmarks),
@@ -60,7 +57,7 @@ class HeldOut:
 
     @classmethod
     def from_json(cls, text: str) -> HeldOut:
-        """What `to_json` wrote."""
+        """Read what `to_json` wrote."""
         content = json.loads(text)
         return cls(
             content["benchmarks"],
@@ -69,13 +66,13 @@ class HeldOut:
         )
 
     def reason(self, record: Record) -> str | None:
-        """The benchmark that holds the record's image, "near copy of <benchmark>" for a web image, or None.
+        """The benchmark that holds the record's image, or None; for a web image a near copy counts.
 
-        An image of several benchmarks counts for the first, so the counts of the reasons add up to what was dropped.
+        An image of several benchmarks counts for the first: the counts add up to what was dropped.
         """
         if record.image_id in self.benchmarks:
             return self.benchmarks[record.image_id]
-        if record.image_id.startswith(CURATED) or not len(self.hashes):
+        if is_curated(record.image_id) or not len(self.hashes):
             return None
         own = perceptual_hash(record.image)
         if own is None:
@@ -92,11 +89,14 @@ class HeldOut:
 def collect(
     evaluations: Iterable[tuple[str, str, str]], hash_images: bool = True, workers: int = 1
 ) -> HeldOut:
-    """The held-out images of (source name, root, split) entries, in the order in which reasons name them.
+    """The held-out images of (source name, root, split) entries; the first entry counts first.
 
-    `hash_images` reads every evaluation image once, in `workers` processes (0: one a core); without it only ids are compared.
-    What the adapters refuse of an
-    evaluation set is noted where the set is evaluated, not here.
+    What the adapters refuse of an evaluation set is noted when its shards are built, not here.
+
+    Args:
+        evaluations: what is evaluated on.
+        hash_images: whether every evaluation image is read once; without it, only ids are compared.
+        workers: number of processes that read; 0 for one per core.
     """
     benchmarks: dict[str, str] = {}
     hashes: dict[str, np.uint64] = {}
@@ -111,21 +111,22 @@ def collect(
 
 
 def _hashes(_: None, piece: Piece) -> dict[str, np.uint64]:
-    """The hash of each image of a piece by its id."""
+    """Image id -> hash, for each image of a piece that can be read."""
     found = ((record.image_id, perceptual_hash(record.image)) for record in piece(Quarantine()))
     return {image_id: own for image_id, own in found if own is not None}
 
 
 def trained_on(index: shards.Index, training_sets: Iterable[str], evaluation_set: str) -> list[str]:
-    """Ids of an evaluation set's images that stand in training sets too; a folder that `build` wrote has none.
+    """Ids of an evaluation set's images that are in training sets too.
 
-    Reads the words of every training set of a collection whose ids tell which picture it is; others cannot be compared by id.
+    In a folder that `build` wrote there are none. Only curated training sets are read, and only
+    their texts: images of the web cannot be compared by id.
     """
     held = {record.image_id for record in shards.texts(index, evaluation_set)}
     found: set[str] = set()
     for name in training_sets:
         for record in shards.texts(index, name):
-            if not record.image_id.startswith(CURATED):
+            if not is_curated(record.image_id):
                 break
             found |= {record.image_id} & held
     return sorted(found)

@@ -1,4 +1,4 @@
-"""Work on many items in several processes, with the results in the order of the items."""
+"""Work on many items in several processes, with results in the order of the items."""
 
 from __future__ import annotations
 
@@ -18,25 +18,30 @@ Result = TypeVar("Result")
 Shared = TypeVar("Shared")
 
 FEW = 4
-"""So many items are worked on in this process: another one needs seconds to start."""
+"""This many items are handled in this process, because another one needs seconds to start."""
 PATIENCE_SECONDS = 1.0
-"""The first items that take longer, as those of a large annotation file do, are of many: the others' start begins meanwhile."""
+"""If the first items take longer than this, as those of a large annotation file do, there will be
+many: worker processes are started meanwhile."""
 
 
 def in_order(
     work: Callable[[Shared, Item], Result], shared: Shared, items: Iterable[Item], workers: int = 0
 ) -> Iterator[Result]:
-    """`work(shared, item)` of each item.
+    """Yield `work(shared, item)` for each item.
 
     Args:
-        work: a module's function.
+        work: a function at the top level of a module.
         shared: what is the same for all items; sent to each process once.
-        items: taken as they are needed, so that few are in memory.
-        workers: number of processes; 0 for one a core.
+        items: taken only when needed, so that few are in memory.
+        workers: number of processes; 0 for one per core.
+
+    Raises:
+        OSError: if a worker process dies.
     """
     left = iter(items)
     workers = workers or os.cpu_count() or 1
-    # Forked from a process without threads that has the modules loaded; a fork of this one would copy its locks as they are.
+    # Workers are forked from a process without threads that has the modules loaded. A fork of this
+    # process would copy locks that its threads hold.
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([work.__module__])
     early = threading.Timer(PATIENCE_SECONDS, forkserver.ensure_running)
@@ -62,14 +67,14 @@ def in_order(
                 yield ahead.popleft().result()
         except BrokenProcessPool as error:
             raise OSError(
-                "a process of the build ended abruptly, perhaps for lack of memory: try fewer (workers)"
+                "a worker process of the build died, perhaps for lack of memory: set fewer workers"
             ) from error
         finally:
             pool.shutdown(cancel_futures=True)
 
 
 _own: tuple[Callable[[Any, Any], Any], Any] | None = None
-"""Of a worker process: what it does, with what."""
+"""In a worker process: its function and what all items share."""
 
 
 def _take(work: Callable[[Any, Any], Any], shared: Any) -> None:

@@ -1,17 +1,19 @@
 """One piece of a dataset -> its shards: read, hold out, clean, write; several pieces at once.
 
-What a worker process is sent is one piece's annotations: no process but the first holds a whole annotation file.
+A worker process is sent the annotations of one piece: only the first process holds a whole
+annotation file.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import functools
 import hashlib
 import io
 import json
 import tempfile
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,16 +30,16 @@ from omnidet.data.sharding.parallel import in_order
 from omnidet.schema import Record
 
 PIECES = ".pieces"
-"""Folder of an unfinished set: what each piece gave."""
+"""Folder of an unfinished set, with one receipt per piece."""
 PARTS = ".parts"
-"""Folder of an unfinished set: what each part of the build gave."""
+"""Folder of an unfinished set, with one file per part of the build."""
 JPEG_QUALITY = 92
 """Of images that are scaled down."""
 
 
 @dataclass(frozen=True)
 class PieceConfig:
-    """What decides over the bytes of a shard besides its input."""
+    """What determines the bytes of a shard besides its input."""
 
     samples_per_shard: int
     max_side: int | None = None
@@ -45,46 +47,42 @@ class PieceConfig:
 
 
 @dataclass(frozen=True)
-class Place:
-    """What is the same for all pieces of a set."""
+class SetToBuild:
+    """What all pieces of a set have in common."""
 
     location: str
-    """The folder of the set, local or `s3://`."""
+    """Folder of the set, local or `s3://`."""
+    source: str
+    """Name of the dataset."""
     config: PieceConfig
     kept_out: HeldOut | None
-    """What training sets may not hold; None for an evaluation set."""
-    held_out_digest: str
+    """What a training set may not hold; None for an evaluation set."""
+
+    @functools.cached_property
+    def held_out_digest(self) -> str:
+        """Hash over what is held out."""
+        return self.kept_out.digest if self.kept_out else ""
 
 
 def build(
-    numbered: Iterable[tuple[int, Piece]],
-    location: str,
-    config: PieceConfig,
-    kept_out: HeldOut | None,
-    workers: int,
+    numbered: Iterable[tuple[int, Piece]], wanted: SetToBuild, workers: int
 ) -> Iterator[dict[str, Any]]:
-    """Build the pieces into the folder of their set, `workers` at once (0: one a core), and give what each gave, in order."""
-    place = Place(location, config, kept_out, kept_out.digest if kept_out else "")
-    return in_order(build_piece, place, numbered, workers)
+    """Build the pieces, `workers` at once (0: one per core). Yields their receipts, in order."""
+    return in_order(build_piece, wanted, numbered, workers)
 
 
-def build_piece(place: Place, numbered: tuple[int, Piece]) -> dict[str, Any]:
-    """Write the shards of one piece unless they stand there, and what it gave to `.pieces/<number>.json`."""
+def build_piece(wanted: SetToBuild, numbered: tuple[int, Piece]) -> dict[str, Any]:
+    """Write the shards of one piece unless they are there, and its receipt, which is returned."""
     number, piece = numbered
-    location, config = place.location, place.config
-    receipt, own_input = (
-        storage.join(location, PIECES, f"{number:06d}.json"),
-        _fingerprint(place, piece),
-    )
-    before = _receipt(receipt)
-    if (
-        before.get("input") == own_input
-        and "names" in before
-        and all(_is_there(location, shard) for shard in before["shards"])
+    location, config = wanted.location, wanted.config
+    path = storage.join(location, PIECES, f"{number:06d}.json")
+    own_input, before = fingerprint(wanted, piece), _read_receipt(path)
+    if before.get("input") == own_input and all(
+        _is_there(location, shard) for shard in before["shards"]
     ):
         return before
     quarantine, dropped, names = Quarantine(), Counter[str](), Counter[str]()
-    records = _counted(_usable(piece, config, place.kept_out, quarantine, dropped), names)
+    records = _counted(_usable(piece, wanted, quarantine, dropped), names)
     if storage.is_s3(location):
         with tempfile.TemporaryDirectory(prefix="omnidet-") as temporary:
             written = shards.write_piece(records, Path(temporary), number, config.samples_per_shard)
@@ -92,7 +90,7 @@ def build_piece(place: Place, numbered: tuple[int, Piece]) -> dict[str, Any]:
                 storage.upload(Path(temporary, shard.path), storage.join(location, shard.path))
     else:
         written = shards.write_piece(records, Path(location), number, config.samples_per_shard)
-    content = {
+    receipt = {
         "number": number,
         "input": own_input,
         "shards": [dataclasses.asdict(shard) for shard in written],
@@ -101,36 +99,65 @@ def build_piece(place: Place, numbered: tuple[int, Piece]) -> dict[str, Any]:
         "quarantine": quarantine.lines,
         "counts": dict(quarantine.counts),
     }
-    storage.write_text(receipt, json.dumps(content))
-    return content
+    storage.write_text(path, json.dumps(receipt))
+    return receipt
+
+
+def fingerprint(wanted: SetToBuild, piece: Piece) -> str:
+    """Hash over all that a piece is made from, except the images themselves.
+
+    After a change of input, a rerun does not keep the shards. The dataset and what is read of it
+    count; the modules, functions and classes that do the reading do not, so that moving or renaming
+    them does not rebuild a set that is half done.
+    """
+    what = (
+        wanted.source,
+        _plain(piece.args),
+        _plain(piece.keywords),
+        _plain(wanted.config),
+        wanted.held_out_digest,
+        shards.SCHEMA_VERSION,
+    )
+    return hashlib.sha256(repr(what).encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def _plain(value: Any) -> Any:
+    """The value as lists, pairs and scalars, without the names of its classes."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return [_plain(getattr(value, f.name)) for f in dataclasses.fields(value) if f.compare]
+    if isinstance(value, Mapping):
+        return [(_plain(key), _plain(own)) for key, own in value.items()]
+    if isinstance(value, frozenset | set):
+        return sorted(map(_plain, value))
+    if isinstance(value, Sequence) and not isinstance(value, str | bytes):
+        return [_plain(own) for own in value]
+    return value
 
 
 def _usable(
-    piece: Piece,
-    config: PieceConfig,
-    kept_out: HeldOut | None,
-    quarantine: Quarantine,
-    dropped: Counter[str],
+    piece: Piece, wanted: SetToBuild, quarantine: Quarantine, dropped: Counter[str]
 ) -> Iterator[Record]:
+    """The records that go into shards; what is held out is counted in `dropped`, by reason."""
     for record in piece(quarantine):
-        reason = kept_out.reason(record) if kept_out else None
+        reason = wanted.kept_out.reason(record) if wanted.kept_out else None
         if reason:
             dropped[reason] += 1
             continue
-        cleaned = clean(record, quarantine, decode=config.decode_images)
+        cleaned = clean(record, quarantine, decode=wanted.config.decode_images)
         if cleaned is not None:
-            yield scaled_down(cleaned, config.max_side) if config.max_side else cleaned
+            max_side = wanted.config.max_side
+            yield scaled_down(cleaned, max_side) if max_side else cleaned
 
 
 def _counted(records: Iterator[Record], names: Counter[str]) -> Iterator[Record]:
-    """The same records; in how many of them each phrase occurs is known when they are through."""
+    """The same records. `names` then says how many of them each phrase occurs in."""
     for record in records:
         names.update(set(record.phrases))
         yield record
 
 
 def scaled_down(record: Record, max_side: int) -> Record:
-    """The record with its longer side at `max_side` pixels; a smaller one is left as it is."""
+    """The record with its longer side at `max_side` pixels; a smaller one is returned as it is."""
     longest = max(record.width, record.height)
     if longest <= max_side:
         return record
@@ -151,23 +178,10 @@ def scaled_down(record: Record, max_side: int) -> Record:
     )
 
 
-def _fingerprint(place: Place, piece: Piece) -> str:
-    """Hash over all that a piece is made from, but for the images: a rerun with other input does not keep its shards."""
-    what = (
-        piece.func.__module__,
-        piece.func.__qualname__,
-        piece.args,
-        place.config,
-        place.held_out_digest,
-    )
-    return hashlib.sha256(
-        repr((*what, shards.SCHEMA_VERSION)).encode("utf-8", "surrogatepass")
-    ).hexdigest()
-
-
-def _receipt(location: str) -> dict[str, Any]:
+def _read_receipt(path: str) -> dict[str, Any]:
+    """What an earlier build of the piece wrote; empty if nothing, or if it cannot be read."""
     try:
-        content: dict[str, Any] = json.loads(storage.read_text(location))
+        content: dict[str, Any] = json.loads(storage.read_text(path))
     except (FileNotFoundError, ValueError):
         return {}
     return content

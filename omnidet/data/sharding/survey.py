@@ -1,6 +1,6 @@
-"""A shard folder in numbers: what stands in each set, and which names of a benchmark training has words for.
+"""A shard folder in numbers: what each set holds, and which benchmark names training has words for.
 
-People look before they train: `omnidet inspect SHARDS`.
+For a look at the data before training: `omnidet inspect SHARDS`.
 """
 
 from __future__ import annotations
@@ -21,32 +21,32 @@ from omnidet.data.vocabulary import Vocabulary
 from omnidet.schema import Record
 
 AREAS = {"small": (0, 32**2), "medium": (32**2, 96**2), "large": (96**2, float("inf"))}
-"""Of boxes in square pixels, as COCO's evaluation has them."""
+"""Classes of box areas in square pixels, those of COCO's evaluation."""
 LENGTHS = {"1 word": 1, "2 words": 2, "3 words": 3, "4-6 words": 6, "7-12 words": 12, "more": 10**9}
-"""The most words of each class of phrases."""
+"""Classes of phrase lengths, with the most words of each."""
 FREQUENCIES = {"r": "rare", "c": "common", "f": "frequent"}
 """LVIS's groups of names, by the number of training images that show them."""
 NUM_EXAMPLES = 3
-"""Quarantined things of each reason that are named."""
+"""Number of quarantined things that are named for each reason."""
 _WORD = re.compile(r"\w+")
 
 
 @dataclass
 class SetSurvey:
-    """What one set holds. A phrase counts once for each image that it names something in."""
+    """What one set holds. A phrase counts once per image in which it names something."""
 
     images: int = 0
     boxes: int = 0
     captions: int = 0
     images_without_boxes: int = 0
     verified_images: int = 0
-    """With names that were searched for and not found: all regions are supervised."""
+    """Images with names that were searched for and not found: all regions are supervised."""
     pairs: int = 0
     absent: int = 0
     not_exhaustive: int = 0
     phrases: Counter[str] = field(default_factory=Counter)
     names: Counter[int] = field(default_factory=Counter)
-    """Size of an image's label space -> images."""
+    """Size of the label space -> number of images."""
     boxes_an_image: Counter[int] = field(default_factory=Counter)
     areas: Counter[str] = field(default_factory=Counter)
     lengths: Counter[str] = field(default_factory=Counter)
@@ -75,40 +75,41 @@ class SetSurvey:
 
 @dataclass(frozen=True)
 class Coverage:
-    """Which names of a benchmark share words, or tokens, with what the grounding and caption data say."""
+    """Which names of a benchmark share words or tokens with the grounding and caption data."""
 
     set_name: str
     group: str
-    """`rare`, `common` or `frequent`; `all` where the benchmark has no groups."""
+    """`rare`, `common` or `frequent`; `all` if the benchmark has no groups."""
     names: int
     covered: int
-    """All of whose parts were seen."""
+    """Number of names all of whose parts were seen."""
     unseen: tuple[str, ...]
-    """None of whose parts was seen, in order."""
+    """Names none of whose parts was seen, in order."""
 
 
 @dataclass(frozen=True)
 class Survey:
-    """All of a shard folder."""
+    """What a shard folder holds."""
 
     location: str
     dataset_version: str
     sets: dict[str, SetSurvey]
     coverage: tuple[Coverage, ...]
     parts: str
-    """What coverage is counted in: "words", or "tokens" of a vocabulary."""
+    """Unit of coverage: "words", or "tokens" of a vocabulary."""
     held_out: dict[str, dict[str, int]]
-    """Training set -> benchmark -> images that were left out for it."""
+    """Training set -> benchmark -> number of images left out because of it."""
     quarantined: dict[str, int]
     examples: dict[str, list[str]]
-    """Reason -> some of what was refused."""
+    """Reason -> some of the things refused for it."""
 
 
 def survey(index: shards.Index, vocabulary: Vocabulary | None = None) -> Survey:
     """Read all texts of a shard folder once and count.
 
     Args:
-        vocabulary: for coverage in its tokens; without it words are compared.
+        index: the shard folder.
+        vocabulary: if given, coverage is counted in its tokens instead of words.
     """
     split = _token_parts(vocabulary) if vocabulary else _words
     sets, seen = {}, set[str]()
@@ -140,7 +141,7 @@ def survey(index: shards.Index, vocabulary: Vocabulary | None = None) -> Survey:
 
 
 def quantiles(counts: Counter[int]) -> tuple[int, int, int]:
-    """Least, median and largest of what is counted."""
+    """Least, median and largest of the counted values."""
     values = sorted(counts)
     half, passed = sum(counts.values()) / 2, 0
     for value in values:
@@ -158,9 +159,9 @@ def describe(found: Survey) -> str:
     for part in found.coverage:
         lines += [
             "",
-            f"{part.set_name}: {part.covered} of {part.names} {part.group} names have all {found.parts} seen in",
+            f"{part.set_name}: {part.covered} of {part.names} {part.group} names have all "
+            f"{found.parts} seen in grounding phrases or captions, {len(part.unseen)} none",
         ]
-        lines[-1] += f" grounding phrases or captions, {len(part.unseen)} none"
         lines += [f"  none of: {', '.join(part.unseen)}"] if part.unseen else []
     lines += [
         "",
@@ -175,13 +176,14 @@ def describe(found: Survey) -> str:
 
 
 def facts(own: SetSurvey) -> dict[str, str]:
-    """The numbers of a set by what they say."""
+    """The numbers of a set, in words, by title."""
     least, median, most = quantiles(own.names)
-    label_space = f"{least} to {most} names an image, median {median}"
+    label_space = f"{least} to {most} names per image, median {median}"
     least, median, most = quantiles(own.boxes_an_image)
-    told = {
-        "images": f"{own.images}, {own.images_without_boxes} of them without boxes, {own.captions} with a caption",
-        "boxes": f"{own.boxes}, {least} to {most} an image, median {median}",
+    titled = {
+        "images": f"{own.images}, {own.images_without_boxes} of them without boxes, "
+        f"{own.captions} with a caption",
+        "boxes": f"{own.boxes}, {least} to {most} per image, median {median}",
         "box sizes": shares(own.areas, AREAS),
         "phrases": f"{own.pairs} in images, {len(own.phrases)} distinct",
         "phrase lengths": shares(own.lengths, LENGTHS),
@@ -192,11 +194,11 @@ def facts(own: SetSurvey) -> dict[str, str]:
         "absent, not exhaustive": f"{own.absent}, {own.not_exhaustive}",
         "caption lengths": shares(own.caption_lengths, LENGTHS),
     }
-    return {text: value for text, value in told.items() if value}
+    return {text: value for text, value in titled.items() if value}
 
 
 def shares(counts: Counter[str], order: Iterable[str]) -> str:
-    """Percentages in words."""
+    """The share of each class, in percent."""
     total = sum(counts.values())
     return ", ".join(f"{name} {100 * counts[name] / total:.0f} %" for name in order if counts[name])
 
@@ -211,7 +213,7 @@ def _words(text: str) -> Iterable[str]:
 
 
 def _token_parts(vocabulary: Vocabulary) -> Callable[[str], Iterable[str]]:
-    # A word behind a relation has a token of its own, but is the same word.
+    # A word after a relation has a token of its own, but is the same word.
     return lambda text: [token.removesuffix(" (context)") for token, _ in vocabulary.tokens(text)]
 
 
@@ -219,7 +221,7 @@ def _coverage(
     index: shards.Index, name: str, split: Callable[[str], Iterable[str]], seen: set[str]
 ) -> Iterator[Coverage]:
     truth = index.ground_truth[name]
-    if not truth["names"]:  # of phrases
+    if not truth["names"]:  # a benchmark of phrases
         return
     groups: dict[str, list[str]] = {}
     frequencies = _frequencies(storage.join(index.location, truth["file"]))

@@ -18,6 +18,9 @@ from omnidet.data.reading.quarantine import Quarantine
 from omnidet.schema import Record
 
 SOURCE = "annotated"
+COLLECTION = "annotated"
+IS_CURATED = False
+LEAKING_SPLITS: dict[str, str] = {}
 REMEDY = "read the annotated folder with `omnidet finetune` first"
 IMAGE = {"id": int, "file_name": str, "width": int, "height": int}
 

@@ -1,7 +1,7 @@
-"""CC12M as WebDataset tars: `*.tar` with `<key>.jpg` and `<key>.txt` or `<key>.json`: see `tar_pairs`.
+"""CC12M as WebDataset tars: `*.tar` with `<key>.jpg` and `<key>.txt` or `<key>.json` (`tar_pairs`).
 
-https://github.com/google-research-datasets/conceptual-12m. `omnidet download cc12m` fetches such tars, and
-`omnidet fetch-images` makes them from the list.
+https://github.com/google-research-datasets/conceptual-12m. `omnidet download cc12m` fetches such
+tars, and `omnidet fetch-images` makes them from the list of addresses.
 """
 
 from __future__ import annotations
@@ -16,33 +16,36 @@ from omnidet.data.reading.quarantine import Quarantine
 from omnidet.schema import Record
 
 SOURCE = "cc12m"
+COLLECTION = "cc12m"
+IS_CURATED = False
+LEAKING_SPLITS: dict[str, str] = {}
 SPLIT = "train"
 
 
 def read(root: str, split: str, quarantine: Quarantine) -> Iterator[Record]:
-    """One Record a pair, by tar name and key. Only one image is held in memory."""
+    """One Record per pair, sorted by tar name and key. Only one image is in memory at a time."""
     return files.chained(pieces(root, split, quarantine), quarantine)
 
 
 def pieces(
     root: str, split: str, quarantine: Quarantine, size: int = PIECE_UNITS
 ) -> Iterator[Piece]:
-    """The same, a tar a piece: how many pairs it holds is known when it is read."""
+    """The same, one tar per piece: how many pairs a tar holds is known only once it is read."""
     yield from tar_pairs.pieces(SOURCE, DataFolder(root), _tars(root, split))
 
 
 def check(root: str, split: str) -> None:
-    """Raise FileNotFoundError where there is no tar."""
+    """Raise FileNotFoundError if there is no tar."""
     _tars(root, split)
 
 
 def image_ids(root: str, split: str) -> set[str]:
-    """Ids of every key that has an image."""
+    """Ids of all keys that have an image."""
     return tar_pairs.image_ids(SOURCE, DataFolder(root), _tars(root, split))
 
 
 def ground_truth(root: str, split: str) -> None:
-    """None: there is nothing to evaluate on."""
+    """None: the dataset is not evaluated on."""
     return
 
 

@@ -1,6 +1,7 @@
-"""COCO: `annotations/instances_{split}.json` and, where it is there, `annotations/captions_{split}.json`.
+"""COCO: `annotations/instances_{split}.json` and, if present, `annotations/captions_{split}.json`.
 
-https://cocodataset.org/#format-data. Any dataset in the same format can be read. Boxes are xywh in pixels.
+https://cocodataset.org/#format-data. Any dataset in the same format can be read. Boxes are xywh in
+pixels.
 """
 
 from __future__ import annotations
@@ -19,30 +20,33 @@ from omnidet.data.reading.quarantine import Quarantine
 from omnidet.schema import Record
 
 SOURCE = "coco"
+COLLECTION = "coco"
+IS_CURATED = True
+LEAKING_SPLITS: dict[str, str] = {}
 IMAGE = {"id": int, "file_name": str, "width": int, "height": int}
 KEPT_OF_CAPTIONS = (*ANNOTATION, "caption")
 REMEDY = "unpack COCO's annotations into the root, or name another split"
 
 
 class _Image(NamedTuple):
-    """What both files say of an image."""
+    """What both files say about an image."""
 
     entry: Entry
     is_searched: bool
-    """Whether it stands in the instances file: one that only the captions cover was perhaps never searched for the names."""
+    """Whether the instances file lists it: any other image may not have been searched for names."""
     boxes: list[Entry]
     captions: list[Entry]
 
 
 def read(root: str, split: str, quarantine: Quarantine) -> Iterator[Record]:
-    """One Record an image of the union of both files, by ascending id; images without boxes are kept as negatives."""
+    """One Record per image of either file, by ascending id. Images without boxes are negatives."""
     return files.chained(pieces(root, split, quarantine), quarantine)
 
 
 def pieces(
     root: str, split: str, quarantine: Quarantine, size: int = PIECE_UNITS
 ) -> Iterator[Piece]:
-    """The same, `size` images a piece."""
+    """The same, `size` images per piece."""
     folder = DataFolder(root)
     check(root, split)
     instances, captions = _name("instances", split), _name("captions", split)
@@ -69,10 +73,10 @@ def pieces(
             coco_json.known(found, captioned, SOURCE, quarantine, "caption", "caption")
         )
     for batch in files.batched(sorted({**captioned, **images}.items()), size):
-        told = [
+        listed = [
             _Image(entry, i in images, boxes.pop(i, []), texts.pop(i, [])) for i, entry in batch
         ]
-        yield functools.partial(_read_piece, folder, split, categories, told)
+        yield functools.partial(_read_piece, folder, split, categories, listed)
 
 
 def _read_piece(
@@ -97,7 +101,7 @@ def _read_piece(
             width=image.entry["width"],
             height=image.entry["height"],
             source=SOURCE,
-            image_id=f"coco:{image_id}",
+            image_id=f"{COLLECTION}:{image_id}",
             boxes_xyxy=regions.boxes_xyxy,
             phrases=regions.phrases,
             phrase_boxes=regions.phrase_boxes,
@@ -110,18 +114,19 @@ def _read_piece(
 
 
 def check(root: str, split: str) -> None:
-    """Raise FileNotFoundError where the annotations are missing; the captions may be."""
+    """Raise FileNotFoundError if the instances file is missing. The captions are optional."""
     files.require(DataFolder(root), _name("instances", split), REMEDY)
 
 
 def image_ids(root: str, split: str) -> set[str]:
-    """Ids of the union of both files."""
+    """Ids of all images of either file."""
     folder, found = DataFolder(root), set()
     check(root, split)
     for name in (_name("instances", split), _name("captions", split)):
         if folder.has(name):
             found |= {
-                f"coco:{image_id}" for image_id in coco_json.image_ids(root, name, REMEDY, IMAGE)
+                f"{COLLECTION}:{image_id}"
+                for image_id in coco_json.image_ids(root, name, REMEDY, IMAGE)
             }
     return found
 

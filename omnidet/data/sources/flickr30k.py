@@ -1,7 +1,8 @@
-"""Flickr30K Entities: `Sentences/<id>.txt`, `Annotations/<id>.xml`, the images, and a list of ids a split.
+"""Flickr30K Entities: `Sentences/<id>.txt`, `Annotations/<id>.xml`, images, lists of ids.
 
-https://github.com/BryanPlummer/flickr30k_entities. A phrase in a sentence is tagged with a chain, the chain's boxes stand
-in the xml: `[/EN#151/people two men] in [/EN#0/notvisual the background] .` Boxes are xyxy in pixels.
+https://github.com/BryanPlummer/flickr30k_entities. A phrase in a sentence is tagged with a chain,
+whose boxes are in the xml: `[/EN#151/people two men] in [/EN#0/notvisual the background] .` Boxes
+are xyxy in pixels.
 """
 
 from __future__ import annotations
@@ -22,6 +23,9 @@ from omnidet.data.reading.quarantine import Quarantine
 from omnidet.schema import Record
 
 SOURCE = "flickr30k"
+COLLECTION = "flickr30k"
+IS_CURATED = True
+LEAKING_SPLITS: dict[str, str] = {}
 TAG = re.compile(r"\[/EN#(\d+)((?:/\w+)+) ([^\]]*)\]")
 NOT_VISUAL = "0"
 IMAGE_FOLDERS = ("flickr30k-images", "images")
@@ -29,20 +33,21 @@ IMAGE_FOLDERS = ("flickr30k-images", "images")
 
 @dataclass
 class Boxes:
-    """What one xml file says."""
+    """The content of one xml file."""
 
     width: int | None = None
     height: int | None = None
     of_chain: dict[str, list[tuple[str, list[float]]]] = field(
         default_factory=lambda: defaultdict(list)
     )
-    """For each chain its boxes, each with the place of its object in the file."""
+    """The boxes of each chain, each with the position of its object in the file."""
 
 
 def read(root: str, split: str, quarantine: Quarantine) -> Iterator[Record]:
-    """One Record an image of the split, by ascending id.
+    """One Record per image of the split, by ascending id.
 
-    Ids of which the copy under `root` has neither sentences nor image are no part of it and are passed over.
+    An id for which the copy under `root` has neither sentences nor image is not part of that copy
+    and is skipped.
     """
     return files.chained(pieces(root, split, quarantine), quarantine)
 
@@ -50,7 +55,7 @@ def read(root: str, split: str, quarantine: Quarantine) -> Iterator[Record]:
 def pieces(
     root: str, split: str, quarantine: Quarantine, size: int = PIECE_UNITS
 ) -> Iterator[Piece]:
-    """The same, `size` images a piece."""
+    """The same, `size` images per piece."""
     folder = DataFolder(root)
     listed = [{"id": image_id} for image_id in _listed(root, split)]
     unrelated = _unrelated(folder)
@@ -90,19 +95,20 @@ def _read_piece(
 
 
 def check(root: str, split: str) -> None:
-    """Raise FileNotFoundError where the list of ids is missing."""
+    """Raise FileNotFoundError if the list of ids is missing."""
     _list_name(root, split)
 
 
 def image_ids(root: str, split: str) -> set[str]:
-    """Every id of the split list, whether this copy holds its files or not."""
-    return {f"flickr30k:{image_id}" for image_id in _listed(root, split)}
+    """All ids of the split list, whether or not this copy has their files."""
+    return {f"{COLLECTION}:{image_id}" for image_id in _listed(root, split)}
 
 
 def ground_truth(root: str, split: str) -> GroundTruth:
-    """Every phrase with boxes of every sentence, as Flickr30K Entities is counted; `omnidet score flickr30k` reads the same.
+    """Every phrase with boxes of every sentence: what Flickr30K Entities counts.
 
-    A Record holds each distinct phrase of its image once, and none of sentences that do not describe it.
+    `omnidet score flickr30k` reads the same rows. A Record holds each distinct phrase of its image
+    once, and no phrase of a sentence that does not describe the image.
     """
     folder = DataFolder(root)
     rows: list[dict[str, Any]] = []
@@ -116,7 +122,7 @@ def ground_truth(root: str, split: str) -> GroundTruth:
 
 
 def _sentences_with_boxes(image_id: str, sentences: bytes, xml: bytes) -> Iterator[dict[str, Any]]:
-    """One row a sentence that has any; what cannot be read has none, as `read` puts it into quarantine."""
+    """One row per sentence with boxes; what `read` puts into quarantine gives no row."""
     try:
         of_chain = parse_boxes(xml).of_chain
     except ValueError:
@@ -138,16 +144,16 @@ def _sentences_with_boxes(image_id: str, sentences: bytes, xml: bytes) -> Iterat
 
 
 def parse_sentence(line: str) -> tuple[str, list[tuple[str, str]]]:
-    """The plain sentence, and the (chain, words) of its visual tags. ValueError where a tag is not closed."""
+    """The plain sentence, and (chain, words) of its visual tags. ValueError for a tag left open."""
     text = files.plain(TAG.sub(lambda tag: tag[3], line))
     if "[/EN#" in text:
-        raise ValueError(f"a tag is not closed in {line!r}: mend the sentence file")
+        raise ValueError(f"a tag is not closed in {line!r}: correct the sentence file")
     found = [(tag[1], files.plain(tag[3])) for tag in TAG.finditer(line)]
     return text, [(chain, words) for chain, words in found if chain != NOT_VISUAL and words]
 
 
 def parse_boxes(content: bytes) -> Boxes:
-    """The boxes of an xml file. ValueError for what is not in the format, and for a DOCTYPE."""
+    """The boxes of an xml file. ValueError if it is not in the format, or has a DOCTYPE."""
     tree = files.parse_xml(content)
     boxes = Boxes()
     width, height = tree.findtext("size/width"), tree.findtext("size/height")
@@ -185,7 +191,7 @@ def _listed(root: str, split: str) -> list[str]:
 
 
 def _unrelated(folder: DataFolder) -> dict[str, frozenset[int]]:
-    """By image id the numbers, from 1, of sentences that do not describe their image."""
+    """Image id -> numbers, from 1, of the sentences that do not describe the image."""
     for name in ("UNRELATED_CAPTIONS", "splits/UNRELATED_CAPTIONS"):
         content = folder.read(name)
         if content is not None:
@@ -232,7 +238,7 @@ def _record(
         width=size[0],
         height=size[1],
         source=SOURCE,
-        image_id=f"flickr30k:{image_id}",
+        image_id=f"{COLLECTION}:{image_id}",
         boxes_xyxy=regions.boxes_xyxy,
         phrases=regions.phrases,
         phrase_boxes=regions.phrase_boxes,
@@ -244,7 +250,7 @@ def _record(
 def _sentences(
     image_id: str, content: bytes, unrelated: frozenset[int], quarantine: Quarantine
 ) -> tuple[list[str], list[tuple[str, str]]]:
-    """The plain sentences of an image, and their (chain, words)."""
+    """The plain sentences of an image, and (chain, words) of all their tags."""
     texts, tags = [], []
     for number, line in enumerate(content.decode("utf-8", "replace").splitlines(), 1):
         if number in unrelated:
@@ -269,7 +275,8 @@ def _sentences(
 def _regions(tags: list[tuple[str, str]], boxes: Boxes) -> tuple[Regions, set[str]]:
     """The boxes with their phrases, and the phrases that also name something without a box.
 
-    "A man" and "a man" are one phrase: as two they would contradict each other where their boxes differ.
+    "A man" and "a man" are one phrase: as two, they would contradict each other where their boxes
+    differ.
     """
     regions, partly = Regions(), set()
     spelling: dict[str, str] = {}

@@ -1,7 +1,8 @@
-"""LAION: parquet lists of URL and TEXT, whose images are fetched while reading; or tars of images that were fetched before.
+"""LAION: parquet lists of URL and TEXT, whose images are fetched while reading; or tars of images.
 
-https://laion.ai/blog/laion-400-open-dataset. A URL may be relative to its list, so that a list can travel with its images.
-`omnidet fetch-images` makes tars from a list, which is the way for more than some thousand: see `tar_pairs`.
+https://laion.ai/blog/laion-400-open-dataset. A URL may be relative to its list, so that a list can
+travel with its images. `omnidet fetch-images` makes tars (`tar_pairs`) from a list; use it for more
+than a few thousand images.
 """
 
 from __future__ import annotations
@@ -23,35 +24,40 @@ from omnidet.data.reading.urls import fetch_all
 from omnidet.schema import Record
 
 SOURCE = "laion"
+COLLECTION = "laion"
+IS_CURATED = False
+LEAKING_SPLITS: dict[str, str] = {}
 SPLIT = "train"
 URL_COLUMNS = ("url",)
 TEXT_COLUMNS = ("text", "caption")
 
 
 @dataclass(frozen=True)
-class _Row:
+class UrlRow:
+    """A row of a list."""
+
     item: str
     url: str
     location: str
-    """A whole URL, or a name relative to a list on an object store."""
+    """A complete URL, or a name relative to a list on an object store."""
     is_link: bool
     caption: str
 
 
 def read(root: str, split: str, quarantine: Quarantine) -> Iterator[Record]:
-    """One Record a URL that still answers, in the order of the lists (sorted by name) and their rows."""
+    """One Record per URL that still answers, in the order of the sorted lists and rows."""
     return files.chained(pieces(root, split, quarantine), quarantine)
 
 
 def pieces(
     root: str, split: str, quarantine: Quarantine, size: int = PIECE_UNITS
 ) -> Iterator[Piece]:
-    """The same, `size` rows a piece, or a tar."""
+    """The same, `size` rows or one tar per piece."""
     tars = _tars(root, split)
     if tars:
         yield from tar_pairs.pieces(SOURCE, DataFolder(root), tars)
         return
-    seen: set[bytes] = set()  # 8 bytes a URL are all that is kept of the rows gone by
+    seen: set[bytes] = set()  # all that is kept of earlier rows: 8 bytes per URL
     for name in _lists(root, split):
         for rows in _row_groups(root, name, size):
             wanted = [(row, _problem(row, root, seen)) for row in rows]
@@ -59,7 +65,7 @@ def pieces(
 
 
 def _read_piece(
-    folder: DataFolder, rows: list[tuple[_Row, tuple[str, str] | None]], quarantine: Quarantine
+    folder: DataFolder, rows: list[tuple[UrlRow, tuple[str, str] | None]], quarantine: Quarantine
 ) -> Iterator[Record]:
     for row, problem in rows:
         if problem:
@@ -78,8 +84,8 @@ def _read_piece(
             )
 
 
-def _contents(folder: DataFolder, rows: list[_Row]) -> Iterator[bytes | OSError]:
-    """What each row points to: a link in the web, or a file beside a list on an object store."""
+def _contents(folder: DataFolder, rows: list[UrlRow]) -> Iterator[bytes | OSError]:
+    """What each row points to: a link to the web, or a file next to a list on an object store."""
     stored = folder.read_images([[row.location] for row in rows if not row.is_link])
     fetched = fetch_all(row.location for row in rows if row.is_link)
     for row in rows:
@@ -88,20 +94,18 @@ def _contents(folder: DataFolder, rows: list[_Row]) -> Iterator[bytes | OSError]
         else:
             content = next(stored)
             yield (
-                OSError(f"{row.location!r} does not stand beside the list")
-                if content is None
-                else content
+                OSError(f"{row.location!r} is not next to the list") if content is None else content
             )
 
 
 def check(root: str, split: str) -> None:
-    """Raise FileNotFoundError where there is neither list nor tar."""
+    """Raise FileNotFoundError if there is neither a list nor a tar."""
     if not _tars(root, split):
         _lists(root, split)
 
 
 def image_ids(root: str, split: str) -> set[str]:
-    """Ids of every URL in the lists, dead or alive, or of every image in the tars."""
+    """Ids of all URLs in the lists, dead or alive, or of all images in the tars."""
     tars = _tars(root, split)
     if tars:
         return tar_pairs.image_ids(SOURCE, DataFolder(root), tars)
@@ -115,17 +119,17 @@ def image_ids(root: str, split: str) -> set[str]:
 
 
 def ground_truth(root: str, split: str) -> None:
-    """None: there is nothing to evaluate on."""
+    """None: the dataset is not evaluated on."""
     return
 
 
 def _image_id(url: str) -> str:
-    """The id that a URL gives, as it is written in the list."""
-    return f"laion:{hashlib.sha1(url.encode('utf-8', 'surrogatepass')).hexdigest()[:16]}"
+    """The id of an image, made from its URL exactly as the list has it."""
+    return f"{COLLECTION}:{hashlib.sha1(url.encode('utf-8', 'surrogatepass')).hexdigest()[:16]}"
 
 
 def _tars(root: str, split: str) -> list[str]:
-    """Tars of fetched images; where there are some, lists beside them are not read."""
+    """Tars of fetched images. If there are any, lists next to them are not read."""
     return DataFolder(root).names(".tar") if split == SPLIT else []
 
 
@@ -135,12 +139,13 @@ def _lists(root: str, split: str) -> list[str]:
     found = DataFolder(root).names(".parquet")
     if not found:
         raise FileNotFoundError(
-            f"{root}/*.parquet does not exist: put the parquet lists of URL and TEXT there, or tars of their images"
+            f"{root}/*.parquet does not exist: put the parquet lists of URL and TEXT there, or "
+            "tars of their images"
         )
     return found
 
 
-def _row_groups(root: str, name: str, size: int) -> Iterator[list[_Row]]:
+def _row_groups(root: str, name: str, size: int) -> Iterator[list[UrlRow]]:
     """The rows of a list, `size` at a time."""
     number, path = 0, DataFolder(root).path(name)
     base = "" if storage.is_s3(root) else path.resolve().as_uri()
@@ -153,21 +158,21 @@ def _columns(path: Path, names: Sequence[str]) -> tuple[str, str]:
     return url_lists.columns(names, path, URL_COLUMNS, TEXT_COLUMNS)
 
 
-def _row(item: str, base: str, url: object, text: object) -> _Row:
+def _row(item: str, base: str, url: object, text: object) -> UrlRow:
     written = url.strip() if isinstance(url, str) else ""
     try:
         location = urljoin(base, written)
         is_link = bool(urlsplit(location).scheme)
-    except ValueError:  # a malformed host, which fetch names
+    except ValueError:  # a malformed host: fetching it gives the error
         location, is_link = written, True
     caption = files.plain(text) if isinstance(text, str) else ""
-    return _Row(
+    return UrlRow(
         f"{item} {written}", written, location if is_link else unquote(location), is_link, caption
     )
 
 
-def _problem(row: _Row, root: str, seen: set[bytes]) -> tuple[str, str] | None:
-    """Why a row is not fetched, and what kind of thing is lost; None for one that is, which is seen from then on."""
+def _problem(row: UrlRow, root: str, seen: set[bytes]) -> tuple[str, str] | None:
+    """Why a row is not fetched, and the kind of thing lost; or None, and the row counts as seen."""
     digest = hashlib.sha1(row.url.encode("utf-8", "surrogatepass")).digest()[:8]
     if not row.url:
         return "empty url", "link"
@@ -182,7 +187,7 @@ def _problem(row: _Row, root: str, seen: set[bytes]) -> tuple[str, str] | None:
 
 
 def _leads_outside(location: str, root: str) -> bool:
-    """Whether a list, which comes from the web, asks for a local file that does not stand beside or below it."""
+    """Whether a list, which comes from the web, asks for a local file outside its own folder."""
     if not location.startswith("file:"):
         return False
     path = unquote(urlsplit(location).path)

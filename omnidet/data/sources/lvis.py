@@ -1,7 +1,8 @@
-"""LVIS v1 and v0.5: `annotations/lvis_{split}.json` (splits `v1_train`, `v1_val`, `v1_minival`, `v0.5_val`, ...).
+"""LVIS v1 and v0.5: `annotations/lvis_{split}.json`, with splits such as `v1_train` and `v0.5_val`.
 
-https://www.lvisdataset.org/dataset. The images are COCO's, of train2017 and val2017 whatever the split. Boxes are xywh.
-Only the names that were annotated or verified absent are the label space of an image: the rest is unknown.
+https://www.lvisdataset.org/dataset. The images are COCO's; a split may have some of train2017 and
+some of val2017. Boxes are xywh. The label space of an image is the names that were annotated or
+verified absent in it; everything else is unknown.
 """
 
 from __future__ import annotations
@@ -19,6 +20,9 @@ from omnidet.data.reading.quarantine import Quarantine
 from omnidet.schema import Record
 
 SOURCE = "lvis"
+COLLECTION = "coco"
+IS_CURATED = True
+LEAKING_SPLITS: dict[str, str] = {}
 IMAGE = {
     "id": int,
     "width": int,
@@ -27,18 +31,21 @@ IMAGE = {
     "not_exhaustive_category_ids": list,
 }
 ANNOTATION = {**coco_json.ANNOTATION, "category_id": int}
-REMEDY = "unpack LVIS's annotations into `annotations/` of the COCO root, or name another split, such as v1_train"
+REMEDY = (
+    "unpack LVIS's annotations into `annotations/` of the COCO root, or name another split, "
+    "such as v1_train"
+)
 
 
 def read(root: str, split: str, quarantine: Quarantine) -> Iterator[Record]:
-    """One Record an image, by ascending id."""
+    """One Record per image, by ascending id."""
     return files.chained(pieces(root, split, quarantine), quarantine)
 
 
 def pieces(
     root: str, split: str, quarantine: Quarantine, size: int = PIECE_UNITS
 ) -> Iterator[Piece]:
-    """The same, `size` images a piece."""
+    """The same, `size` images per piece."""
     path = storage.join(root, _name(split))
     keep = {
         "categories": CATEGORY,
@@ -52,8 +59,8 @@ def pieces(
     boxes = files.by_image(coco_json.known(found, images, SOURCE, quarantine))
     del found, data
     for batch in files.batched(sorted(images.items()), size):
-        told = [(image, boxes.pop(image_id, [])) for image_id, image in batch]
-        yield functools.partial(_read_piece, DataFolder(root), categories, told)
+        listed = [(image, boxes.pop(image_id, [])) for image_id, image in batch]
+        yield functools.partial(_read_piece, DataFolder(root), categories, listed)
 
 
 def _read_piece(
@@ -75,7 +82,7 @@ def _read_piece(
             width=image["width"],
             height=image["height"],
             source=SOURCE,
-            image_id=f"coco:{image['id']}",
+            image_id=f"{COLLECTION}:{image['id']}",
             boxes_xyxy=regions.boxes_xyxy,
             phrases=regions.phrases,
             phrase_boxes=regions.phrase_boxes,
@@ -89,14 +96,15 @@ def _read_piece(
 
 
 def check(root: str, split: str) -> None:
-    """Raise FileNotFoundError where the annotations are missing."""
+    """Raise FileNotFoundError if the annotations are missing."""
     files.require(DataFolder(root), _name(split), REMEDY)
 
 
 def image_ids(root: str, split: str) -> set[str]:
-    """Ids of every image in the file: COCO ids."""
+    """COCO ids of all images in the file."""
     return {
-        f"coco:{image_id}" for image_id in coco_json.image_ids(root, _name(split), REMEDY, IMAGE)
+        f"{COLLECTION}:{image_id}"
+        for image_id in coco_json.image_ids(root, _name(split), REMEDY, IMAGE)
     }
 
 
@@ -108,7 +116,8 @@ def ground_truth(root: str, split: str) -> GroundTruth | None:
 def category_phrase(name: str) -> str:
     """The words of a category: `bow_(weapon)` becomes `bow weapon`.
 
-    What stands in brackets is kept, as without it 1,203 names are fewer (`bow_(weapon)`, `bow_(decorative_ribbons)`).
+    Words in parentheses are kept: without them some of the 1,203 names would be the same, such as
+    `bow_(weapon)` and `bow_(decorative_ribbons)`.
     """
     return files.plain(name.replace("_", " ").replace("(", " ").replace(")", " "))
 
@@ -118,7 +127,7 @@ def _name(split: str) -> str:
 
 
 def _image_names(image: Entry) -> list[str]:
-    """Where the image may stand: v1 names the folder by the URL, v0.5 has val2014 names only."""
+    """Where the image may be: v1 names the folder in a URL, v0.5 has only val2014 file names."""
     stem = f"{image['id']:012d}.jpg"
     url = image.get("coco_url")
     named = [str(url).rsplit("/", 2)[1]] if isinstance(url, str) and url.count("/") >= 2 else []
@@ -128,7 +137,7 @@ def _image_names(image: Entry) -> list[str]:
 def _names(
     image: Entry, field: str, categories: dict[int, str], quarantine: Quarantine
 ) -> list[str]:
-    """Names of a list of category ids of an image, each once."""
+    """Names of the category ids that a field of an image lists, each once."""
     for category_id in image[field]:
         if not isinstance(category_id, int) or category_id not in categories:
             quarantine.reject(

@@ -1,8 +1,9 @@
-"""RefCOCOg: `refcocog/refs(umd).p` or `refs(google).p`, and `refcocog/instances.json`, as in https://github.com/lichengunc/refer.
+"""RefCOCOg: `refcocog/refs(umd).p` or `refs(google).p`, and `refcocog/instances.json`.
 
-Splits: `umd/train`, `umd/val`, `umd/test`, `google/train`, `google/val`. The images are COCO train2014's, which stand in
-train2017 and val2017 under the same ids. Boxes are xywh. The umd split is the one to report: google's val shares images
-with its train. Where there is no `refcocog/` folder, an excerpt `annotations/refcocog_{by}_{split}.json` is read.
+https://github.com/lichengunc/refer. Splits: `umd/train`, `umd/val`, `umd/test`, `google/train`,
+`google/val`. The images are COCO train2014's, which are in train2017 and val2017 under the same
+ids. Boxes are xywh. Report numbers on the umd splits: google's val shares images with its train.
+Without a `refcocog/` folder, an excerpt `annotations/refcocog_{by}_{split}.json` is read.
 """
 
 from __future__ import annotations
@@ -25,6 +26,9 @@ from omnidet.data.reading.quarantine import Quarantine
 from omnidet.schema import Record
 
 SOURCE = "refcocog"
+COLLECTION = "coco"
+IS_CURATED = True
+LEAKING_SPLITS = {"google/train": "google", "google/val": "google"}
 SPLITS = ("umd/train", "umd/val", "umd/test", "google/train", "google/val")
 REF = {"ref_id": int, "ann_id": int, "image_id": int, "split": str, "sentences": list}
 EXCERPT_REF = {"image_id": int, "ann_id": int, "sentence": str, "file_name": str}
@@ -45,19 +49,19 @@ class _Object:
 
 
 def read(root: str, split: str, quarantine: Quarantine) -> Iterator[Record]:
-    """One Record an image with the sentences of all its objects in this split, by ascending image id."""
+    """One Record per image with the sentences of all its objects, by ascending image id."""
     return files.chained(pieces(root, split, quarantine), quarantine)
 
 
 def pieces(
     root: str, split: str, quarantine: Quarantine, size: int = PIECE_UNITS
 ) -> Iterator[Piece]:
-    """The same, `size` images a piece."""
+    """The same, `size` images per piece."""
     grouped: dict[int, list[_Object]] = {}
     things, sizes = _load(root, split, quarantine)
     for thing in things:
         grouped.setdefault(thing.image_id, []).append(thing)
-    # An object without sentences stands in the quarantine already.
+    # An object without sentences is in the quarantine already.
     named = (
         (image_id, found)
         for image_id, found in sorted(grouped.items())
@@ -75,23 +79,23 @@ def _read_piece(
     quarantine: Quarantine,
 ) -> Iterator[Record]:
     contents = folder.read_images([_image_names(image_id) for image_id, _, _ in images])
-    for (image_id, found, told), content in zip(images, contents, strict=True):
+    for (image_id, found, known_size), content in zip(images, contents, strict=True):
         if content is None:
             quarantine.reject(SOURCE, f"image {image_id}", "missing image file")
             continue
-        size = told or files.image_size(content)
+        size = known_size or files.image_size(content)
         if isinstance(size, str):
             quarantine.reject(SOURCE, f"image {image_id}", size)
             continue
         regions = _regions(found, quarantine)
-        if not regions.phrases:  # likewise
+        if not regions.phrases:  # each of them is in the quarantine
             continue
         yield Record(
             image=content,
             width=size[0],
             height=size[1],
             source=SOURCE,
-            image_id=f"coco:{image_id}",
+            image_id=f"{COLLECTION}:{image_id}",
             boxes_xyxy=regions.boxes_xyxy,
             phrases=regions.phrases,
             phrase_boxes=regions.phrase_boxes,
@@ -99,7 +103,7 @@ def _read_piece(
 
 
 def check(root: str, split: str) -> None:
-    """Raise FileNotFoundError where the refs are missing."""
+    """Raise FileNotFoundError if the refs are missing."""
     refs, excerpt = _files(split)
     folder = DataFolder(root)
     if not folder.has(excerpt):
@@ -107,17 +111,17 @@ def check(root: str, split: str) -> None:
 
 
 def image_ids(root: str, split: str) -> set[str]:
-    """Ids of every image that has an object in the split: COCO ids."""
-    return {f"coco:{thing.image_id}" for thing in _load(root, split, Quarantine())[0]}
+    """COCO ids of all images that have an object in the split."""
+    return {f"{COLLECTION}:{thing.image_id}" for thing in _load(root, split, Quarantine())[0]}
 
 
 def ground_truth(root: str, split: str) -> None:
-    """None: no official tool reads a file."""
+    """None: no official tool reads the files."""
     return
 
 
 def _files(split: str) -> tuple[str, str]:
-    """The refs of a split, and its excerpt."""
+    """Names of the file of refs and of the excerpt of a split."""
     if split not in SPLITS:
         raise ValueError(f"refcocog has no split {split!r}: use one of {', '.join(SPLITS)}")
     by, part = split.split("/")
@@ -127,7 +131,7 @@ def _files(split: str) -> tuple[str, str]:
 def _load(
     root: str, split: str, quarantine: Quarantine
 ) -> tuple[list[_Object], dict[int, tuple[int, int]]]:
-    """The objects of a split, and (width, height) by image id, which is empty for an excerpt."""
+    """The objects of a split, and (width, height) by image id, which an excerpt does not give."""
     folder = DataFolder(root)
     refs_name, excerpt = _files(split)
     if not folder.has(refs_name) and folder.has(excerpt):
@@ -160,7 +164,10 @@ def _object(
     path: str,
     quarantine: Quarantine,
 ) -> _Object:
-    """The object of a ref, without sentences where its box is unknown: the image is in the split all the same."""
+    """The object of a ref.
+
+    If its box is unknown, it has no sentences: the image belongs to the split all the same.
+    """
     item = f"ref {ref['ref_id']} annotation {ref['ann_id']}"
     sentences = files.checked(
         ref["sentences"], f"sentences of ref {ref['ref_id']}", {"sent": str}, path
@@ -204,9 +211,10 @@ def _image_names(image_id: int) -> list[str]:
 
 
 def load_plain_pickle(path: Path) -> list[Any]:
-    """The list in a pickle file of plain containers, strings and numbers, written by Python 2.
+    """The list in a pickle file of plain containers, strings and numbers, as Python 2 wrote them.
 
-    A pickle can name any function to be called, so anything but plain data raises ValueError and nothing runs.
+    A pickle can name any function to be called: anything but plain data raises ValueError, and
+    nothing is run.
     """
     try:
         content = path.read_bytes()
@@ -215,9 +223,10 @@ def load_plain_pickle(path: Path) -> list[Any]:
         data = _PlainUnpickler(io.BytesIO(content), encoding="latin1").load()
     except _RefusedError as error:
         raise ValueError(
-            f"{path} names {error}: refused, as refs hold only plain data; fetch the file anew"
+            f"{path} names {error}: refused, because refs hold only plain data; "
+            "download the file again"
         ) from None
-    # What the unpickler raises on garbage is not one type: pickle.UnpicklingError, EOFError, KeyError, IndexError, ...
+    # On garbage the unpickler raises more than UnpicklingError.
     except (
         pickle.UnpicklingError,
         EOFError,
@@ -229,20 +238,21 @@ def load_plain_pickle(path: Path) -> list[Any]:
         MemoryError,
     ) as e:
         raise ValueError(
-            f"{path} is not a pickle of refs ({type(e).__name__}: {e}): fetch it anew"
+            f"{path} is not a pickle of refs ({type(e).__name__}: {e}): download it again"
         ) from e
     if not isinstance(data, list):
         raise ValueError(
-            f"{path} holds a {type(data).__name__}: a list of refs is expected; fetch it anew"
+            f"{path} holds a {type(data).__name__} where a list of refs is expected: "
+            "download it again"
         )
     return data
 
 
 def _check_opcodes(digest: bytes, content: bytes) -> None:
-    """Raise ValueError for what would have the unpickler take any amount of memory.
+    """Raise ValueError if the unpickler would take any amount of memory.
 
-    That is a place in its memo that no pickle of this size needs, before which it makes room for all others, and a length of
-    which the file does not have the bytes.
+    It does so for a high index of its memo, up to which it makes room for all entries, and for a
+    length that exceeds the file.
     """
     if digest in _checked:
         return
@@ -250,20 +260,20 @@ def _check_opcodes(digest: bytes, content: bytes) -> None:
         if opcode.name in ("PUT", "BINPUT", "LONG_BINPUT") and not 0 <= int(argument or 0) <= len(
             content
         ):
-            raise ValueError(f"a memo of {argument} places")
+            raise ValueError(f"a memo of {argument} entries")
     _checked.add(digest)
 
 
 _checked: set[bytes] = set()
-"""Files that this process has looked through: a large one takes seconds and is read several times."""
+"""Digests of files that this process has checked: a large one takes seconds and is read often."""
 
 
 class _RefusedError(Exception):
-    """A pickle names something to import."""
+    """A pickle asks for an import."""
 
 
 class _PlainUnpickler(pickle.Unpickler):
-    """Lists, tuples, dicts, strings and numbers need no import, so every import is refused."""
+    """Refuses every import: lists, tuples, dicts, strings and numbers need none."""
 
     def find_class(self, module: str, name: str) -> NoReturn:
         raise _RefusedError(f"{module}.{name}")

@@ -1,6 +1,7 @@
-"""RefCOCOS: `annotations/refcocos.json`, a list of expressions with one box each, or with none.
+"""RefCOCOS: `annotations/refcocos.json`, a list of expressions, each with one box or without a box.
 
-The images are COCO's val2017. Boxes are xyxy in pixels. An expression marked `empty_case` names nothing in its image.
+The images are COCO's val2017. Boxes are xyxy in pixels. An expression marked `empty_case` names
+nothing in its image.
 """
 
 from __future__ import annotations
@@ -16,6 +17,9 @@ from omnidet.data.reading.quarantine import Quarantine
 from omnidet.schema import Record
 
 SOURCE = "refcocos"
+COLLECTION = "coco"
+IS_CURATED = True
+LEAKING_SPLITS: dict[str, str] = {}
 NAME = "annotations/refcocos.json"
 REMEDY = "put RefCOCOS's list of expressions there"
 EXPRESSION = {
@@ -29,14 +33,14 @@ EXPRESSION = {
 
 
 def read(root: str, split: str, quarantine: Quarantine) -> Iterator[Record]:
-    """One Record an image with all its expressions, by ascending image id."""
+    """One Record per image with all its expressions, by ascending image id."""
     return files.chained(pieces(root, split, quarantine), quarantine)
 
 
 def pieces(
     root: str, split: str, quarantine: Quarantine, size: int = PIECE_UNITS
 ) -> Iterator[Piece]:
-    """The same, `size` images a piece."""
+    """The same, `size` images per piece."""
     for batch in files.batched(sorted(files.by_image(_load(root, split)).items()), size):
         yield functools.partial(_read_piece, DataFolder(root), [found for _, found in batch])
 
@@ -56,7 +60,7 @@ def _read_piece(
             width=image["width"],
             height=image["height"],
             source=SOURCE,
-            image_id=f"coco:{image_id}",
+            image_id=f"{COLLECTION}:{image_id}",
             boxes_xyxy=regions.boxes_xyxy,
             phrases=regions.phrases,
             phrase_boxes=regions.phrase_boxes,
@@ -65,19 +69,19 @@ def _read_piece(
 
 
 def check(root: str, split: str) -> None:
-    """Raise FileNotFoundError where the list is missing."""
+    """Raise FileNotFoundError if the list is missing."""
     if split != "test":
         raise ValueError(f"refcocos has no split {split!r}: use 'test', the only one")
     files.require(DataFolder(root), NAME, REMEDY)
 
 
 def image_ids(root: str, split: str) -> set[str]:
-    """Ids of every image with an expression: COCO ids."""
-    return {f"coco:{entry['image_id']}" for entry in _load(root, split)}
+    """COCO ids of all images with an expression."""
+    return {f"{COLLECTION}:{entry['image_id']}" for entry in _load(root, split)}
 
 
 def ground_truth(root: str, split: str) -> None:
-    """None: no official tool reads a file."""
+    """None: no official tool reads the file."""
     return
 
 

@@ -1,4 +1,4 @@
-"""Shards from datasets on an object store, to an object store: what a set reads is fetched and nothing else."""
+"""Shards from and to an object store: only what a set reads is fetched."""
 
 from __future__ import annotations
 
@@ -9,17 +9,9 @@ import pytest
 from omnidet import object_store, storage
 from omnidet.data import shards
 from omnidet.data.sharding import build
-from omnidet.data.tiny_world.draw import draw
-from tests.data.sharding.test_build import CONFIG, SMALL, files_of
+from tests.data.sharding.small import CONFIG, files_of
 
 pytestmark = pytest.mark.s3
-
-
-@pytest.fixture(scope="module")
-def world(tmp_path_factory):
-    root = tmp_path_factory.mktemp("world") / "drawn"
-    draw(SMALL, root, processes=1)
-    return root
 
 
 def test_built_from_and_to_an_object_store_the_bytes_are_the_same(s3, world, tmp_path, monkeypatch):
@@ -28,7 +20,7 @@ def test_built_from_and_to_an_object_store_the_bytes_are_the_same(s3, world, tmp
     requests, real = [], object_store._download
 
     def download(file, bucket, key, *more):
-        fetched = real(file, bucket, key, *more)  # raises where an image is looked for and is not
+        fetched = real(file, bucket, key, *more)  # raises if an image is looked for in vain
         if key.startswith("data/"):
             requests.append(key.removeprefix("data/"))
         return fetched
@@ -36,7 +28,7 @@ def test_built_from_and_to_an_object_store_the_bytes_are_the_same(s3, world, tmp
     monkeypatch.setattr(object_store, "_download", download)
     config = dataclasses.replace(CONFIG, workers=1, max_bad_share=0.9)
     planned = build.plan(f"{s3.uri}/data", config)
-    # Of the training images those are read that are evaluated: LVIS's and RefCOCOg's.
+    # The only training images that are read are those evaluated on: LVIS's and RefCOCOg's.
     assert len({name for name in requests if "train2017/" in name}) == 3 + 4 + 4
 
     requests.clear()
@@ -50,7 +42,7 @@ def test_built_from_and_to_an_object_store_the_bytes_are_the_same(s3, world, tmp
 
     requests.clear()
     build.build_set(f"{s3.uri}/data", f"{s3.uri}/out", "train/refcocog", planned.held_out, config)
-    assert not [name for name in requests if name.endswith(".jpg")]  # it stands there already
+    assert not [name for name in requests if name.endswith(".jpg")]  # it is there already
 
     monkeypatch.setattr(object_store, "_download", real)
     remote = build.build(f"{s3.uri}/data", f"{s3.uri}/out", config)
@@ -70,5 +62,5 @@ def test_the_old_index_goes_before_the_first_new_shard(s3, world):
     (world / "coco/annotations/instances_val2017.json").rename(world / "away")
     with pytest.raises(FileNotFoundError, match="instances_val2017"):
         build.build(world, f"{s3.uri}/out", config)
-    assert storage.exists(f"{s3.uri}/out/index.json")  # the plan fails before anything is touched
+    assert storage.exists(f"{s3.uri}/out/index.json")  # the plan fails before anything changes
     (world / "away").rename(world / "coco/annotations/instances_val2017.json")

@@ -1,4 +1,4 @@
-"""What a survey of the data says is what was put in."""
+"""A survey of the data says what was put in."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def record(number: int, boxes, **more) -> Record:
 
 @pytest.fixture
 def index(tmp_path) -> shards.Index:
-    """One set of names, one of grounding, one of captions, and a benchmark whose names are partly unseen."""
+    """Sets of names, of grounding, of captions, and a benchmark some of whose names are unseen."""
     boxes = [[0, 0, 10, 10], [0, 0, 50, 50], [0, 0, 200, 200]]
     words = {
         "phrases": ("cat", "<b>dog</b>"),
@@ -42,9 +42,14 @@ def index(tmp_path) -> shards.Index:
     grounded = [
         record(3, [[0, 0, 90, 90]], phrases=("the red cat left of a dog",), phrase_boxes=((0,),))
     ]
-    told = [record(4, [], caption="a tea kettle on the stove")]
-    sets = {name: shards.write_set(own, tmp_path, name, 2) for name, own in
-            {"train/det": named, "train/grd": grounded, "train/img": told, "eval/lvis": named}.items()}  # fmt: skip
+    captioned = [record(4, [], caption="a tea kettle on the stove")]
+    everything = {
+        "train/det": named,
+        "train/grd": grounded,
+        "train/img": captioned,
+        "eval/lvis": named,
+    }
+    sets = {name: shards.write_set(own, tmp_path, name, 2) for name, own in everything.items()}
     names = {"1": "cat", "2": "tea kettle", "3": "red zebra", "4": "zebra", "5": "wok"}
     content = {
         "categories": [
@@ -95,7 +100,7 @@ def test_counts(index):
 
 
 def test_names_that_no_phrase_or_caption_has_words_for(index):
-    """The words of a verified label space do not count: they are what is looked for elsewhere."""
+    """Words of a verified label space do not count: they are what is looked for elsewhere."""
     rare, common, frequent = survey.survey(index).coverage
     assert (rare.group, rare.names, rare.covered, rare.unseen) == ("rare", 2, 1, ("wok",))
     assert (common.group, common.names, common.covered, common.unseen) == (
@@ -126,13 +131,13 @@ def test_quantiles(counts, expected):
     assert survey.quantiles(survey.Counter(counts)) == expected
 
 
-def test_command_prints_and_writes_a_page_that_stands_alone(index, tmp_path, capsys):
+def test_the_command_prints_and_writes_a_self_contained_page(index, tmp_path, capsys):
     page = tmp_path / "page.html"
     assert main(["inspect", index.location, "--html", str(page)]) == 0
     printed = capsys.readouterr().out
     for line in (
         "box sizes              small 33 %, medium 33 %, large 33 %",
-        "label spaces           2 images with verified absent names; 3 to 3 names an image, median 3",
+        "label spaces           2 images with verified absent names; 3 to 3 names per image",
         "eval/lvis: 1 of 2 rare names have all words seen in grounding phrases or captions, 1 none",
         "  none of: wok",
         "train/det: 7 images held out: lvis v1_val",
@@ -152,7 +157,7 @@ def test_command_prints_and_writes_a_page_that_stands_alone(index, tmp_path, cap
 
 def test_wrong_input_is_one_line(tmp_path, capsys):
     assert main(["inspect", str(tmp_path)]) == 2
-    assert "index.json does not exist: build the shards" in capsys.readouterr().err
+    assert f"{tmp_path}/index.json" in capsys.readouterr().err
 
 
 def test_samples_are_taken_at_even_distances(tmp_path):

@@ -103,7 +103,7 @@ def test_a_malicious_pickle_is_refused_and_runs_nothing(tmp_path, protocol):
         (b"\x80\x02\x82\x01.", "is not a pickle of refs"),
         (b"Pabc\n.", "names the outside object 'abc': refused"),
         (pickle.dumps([collections.OrderedDict()], 2), "names collections.OrderedDict: refused"),
-        (pickle.dumps({}, 2), "holds a dict: a list of refs is expected"),
+        (pickle.dumps({}, 2), "holds a dict"),
         (pickle.dumps([3], 2), r"ref\[0\] needs 'ref_id' of type int, got 3"),
         (
             pickle.dumps([{**ref(1, 11, 8, []), "sentences": [{}]}], 2),
