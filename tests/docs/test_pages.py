@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import ast
+import json
 import re
 import subprocess
+import textwrap
 from pathlib import Path
 
 import pytest
+import yaml
 
 ROOT = Path(__file__).parents[2]
 MAX_COLUMNS = 100
@@ -56,6 +60,24 @@ def test_links_between_documents_lead_somewhere():
             if not path.exists() and path.resolve() != ROOT / GENERATED:
                 broken.append(f"{name}: {target}")
     assert broken == []
+
+
+@pytest.mark.parametrize(
+    ("language", "read"), [("yaml", yaml.safe_load), ("json", json.loads), ("python", ast.parse)]
+)
+def test_examples_are_well_formed(language, read):
+    blocks = [
+        textwrap.dedent(block)
+        for name in _documents()
+        for block in re.findall(
+            rf"^ *```{language}\n(.*?)^ *```",
+            (ROOT / name).read_text("utf-8"),
+            re.DOTALL | re.MULTILINE,
+        )
+    ]
+    assert blocks
+    for block in blocks:
+        assert read(block)
 
 
 def test_every_decision_is_in_the_index_and_the_menu():
