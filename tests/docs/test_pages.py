@@ -62,6 +62,18 @@ def test_links_between_documents_lead_somewhere():
     assert broken == []
 
 
+def test_paths_of_the_repository_exist():
+    """Those in code marks that begin with one of its folders."""
+    folders = "omnidet|components|pipelines|containers|manifests|benchmarks|tests|docs"
+    missing = [
+        f"{name}: {path}"
+        for name in _documents()
+        for path in re.findall(rf"`((?:{folders})/[\w/.()-]*)`", (ROOT / name).read_text("utf-8"))
+        if not (ROOT / path).exists()
+    ]
+    assert missing == []
+
+
 @pytest.mark.parametrize(
     ("language", "read"), [("yaml", yaml.safe_load), ("json", json.loads), ("python", ast.parse)]
 )
