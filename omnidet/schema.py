@@ -4,11 +4,13 @@
     losses --LossTerm--> training          model --Predictions--> evaluation --Metrics--> registry
 
 Shape suffixes used everywhere in the package:
+
     B images in the batch          Q regions (queries: one for each patch) of an image
     L names in an image's label space, padded to the longest of the batch
     N boxes of an image, padded    P distinct phrases of the batch     K non-zero (phrase, token) pairs
     T tokens of the vocabulary     D width of a region embedding       S streams
     C, H, W channels, height, width of an image
+
 Boxes say their format in the name: `xyxy` pixel corners, `cxcywh` centre and size as shares of the square input.
 """
 
