@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 MIN_SIDE = 1e-4
-"""Smallest side of a predicted box as a share of the image: keeps areas and their gradients finite."""
+"""Smallest side of a predicted box, as a share of the image: keeps areas and gradients finite."""
 
 
 def cxcywh_to_xyxy(boxes: Tensor) -> Tensor:

@@ -1,33 +1,51 @@
 """One way to read, list and atomically write local paths and `s3://bucket/key` URIs.
 
-`object_store.py` does what stands behind `s3://`, `s3_client.py` finds the server; its environment is in `docs/storage.md`.
+    storage ──local path──▶ local_files
+       └─────s3:// URI────▶ object_store, object_folders ──▶ s3_client
 
-Whole folders are written with `staged_directory`: a killed process leaves the old folder or the new one, on an object store
-perhaps none, but never something that looks whole and is not.
+`docs/storage.md` lists the environment variables of the object store. Whole folders are written
+with `staged_directory`: if the process is killed, readers find the old folder, the new one or (on
+an object store) none, but never a part of one.
 """
 
 from __future__ import annotations
 
-import errno
-import fcntl
 import hashlib
 import os
-import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+from typing import Protocol
 
-from omnidet import object_store, s3_client
+from omnidet import local_files
 
 Location = str | os.PathLike[str]
 """A local path or an `s3://bucket/key` URI."""
 
 INDEX_NAME = "index.json"
-"""The file that makes a folder whole: on an object store it is written last and read first."""
+"""The file that marks a folder as whole. On an object store it is written last and read first."""
 
-_OLD = ".old"
-_client = s3_client._client  # tests/test_storage.py clears it
+
+class _Backend(Protocol):
+    """What `local_files` and `object_store` both offer; the functions below document it."""
+
+    def exists(self, location: str) -> bool: ...
+    def size(self, location: str) -> int | None: ...
+    def read_bytes(self, location: str, offset: int, length: int | None) -> bytes: ...
+    def write_bytes(self, location: str, content: bytes) -> None: ...
+    def write_bytes_if_absent(self, location: str, content: bytes) -> bool: ...
+    def list_files(self, location: str) -> list[str]: ...
+    def has_files(self, location: str) -> bool: ...
+    def list_folders(self, location: str) -> list[str]: ...
+
+
+def _backend(location: Location) -> _Backend:
+    if is_s3(location):
+        from omnidet import object_store  # only where it is needed: it takes 0.2 s
+
+        return object_store
+    return local_files
 
 
 def is_s3(location: Location) -> bool:
@@ -36,7 +54,10 @@ def is_s3(location: Location) -> bool:
 
 
 def join(location: Location, *parts: str) -> str:
-    """The location of something inside a folder, local or `s3://`; as in `os.path.join`, an absolute part stands for itself."""
+    """The location of something inside a folder.
+
+    As in `os.path.join`, an absolute part replaces all before it.
+    """
     for i, part in enumerate(parts):
         if part.startswith(("/", "s3://")):
             return join(part, *parts[i + 1 :])
@@ -44,27 +65,13 @@ def join(location: Location, *parts: str) -> str:
 
 
 def exists(location: Location) -> bool:
-    """Whether there is a file or object at the location (a folder counts locally only)."""
-    if is_s3(location):
-        return object_store.exists(str(location))
-    return Path(location).exists()
-
-
-def read_bytes(location: Location, offset: int = 0, length: int | None = None) -> bytes:
-    """The content, or `length` bytes from `offset`. Raises FileNotFoundError that names the location."""
-    if is_s3(location):
-        return object_store.read_bytes(str(location), offset, length)
-    with open(location, "rb") as file:
-        file.seek(offset)
-        return file.read() if length is None else file.read(length)
+    """Whether there is a file or object at the location. A folder counts only if it is local."""
+    return _backend(location).exists(str(location))
 
 
 def size(location: Location) -> int | None:
-    """Bytes of the file or object, or None where there is none."""
-    if is_s3(location):
-        return object_store.size(str(location))
-    path = Path(location)
-    return path.stat().st_size if path.is_file() else None
+    """Size of the file or object in bytes, or None if it does not exist."""
+    return _backend(location).size(str(location))
 
 
 def sha256(path: Path) -> str:
@@ -73,9 +80,12 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def upload(path: Path, location: Location) -> None:
-    """Put a local file on an object store, a large one in parts: readers see the old object or the whole new one."""
-    object_store.upload_file(path, str(location))
+def read_bytes(location: Location, offset: int = 0, length: int | None = None) -> bytes:
+    """The content, or `length` bytes from `offset`.
+
+    Raises FileNotFoundError that names the location.
+    """
+    return _backend(location).read_bytes(str(location), offset, length)
 
 
 def read_text(location: Location) -> str:
@@ -85,11 +95,7 @@ def read_text(location: Location) -> str:
 
 def write_bytes(location: Location, content: bytes) -> None:
     """Write the content so that a reader sees the old file or the whole new one, never a part."""
-    if is_s3(location):
-        object_store.write_bytes(str(location), content)
-        return
-    target = Path(location)
-    _write_beside(target, content).replace(target)
+    _backend(location).write_bytes(str(location), content)
 
 
 def write_text(location: Location, content: str) -> None:
@@ -98,94 +104,126 @@ def write_text(location: Location, content: str) -> None:
 
 
 def write_bytes_if_absent(location: Location, content: bytes) -> bool:
-    """Write the content unless something is there; of several writers at once exactly one gets True."""
-    if is_s3(location):
-        return object_store.write_bytes_if_absent(str(location), content)
-    target = Path(location)
-    temporary = _write_beside(target, content)
-    try:
-        os.link(temporary, target)
-    except FileExistsError:
-        return False
-    finally:
-        temporary.unlink()
-    return True
+    """Write the content unless the file exists.
+
+    If several callers write at once, exactly one gets True.
+    """
+    return _backend(location).write_bytes_if_absent(str(location), content)
 
 
 def list_files(location: Location) -> list[str]:
-    """Every file below a folder, as sorted paths relative to it; empty where there is no such folder."""
-    if is_s3(location):
-        return object_store.list_files(str(location))
-    root = Path(location)
-    return sorted(p.relative_to(root).as_posix() for p in root.rglob("*") if p.is_file())
+    """Every file below a folder, as sorted paths relative to it.
+
+    Empty if the folder does not exist.
+    """
+    return _backend(location).list_files(str(location))
 
 
 def has_files(location: Location) -> bool:
     """Whether there is any file below a folder, without listing them all."""
-    if is_s3(location):
-        return object_store.has_files(str(location))
-    return any(path.is_file() for path in Path(location).rglob("*"))
-
-
-def fingerprints(location: Location) -> dict[str, str]:
-    """What the object store says of the content of every object below an `s3://` folder: the same as long as it is the same."""
-    return object_store.fingerprints(str(location))
+    return _backend(location).has_files(str(location))
 
 
 def list_folders(location: Location) -> list[str]:
-    """Names of the folders directly in a folder, sorted, without hidden ones; empty where there is no such folder."""
-    if is_s3(location):
-        names = object_store.list_folders(str(location))
-    else:
-        root = Path(location)
-        names = sorted(p.name for p in root.iterdir() if p.is_dir()) if root.is_dir() else []
+    """Names of the visible folders directly in a folder, sorted.
+
+    Empty if the folder does not exist.
+    """
+    names = _backend(location).list_folders(str(location))
     return [name for name in names if not name.startswith(".")]
 
 
+def fingerprints(location: Location) -> dict[str, str]:
+    """For every object below an `s3://` folder, a text that changes when its content does."""
+    from omnidet import object_store
+
+    return object_store.fingerprints(str(location))
+
+
+def upload(path: Path, location: Location) -> None:
+    """Upload a local file to an object store. Readers see the old object or the whole new one."""
+    from omnidet import object_store
+
+    object_store.upload_file(path, str(location))
+
+
+def download(location: str, target: Path) -> None:
+    """Download one `s3://` object to a local file, which is incomplete until this returns."""
+    from omnidet import object_store
+
+    object_store.download(location, target)
+
+
 def remove(location: Location) -> None:
-    """Remove a file or a whole folder, which is none from the first moment on; nothing there is fine."""
+    """Remove a file or folder. Readers never see it half removed. Missing is not an error."""
     if is_s3(location):
-        object_store.remove(str(location), INDEX_NAME)
-        return
-    target = Path(location)
-    if target.is_dir() and not target.is_symlink():
-        hidden = _hidden(target)
-        target.rename(hidden / target.name)
-        shutil.rmtree(hidden)
+        from omnidet import object_folders
+
+        object_folders.remove(str(location), INDEX_NAME)
     else:
-        target.unlink(missing_ok=True)
+        local_files.remove(str(location))
 
 
 def local_copy(location: Location, cache: Location) -> Path:
-    """A local path to read the folder or file from: itself where it is local, else fetched into `cache`.
+    """A local path of the folder or file: itself if it is local, else a copy in `cache`.
 
-    What was fetched before is fetched again only where the object store now holds another version.
+    Files that are already in the cache are downloaded again only if the object store holds another
+    version.
     """
     if is_s3(location):
-        return object_store.local_copy(str(location), Path(cache))
+        from omnidet import object_folders
+
+        return object_folders.local_copy(str(location), Path(cache))
     if not Path(location).exists():
         raise FileNotFoundError(f"{location} does not exist")
     return Path(location)
 
 
-def download(location: str, target: Path) -> None:
-    """Fetch one object of an `s3://` location into a local file, which is whole only when this returns."""
-    object_store.download(location, target)
+@contextmanager
+def staged_directory(location: Location) -> Iterator[Path]:
+    """A new local folder that becomes `location` if the block succeeds, and vanishes if it fails.
+
+    A local folder is moved into place. An `s3://` folder first loses its index, then gets the new
+    files and the new index, and finally loses the old files that are not among the new ones.
+    Meanwhile a reader finds no index, and so no folder.
+    """
+    if not is_s3(location):
+        with local_files.staged_directory(Path(location)) as stage:
+            yield stage
+        return
+    from omnidet import object_folders
+
+    list_files(location)  # a wrong bucket or key fails now, not after hours of work
+    with tempfile.TemporaryDirectory(prefix="omnidet-") as temporary:
+        yield Path(temporary)
+        object_folders.upload_folder(Path(temporary), str(location), last=INDEX_NAME)
+
+
+def replace_directory(stage: Location, location: Location) -> None:
+    """Move a local folder to a place on the same file system. What was there is removed."""
+    local_files.replace_directory(Path(stage), Path(location))
+
+
+def locked(lock: Path, busy: str) -> AbstractContextManager[None]:
+    """Hold a local lock file during a block.
+
+    Raises ValueError(busy) if another process holds it.
+    """
+    return local_files.locked(lock, busy)
 
 
 def require_file_target(location: Location, *inputs: Location | None) -> None:
-    """Raise ValueError unless a file can be written there, which is none of `inputs`."""
+    """Raise ValueError unless a file can be written there that replaces none of `inputs`."""
     for read in inputs:
         if read and _same_place(location, read):
             raise ValueError(
-                f"{location} is also what is read, or written, by this: give another place to write"
+                f"{location} is also an input, or another output, of this command: "
+                "give another place to write"
             )
     if not is_s3(location):
         if Path(location).is_dir():
             raise ValueError(f"{location} is a folder: give the name of a file to write")
-        for part in Path(location).parents:
-            if part.exists() and not part.is_dir():
-                raise ValueError(f"{part} is a file: give another place to write")
+        _require_no_file_above(Path(location), "place")
 
 
 def _same_place(one: Location, other: Location) -> bool:
@@ -194,10 +232,17 @@ def _same_place(one: Location, other: Location) -> bool:
     return Path(one).resolve() == Path(other).resolve()
 
 
-def require_replaceable(location: Location, marker: str, *inputs: Location) -> None:
-    """Raise ValueError unless a step may write a folder there: nothing, an empty folder, or what the step itself wrote before.
+def _require_no_file_above(path: Path, wanted: str) -> None:
+    for parent in path.parents:
+        if parent.exists() and not parent.is_dir():
+            raise ValueError(f"{parent} is a file: give another {wanted} to write")
 
-    Asked before the work begins, so that nothing of value is lost and no work is done in vain.
+
+def require_replaceable(location: Location, marker: str, *inputs: Location) -> None:
+    """Raise ValueError unless a step may write a folder at the location.
+
+    It may if there is nothing, an empty folder, or an earlier output of the same step. Called
+    before the work begins, so that nothing of value is lost and no work is done in vain.
 
     Args:
         marker: the file that every output of the step holds.
@@ -207,32 +252,38 @@ def require_replaceable(location: Location, marker: str, *inputs: Location) -> N
         Path(given).resolve() for given in inputs if not is_s3(given)
     ]
     if same or location in inputs:
-        raise ValueError(f"{location} is also what is read: give another folder to write")
+        raise ValueError(f"{location} is also an input: give another folder to write")
     if not is_s3(location):
-        for part in (Path(location), *Path(location).parents):
-            if part.exists() and not part.is_dir():
-                raise ValueError(f"{part} is a file: give another folder to write")
+        if Path(location).exists() and not Path(location).is_dir():
+            raise ValueError(f"{location} is a file: give another folder to write")
+        _require_no_file_above(Path(location), "folder")
     held = list_files(location)
-    if (
-        held and marker not in held and object_store.UPLOADING not in held
-    ):  # a killed upload may have come to no marker yet
+    # An upload that was killed may not have reached the marker.
+    if held and marker not in held and not (is_s3(location) and _is_uploading(held)):
         raise ValueError(
-            f"{location} holds other things ({held[0]} and the like): give a new or an empty folder to write"
+            f"{location} holds files that this step did not write, such as {held[0]}: "
+            "give a new or an empty folder"
         )
 
 
+def _is_uploading(names: list[str]) -> bool:
+    from omnidet import object_folders
+
+    return object_folders.UPLOADING in names
+
+
 def require_outside(location: Location, other: Location) -> None:
-    """Raise ValueError where a folder is another one, or lies inside it."""
+    """Raise ValueError if a folder is another one, or inside it."""
     if is_s3(location) or is_s3(other):
         inside = f"{location}/".startswith(f"{str(other).rstrip('/')}/")
     else:
         inside = Path(location).resolve().is_relative_to(Path(other).resolve())
     if inside:
-        raise ValueError(f"{location} is {other}, or inside it: give a folder beside it")
+        raise ValueError(f"{location} is {other} or inside it: give a folder outside it")
 
 
 def require_writable(location: Location) -> None:
-    """Raise OSError now if a local folder cannot be written at the end: before hours of work, not after them."""
+    """Raise OSError if a local folder cannot be created: before hours of work, not after them."""
     if is_s3(location):
         return
     folder = Path(location).absolute().parent
@@ -242,126 +293,6 @@ def require_writable(location: Location) -> None:
             pass
     except OSError as error:
         raise OSError(
-            f"{location} cannot be written ({error.strerror}): correct the rights there, or give another place"
+            f"{location} cannot be written ({error.strerror}): "
+            "correct the permissions there, or give another place"
         ) from error
-
-
-@contextmanager
-def staged_directory(location: Location) -> Iterator[Path]:
-    """A fresh local folder that becomes `location` when the block ends well and vanishes when it does not.
-
-    A local folder is moved into place. An `s3://` folder loses its old index, gets the new files, then the new index, and
-    then loses what the old folder had besides: in between, a reader finds no index and so no folder.
-    """
-    if is_s3(location):
-        object_store.list_files(
-            str(location)
-        )  # a wrong bucket or key shows now, not after hours of work
-        with tempfile.TemporaryDirectory(prefix="omnidet-") as temporary:
-            yield Path(temporary)
-            object_store.upload_folder(Path(temporary), str(location), last=INDEX_NAME)
-        return
-    target = Path(location)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    _clear_up(target)
-    stage = _hidden(target)
-    try:
-        yield stage
-        give_default_modes(stage)
-        replace_directory(stage, target)
-    finally:
-        shutil.rmtree(stage, ignore_errors=True)
-
-
-def replace_directory(stage: Location, location: Location) -> None:
-    """Move a local folder to its place beside it; what was there vanishes in the same moment."""
-    target = Path(location)
-    if target.exists():
-        retired = _hidden(target, _OLD)
-        target.rename(retired / target.name)
-        Path(stage).rename(target)
-        shutil.rmtree(retired)
-    else:
-        Path(stage).rename(target)
-
-
-_NO_LOCKS = (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS)
-"""Some network file systems know no locks: nobody can tell who else is there, and work goes on."""
-
-
-_held: set[int] = set()
-"""Descriptors of the locks of this process."""
-
-
-@contextmanager
-def locked(lock: Path, busy: str) -> Iterator[None]:
-    """Hold a lock file for the time of the block. Raises ValueError(busy) where another process holds it."""
-    descriptor = os.open(lock, os.O_RDWR | os.O_CREAT, 0o666)
-    _held.add(descriptor)
-    try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise ValueError(busy) from None
-        except OSError as error:
-            if error.errno not in _NO_LOCKS:
-                raise
-        yield
-    finally:
-        if descriptor in _held:
-            _held.remove(descriptor)
-            os.close(descriptor)
-
-
-def _let_go_of_locks() -> None:
-    """In a forked process, as one that makes batches: it would hold the lock for a while after its parent was killed."""
-    while _held:
-        os.close(_held.pop())
-
-
-os.register_at_fork(after_in_child=_let_go_of_locks)
-
-
-def _hidden(target: Path, suffix: str = "") -> Path:
-    return Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}.stage-", suffix=suffix))
-
-
-def _clear_up(target: Path) -> None:
-    """What a killed process left, which nothing reads: a stage, or the old folder where it died between the two moves."""
-    for stale in target.parent.glob(f".{target.name}.stage-*"):
-        if stale.suffix == _OLD and (stale / target.name).exists() and not target.exists():
-            (stale / target.name).rename(target)
-        shutil.rmtree(stale, ignore_errors=True)
-
-
-def _write_beside(target: Path, content: bytes) -> Path:
-    """A temporary file with the content, on disk, in the folder of the target."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(
-        dir=target.parent, prefix=f".{target.name}.", delete=False
-    ) as file:
-        temporary = Path(file.name)
-        try:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        except BaseException:
-            temporary.unlink()
-            raise
-    _give_default_mode(temporary)
-    return temporary
-
-
-def give_default_modes(folder: Path) -> None:
-    """Let others read a folder and its files: temporary folders are private, and some libraries write private files."""
-    folder.chmod(0o755)
-    for path in folder.rglob("*"):
-        if path.is_file():
-            _give_default_mode(path)
-
-
-def _give_default_mode(path: Path) -> None:
-    """Temporary files are private; what is published has the mode that any new file would have."""
-    mask = os.umask(0)
-    os.umask(mask)
-    path.chmod(0o666 & ~mask)

@@ -9,8 +9,6 @@ from __future__ import annotations
 import json
 import re
 import time
-import urllib.error
-import urllib.request
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -18,9 +16,10 @@ from pathlib import Path
 from typing import Any
 
 from kfp_server_api import ApiException
-from urllib3.exceptions import HTTPError
+from urllib3.exceptions import HTTPError, MaxRetryError
+from urllib3.util import Retry
 
-from omnidet.http import RETRY_STATUSES
+from omnidet.http import RETRY_STATUSES, brief, connections
 
 ENDED = frozenset({"SUCCEEDED", "FAILED", "CANCELED", "SKIPPED"})
 
@@ -69,18 +68,19 @@ class Server:
         url = f"{self.host.rstrip('/')}/apis/v2beta1/healthz"
         if not url.startswith(("http://", "https://")):
             raise ServerError(f"host {self.host!r} is no URL: give one with http:// or https://")
-        request = urllib.request.Request(
-            url, headers={"Authorization": f"Bearer {token}"} if token else {}
-        )
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
         try:
-            with urllib.request.urlopen(request, timeout=15) as response:
-                json.loads(response.read())
-        except urllib.error.HTTPError as error:
-            raise ServerError(_refused(url, error.code, error.reason)) from error
-        except (OSError, urllib.error.URLError) as error:
-            reason = getattr(error, "reason", error)
+            response = connections(url).request(
+                "GET", url, headers=headers, timeout=15, retries=Retry(0, redirect=5)
+            )
+            if response.status >= 400:
+                raise ServerError(_refused(url, response.status, response.reason))
+            response.json()
+        except HTTPError as error:
+            cause = error.reason if isinstance(error, MaxRetryError) and error.reason else error
             raise ServerError(
-                f"no Kubeflow Pipelines at {self.host} ({reason}): check --host or KFP_ENDPOINT"
+                f"no Kubeflow Pipelines at {self.host} ({brief(cause)}): "
+                "check --host or KFP_ENDPOINT"
             ) from error
         except ValueError as error:
             raise ServerError(

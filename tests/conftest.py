@@ -54,11 +54,11 @@ def s3(object_store_server: ObjectStore, monkeypatch) -> Iterator[Bucket]:
         monkeypatch.delenv(name, raising=False)
     for name, value in object_store_server.environment.items():
         monkeypatch.setenv(name, value)
-    s3_client._client.cache_clear()
+    s3_client.forget()
     name = f"test-{uuid.uuid4().hex}"
     s3_client.client().make_bucket(name)
     yield Bucket(f"s3://{name}", object_store_server)
-    s3_client._client.cache_clear()
+    s3_client.forget()
 
 
 @pytest.fixture(scope="session")

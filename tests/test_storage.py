@@ -13,7 +13,7 @@ import threading
 
 import pytest
 
-from omnidet import storage
+from omnidet import s3_client, storage
 
 KILLED = f"""
 import os, signal, sys
@@ -286,23 +286,19 @@ def test_join():
 
 
 def test_object_store_uri_without_a_bucket_is_refused():
-    with pytest.raises(
-        ValueError, match=r"names no bucket: an object store URI is s3://bucket/key"
-    ):
+    with pytest.raises(ValueError, match=r"'s3:///key' names no bucket"):
         storage.read_bytes("s3:///key")
 
 
 def test_wrong_endpoint_is_named(monkeypatch):
-    storage._client.cache_clear()
+    s3_client.forget()
     monkeypatch.delenv("AWS_ENDPOINT_URL_S3", raising=False)
     monkeypatch.setenv("AWS_ENDPOINT_URL", "localhost:9000")
     try:
-        with pytest.raises(
-            ValueError, match=r"AWS_ENDPOINT_URL='localhost:9000' is not of the form http"
-        ):
+        with pytest.raises(ValueError, match=r"AWS_ENDPOINT_URL='localhost:9000'"):
             storage.exists("s3://bucket/key")
     finally:
-        storage._client.cache_clear()
+        s3_client.forget()
 
 
 @pytest.mark.parametrize("held", ["thesis.txt", "sub/thesis.txt"])
@@ -312,11 +308,11 @@ def test_a_step_replaces_its_own_output_and_nothing_else(tmp_path, held):
     target.mkdir()
     storage.require_replaceable(target, "config.json")
     storage.write_text(target / held, "years of work")
-    with pytest.raises(ValueError, match="holds other things"):
+    with pytest.raises(ValueError, match="thesis.txt"):
         storage.require_replaceable(target, "config.json")
     storage.write_text(target / "config.json", "{}")
     storage.require_replaceable(target, "config.json")
-    with pytest.raises(ValueError, match="is also what is read"):
+    with pytest.raises(ValueError, match="out is also an input"):
         storage.require_replaceable(tmp_path / "sub" / ".." / "out", "config.json", target)
     with pytest.raises(ValueError, match="is a file"):
         storage.require_replaceable(target / held / "below", "config.json")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import io
 import ipaddress
 import json
 import logging
@@ -50,7 +51,7 @@ def reconnect(monkeypatch):
     def to(**environment):
         for name, value in environment.items():
             monkeypatch.setenv(name, value)
-        s3_client._client.cache_clear()
+        s3_client.forget()
 
     return to
 
@@ -58,13 +59,13 @@ def reconnect(monkeypatch):
 @pytest.fixture
 def fetched(monkeypatch) -> list[str]:
     """Keys in the order in which they are fetched."""
-    keys, real = [], object_store._download
+    keys, real = [], object_store.fetch
 
     def download(file, bucket, key, *more):
         keys.append(key)
         return real(file, bucket, key, *more)
 
-    monkeypatch.setattr(object_store, "_download", download)
+    monkeypatch.setattr(object_store, "fetch", download)
     return keys
 
 
@@ -132,10 +133,10 @@ def test_remove(s3, tmp_path):
 
 def test_a_whole_bucket_is_neither_removed_nor_replaced(s3, tmp_path):
     storage.write_text(f"{s3.uri}/kept", "")
-    with pytest.raises(ValueError, match="names a bucket but nothing in it"):
+    with pytest.raises(ValueError, match=f"{s3.uri} names a bucket"):
         storage.remove(s3.uri)
     with (
-        pytest.raises(ValueError, match="is a whole bucket: name a folder in it"),
+        pytest.raises(ValueError, match=f"{s3.uri} is a whole bucket"),
         storage.staged_directory(s3.uri) as stage,
     ):
         fill(stage, ["a"])
@@ -155,7 +156,7 @@ def test_more_names_than_one_answer_holds(s3, tmp_path):
 
 
 def test_index_comes_last_and_strays_go(s3, monkeypatch):
-    location, put, order = f"{s3.uri}/run/shards", object_store._put_file, []
+    location, put, order = f"{s3.uri}/run/shards", object_store.put_file, []
     storage.write_text(f"{s3.uri}/run/shards2/index.json", "another folder")
     with storage.staged_directory(location) as stage:
         fill(stage, ["index.json", "old.tar", "both.tar"], 1)
@@ -164,7 +165,7 @@ def test_index_comes_last_and_strays_go(s3, monkeypatch):
         order.append((path.name, storage.exists(f"{location}/index.json")))
         put(bucket, key, path)
 
-    monkeypatch.setattr(object_store, "_put_file", watched)
+    monkeypatch.setattr(object_store, "put_file", watched)
     with storage.staged_directory(location) as stage:
         fill(stage, ["index.json", "new.tar", "both.tar", "z/z.tar"], 2)
         assert storage.read_text(f"{location}/index.json") == "index.json 1"
@@ -190,13 +191,13 @@ def test_failed_block_leaves_the_old_folder(s3):
 KILLED = """
 import os, signal, sys
 from omnidet import object_store, storage
-put, calls = object_store._put_file, []
+put, calls = object_store.put_file, []
 def dying(*arguments):
     calls.append(arguments)
     if len(calls) == 10:
         os.kill(os.getpid(), signal.SIGKILL)
     put(*arguments)
-object_store._put_file = dying
+object_store.put_file = dying
 with storage.staged_directory(sys.argv[1]) as stage:
     for i in range(30):
         storage.write_text(stage / f"{i:02d}.tar", "half")
@@ -217,7 +218,7 @@ def test_killed_upload_leaves_no_index_and_the_next_clears_up(s3, there_before):
     left = storage.list_files(location)
     assert left
     assert "index.json" not in left
-    with pytest.raises(FileNotFoundError, match=r"index.json does not exist: build the shards"):
+    with pytest.raises(FileNotFoundError, match="index.json does not exist"):
         shards.read_index(location)
     with storage.staged_directory(location) as stage:
         fill(stage, ["index.json", "00.tar"])
@@ -257,7 +258,7 @@ def test_of_two_processes_that_write_if_absent_one_wins(s3, tmp_path, monkeypatc
 
 def test_if_absent_holds_without_a_look_beforehand(s3, monkeypatch):
     """What decides is the store's own condition, not the look that comes first."""
-    monkeypatch.setattr(object_store, "_version", lambda *_: None)
+    monkeypatch.setattr(object_store, "version", lambda *_: None)
     assert storage.write_bytes_if_absent(f"{s3.uri}/one", b"first")
     assert not storage.write_bytes_if_absent(f"{s3.uri}/one", b"second")
     assert storage.read_bytes(f"{s3.uri}/one") == b"first"
@@ -272,13 +273,13 @@ def test_if_absent_knows_its_own_write_when_the_answer_was_lost(s3, reconnect, m
             return None
         return chunk
 
-    monkeypatch.setattr(object_store, "_version", lambda *_: None)
+    monkeypatch.setattr(object_store, "version", lambda *_: None)
     with Between(s3.store.endpoint, lose_the_first_answer) as between:
         reconnect(AWS_ENDPOINT_URL=between.endpoint)
         assert storage.write_bytes_if_absent(f"{s3.uri}/one", b"first")
         assert not storage.write_bytes_if_absent(f"{s3.uri}/one", b"second")
         assert lost
-        s3_client._client.cache_clear()
+        s3_client.forget()
 
 
 def test_wrong_secret_is_refused_in_one_line_without_it(s3, reconnect, caplog):
@@ -307,7 +308,7 @@ def test_no_credentials_say_what_to_set(s3, reconnect, monkeypatch, tmp_path):
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
     # Instead of a cloud's metadata service: a port where nobody is.
     reconnect(AWS_CONTAINER_CREDENTIALS_FULL_URI="http://127.0.0.1:9/role")
-    with pytest.raises(PermissionError, match="set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"):
+    with pytest.raises(PermissionError, match=r"AWS_ACCESS_KEY_ID.*AWS_SECRET_ACCESS_KEY"):
         storage.exists(f"{s3.uri}/a")
 
 
@@ -331,7 +332,7 @@ def test_unreachable_endpoint_is_named_in_time(s3, reconnect, host):
     started = time.monotonic()
     with pytest.raises(
         OSError,
-        match=rf"s3://bucket/a: no object store answers at http://{host} \(.*\): start it, or",
+        match=rf"s3://bucket/a: no object store answers at http://{host} .*AWS_ENDPOINT_URL",
     ) as caught:
         storage.read_bytes("s3://bucket/a")
     assert time.monotonic() - started < 40
@@ -344,14 +345,14 @@ def test_unreachable_endpoint_is_named_in_time(s3, reconnect, host):
         (
             "AWS_ENDPOINT_URL",
             "http://me:topsecret@host:9000",
-            "AWS_ENDPOINT_URL holds a user or password",
+            "^AWS_ENDPOINT_URL contains a user or password",
         ),
         (
             "AWS_ENDPOINT_URL_S3",
             "http://host:9000/path",
-            "AWS_ENDPOINT_URL_S3='http://host:9000/path' is not of the form",
+            "AWS_ENDPOINT_URL_S3='http://host:9000/path'",
         ),
-        ("AWS_CA_BUNDLE", "/no/such.pem", "the CA bundle /no/such.pem .* does not exist"),
+        ("AWS_CA_BUNDLE", "/no/such.pem", "/no/such.pem .*AWS_CA_BUNDLE"),
     ],
 )
 def test_wrong_settings_are_named(s3, reconnect, name, value, message):
@@ -368,10 +369,10 @@ def test_something_else_than_an_object_store_is_told(s3, reconnect):
         reconnect(AWS_ENDPOINT_URL=between.endpoint)
         with pytest.raises(
             OSError,
-            match=r"does not answer as an object store \(.*404.*\): check AWS_ENDPOINT_URL$",
+            match=r"127.0.0.1:\d+ does not answer as an object store .*404.*AWS_ENDPOINT_URL",
         ):
             storage.read_bytes(f"{s3.uri}/a")
-        s3_client._client.cache_clear()
+        s3_client.forget()
 
 
 def self_signed(folder: Path) -> tuple[Path, ssl.SSLContext]:
@@ -411,14 +412,14 @@ def test_a_private_ca_is_trusted_only_where_it_is_named(s3, tmp_path, reconnect,
         reconnect(AWS_ENDPOINT_URL=between.endpoint)
         started = time.monotonic()
         with pytest.raises(
-            OSError, match=r"is not trusted \(.*\): name its CA's file in AWS_CA_BUNDLE$"
+            OSError, match=r"certificate of https://127.* is not trusted .*AWS_CA_BUNDLE"
         ):
             storage.exists(f"{s3.uri}/a")
         assert time.monotonic() - started < 10
         reconnect(**{name: str(certificate)})
         storage.write_bytes(f"{s3.uri}/a", b"x" * 100_000)
         assert storage.read_bytes(f"{s3.uri}/a") == b"x" * 100_000
-        s3_client._client.cache_clear()
+        s3_client.forget()
 
 
 def test_an_answer_that_breaks_off_is_asked_for_again(s3, tmp_path, reconnect):
@@ -439,7 +440,7 @@ def test_an_answer_that_breaks_off_is_asked_for_again(s3, tmp_path, reconnect):
         broken.clear()
         assert storage.local_copy(f"{s3.uri}/a", tmp_path).read_bytes() == content
         assert len(broken) == 2
-        s3_client._client.cache_clear()
+        s3_client.forget()
 
 
 def test_damaged_content_is_fetched_again_and_never_given_out(s3, tmp_path, reconnect, monkeypatch):
@@ -461,9 +462,9 @@ def test_damaged_content_is_fetched_again_and_never_given_out(s3, tmp_path, reco
         assert len(damaged) == 1
         monkeypatch.setattr(object_store, "WAIT_SECONDS", 0)
         times = 10**9
-        with pytest.raises(OSError, match=r"arrived damaged 5 times \(its MD5 is not its ETag\)"):
+        with pytest.raises(OSError, match=r"a arrived damaged 5 times"):
             storage.local_copy(f"{s3.uri}/a", tmp_path)
-        s3_client._client.cache_clear()
+        s3_client.forget()
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]
 
 
@@ -507,7 +508,7 @@ def test_server_that_is_lost_in_the_middle_of_an_upload(s3, tmp_path, monkeypatc
             for name, data in content.items():
                 (stage / name).write_bytes(data)
 
-    put, end = object_store._put_file, threading.Timer(0.3, s3.store.stop)
+    put, end = object_store.put_file, threading.Timer(0.3, s3.store.stop)
 
     def dying(bucket, key, path):
         if key.endswith("large.tar"):
@@ -515,7 +516,7 @@ def test_server_that_is_lost_in_the_middle_of_an_upload(s3, tmp_path, monkeypatc
         put(bucket, key, path)
 
     with monkeypatch.context() as patch:
-        patch.setattr(object_store, "_put_file", dying)
+        patch.setattr(object_store, "put_file", dying)
         with pytest.raises(
             OSError, match=r"s3://.* (no object store answers|keeps failing|does not answer)"
         ):
@@ -523,9 +524,7 @@ def test_server_that_is_lost_in_the_middle_of_an_upload(s3, tmp_path, monkeypatc
     end.join()
     s3.store.start()
     assert "large.tar" not in storage.list_files(location)
-    with pytest.raises(
-        OSError, match=r"run is not whole: it is being uploaded, or that was stopped"
-    ):
+    with pytest.raises(OSError, match=r"run is not whole"):
         storage.local_copy(location, tmp_path)
     storage.require_replaceable(
         location, "weights.safetensors"
@@ -537,7 +536,7 @@ def test_server_that_is_lost_in_the_middle_of_an_upload(s3, tmp_path, monkeypatc
 
 def test_a_folder_without_an_index_is_seen_whole_or_not_at_all(s3, tmp_path, monkeypatch):
     """A vocabulary or a model: a reader comes before, between any two files, and after."""
-    location, put, seen = f"{s3.uri}/model", object_store._put_file, []
+    location, put, seen = f"{s3.uri}/model", object_store.put_file, []
     with storage.staged_directory(location) as stage:
         fill(stage, ["config.json", "weights", "old"], 1)
     assert storage.list_files(storage.local_copy(location, tmp_path)) == [
@@ -553,7 +552,7 @@ def test_a_folder_without_an_index_is_seen_whole_or_not_at_all(s3, tmp_path, mon
             seen.append(key)
             put(bucket, key, path)
 
-    monkeypatch.setattr(object_store, "_put_file", watched)
+    monkeypatch.setattr(object_store, "put_file", watched)
     with storage.staged_directory(location) as stage:
         fill(stage, ["config.json", "weights"], 2)
     assert len(seen) == 4
@@ -575,7 +574,7 @@ def test_a_folder_without_an_index_is_seen_whole_or_not_at_all(s3, tmp_path, mon
 
 
 def test_a_folder_that_changes_while_it_is_read_is_an_error(s3, tmp_path, monkeypatch):
-    location, real = f"{s3.uri}/model", object_store._download
+    location, real = f"{s3.uri}/model", object_store.fetch
     for name in ("a", "b"):
         storage.write_text(f"{location}/{name}", "old")
 
@@ -584,10 +583,10 @@ def test_a_folder_that_changes_while_it_is_read_is_an_error(s3, tmp_path, monkey
             storage.write_text(f"{location}/a", "new")
         return real(file, bucket, key, *more)
 
-    monkeypatch.setattr(object_store, "_download", download)
-    with pytest.raises(OSError, match="was written while it was read: try again"):
+    monkeypatch.setattr(object_store, "fetch", download)
+    with pytest.raises(OSError, match="model was written while it was read"):
         storage.local_copy(location, tmp_path)
-    monkeypatch.setattr(object_store, "_download", real)
+    monkeypatch.setattr(object_store, "fetch", real)
     assert {p.read_text() for p in storage.local_copy(location, tmp_path).iterdir()} == {
         "new",
         "old",
@@ -603,7 +602,7 @@ def test_large_file_in_parts(s3, tmp_path, fetched, size, parts):
     content = os.urandom(size)
     with storage.staged_directory(f"{s3.uri}/a") as stage:
         (stage / "large.tar").write_bytes(content)
-    assert object_store._list(s3.uri[5:], "a/")["large.tar"].etag.endswith(f"-{parts}")
+    assert object_store.list_versions(s3.uri[5:], "a/")["large.tar"].etag.endswith(f"-{parts}")
     for location in (
         f"{s3.uri}/a",
         f"{s3.uri}/a/large.tar",
@@ -643,8 +642,8 @@ def test_local_copy_follows_the_object_store(s3, tmp_path, fetched):
 
 
 def test_local_copy_stays_in_its_cache(s3, tmp_path):
-    s3_client.client()._execute("PUT", s3.uri[5:], "a/x//y", body=b"x")
-    with pytest.raises(ValueError, match="has no name that a file can have: rename the object"):
+    s3_client.client().put_object(s3.uri[5:], "a/x//y", io.BytesIO(b"x"), 1)
+    with pytest.raises(ValueError, match="a/x//y cannot be the name of a local file"):
         storage.local_copy(f"{s3.uri}/a", tmp_path / "cache")
 
 

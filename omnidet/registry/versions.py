@@ -25,7 +25,7 @@ from pathlib import Path
 from types import EllipsisType
 from typing import Any
 
-from omnidet import storage
+from omnidet import local_files, storage
 from omnidet.model import bundle
 from omnidet.registry import pointers
 from omnidet.storage import Location
@@ -281,7 +281,7 @@ def _publish_locally(
     try:
         _fill(stage, name, model, metrics, facts)
         hashes = _hashes(stage)
-        storage.give_default_modes(stage)
+        local_files.give_default_modes(stage)
         number = _next_number(registry, name)
         while True:
             _write_json(stage / INDEX_NAME, {"name": name, "number": number, "sha256": hashes})

@@ -114,11 +114,11 @@ def test_what_is_wrong_is_told_before_anything_starts(
         monkeypatch.setenv(f"AWS_{name}", value)
     monkeypatch.delenv("AWS_ENDPOINT_URL_S3", raising=False)
     monkeypatch.setattr(s3_client, "TRIES", 1)
-    s3_client._client.cache_clear()
+    s3_client.forget()
     try:
         assert _run(tmp_path / "out", *parameter.format(p=tmp_path).split()) == 2
     finally:
-        s3_client._client.cache_clear()
+        s3_client.forget()
     said = capsys.readouterr().err.strip()
     assert words in said
     assert "\n" not in said

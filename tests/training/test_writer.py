@@ -68,7 +68,7 @@ def test_what_goes_wrong_with_the_last_one_surfaces(tmp_path):
 def test_a_store_that_is_away_is_waited_for(s3, monkeypatch, capfd):
     """The server is really gone while the checkpoint is to be written, and comes back later."""
     monkeypatch.setattr(s3_client, "WAIT_SECONDS", 0.05)
-    s3_client._client.cache_clear()
+    s3_client.forget()
     folder = f"{s3.uri}/checkpoints"
     with Writer(folder, patience_seconds=120, pause_seconds=0.3) as writer:
         writer.save(_taken(1))
@@ -90,7 +90,7 @@ def test_a_store_that_is_away_is_waited_for(s3, monkeypatch, capfd):
 @pytest.mark.s3
 def test_a_store_that_stays_away_is_an_error_in_the_end(s3, monkeypatch):
     monkeypatch.setattr(s3_client, "WAIT_SECONDS", 0.05)
-    s3_client._client.cache_clear()
+    s3_client.forget()
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
     writer = Writer(f"{s3.uri}/checkpoints", patience_seconds=0.5, pause_seconds=0.1)
     writer.save(_taken(1))

@@ -6,14 +6,12 @@
 from __future__ import annotations
 
 import os
-import re
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from http import HTTPStatus
 from urllib.parse import urljoin, urlsplit
 
-import certifi
 import urllib3
 
 from omnidet import __version__
@@ -25,12 +23,9 @@ from omnidet.data.download.partial_file import (
     PartialFile,
     require_room,
 )
-from omnidet.http import REDIRECT_STATUSES, RETRY_STATUSES, retry_after
+from omnidet.http import REDIRECT_STATUSES, RETRY_STATUSES, brief, connections, retry_after
 
 MAX_REDIRECTS = 5
-_NOISE = re.compile(
-    r"HTTPS?ConnectionPool\([^)]*\): |<[^<>]* object at 0x[0-9a-f]+>,? ?:? ?|\((?=<)"
-)
 
 
 @dataclass(frozen=True)
@@ -51,16 +46,7 @@ class Patience:
     """A connection slower than this over a window is closed and opened anew."""
 
 
-def connections() -> urllib3.PoolManager:
-    """A pool that trusts the usual certificates, or those of SSL_CERT_FILE."""
-    return urllib3.PoolManager(
-        cert_reqs="CERT_REQUIRED", ca_certs=os.environ.get("SSL_CERT_FILE") or certifi.where()
-    )
-
-
-def request(
-    pool: urllib3.PoolManager, url: str, file: RemoteFile, part: PartialFile, patience: Patience
-) -> None:
+def request(url: str, file: RemoteFile, part: PartialFile, patience: Patience) -> None:
     """Ask once for what is missing. Returns if the answer says that nothing more is to come."""
     headers = {"User-Agent": f"omnidet/{__version__}", "Accept-Encoding": "identity"}
     if not (
@@ -76,21 +62,20 @@ def request(
             headers["If-Range"] = part.validator
     timeout = urllib3.Timeout(connect=patience.connect_seconds, read=patience.read_seconds)
     try:
-        response = _follow(pool, url, file, headers, timeout)
+        response = _follow(url, file, headers, timeout)
         try:
             _receive(response, file, part, have, patience)
         finally:
             response.close()
     except (urllib3.exceptions.LocationValueError, urllib3.exceptions.SSLError) as error:
-        raise GiveUpError(_brief(error)) from error
+        raise GiveUpError(brief(error)) from error
     except urllib3.exceptions.NameResolutionError as error:
-        raise AgainError(f"its name is not known ({_brief(error)})") from error
+        raise AgainError(f"its name is not known ({brief(error)})") from error
     except (urllib3.exceptions.HTTPError, TimeoutError) as error:
-        raise AgainError(_brief(error)) from error
+        raise AgainError(brief(error)) from error
 
 
 def _follow(
-    pool: urllib3.PoolManager,
     url: str,
     file: RemoteFile,
     headers: dict[str, str],
@@ -107,7 +92,7 @@ def _follow(
             and urlsplit(here).scheme == urlsplit(url).scheme
         )
         sent = headers | ({"Authorization": f"Bearer {token}"} if token and own else {})
-        response = pool.request(
+        response = connections(here).request(
             "GET",
             here,
             headers=sent,
@@ -218,8 +203,3 @@ def _chunks(
             if in_window < patience.min_bytes_per_second * seconds:
                 raise AgainError(f"only {in_window} bytes came in {seconds:.0f} seconds")
             window, in_window = time.monotonic(), 0
-
-
-def _brief(error: Exception) -> str:
-    text = _NOISE.sub("", str(error))
-    return " ".join(text.split())[:300] or type(error).__name__

@@ -17,7 +17,7 @@ from urllib.request import url2pathname
 
 from omnidet import storage
 from omnidet.data.download.catalogue import RemoteFile
-from omnidet.data.download.http_range import Patience, connections, request
+from omnidet.data.download.http_range import Patience, request
 from omnidet.data.download.partial_file import (
     CHUNK_BYTES,
     AgainError,
@@ -79,25 +79,22 @@ def _fetch_from(url: str, file: RemoteFile, part: PartialFile, patience: Patienc
     except (FileNotFoundError, PermissionError, IsADirectoryError, ConnectionError) as error:
         raise GiveUpError(str(error)) from error
     failures = 0
-    with connections() as pool:
-        while True:
-            before = part.size
-            try:
-                return request(pool, url, file, part, patience)
-            except AgainError as error:
-                failures = 0 if part.size - before >= PROGRESS_BYTES else failures + 1
-                if failures >= patience.tries:
-                    raise GiveUpError(f"{error} ({failures} times in a row)") from error
-                wait = error.wait_seconds
-                if wait is None:
-                    wait = (
-                        patience.wait_seconds
-                        * 2 ** max(failures - 1, 0)
-                        * random.uniform(0.75, 1.25)
-                    )
-                if wait > patience.max_wait_seconds:
-                    raise GiveUpError(f"{error}, and asks to wait {wait:.0f} seconds") from error
-                time.sleep(wait)
+    while True:
+        before = part.size
+        try:
+            return request(url, file, part, patience)
+        except AgainError as error:
+            failures = 0 if part.size - before >= PROGRESS_BYTES else failures + 1
+            if failures >= patience.tries:
+                raise GiveUpError(f"{error} ({failures} times in a row)") from error
+            wait = error.wait_seconds
+            if wait is None:
+                wait = (
+                    patience.wait_seconds * 2 ** max(failures - 1, 0) * random.uniform(0.75, 1.25)
+                )
+            if wait > patience.max_wait_seconds:
+                raise GiveUpError(f"{error}, and asks to wait {wait:.0f} seconds") from error
+            time.sleep(wait)
 
 
 def _local_chunks(path: Path, part: PartialFile) -> Iterator[bytes]:

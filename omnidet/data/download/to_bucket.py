@@ -137,7 +137,7 @@ class _BucketRun:
 
         def compare(name: str) -> None:
             target = storage.join(self.location, name)
-            if not object_store.holds(target, there[name], folder / name):
+            if not object_store.has_content_of(folder / name, target, there[name]):
                 raise ValueError(
                     f"{target} is there and is another file than the dataset's: move it away"
                 )

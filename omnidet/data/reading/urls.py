@@ -1,4 +1,4 @@
-"""URLs -> bytes: `file://`, `http://` and `https://`, with a limit on time and size."""
+"""URLs -> bytes: `file://`, `http://` and `https://`, with limits on time and size."""
 
 from __future__ import annotations
 
@@ -7,25 +7,41 @@ import time
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from http.client import HTTPException, IncompleteRead
+from http import HTTPStatus
 from pathlib import Path
-from urllib.error import HTTPError, URLError
 from urllib.parse import urlsplit
-from urllib.request import Request, url2pathname, urlopen
+from urllib.request import url2pathname
 
-from omnidet import __version__
+from urllib3.exceptions import (
+    HTTPError,
+    MaxRetryError,
+    NewConnectionError,
+    ProtocolError,
+    TimeoutError,
+)
+from urllib3.util import Retry
+
+from omnidet import __version__, http
 
 TRIES = 3
 WAIT_SECONDS = 0.5
 """Before the second try; each further wait is twice as long."""
 CHUNK_BYTES = 1 << 16
+_REDIRECTS_ONLY = Retry(
+    None, connect=False, read=False, redirect=10, respect_retry_after_header=False
+)
+"""What urllib3 itself repeats: nothing but redirects. False lets errors through as they are."""
+
+
+class _TryAgainError(Exception):
+    """The same request may succeed a moment later."""
 
 
 def fetch(url: str, timeout_seconds: float = 10, max_bytes: int = 20_000_000) -> bytes:
     """The content behind a URL. Raises OSError with one line that names the URL and the reason.
 
-    A server that is busy (429, 5xx) or slow is asked three times. `timeout_seconds` bounds each try as a whole, so that a
-    server that sends a byte now and then cannot hold a run.
+    A server that is busy or slow is asked three times. `timeout_seconds` limits each try as a
+    whole, so that a server that sends a byte now and then cannot hold up a run.
     """
     try:
         scheme = urlsplit(url).scheme
@@ -40,23 +56,18 @@ def fetch(url: str, timeout_seconds: float = 10, max_bytes: int = 20_000_000) ->
             time.sleep(WAIT_SECONDS * 2 ** (attempt - 1))
         try:
             return _get(url, timeout_seconds, max_bytes)
-        except (
-            OSError,
-            ValueError,
-            HTTPException,
-        ) as error:  # ValueError: urllib on malformed hosts and ports
+        except _TryAgainError as error:
+            problem: Exception = error
+        except (OSError, ValueError, HTTPError) as error:  # ValueError: a malformed host or port
             problem = error
-            if isinstance(error, HTTPError):
-                error.close()
-            if not _passing(error):
-                break
-    raise OSError(f"{url[:200]!r} cannot be fetched: {problem}") from problem
+            break
+    raise OSError(f"{url[:200]!r} cannot be fetched: {http.brief(problem)}") from problem
 
 
 def fetch_all(urls: Iterable[str], num_threads: int = 16) -> Iterator[bytes | OSError]:
-    """`fetch` of each URL, in order and by several threads; an OSError stands where one failed.
+    """`fetch` each URL in several threads and yield the results in order; a failure is an OSError.
 
-    No more than four URLs a thread are under way or waiting, so memory does not grow with the list.
+    At most four URLs per thread are under way or waiting, so memory does not grow with the list.
     """
     queue: deque[Future[bytes | OSError]] = deque()
     source = iter(urls)
@@ -93,25 +104,37 @@ def _read_file(url: str, max_bytes: int) -> bytes:
 
 
 def _get(url: str, timeout_seconds: float, max_bytes: int) -> bytes:
+    """One try. Raises _TryAgainError, OSError, ValueError or urllib3's HTTPError."""
     deadline = time.monotonic() + timeout_seconds
     content = bytearray()
-    request = Request(url, headers={"User-Agent": f"omnidet/{__version__}"})
-    with urlopen(request, timeout=timeout_seconds) as response:
-        while chunk := response.read1(CHUNK_BYTES):
-            content += chunk
-            if len(content) > max_bytes:
-                raise OSError(f"larger than {max_bytes} bytes")
-            if time.monotonic() > deadline:
-                raise TimeoutError(f"not complete after {timeout_seconds} seconds")
-        if response.length:  # read1 takes an early end for the end
-            raise IncompleteRead(bytes(content), response.length)
+    try:
+        response = http.connections(url).request(
+            "GET",
+            url,
+            headers={"User-Agent": f"omnidet/{__version__}"},
+            timeout=timeout_seconds,
+            retries=_REDIRECTS_ONLY,
+            preload_content=False,
+            decode_content=False,
+        )
+        try:
+            if response.status != HTTPStatus.OK:
+                problem = f"HTTP {response.status} {response.reason or ''}".strip()
+                if response.status in http.RETRY_STATUSES:
+                    raise _TryAgainError(problem)
+                raise OSError(problem)
+            while chunk := response.read1(CHUNK_BYTES):
+                content += chunk
+                if len(content) > max_bytes:
+                    raise OSError(f"larger than {max_bytes} bytes")
+                if time.monotonic() > deadline:
+                    raise _TryAgainError(f"not complete after {timeout_seconds} seconds")
+        finally:
+            response.close()  # if all was read, the connection is back in its pool already
+    except MaxRetryError as error:
+        raise error.reason or error from error
+    except NewConnectionError:  # nobody answers there; to urllib3 this is a TimeoutError too
+        raise
+    except (ProtocolError, TimeoutError) as error:
+        raise _TryAgainError(http.brief(error)) from error
     return bytes(content)
-
-
-def _passing(error: Exception) -> bool:
-    """Whether the same request may succeed a moment later."""
-    if isinstance(error, HTTPError):
-        return error.code == 429 or error.code >= 500
-    return isinstance(error, TimeoutError | IncompleteRead) or (
-        isinstance(error, URLError) and isinstance(error.reason, TimeoutError)
-    )

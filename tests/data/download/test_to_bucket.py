@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from omnidet import object_store, storage
+from omnidet import object_store, s3_client, storage
 from omnidet.data.download import lock_file
 from omnidet.data.download.partial_file import TransferError
 from omnidet.data.download.to_bucket import download_to_bucket
@@ -38,9 +38,9 @@ def contents(location: str) -> dict[str, bytes]:
 
 def counted(monkeypatch, name: str) -> list[tuple[object, ...]]:
     """Notes every call of a method of the object store's client."""
-    calls, real = [], getattr(object_store.client(), name)
+    calls, real = [], getattr(s3_client.client(), name)
     monkeypatch.setattr(
-        object_store.client(),
+        s3_client.client(),
         name,
         lambda *given, **more: calls.append(given) or real(*given, **more),
     )

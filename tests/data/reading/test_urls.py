@@ -72,7 +72,7 @@ def test_only_a_busy_server_is_asked_again(server, code, asked):
     if asked == 3:
         assert fetch(url(server, f"{code}")) == b"well"
     else:
-        with pytest.raises(OSError, match=f"cannot be fetched: HTTP Error {code}"):
+        with pytest.raises(OSError, match=rf"/{code}' cannot be fetched: HTTP {code}"):
             fetch(url(server, f"{code}"))
     assert len(server.asked) == asked
 

@@ -6,7 +6,7 @@ import dataclasses
 
 import pytest
 
-from omnidet import object_store, storage
+from omnidet import object_folders, object_store, storage
 from omnidet.data import shards
 from omnidet.data.sharding import build
 from tests.data.sharding.small import CONFIG, files_of
@@ -16,8 +16,8 @@ pytestmark = pytest.mark.s3
 
 def test_built_from_and_to_an_object_store_the_bytes_are_the_same(s3, world, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    object_store.upload_folder(world, f"{s3.uri}/data", "")
-    requests, real = [], object_store._download
+    object_folders.upload_folder(world, f"{s3.uri}/data", "")
+    requests, real = [], object_store.fetch
 
     def download(file, bucket, key, *more):
         fetched = real(file, bucket, key, *more)  # raises if an image is looked for in vain

@@ -1,0 +1,205 @@
+"""Local files and folders: written whole or not at all, whatever kills the writer.
+
+`storage` is the way in.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+_OLD = ".old"
+_NO_LOCKS = (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS)
+"""Raised by network file systems without locks.
+
+Nobody can tell who else is at work there, so work goes on.
+"""
+
+
+def exists(location: str) -> bool:
+    """Whether there is a file or folder at the location."""
+    return Path(location).exists()
+
+
+def size(location: str) -> int | None:
+    """Size of the file in bytes, or None if it does not exist."""
+    path = Path(location)
+    return path.stat().st_size if path.is_file() else None
+
+
+def read_bytes(location: str, offset: int, length: int | None) -> bytes:
+    """The content, or `length` bytes from `offset`."""
+    with open(location, "rb") as file:
+        file.seek(offset)
+        return file.read() if length is None else file.read(length)
+
+
+def write_bytes(location: str, content: bytes) -> None:
+    """Write the content so that a reader sees the old file or the whole new one."""
+    target = Path(location)
+    _write_temporary(target, content).replace(target)
+
+
+def write_bytes_if_absent(location: str, content: bytes) -> bool:
+    """Write the content unless there is a file.
+
+    If several callers write at once, exactly one gets True.
+    """
+    target = Path(location)
+    temporary = _write_temporary(target, content)
+    try:
+        os.link(temporary, target)
+    except FileExistsError:
+        return False
+    finally:
+        temporary.unlink()
+    return True
+
+
+def list_files(location: str) -> list[str]:
+    """Every file below a folder, as sorted paths relative to it.
+
+    Empty if the folder does not exist.
+    """
+    root = Path(location)
+    return sorted(p.relative_to(root).as_posix() for p in root.rglob("*") if p.is_file())
+
+
+def has_files(location: str) -> bool:
+    """Whether there is any file below a folder."""
+    return any(path.is_file() for path in Path(location).rglob("*"))
+
+
+def list_folders(location: str) -> list[str]:
+    """Names of the folders directly in a folder, sorted. Empty if the folder does not exist."""
+    root = Path(location)
+    return sorted(path.name for path in root.iterdir() if path.is_dir()) if root.is_dir() else []
+
+
+def remove(location: str) -> None:
+    """Remove a file or folder. Readers never see a folder half removed. Missing is not an error."""
+    target = Path(location)
+    if target.is_dir() and not target.is_symlink():
+        hidden = _hidden_folder(target)
+        target.rename(hidden / target.name)
+        shutil.rmtree(hidden)
+    else:
+        target.unlink(missing_ok=True)
+
+
+@contextmanager
+def staged_directory(target: Path) -> Iterator[Path]:
+    """A new folder that is moved to `target` if the block succeeds, and removed if it fails."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    _clear_up(target)
+    stage = _hidden_folder(target)
+    try:
+        yield stage
+        give_default_modes(stage)
+        replace_directory(stage, target)
+    finally:
+        shutil.rmtree(stage, ignore_errors=True)
+
+
+def replace_directory(stage: Path, target: Path) -> None:
+    """Move a folder to a place on the same file system. What was there is removed."""
+    if target.exists():
+        retired = _hidden_folder(target, _OLD)
+        target.rename(retired / target.name)
+        stage.rename(target)
+        shutil.rmtree(retired)
+    else:
+        stage.rename(target)
+
+
+_held: set[int] = set()
+"""Descriptors of the locks that this process holds."""
+
+
+@contextmanager
+def locked(lock: Path, busy: str) -> Iterator[None]:
+    """Hold a lock file during the block. Raises ValueError(busy) if another process holds it."""
+    descriptor = os.open(lock, os.O_RDWR | os.O_CREAT, 0o666)
+    _held.add(descriptor)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise ValueError(busy) from None
+        except OSError as error:
+            if error.errno not in _NO_LOCKS:
+                raise
+        yield
+    finally:
+        if descriptor in _held:
+            _held.remove(descriptor)
+            os.close(descriptor)
+
+
+def _release_inherited_locks() -> None:
+    """Keep a forked process, such as a data loader, from holding its parent's locks.
+
+    Otherwise they would stay locked after the parent is killed.
+    """
+    while _held:
+        os.close(_held.pop())
+
+
+os.register_at_fork(after_in_child=_release_inherited_locks)
+
+
+def _hidden_folder(target: Path, suffix: str = "") -> Path:
+    return Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}.stage-", suffix=suffix))
+
+
+def _clear_up(target: Path) -> None:
+    """Remove the stage of a killed process.
+
+    If the process died between the two moves of `replace_directory`, the old folder is moved back.
+    """
+    for stale in target.parent.glob(f".{target.name}.stage-*"):
+        if stale.suffix == _OLD and (stale / target.name).exists() and not target.exists():
+            (stale / target.name).rename(target)
+        shutil.rmtree(stale, ignore_errors=True)
+
+
+def _write_temporary(target: Path, content: bytes) -> Path:
+    """Write a temporary file next to the target and wait until it is on disk."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.NamedTemporaryFile(
+        dir=target.parent, prefix=f".{target.name}.", delete=False
+    ) as file:
+        temporary = Path(file.name)
+        try:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        except BaseException:
+            temporary.unlink()
+            raise
+    _give_default_mode(temporary)
+    return temporary
+
+
+def give_default_modes(folder: Path) -> None:
+    """Let others read a folder and its files.
+
+    Temporary folders are private, and some libraries write private files.
+    """
+    folder.chmod(0o755)
+    for path in folder.rglob("*"):
+        if path.is_file():
+            _give_default_mode(path)
+
+
+def _give_default_mode(path: Path) -> None:
+    """Temporary files are private; a published file gets the mode of any new file."""
+    mask = os.umask(0)
+    os.umask(mask)
+    path.chmod(0o666 & ~mask)
