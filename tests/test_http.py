@@ -79,7 +79,7 @@ def test_a_host_in_no_proxy_is_asked_directly(server, monkeypatch):
 
 def test_a_proxy_that_is_not_a_url_is_named_without_its_password(server, monkeypatch):
     monkeypatch.setenv("http_proxy", "socks9://me:topsecret@proxy")
-    with pytest.raises(ValueError, match="socks9://proxy.*http_proxy") as caught:
+    with pytest.raises(ValueError, match=r"socks9://proxy.*http_proxy") as caught:
         connections("http://host.invalid/a")
     assert "topsecret" not in str(caught.value)
 

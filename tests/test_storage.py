@@ -308,7 +308,7 @@ def test_a_step_replaces_its_own_output_and_nothing_else(tmp_path, held):
     target.mkdir()
     storage.require_replaceable(target, "config.json")
     storage.write_text(target / held, "years of work")
-    with pytest.raises(ValueError, match="thesis.txt"):
+    with pytest.raises(ValueError, match=r"thesis\.txt"):
         storage.require_replaceable(target, "config.json")
     storage.write_text(target / "config.json", "{}")
     storage.require_replaceable(target, "config.json")

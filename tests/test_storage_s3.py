@@ -218,7 +218,7 @@ def test_killed_upload_leaves_no_index_and_the_next_clears_up(s3, there_before):
     left = storage.list_files(location)
     assert left
     assert "index.json" not in left
-    with pytest.raises(FileNotFoundError, match="index.json does not exist"):
+    with pytest.raises(FileNotFoundError, match=r"index\.json does not exist"):
         shards.read_index(location)
     with storage.staged_directory(location) as stage:
         fill(stage, ["index.json", "00.tar"])

@@ -12,13 +12,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
-from urllib3.exceptions import (
-    HTTPError,
-    MaxRetryError,
-    NewConnectionError,
-    ProtocolError,
-    TimeoutError,
-)
+from urllib3 import exceptions
 from urllib3.util import Retry
 
 from omnidet import __version__, http
@@ -58,7 +52,11 @@ def fetch(url: str, timeout_seconds: float = 10, max_bytes: int = 20_000_000) ->
             return _get(url, timeout_seconds, max_bytes)
         except _TryAgainError as error:
             problem: Exception = error
-        except (OSError, ValueError, HTTPError) as error:  # ValueError: a malformed host or port
+        except (
+            OSError,
+            ValueError,
+            exceptions.HTTPError,
+        ) as error:  # ValueError: a malformed host or port
             problem = error
             break
     raise OSError(f"{url[:200]!r} cannot be fetched: {http.brief(problem)}") from problem
@@ -131,10 +129,12 @@ def _get(url: str, timeout_seconds: float, max_bytes: int) -> bytes:
                     raise _TryAgainError(f"not complete after {timeout_seconds} seconds")
         finally:
             response.close()  # if all was read, the connection is back in its pool already
-    except MaxRetryError as error:
+    except exceptions.MaxRetryError as error:
         raise error.reason or error from error
-    except NewConnectionError:  # nobody answers there; to urllib3 this is a TimeoutError too
+    except (
+        exceptions.NewConnectionError
+    ):  # nobody answers there; to urllib3 this is a TimeoutError too
         raise
-    except (ProtocolError, TimeoutError) as error:
+    except (exceptions.ProtocolError, exceptions.TimeoutError) as error:
         raise _TryAgainError(http.brief(error)) from error
     return bytes(content)
