@@ -19,16 +19,18 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 import numpy as np
 import numpy.typing as npt
-import torch
-from torch import Tensor
+
+if TYPE_CHECKING:  # steps that only read records need no torch
+    import torch
+    from torch import Tensor
 
 FloatArray = npt.NDArray[np.float32]
 IntArray = npt.NDArray[np.int64]
-LogPartition: TypeAlias = Callable[..., Tensor]
+LogPartition: TypeAlias = "Callable[..., Tensor]"
 """Embeddings (M, D), and temperatures (M,) where there are any -> `logsumexp(temperature * (z . E_t + b_t))` (M,) over all
 tokens t of the vocabulary."""
 _T = TypeVar("_T")
@@ -79,6 +81,8 @@ class PhraseTable:
 
     def entropy(self) -> Tensor:
         """Entropy (P,) of each phrase's weights, in nats: the least that a cross-entropy against them can reach."""
+        import torch
+
         ends_P = torch.cat([self.offsets_P[1:], self.offsets_P.new_tensor([len(self.weights_K)])])
         row_K = torch.repeat_interleave(ends_P - self.offsets_P)
         negative_K = -torch.xlogy(self.weights_K, self.weights_K)
@@ -201,4 +205,6 @@ def _to(value: _T, device: torch.device) -> _T:
 
 
 def _sent(value: Any, device: torch.device) -> Any:
+    from torch import Tensor
+
     return value.to(device, non_blocking=True) if isinstance(value, Tensor) else value.to(device)

@@ -21,7 +21,6 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
-import webdataset
 
 from omnidet import storage
 from omnidet.data.shard_cache import ShardCache
@@ -311,15 +310,15 @@ def _write_shards(
 
 def _write_shard(keyed: Iterable[tuple[str, Record]], folder: Path, path: str) -> Shard:
     """Write one tar as its records come: no more than one of them is in memory. It has its name when it is whole."""
+    from webdataset import TarWriter  # the package imports torch
+
     target = folder / path
     target.parent.mkdir(parents=True, exist_ok=True)
     part = target.with_name(f".{target.name}.part")
     count = 0
     with part.open("wb", buffering=_BUFFER_BYTES) as file:
         hashed = _Hashed(file)
-        with webdataset.TarWriter(
-            hashed, user="omnidet", group="omnidet", mtime=0, encoder=False
-        ) as tar:
+        with TarWriter(hashed, user="omnidet", group="omnidet", mtime=0, encoder=False) as tar:
             for key, record in keyed:
                 tar.write(
                     {"__key__": key, _suffix(record.image): record.image, "json": _encode(record)}

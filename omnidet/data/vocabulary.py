@@ -28,10 +28,8 @@ from typing import Any
 
 import numpy as np
 import tokenizers
-import torch
 from safetensors.numpy import load_file, save_file
 from tokenizers import normalizers, pre_tokenizers
-from transformers import PreTrainedTokenizerFast
 
 from omnidet.config import require
 from omnidet.schema import FloatArray, IntArray, PhraseTable, Record
@@ -167,6 +165,8 @@ class Vocabulary:
             else np.zeros(0, np.float32)
         )
         offsets_P = np.cumsum([0, *lengths[:-1]]) if encoded else np.zeros(0, np.int64)
+        import torch
+
         return PhraseTable(
             torch.from_numpy(ids_K),
             torch.from_numpy(weights_K),
@@ -198,6 +198,8 @@ class Vocabulary:
 
     def save(self, folder: Path) -> None:
         """Write the files that `transformers.AutoTokenizer` loads, and the weights."""
+        from transformers import PreTrainedTokenizerFast
+
         wrapped = PreTrainedTokenizerFast(
             tokenizer_object=self.tokenizer, pad_token=_SPECIAL_TOKENS[0]
         )  # type: ignore[no-untyped-call]

@@ -14,9 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import torch
 
-from omnidet import boxes
 from omnidet.data.vocabulary import is_relational
 from omnidet.evaluation import gains, mistakes
 from omnidet.evaluation.average_precision import RECALLS_R
@@ -341,11 +339,15 @@ def _outcomes(
 
 
 def _best_overlaps(truths: Sequence[PhraseTruth], boxes_xyxy: FloatArray, *, own: bool) -> Doubles:
+    import torch
+
+    from omnidet.boxes import iou
+
     best = np.zeros(len(truths))
     for p, (truth, box) in enumerate(zip(truths, boxes_xyxy, strict=True)):
         rivals = truth.boxes_xyxy if own else truth.others_xyxy
         if len(rivals):
             # Doubles, so that an overlap of exactly one half is not lost to rounding.
             found, true = (torch.from_numpy(np.asarray(b, np.float64)) for b in (box, rivals))
-            best[p] = float(boxes.iou(found, true).max())
+            best[p] = float(iou(found, true).max())
     return best

@@ -10,9 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 
-from omnidet.boxes import iou
 from omnidet.evaluation import resampling
 from omnidet.schema import FloatArray, Metrics
 
@@ -88,6 +86,10 @@ def _rank(phrase: PhraseTruth, predicted_xyxy: FloatArray, true_xyxy: FloatArray
             f"predictions for {phrase.text!r} of image {phrase.image_id} have shape {predicted_xyxy.shape} or are not finite: "
             "give (K, 4) finite boxes"
         )
+    import torch
+
+    from omnidet.boxes import iou
+
     # Doubles, so that an overlap of exactly one half is not lost to rounding.
     predicted, true = (
         torch.from_numpy(np.asarray(b, np.float64)) for b in (predicted_xyxy, true_xyxy)

@@ -12,9 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-import torch
 
-from omnidet.boxes import iou
 from omnidet.evaluation import resampling
 from omnidet.schema import FloatArray, Metrics
 
@@ -116,6 +114,10 @@ def _hit(expression: Expression, box_xyxy: FloatArray) -> bool:
         raise ValueError(
             f"the box for {expression.text!r} of image {expression.image_id} is {box_xyxy.tolist()}: not finite"
         )
+    import torch
+
+    from omnidet.boxes import iou
+
     # Doubles, so that an overlap of exactly one half is not lost to rounding.
     found, true = (
         torch.from_numpy(np.asarray(b, np.float64)) for b in (box_xyxy, expression.boxes_xyxy)

@@ -9,15 +9,16 @@ import dataclasses
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
 
 from omnidet import config, storage
 from omnidet.data.vocabulary import Vocabulary
 from omnidet.model.config import ModelConfig
-from omnidet.model.detector import Detector
+
+if TYPE_CHECKING:
+    from omnidet.model.detector import Detector
 
 FORMAT_VERSION = 1
 
@@ -35,6 +36,8 @@ def save(
         names: class names that the detector was trained on: what is asked for where a caller names nothing.
         facts: provenance, written into `config.json`.
     """
+    from safetensors.torch import save_file
+
     content = {
         "format_version": FORMAT_VERSION,
         "model": config.describe(detector.config),
@@ -85,28 +88,43 @@ def read_config(folder: Path) -> dict[str, Any]:
     return content
 
 
-def load(folder: Path) -> tuple[Detector, Vocabulary, dict[str, Any]]:
-    """The detector (in evaluation mode, on the CPU), its vocabulary and the content of `config.json`.
+def check(folder: Path) -> tuple[Vocabulary, dict[str, Any]]:
+    """The vocabulary and the content of `config.json`, if all files are those that training wrote.
 
-    Raises FileNotFoundError or ValueError that names what does not fit.
+    Needs no torch. Raises FileNotFoundError or ValueError that names what does not fit.
     """
     content = read_config(folder)
     vocabulary = Vocabulary.load(folder / "vocabulary")
     if vocabulary.content_hash != content["vocabulary_hash"]:
         raise ValueError(
-            f"{folder}/vocabulary is not the one the detector was trained with: its content hash does not fit"
+            f"{folder}/vocabulary is not the one that the detector was trained with: "
+            "its content hash does not fit"
         )
-    model_config = config.parse(ModelConfig, content["model"])
-    # The weights come from the bundle.
-    model_config = dataclasses.replace(
-        model_config, backbone=model_config.backbone.without_weights()
-    )
+    config.parse(ModelConfig, content["model"])
     weights = folder / "model.safetensors"
-    if weights.is_file() and storage.sha256(weights) != content["weights_sha256"]:
+    if not weights.is_file():
+        raise FileNotFoundError(f"{weights} does not exist: fetch or train the detector again")
+    if storage.sha256(weights) != content["weights_sha256"]:
         raise ValueError(
-            f"{weights} is corrupt: its hash is not the one in config.json; fetch or train the detector again"
+            f"{weights} is corrupt: its hash is not the one in config.json; "
+            "fetch or train the detector again"
         )
-    detector = Detector(model_config, vocabulary.num_tokens)
+    return vocabulary, content
+
+
+def load(folder: Path) -> tuple[Detector, Vocabulary, dict[str, Any]]:
+    """The detector (in evaluation mode, on the CPU), its vocabulary and the content of `config.json`.
+
+    Raises FileNotFoundError or ValueError that names what does not fit.
+    """
+    from safetensors.torch import load_file
+
+    from omnidet.model.detector import Detector
+
+    vocabulary, content = check(folder)
+    model_config = config.parse(ModelConfig, content["model"])
+    backbone = model_config.backbone.without_weights()  # they come from the bundle
+    detector = Detector(dataclasses.replace(model_config, backbone=backbone), vocabulary.num_tokens)
     try:
         detector.load_state_dict(load_file(folder / "model.safetensors"))
     except (OSError, SafetensorError, RuntimeError) as error:

@@ -119,7 +119,7 @@ def register(
     Raises ValueError for a bad name, FileNotFoundError or ValueError for a folder that holds no whole detector.
     """
     check(registry, name)
-    bundle.load(model)  # refuses a damaged one
+    bundle.check(model)
     weights = storage.sha256(model / "model.safetensors")
     for version in versions(registry, name):
         if version.hashes["model.safetensors"] == weights and _comparable(

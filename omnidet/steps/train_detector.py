@@ -1,6 +1,8 @@
 """One function a pipeline step: locations (local paths or s3://) in, locations out.
 
-`cli.py`, `dvc.yaml` and the Kubeflow components are thin callers of these. Each step writes its output whole or not at all.
+`cli.py`, `dvc.yaml` and the Kubeflow components are thin callers of these. Each step writes its output
+whole or not at all. What loads torch is imported by the steps that need it: the others take a second
+and run in images without it.
 """
 
 from __future__ import annotations
@@ -11,30 +13,26 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 from types import EllipsisType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from omnidet import config as configuration
 from omnidet import storage
 from omnidet.data import shards
 from omnidet.data import vocabulary as vocabulary_module
 from omnidet.data.mixing.config import Stream
-from omnidet.data.mixing.mixture import Loader, Mixture
 from omnidet.data.sharding import build, finish, plan_file
 from omnidet.data.sharding.held_out import trained_on
 from omnidet.data.tiny_world import draw as tiny_world
 from omnidet.evaluation import stored
-from omnidet.inference.detector import OmniDet
-from omnidet.measures import run
 from omnidet.measures.measure import Evaluation
-from omnidet.model import bundle, grow
-from omnidet.model.detector import Detector
+from omnidet.model import bundle
 from omnidet.recipes.recipe import Recipe
 from omnidet.registry import gate as gate_module
 from omnidet.registry import kubeflow, versions
-from omnidet.report import page, plots, tables
-from omnidet.report import sections as gallery
 from omnidet.storage import Location
-from omnidet.training import distributed, loop, metrics, objective, runs
+
+if TYPE_CHECKING:
+    from omnidet.inference.detector import OmniDet
 
 
 def draw_world(out: Location, recipe: Recipe) -> None:
@@ -155,6 +153,11 @@ def train(
         start: trained detector to begin with, whose vocabulary this one extends; without it training is from scratch.
         facts: more provenance for `config.json`.
     """
+    from omnidet.data.mixing.mixture import Loader, Mixture
+    from omnidet.model import grow
+    from omnidet.model.detector import Detector
+    from omnidet.training import distributed, loop, objective, runs
+
     started = time.monotonic()
     index = shards.read_index(shards_location)
     vocabulary = vocabulary_module.Vocabulary.load(
@@ -241,6 +244,10 @@ def evaluate(
 
     Raises ValueError where the detector was trained on images of an evaluation set.
     """
+    from omnidet.inference.detector import OmniDet
+    from omnidet.measures import run
+    from omnidet.training import distributed
+
     index = shards.read_index(shards_location)
     storage.require_replaceable(out, storage.INDEX_NAME, model, shards_location)
     storage.require_file_target(
@@ -322,6 +329,10 @@ def write_report(
         zero_shot: flat metrics that were reached before anything of new categories was trained on, beside them.
         numbers: folder for the same numbers as JSON files, for `dvc metrics` and `dvc plots`.
     """
+    from omnidet.report import page, plots, tables
+    from omnidet.report import sections as gallery
+    from omnidet.training import metrics
+
     storage.require_file_target(
         out,
         *(storage.join(f, storage.INDEX_NAME) for f in (shards_location, evaluation, before) if f),

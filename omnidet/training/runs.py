@@ -9,14 +9,16 @@ import subprocess
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import omnidet
 from omnidet import storage
 from omnidet.data.shards import Index
 from omnidet.data.vocabulary import Vocabulary
 from omnidet.storage import Location
-from omnidet.training import checkpoint, distributed
+
+if TYPE_CHECKING:
+    from omnidet.training import distributed
 
 _PARTS_OF_TRAINING = ("model", "streams", "mixing", "losses", "matching", "train")
 """Of a recipe: evaluating otherwise does not change the weights."""
@@ -106,6 +108,8 @@ def others(work: Location, facts: Mapping[str, Any]) -> list[str]:
     Args:
         facts: provenance of the run that begins; its `run` is the name of its folder in `work`.
     """
+    from omnidet.training import checkpoint
+
     names = [name for name in storage.list_folders(work) if not name.startswith(".")]
     lines = []
     for name in [] if facts["run"] in names else names:

@@ -24,8 +24,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 from PIL import Image
 from tqdm import tqdm
 
@@ -346,6 +344,9 @@ def _write_laion(
     num_duplicates = 2 * config.broken
     rows += rows[-len(copies) - num_duplicates :][:num_duplicates]
     rows = [rows[int(i)] for i in rng.permutation(len(rows))]
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
     table = pa.table(
         {
             "URL": pa.array([url for url, _ in rows], pa.string()),

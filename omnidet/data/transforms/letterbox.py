@@ -6,9 +6,7 @@ torch mirrors and scales: smaller with Pillow's own filter, in a quarter of the 
 from __future__ import annotations
 
 import numpy as np
-import torch
 from PIL import Image
-from torch.nn import functional
 
 from omnidet.data.transforms.example import Example, Pixels, resized
 from omnidet.schema import Record
@@ -64,6 +62,9 @@ def _apart(pixels: Pixels, out: Pixels) -> Pixels:
 
 def _scale_into(out: Pixels, pixels: Pixels) -> None:
     """Bilinear, and smooth where the picture gets smaller. Each pixel is written once where the libraries let it."""
+    import torch
+    from torch.nn import functional
+
     (height, width), before = out.shape[:2], pixels.shape[:2]
     if before != (height, width) and before[0] * before[1] < _SMALL:
         whole = Image.fromarray(np.ascontiguousarray(pixels))
