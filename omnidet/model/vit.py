@@ -18,8 +18,6 @@ from torch import Tensor, nn
 from omnidet import storage
 from omnidet.config import require
 from omnidet.model.backbone import Backbone
-from omnidet.model.backbones.conv_stem_vit import ConvStemVit
-from omnidet.model.backbones.timm_vit import TimmVit
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -145,16 +143,18 @@ class ConvolutionalStem(nn.Module):
         return self.patch_size[0] if as_scalar else self.patch_size
 
 
-def behind_stem(config: ConvStemVit, image_size: int) -> VitBackbone:
-    """A transformer with random weights behind a convolutional stem."""
-    _require_multiple(image_size, config.stride)
+def behind_stem(
+    image_size: int, *, width: int, depth: int, num_heads: int, drop_path: float
+) -> VitBackbone:
+    """A transformer with random weights behind a convolutional stem of stride 16."""
+    _require_multiple(image_size, 16)
     transformer = VisionTransformer(
         img_size=image_size,
         embed_layer=ConvolutionalStem,
-        embed_dim=config.width,
-        depth=config.depth,
-        num_heads=config.num_heads,
-        drop_path_rate=config.drop_path,
+        embed_dim=width,
+        depth=depth,
+        num_heads=num_heads,
+        drop_path_rate=drop_path,
         num_classes=0,
         class_token=False,
         dynamic_img_size=True,
@@ -164,49 +164,58 @@ def behind_stem(config: ConvStemVit, image_size: int) -> VitBackbone:
     return VitBackbone(transformer, (0.5, 0.5, 0.5), (0.25, 0.25, 0.25))
 
 
-def from_timm(config: TimmVit, image_size: int) -> VitBackbone:
-    """A model of timm with the weights that the config names.
+def from_timm(
+    name: str, weights: str, image_size: int, *, patch: int, drop_path: float
+) -> VisionTransformer:
+    """A vision transformer of timm with the weights that are named: `pretrained`, `random` or a file.
 
     Raises ValueError or FileNotFoundError if they are missing or do not fit.
     """
-    _require_multiple(image_size, config.stride)
-    config.check_side(image_size)
-    from_file = config.weights not in ("pretrained", "random")
-    if from_file and not storage.exists(config.weights):
+    _require_multiple(image_size, patch)
+    from_file = weights not in ("pretrained", "random")
+    if from_file and not storage.exists(weights):
         raise FileNotFoundError(
-            f"backbone weights {config.weights} do not exist: give a file, 'pretrained' or 'random'"
+            f"backbone weights {weights} do not exist: give a file, 'pretrained' or 'random'"
         )
     try:
         model = timm.create_model(
-            config.name,
-            pretrained=config.weights == "pretrained",
+            name,
+            pretrained=weights == "pretrained",
             img_size=image_size,
             num_classes=0,
-            drop_path_rate=config.drop_path,
+            drop_path_rate=drop_path,
             dynamic_img_size=True,
         )
         if from_file and isinstance(model, VisionTransformer):
-            _load_file(model, storage.local_copy(config.weights, ".cache/weights"))
+            _load_file(model, storage.local_copy(weights, ".cache/weights"))
     except _UNFIT as error:
         raise ValueError(
-            f"backbone {config.name!r} cannot take the weights {config.weights!r}: "
+            f"backbone {name!r} cannot take the weights {weights!r}: "
             f"{_first_line(error)}: name a timm model and weights that fit, or a local file"
         ) from error
-    patch = (config.stride, config.stride)
-    if not isinstance(model, VisionTransformer) or model.patch_embed.patch_size != patch:
+    if not isinstance(model, VisionTransformer) or model.patch_embed.patch_size != (patch, patch):
         raise ValueError(
-            f"backbone {config.name!r} is not a vision transformer with {patch[0]}x{patch[0]} patches"
+            f"backbone {name!r} is not a vision transformer with {patch}x{patch} patches"
         )
+    return model
+
+
+def pretrained(
+    model: VisionTransformer, window: int = 0, global_blocks: tuple[int, ...] = ()
+) -> VitBackbone:
+    """The backbone of a model of timm: normalised as its weights were trained, perhaps in windows.
+
+    Raises ValueError for a global block that the model does not have.
+    """
     depth = len(model.blocks)
-    beyond = [n for n in config.global_blocks if not 0 <= n < depth] if config.window else []
+    beyond = [number for number in global_blocks if not 0 <= number < depth] if window else []
     require(
         not beyond,
-        f"model.backbone.global_blocks={list(config.global_blocks)}: "
-        f"give numbers from 0 to {depth - 1}",
+        f"model.backbone.global_blocks={list(global_blocks)}: give numbers from 0 to {depth - 1}",
     )
     own: Any = model.pretrained_cfg
     mean, std = own.get("mean", IMAGENET_MEAN), own.get("std", IMAGENET_STD)
-    return VitBackbone(model, mean, std, config.window, config.global_blocks)
+    return VitBackbone(model, mean, std, window, global_blocks)
 
 
 def _require_multiple(image_size: int, stride: int) -> None:

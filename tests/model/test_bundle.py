@@ -85,7 +85,7 @@ DAMAGES = {
     "has no model, vocabulary_hash": lambda f: (f / "config.json").write_text(
         '{"format_version": 1}'
     ),
-    "is not the one the detector was trained with": _other_vocabulary,
+    "is not the one that the detector was trained with": _other_vocabulary,
     "vocabulary is damaged": lambda f: (f / "vocabulary" / "tokenizer.json").write_text("{}"),
     "vocabulary is damaged (": lambda f: (f / "vocabulary" / "idf.safetensors").write_bytes(
         b"short"

@@ -48,4 +48,10 @@ class ConvStemVit:
             fits,
             f"model.backbone.width={self.width} is not a multiple of num_heads={self.num_heads}",
         )
-        return vit.behind_stem(self, image_size)
+        return vit.behind_stem(
+            image_size,
+            width=self.width,
+            depth=self.depth,
+            num_heads=self.num_heads,
+            drop_path=self.drop_path,
+        )

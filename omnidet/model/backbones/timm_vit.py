@@ -67,4 +67,12 @@ class TimmVit:
         """
         from omnidet.model import vit
 
-        return vit.from_timm(self, image_size)
+        self.check_side(image_size)
+        model = vit.from_timm(
+            self.name,
+            self.weights,
+            image_size,
+            patch=self.stride,
+            drop_path=self.drop_path,
+        )
+        return vit.pretrained(model, self.window, self.global_blocks)
