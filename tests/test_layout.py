@@ -31,6 +31,7 @@ OTHER_TREES = ("components", "pipelines", "containers", "manifests", "docs", "be
 """Folders of tests/ that mirror a folder beside omnidet/."""
 WITHOUT_A_MODULE = {
     "test_dvc_remote.py",
+    "test_dvc.py",
     "test_imports.py",
     "test_layout.py",
     "test_real_data.py",
