@@ -7,10 +7,13 @@ import json
 import re
 import subprocess
 import textwrap
+import warnings
 from pathlib import Path
 
 import pytest
 import yaml
+
+from tests import toys
 
 ROOT = Path(__file__).parents[2]
 MAX_COLUMNS = 100
@@ -98,3 +101,25 @@ def test_every_decision_is_in_the_index_and_the_menu():
     menu = (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
     assert re.findall(r"\]\((0\d{3}-[^)]*)\)", index) == notes
     assert re.findall(r"- decisions/(0\S*)", menu) == notes
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/quick-start.md"])
+def test_the_python_on_the_page_runs_and_names_what_it_found(page, tmp_path, monkeypatch, capsys):
+    """With an untrained detector in place of the demo's: at threshold 0 it finds anything."""
+    (code,) = re.findall(r"```python\n(.*?)```", (ROOT / page).read_text("utf-8"), re.DOTALL)
+    version = tmp_path / "registry" / "omnidet-tiny-world" / "1"
+    image = tmp_path / "data" / "world" / "coco" / "val2017" / "000000000751.jpg"
+    version.parent.mkdir(parents=True)
+    image.parent.mkdir(parents=True)
+    toys.write_bundle(version)
+    image.write_bytes(toys.png(64, 48, []))
+    monkeypatch.chdir(tmp_path)
+    assert "threshold=0.3" in code
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)  # the page leaves closing to Python
+        exec(compile(code.replace("threshold=0.3", "threshold=0"), page, "exec"), {})
+    found = ast.literal_eval(capsys.readouterr().out)
+    words = {"white heart", "blue dog", "dog below heart"}
+    assert {phrase for phrase, _ in found} == words
+    assert len(found) == 16 * len(words)  # every region of a toy detector, under every name
+    assert all(len(box) == 4 for _, box in found)
