@@ -6,23 +6,38 @@ import dataclasses
 import os
 import uuid
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from omnidet import s3_client
+from tests import samples as sample_files
 from tests.containers import engine
 from tests.object_store import ObjectStore, object_store
 
-SHARED_DATA = Path(__file__).resolve().parents[1] / ".." / "shared" / "data"
+REAL_SAMPLES = sample_files.real()
 
 
 @pytest.fixture(scope="session")
-def shared_data() -> Path:
-    """The folder of real samples beside the repository; they are never copied into it."""
-    if not SHARED_DATA.is_dir():
-        pytest.skip(f"the real samples are not here: {SHARED_DATA} does not exist")
-    return SHARED_DATA.resolve()
+def drawn_samples(tmp_path_factory) -> sample_files.Samples:
+    """Samples of every dataset, drawn in its format."""
+    root = tmp_path_factory.mktemp("samples") / "drawn"
+    return sample_files.Samples(sample_files.draw(root), is_real=False)
+
+
+@pytest.fixture(scope="session", params=["drawn", "real"] if REAL_SAMPLES else ["drawn"])
+def samples(request) -> sample_files.Samples:
+    """Drawn samples, and where there are real ones, those too: the test runs on both."""
+    if request.param == "real":
+        return sample_files.Samples(REAL_SAMPLES, is_real=True)
+    return request.getfixturevalue("drawn_samples")
+
+
+@pytest.fixture(scope="session")
+def best_samples(request) -> sample_files.Samples:
+    """Real samples where there are some, else drawn ones: for tests that take minutes."""
+    if REAL_SAMPLES:
+        return sample_files.Samples(REAL_SAMPLES, is_real=True)
+    return request.getfixturevalue("drawn_samples")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,7 +57,7 @@ def object_store_server(tmp_path_factory) -> Iterator[ObjectStore]:
 
 @pytest.fixture
 def s3(object_store_server: ObjectStore, monkeypatch) -> Iterator[Bucket]:
-    """An empty bucket on a real object store, found by the environment as in earnest; for tests marked `s3`."""
+    """An empty bucket on a real object store, found by the usual variables; for tests marked s3."""
     others = (
         "AWS_ENDPOINT_URL_S3",
         "AWS_SESSION_TOKEN",
@@ -63,9 +78,10 @@ def s3(object_store_server: ObjectStore, monkeypatch) -> Iterator[Bucket]:
 
 @pytest.fixture(scope="session")
 def docker_images() -> Iterator[engine.Images]:
-    """The images of this checkout. Without an engine the test is skipped; with OMNIDET_TEST_DOCKER=required it fails.
+    """The images of this checkout. Without an engine the test is skipped.
 
-    Here, for it must be one for all folders: a second one in the same process would wait for the first to let go.
+    With OMNIDET_TEST_DOCKER=required it fails. The fixture is shared by all folders: a second one
+    in the same process would wait for the first to be released.
     """
     try:
         with engine.engine() as docker:

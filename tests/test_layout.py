@@ -48,6 +48,7 @@ WITHOUT_A_MODULE = {
     "pipelines/test_docker.py",
     "recipes/test_recipes.py",
     "report/test_in_browser.py",
+    "samples/test_samples.py",
 }
 
 

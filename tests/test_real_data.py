@@ -1,4 +1,7 @@
-"""The main job on real photographs: formats, joins and coordinates are right from the annotation file to the metric."""
+"""The main job on photographs: formats, joins and coordinates are right from file to metric.
+
+On real ones where there are samples (`tests/samples`), else on drawn ones.
+"""
 
 import dataclasses
 import json
@@ -16,15 +19,16 @@ from omnidet.model.backbones.conv_stem_vit import ConvStemVit
 from omnidet.recipes.recipe import Recipe
 from omnidet.steps import train_detector
 from omnidet.training import metrics
+from tests.samples import Samples
 
 pytestmark = pytest.mark.slow
 
 
-def test_overfits_eight_real_images(shared_data: Path, tmp_path: Path) -> None:
-    """AP50 > 0.9 on the images it was trained on: no box, token or coordinate is lost or moved on the way."""
-    write_coco_excerpt(shared_data / "coco_sample", tmp_path / "coco", num_images=8)
+def test_overfits_eight_images(best_samples: Samples, tmp_path: Path) -> None:
+    """AP50 > 0.9 on the images it was trained on: no box, token or coordinate is lost or moved."""
+    write_coco_excerpt(best_samples.root / "coco_sample", tmp_path / "coco", num_images=8)
     recipe = overfit_recipe()
-    # The same images train and evaluate, so they stand in two shard folders: in one, the leak filter would drop them.
+    # The same images train and evaluate: in one shard folder, the leak filter would drop them.
     training = dataclasses.replace(recipe, shards=dataclasses.replace(recipe.shards, evaluation=()))
     evaluation = dataclasses.replace(recipe, shards=dataclasses.replace(recipe.shards, train=()))
     train_detector.build_shards(tmp_path / "coco", str(tmp_path / "train"), training)
@@ -43,8 +47,9 @@ def test_overfits_eight_real_images(shared_data: Path, tmp_path: Path) -> None:
     assert result.values["coco/AP50"] > 0.9, result.values
 
 
-def test_main_job_on_real_samples(shared_data: Path, tmp_path: Path) -> None:
-    """ViT-B/16 from random weights: the loss of every stream falls, and every step's output feeds the next."""
+def test_the_main_job(best_samples: Samples, tmp_path: Path) -> None:
+    """ViT-B/16 from random weights: the loss of each stream falls, and the steps fit together."""
+    samples = best_samples.root
     recipe = override(
         recipes.by_name("coco_folder"),
         "model.image_size=96",
@@ -53,11 +58,11 @@ def test_main_job_on_real_samples(shared_data: Path, tmp_path: Path) -> None:
         "train.optimizer.warmup_steps=5",
     )
     paths = {
-        "cc12m": str(shared_data / "cc12m_sample"),
-        "flickr30k": str(shared_data / "flickr30k_entities_sample"),
+        "cc12m": str(samples / "cc12m_sample"),
+        "flickr30k": str(samples / "flickr30k_entities_sample"),
     }
     shards = str(tmp_path / "shards")
-    index = train_detector.build_shards(shared_data / "coco_sample", shards, recipe, paths)
+    index = train_detector.build_shards(samples / "coco_sample", shards, recipe, paths)
     assert {
         "train/coco",
         "train/cc12m",
@@ -67,9 +72,7 @@ def test_main_job_on_real_samples(shared_data: Path, tmp_path: Path) -> None:
         "eval/refcocos",
     } <= set(index.sets)
     vocabulary = train_detector.build_vocabulary(shards, str(tmp_path / "vocabulary"), recipe)
-    vocabulary.check_names(
-        list(index.ground_truth["eval/lvis_v0.5"]["names"].values())
-    )  # 1,230 names, all distinct
+    vocabulary.check_names(list(index.ground_truth["eval/lvis_v0.5"]["names"].values()))
     train_detector.train(shards, str(tmp_path / "vocabulary"), tmp_path / "model", recipe)
     rows = metrics.read(tmp_path / "model" / "training.jsonl")
     weights = {weighted.loss.__name__: weighted.weight for weighted in recipe.losses}
@@ -90,7 +93,7 @@ def test_main_job_on_real_samples(shared_data: Path, tmp_path: Path) -> None:
     )
     version, is_new = train_detector.register(model, numbers, tmp_path / "registry", recipe)
     assert is_new
-    picture = next((shared_data / "coco_sample/images/val2017").glob("*.jpg")).read_bytes()
+    picture = next((samples / "coco_sample/images/val2017").glob("*.jpg")).read_bytes()
     found = OmniDet.from_pretrained(version.folder()).detect(
         [picture], ["person", "dog left of the car"], max_detections=5
     )[0]
@@ -125,7 +128,7 @@ def overfit_recipe() -> Recipe:
 
 
 def write_coco_excerpt(source: Path, target: Path, num_images: int) -> None:
-    """The first images with one to six boxes, none of them tiny or a crowd, as COCO's train2017 and val2017 alike."""
+    """The first images with one to six large boxes and no crowd, as both train2017 and val2017."""
     content = json.loads((source / "annotations/instances_train2017.json").read_text())
     boxes: dict[int, list[dict]] = {}
     for annotation in content["annotations"]:

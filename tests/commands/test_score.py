@@ -75,8 +75,8 @@ def test_lvis_by_both_protocols_and_on_a_part_of_the_images(tmp_path, capsys):
         assert "holds images without a number for an id" in capsys.readouterr().err
 
 
-def test_the_golden_files(shared_data, tmp_path):
-    folder = shared_data / "coco_eval_golden"
+def test_the_golden_files(samples, tmp_path):
+    folder = samples.root / "coco_eval_golden"
     files = (
         str(folder / "instances_val2014_100.json"),
         str(folder / "instances_val2014_fakebbox100_results.json"),

@@ -120,8 +120,8 @@ def test_what_cannot_be_counted_is_refused(change, message):
     assert "\n" not in str(caught.value)
 
 
-def test_equals_the_official_numbers(shared_data):
-    folder = shared_data / "coco_eval_golden"
+def test_equals_the_official_numbers(samples):
+    folder = samples.root / "coco_eval_golden"
     found = json.loads((folder / "instances_val2014_fakebbox100_results.json").read_text())
     expected = json.loads((folder / "expected_bbox_stats.json").read_text())
     metrics = coco.evaluate(folder / "instances_val2014_100.json", found)

@@ -29,9 +29,9 @@ def precisions(dataset, rows):
 
 
 @pytest.mark.parametrize("tool", GOLDEN)
-def test_precision_is_that_of_the_official_tools(shared_data, tool):
+def test_precision_is_that_of_the_official_tools(samples, tool):
     dataset, rows, expected = (
-        json.loads((shared_data / f"{tool}_eval_golden/{name}.json").read_text())
+        json.loads((samples.root / f"{tool}_eval_golden/{name}.json").read_text())
         for name in GOLDEN[tool]
     )
     expected = expected.get("stats", expected)

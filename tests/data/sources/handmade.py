@@ -1,7 +1,7 @@
 """Tiny datasets written by hand in the formats of the real ones. Everything here is synthetic.
 
-`write_<name>(root)` writes one that the adapter reads without a complaint, and returns its split and its images by id, in the
-order in which they are to be read.
+`write_<name>(root)` writes one that the adapter reads without a complaint. It returns the split and
+the images by id, in the order in which they must be read.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ Written = tuple[str, dict[str, bytes]]
 
 
 def jpeg(seed: int, width: int = 40, height: int = 30) -> bytes:
-    """A small photograph of nothing: smooth noise, another one for each seed."""
+    """A small photograph of nothing: smooth noise, different for each seed."""
     noise = np.random.default_rng(seed).integers(0, 256, (6, 8, 3), np.uint8)
     out = io.BytesIO()
     Image.fromarray(noise).resize((width, height), Image.Resampling.BICUBIC).save(
@@ -129,7 +129,7 @@ def write_lvis(root: Path) -> Written:
 def ref(
     ref_id: int, ann_id: int, image_id: int, sentences: list[str], split: str = "val"
 ) -> dict[str, Any]:
-    told = [
+    sentence_entries = [
         {"raw": s, "sent": s, "tokens": s.split(), "sent_id": 10 * ref_id + i}
         for i, s in enumerate(sentences)
     ]
@@ -141,8 +141,8 @@ def ref(
         "category_id": 1,
         "file_name": name,
         "split": split,
-        "sentences": told,
-        "sent_ids": [t["sent_id"] for t in told],
+        "sentences": sentence_entries,
+        "sent_ids": [t["sent_id"] for t in sentence_entries],
     }
 
 
@@ -204,7 +204,7 @@ def flickr_box(names: list[str], corners: tuple[int, int, int, int] | None) -> s
 
 
 def flickr_xml(*objects: str, head: str = "") -> str:
-    """A box file in the format of Flickr30K Entities, written by hand: the real ones are not here."""
+    """A box file in the format of Flickr30K Entities."""
     size = "<size><width>40</width><height>30</height><depth>3</depth></size>"
     return f"{head}<annotation><filename>x.jpg</filename>{size}{''.join(objects)}</annotation>"
 

@@ -1,4 +1,4 @@
-"""COCO: the label space of an image, crowds, and files with faults."""
+"""COCO: the label space of an image, crowds, and faulty files."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def test_names_boxes_and_the_rest_of_the_80_absent(tmp_path):
     np.testing.assert_array_equal(record.boxes_xyxy, [[1, 2, 11, 14], [0, 0, 5, 5], [4, 4, 6, 6]])
 
 
-def test_a_crowd_is_no_target_and_its_name_neither_exhaustive_nor_absent(tmp_path):
+def test_a_crowd_is_not_a_target_and_its_name_is_neither_exhaustive_nor_absent(tmp_path):
     crowds = [box(1, 1, 3, iscrowd=1), box(2, 1, 3), box(3, 1, 1, iscrowd=1)]
     coco_files(tmp_path, [coco_image(1)], crowds)
     record = read(tmp_path)[0]["coco:1"]
@@ -89,8 +89,8 @@ def test_faults_are_counted_and_the_first_of_two_wins(tmp_path):
     records, quarantine = read(tmp_path)
     record = records["coco:1"]
     assert record.width == 40
-    assert record.phrase_boxes == ((0, 1),)  # the odd box goes on to quarantine.clean
-    assert record.absent == ("hot dog",)  # a person is there, in a box that cannot be read
+    assert record.phrase_boxes == ((0, 1),)  # the odd box is left to quarantine.clean
+    assert record.absent == ("hot dog",)  # there is a person, in a box that cannot be read
     assert dict(quarantine.counts) == {
         "coco: record: duplicate image id": 1,
         "coco: box: duplicate annotation id": 1,
@@ -118,23 +118,23 @@ def test_a_file_name_leads_nowhere_else(tmp_path, name):
 @pytest.mark.parametrize(
     ("content", "problem"),
     [
-        ("{", "is not JSON"),
-        (b"\xff\xfe\x00", "is not JSON"),
-        ("[" * 100_000, "is not JSON"),
-        ([], "has no list 'categories'"),
-        ({"categories": CATEGORIES}, "has no list 'images'"),
+        ("{", "not JSON"),
+        (b"\xff\xfe\x00", "not JSON"),
+        ("[" * 100_000, "not JSON"),
+        ([], "'categories'"),
+        ({"categories": CATEGORIES}, "'images'"),
         (
             {"categories": CATEGORIES, "images": [{"id": 1}]},
-            r"images\[0\] needs 'file_name' of type str, got 'nothing'",
+            r"images\[0\] .*'file_name'.* str",
         ),
-        ({"categories": CATEGORIES, "images": [3]}, r"images\[0\] needs 'id' of type int, got 3"),
+        ({"categories": CATEGORIES, "images": [3]}, r"images\[0\] .*'id'.* int.* 3"),
         (
             {"categories": CATEGORIES, "images": [], "annotations": [{"id": "x"}]},
-            r"annotations\[0\] needs 'id' of type int",
+            r"annotations\[0\] .*'id'.* int",
         ),
         (
             {"categories": [{"id": 1, "name": "a"}, {"id": 2, "name": "a"}]},
-            "two categories share an id or their words",
+            "two categories",
         ),
     ],
 )
@@ -145,24 +145,31 @@ def test_what_is_not_in_the_format_is_named(tmp_path, content, problem):
     assert str(path) in str(caught.value)
 
 
-@pytest.mark.parametrize(
-    ("split", "images", "boxes", "pairs", "absent", "crowds", "without_boxes", "captions"),
-    [("train2017", 105, 943, 402, 7998, 10, 1, 101), ("val2017", 82, 589, 225, 4015, 7, 29, 82)],
-)
-def test_real_sample(
-    shared_data, split, images, boxes, pairs, absent, crowds, without_boxes, captions
-):
-    quarantine = Quarantine()
-    records = list(coco.read(str(shared_data / "coco_sample"), split, quarantine))
+# Whether the samples are real, split: images, boxes, crowds, phrases in images, absent names, names
+# that are not exhaustive, images without boxes, captions
+COUNTS = {
+    (True, "train2017"): (105, 943, 10, 402, 7998, 10, 1, 101),
+    (True, "val2017"): (82, 589, 7, 225, 4015, 7, 29, 82),
+    (False, "train2017"): (17, 24, 2, 24, 55, 1, 5, 16),
+    (False, "val2017"): (8, 12, 1, 12, 28, 1, 2, 8),
+}
+
+
+@pytest.mark.parametrize("split", ["train2017", "val2017"])
+def test_the_sample(samples, split):
+    root, quarantine = samples.root / "coco_sample", Quarantine()
+    records = list(coco.read(str(root), split, quarantine))
     assert not quarantine.lines
-    annotated = json.loads(
-        (shared_data / f"coco_sample/annotations/instances_{split}.json").read_text()
-    )["annotations"]
-    assert sum(a["iscrowd"] for a in annotated) == crowds == len(annotated) - boxes
-    assert len(records) == images
-    assert sum(len(r.boxes_xyxy) for r in records) == boxes
-    assert sum(len(r.phrases) for r in records) == pairs
-    assert sum(len(r.absent) for r in records) == absent
-    assert sum(not len(r.boxes_xyxy) for r in records) == without_boxes
-    assert sum(bool(r.caption) for r in records) == captions
-    assert all(len(r.phrases) + len(r.absent) <= 80 for r in records)
+    content = json.loads((root / f"annotations/instances_{split}.json").read_text())
+    assert (
+        len(records),
+        sum(len(r.boxes_xyxy) for r in records),
+        sum(a["iscrowd"] for a in content["annotations"]),
+        sum(len(r.phrases) for r in records),
+        sum(len(r.absent) for r in records),
+        sum(len(r.not_exhaustive) for r in records),
+        sum(not len(r.boxes_xyxy) for r in records),
+        sum(bool(r.caption) for r in records),
+    ) == COUNTS[samples.is_real, split]
+    names = {category["name"] for category in content["categories"]}
+    assert all({*r.phrases, *r.absent} <= names for r in records)

@@ -1,4 +1,4 @@
-"""What every adapter in `sources/` keeps to. A new one needs a hand-made dataset in `handmade.py`."""
+"""What every adapter in `sources/` does. A new one needs a handmade dataset in `handmade.py`."""
 
 from __future__ import annotations
 

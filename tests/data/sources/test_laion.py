@@ -87,24 +87,23 @@ def test_a_duplicate_in_another_list_is_found(tmp_path):
 
 
 def test_what_is_not_in_the_format_is_named(tmp_path):
-    with pytest.raises(ValueError, match="no split 'val': use 'train'"):
+    with pytest.raises(ValueError, match=r"'val'.*'train'"):
         list(laion.read(str(tmp_path), "val", Quarantine()))
     parquet(tmp_path / "a.parquet", ["1.jpg"], ["x"], ("link", "TEXT"))
-    with pytest.raises(
-        ValueError, match=r"a\.parquet has no column url \(any case\): it has .*link"
-    ):
+    with pytest.raises(ValueError, match=r"a\.parquet .*url.*link"):
         read(tmp_path)
     write(tmp_path / "a.parquet", b"PAR1 not really PAR1")
-    with pytest.raises(ValueError, match=r"a\.parquet is not a readable parquet file"):
+    with pytest.raises(ValueError, match=r"a\.parquet"):
         read(tmp_path)
 
 
-def test_real_list(shared_data, monkeypatch):
+def test_the_sample(samples, monkeypatch):
     def no_network(urls):
         return (OSError(f"{url!r} cannot be fetched") for url in urls)
 
     monkeypatch.setattr(laion, "fetch_all", no_network)
-    records, quarantine = read(shared_data / "laion_sample")
+    number, root = 1000 if samples.is_real else 20, samples.root / "laion_sample"
+    records, quarantine = read(root)
     assert not records
-    assert dict(quarantine.counts) == {"laion: link: dead link": 1000}
-    assert len(laion.image_ids(str(shared_data / "laion_sample"), "train")) == 1000
+    assert dict(quarantine.counts) == {"laion: link: dead link": number}
+    assert len(laion.image_ids(str(root), "train")) == number

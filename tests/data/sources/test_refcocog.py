@@ -1,4 +1,4 @@
-"""RefCOCOg: sentences and boxes, and pickles that want to run something."""
+"""RefCOCOg: sentences and boxes, and pickles that try to run something."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ class Malicious:
 def test_a_malicious_pickle_is_refused_and_runs_nothing(tmp_path, protocol):
     target = tmp_path / "was_here"
     refcocog_files(tmp_path, pickle.dumps([Malicious(target)], protocol), [], [])
-    with pytest.raises(ValueError, match=r"refs\(umd\)\.p names .*system: refused"):
+    with pytest.raises(ValueError, match=r"refs\(umd\)\.p .*system"):
         read(tmp_path)
     assert not target.exists()
 
@@ -95,19 +95,19 @@ def test_a_malicious_pickle_is_refused_and_runs_nothing(tmp_path, protocol):
 @pytest.mark.parametrize(
     ("content", "problem"),
     [
-        (b"", "is not a pickle of refs"),
-        (b"not a pickle at all", "is not a pickle of refs"),
-        (pickle.dumps([ref(1, 11, 8, ["car"])], 2)[:-9], "is not a pickle of refs"),
-        (b"\x80\x02cos\nsystem\n.", "names os.system: refused"),
-        (b"\x80\x02}(U\x01aU\x01bu}b.", "is not a pickle of refs"),
-        (b"\x80\x02\x82\x01.", "is not a pickle of refs"),
-        (b"Pabc\n.", "names the outside object 'abc': refused"),
-        (pickle.dumps([collections.OrderedDict()], 2), "names collections.OrderedDict: refused"),
+        (b"", "not a pickle"),
+        (b"not a pickle at all", "not a pickle"),
+        (pickle.dumps([ref(1, 11, 8, ["car"])], 2)[:-9], "not a pickle"),
+        (b"\x80\x02cos\nsystem\n.", "os.system"),
+        (b"\x80\x02}(U\x01aU\x01bu}b.", "not a pickle"),
+        (b"\x80\x02\x82\x01.", "not a pickle"),
+        (b"Pabc\n.", "'abc'"),
+        (pickle.dumps([collections.OrderedDict()], 2), "collections.OrderedDict"),
         (pickle.dumps({}, 2), "holds a dict"),
-        (pickle.dumps([3], 2), r"ref\[0\] needs 'ref_id' of type int, got 3"),
+        (pickle.dumps([3], 2), r"ref\[0\] .*'ref_id'.* int.* 3"),
         (
             pickle.dumps([{**ref(1, 11, 8, []), "sentences": [{}]}], 2),
-            r"sentences of ref 1\[0\] needs 'sent' of type str",
+            r"sentences of ref 1\[0\] .*'sent'.* str",
         ),
     ],
 )
@@ -121,23 +121,36 @@ def test_every_cut_of_a_pickle_is_a_clear_error(tmp_path):
     whole = pickle.dumps([ref(1, 11, 8, ["car"])], 2)
     for end in range(len(whole)):
         path = write(tmp_path / "refs.p", whole[:end])
-        with pytest.raises(ValueError, match="is not a pickle of refs"):
+        with pytest.raises(ValueError, match="not a pickle"):
             refcocog.load_plain_pickle(path)
 
 
 def test_unknown_split_is_named(tmp_path):
-    with pytest.raises(ValueError, match="no split 'val': use one of umd/train"):
+    with pytest.raises(ValueError, match=r"'val'.*umd/train"):
         read(tmp_path, "val")
 
 
-def test_real_excerpt(shared_data):
-    records, quarantine = read(shared_data / "coco_sample", "google/val")
-    assert dict(quarantine.counts) == {
-        "refcocog: box: malformed box": 3
-    }  # null: the excerpt could not find them
-    assert (
+def test_the_excerpt_of_the_sample(samples):
+    root = samples.root / "coco_sample"
+    records, quarantine = read(root, "google/val")
+    # Boxes that the excerpt does not have are null.
+    assert dict(quarantine.counts) == {"refcocog: box: malformed box": 3 if samples.is_real else 1}
+    counts = (
         len(records),
         sum(len(r.phrases) for r in records),
         sum(len(r.boxes_xyxy) for r in records),
-    ) == (5, 6, 6)
-    assert len(refcocog.image_ids(str(shared_data / "coco_sample"), "google/val")) == 8
+        len(refcocog.image_ids(str(root), "google/val")),
+    )
+    assert counts == ((5, 6, 6, 8) if samples.is_real else (3, 4, 4, 4))
+
+
+def test_the_pickle_of_the_sample(drawn_samples):
+    root = drawn_samples.root / "coco_sample"
+    found = {split: read(root, f"umd/{split}") for split in ("train", "val", "test")}
+    assert not any(quarantine.lines for _, quarantine in found.values())
+    assert {split: [r.image_id for r in records] for split, (records, _) in found.items()} == {
+        "train": [f"coco:{i}" for i in (9, 10, 11, 13)],
+        "val": ["coco:14", "coco:15"],
+        "test": [],
+    }
+    assert found["val"][0][0].phrases == ("the chair on the left", "chair of image 14")

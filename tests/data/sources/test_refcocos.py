@@ -40,20 +40,23 @@ def test_expressions_boxes_and_empty_cases(tmp_path):
 
 
 def test_what_is_not_in_the_format_is_named(tmp_path):
-    with pytest.raises(ValueError, match="no split 'val': use 'test'"):
+    with pytest.raises(ValueError, match=r"'val'.*'test'"):
         read(tmp_path, "val")
     write(tmp_path / "annotations/refcocos.json", {})
-    with pytest.raises(ValueError, match=r"refcocos\.json is not a list of expressions"):
+    with pytest.raises(ValueError, match=r"refcocos\.json"):
         read(tmp_path)
     write(tmp_path / "annotations/refcocos.json", [{"image_id": 1}])
-    with pytest.raises(ValueError, match=r"expression\[0\] needs 'image' of type str"):
+    with pytest.raises(ValueError, match=r"expression\[0\] .*'image'.* str"):
         read(tmp_path)
 
 
-def test_real_sample(shared_data):
-    records, quarantine = read(shared_data / "coco_sample")
+def test_the_sample(samples):
+    records, quarantine = read(samples.root / "coco_sample")
     assert not quarantine.lines
-    assert len(records) == 54
-    assert sum(len(r.phrases) for r in records) == 54
-    assert sum(len(r.boxes_xyxy) for r in records) == 53  # one box has two expressions
-    assert sum(len(r.absent) for r in records) == 6
+    counts = (
+        len(records),
+        sum(len(r.phrases) for r in records),
+        sum(len(r.boxes_xyxy) for r in records),  # one box has two expressions
+        sum(len(r.absent) for r in records),
+    )
+    assert counts == ((54, 54, 53, 6) if samples.is_real else (3, 4, 3, 1))

@@ -35,8 +35,8 @@ def test_every_cut_of_a_jpeg_is_refused():
     }
 
 
-def test_copies_of_real_photos_are_near(shared_data):
-    paths = sorted((shared_data / "coco_sample" / "images").rglob("*.jpg"))[:24]
+def test_copies_of_photographs_are_near(samples):
+    paths = sorted((samples.root / "coco_sample" / "images").rglob("*.jpg"))[:24]
     for path in paths:
         content = path.read_bytes()
         out = io.BytesIO()
