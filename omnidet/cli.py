@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from PIL import Image
 
-from omnidet import __version__, storage
+from omnidet import __version__, extras, storage
 from omnidet.commands import compare as compare_command
 from omnidet.commands import download as download_command
 from omnidet.commands import fetch_images, finetune
@@ -52,6 +52,12 @@ def main(arguments: list[str] | None = None) -> int:
     except (OSError, FloatingPointError) as error:
         print(f"omnidet {options.command}: {_one_line(error)}", file=sys.stderr)
         return 2 if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG else 1
+    except ModuleNotFoundError as error:
+        advice = extras.advice(error)
+        if advice is None:
+            raise
+        print(f"omnidet {options.command}: {advice}", file=sys.stderr)
+        return 2
     except KeyboardInterrupt:
         print(f"omnidet {options.command}: stopped", file=sys.stderr)
         return 130
