@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from omnidet.evaluation.differences import Comparison, Row
+    from omnidet.evaluation.differences import Comparison, MetricChange
 
 VIOLATED = 3
 """Exit code where a limit is not kept."""
@@ -55,7 +55,7 @@ def run(options: argparse.Namespace) -> int:
     """Compare and print. Raises FileNotFoundError or ValueError for what is no evaluation."""
     from omnidet import storage
     from omnidet.evaluation import differences, stored
-    from omnidet.evaluation.headlines import HEADLINES, is_headline
+    from omnidet.evaluation.metric_names import HEADLINES, is_headline
 
     if options.json:
         storage.require_file_target(
@@ -131,7 +131,7 @@ def _text(comparison: Comparison, num_categories: int) -> str:
     return "\n".join(lines)
 
 
-def _table(rows: Sequence[Row]) -> list[str]:
+def _table(rows: Sequence[MetricChange]) -> list[str]:
     width = max((len(row.metric) for row in rows), default=0)
     lines = [f"{'':{width}}  {'before':24} {'after':24} difference"]
     for row in rows:

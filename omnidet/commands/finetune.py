@@ -133,7 +133,7 @@ def default_name(data: str) -> str:
 def table(before: dict[str, float], folder: str) -> str:
     """Headline numbers before and after, for people."""
     from omnidet import storage
-    from omnidet.evaluation.headlines import HEADLINES
+    from omnidet.evaluation.metric_names import HEADLINES
 
     after = json.loads(storage.read_text(storage.join(folder, "metrics.json")))
     shown = [key for key in after if key.rpartition("/")[2] in (*HEADLINES, "AP50")]

@@ -1,13 +1,16 @@
-"""What the model is worth: boxes and words compared with what people drew.
+"""Stage 8: how good the detections are, compared with what people drew.
 
-    Predictions -> detections (image, category, box, score) -> coco | lvis -> Metrics
-                -> best box for each phrase                  -> refcocog    -> Metrics
-                -> ranked boxes for each phrase              -> flickr30k   -> Metrics
+    detections (image, category, box, score) -> coco | lvis -> Metrics
+    best box for each phrase                 -> refcocog    -> Metrics
+    ranked boxes for each phrase             -> flickr30k   -> Metrics
+    scores of true and absent names          -> absent      -> Metrics
 
-Every `Metrics` carries its protocol, to be printed beside the numbers. COCO and LVIS:
+Every `Metrics` carries its protocol, which is printed with the numbers. COCO and LVIS are counted
+in arrays, in bounded memory, and equal the official code (`official.py`) to the last digit:
 
-    file -> truth, rows -> detections -> judging (right or wrong) -> average_precision -> coco | lvis, with resampling
+    annotation file -> truth ──┐
+    rows ----------> detections ┴─> judging (right or wrong) -> average_precision, with resampling
 
-are counted in arrays, in bounded memory, and equal the official code (`official.py`) to the last digit.
-To add a benchmark, write one file here with `evaluate(...) -> Metrics` that names its protocol, and name it in the recipe.
+To add a benchmark, write its protocol here, as one file with `evaluate(...) -> Metrics`, and the
+file in `measures/` that asks a detector for what the protocol needs.
 """

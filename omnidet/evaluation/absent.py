@@ -1,8 +1,9 @@
-"""What a detector says to names of things that are not there.
+"""How often a detector finds things that are not there.
 
-Asked for a name that people verified to be absent from the image, a detector should stay below the threshold at which it is
-used. The threshold is the one at which it finds half of the true boxes of the same set, so that detectors with scores of any
-scale compare; of names nobody looked for, nothing is asked.
+Asked for a name that people verified to be absent from an image, a detector should score below the
+threshold at which it is used. That threshold is the one at which it finds half of the true boxes of
+the same set, so detectors whose scores differ in scale can be compared. Names that nobody looked
+for are not asked.
 """
 
 from __future__ import annotations
@@ -18,8 +19,9 @@ from omnidet.schema import Metrics
 RECALL = 0.5
 MIN_IOU = 0.5
 PROTOCOL = (
-    "false positives on verified-absent names: share of (image, absent name) pairs with any region at or above the score "
-    "threshold at which half of the true boxes have a region of their name at IoU >= 0.5"
+    "false positives on verified-absent names: share of (image, absent name) pairs with any region "
+    "at or above the score threshold at which half of the true boxes have a region of their name "
+    "at IoU >= 0.5"
 )
 Doubles = npt.NDArray[np.float64]
 
@@ -30,11 +32,12 @@ def evaluate(
     """The false-positive rate, and the threshold.
 
     Args:
-        true_scores: for each image, for each true box the best score of its name on a region that meets it; -1 where none does.
-        absent_scores: for each image, for each absent name the best score on any region.
+        true_scores: for each image and each true box, the best score of its name on a region that
+            meets the box; -1 if no region does.
+        absent_scores: for each image and each absent name, the best score on any region.
 
     Raises:
-        ValueError: where there is no true box or no absent name.
+        ValueError: if there is no true box or no absent name.
     """
     images = len(true_scores)
     true_N, absent_N = (
@@ -44,7 +47,8 @@ def evaluate(
     if not len(true_N) or not len(absent_N):
         what = "absent names" if len(true_N) else "true boxes"
         raise ValueError(
-            f"the images have no {what}: evaluate a set that lists names verified absent, as LVIS or COCO"
+            f"the images have no {what}: evaluate a set that lists names verified absent, "
+            "such as LVIS or COCO"
         )
     if not (np.isfinite(true_N).all() and np.isfinite(absent_N).all()):
         raise ValueError("a score is not finite: the model diverged, use an earlier checkpoint")
@@ -55,7 +59,7 @@ def evaluate(
     threshold = float(np.sort(true_N)[::-1][int(np.ceil(RECALL * len(true_N))) - 1])
     recall = float((true_N >= max(threshold, 0)).mean())
     counts = {"images": images, "true_boxes": len(true_N), "absent_names": len(absent_N)}
-    if threshold < 0:  # fewer than half of the boxes are met by any region
+    if threshold < 0:  # no region meets half of the boxes
         details = {
             "counts": counts,
             "undefined": ["false_positive_rate", "threshold"],
@@ -63,15 +67,9 @@ def evaluate(
         }
         return Metrics("absent", PROTOCOL, {}, details)
     values = {"false_positive_rate": float((absent_N >= threshold).mean()), "threshold": threshold}
-    resampled = {
-        "false_positive_rate": _resampled(true_N, true_image_N, absent_N, absent_image_N, images)
-    }
-    return Metrics(
-        "absent",
-        PROTOCOL,
-        values,
-        {"counts": counts, "recall": recall} | resampling.describe(values, resampled),
-    )
+    rate_B = _resampled(true_N, true_image_N, absent_N, absent_image_N, images)
+    intervals = resampling.describe(values, {"false_positive_rate": rate_B})
+    return Metrics("absent", PROTOCOL, values, {"counts": counts, "recall": recall} | intervals)
 
 
 def _resampled(
@@ -81,11 +79,9 @@ def _resampled(
     absent_image_N: npt.NDArray[np.int64],
     images: int,
 ) -> Doubles:
-    """The rate of each resample, at the threshold of that resample."""
-    by_score, absent_by_score = (
-        np.argsort(-true_N, kind="stable"),
-        np.argsort(-absent_N, kind="stable"),
-    )
+    """The false-positive rate of each resample, at the threshold of that resample."""
+    by_score = np.argsort(-true_N, kind="stable")
+    absent_by_score = np.argsort(-absent_N, kind="stable")
     sorted_absent = -absent_N[absent_by_score]
     values = []
     for weights_I in resampling.draw(images):

@@ -1,8 +1,9 @@
-"""Judged detections -> precision and recall of each category, and average precision on resampled images.
+"""Judged detections -> precision and recall of each category, and AP on resampled images.
 
-Accumulated as `COCOeval.accumulate` (pycocotools) and `LVISEval.accumulate` (lvis) do, which agree with one another.
+Accumulated as in `COCOeval.accumulate` (pycocotools) and `LVISEval.accumulate` (lvis), which agree.
 
-Suffixes: K categories, T IoU thresholds, R recall points, A object sizes, I images, B resamples, N detections of a category.
+Suffixes: K categories, T IoU thresholds, R recall points, A object sizes, I images, B resamples,
+N detections of a category, M limits on how many detections count.
 """
 
 from __future__ import annotations
@@ -29,21 +30,18 @@ RECALLS_R = np.linspace(0.0, 1.0, 101)
 
 @dataclass(frozen=True, eq=False)
 class Curves:
-    """Precision and recall; -1 where there is nothing to find."""
+    """Precision and recall; -1 if there is nothing to find."""
 
     precision_TRKA: Doubles
     recall_TKAM: Doubles
-    """For each number of detections that count in an image and category."""
+    """For each limit on how many detections of an image and category count."""
 
     def mean_precision(
         self, size: int = ALL, threshold: int | None = None, categories: Bools | None = None
     ) -> float:
-        """Mean over what is defined, -1 where nothing is."""
-        chosen = (
-            self.precision_TRKA[..., size]
-            if threshold is None
-            else self.precision_TRKA[threshold, ..., size]
-        )
+        """Mean over what is defined, or -1."""
+        chosen = self.precision_TRKA[..., size]
+        chosen = chosen if threshold is None else chosen[threshold]
         return _mean(chosen if categories is None else chosen[..., categories])
 
     def mean_recall(self, size: int = ALL, most: int = -1) -> float:
@@ -51,7 +49,7 @@ class Curves:
         return _mean(self.recall_TKAM[:, :, size, most])
 
     def by_category(self, names: Sequence[str]) -> dict[str, float | None]:
-        """Average precision of each category; None where it has no box to find."""
+        """Average precision of each category; None if it has no box to find."""
         values = (_mean(self.precision_TRKA[:, :, k, ALL]) for k in range(len(names)))
         return {
             name: value if value > -1 else None for name, value in zip(names, values, strict=True)
@@ -67,7 +65,8 @@ def accumulate(truth: Truth, judged: Judged, most: Sequence[int]) -> Curves:
     """Curves of every category.
 
     Args:
-        most: for recall, how many detections of an image and category count; precision takes all that were judged.
+        most: for recall, how many detections of an image and category count. Precision counts all
+            that were judged.
     """
     num_categories = len(truth.category_ids)
     precision_TRKA = -np.ones((NUM_THRESHOLDS, len(RECALLS_R), num_categories, NUM_SIZES))
@@ -78,10 +77,8 @@ def accumulate(truth: Truth, judged: Judged, most: Sequence[int]) -> Curves:
         own = slice(bounds[k], bounds[k + 1])
         rank_N = judged.rank_D[own]
         for a in np.flatnonzero(to_find_KA[k]):
-            right_TN, wrong_TN = (
-                flags(judged.right_D[own], int(a)),
-                flags(judged.wrong_D[own], int(a)),
-            )
+            right_TN = flags(judged.right_D[own], int(a))
+            wrong_TN = flags(judged.wrong_D[own], int(a))
             precision_TRKA[:, :, k, a] = _precision(right_TN, wrong_TN, int(to_find_KA[k, a]))
             for m, limit in enumerate(most):
                 recall_TKAM[:, k, a, m] = right_TN[:, rank_N < limit].sum(1) / to_find_KA[k, a]
@@ -97,7 +94,7 @@ def _to_find(truth: Truth, judged: Judged) -> npt.NDArray[np.int64]:
 
 
 def _precision(right_TN: Bools, wrong_TN: Bools, to_find: int) -> Doubles:
-    """Precision (T, R) at each recall point: the best at that recall or a higher one."""
+    """Precision (T, R) at each recall point: the best at that recall or any higher one."""
     rights, wrongs = np.cumsum(right_TN, 1, np.float64), np.cumsum(wrong_TN, 1, np.float64)
     recall, precision = rights / to_find, rights / (wrongs + rights + np.spacing(1))
     envelope = np.maximum.accumulate(precision[:, ::-1], axis=1)[:, ::-1]
@@ -110,7 +107,7 @@ def _precision(right_TN: Bools, wrong_TN: Bools, to_find: int) -> Doubles:
 
 
 def resampled(truth: Truth, judged: Judged, weights_BI: npt.NDArray[np.float64]) -> Doubles:
-    """Average precision (B, K, T) of each category where images count as often as weighted; NaN without a box."""
+    """AP (B, K, T) of each category with every image weighted; NaN if no image has a box of it."""
     num_categories, num_resamples = len(truth.category_ids), len(weights_BI)
     values_BKT = np.full((num_resamples, num_categories, NUM_THRESHOLDS), np.nan)
     weights_IB = np.ascontiguousarray(weights_BI.T)
@@ -137,7 +134,11 @@ def _resampled_category(
     weights_IB: Doubles,
     to_find_B: Doubles,
 ) -> Doubles:
-    """(B, T). Only at right detections can recall or the best precision change: wrong ones are summed up between them."""
+    """AP (B, T) of one category.
+
+    Recall and the best precision change at right detections only, so the wrong ones between two
+    right ones are summed.
+    """
     values_BT = np.zeros((len(to_find_B), NUM_THRESHOLDS))
     with np.errstate(invalid="ignore", divide="ignore"):
         for t in range(NUM_THRESHOLDS):
@@ -157,9 +158,8 @@ def _resampled_category(
             envelope = np.maximum.accumulate(precision[::-1], axis=0)[::-1]
             recall = np.nan_to_num(rights / to_find_B)
             last = np.floor(recall * (len(RECALLS_R) - 1) + 1e-9).astype(np.int64)
-            points = (last + 1 - (RECALLS_R[last] > recall)).astype(
-                np.float64
-            )  # how many recall points are reached
+            # How many recall points are reached.
+            points = (last + 1 - (RECALLS_R[last] > recall)).astype(np.float64)
             points[1:] -= points[:-1].copy()
             values_BT[:, t] = np.where(
                 to_find_B > 0, (envelope * points).sum(0) / len(RECALLS_R), np.nan

@@ -1,4 +1,4 @@
-"""What COCO and LVIS share beside the counting: numbers that are not defined, and the intervals of those that are."""
+"""What COCO and LVIS share apart from the counting: undefined numbers, and confidence intervals."""
 
 from __future__ import annotations
 
@@ -13,10 +13,12 @@ from omnidet.evaluation.truth import FREQUENCIES, Doubles, Truth
 
 
 def split_undefined(values: Mapping[str, float]) -> tuple[dict[str, float], list[str]]:
-    """The defined values, and the names of those without a box to find: the tools' -1 is no share, and JSON has no NaN."""
-    return {k: float(v) for k, v in values.items() if v > -1}, [
-        k for k, v in values.items() if v <= -1
-    ]
+    """The defined values, and the names of the undefined ones, for which there is no box to find.
+
+    The official tools call these -1, which could be taken for a value, and JSON has no NaN.
+    """
+    defined = {name: float(value) for name, value in values.items() if value > -1}
+    return defined, [name for name in values if name not in defined]
 
 
 def intervals(
@@ -25,11 +27,10 @@ def intervals(
     resampled_BKT: Doubles,
     truth: Truth,
 ) -> dict[str, Any]:
-    """Details with the intervals of AP, AP50, those of each category and, for LVIS, of each frequency."""
+    """Details: the intervals of AP and AP50, of each category and, for LVIS, of each frequency."""
     with warnings.catch_warnings():
-        warnings.filterwarnings(
-            "ignore", "Mean of empty slice", RuntimeWarning
-        )  # stays NaN: not defined
+        # The mean of nothing stays NaN, which means undefined.
+        warnings.filterwarnings("ignore", "Mean of empty slice", RuntimeWarning)
         by_category_BK = resampled_BKT.mean(2)
         headlines = {
             "AP": np.nanmean(by_category_BK, 1),

@@ -21,7 +21,11 @@ from omnidet.schema import Metrics
 NAMES = ("AP", "AP50", "AP75", "APs", "APm", "APl", "AR1", "AR10", "AR100", "ARs", "ARm", "ARl")
 """The twelve numbers in the order of `COCOeval.stats`."""
 MOST = (1, 10, 100)
-PROTOCOL = "COCO bbox, IoU .50:.05:.95, 101 recall points, 100 detections an image and category, as pycocotools 2.0"
+"""How many detections of an image and category count: AR1, AR10 and AR100. AP takes the last."""
+PROTOCOL = (
+    "COCO bbox, IoU .50:.05:.95, 101 recall points, 100 detections an image and category, "
+    "as pycocotools 2.0"
+)
 
 
 def evaluate(
@@ -31,26 +35,22 @@ def evaluate(
 
     Args:
         ground_truth: COCO annotation file, local or `s3://`.
-        detections: boxes of any number, as `detections.Detection`, perhaps read one by one from a file by
-            `detections.read_rows`. The 100 best of an image and category count. May be empty: every number is then 0.
+        detections: any number of boxes as `detections.Detection`; `detections.read_rows` reads them
+            from a file one by one. The 100 best of an image and category count. Without any, every
+            number is 0.
         intervals: whether to resample images for confidence intervals.
 
     Raises:
-        ValueError: for a detection that cannot be counted, named by its index.
+        ValueError: if a detection cannot be counted; it is named by its index.
     """
     truth = read(ground_truth)
     found, _ = collect(detections, truth)
     judged = judge(truth, found, MOST[-1])
     curves = accumulate(truth, judged, MOST)
-    stats = [
-        curves.mean_precision(),
-        curves.mean_precision(threshold=0),
-        curves.mean_precision(threshold=5),
-    ]
+    stats = [curves.mean_precision(), *(curves.mean_precision(threshold=t) for t in (0, 5))]
     stats += [curves.mean_precision(size) for size in (1, 2, 3)]
-    stats += [curves.mean_recall(most=m) for m in range(len(MOST))] + [
-        curves.mean_recall(size) for size in (1, 2, 3)
-    ]
+    stats += [curves.mean_recall(most=m) for m in range(len(MOST))]
+    stats += [curves.mean_recall(size) for size in (1, 2, 3)]
     values, undefined = split_undefined(dict(zip(NAMES, stats, strict=True)))
     details: dict[str, Any] = {
         "per_category_AP": curves.by_category(truth.names),

@@ -40,7 +40,7 @@ class Detection(TypedDict):
 
 @dataclass(frozen=True, eq=False)
 class DetectionColumns:
-    """D detections in the order of their file; images and categories by their index in the truth."""
+    """D detections in the order of their file; images and categories as numbered in the truth."""
 
     image_D: npt.NDArray[np.int32]
     category_D: npt.NDArray[np.int32]
@@ -72,49 +72,43 @@ def rank(group_D: npt.NDArray[Any]) -> IntArray:
 
 
 def collect(detections: Iterable[Mapping[str, Any]], truth: Truth) -> tuple[DetectionColumns, int]:
-    """Columns of the detections on the images of the truth, and how many were on images that it leaves out.
+    """Detections on the images of the truth, and how many others were on images it leaves out.
 
     Raises:
-        ValueError: for a detection that no evaluation can count, named by its index from 0.
+        ValueError: if a detection cannot be counted; it is named by its index from 0.
     """
-    images = {image_id: place for place, image_id in enumerate(truth.image_ids)} | dict.fromkeys(
-        truth.left_out, -1
-    )
-    categories = {category_id: place for place, category_id in enumerate(truth.category_ids)}
+    images = {image_id: index for index, image_id in enumerate(truth.image_ids)}
+    images |= dict.fromkeys(truth.left_out, -1)
+    categories = {category_id: index for index, category_id in enumerate(truth.category_ids)}
     parts: list[DetectionColumns] = []
     rows, first, left_out = iter(detections), 0, 0
     while batch := list(itertools.islice(rows, ROWS_AT_ONCE)):
         columns = _columns(batch, images, categories)
-        if columns is None:  # slowly, to name it
+        if columns is None:  # look again, slowly, to name the detection
             check(batch, images, categories, first)
-            raise ValueError(
-                f"detections {first} to {first + len(batch) - 1} mix strings and numbers: write numbers"
-            )
+            last = first + len(batch) - 1
+            raise ValueError(f"detections {first} to {last} mix texts and numbers: write numbers")
         known = columns.image_D >= 0
         left_out += int((~known).sum())
         parts.append(columns if known.all() else columns.select(known))
         first += len(batch)
     if not parts:
-        return DetectionColumns(
-            np.zeros(0, np.int32), np.zeros(0, np.int32), np.zeros((0, 4)), np.zeros(0)
-        ), 0
+        nothing = np.zeros(0, np.int32)
+        return DetectionColumns(nothing, nothing, np.zeros((0, 4)), np.zeros(0)), 0
     names = ("image_D", "category_D", "boxes_xywh_D4", "score_D")
-    return DetectionColumns(
-        *(np.concatenate([getattr(part, name) for part in parts]) for name in names)
-    ), left_out
+    whole = (np.concatenate([getattr(part, name) for part in parts]) for name in names)
+    return DetectionColumns(*whole), left_out
 
 
 def _columns(
     rows: Sequence[Mapping[str, Any]], images: Mapping[int, int], categories: Mapping[int, int]
 ) -> DetectionColumns | None:
-    """None where a row is not fit to count."""
+    """None if a row cannot be counted."""
     try:
         image = np.array([images[row["image_id"]] for row in rows], np.int32)
         category = np.array([categories[row["category_id"]] for row in rows], np.int32)
-        boxes, score = (
-            np.array([row["bbox"] for row in rows]),
-            np.array([row["score"] for row in rows]),
-        )
+        boxes = np.array([row["bbox"] for row in rows])
+        score = np.array([row["score"] for row in rows])
     except (KeyError, TypeError, ValueError, OverflowError):
         return None
     if boxes.shape != (len(rows), 4) or score.shape != (len(rows),):
@@ -132,21 +126,23 @@ def check(
     category_ids: Collection[int],
     first: int = 0,
 ) -> None:
-    """Raise ValueError at the first detection that no evaluation can count; an empty list is fine.
+    """Raise ValueError at the first detection that cannot be counted; an empty list is fine.
 
-    A box may reach beyond its image: the official codes count it as it is, and so it is counted here.
+    A box may reach beyond its image: the official tools count it unchanged, and so does this.
     """
     for index, detection in enumerate(detections, first):
         if not isinstance(detection, Mapping):
             raise ValueError(
-                f"detection {index} is {str(detection)[:40]!r}: an object with image_id, category_id, bbox, score"
+                f"detection {index} is {str(detection)[:40]!r}: give an object with image_id, "
+                "category_id, bbox and score"
             )
         missing = [
             name for name in ("image_id", "category_id", "bbox", "score") if name not in detection
         ]
         if missing:
             raise ValueError(
-                f"detection {index} has no {missing[0]!r}: give image_id, category_id, bbox and score"
+                f"detection {index} has no {missing[0]!r}: give image_id, category_id, bbox and "
+                "score"
             )
         for field, known in (("image_id", image_ids), ("category_id", category_ids)):
             value = detection[field]
@@ -168,16 +164,18 @@ def check(
             raise ValueError(f"detection {index}: score is {score!r:.60}: give a number")
         if not is_number(score):
             raise ValueError(
-                f"detection {index}: score is {str(score)[:60]}: the model diverged, use an earlier checkpoint"
+                f"detection {index}: score is {str(score)[:60]}: the model diverged, use an "
+                "earlier checkpoint"
             )
         if not is_box(box):
             raise ValueError(
-                f"detection {index}: bbox is {str(box)[:60]}: give finite [x, y, width, height] in pixels"
+                f"detection {index}: bbox is {str(box)[:60]}: give finite [x, y, width, height] "
+                "in pixels"
             )
 
 
 def is_number(value: Any) -> bool:
-    """Whether it is a finite number that a double can hold."""
+    """Whether the value is a finite number that a double can hold."""
     return isinstance(value, int | float) and -sys.float_info.max <= value <= sys.float_info.max
 
 
@@ -185,8 +183,8 @@ def read_rows(location: str | Path) -> Iterator[dict[str, Any]]:
     """The objects of a JSON list or of JSON lines, one by one, in bounded memory.
 
     Raises:
-        FileNotFoundError: for a file that is not there.
-        ValueError: for a file that is neither or ends too early.
+        FileNotFoundError: if the file does not exist.
+        ValueError: if the file is neither, or is truncated.
     """
     if not storage.is_s3(location) and not Path(location).is_file():
         raise FileNotFoundError(f"{location} does not exist: give a file of results")
@@ -208,28 +206,30 @@ def read_rows(location: str | Path) -> Iterator[dict[str, Any]]:
                     try:
                         row, end = decoder.raw_decode(text, place)
                     except json.JSONDecodeError:
-                        break  # perhaps the rest is in the next piece
+                        break  # the rest may be in the next piece
                     except RecursionError:
                         raise ValueError(
-                            f"{location}: item {count} holds brackets within brackets without end"
+                            f"{location}: item {count} is nested too deeply: write a list of flat "
+                            "objects"
                         ) from None
                     if not isinstance(row, dict):
                         raise ValueError(
-                            f"{location}: item {count} is {str(row)[:40]!r}: objects are expected"
+                            f"{location}: item {count} is {str(row)[:40]!r}: give objects"
                         )
                     yield row
                     count, place = count + 1, end
                 if len(text) - place > LONGEST_ROW:
-                    break  # what stands there is no object
+                    break  # no object is as long as that
         except UnicodeDecodeError as error:
             raise ValueError(
-                f"{location} is no text after item {count} ({error.reason}): give a JSON file"
+                f"{location} is not text after item {count} ({error.reason}): give a JSON file"
             ) from error
     rest = text[_skip(text, place) :]
     nothing = not count and not in_list and Path(location).suffix != ".jsonl"
     if rest or nothing or (in_list and not ended):
         raise ValueError(
-            f"{location} is not whole JSON: it breaks off or is damaged after item {count}; write it anew"
+            f"{location} is not whole JSON: it is truncated or damaged after item {count}: "
+            "write it again"
         )
 
 

@@ -1,4 +1,4 @@
-"""Two evaluations side by side: every number, how far they are apart, and whether that may be the luck of the images."""
+"""Two evaluations compared: every number, the difference, and whether chance could explain it."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from typing import Any
 import numpy as np
 
 from omnidet.evaluation import resampling
+from omnidet.evaluation.metric_names import is_lower_better
 from omnidet.evaluation.stored import Stored
 
-LOWER_IS_BETTER = ("false_positive_rate",)
 NO_QUALITY = ("threshold",)
-"""Metrics of which neither direction is better."""
+"""Metrics for which neither direction is better."""
 _ROUNDING = 1e-9
 
 Interval = list[float] | None
 
 
 @dataclass(frozen=True)
-class Row:
-    """One number of both evaluations; what one of them lacks is None."""
+class MetricChange:
+    """One metric in both evaluations; None for what an evaluation lacks."""
 
     metric: str
     before: float | None
@@ -31,22 +31,22 @@ class Row:
     before_interval: Interval
     after_interval: Interval
     difference: float | None
-    """After less before."""
+    """After minus before."""
     difference_interval: Interval
-    """On the same draws of images where both judged the same set, and so narrower than either."""
+    """If both evaluated the same images: on the same draws of them, so narrower than either's."""
     verdict: str
-    """better, worse, "within chance", "same", or "" where it cannot be said."""
+    """"better", "worse", "within chance", "same", or "" if it is unknown."""
 
 
 @dataclass(frozen=True)
 class Comparison:
     """All numbers of two evaluations."""
 
-    rows: tuple[Row, ...]
-    categories: Mapping[str, tuple[Row, ...]]
-    """For each benchmark with categories, those that both have, the greatest loss first."""
+    rows: tuple[MetricChange, ...]
+    categories: Mapping[str, tuple[MetricChange, ...]]
+    """The categories that both have, for each benchmark, the greatest loss first."""
     notes: tuple[str, ...]
-    """What makes numbers hard to compare."""
+    """What makes the numbers hard to compare."""
 
     def describe(self) -> dict[str, Any]:
         """Plain data."""
@@ -54,33 +54,31 @@ class Comparison:
 
 
 def compare(before: Stored, after: Stored, same_images: bool) -> Comparison:
-    """Compare.
+    """Compare two evaluations.
 
     Args:
-        same_images: whether both judged the very same sets, so that their resamples belong together.
+        same_images: whether both evaluated the very same sets, so that their resamples are paired.
     """
     names = dict.fromkeys((*before.values, *after.values))
     rows = tuple(_row(name, before, after, same_images) for name in names)
     shared = [name for name in before.details if name in after.details]
     categories = {name: _categories(before.details[name], after.details[name]) for name in shared}
     notes = [
-        f"{name}: other protocols: {before.protocols[name]!r} and {after.protocols[name]!r}"
+        f"{name}: different protocols: {before.protocols[name]!r} and {after.protocols[name]!r}"
         for name in before.protocols
         if name in after.protocols and before.protocols[name] != after.protocols[name]
     ]
     for name in shared:
-        counts = [part.details[name].get("counts", {}) for part in (before, after)]
-        changed = [
-            key
-            for key in ("images", "annotations", "expressions", "phrases")
-            if counts[0].get(key) != counts[1].get(key)
-        ]
+        old, new = (part.details[name].get("counts", {}) for part in (before, after))
         notes += [
-            f"{name}: {counts[0].get(key)} {key} against {counts[1].get(key)}" for key in changed
+            f"{name}: {old.get(key)} {key} against {new.get(key)}"
+            for key in ("images", "annotations", "expressions", "phrases")
+            if old.get(key) != new.get(key)
         ]
     if not same_images:
         notes.append(
-            "the data are of another version, or it is not known: differences are taken as of independent images"
+            "the data versions differ or are unknown: differences are computed as for independent "
+            "images"
         )
     return Comparison(rows, {name: own for name, own in categories.items() if own}, tuple(notes))
 
@@ -88,7 +86,7 @@ def compare(before: Stored, after: Stored, same_images: bool) -> Comparison:
 def violations(
     comparison: Comparison, metrics: Sequence[str], max_drop: float | None, min_gain: float | None
 ) -> list[str]:
-    """One reason for each of the metrics that fell by more than `max_drop`, or rose by less than `min_gain`."""
+    """A reason for each metric that fell by more than `max_drop` or rose by less than `min_gain`."""
     by_name = {row.metric: row for row in comparison.rows}
     reasons = []
     for name in metrics:
@@ -99,35 +97,31 @@ def violations(
                 f"{name}: {lacking} evaluation{'s lack' if row is None else ' lacks'} it"
             )
             continue
-        gain = -row.difference if _is_lower_better(name) else row.difference
-        told = f"{name}: {row.before:.4f} -> {row.after:.4f}"
-        # Written so that a number that is not finite fails.
+        gain = -row.difference if is_lower_better(name) else row.difference
+        change = f"{name}: {row.before:.4f} -> {row.after:.4f}"
+        # A number that is not finite fails both conditions.
         if max_drop is not None and not gain >= -max_drop - _ROUNDING:
-            reasons.append(f"{told}, a drop of {-gain:.4f}: {max_drop:g} is allowed")
+            reasons.append(f"{change}, a drop of {-gain:.4f}: {max_drop:g} is allowed")
         if min_gain is not None and not gain >= min_gain - _ROUNDING:
-            reasons.append(f"{told}, a gain of {gain:.4f}: {min_gain:g} is asked for")
+            reasons.append(f"{change}, a gain of {gain:.4f}: {min_gain:g} is required")
     return reasons
 
 
-def _row(name: str, before: Stored, after: Stored, same_images: bool) -> Row:
+def _row(name: str, before: Stored, after: Stored, same_images: bool) -> MetricChange:
     old, new = before.values.get(name), after.values.get(name)
     old_interval, new_interval = (_detail(part, name, "intervals") for part in (before, after))
     difference = new - old if old is not None and new is not None else None
     interval = None
-    draws = [_detail(part, name, "resamples") for part in (before, after)]
-    if (
-        difference is not None
-        and math.isfinite(difference)
-        and all(draws)
-        and len(draws[0]) == len(draws[1])
-    ):
+    draws = [_detail(part, name, "resamples") or [] for part in (before, after)]
+    is_paired = bool(draws[0]) and len(draws[0]) == len(draws[1])
+    if difference is not None and math.isfinite(difference) and is_paired:
         first, second = (
             np.array([math.nan if v is None else v for v in draw], np.float64) for draw in draws
         )
-        # Draws of other images have nothing to do with one another: neither have these in another order.
+        # Draws of different images are unrelated; reversing one makes these unrelated, too.
         apart = second - first if same_images else second[::-1] - first
         interval = resampling.interval(difference, apart, least=-1.0)
-    return Row(
+    return MetricChange(
         name,
         old,
         new,
@@ -148,15 +142,12 @@ def _verdict(name: str, difference: float | None, interval: Interval) -> str:
         return ""
     if interval[0] <= 0 <= interval[1]:
         return "within chance"
-    return "better" if (difference > 0) != _is_lower_better(name) else "worse"
-
-
-def _is_lower_better(name: str) -> bool:
-    return name.rpartition("/")[2].startswith(LOWER_IS_BETTER)
+    return "better" if (difference > 0) != is_lower_better(name) else "worse"
 
 
 def _detail(part: Stored, name: str, field: str) -> Any:
-    """What the details say of a metric such as `refcocog/AIGT_unseen`, which stands under `refcocog_unseen`, `AIGT`."""
+    """A field of the details of a metric; those of `refcocog/AIGT_unseen` are `AIGT` of
+    `refcocog_unseen`."""
     benchmark, _, metric = name.partition("/")
     for key, details in part.details.items():
         suffix = key[len(benchmark) :]
@@ -167,7 +158,7 @@ def _detail(part: Stored, name: str, field: str) -> Any:
     return None
 
 
-def _categories(before: Mapping[str, Any], after: Mapping[str, Any]) -> tuple[Row, ...]:
+def _categories(before: Mapping[str, Any], after: Mapping[str, Any]) -> tuple[MetricChange, ...]:
     values = [part.get("per_category_AP", {}) for part in (before, after)]
     intervals = [part.get("per_category_interval", {}) for part in (before, after)]
     rows = []
@@ -176,6 +167,8 @@ def _categories(before: Mapping[str, Any], after: Mapping[str, Any]) -> tuple[Ro
         if first is not None and second is not None:
             old_interval, new_interval = (part.get(name) for part in intervals)
             rows.append(
-                Row(name, first, second, old_interval, new_interval, second - first, None, "")
+                MetricChange(
+                    name, first, second, old_interval, new_interval, second - first, None, ""
+                )
             )
     return tuple(sorted(rows, key=lambda row: (row.difference or 0.0, row.metric)))

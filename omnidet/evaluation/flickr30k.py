@@ -1,7 +1,8 @@
 """Finding the boxes of each phrase of a caption (Flickr30k Entities, Plummer et al., ICCV 2015).
 
-Counted as in MDETR's `flickr_eval.py` (Kamath et al., ICCV 2021), in both customs: a phrase with several boxes is found
-by any of them (any-box), or only by the box that encloses them all (merged-box).
+Counted as in MDETR's `flickr_eval.py` (Kamath et al., ICCV 2021), by both conventions: a phrase
+with several boxes is found by any of them (any-box), or only by the box that encloses them all
+(merged-box).
 """
 
 from __future__ import annotations
@@ -12,13 +13,15 @@ from dataclasses import dataclass
 import numpy as np
 
 from omnidet.evaluation import resampling
+from omnidet.evaluation.box_iou import iou_xyxy
 from omnidet.schema import FloatArray, Metrics
 
 MIN_IOU = 0.5
 RANKS = (1, 5, 10)
 PROTOCOL = (
-    "Flickr30k Entities R@k: share of phrases with one of the k best boxes at IoU >= 0.5 with any box of the phrase (any-box) "
-    "or with the box around all of them (_merged); one count a phrase, phrases without boxes left out"
+    "Flickr30k Entities R@k: share of phrases with one of the k best boxes at IoU >= 0.5 with any "
+    "box of the phrase (any-box) or with the box around all of them (_merged); one count a phrase, "
+    "phrases without boxes left out"
 )
 
 
@@ -29,22 +32,23 @@ class PhraseTruth:
     image_id: str
     text: str
     boxes_xyxy: FloatArray
-    """(n, 4) in pixels; n is 0 for phrases that name nothing to be drawn."""
+    """(n, 4) in pixels; n is 0 for a phrase that names nothing that can be boxed."""
 
 
 def evaluate(phrases: Sequence[PhraseTruth], predictions: Sequence[FloatArray]) -> Metrics:
     """Recall at 1, 5 and 10 boxes.
 
     Args:
-        phrases: what people drew.
-        predictions: for each phrase (K, 4) boxes in pixels of the original image, sorted by falling score; K may differ.
+        phrases: what people annotated.
+        predictions: for each phrase, (K, 4) boxes in pixels of the original image, best first; K
+            may differ between phrases.
 
     Raises:
-        ValueError: if the two do not belong together, a box is not finite or no phrase has a box.
+        ValueError: if the two differ in length, a box is not finite, or no phrase has a box.
     """
     if len(phrases) != len(predictions):
         raise ValueError(
-            f"{len(predictions)} predictions for {len(phrases)} phrases: give one array a phrase"
+            f"{len(predictions)} predictions for {len(phrases)} phrases: give one array for each"
         )
     pairs = [(p, boxes) for p, boxes in zip(phrases, predictions, strict=True) if len(p.boxes_xyxy)]
     if not pairs:
@@ -53,48 +57,33 @@ def evaluate(phrases: Sequence[PhraseTruth], predictions: Sequence[FloatArray]) 
     for phrase, boxes_xyxy in pairs:
         found[""].append(_rank(phrase, boxes_xyxy, phrase.boxes_xyxy))
         found["_merged"].append(_rank(phrase, boxes_xyxy, _enclosing(phrase.boxes_xyxy)))
-    values = {
-        f"R@{k}{custom}": float(np.mean(np.array(r) < k))
-        for custom, r in found.items()
+    hits = {
+        f"R@{k}{convention}": np.array(ranks) < k
+        for convention, ranks in found.items()
         for k in RANKS
     }
+    values = {name: float(np.mean(own)) for name, own in hits.items()}
     images = [phrase.image_id for phrase, _ in pairs]
-    resampled = {
-        f"R@{k}{custom}": resampling.share(np.array(ranks) < k, images)
-        for custom, ranks in found.items()
-        for k in RANKS
-    }
+    resampled = {name: resampling.share(own, images) for name, own in hits.items()}
     counts = {
         "images": len({p.image_id for p in phrases}),
         "phrases": len(phrases),
         "evaluated": len(pairs),
         "without_boxes": len(phrases) - len(pairs),
     }
-    return Metrics(
-        "flickr30k", PROTOCOL, values, {"counts": counts} | resampling.describe(values, resampled)
-    )
+    details = {"counts": counts} | resampling.describe(values, resampled)
+    return Metrics("flickr30k", PROTOCOL, values, details)
 
 
 def _rank(phrase: PhraseTruth, predicted_xyxy: FloatArray, true_xyxy: FloatArray) -> int:
-    """Place of the first predicted box that meets a true one, from 0; one past the largest rank if none does."""
-    if (
-        predicted_xyxy.ndim != 2
-        or predicted_xyxy.shape[1] != 4
-        or not np.isfinite(predicted_xyxy).all()
-    ):
+    """Position of the first predicted box that meets a true one, from 0; 10 if none does."""
+    shape = predicted_xyxy.shape
+    if len(shape) != 2 or shape[1] != 4 or not np.isfinite(predicted_xyxy).all():
         raise ValueError(
-            f"predictions for {phrase.text!r} of image {phrase.image_id} have shape {predicted_xyxy.shape} or are not finite: "
-            "give (K, 4) finite boxes"
+            f"predictions for {phrase.text!r} of image {phrase.image_id} have shape {shape} or are "
+            "not finite: give (K, 4) finite boxes"
         )
-    import torch
-
-    from omnidet.boxes import iou
-
-    # Doubles, so that an overlap of exactly one half is not lost to rounding.
-    predicted, true = (
-        torch.from_numpy(np.asarray(b, np.float64)) for b in (predicted_xyxy, true_xyxy)
-    )
-    hits = (iou(predicted[:, None], true) >= MIN_IOU).any(1).nonzero()
+    hits = np.flatnonzero((iou_xyxy(predicted_xyxy[:, None], true_xyxy) >= MIN_IOU).any(1))
     return int(hits[0]) if len(hits) else max(RANKS)
 
 

@@ -2,14 +2,19 @@
 
     Verdicts --gains--> {"localisation": .05, ..., "missed": .02}
 
-This is the dAP of TIDE (Bolya et al., ECCV 2020, section 2.3; github.com/dbolya/tide, `quantify.py` and `errors`). A kind is
-set right so: a localised or confused detection becomes right, under the name of its true box, if no detection has found that
-box and no such detection of a higher score, of either kind, was meant for it; otherwise it goes. Duplicates, background and
-what is wrong in name and place go. Missed boxes, those that no detection found or was meant for, are no longer asked for.
-Here what counts and what is matched is that of pycocotools and lvis, as in all numbers beside these; TIDE takes 100
-detections an image.
+This is the dAP of TIDE (Bolya et al., ECCV 2020, section 2.3; github.com/dbolya/tide, `quantify.py`
+and `errors`). To set a kind right means:
 
-Shape suffixes: D detections by falling score, G true boxes, C categories.
+localisation, confusion: the detection becomes right, under the name of its true box, unless a
+    detection has found that box or one of a higher score, of either kind, was meant for it; then it
+    is removed
+duplicate, background, both: the detection is removed
+missed: a true box that no detection found or was meant for need not be found
+
+What counts and what matches is decided as in pycocotools and lvis, as for all other numbers here;
+TIDE counts 100 detections an image.
+
+Suffixes: D detections by falling score, G true boxes, C categories, R recall points.
 """
 
 from __future__ import annotations
@@ -22,11 +27,11 @@ from omnidet.schema import IntArray
 
 MISSED = "missed"
 MENDED = ("localisation", "confusion")
-"""Kinds that become right where their true box is free; the others go."""
+"""Kinds that become right if their true box is free; detections of the others are removed."""
 
 
 def gains(verdicts: Verdicts) -> dict[str, float]:
-    """Gain in AP50 of each of `KINDS` and of `MISSED`; never negative, as there."""
+    """Gain in AP50 for each of `KINDS` and for `MISSED`; never negative, as in TIDE."""
     counts_D = ~verdicts.ignored_TD[0]
     kind_D = np.where(counts_D, verdicts.kind_D, -1)
     found_D = verdicts.found_TD[0]
@@ -47,11 +52,11 @@ def gains(verdicts: Verdicts) -> dict[str, float]:
 
 
 def _first(verdicts: Verdicts) -> Bools:
-    """Which detections would find a true box that is free, each box once: that of the highest score."""
+    """Which detections would find a free true box: for each box, the one of the highest score."""
     meant = np.flatnonzero(verdicts.meant_D >= 0)
-    _, places = np.unique(verdicts.meant_D[meant], return_index=True)
+    _, first = np.unique(verdicts.meant_D[meant], return_index=True)
     first_D: Bools = np.zeros(len(verdicts.meant_D), np.bool_)
-    first_D[meant[places]] = True
+    first_D[meant[first]] = True
     free_G = np.append(verdicts.true_score_G == -np.inf, False)
     first_D &= free_G[verdicts.meant_D]
     return first_D
@@ -65,13 +70,10 @@ def _without_missed(verdicts: Verdicts, counts_D: Bools) -> float:
     )
     category_D = verdicts.category_D[counts_D]
     precision_RC = curves(category_D, verdicts.found_TD[0][counts_D], left_C)
-    # As there: a name of which nothing is left to find has AP 0 where it is found nevertheless, else it does not count.
-    precision_RC[
-        :,
-        (verdicts.num_true_C > 0)
-        & (left_C == 0)
-        & (np.bincount(category_D, minlength=len(left_C)) > 0),
-    ] = 0
+    # As in TIDE: a category with nothing left to find has AP 0 if it is detected, else it does not
+    # count.
+    emptied_C = (verdicts.num_true_C > 0) & (left_C == 0)
+    precision_RC[:, emptied_C & (np.bincount(category_D, minlength=len(left_C)) > 0)] = 0
     return _mean(precision_RC)
 
 

@@ -1,4 +1,4 @@
-"""Truth + detections -> which detection is right, wrong or neither, for every IoU threshold and size.
+"""Truth + detections -> is each detection right, wrong or neither, for each IoU threshold and size?
 
 The rules are those of `COCOeval.evaluateImg` (pycocotools) and `LVISEval.evaluate_img` (lvis).
 Within an image and category, each detection, best score first, takes the free true box of highest
@@ -20,6 +20,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from omnidet.evaluation.box_iou import iou_xywh
 from omnidet.evaluation.detections import DetectionColumns, rank
 from omnidet.evaluation.truth import Bools, Doubles, Truth, contains
 from omnidet.schema import IntArray
@@ -98,24 +99,6 @@ def flags(bits_D: Bits, size: int) -> Bools:
     places = np.arange(NUM_THRESHOLDS, dtype=np.uint64) + np.uint64(size * NUM_THRESHOLDS)
     unpacked: Bools = (bits_D >> places[:, None] & np.uint64(1)).astype(np.bool_)
     return unpacked
-
-
-def iou_xywh(found: Doubles, true: Doubles, crowd: Bools | bool = False) -> Doubles:
-    """IoU of boxes (..., 4), which broadcast; with a crowd, the share of the detection inside it.
-
-    This is `bbIou` of pycocotools' maskApi.c, operation by operation.
-    """
-    left, top = (np.maximum(found[..., i], true[..., i]) for i in (0, 1))
-    right, bottom = (
-        np.minimum(found[..., i + 2] + found[..., i], true[..., i + 2] + true[..., i])
-        for i in (0, 1)
-    )
-    width, height = right - left, bottom - top
-    both = np.where((width > 0) & (height > 0), width * height, 0.0)
-    area_found, area_true = (boxes[..., 2] * boxes[..., 3] for boxes in (found, true))
-    union = np.where(crowd, area_found, area_found + area_true - both)
-    iou: Doubles = np.divide(both, union, out=np.zeros_like(both), where=both > 0)
-    return iou
 
 
 def _outside(area: Doubles) -> Bools:

@@ -1,8 +1,9 @@
 """LVIS average precision of boxes, v0.5 and v1, equal to that of the official `lvis` package.
 
-Protocol: Gupta et al., LVIS, CVPR 2019. The annotation is federated: a detection counts only where its category is
-known to be present or absent in the image. Categories are rare, common or frequent by the images of the training set.
-Fixed AP: Dave et al., Evaluating Large-Vocabulary Object Detectors: The Devil is in the Details, 2021.
+Protocol: Gupta et al., LVIS, CVPR 2019. The annotation is federated: a detection counts only if its
+category is known to be present or absent in the image. A category is rare, common or frequent by
+the number of training images that show it. Fixed AP: Dave et al., Evaluating Large-Vocabulary
+Object Detectors: The Devil is in the Details, 2021.
 """
 
 from __future__ import annotations
@@ -24,9 +25,9 @@ from omnidet.schema import Metrics
 
 PROTOCOLS = ("standard", "fixed")
 MAX_DETECTIONS = 300
-"""Of an image, for the standard protocol."""
+"""Of an image, in the standard protocol."""
 MAX_OF_CATEGORY = 10_000
-"""Over all images, for the fixed protocol; an image then has any number."""
+"""Over all images, in the fixed protocol; an image may then have any number."""
 
 
 def evaluate(
@@ -41,45 +42,44 @@ def evaluate(
 
     Args:
         ground_truth: LVIS annotation file, v0.5 or v1, local or `s3://`.
-        detections: boxes of any number an image, best without a score threshold; may be empty: every number is then 0.
-        max_detections: standard protocol: how many of an image count, those of the highest score. The official value is 300.
-        protocol: `standard`, or `fixed`: the 10,000 best of each category over all images count. Ask the detector for 1,000
-            an image then, or categories are starved.
-        only_images: ids of the images to evaluate, as those of minival; detections elsewhere are left out.
+        detections: any number of boxes, best without a score threshold. Without any, every number
+            is 0.
+        max_detections: how many of an image count in the standard protocol: those of the highest
+            score. The official value is 300.
+        protocol: `standard`, or `fixed`: the 10,000 best of each category over all images count.
+            Then ask the detector for 1,000 an image, or categories are starved.
+        only_images: ids of the images to evaluate, such as those of minival; other detections are
+            left out.
         intervals: whether to resample images for confidence intervals.
 
     Raises:
-        ValueError: for a detection that cannot be counted, named by its index.
+        ValueError: if a detection cannot be counted; it is named by its index.
     """
     if max_detections < 1:
         raise ValueError(
-            f"max_detections={max_detections} must be at least 1: the official value is 300"
+            f"max_detections={max_detections} is below 1: the official value is {MAX_DETECTIONS}"
         )
     if protocol not in PROTOCOLS:
         raise ValueError(f"LVIS has no protocol {protocol!r}: give one of {', '.join(PROTOCOLS)}")
     truth = read(ground_truth, federated=True, only_images=only_images)
     found, left_out = collect(detections, truth)
     is_fixed = protocol == "fixed"
-    kept = (
-        found.best(found.category_D, MAX_OF_CATEGORY)
-        if is_fixed
-        else found.best(found.image_D, max_detections)
-    )
+    if is_fixed:
+        kept = found.best(found.category_D, MAX_OF_CATEGORY)
+    else:
+        kept = found.best(found.image_D, max_detections)
     judged = judge(truth, kept, len(kept) + 1)
     curves = accumulate(truth, judged, (len(kept) + 1,))
-    values, undefined = split_undefined(
-        _values(curves, truth, "" if is_fixed else f"@{max_detections}")
-    )
-    counts = {"detections": len(found), "detections_judged": len(judged.score_D)}
+    ending = "" if is_fixed else f"@{max_detections}"
+    values, undefined = split_undefined(_values(curves, truth, ending))
+    counts = truth.counts()
+    counts |= {"detections": len(found), "detections_judged": len(judged.score_D)}
+    counts |= {"detections_left_out": left_out} if only_images is not None else {}
     details: dict[str, Any] = {
         "per_category_AP": curves.by_category(truth.names),
         "undefined": undefined,
+        "counts": counts,
     }
-    details["counts"] = (
-        truth.counts()
-        | counts
-        | ({"detections_left_out": left_out} if only_images is not None else {})
-    )
     if intervals:
         resampled_BKT = resampled(truth, judged, resampling.draw(len(truth.image_ids)))
         details |= intervals_of(values, details["per_category_AP"], resampled_BKT, truth)
@@ -102,18 +102,14 @@ def _values(curves: Curves, truth: Truth, ending: str) -> dict[str, float]:
 
 
 def _protocol(truth: Truth, found: DetectionColumns, is_fixed: bool, max_detections: int) -> str:
-    subset = (
-        f", {len(truth.image_ids)} of {len(truth.image_ids) + len(truth.left_out)} images"
-        if truth.left_out
-        else ""
-    )
+    kept, total = len(truth.image_ids), len(truth.image_ids) + len(truth.left_out)
+    subset = f", {kept} of {total} images" if truth.left_out else ""
     if is_fixed:
-        starved = int(
-            (
-                np.bincount(found.category_D, minlength=len(truth.category_ids)) < MAX_OF_CATEGORY
-            ).sum()
+        counts_K = np.bincount(found.category_D, minlength=len(truth.category_ids))
+        kind = (
+            f"fixed AP: the {MAX_OF_CATEGORY} best of a category, any number an image; "
+            f"{int((counts_K < MAX_OF_CATEGORY).sum())} categories had fewer"
         )
-        kind = f"fixed AP: the {MAX_OF_CATEGORY} best of a category, any number an image; {starved} categories had fewer"
     else:
         kind = f"standard AP: {max_detections} detections an image"
     return f"LVIS bbox, IoU .50:.05:.95, {kind}, federated{subset}, as lvis 0.5.3"

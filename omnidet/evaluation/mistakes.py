@@ -20,8 +20,9 @@ import numpy.typing as npt
 
 from omnidet.evaluation import coco, lvis
 from omnidet.evaluation.average_precision import RECALLS_R
+from omnidet.evaluation.box_iou import iou_xywh
 from omnidet.evaluation.detections import DetectionColumns, collect
-from omnidet.evaluation.judging import ALL, THRESHOLDS_T, flags, iou_xywh, judge
+from omnidet.evaluation.judging import ALL, THRESHOLDS_T, flags, judge
 from omnidet.evaluation.truth import Bools, Doubles, Truth
 from omnidet.schema import IntArray
 

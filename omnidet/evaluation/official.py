@@ -1,6 +1,7 @@
-"""The official evaluators of COCO and LVIS as they are, to check ours against: the same numbers, slower and with more memory.
+"""The official evaluators of COCO and LVIS, to check this package against.
 
-Tests and `benchmarks/evaluators.py` compare.
+They give the same numbers, slower and with more memory. The tests and `benchmarks/evaluators.py`
+compare.
 """
 
 from __future__ import annotations
@@ -24,12 +25,12 @@ from omnidet.evaluation.truth import read_dataset
 
 
 def coco(ground_truth: str | Path, detections: Sequence[Detection]) -> Any:
-    """pycocotools' `COCOeval` after its run."""
+    """The `COCOeval` of pycocotools after its run."""
     from pycocotools.cocoeval import COCOeval
 
     dataset = read_dataset(ground_truth)
     dataset["annotations"] = [{"iscrowd": 0, **annotation} for annotation in dataset["annotations"]]
-    # The official code reports its progress by printing.
+    # The official code prints its progress.
     with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere):
         evaluator = COCOeval(
             _coco_index(dataset),
@@ -45,20 +46,18 @@ def coco(ground_truth: str | Path, detections: Sequence[Detection]) -> Any:
 def lvis(
     ground_truth: str | Path, detections: Sequence[Detection], max_detections: int = 300
 ) -> Any:
-    """lvis' `LVISEval` after its run; `max_detections` -1 takes all that are given."""
+    """The `LVISEval` of lvis after its run; with `max_detections=-1` all detections count."""
     official = _lvis_module()
     dataset = read_dataset(ground_truth)
-    # The constructors only read files; that of LVISResults also fails on an empty list and copies the whole ground truth.
-    truth, results = (
-        official.LVIS.__new__(official.LVIS),
-        official.LVISResults.__new__(official.LVISResults),
-    )
+    # The constructors do no more than read files, but that of LVISResults fails on an empty list
+    # and copies the whole ground truth. So both are made without them, and indexed by the method
+    # that the constructors call; the package has no public one.
+    truth = official.LVIS.__new__(official.LVIS)
+    results = official.LVISResults.__new__(official.LVISResults)
     truth.dataset = dataset
-    kept = (
-        results.limit_dets_per_image(detections, max_detections)
-        if max_detections >= 0
-        else detections
-    )
+    kept: Sequence[Any] = detections
+    if max_detections >= 0:
+        kept = results.limit_dets_per_image(detections, max_detections)
     results.dataset = {**dataset, "annotations": _annotations(kept)}
     for index in (truth, results):
         index.logger = logging.getLogger("lvis")
@@ -70,7 +69,10 @@ def lvis(
 
 
 def _annotations(detections: Sequence[Detection]) -> list[dict[str, Any]]:
-    """What the two `Results` make of a list of boxes; they fail on an empty one and write into the caller's dictionaries."""
+    """Annotations made of a list of boxes, as in the results classes of both packages.
+
+    Those classes fail on an empty list and write into the caller's dictionaries.
+    """
     return [
         {**d, "id": number, "area": d["bbox"][2] * d["bbox"][3], "iscrowd": 0}
         for number, d in enumerate(detections, 1)
@@ -87,7 +89,7 @@ def _coco_index(dataset: dict[str, Any]) -> Any:
 
 
 class _NumpyWithFloat:
-    """numpy as `lvis.eval` knew it: `np.float` was Python's float and is gone since numpy 1.24."""
+    """numpy as `lvis.eval` expects it: with `np.float`, Python's float, removed in numpy 1.24."""
 
     float = float
 
@@ -99,8 +101,9 @@ class _NumpyWithFloat:
 def _lvis_module() -> ModuleType:
     """The module `lvis.eval`, loaded without the package's `__init__`.
 
-    That one imports OpenCV and matplotlib for drawing, and OpenCV needs libGL, which slim machines lack. So an empty
-    package stands in for it while the submodules load. Afterwards `sys.modules` is as before: who imports lvis gets it whole.
+    That imports OpenCV and matplotlib for drawing, and OpenCV needs libGL, which slim machines
+    lack. So an empty package replaces it while the submodules load. Afterwards `sys.modules` is as
+    before: whoever imports lvis gets all of it.
     """
     spec = importlib.util.find_spec("lvis")
     if spec is None or spec.submodule_search_locations is None:

@@ -1,7 +1,7 @@
-"""Finding the one object that an expression describes (RefCOCOg, or any set of expressions with boxes).
+"""Finding the one object that an expression describes: RefCOCOg, or any expressions with boxes.
 
-The control: the same expressions with their words in another order. A detector that reads words as a bag finds as much with
-it as without; the difference is what it makes of their order.
+The control is the same expressions with their words scrambled. A detector that treats an expression
+as a bag of words finds as much either way; the difference is what it gains from their order.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from omnidet.evaluation import resampling
+from omnidet.evaluation.box_iou import iou_xyxy
 from omnidet.schema import FloatArray, Metrics
 
 MIN_IOU = 0.5
@@ -30,13 +31,17 @@ class Expression:
     image_id: str
     text: str
     boxes_xyxy: FloatArray
-    """(n, 4) in pixels; n is 1 but where several boxes are accepted."""
+    """(n, 4) in pixels; n is 1 unless several boxes are accepted."""
     relational: bool
-    """Whether the text names the object by its relation to others ("left of the dog"), which a set of tokens cannot hold."""
+    """Whether the text names the object by its relation to others ("left of the dog"), which a set
+    of tokens cannot express."""
 
 
 def scramble(text: str) -> str:
-    """The words in another order, always the same one for a text; one word, or one word repeated, stays as it is."""
+    """The words in another order, which is always the same for a text.
+
+    A single word, or one word repeated, is returned unchanged.
+    """
     words = text.split()
     shuffled = list(words)
     generator = random.Random(text)
@@ -54,11 +59,13 @@ def evaluate(
 
     Args:
         expressions: E texts with their boxes.
-        boxes_xyxy: (E, 4) in pixels of the original image, the box of the highest score for each expression.
-        scrambled_xyxy: likewise for `scramble` of each text, judged by the same annotated boxes: the keys `..._scrambled`.
+        boxes_xyxy: (E, 4) in pixels of the original image: the box of the highest score for each
+            expression.
+        scrambled_xyxy: the same for `scramble` of each text; compared with the same annotated boxes
+            for the metrics `..._scrambled`.
 
     Raises:
-        ValueError: if there is not one finite box for each expression, or an expression without an annotated box.
+        ValueError: if an expression has no annotated box or not exactly one finite predicted box.
     """
     if not expressions:
         raise ValueError("there are no expressions to evaluate: give a split that has some")
@@ -69,22 +76,16 @@ def evaluate(
         "AIGT_relational": relational,
     }
     hits = _hits(expressions, boxes_xyxy)
-    images = [e.image_id for e in expressions]
+    images = np.array([e.image_id for e in expressions])
     values = {name: float(hits[group].mean()) for name, group in groups.items() if group.any()}
     resampled = {
-        name: resampling.share(
-            hits[group], [i for i, own in zip(images, group, strict=True) if own]
-        )
+        name: resampling.share(hits[group], images[group])
         for name, group in groups.items()
         if group.any()
     }
     if scrambled_xyxy is not None:
         control = _hits(expressions, scrambled_xyxy)
-        values |= {
-            f"{name}_scrambled": float(control[group].mean())
-            for name, group in groups.items()
-            if group.any()
-        }
+        values |= {f"{name}_scrambled": float(control[groups[name]].mean()) for name in resampled}
     counts = {
         "images": len({e.image_id for e in expressions}),
         "expressions": len(expressions),
@@ -92,15 +93,15 @@ def evaluate(
         "relational": int(relational.sum()),
         "hits": int(hits.sum()),
     }
-    return Metrics(
-        "refcocog", PROTOCOL, values, {"counts": counts} | resampling.describe(values, resampled)
-    )
+    details = {"counts": counts} | resampling.describe(values, resampled)
+    return Metrics("refcocog", PROTOCOL, values, details)
 
 
 def _hits(expressions: Sequence[Expression], boxes_xyxy: FloatArray) -> npt.NDArray[np.bool_]:
     if boxes_xyxy.shape != (len(expressions), 4):
         raise ValueError(
-            f"boxes_xyxy has shape {boxes_xyxy.shape}: {len(expressions)} expressions need one box each"
+            f"boxes_xyxy has shape {boxes_xyxy.shape}: give one box for each of the "
+            f"{len(expressions)} expressions"
         )
     return np.array([_hit(e, box) for e, box in zip(expressions, boxes_xyxy, strict=True)])
 
@@ -108,18 +109,12 @@ def _hits(expressions: Sequence[Expression], boxes_xyxy: FloatArray) -> npt.NDAr
 def _hit(expression: Expression, box_xyxy: FloatArray) -> bool:
     if not len(expression.boxes_xyxy):
         raise ValueError(
-            f"expression {expression.text!r} of image {expression.image_id} has no box: leave it out"
+            f"expression {expression.text!r} of image {expression.image_id} has no box: "
+            "leave it out"
         )
     if not np.isfinite(box_xyxy).all():
         raise ValueError(
-            f"the box for {expression.text!r} of image {expression.image_id} is {box_xyxy.tolist()}: not finite"
+            f"the box for {expression.text!r} of image {expression.image_id} is "
+            f"{box_xyxy.tolist()}: give finite coordinates"
         )
-    import torch
-
-    from omnidet.boxes import iou
-
-    # Doubles, so that an overlap of exactly one half is not lost to rounding.
-    found, true = (
-        torch.from_numpy(np.asarray(b, np.float64)) for b in (box_xyxy, expression.boxes_xyxy)
-    )
-    return bool((iou(found, true) >= MIN_IOU).any())
+    return bool((iou_xyxy(box_xyxy, expression.boxes_xyxy) >= MIN_IOU).any())

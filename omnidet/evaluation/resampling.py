@@ -1,8 +1,9 @@
-"""How far a number may be off by the luck of the images: bootstrap confidence intervals.
+"""How far a number may be off by chance: bootstrap confidence intervals over the images.
 
-The images of the evaluation set are drawn anew with replacement (Efron, 1979), each time as many as there are, and the
-number is computed on them from what was judged before. The draws depend on the number of images alone: two detectors on the
-same images are judged on the same draws, so that their difference has an interval of its own, narrower than either.
+Each resample draws as many images as the evaluation set has, with replacement (Efron, 1979), and
+the number is computed on them from what was judged before. The draws depend on the number of images
+alone: two detectors on the same images have the same draws, so their difference has an interval of
+its own, narrower than either.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ Doubles = npt.NDArray[np.float64]
 
 
 def draw(num_images: int, resamples: int = RESAMPLES) -> Doubles:
-    """(B, I): how often each image counts in each resample."""
+    """How often each image counts in each resample, (B, I)."""
     generator = np.random.default_rng([_SEED, num_images])
     return generator.multinomial(num_images, np.full(num_images, 1 / num_images), resamples).astype(
         np.float64
@@ -30,10 +31,10 @@ def draw(num_images: int, resamples: int = RESAMPLES) -> Doubles:
 def interval(
     value: float, values_B: Doubles, least: float = 0.0, greatest: float = 1.0
 ) -> list[float] | None:
-    """Lower and upper end of the middle share LEVEL of the resamples, moved so that their mean is the value.
+    """The ends of the middle `LEVEL` of the resamples, shifted so that their mean is the value.
 
-    Average precision of categories with few boxes is higher on resamples than on all images, so the mean has to be taken off.
-    None where nothing is defined.
+    AP of categories with few boxes is higher on resamples than on all images; the shift corrects
+    that bias. None if no resample is defined.
     """
     defined = values_B[np.isfinite(values_B)]
     if not defined.size:
@@ -43,7 +44,10 @@ def interval(
 
 
 def describe(values: Mapping[str, float], resampled: Mapping[str, Doubles]) -> dict[str, Any]:
-    """For `Metrics.details`: intervals by metric, and the resampled values, for the difference of two evaluations."""
+    """The intervals of metrics, and their resampled values, for the difference of two evaluations.
+
+    These are fields of `Metrics.details`.
+    """
     defined = {
         name: values_B
         for name, values_B in resampled.items()
@@ -59,18 +63,18 @@ def describe(values: Mapping[str, float], resampled: Mapping[str, Doubles]) -> d
     }
 
 
-def share(hits: Sequence[bool] | npt.NDArray[np.bool_], images: Sequence[str]) -> Doubles:
-    """(B,) resampled shares of hits, each hit belonging to an image; NaN where none of the images was drawn."""
-    names, place = np.unique(np.array(images), return_inverse=True)
-    return share_of(np.asarray(hits, np.bool_), place, len(names))
+def share(
+    hits: Sequence[bool] | npt.NDArray[np.bool_], images: Sequence[str] | npt.NDArray[np.str_]
+) -> Doubles:
+    """The share of hits in each resample (B,); NaN if none of their images was drawn.
 
-
-def share_of(hits: npt.NDArray[np.bool_], image: npt.NDArray[np.int64], num_images: int) -> Doubles:
-    """As `share`, with images by number."""
-    weights_BI = draw(num_images)
-    counts = np.bincount(image, minlength=num_images).astype(np.float64)
+    Args:
+        images: the image that each hit or miss belongs to.
+    """
+    names, image = np.unique(np.array(images), return_inverse=True)
+    weights_BI = draw(len(names))
+    hits_I = np.bincount(image, np.asarray(hits, np.bool_), len(names))
+    counts_I = np.bincount(image, minlength=len(names)).astype(np.float64)
     with np.errstate(invalid="ignore"):
-        resampled: Doubles = (weights_BI @ np.bincount(image, hits, num_images)) / (
-            weights_BI @ counts
-        )
+        resampled: Doubles = (weights_BI @ hits_I) / (weights_BI @ counts_I)
     return resampled

@@ -1,4 +1,4 @@
-"""What `omnidet evaluate --out` wrote, read back: numbers with their protocols, and the predictions of each set."""
+"""What `omnidet evaluate --out` wrote, read back: numbers, protocols and the predictions."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from omnidet.storage import Location
 
 REMEDY = "evaluate the model again"
 _PARTS = ("counts", "intervals", "resamples", "per_category_AP", "per_category_interval")
+"""The mappings that the details of a benchmark may hold."""
 
 
 @dataclass(frozen=True)
@@ -26,22 +27,26 @@ class Stored:
 
 
 def read(folder: Location) -> Stored:
-    """The index of an evaluation folder. Raises FileNotFoundError or ValueError with the remedy."""
+    """The index of an evaluation folder.
+
+    Raises:
+        FileNotFoundError, ValueError: if it is missing or damaged, with the remedy.
+    """
     content = _index(folder, "values", "protocols", "details")
     path = storage.join(folder, storage.INDEX_NAME)
     for name, details in content["details"].items():
         if not isinstance(details, dict) or not all(
             isinstance(details.get(part, {}), dict) for part in _PARTS
         ):
-            raise ValueError(f"{path} has details of {name} of another form: {REMEDY}")
+            raise ValueError(f"{path} has details of {name} in another format: {REMEDY}")
         for part, length in (("intervals", 2), ("per_category_interval", 2), ("resamples", None)):
             if not all(_are_numbers(values, length) for values in details.get(part, {}).values()):
-                raise ValueError(f"{path} has {part} of {name} that are no numbers: {REMEDY}")
+                raise ValueError(f"{path} has {part} of {name} that are not numbers: {REMEDY}")
     return Stored(content["values"], content["protocols"], content["details"])
 
 
 def _are_numbers(values: Any, length: int | None) -> bool:
-    """Whether it is a list of numbers, where some may be unknown, or nothing at all."""
+    """Whether the value is None or a list of numbers, some of which may be None."""
     is_list = isinstance(values, list) and all(
         value is None or type(value) in (int, float) for value in values
     )
@@ -49,7 +54,7 @@ def _are_numbers(values: Any, length: int | None) -> bool:
 
 
 def values(folder: Location) -> dict[str, float]:
-    """Only the numbers, of a folder whose index may hold nothing else."""
+    """Only the numbers; the folder's index need not hold anything else."""
     found: dict[str, float] = _index(folder, "values")["values"]
     return found
 
@@ -71,12 +76,16 @@ def _index(folder: Location, *fields: str) -> dict[str, Any]:
             raise ValueError(f"{path} has no {field}: {REMEDY}")
     for name, value in content["values"].items():
         if type(value) not in (int, float):
-            raise ValueError(f"{path} says that {name} is {value!r}, which is no number: {REMEDY}")
+            raise ValueError(f"{path} says that {name} is {value!r}, not a number: {REMEDY}")
     return content
 
 
 def rows(folder: Location, set_name: str) -> Iterator[dict[str, Any]]:
-    """The predictions of a set, one by one. Raises FileNotFoundError or ValueError with the remedy."""
+    """The predictions of a set, one by one.
+
+    Raises:
+        FileNotFoundError, ValueError: if they are missing or damaged, with the remedy.
+    """
     path = place(folder, set_name)
     if not storage.exists(path):
         raise FileNotFoundError(f"{path} does not exist: {REMEDY}")
@@ -87,5 +96,5 @@ def rows(folder: Location, set_name: str) -> Iterator[dict[str, Any]]:
 
 
 def place(folder: Location, set_name: str) -> str:
-    """Where the predictions of a set stand."""
+    """Where the predictions of a set are stored."""
     return storage.join(folder, f"{set_name.replace('/', '_')}.json")

@@ -261,7 +261,7 @@ def _wanted(every: Sequence[int], only_images: Collection[int] | None, name: str
 
 
 def _names(categories: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
-    """The name of each category; the id is added to a name that several share, to tell them apart."""
+    """The name of each category, with the id added where several categories share a name."""
     shared = Counter(category["name"] for category in categories)
     return tuple(
         f"{c['name']} ({c['id']})" if shared[c["name"]] > 1 else str(c["name"]) for c in categories

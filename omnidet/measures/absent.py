@@ -16,7 +16,7 @@ from omnidet.measures.rows import short
 from omnidet.schema import Metrics
 
 
-def _predict_absent(
+def _predict(
     detector: OmniDet, index: shards.Index, set_name: str, images: NumberedRecords
 ) -> ImageRows:
     for number, record in images:
@@ -24,13 +24,8 @@ def _predict_absent(
         located = detector.locate(record.image, asked, top=10**9) if asked else []
         row: PredictionRow = {"image_id": record.image_id, "true": [], "absent": []}
         for named, (boxes, scores) in zip(record.phrase_boxes, located, strict=False):
-            meets_NQ = (
-                iou(
-                    torch.from_numpy(record.boxes_xyxy[list(named)])[:, None],
-                    torch.from_numpy(boxes),
-                )
-                >= 0.5
-            )
+            true_N4 = torch.from_numpy(record.boxes_xyxy[list(named)])
+            meets_NQ = iou(true_N4[:, None], torch.from_numpy(boxes)) >= protocol.MIN_IOU
             row["true"] += [
                 short(scores[meets].max()) if meets.any() else -1.0 for meets in meets_NQ.numpy()
             ]
@@ -38,10 +33,10 @@ def _predict_absent(
         yield number, [row]
 
 
-def _evaluate_absent(index: shards.Index, set_name: str, rows: Iterable[PredictionRow]) -> Metrics:
+def _evaluate(index: shards.Index, set_name: str, rows: Iterable[PredictionRow]) -> Metrics:
     true, missing = zip(*((row["true"], row["absent"]) for row in rows), strict=True)
     return protocol.evaluate(true, missing)
 
 
-absent = Measure(_predict_absent, _evaluate_absent, "absent")
+absent = Measure(_predict, _evaluate, "absent")
 """The false-positive rate of any set that lists absent names."""

@@ -16,16 +16,19 @@ IMAGES_AT_ONCE = 16
 
 
 def predict_names(count: int) -> Callable[[OmniDet, shards.Index, str, NumberedRecords], ImageRows]:
-    """The best `count` boxes of each image over all of the benchmark's names, in the official form."""
+    """A `predict` that finds the `count` best boxes of each image over all names of the set.
+
+    Its rows are in the official result format.
+    """
 
     def predict(
         detector: OmniDet, index: shards.Index, set_name: str, images: NumberedRecords
     ) -> ImageRows:
-        # A dataset may hold images that its boxes do not cover (COCO's captions list more): they are not judged.
+        # A set may hold images that are not in its annotation file, such as those of COCO that only
+        # have captions. They are not evaluated.
         path, names = ground_truth(index, set_name)
-        judged = {
-            int(image["id"]) for image in json.loads(path.read_text(encoding="utf-8"))["images"]
-        }
+        listed = json.loads(path.read_text(encoding="utf-8"))["images"]
+        judged = {int(image["id"]) for image in listed}
         detector.vocabulary.check_names(list(names.values()))
         prompt = detector.prompt(list(names.values()))
         category_ids = [int(number) for number in names]

@@ -13,9 +13,9 @@ from omnidet.measures.prediction_files import PredictionRow
 from omnidet.schema import Metrics
 
 
-def _evaluate_coco(index: shards.Index, set_name: str, rows: Iterable[PredictionRow]) -> Metrics:
+def _evaluate(index: shards.Index, set_name: str, rows: Iterable[PredictionRow]) -> Metrics:
     return protocol.evaluate(ground_truth(index, set_name)[0], rows)
 
 
-coco = Measure(predict_names(100), _evaluate_coco, needs_truth=True)
+coco = Measure(predict_names(100), _evaluate, needs_truth=True)
 """COCO box AP, with 100 detections an image."""

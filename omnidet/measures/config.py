@@ -1,6 +1,7 @@
 """What an evaluation measures: the part of a recipe that belongs to this stage.
 
-A recipe is read by commands that measure nothing, so this file and `measure.py` import neither torch nor a model.
+A recipe is read by commands that measure nothing, so this file and `measure.py` import neither
+torch nor a model.
 """
 
 from __future__ import annotations
@@ -19,15 +20,15 @@ class Benchmark:
     """One evaluation of a run."""
 
     name: str
-    """Its numbers are called `<name>/<metric>`."""
+    """Its metrics are called `<name>/<metric>`."""
     measure: str = field(metadata={"plugins": MEASURES})
     """A file of this folder, such as `coco`."""
     set_name: str
-    """Shard set, such as `eval/coco`."""
+    """The shard set, such as `eval/coco`."""
     suffix: str = ""
-    """Added to each metric's name, as `AIGT_unseen`: for several sets under one name."""
+    """Added to the name of each metric, as in `AIGT_unseen`, for several sets under one name."""
     optional: bool = False
-    """Whether a shard folder without the set will do."""
+    """Whether the shard folder may lack the set."""
 
     @property
     def loaded(self) -> Measure:
@@ -37,7 +38,7 @@ class Benchmark:
 
     @property
     def file_name(self) -> str:
-        """Of its rows, in the folder of an evaluation."""
+        """The file of its rows in the folder of an evaluation."""
         ending = f".{self.loaded.rows_name}" if self.loaded.rows_name else ""
         return f"{self.set_name.replace('/', '_')}{ending}.json"
 

@@ -9,11 +9,16 @@ from omnidet.data import shards
 
 
 def ground_truth(index: shards.Index, set_name: str) -> tuple[Path, dict[str, str]]:
-    """The official annotation file, checked, and the words of each category id."""
+    """The path of the set's annotation file, and what each category id is called.
+
+    Raises:
+        ValueError: if the set has no annotation file, or the file is corrupt.
+    """
     truth = index.ground_truth.get(set_name)
     if truth is None:
         raise ValueError(
-            f"{index.location} has no ground truth for {set_name!r}: build the shards again, with it as an evaluation set"
+            f"{index.location} has no ground truth for {set_name!r}: build the shards again, with "
+            "it as an evaluation set"
         )
     path = storage.local_copy(storage.join(index.location, truth["file"]), ".cache/shards")
     if storage.sha256(path) != truth["sha256"]:

@@ -13,9 +13,9 @@ from omnidet.measures.prediction_files import PredictionRow
 from omnidet.schema import Metrics
 
 
-def _evaluate_lvis(index: shards.Index, set_name: str, rows: Iterable[PredictionRow]) -> Metrics:
+def _evaluate(index: shards.Index, set_name: str, rows: Iterable[PredictionRow]) -> Metrics:
     return protocol.evaluate(ground_truth(index, set_name)[0], rows)
 
 
-lvis = Measure(predict_names(300), _evaluate_lvis, needs_truth=True)
+lvis = Measure(predict_names(300), _evaluate, needs_truth=True)
 """LVIS box AP, with 300 detections an image."""

@@ -1,7 +1,8 @@
 """The type that every benchmark's file provides, and the outcome of all of them.
 
-A `Measure` has two halves: `predict` finds the rows of each image, `evaluate` turns the rows of all images into numbers.
-In between, the rows are on disk, so any number of ranks can predict and memory does not grow with the set.
+A `Measure` has two halves: `predict` finds the rows of each image, `evaluate` turns the rows of all
+images into numbers. In between, the rows are on disk, so any number of ranks can predict and memory
+does not grow with the set.
 """
 
 from __future__ import annotations

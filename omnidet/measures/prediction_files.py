@@ -1,9 +1,10 @@
-"""Predictions on their way to a file: each rank writes its images' rows to disk as it finds them, then they become one list.
+"""The files of predictions: each rank writes rows as it finds them, then all become one list.
 
-    image 0, 2, 4 ... of rank 0 ─▶ lines ─┐
-    image 1, 3, 5 ... of rank 1 ─▶ lines ─┴▶ one JSON list in the order of the images, the same for any number of ranks
+    rank 0: images 0, 2, 4 ... ─▶ lines ─┐
+    rank 1: images 1, 3, 5 ... ─▶ lines ─┴▶ one JSON list in the order of the images
 
-Nothing is held but the rows of one image of each rank.
+The list is the same for any number of ranks, and only the rows of one image of each rank are in
+memory.
 """
 
 from __future__ import annotations
@@ -16,17 +17,18 @@ from pathlib import Path
 from typing import Any
 
 PredictionRow = dict[str, Any]
+"""What one benchmark keeps of one detection, phrase or image; its `Measure` knows the fields."""
 
 
 def write_part(path: Path, images: Iterable[tuple[int, list[PredictionRow]]]) -> None:
-    """Write the rows of images, given by rising number."""
+    """Write the rows of images, which come by rising number."""
     with path.open("w", encoding="utf-8") as file:
         for number, rows in images:
             file.writelines(f"{number}\t{json.dumps(row, ensure_ascii=False)}\n" for row in rows)
 
 
 def merge(parts: Sequence[Path], out: Path) -> None:
-    """Make the lines of all ranks one JSON list, one row a line: the official form."""
+    """Merge the lines of all ranks into one JSON list, with one row in a line."""
     with contextlib.ExitStack() as files, out.open("w", encoding="utf-8") as file:
         streams = [files.enter_context(part.open(encoding="utf-8")) for part in parts]
         before = "[\n"

@@ -25,5 +25,5 @@ def plain_box(box: Any) -> list[float]:
 
 
 def short(value: Any) -> float:
-    """The shortest number that reads back as the same float32."""
+    """The shortest decimal number that reads back as the same float32."""
     return float(str(np.float32(value)))

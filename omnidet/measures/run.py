@@ -1,4 +1,4 @@
-"""A detector on the evaluation sets of a shard folder: all benchmarks of a recipe, predicted and evaluated.
+"""All benchmarks of a recipe: a detector on the evaluation sets of a shard folder.
 
 predict ─rows─▶ one part for each rank ─▶ evaluate ─▶ one file of rows for each set, and Evaluation
 """
@@ -25,9 +25,10 @@ from omnidet.schema import Record
 def in_one_process(
     detector: OmniDet, index: shards.Index, config: EvaluationConfig, folder: Path
 ) -> Evaluation:
-    """Measure everything in one process; the rows go to `folder`.
+    """Predict and evaluate in one process; the rows go to `folder`.
 
-    Raises ValueError for an evaluation set that is missing and not optional.
+    Raises:
+        ValueError: if an evaluation set is missing and not optional.
     """
     parts = folder / "parts"
     parts.mkdir()
@@ -60,7 +61,12 @@ def predict(
 def evaluate(
     index: shards.Index, config: EvaluationConfig, parts: Sequence[Path], folder: Path
 ) -> Evaluation:
-    """Numbers of what all ranks predicted; the rows go to `folder`, each file one JSON list."""
+    """The numbers of what all ranks predicted.
+
+    Args:
+        parts: the folders that the ranks wrote.
+        folder: where the rows go, one JSON list for each set.
+    """
     result = Evaluation({}, {}, {})
     for benchmark in _present(index, config):
         path = folder / benchmark.file_name
@@ -68,11 +74,11 @@ def evaluate(
             prediction_files.merge([part / benchmark.file_name for part in parts], path)
         metrics = benchmark.loaded.evaluate(index, benchmark.set_name, read_rows(path))
         ending = f"_{benchmark.suffix}" if benchmark.suffix else ""
-        # The parts of a metric (AIGT_plain) are not named twice: of a set with a suffix only the whole counts.
-        parts_of = {k: v for k, v in metrics.values.items() if not (ending and "_" in k)}
-        result.values.update(
-            {f"{benchmark.name}/{key}{ending}": value for key, value in parts_of.items()}
-        )
+        for metric, value in metrics.values.items():
+            # With a suffix, only whole metrics are kept: a part, such as AIGT_plain, has a suffix of
+            # its own.
+            if not (ending and "_" in metric):
+                result.values[f"{benchmark.name}/{metric}{ending}"] = value
         result.protocols[benchmark.name] = metrics.protocol
         result.details[benchmark.name + ending] = dict(metrics.details)
     return result
@@ -81,7 +87,7 @@ def evaluate(
 def _present(index: shards.Index, config: EvaluationConfig) -> list[Benchmark]:
     chosen = [b for b in config.benchmarks if not b.optional or b.set_name in index.sets]
     for benchmark in chosen:
-        index.shards(benchmark.set_name)  # names what is missing before hours of work
+        index.shards(benchmark.set_name)  # raises before hours of work if the set is missing
         if benchmark.loaded.needs_truth:
             ground_truth(index, benchmark.set_name)
     return chosen

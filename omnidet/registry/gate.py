@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from omnidet.evaluation.headlines import HEADLINES, is_headline
+from omnidet.evaluation.metric_names import HEADLINES, is_headline
 
 _ROUNDING = 1e-9
 

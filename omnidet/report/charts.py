@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from omnidet.evaluation.analysis import Calibration
+from omnidet.evaluation.calibration import Calibration
 
 _Values = npt.NDArray[np.float64]
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
+from omnidet.evaluation.metric_names import is_lower_better
 from omnidet.report.charts import number
 
-LOWER_IS_BETTER = ("false", "error", "ECE", "seconds", "missed")
-"""Parts of the names of numbers that are better when they fall."""
 LEAST_CHANGE = 0.0005
 """A smaller difference does not show in three digits and counts as none."""
 
@@ -46,7 +45,7 @@ def rows(
 def _verdict(name: str, change: float) -> str:
     if not abs(change) >= LEAST_CHANGE:  # also where it is not a number
         return "same"
-    return "better" if (change > 0) != any(part in name for part in LOWER_IS_BETTER) else "worse"
+    return "better" if (change > 0) != is_lower_better(name) else "worse"
 
 
 def _signed(change: float) -> str:

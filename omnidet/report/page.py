@@ -15,8 +15,9 @@ from typing import Any
 import jinja2
 
 from omnidet import storage
-from omnidet.evaluation.analysis import NamesAnalysis, PhraseAnalysis
-from omnidet.evaluation.headlines import SHOWN_LARGE
+from omnidet.evaluation.metric_names import SHOWN_LARGE
+from omnidet.evaluation.name_analysis import NameAnalysis
+from omnidet.evaluation.phrase_analysis import PhraseAnalysis
 from omnidet.report import charts, comparison, panels, pictures, published
 from omnidet.report.pictures import Sample
 from omnidet.report.tables import Table
@@ -30,7 +31,7 @@ class Section:
     """As `refcocog unseen`."""
     benchmark: str
     """What its numbers are called by, as `refcocog`."""
-    analysis: NamesAnalysis | PhraseAnalysis | None
+    analysis: NameAnalysis | PhraseAnalysis | None
     samples: Sequence[Sample] = ()
     """In the order to be shown, by group."""
 
@@ -112,7 +113,7 @@ def _sections(sections: Sequence[Section], metrics: Mapping[str, float]) -> list
         result = section.analysis
         shown = (
             panels.of_names(result, own)
-            if isinstance(result, NamesAnalysis)
+            if isinstance(result, NameAnalysis)
             else panels.of_phrases(result)
             if result
             else None

@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from omnidet.evaluation.analysis import Category, NamesAnalysis, PhraseAnalysis
 from omnidet.evaluation.average_precision import RECALLS_R
+from omnidet.evaluation.name_analysis import Category, NameAnalysis
+from omnidet.evaluation.phrase_analysis import IOUS_R, PhraseAnalysis
 from omnidet.report import charts
 from omnidet.report.charts import number
 
@@ -24,7 +25,7 @@ MEANING = {
 SIZE_LETTERS = {"small": "s", "medium": "m", "large": "l"}
 
 
-def of_names(analysis: NamesAnalysis, metrics: Mapping[str, float]) -> dict[str, Any]:
+def of_names(analysis: NameAnalysis, metrics: Mapping[str, float]) -> dict[str, Any]:
     """The panels of boxes by class name.
 
     Args:
@@ -53,7 +54,7 @@ def of_names(analysis: NamesAnalysis, metrics: Mapping[str, float]) -> dict[str,
 
 def of_phrases(analysis: PhraseAnalysis) -> dict[str, Any]:
     """The panels of the best box for each phrase."""
-    num_phrases = max(len(analysis.overlap_P), 1)
+    num_phrases = max(len(analysis.iou_P), 1)
     wrong = [
         (kind, PHRASE_MEANING[kind], count / num_phrases, f"{count:,}")
         for kind, count in analysis.mistakes.items()
@@ -68,7 +69,7 @@ def of_phrases(analysis: PhraseAnalysis) -> dict[str, Any]:
             charts.shares(
                 "How well the best box fits",
                 "A phrase counts as found from .5 on.",
-                {"mean overlap": (RECALLS_R, analysis.curve)},
+                {"mean overlap": (IOUS_R, analysis.curve)},
                 "overlap (IoU) at least",
                 "share of phrases",
             ),
@@ -76,7 +77,7 @@ def of_phrases(analysis: PhraseAnalysis) -> dict[str, Any]:
         ],
         "bars": [
             _bars("Found, by kind of phrase", "Share of phrases whose best box is right.", groups),
-            _bars("Why the best box is wrong", f"Of {len(analysis.overlap_P):,} phrases.", wrong),
+            _bars("Why the best box is wrong", f"Of {len(analysis.iou_P):,} phrases.", wrong),
         ],
         "categories": None,
         "confusions": [],
@@ -95,7 +96,7 @@ def _bars(title: str, note: str, rows: Sequence[tuple[str, str, float, str]]) ->
     return {"title": title, "note": note, "rows": rows}
 
 
-def _by_size(analysis: NamesAnalysis, metrics: Mapping[str, float]) -> dict[str, Any]:
+def _by_size(analysis: NameAnalysis, metrics: Mapping[str, float]) -> dict[str, Any]:
     rows = []
     for size, letter in SIZE_LETTERS.items():
         count, value = analysis.sizes[size], metrics.get(f"AP{letter}")
@@ -104,7 +105,7 @@ def _by_size(analysis: NamesAnalysis, metrics: Mapping[str, float]) -> dict[str,
     return _bars("By size", "AP of boxes below 32 × 32 pixels, up to 96 × 96, and above.", rows)
 
 
-def _by_frequency(analysis: NamesAnalysis) -> dict[str, Any]:
+def _by_frequency(analysis: NameAnalysis) -> dict[str, Any]:
     rows = []
     for frequency in ("rare", "common", "frequent"):
         values = [c.average_precision for c in analysis.categories if c.frequency == frequency]
@@ -118,7 +119,7 @@ def _by_frequency(analysis: NamesAnalysis) -> dict[str, Any]:
     )
 
 
-def _mistakes(analysis: NamesAnalysis) -> dict[str, Any]:
+def _mistakes(analysis: NameAnalysis) -> dict[str, Any]:
     total = sum(o.right + o.wrong for o in analysis.outcomes.values())
     true_boxes = sum(o.right + o.missed for o in analysis.outcomes.values())
     rows = [

@@ -8,8 +8,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+import numpy as np
 from PIL import Image
 
+from omnidet.evaluation.box_iou import iou_xyxy
 from omnidet.report.charts import number
 
 Box = tuple[float, float, float, float]
@@ -151,10 +153,6 @@ def _label_places(
     predicted: Sequence[tuple[Box, str, float]], size: float, width: int, height: int
 ) -> list[tuple[float, float]]:
     """Where each label begins (x, base line): above its box, within it or below, where it hides the fewest other labels."""
-    import torch
-
-    from omnidet.boxes import iou
-
     taken: list[Box] = []
     places: list[tuple[float, float]] = []
     for (x0, y0, _, y1), label, score in reversed(predicted):
@@ -163,7 +161,7 @@ def _label_places(
         lines = (y0 - 0.35 * size, y0 + 1.1 * size, y1 - 0.4 * size, y1 + 1.1 * size)
         tries = [(x, max(size, min(y, height - 0.3 * size))) for y in lines]
         areas = [(x, y - size, x + length, y) for x, y in tries]
-        hidden = [sum(float(iou(torch.tensor(a), torch.tensor(t))) for t in taken) for a in areas]
+        hidden = [sum(float(iou_xyxy(np.array(a), np.array(t))) for t in taken) for a in areas]
         best = hidden.index(min(hidden))
         places.append(tries[best])
         taken.append(areas[best])
@@ -172,14 +170,10 @@ def _label_places(
 
 def _found(sample: Sample) -> tuple[int, int]:
     """How many of the true boxes have a found box of their label, or the best box of the phrase, at IoU >= 0.5."""
-    import torch
-
-    from omnidet.boxes import iou
-
     best = sorted(sample.predicted, key=lambda p: -p[2])[: 1 if sample.kind == "phrase" else None]
     hits = 0
     for true_box, true_label in sample.truth:
         rivals = [box for box, label, _ in best if sample.kind == "phrase" or label == true_label]
-        if rivals and bool((iou(torch.tensor(rivals), torch.tensor(true_box)) >= MIN_IOU).any()):
+        if rivals and bool((iou_xyxy(np.array(rivals), np.array(true_box)) >= MIN_IOU).any()):
             hits += 1
     return hits, len(sample.truth)

@@ -11,8 +11,10 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from omnidet.evaluation.analysis import Calibration, NamesAnalysis, PhraseAnalysis
 from omnidet.evaluation.average_precision import RECALLS_R
+from omnidet.evaluation.calibration import Calibration
+from omnidet.evaluation.name_analysis import NameAnalysis
+from omnidet.evaluation.phrase_analysis import PhraseAnalysis
 from omnidet.report.page import Section
 
 METRICS_NAME = "metrics.json"
@@ -34,7 +36,7 @@ def files(
         for name, a in analyses.items()
         for key, value in a.values().items()
     }
-    by_name = {name: a for name, a in analyses.items() if isinstance(a, NamesAnalysis)}
+    by_name = {name: a for name, a in analyses.items() if isinstance(a, NameAnalysis)}
     by_phrase = {name: a for name, a in analyses.items() if isinstance(a, PhraseAnalysis)}
     tables: dict[str, Rows] = {
         "precision_recall": _columns(

@@ -9,9 +9,10 @@ import numpy as np
 
 from omnidet import storage
 from omnidet.data import shards
-from omnidet.evaluation import analysis, stored
-from omnidet.evaluation.analysis import NamesAnalysis, PhraseAnalysis, PhraseTruth
+from omnidet.evaluation import name_analysis, phrase_analysis, stored
 from omnidet.evaluation.mistakes import LEAST_IOU
+from omnidet.evaluation.name_analysis import NameAnalysis
+from omnidet.evaluation.phrase_analysis import PhraseAnalysis, PhraseBoxes
 from omnidet.evaluation.truth import read
 from omnidet.measures.config import Benchmark
 from omnidet.measures.ground_truth import ground_truth
@@ -58,11 +59,13 @@ def _section(index: shards.Index, benchmark: Benchmark, evaluation: Location) ->
         truth = read(path, federated=None)
     try:
         if truth:
-            of_names = analysis.names(truth, rows, {int(i): word for i, word in words.items()})
+            of_names = name_analysis.analyse(
+                truth, rows, {int(i): word for i, word in words.items()}
+            )
             samples = _names_samples(index, set_name, of_names)
             return Section(name, benchmark.name, of_names, samples)
         truths, boxes, scores = _phrases(index, set_name, rows)
-        of_phrases = analysis.phrases(truths, boxes, scores)
+        of_phrases = phrase_analysis.analyse(truths, boxes, scores)
         samples = _phrase_samples(index, set_name, of_phrases, truths, boxes)
         return Section(name, benchmark.name, of_phrases, samples)
     except ValueError as error:
@@ -72,7 +75,7 @@ def _section(index: shards.Index, benchmark: Benchmark, evaluation: Location) ->
         raise ValueError(message + remedy) from error
 
 
-def _names_samples(index: shards.Index, set_name: str, result: NamesAnalysis) -> list[Sample]:
+def _names_samples(index: shards.Index, set_name: str, result: NameAnalysis) -> list[Sample]:
     """The images with the most boxes and no mistake, then those with the most mistakes."""
     errors = {i: o.wrong + o.missed for i, o in result.outcomes.items()}
     right = [i for i in errors if not errors[i] and result.outcomes[i].right]
@@ -102,7 +105,7 @@ def _names_samples(index: shards.Index, set_name: str, result: NamesAnalysis) ->
 
 def _phrases(
     index: shards.Index, set_name: str, rows: Iterator[dict[str, Any]]
-) -> tuple[list[PhraseTruth], FloatArray, FloatArray]:
+) -> tuple[list[PhraseBoxes], FloatArray, FloatArray]:
     """Each phrase with boxes, the best box for it (P, 4), and its score (P)."""
     found = {}
     for number, row in enumerate(rows):
@@ -121,7 +124,7 @@ def _phrases(
             if named:
                 others = np.delete(record.boxes_xyxy, list(named), 0)
                 truths.append(
-                    PhraseTruth(record.image_id, phrase, record.boxes_xyxy[list(named)], others)
+                    PhraseBoxes(record.image_id, phrase, record.boxes_xyxy[list(named)], others)
                 )
     lacking = [t for t in truths if (t.image_id, t.phrase) not in found]
     if lacking:
@@ -137,11 +140,11 @@ def _phrase_samples(
     index: shards.Index,
     set_name: str,
     result: PhraseAnalysis,
-    truths: Sequence[PhraseTruth],
+    truths: Sequence[PhraseBoxes],
     boxes: FloatArray,
 ) -> list[Sample]:
     """The phrases that were found, and those that were not, of the highest score; each image once."""
-    right = result.overlap_P >= LEAST_IOU
+    right = result.iou_P >= LEAST_IOU
     chosen: list[tuple[str, int]] = []
     for group, members in (
         (GOOD["phrase"], np.flatnonzero(right)),

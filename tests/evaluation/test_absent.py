@@ -4,7 +4,7 @@ import pytest
 from omnidet.evaluation import absent
 
 
-def test_the_threshold_is_that_of_half_the_true_boxes():
+def test_the_threshold_is_that_at_which_half_the_true_boxes_are_found():
     metrics = absent.evaluate([[0.9, 0.2], [0.6, -1.0]], [[0.1, 0.7], [0.6, 0.59]])
     # 0.9 and 0.6 are two of four boxes; two of the four absent names reach 0.6.
     assert metrics.values == {"false_positive_rate": 0.5, "threshold": 0.6}
@@ -14,7 +14,7 @@ def test_the_threshold_is_that_of_half_the_true_boxes():
     assert 0 <= low <= 0.5 <= high <= 1
 
 
-def test_a_scale_of_scores_changes_nothing():
+def test_the_scale_of_the_scores_does_not_matter():
     random = np.random.default_rng(0)
     true, false = random.random((50, 3)) ** 0.5, random.random((50, 4))
     one = absent.evaluate(true.tolist(), false.tolist())
@@ -27,7 +27,7 @@ def test_a_scale_of_scores_changes_nothing():
     assert one.details["intervals"] == other.details["intervals"]
 
 
-def test_where_half_the_boxes_are_not_met_at_any_threshold_there_is_no_number():
+def test_there_is_no_number_if_half_the_boxes_cannot_be_found():
     metrics = absent.evaluate([[0.9, -1.0, -1.0]], [[0.5]])
     assert metrics.values == {}
     assert metrics.details["undefined"] == ["false_positive_rate", "threshold"]

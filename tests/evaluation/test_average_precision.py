@@ -22,15 +22,15 @@ def by_category(truth, counted):
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_every_image_once_gives_the_same_number(tmp_path, seed):
+def test_a_weight_of_one_for_every_image_changes_nothing(tmp_path, seed):
     truth, counted = judged(tmp_path, *world(seed, images=30))
     (values_KT,) = average_precision.resampled(truth, counted, np.ones((1, len(truth.image_ids))))
     np.testing.assert_allclose(values_KT, by_category(truth, counted), atol=1e-12)
 
 
-def test_a_weight_is_as_many_copies_of_the_image(tmp_path):
+def test_a_weight_counts_like_copies_of_the_image(tmp_path):
     dataset, found = world(1, images=30)
-    # Copies of a detection would score the same, and their order would decide: so every score is its own.
+    # Copies of a detection have equal scores, whose order decides. So all others differ.
     found = [{**d, "score": d["score"] - n * 1e-6} for n, d in enumerate(found)]
     truth, counted = judged(tmp_path, dataset, found)
     weights_BI = resampling.draw(len(truth.image_ids), 2)
@@ -52,12 +52,13 @@ def test_a_weight_is_as_many_copies_of_the_image(tmp_path):
                 ]
         expected_KT = by_category(*judged(tmp_path, copied, copied_found))
         assert np.isnan(values_BKT[b]).tolist() == np.isnan(expected_KT).tolist()
-        # One detection after another, the copies of a right one raise precision step by step, and here at once.
+        # Counted one after another, copies of a right detection raise precision in steps; weighted,
+        # they raise it at once.
         np.testing.assert_allclose(values_BKT[b], expected_KT, atol=0.02)
         assert np.nanmean(values_BKT[b]) == pytest.approx(np.nanmean(expected_KT), abs=2e-3)
 
 
-def test_intervals_hold_the_value_and_narrow_with_more_images(tmp_path):
+def test_intervals_contain_the_value_and_narrow_with_more_images(tmp_path):
     widths = []
     for images in (20, 180):
         dataset, found = world(5, images=images, federated=True)
@@ -77,8 +78,8 @@ def test_intervals_hold_the_value_and_narrow_with_more_images(tmp_path):
 
 
 @pytest.mark.slow
-def test_the_width_is_that_of_new_samples(tmp_path):
-    """The standard error of resamples of one sample is about the spread over samples."""
+def test_the_width_is_that_of_independent_samples(tmp_path):
+    """The standard error over resamples of one sample is about the spread over samples."""
     values, errors = [], []
     for seed in range(12):
         dataset, found = world(100 + seed, images=60, categories=3)

@@ -8,7 +8,7 @@ from omnidet.evaluation.detections import check
 
 
 def ground_truth(folder, first_annotation_id=1):
-    """Two images; a cat in the first, a cat and a dog in the second, all large; nobody drew the bird."""
+    """A cat in the first image, a cat and a dog in the second, all large; no bird anywhere."""
     boxes = [(1, 1, [0, 0, 100, 100]), (2, 1, [0, 0, 100, 100]), (2, 2, [200, 200, 100, 100])]
     annotations = [
         {
@@ -43,9 +43,8 @@ def detection(image_id=1, category_id=1, bbox=(0, 0, 100, 100), score=0.9):
 def test_a_hand_worked_case(tmp_path):
     found = [
         detection(),
-        detection(
-            image_id=2, bbox=(0, 0, 100, 80), score=0.8
-        ),  # IoU .8: right up to the threshold .80, wrong at 3 of 10
+        # An IoU of .8 is right up to the threshold .80, and wrong at 3 of 10.
+        detection(image_id=2, bbox=(0, 0, 100, 80), score=0.8),
         detection(image_id=2, category_id=2, bbox=(0, 0, 10, 10)),  # the dog is elsewhere
     ]
     metrics = coco.evaluate(ground_truth(tmp_path), found)
@@ -63,21 +62,21 @@ def test_a_hand_worked_case(tmp_path):
     assert "pycocotools" in metrics.protocol
 
 
-def test_a_hundred_detections_of_an_image_count(tmp_path):
+def test_up_to_a_hundred_detections_of_an_image_count(tmp_path):
     found = [detection(bbox=(200, 200, 50, 50), score=0.9), detection(score=0.5)]
     metrics = coco.evaluate(ground_truth(tmp_path), found)
     assert metrics.details["per_category_AP"]["cat"] == pytest.approx(0.5 * 51 / 101)
     assert (metrics.values["AR1"], metrics.values["AR10"]) == (0, pytest.approx(0.25))
 
 
-def test_numbers_without_a_box_to_find_are_left_out(tmp_path):
+def test_numbers_are_left_out_if_there_is_no_box_to_find(tmp_path):
     metrics = coco.evaluate(ground_truth(tmp_path), [detection()])
     assert metrics.details["undefined"] == ["APs", "APm", "ARs", "ARm"]
     assert set(metrics.values) == {"AP", "AP50", "AP75", "APl", "AR1", "AR10", "AR100", "ARl"}
     json.dumps([metrics.values, metrics.details], allow_nan=False)
 
 
-def test_no_detections_are_worth_nothing(tmp_path, capsys):
+def test_without_detections_every_number_is_0(tmp_path, capsys):
     metrics = coco.evaluate(ground_truth(tmp_path), [])
     assert metrics.values["AP"] == 0
     assert set(metrics.values.values()) == {0.0}
@@ -92,7 +91,7 @@ def test_no_detections_are_worth_nothing(tmp_path, capsys):
     assert capsys.readouterr().out == ""
 
 
-def test_the_callers_detections_stay_as_they_were(tmp_path):
+def test_the_detections_given_are_not_changed(tmp_path):
     found = [detection()]
     coco.evaluate(ground_truth(tmp_path), found)
     assert found == [detection()]
@@ -114,13 +113,13 @@ def test_an_annotation_numbered_zero_is_refused(tmp_path):
         ({"bbox": (0, 0, 1)}, "bbox is"),
     ],
 )
-def test_what_cannot_be_counted_is_refused(change, message):
+def test_a_detection_that_cannot_be_counted_is_refused(change, message):
     with pytest.raises(ValueError, match=f"detection 1: {message}") as caught:
         check([detection(), detection(**change)], [1, 2], [1, 2])
     assert "\n" not in str(caught.value)
 
 
-def test_equals_the_official_numbers(samples):
+def test_the_numbers_equal_the_official_ones(samples):
     folder = samples.root / "coco_eval_golden"
     found = json.loads((folder / "instances_val2014_fakebbox100_results.json").read_text())
     expected = json.loads((folder / "expected_bbox_stats.json").read_text())

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from omnidet.evaluation import coco, detections, official
-from omnidet.evaluation.detections import read_rows
+from omnidet.evaluation.detections import DetectionColumns, rank, read_rows
+from omnidet.evaluation.truth import read
 from tests.evaluation.worlds import world
 
 ROWS = [
@@ -39,7 +40,7 @@ def test_lists_and_lines_are_read_in_pieces_of_any_size(tmp_path, monkeypatch, a
     assert list(read_rows(path)) == ROWS
 
 
-def test_nothing_found(tmp_path):
+def test_an_empty_file_of_either_kind(tmp_path):
     for name, text in (("found.json", " [ ] \n"), ("found.jsonl", "")):
         (tmp_path / name).write_text(text)
         assert list(read_rows(tmp_path / name)) == []
@@ -48,16 +49,16 @@ def test_nothing_found(tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        (json.dumps(ROWS)[:-1], "breaks off or is damaged after item 7"),
-        (json.dumps(ROWS)[:-30], "breaks off or is damaged after item 6"),
+        (json.dumps(ROWS)[:-1], "after item 7"),
+        (json.dumps(ROWS)[:-30], "after item 6"),
         (json.dumps(ROWS[0]) + "\n" + json.dumps(ROWS[1])[:-4], "after item 1"),
-        (json.dumps(ROWS) + "[", "damaged after item 7"),
-        ("[1, 2]", "item 0 is '1': objects are expected"),
-        ("image,box", "damaged after item 0"),
+        (json.dumps(ROWS) + "[", "after item 7"),
+        ("[1, 2]", "item 0 is '1'"),
+        ("image,box", "after item 0"),
         ("", "after item 0"),
     ],
 )
-def test_what_is_not_whole_is_refused(tmp_path, text, message):
+def test_a_truncated_or_damaged_file_is_refused(tmp_path, text, message):
     path = tmp_path / "found.json"
     path.write_text(text)
     with pytest.raises(ValueError, match=message) as caught:
@@ -66,16 +67,16 @@ def test_what_is_not_whole_is_refused(tmp_path, text, message):
     assert "\n" not in str(caught.value)
 
 
-def test_no_text_and_no_file(tmp_path):
+def test_a_binary_file_and_a_missing_one_are_refused(tmp_path):
     (tmp_path / "found.json").write_bytes(b"\x80\x04\x95")
-    with pytest.raises(ValueError, match="is no text"):
+    with pytest.raises(ValueError, match="not text after item 0"):
         list(read_rows(tmp_path / "found.json"))
     with pytest.raises(FileNotFoundError, match=r"none\.json does not exist"):
         list(read_rows(tmp_path / "none.json"))
 
 
 def truth_file(folder, images=7):
-    """As many images, each with one box of category 1."""
+    """An annotation file of images with one box of category 1 each."""
     path = folder / "instances.json"
     boxes = [
         {"id": n + 1, "image_id": n, "category_id": 1, "bbox": [0, 0, 50, 50], "area": 2500}
@@ -93,13 +94,13 @@ def truth_file(folder, images=7):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"image_id": 70}, "image_id 70 is not in the ground truth: evaluate the same split"),
-        ({"image_id": "1"}, "image_id is the text '1': give the number"),
+        ({"image_id": 70}, "image_id 70 is not in the ground truth"),
+        ({"image_id": "1"}, "image_id is the text '1'"),
         ({"category_id": 9}, "category_id 9 is not in the ground truth"),
         ({"category_id": None}, "category_id None is not in the ground truth"),
         ({"score": math.nan}, "score is nan"),
         ({"score": math.inf}, "score is inf"),
-        ({"score": "0.5"}, "score is '0.5': give a number"),
+        ({"score": "0.5"}, "score is '0.5'"),
         ({"score": [0.5]}, r"score is \[0.5\]"),
         ({"bbox": [0, 0, math.nan, 1]}, "bbox is"),
         ({"bbox": [0, 0, -1, 1]}, "bbox is"),
@@ -108,7 +109,9 @@ def truth_file(folder, images=7):
         ({"bbox": 5}, "bbox is 5"),
     ],
 )
-def test_the_first_wrong_one_is_named(tmp_path, monkeypatch, change, message):
+def test_the_first_detection_that_cannot_be_counted_is_named(
+    tmp_path, monkeypatch, change, message
+):
     monkeypatch.setattr(detections, "ROWS_AT_ONCE", 3)
     found = [*ROWS[:5], ROWS[5] | change, ROWS[6] | change]
     with pytest.raises(ValueError, match=f"detection 5: {message}") as caught:
@@ -116,12 +119,12 @@ def test_the_first_wrong_one_is_named(tmp_path, monkeypatch, change, message):
     assert "\n" not in str(caught.value)
 
 
-def test_a_field_that_is_missing(tmp_path):
+def test_a_missing_field_is_named(tmp_path):
     with pytest.raises(ValueError, match="detection 0 has no 'bbox'"):
         coco.evaluate(truth_file(tmp_path), [{"image_id": 1, "category_id": 1, "score": 1}])
 
 
-def test_boxes_beyond_the_image_count_as_the_official_code_counts_them(tmp_path):
+def test_boxes_beyond_the_image_count_as_in_the_official_code(tmp_path):
     path = truth_file(tmp_path)
     found = [
         {
@@ -139,15 +142,15 @@ def test_boxes_beyond_the_image_count_as_the_official_code_counts_them(tmp_path)
 
 
 @pytest.mark.slow
-def test_memory_stays_that_of_the_columns(tmp_path):
-    """Rows come one by one; as Python objects they would take 130 MB."""
-    path = truth_file(tmp_path)
+def test_memory_is_that_of_the_columns(tmp_path):
+    """Rows are read one by one; as Python objects they would take 130 MB."""
+    truth = read(truth_file(tmp_path))
     rows = (
         {"image_id": n % 7, "category_id": 1, "bbox": [n % 97, 1.0, 5.0, 5.0], "score": n / 1e6}
         for n in range(200_000)
     )
     tracemalloc.start()
-    found, _ = detections.collect(rows, detections_truth(path))
+    found, _ = detections.collect(rows, truth)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert len(found) == 200_000
@@ -155,10 +158,18 @@ def test_memory_stays_that_of_the_columns(tmp_path):
     assert found.score_D.dtype == np.float64
 
 
-def detections_truth(path):
-    from omnidet.evaluation.truth import read
+def test_the_best_of_each_group_stay_in_the_order_of_the_file():
+    image = np.array([1, 0, 1, 1, 0], np.int32)
+    found = DetectionColumns(
+        image, np.arange(5, dtype=np.int32), np.zeros((5, 4)), np.array([0.1, 0.2, 0.9, 0.1, 0.3])
+    )
+    best = found.best(found.image_D, 2)
+    assert best.category_D.tolist() == [0, 1, 2, 4]  # of equal scores the first
 
-    return read(path)
+
+def test_rank_counts_within_runs():
+    assert rank(np.array([4, 4, 4, 2, 4])).tolist() == [0, 1, 2, 0, 0]
+    assert rank(np.zeros(0)).tolist() == []
 
 
 def test_a_reader_and_a_list_give_the_same(tmp_path):

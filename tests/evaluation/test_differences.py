@@ -9,7 +9,7 @@ from tests.evaluation.worlds import world
 
 
 def evaluation(folder, seed=0, dropped=0.0, images=60):
-    """Of detections of a random world, a share of which are left out."""
+    """An evaluation of the detections of a random world, some of which are left out."""
     dataset, found = world(seed, images=images)
     random = np.random.default_rng(7)
     path = folder / "instances.json"
@@ -23,7 +23,7 @@ def row_of(comparison, metric):
     return next(row for row in comparison.rows if row.metric == metric)
 
 
-def test_an_evaluation_against_itself(tmp_path):
+def test_an_evaluation_compared_with_itself(tmp_path):
     one = evaluation(tmp_path)
     comparison = differences.compare(one, one, same_images=True)
     row = row_of(comparison, "coco/AP")
@@ -34,7 +34,7 @@ def test_an_evaluation_against_itself(tmp_path):
     assert differences.violations(comparison, ["coco/AP"], None, 0.01) != []
 
 
-def test_the_same_images_say_more_of_a_difference_than_either_number(tmp_path):
+def test_the_same_images_make_the_interval_of_a_difference_narrower(tmp_path):
     full, less = evaluation(tmp_path), evaluation(tmp_path, dropped=0.25)
     paired = row_of(differences.compare(full, less, same_images=True), "coco/AP")
     apart = row_of(differences.compare(full, less, same_images=False), "coco/AP")
@@ -66,7 +66,8 @@ def test_limits():
     comparison = differences.compare(one, other, same_images=True)
     assert differences.violations(comparison, ["coco/AP"], 0.01, None) == []
     (reason,) = differences.violations(comparison, ["coco/AP"], 0.005, None)
-    assert reason == "coco/AP: 0.5000 -> 0.4900, a drop of 0.0100: 0.005 is allowed"
+    for part in ("coco/AP", "0.5000 -> 0.4900", "0.0100", "0.005"):
+        assert part in reason
     (reason,) = differences.violations(comparison, ["absent/false_positive_rate"], 0.05, None)
     assert "a drop of 0.1000" in reason
     better = differences.compare(other, one, same_images=True)
@@ -77,7 +78,7 @@ def test_limits():
 
 
 @pytest.mark.parametrize("value", [None, float("nan")])
-def test_what_has_no_number_keeps_no_limit(value):
+def test_a_metric_without_a_number_violates_every_limit(value):
     one, other = (
         Stored({"coco/AP": 0.5}, {}, {}),
         Stored({} if value is None else {"coco/AP": value}, {}, {}),
@@ -86,7 +87,7 @@ def test_what_has_no_number_keeps_no_limit(value):
     assert len(differences.violations(comparison, ["coco/AP"], 1.0, None)) == 1
 
 
-def test_sets_with_a_suffix_find_their_intervals():
+def test_a_set_with_a_suffix_has_its_own_intervals():
     details = {
         "refcocog": {"intervals": {"AIGT": [0.1, 0.2]}},
         "refcocog_unseen": {"intervals": {"AIGT": [0.3, 0.4]}},
@@ -99,10 +100,10 @@ def test_sets_with_a_suffix_find_their_intervals():
     assert rows == {"refcocog/AIGT": [0.1, 0.2], "refcocog/AIGT_unseen": [0.3, 0.4]}
 
 
-def test_other_sets_and_protocols_are_noted():
+def test_different_sets_and_protocols_are_noted():
     one = Stored({"lvis/AP": 0.1}, {"lvis": "standard"}, {"lvis": {"counts": {"images": 5}}})
     other = Stored({"lvis/AP": 0.2}, {"lvis": "fixed"}, {"lvis": {"counts": {"images": 6}}})
     notes = " ".join(differences.compare(one, other, same_images=False).notes)
     assert "'standard' and 'fixed'" in notes
     assert "5 images against 6" in notes
-    assert "another version" in notes
+    assert "data versions differ" in notes

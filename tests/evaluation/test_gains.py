@@ -1,4 +1,4 @@
-"""What a kind of mistake costs, against the official AP50 of results in which a loop has set that kind right."""
+"""Each gain equals the official AP50 of results in which a loop has set that kind right."""
 
 import json
 
@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 
 from omnidet.evaluation import coco, gains, mistakes
-from omnidet.evaluation.judging import iou_xywh
+from omnidet.evaluation.box_iou import iou_xywh
 from omnidet.evaluation.truth import in_columns
 from tests import evaluations
 
 
 def world(seed):
-    """Boxes apart enough to be told from one another, and detections wrong in every way, all of different scores."""
+    """Boxes that do not overlap, and detections with every kind of mistake and different scores."""
     random = np.random.default_rng(seed)
     annotations, rows = [], []
     for image_id in range(1, 7):
@@ -49,7 +49,7 @@ def overlap(row, annotation):
 
 
 def set_right(dataset, rows, kind, kinds, found):
-    """The rows with all mistakes of the kind set right, as TIDE says: one detection a free box, of both kinds that could."""
+    """The rows with all mistakes of a kind set right, as in TIDE: one row for each free box."""
     best = {}
     for row in sorted(rows, key=lambda r: -r["score"]):
         if kinds.get(row["score"]) in ("localisation", "confusion"):
@@ -72,7 +72,7 @@ def set_right(dataset, rows, kind, kinds, found):
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_every_gain_is_that_of_the_official_tool_on_results_set_right(tmp_path, seed):
+def test_every_gain_equals_that_of_the_official_tool_on_results_set_right(tmp_path, seed):
     dataset, rows = world(seed)
 
     def ap50(content, results):
@@ -86,7 +86,7 @@ def test_every_gain_is_that_of_the_official_tool_on_results_set_right(tmp_path, 
         if k >= 0
     }
     assert set(mistakes.KINDS) == set(kinds.values())
-    # Annotations are counted by image, in the order of the file.
+    # True boxes are numbered by image, and then in the order of the file.
     found = {i + 1 for i in np.flatnonzero(verdicts.true_score_G > -np.inf)}
     expected, meant = {}, set()
     for kind in mistakes.KINDS:
@@ -100,7 +100,7 @@ def test_every_gain_is_that_of_the_official_tool_on_results_set_right(tmp_path, 
     assert all(result[kind] > 0 for kind in ("localisation", "confusion", "missed"))
 
 
-def test_a_box_is_given_to_one_detection_and_not_at_all_where_another_has_found_it():
+def test_a_box_is_given_to_one_detection_and_to_none_if_it_was_found():
     truth = in_columns(evaluations.ground_truth())
     star = evaluations.xywh(evaluations.LEFT)
     poor = {
@@ -122,7 +122,7 @@ def test_a_box_is_given_to_one_detection_and_not_at_all_where_another_has_found_
     )  # it goes, and the right one stands first
 
 
-def test_nothing_found_is_all_missed_and_worth_nothing_to_mend():
+def test_without_detections_there_is_nothing_to_gain():
     assert set(
         gains.gains(mistakes.explain(in_columns(evaluations.ground_truth()), [])).values()
     ) == {0.0}

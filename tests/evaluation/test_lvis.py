@@ -6,7 +6,10 @@ from omnidet.evaluation import lvis
 
 
 def ground_truth(folder, **changes):
-    """One image with a cat (frequent) and a yak (rare); emus (common) are verified absent, of oxen nothing is known."""
+    """One image with a cat (frequent) and a yak (rare).
+
+    Emus (common) are verified absent; whether there are oxen is unknown.
+    """
     box = [0, 0, 100, 100]
     image = {
         "id": 5,
@@ -49,10 +52,9 @@ def test_a_hand_worked_case(tmp_path):
         detection(score=0.5),
         detection(bbox=elsewhere, score=0.9),  # a false cat above the true one: precision 1/2
         detection(category_id=2, score=0.5),
-        detection(
-            category_id=2, bbox=elsewhere, score=0.9
-        ),  # yaks were not all drawn: this one is no fault
-        detection(category_id=3),  # no emu here, and no emu to find anywhere: no number
+        # Not all yaks were drawn, so this is not a mistake.
+        detection(category_id=2, bbox=elsewhere, score=0.9),
+        detection(category_id=3),  # no image has an emu to find, so there is no number
         detection(category_id=4),  # nobody looked for oxen: not judged
     ]
     metrics = lvis.evaluate(ground_truth(tmp_path), found)
@@ -78,7 +80,7 @@ def test_only_the_best_of_an_image_count(tmp_path):
     assert "1 detections an image" in metrics.protocol
 
 
-def test_no_detections_are_worth_nothing(tmp_path):
+def test_without_detections_every_number_is_0(tmp_path):
     metrics = lvis.evaluate(ground_truth(tmp_path), [])
     assert metrics.values["AP"] == 0
     assert set(metrics.values.values()) == {0.0}
@@ -97,7 +99,7 @@ def test_what_cannot_be_counted_is_refused(tmp_path):
         lvis.evaluate(path, [])
 
 
-def test_equals_the_official_numbers(samples):
+def test_the_numbers_equal_the_official_ones(samples):
     folder = samples.root / "lvis_eval_golden"
     found = json.loads((folder / "lvis_val_100_synthetic_dets.json").read_text())
     expected = json.loads((folder / "lvis_val_100_synthetic_expected.json").read_text())

@@ -29,7 +29,7 @@ def precisions(dataset, rows):
 
 
 @pytest.mark.parametrize("tool", GOLDEN)
-def test_precision_is_that_of_the_official_tools(samples, tool):
+def test_precision_equals_that_of_the_official_tools(samples, tool):
     dataset, rows, expected = (
         json.loads((samples.root / f"{tool}_eval_golden/{name}.json").read_text())
         for name in GOLDEN[tool]
@@ -42,7 +42,7 @@ def test_precision_is_that_of_the_official_tools(samples, tool):
 
 
 @pytest.mark.parametrize("seed", range(6))
-def test_crowds_ties_and_crowded_images_count_as_in_pycocotools(tmp_path, seed):
+def test_crowds_ties_and_many_detections_count_as_in_pycocotools(tmp_path, seed):
     dataset, rows = random_world(np.random.default_rng(seed))
     (tmp_path / "truth.json").write_text(json.dumps(dataset))
     expected = coco.evaluate(tmp_path / "truth.json", rows).values
@@ -52,7 +52,7 @@ def test_crowds_ties_and_crowded_images_count_as_in_pycocotools(tmp_path, seed):
 
 
 def random_world(random):
-    """Overlapping boxes, crowds, equal scores and more than 100 detections of an image and category."""
+    """Overlapping boxes, crowds, equal scores, over 100 detections of an image and category."""
     images = [{"id": i, "width": 100, "height": 100} for i in (9, 2, 5)]
     annotations, rows = [], []
     for image in images:
@@ -88,7 +88,7 @@ def random_world(random):
 
 
 def kinds(dataset, rows):
-    """Image and kind of every detection that is neither right nor ignored."""
+    """Image and kind of mistake of every detection that is neither right nor ignored."""
     verdicts = explain(dataset, rows)
     wrong = np.flatnonzero(verdicts.kind_D >= 0)
     return [(int(verdicts.image_D[d]), mistakes.KINDS[verdicts.kind_D[d]]) for d in wrong]
@@ -116,7 +116,7 @@ def test_every_mistake_has_its_kind():
         mistakes.KINDS[verdicts.kind_D[d]]: int(verdicts.meant_D[d])
         for d in np.flatnonzero(verdicts.meant_D >= 0)
     }
-    # Two true boxes an image, the star first: that of the third and that of the fourth image.
+    # Each image has two true boxes, the star first: these are the stars of images 3 and 4.
     assert meant == {"localisation": 4, "confusion": 6}
     confused = verdicts.kind_D == mistakes.KINDS.index("confusion")
     assert verdicts.image_D[confused].tolist() == [4]
@@ -131,14 +131,14 @@ def test_every_mistake_has_its_kind():
     assert found_by == {1: 0.9, 2: 0.85, 3: -np.inf, 4: -np.inf, 5: 0.5, 6: -np.inf}
 
 
-def test_on_a_crowd_nothing_is_wrong():
+def test_nothing_on_a_crowd_is_wrong():
     dataset = evaluations.ground_truth()
     for annotation in dataset["annotations"]:
         annotation["iscrowd"] = int(annotation["image_id"] == 2 and annotation["category_id"] == 1)
     assert 2 not in [image for image, _ in kinds(dataset, evaluations.detections())]
 
 
-def test_a_federated_file_judges_only_what_it_knows():
+def test_in_a_federated_file_only_what_is_known_is_judged():
     dataset = evaluations.ground_truth()
     for image in dataset["images"]:
         image |= {"neg_category_ids": [], "not_exhaustive_category_ids": []}
@@ -169,7 +169,7 @@ def test_without_detections_everything_is_missed():
 @pytest.mark.parametrize(
     "change", [{"image_id": 77}, {"category_id": 8}, {"bbox": [1, 2, 3]}, {"score": float("nan")}]
 )
-def test_a_row_that_cannot_be_counted_is_named(change):
+def test_a_detection_that_cannot_be_counted_is_named(change):
     rows = evaluations.detections()
     rows[1] |= change
     (field,) = change

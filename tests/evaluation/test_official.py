@@ -1,4 +1,4 @@
-"""Our counting against the official code, number by number, where counting is hard."""
+"""The counting of this package equals the official code on worlds that are hard to count."""
 
 import json
 import subprocess
@@ -55,7 +55,7 @@ def test_lvis_equals_the_official_package(tmp_path, seed, most):
 
 
 def test_a_file_in_the_form_of_lvis_v1(tmp_path):
-    """It has what v0.5 has not, and lacks the names of files."""
+    """It has fields that v0.5 lacks, and lacks the names of files."""
     dataset, found = world(7, images=40, categories=9, federated=True)
     for image in dataset["images"]:
         image |= {
@@ -118,7 +118,8 @@ def test_lvis_is_loaded_without_its_drawing_and_leaves_no_trace(tmp_path):
 import sys, numpy
 from omnidet.evaluation import official
 official.lvis(sys.argv[1], [])
-print([name for name in sys.modules if name.split(".")[0] in ("cv2", "matplotlib", "lvis")], hasattr(numpy, "float"))
+loaded = [name for name in sys.modules if name.split(".")[0] in ("cv2", "matplotlib", "lvis")]
+print(loaded, hasattr(numpy, "float"))
 """
     result = subprocess.run(
         [sys.executable, "-c", program, str(path)], capture_output=True, text=True, check=False

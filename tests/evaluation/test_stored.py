@@ -23,24 +23,24 @@ def test_what_was_written_is_read(tmp_path):
         ('{"values": [], "protocols": {}, "details": {}}', "has no values"),
         (
             '{"values": {"coco/AP": null}, "protocols": {}, "details": {}}',
-            "coco/AP is None, which is no number",
+            "coco/AP is None",
         ),
         ("[" * 100_000, "is not JSON"),
         (
             '{"values": {}, "protocols": {}, "details": {"coco": 3}}',
-            "details of coco of another form",
+            "details of coco",
         ),
         (
             '{"values": {}, "protocols": {}, "details": {"coco": {"counts": []}}}',
-            "details of coco of another form",
+            "details of coco",
         ),
         (
             '{"values": {}, "protocols": {}, "details": {"coco": {"intervals": {"AP": 3}}}}',
-            "intervals of coco that are no num",
+            "intervals of coco",
         ),
         (
             '{"values": {}, "protocols": {}, "details": {"coco": {"resamples": {"AP": ["1"]}}}}',
-            "resamples of coco that are no",
+            "resamples of coco",
         ),
     ],
 )
@@ -59,19 +59,15 @@ def test_damaged_predictions_are_named(tmp_path, content):
 
 
 def test_missing_files_are_named(tmp_path):
-    with pytest.raises(
-        FileNotFoundError, match=r"index\.json does not exist: give a folder that `omnidet evaluate"
-    ):
+    with pytest.raises(FileNotFoundError, match=r"index\.json.*`omnidet evaluate --out`"):
         stored.read(tmp_path)
     with pytest.raises(FileNotFoundError, match=r"eval_coco\.json does not exist: evaluate"):
         list(stored.rows(tmp_path, "eval/coco"))
 
 
-def test_numbers_alone_will_do_to_compare_with(tmp_path):
+def test_numbers_alone_are_enough_to_compare_with(tmp_path):
     (tmp_path / "index.json").write_text('{"values": {"coco/AP": 0.5}}')
     assert stored.values(tmp_path) == {"coco/AP": 0.5}
     (tmp_path / "index.json").write_text('{"values": {"coco/AP": "high"}}')
-    with pytest.raises(
-        ValueError, match="coco/AP is 'high', which is no number: evaluate the model again"
-    ):
+    with pytest.raises(ValueError, match=r"coco/AP is 'high'.*evaluate the model again"):
         stored.values(tmp_path)

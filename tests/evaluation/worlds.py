@@ -1,4 +1,7 @@
-"""Random ground truths and detections with what makes counting hard: crowds, equal scores and overlaps, every size."""
+"""Random ground truths and detections that are hard to count.
+
+They have crowds, equal scores, equal overlaps and boxes of every size.
+"""
 
 from __future__ import annotations
 
@@ -63,7 +66,7 @@ def world(
 
 
 def _boxes(random: np.random.Generator, count: int) -> list[list[float]]:
-    """On a coarse grid, so that many overlap equally; some reach beyond the image."""
+    """Boxes on a coarse grid, so that many overlap equally; some reach beyond the image."""
     sides = random.choice([8, 16, 32, 64, 96, 128], (count, 2))
     corners = random.integers(-2, 24, (count, 2)) * 16
     return [

@@ -3,7 +3,7 @@ import json
 from omnidet.measures import prediction_files
 
 
-def test_ranks_become_one_list_in_the_order_of_the_images(tmp_path):
+def test_the_parts_of_all_ranks_become_one_list_in_the_order_of_the_images(tmp_path):
     rows = {
         n: [{"image_id": n, "text": f"line\n\ttab é {k}"} for k in range(n % 3)] for n in range(10)
     }
@@ -17,14 +17,14 @@ def test_ranks_become_one_list_in_the_order_of_the_images(tmp_path):
     ]
 
 
-def test_no_rows_are_an_empty_list(tmp_path):
+def test_without_rows_the_list_is_empty(tmp_path):
     prediction_files.write_part(tmp_path / "0", iter([(0, []), (1, [])]))
     prediction_files.merge([tmp_path / "0"], tmp_path / "all.json")
     assert json.loads((tmp_path / "all.json").read_text()) == []
 
 
 def test_rows_are_written_as_they_come(tmp_path):
-    """Of a run of any length no more is held than the buffer of the file."""
+    """No more than the file's buffer is held in memory, however long the run."""
 
     def images():
         for n in range(2000):

@@ -1,4 +1,4 @@
-from omnidet.evaluation import analysis
+from omnidet.evaluation import name_analysis
 from omnidet.evaluation.truth import in_columns
 from omnidet.report import panels
 from tests import evaluations
@@ -6,7 +6,7 @@ from tests import evaluations
 
 def names(**changes):
     truth = in_columns(evaluations.ground_truth() | changes, federated=None)
-    return analysis.names(truth, evaluations.detections(), {})
+    return name_analysis.analyse(truth, evaluations.detections(), {})
 
 
 def test_the_numbers_of_a_panel_are_those_of_the_analysis():
@@ -44,7 +44,7 @@ def test_frequencies_are_shown_where_the_file_has_them():
 
 
 def test_many_names_show_best_worst_and_all():
-    made = tuple(analysis.Category(f"name {i}", 1 - i / 20, 1.0, i, "") for i in range(20))
+    made = tuple(name_analysis.Category(f"name {i}", 1 - i / 20, 1.0, i, "") for i in range(20))
     shown = panels._categories(made)
     assert [row[0] for row in shown["best"]] == [f"name {i}" for i in range(6)]
     assert [row[0] for row in shown["worst"]] == [f"name {i}" for i in range(19, 13, -1)]

@@ -1,4 +1,4 @@
-from omnidet.evaluation.headlines import HEADLINES, SHOWN_LARGE, is_headline
+from omnidet.evaluation.metric_names import HEADLINES, SHOWN_LARGE, is_headline
 
 
 def test_a_headline_is_known_by_the_last_part_of_its_name():
