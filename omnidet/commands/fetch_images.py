@@ -74,7 +74,7 @@ def run(options: argparse.Namespace) -> None:
     from tqdm import tqdm
 
     from omnidet import storage
-    from omnidet.data.web_images import fetch
+    from omnidet.data.web_images import fetch, report
 
     if storage.is_s3(options.out):
         raise ValueError(
@@ -94,12 +94,12 @@ def run(options: argparse.Namespace) -> None:
         def show(count: int) -> None:
             bar.update(count)
 
-        report = fetch.fetch_images(lists, Path(options.out), how, show)
-    print(fetch.describe(report))
+        counts = fetch.fetch_images(lists, Path(options.out), how, show)
+    print(report.describe(counts))
 
 
 def _options(options: argparse.Namespace) -> Any:
-    from omnidet.data.web_images.fetch import Options
+    from omnidet.data.web_images.settings import Options
 
     part, _, parts = options.part.partition("/")
     if not part.isdecimal() or not parts.isdecimal():

@@ -9,7 +9,7 @@ import pytest
 
 from omnidet.cli import main
 from tests.data import hostile_server as hostile
-from tests.data.web_images.test_fetch import picture
+from tests.data.web_images.pictures import picture
 
 
 @pytest.mark.slow

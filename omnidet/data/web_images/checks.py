@@ -1,4 +1,4 @@
-"""Bytes of a stranger -> what picture they are, judged by the bytes alone: kind, size, whole or not, hash."""
+"""Bytes from an unknown server -> a picture's format, size and hash, judged by the bytes alone."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from omnidet.data.reading.perceptual_hash import dhash
 
 _KINDS = {"JPEG": "jpg", "PNG": "png", "WEBP": "webp"}
 _DRAFT_SIDE = 72
-"""A JPEG is decoded at an eighth, a quarter or half of its size where that is at least eight times the grid of the hash."""
+"""A JPEG is decoded at 1/8, 1/4 or 1/2 of its size, but not smaller than eight times dHash's grid."""
 
 
 @dataclass(frozen=True)
@@ -21,9 +21,9 @@ class Taste:
     """Which pictures are taken."""
 
     max_pixels: int = 50_000_000
-    """As `quarantine` has it."""
+    """As in `quarantine`."""
     min_side: int = 16
-    """Pixels; smaller ones count visitors and draw lines."""
+    """In pixels. Smaller pictures are tracking pixels and rules."""
     max_aspect: float = 20.0
 
 
@@ -32,7 +32,7 @@ class Picture:
     """What is known of a picture."""
 
     kind: str
-    """Ending of its file: jpg, png or webp."""
+    """File extension: jpg, png or webp."""
     width: int
     height: int
     hash: int
@@ -40,14 +40,14 @@ class Picture:
 
 
 def examine(content: bytes, taste: Taste) -> Picture | str:
-    """The picture, or why it is not taken in a few words. Decodes it once, with its pixels counted before."""
+    """The picture, or in a few words why it is not taken.
+
+    Decodes it once, after a check of its number of pixels.
+    """
     form = _form(content)
     if form is None:
-        return (
-            "a page, no picture"
-            if content[:200].lstrip()[:1] == b"<"
-            else "no picture of a known kind"
-        )
+        is_page = content[:200].lstrip()[:1] == b"<"
+        return "a web page, not a picture" if is_page else "unknown picture format"
     if form == "JPEG":
         picture = _quickly(content, taste)
         if picture is not None:
@@ -65,18 +65,13 @@ def examine(content: bytes, taste: Taste) -> Picture | str:
                 return Picture(_KINDS[form], width, height, dhash(image))
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         return "too many pixels"
-    except (
-        OSError,
-        SyntaxError,
-        ValueError,
-        EOFError,
-        ArithmeticError,
-    ) as error:  # what Pillow's decoders raise
+    # What Pillow's decoders raise.
+    except (OSError, SyntaxError, ValueError, EOFError, ArithmeticError) as error:
         return "truncated image" if "truncated" in str(error).lower() else "unreadable image"
 
 
 def _quickly(content: bytes, taste: Taste) -> Picture | str | None:
-    """The usual JPEG, in a third of Pillow's time; None for one that is not quite as it should be, on which Pillow decides."""
+    """A regular JPEG, in a third of Pillow's time; None for one that Pillow has to judge."""
     try:
         height, width, *_ = simplejpeg.decode_jpeg_header(content)
         problem = _problem(width, height, taste)
@@ -95,7 +90,7 @@ def _problem(width: int, height: int, taste: Taste) -> str:
         return "too many pixels"
     if min(width, height) < taste.min_side:
         return "too small"
-    return "too long" if max(width, height) > taste.max_aspect * min(width, height) else ""
+    return "too elongated" if max(width, height) > taste.max_aspect * min(width, height) else ""
 
 
 def _form(content: bytes) -> str | None:

@@ -1,14 +1,13 @@
-"""Pictures of strangers' servers, many at once: polite, bounded, and never into the own network.
+"""Pictures from other people's servers, many at once: polite, bounded, never the internal network.
 
-Every connection is checked as it is made, on the address that is really connected to: names that resolve to private addresses,
-redirects into the own network and names that resolve to something else the second time all end there.
+The address of every connection is checked as it is made. This stops names that resolve to private
+addresses, redirects into the internal network, and names that resolve differently the second time.
 """
 
 from __future__ import annotations
 
 import asyncio
 import errno
-import ipaddress
 import os
 import random
 import socket
@@ -27,30 +26,34 @@ import certifi
 from yarl import URL
 
 from omnidet import __version__
+from omnidet.data.web_images import addresses
+from omnidet.data.web_images.robots_tags import forbidden
 from omnidet.http import REDIRECT_STATUSES, RETRY_STATUSES, retry_after
 
 LARGE_BYTES = 1 << 20
 LARGE_AT_ONCE = 16
-"""Bodies beyond a megabyte that are held at once: what bounds the memory, whatever servers send."""
+"""Bodies over a megabyte that are in memory at once, which bounds it whatever servers send."""
 HOPELESS = 3
-"""So many connections in a row that failed, and a host is not asked again by this fetcher."""
+"""After this many failed connections in a row, a fetcher stops asking a host."""
 RESOLVER_THREADS = 16
 PRIVATE = "private address"
-NOT_REACHED = ("unknown host", "no connection", "host does not answer")
-"""Reasons of a host that is gone, and of every host where the own network is away."""
-NOT_ASKED = ("bad address", "not http", "address with a password")
-"""Reasons that an address has in itself."""
-_NAT64 = ipaddress.ip_network("64:ff9b::/96")
+UNKNOWN_HOST = "unknown host"
+NO_CONNECTION = "no connection"
+HOST_SILENT = "host does not answer"
+NOT_REACHED = (UNKNOWN_HOST, NO_CONNECTION, HOST_SILENT)
+"""Reasons if a host is gone, and for every host if this machine has no network."""
+NOT_ASKED = (addresses.BAD, addresses.NOT_HTTP, addresses.WITH_PASSWORD)
+"""Reasons that lie in the URL itself."""
 
 
 @dataclass(frozen=True)
 class Manners:
-    """How servers are treated, and what is taken from them."""
+    """How servers are treated, and which responses are taken."""
 
     connections: int = 64
-    """At once, in a process."""
+    """At once in each process."""
     per_host: int = 4
-    """At once to one host, in a process."""
+    """At once to one host in each process."""
     tries: int = 3
     wait_seconds: float = 1.0
     """Before the second try; each further wait is twice as long, with a random part."""
@@ -58,26 +61,26 @@ class Manners:
     """A server that asks for a longer wait by `Retry-After` is not asked again."""
     connect_seconds: float = 10.0
     read_seconds: float = 10.0
-    """Without a byte."""
+    """Longest time without a byte."""
     total_seconds: float = 40.0
-    """A try as a whole."""
+    """Longest time for a try as a whole."""
     max_bytes: int = 20_000_000
     max_redirects: int = 5
     refused_directives: tuple[str, ...] = ("noai", "noimageai")
-    """Of `X-Robots-Tag`: a picture that is sent with one of these is not taken."""
+    """A picture sent with one of these in `X-Robots-Tag` is not taken."""
     allow_private: bool = False
-    """Take pictures from the own network: loopback, link-local and private addresses."""
+    """Also take pictures from loopback, link-local and private addresses."""
     agent: str = f"Mozilla/5.0 (compatible; omnidet/{__version__})"
 
 
 class RefusedError(Exception):
-    """A picture that is not to be had; `reason` is one of a few short texts, as they are counted."""
+    """A picture that was not obtained. `reason` is one of a few short texts, which are counted."""
 
     def __init__(
-        self, reason: str, may_pass: bool = False, wait_seconds: float | None = None
+        self, reason: str, may_change: bool = False, wait_seconds: float | None = None
     ) -> None:
         super().__init__(reason)
-        self.reason, self.may_pass, self.wait_seconds = reason, may_pass, wait_seconds
+        self.reason, self.may_change, self.wait_seconds = reason, may_change, wait_seconds
 
 
 @dataclass
@@ -88,7 +91,7 @@ class _Host:
 
 
 class Fetcher:
-    """Fetches pictures within one event loop; made by `fetcher`."""
+    """Fetches pictures within one event loop. Made by `fetcher`."""
 
     def __init__(self, session: aiohttp.ClientSession, manners: Manners) -> None:
         self._session, self._manners = session, manners
@@ -98,12 +101,12 @@ class Fetcher:
 
     @asynccontextmanager
     async def fetch(self, address: str) -> AsyncIterator[bytes]:
-        """The bytes behind an address. Raises RefusedError.
+        """The bytes behind a URL. Raises RefusedError.
 
-        The place among those that are fetched at once is held until the block ends, so whatever is done there with the
-        bytes, no more of them pile up.
+        The slot among the pictures fetched at once is held until the block ends, so bytes do not
+        pile up in memory, however long the block takes.
         """
-        url = _url(address)
+        url = _parsed(address)
         host = self._hosts.setdefault(
             url.host or "", _Host(asyncio.Semaphore(self._manners.per_host))
         )
@@ -113,7 +116,7 @@ class Fetcher:
     async def _patiently(self, url: URL, host: _Host, held: AsyncExitStack) -> bytes:
         for attempt in range(self._manners.tries):
             if host.failures >= HOPELESS:
-                raise RefusedError("host does not answer")
+                raise RefusedError(HOST_SILENT)
             await asyncio.sleep(max(0.0, host.paused_until - time.monotonic()))
             try:
                 async with AsyncExitStack() as permits:
@@ -121,10 +124,9 @@ class Fetcher:
                     content = await self._try(url, permits)
                     await held.enter_async_context(permits.pop_all())
             except RefusedError as error:
-                host.failures = (
-                    host.failures + 1 if error.reason in ("no connection", "unknown host") else 0
-                )
-                if not error.may_pass or attempt == self._manners.tries - 1:
+                unreachable = error.reason in (NO_CONNECTION, UNKNOWN_HOST)
+                host.failures = host.failures + 1 if unreachable else 0
+                if not error.may_change or attempt == self._manners.tries - 1:
                     raise
                 await asyncio.sleep(self._wait_seconds(error, attempt, host))
             else:
@@ -133,7 +135,10 @@ class Fetcher:
         raise AssertionError("a try returns or raises")
 
     def _wait_seconds(self, error: RefusedError, attempt: int, host: _Host) -> float:
-        """How long to wait before the next try; what a server asks for holds for all that is asked of it."""
+        """How long to wait before the next try.
+
+        A wait that the server asked for applies to all requests to its host.
+        """
         if error.wait_seconds is None:
             return self._manners.wait_seconds * float(2**attempt) * random.uniform(0.75, 1.25)
         if error.wait_seconds > self._manners.max_wait_seconds:
@@ -142,7 +147,7 @@ class Fetcher:
         return error.wait_seconds
 
     async def _try(self, url: URL, permits: AsyncExitStack) -> bytes:
-        """One try, redirects included; what a library raises becomes a RefusedError."""
+        """One try, with its redirects. Errors of libraries become a RefusedError."""
         where = ""
         try:
             async with asyncio.timeout(self._manners.total_seconds):
@@ -151,27 +156,24 @@ class Fetcher:
                         place = response.headers.get("Location")
                         if response.status not in REDIRECT_STATUSES or not place:
                             return await self._body(response, permits)
-                    url = _url(str(url.join(URL(place))))
-                    where = " behind a redirect"  # the host that was asked has answered
+                    url = _parsed(str(url.join(URL(place))))
+                    where = " behind a redirect"  # the first host has answered
         except aiohttp.ConnectionTimeoutError as error:
-            raise RefusedError(f"no connection{where}", may_pass=True) from error
+            raise RefusedError(f"{NO_CONNECTION}{where}", may_change=True) from error
         except TimeoutError as error:
-            raise RefusedError("time-out", may_pass=True) from error
+            raise RefusedError("timed out", may_change=True) from error
         except aiohttp.ClientConnectorDNSError as error:
-            raise RefusedError(f"unknown host{where}") from error
+            raise RefusedError(f"{UNKNOWN_HOST}{where}") from error
         except aiohttp.ClientSSLError as error:
-            raise RefusedError("certificate") from error
+            raise RefusedError("untrusted certificate") from error
         except aiohttp.ClientConnectorError as error:
-            refused = (
-                RefusedError(PRIVATE)
-                if PRIVATE in str(error)
-                else RefusedError(f"no connection{where}", may_pass=True)
-            )
-            raise refused from error
+            if PRIVATE in str(error):
+                raise RefusedError(PRIVATE) from error
+            raise RefusedError(f"{NO_CONNECTION}{where}", may_change=True) from error
         except (aiohttp.ClientPayloadError, aiohttp.ClientConnectionError) as error:
-            raise RefusedError("cut short", may_pass=True) from error
+            raise RefusedError("cut short", may_change=True) from error
         except (aiohttp.ClientError, ValueError) as error:
-            raise RefusedError("bad answer") from error
+            raise RefusedError("invalid response") from error
         raise RefusedError("too many redirects")
 
     async def _body(self, response: aiohttp.ClientResponse, permits: AsyncExitStack) -> bytes:
@@ -179,7 +181,7 @@ class Fetcher:
         if status in RETRY_STATUSES:
             raise RefusedError(
                 f"HTTP {status}",
-                may_pass=True,
+                may_change=True,
                 wait_seconds=retry_after(headers.get("Retry-After")),
             )
         if status != HTTPStatus.OK:
@@ -214,11 +216,11 @@ class Fetcher:
 
 @asynccontextmanager
 async def fetcher(manners: Manners) -> AsyncIterator[Fetcher]:
-    """A fetcher with connections of its own."""
+    """A fetcher with its own connections."""
 
     def checked_socket(found: tuple[Any, Any, int, str, tuple[Any, ...]]) -> socket.socket:
         family, kind, protocol, _, address = found
-        if not manners.allow_private and not is_public(str(address[0])):
+        if not manners.allow_private and not addresses.is_public(str(address[0])):
             raise OSError(errno.EACCES, f"{PRIVATE} {address[0]}")
         return socket.socket(family, kind, protocol)
 
@@ -243,59 +245,15 @@ async def fetcher(manners: Manners) -> AsyncIterator[Fetcher]:
             yield Fetcher(session, manners)
 
 
-def is_public(address: str) -> bool:
-    """Whether an address belongs to the internet: not to the own machine, network or provider, and no other one in disguise."""
-    ip = ipaddress.ip_address(address.partition("%")[0])
-    if isinstance(ip, ipaddress.IPv6Address):
-        inner = ip.ipv4_mapped or ip.sixtofour or (ip.teredo[1] if ip.teredo else None)
-        if ip in _NAT64:
-            inner = ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)
-        if inner is not None:
-            return is_public(str(inner))
-        if ip.is_site_local:
-            return False
-    return ip.is_global and not (
-        ip.is_multicast or ip.is_reserved or ip.is_unspecified or ip.is_loopback or ip.is_link_local
-    )
-
-
-def forbidden(tags: list[str], directives: tuple[str, ...]) -> str:
-    """The first of the directives in `X-Robots-Tag` headers that holds for us, or "".
-
-    A header is a list of directives, which may begin with the name of the robot that it is meant for.
-    """
-    for tag in tags:
-        for_us = True
-        for part in tag.lower().split(","):
-            agent, colon, rest = part.strip().partition(":")
-            if colon and agent.strip() not in (
-                "unavailable_after",
-                "max-snippet",
-                "max-image-preview",
-                "max-video-preview",
-            ):
-                for_us = agent.strip() in ("*", "omnidet")
-                part = rest
-            if for_us and part.strip() in directives:
-                return part.strip()
-    return ""
-
-
-def _url(address: str) -> URL:
-    try:
-        url = URL(address)
-        host = url.host  # decoded only now: a name may be none
-    except (ValueError, TypeError) as error:
-        raise RefusedError("bad address") from error
-    if url.scheme not in ("http", "https") or not host:
-        raise RefusedError("not http")
-    if url.user or url.password:
-        raise RefusedError("address with a password")
+def _parsed(address: str) -> URL:
+    url = addresses.parse(address)
+    if isinstance(url, str):
+        raise RefusedError(url)
     return url
 
 
 def _decoded(content: bytes, encoding: str, max_bytes: int) -> bytes:
-    """What was packed although we asked not to; no more of it than is allowed is ever unpacked."""
+    """A body that was compressed against our request, never decompressed beyond `max_bytes`."""
     bits = {"gzip": 31, "x-gzip": 31, "deflate": 15}.get(encoding)
     if bits is None:
         raise RefusedError("unknown encoding")
@@ -303,7 +261,7 @@ def _decoded(content: bytes, encoding: str, max_bytes: int) -> bytes:
     try:
         plain = unpacker.decompress(content, max_bytes)
     except zlib.error as error:
-        raise RefusedError("bad answer") from error
+        raise RefusedError("invalid response") from error
     if unpacker.unconsumed_tail:
         raise RefusedError("too many bytes")
     return plain

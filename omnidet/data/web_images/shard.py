@@ -1,6 +1,6 @@
-"""One shard of web pictures, in a process of its own: rows -> spool -> tar. Imports no torch.
+"""One shard of web pictures, in a process of its own: rows -> spool -> tar. Does not import torch.
 
-rows ──web_fetch──▶ bytes ──web_pictures──▶ spool, in the order in which they come
+rows ──fetcher──▶ bytes ──checks──▶ spool, in the order of arrival
 spool ──(the main process leaves out near copies)──▶ NNNNNN.tar, in the order of the list
 """
 
@@ -20,6 +20,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from multiprocessing.synchronize import Event
 from pathlib import Path
 from typing import BinaryIO
 
@@ -29,20 +30,20 @@ from omnidet.data.web_images.checks import Picture, Taste, examine
 from omnidet.data.web_images.fetcher import Fetcher, Manners, RefusedError, fetcher
 
 INLINE_BYTES = 300_000
-"""Larger pictures are decoded in a thread, so that the connections do not wait."""
+"""Larger pictures are decoded in a thread, so that connections do not have to wait."""
 WAITING = 8
-"""So many rows a connection are looked at ahead: a slow host does not keep the others from being asked."""
+"""Rows per connection that are begun ahead, so that a slow host does not hold up the others."""
 _DIGESTS = {32: "md5", 40: "sha1", 64: "sha256"}
 
 
 @dataclass(frozen=True)
 class Task:
-    """What a process is to fetch."""
+    """What a process has to fetch."""
 
     number: int
     rows: tuple[UrlRow, ...]
     spool: str
-    """File to write the pictures to, one behind the other."""
+    """File that the pictures are written to, one after the other."""
     manners: Manners
     taste: Taste
 
@@ -60,7 +61,7 @@ class FetchedPicture:
 
 @dataclass(frozen=True)
 class Harvest:
-    """What a shard's rows gave."""
+    """The result of fetching a shard's rows."""
 
     number: int
     found: tuple[FetchedPicture, ...]
@@ -70,14 +71,17 @@ class Harvest:
     seconds: float
 
 
-def begin_process(parent: int) -> None:
-    """Make this process end with its parent, whatever ends that, and leave Ctrl-C to it."""
+def begin_process(parent: int, stop: Event) -> None:
+    """Make this process end when its parent ends, for whatever reason, or when `stop` is set.
+
+    Ctrl-C is left to the parent.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
     def watch() -> None:
-        while os.getppid() == parent:
-            time.sleep(0.5)
-        os._exit(1)
+        while os.getppid() == parent and not stop.wait(0.5):
+            pass
+        os._exit(1)  # at once, in the middle of a shard: nothing else can end a running task
 
     threading.Thread(target=watch, daemon=True).start()
 
@@ -94,16 +98,17 @@ def harvest(task: Task) -> Harvest:
 
 @contextmanager
 def _named(path: str) -> Iterator[None]:
-    """A write that fails says nothing of what it wrote, and within a group of tasks it fails as a group."""
+    """Name the file in the error of a failed write, also if tasks of a group raised it."""
     try:
         yield
     except (OSError, ExceptionGroup) as error:
         problem = error.exceptions[0] if isinstance(error, ExceptionGroup) else error
         if isinstance(problem, OSError):
-            told = (
-                f"{path} cannot be written ({problem.strerror}): make room, and run again to go on"
+            message = (
+                f"{path} cannot be written ({problem.strerror}): "
+                "free some space, and run again to resume"
             )
-            raise OSError(problem.errno, told) from error
+            raise OSError(problem.errno, message) from error
         raise
 
 
@@ -114,7 +119,7 @@ async def _harvest(
     refused: list[tuple[UrlRow, str]] = []
     waiting = asyncio.Semaphore(WAITING * task.manners.connections)
 
-    async def one(row: UrlRow, fetching: Fetcher, threads: ThreadPoolExecutor) -> None:
+    async def fetch_one(row: UrlRow, fetching: Fetcher, threads: ThreadPoolExecutor) -> None:
         try:
             async with fetching.fetch(row.url) as content:
                 if len(content) > INLINE_BYTES:
@@ -125,7 +130,7 @@ async def _harvest(
                 if isinstance(picture, str):
                     raise RefusedError(picture)
                 if row.digest and not _is_as_listed(content, row.digest):
-                    raise RefusedError("content is not the list's")
+                    raise RefusedError("content differs from the list's hash")
                 found.append(
                     FetchedPicture(
                         row,
@@ -145,12 +150,12 @@ async def _harvest(
         async with fetcher(task.manners) as fetching, asyncio.TaskGroup() as group:
             for row in task.rows:
                 await waiting.acquire()
-                group.create_task(one(row, fetching, threads))
+                group.create_task(fetch_one(row, fetching, threads))
     return found, refused
 
 
 def _is_as_listed(content: bytes, digest: str) -> bool:
-    """Whether the content has the hash of the list; one of unknown length says nothing and so does not fit."""
+    """Whether the content has the hash of the list. A hash of unknown length never fits."""
     name = _DIGESTS.get(len(digest))
     return (
         name is not None and hashlib.new(name, content, usedforsecurity=False).hexdigest() == digest
@@ -158,9 +163,10 @@ def _is_as_listed(content: bytes, digest: str) -> bool:
 
 
 def write_tar(spool: str, found: Sequence[FetchedPicture], target: str) -> str:
-    """Write the pictures, in the order given, with caption and origin beside each; returns the tar's SHA-256.
+    """Write the pictures in the given order, each with its caption and origin.
 
-    Members carry no time and no owner: the same pictures give the same bytes.
+    Returns the tar's SHA-256. Members have no time and no owner, so the same pictures give the same
+    bytes.
     """
     with (
         _named(target),
@@ -191,5 +197,5 @@ def write_tar(spool: str, found: Sequence[FetchedPicture], target: str) -> str:
 
 
 def reasons(refused: Sequence[tuple[UrlRow, str]]) -> dict[str, int]:
-    """How many rows were refused for what, the most frequent first."""
+    """Number of rows that were refused for each reason, the most frequent first."""
     return dict(Counter(reason for _, reason in refused).most_common())

@@ -1,4 +1,6 @@
-"""What is a picture: judged by the bytes, counted before it is decoded, and known again in another size."""
+"""What is a picture: judged by the bytes, counted before it is decoded, and known again in another
+size.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +12,7 @@ from PIL import Image
 
 from omnidet.data.reading.perceptual_hash import MAX_DISTANCE, perceptual_hash
 from omnidet.data.web_images.checks import Picture, Taste, examine
-from tests.data.web_images.test_fetch import picture
+from tests.data.web_images.pictures import picture
 
 
 @pytest.mark.parametrize(("kind", "ending"), [("JPEG", "jpg"), ("PNG", "png"), ("WEBP", "webp")])
