@@ -13,7 +13,7 @@ from omnidet.data.reading.perceptual_hash import dhash
 
 _KINDS = {"JPEG": "jpg", "PNG": "png", "WEBP": "webp"}
 _DRAFT_SIDE = 72
-"""A JPEG is decoded at 1/8, 1/4 or 1/2 of its size, but not smaller than eight times dHash's grid."""
+"""JPEGs are decoded at 1/8, 1/4 or 1/2 of their size, at least eight times the grid of dHash."""
 
 
 @dataclass(frozen=True)

@@ -31,7 +31,7 @@ class Options:
     rows_per_shard: int = 5000
     part: int = 0
     parts: int = 1
-    """This run takes the shards whose number modulo `parts` is `part`: machines can share a list."""
+    """This run takes the shards whose number modulo `parts` is `part`: machines share a list."""
     digest_column: str = ""
     """Column with the hash of each picture as the list's makers saw it.
 

@@ -28,7 +28,7 @@ def png_of_noise(side: int) -> bytes:
 
 
 def png_of(width: int, height: int) -> bytes:
-    """A PNG of that size, of a few bytes where it is a bomb."""
+    """A PNG that claims this size. A huge one is a decompression bomb: a few bytes."""
     out = io.BytesIO()
     Image.new("1", (min(width, 5_000), min(height, 5_000))).save(out, "PNG")
     content = bytearray(out.getvalue())

@@ -1,6 +1,4 @@
-"""Lists into shards: against a real server, read back by the sources, and taken up again after a
-SIGKILL.
-"""
+"""Lists -> shards: from a real server, read back by the sources, resumed after a SIGKILL."""
 
 from __future__ import annotations
 
@@ -165,7 +163,7 @@ def test_poisoned_links_are_found_by_the_hash_of_the_list(site, tmp_path):
     options = Options(workers=1, manners=MANNERS, digest_column="digest")
     report = fetch_images(path, tmp_path / "out", options)
     assert report["refused"] == {"content differs from the list's hash": 1}
-    with pytest.raises(ValueError, match="list.parquet.*'sum'.*url, caption, digest"):
+    with pytest.raises(ValueError, match=r"list\.parquet.*'sum'.*url, caption, digest"):
         fetch_images(
             path, tmp_path / "other", Options(workers=1, manners=MANNERS, digest_column="sum")
         )
@@ -230,7 +228,7 @@ def test_a_part_may_have_no_shard(site, tmp_path):
         ("a.txt", b"", r"\.parquet, \.tsv, \.csv"),
     ],
 )
-def test_what_is_no_list_is_named(tmp_path, name, content, problem):
+def test_a_file_that_is_not_a_list_is_named(tmp_path, name, content, problem):
     (tmp_path / name).write_bytes(content)
     with pytest.raises(ValueError, match=problem):
         fetch_images(tmp_path / name, tmp_path / "out", OPTIONS)
@@ -281,12 +279,13 @@ from omnidet.data.web_images.fetch import fetch_images
 from omnidet.data.web_images.settings import Options
 if __name__ == "__main__":
     manners = Manners(allow_private=True, connections=2, per_host=2)
-    fetch_images(Path(sys.argv[1]), Path(sys.argv[2]), Options(workers=2, rows_per_shard=10, manners=manners))
+    options = Options(workers=2, rows_per_shard=10, manners=manners)
+    fetch_images(Path(sys.argv[1]), Path(sys.argv[2]), options)
 """
 
 
 @pytest.mark.slow
-def test_a_killed_run_goes_on_without_fetching_finished_shards_again(site, tmp_path):
+def test_a_killed_run_resumes_and_does_not_fetch_finished_shards_again(site, tmp_path):
     count, out = 120, tmp_path / "out"
     site.files = {f"{i}": picture(i) for i in range(count)}
     site.delay_seconds = 0.05
@@ -300,7 +299,7 @@ def test_a_killed_run_goes_on_without_fetching_finished_shards_again(site, tmp_p
     process.send_signal(signal.SIGKILL)
     process.wait()
     finished = {int(p.stem) for p in (out / "stats").glob("*.json")}
-    time.sleep(1.2)  # the processes below it notice within half a second, and end
+    time.sleep(1.2)  # its child processes notice within half a second and end
     mark = len(site.asked)
     time.sleep(0.3)
     assert len(site.asked) == mark
@@ -344,7 +343,7 @@ def test_a_shard_without_a_network_is_fetched_again(site, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_killed_process_is_an_error_that_says_how_to_go_on(site, tmp_path):
+def test_a_killed_process_is_an_error_that_says_how_to_resume(site, tmp_path):
     site.files = {f"{i}": picture(i) for i in range(8)}
     site.delay_seconds = 0.3
     path = write_list(tmp_path / "list.parquet", [(site.url(f"{i}"), f"{i}") for i in range(8)])

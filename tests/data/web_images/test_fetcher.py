@@ -1,5 +1,4 @@
-"""Fetching from strangers: polite, bounded, patient, and never from the own network unless allowed.
-"""
+"""Fetching from strangers: polite, bounded, patient, and never from the own network unless allowed."""
 
 from __future__ import annotations
 
@@ -35,7 +34,7 @@ def site():
 
 
 def fetch_all(urls, manners=QUICK):
-    """For each URL its bytes, or the reason why there are none."""
+    """The bytes behind each URL, or the reason why there are none."""
 
     async def one(fetching, url):
         try:
@@ -125,18 +124,16 @@ def test_large_bodies_wait_for_each_other(site):
     "host",
     ["127.0.0.1", "localhost", "[::1]", "0.0.0.0", "127.1", "2130706433", "[::ffff:127.0.0.1]"],
 )
-def test_the_own_network_is_refused(site, host):
+def test_the_internal_network_is_refused(site, host):
     strict = Manners(tries=1, connect_seconds=1)
     reason = fetch(f"http://{host}:{site.port}/a", strict)
-    odd = ("127.1", "2130706433")  # spellings that may be no name at all
+    odd = ("127.1", "2130706433")  # spellings that not every resolver accepts
     assert isinstance(reason, str) if host in odd else reason == "private address"
     assert site.asked == []
 
 
 def test_the_address_that_is_connected_to_decides(site, monkeypatch):
-    """A name that resolves to something public when it is looked at, and into the own network when
-    it is connected to.
-    """
+    """A name that resolves to a public address first, then to the internal network."""
     answers = ["93.184.216.34", "127.0.0.1"]
 
     def resolve(host, port, *more, **named):
@@ -156,7 +153,7 @@ def test_the_address_that_is_connected_to_decides(site, monkeypatch):
     assert site.asked == []
 
 
-def test_a_redirect_into_the_own_network_is_refused(site, monkeypatch):
+def test_a_redirect_into_the_internal_network_is_refused(site, monkeypatch):
     """The first server counts as public here, the second does not."""
     with hostile.hostile_server() as inner:
         inner.files["secret"] = b"secret"
@@ -181,7 +178,7 @@ def test_a_redirect_into_the_own_network_is_refused(site, monkeypatch):
         ("http://127.0.0.1:1/a", "no connection"),
     ],
 )
-def test_bad_addresses(url, reason):
+def test_urls_that_cannot_be_fetched(url, reason):
     assert fetch(url) == reason
 
 
@@ -209,7 +206,7 @@ def test_a_host_is_not_crowded(site):
     assert most[0] == 2
 
 
-def test_a_dead_host_is_soon_left_alone():
+def test_a_dead_host_is_soon_given_up():
     assert set(fetch_all(["http://127.0.0.1:1/a"] * 50)) <= {
         "no connection",
         "host does not answer",
@@ -234,11 +231,10 @@ def test_a_redirect_to_a_dead_host_is_not_held_against_the_one_that_answered(sit
     assert there == site.files["a"]
 
 
-def test_a_host_that_takes_no_connection_is_one_that_is_not_reached():
+def test_a_host_that_accepts_no_connection_counts_as_not_reached():
     with socket.create_server(("127.0.0.1", 0), backlog=0) as full:
-        waiting = [
-            socket.socket() for _ in range(4)
-        ]  # the queue of the server is full: further connections hang
+        # They fill the server's queue: further connections hang.
+        waiting = [socket.socket() for _ in range(4)]
         for one in waiting:
             one.setblocking(False)
             one.connect_ex(full.getsockname())
@@ -248,10 +244,8 @@ def test_a_host_that_takes_no_connection_is_one_that_is_not_reached():
             one.close()
 
 
-def test_an_address_that_is_none_ends_nothing_else(site):
-    """Lists of millions hold some: names that are no names come to light only when they are
-    decoded.
-    """
+def test_a_malformed_url_does_not_stop_the_others(site):
+    """Lists of millions contain some that fail only when the host name is decoded."""
     bad = [
         "http://xn--/",
         "http://\u00e4..\u00f6/",
@@ -266,7 +260,7 @@ def test_an_address_that_is_none_ends_nothing_else(site):
     "place",
     ["http://xn--/", "http://[::1", "//a:99999999/", "http://%00/", "http://\u00e4..\u00f6/"],
 )
-def test_a_redirect_to_what_is_no_address(site, place):
+def test_a_redirect_to_a_malformed_url(site, place):
     site.faults["a"] = [hostile.status(302, Location=place)] * 9
     assert fetch(site.url("a")) in (
         "malformed URL",
