@@ -1,4 +1,4 @@
-"""Fetching from strangers: polite, bounded, patient, and never from the own network unless allowed."""
+"""Fetching from unknown servers: polite, bounded, patient, never from the internal network."""
 
 from __future__ import annotations
 
