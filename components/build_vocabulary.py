@@ -1,4 +1,4 @@
-"""The one token vocabulary of a run."""
+"""Build the one token vocabulary of a run."""
 
 from kfp import dsl
 
@@ -7,10 +7,11 @@ from components import images
 
 @dsl.component(base_image=images.DATA, install_kfp_package=False)
 def build_vocabulary(shards: str, data_folder: str, recipe: str, settings: list[str]) -> str:
-    """Build the token vocabulary from the words of the training shards; gives its location."""
-    from components.run import train_detector as run
+    """Build the token vocabulary from the words of the training shards; returns its location."""
+    from components.run import places
     from omnidet.steps import train_detector
 
-    out = run.vocabulary(data_folder, recipe, settings)
-    train_detector.build_vocabulary(shards, out, run.recipe(recipe, settings))
+    chosen = places.recipe(recipe, settings)
+    out = places.vocabulary(data_folder, chosen)
+    train_detector.build_vocabulary(shards, out, chosen)
     return out

@@ -1,4 +1,4 @@
-"""Measure the detector, and show it."""
+"""Measure the detector, and show the results."""
 
 from kfp import dsl
 
@@ -10,12 +10,12 @@ def evaluate(
     model: str, shards: str, run_folder: str, recipe: str, settings: list[str],
     metrics: dsl.Output[dsl.Metrics], table: dsl.Output[dsl.Markdown], report: dsl.Output[dsl.HTML],
 ) -> str:  # fmt: skip
-    """Run the benchmarks of the recipe and write the report; gives the location of the flat metrics file."""
-    from components.run import train_detector
+    """Run the benchmarks of the recipe and write the report; returns where the metrics are."""
+    from components.run import artifacts, places, train_detector
 
-    values = train_detector.evaluate(
-        model, shards, run_folder, recipe, settings, metrics.path, table.path, report.path
-    )
+    shown = artifacts.Shown(metrics.path, table.path, report.path)
+    chosen = places.recipe(recipe, settings)
+    values = train_detector.evaluate(model, shards, run_folder, chosen, shown)
     for name, value in values.items():
         metrics.log_metric(name, value)
-    return train_detector.metrics(run_folder)
+    return places.metrics(run_folder)

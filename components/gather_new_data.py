@@ -1,4 +1,4 @@
-"""New annotated pictures -> shards beside the old ones, and the vocabulary that names them."""
+"""New annotated pictures -> shards next to the old ones, and the vocabulary that names them."""
 
 from kfp import dsl
 
@@ -7,17 +7,11 @@ from components import images
 
 @dsl.component(base_image=images.DATA, install_kfp_package=False)
 def gather_new_data(
-    data: str,
-    replay: str,
-    registry: str,
-    workspace: str,
-    run_id: str,
-    recipe: str,
-    settings: list[str],
-) -> str:
-    """Read, check and shard the new data, extend the champion's vocabulary; gives the run's folder."""
-    from components.run import retrain
+    data: str, replay: str, registry: str, workspace: str, run_id: str,
+    recipe: str, settings: list[str],
+) -> str:  # fmt: skip
+    """Read and shard the new data, extend the champion's vocabulary; returns the run's folder."""
+    from components.run import places, retrain
 
-    return retrain.gather(
-        data, replay, retrain.run_folder(workspace, run_id), registry, recipe, settings
-    )
+    folder = places.run_folder(workspace, run_id)
+    return retrain.gather(data, replay, folder, registry, places.recipe(recipe, settings))

@@ -1,4 +1,7 @@
-"""Is there anything to learn? It has this one output alone: `dsl.If` on a named output is silently false in local runs."""
+"""Is there anything to learn?
+
+The answer is its only output: in local runs, `dsl.If` on a named output is silently false.
+"""
 
 from kfp import dsl
 
@@ -9,7 +12,7 @@ from components import images
 def notice_new_data(
     data: str, dataset: str, registry: str, champion: str, workspace: str, run_id: str
 ) -> bool:
-    """Compare the hash over the data with what the champion was taught; note the champion in the run's folder."""
-    from components.run import retrain
+    """Compare the data's hash with what the champion was trained on; note the champion."""
+    from components.run import places, retrain
 
-    return retrain.notice(data, dataset, registry, champion, retrain.run_folder(workspace, run_id))
+    return retrain.notice(data, dataset, registry, champion, places.run_folder(workspace, run_id))

@@ -1,4 +1,4 @@
-"""Put the detector into the registry."""
+"""Register the detector."""
 
 from kfp import dsl
 
@@ -7,14 +7,15 @@ from components import images
 
 @dsl.component(base_image=images.CONTROL, install_kfp_package=False)
 def register(
-    model: str, metrics: str, registry: str, run_folder: str, recipe: str, settings: list[str],
-    registered: dsl.Output[dsl.Model], run_name: str = "",
+    model: str, metrics: str, registry: str, run_folder: str, run_name: str,
+    recipe: str, settings: list[str], registered: dsl.Output[dsl.Model],
 ) -> str:  # fmt: skip
-    """Register the detector as an immutable version, and as the champion; gives `name@version`."""
-    from components.run import train_detector
+    """Register an immutable version and make it the champion; returns `name@version`."""
+    from components.run import places, train_detector
 
+    chosen = places.recipe(recipe, settings)
     facts = train_detector.register(
-        model, metrics, registry, run_folder, recipe, settings, registered.path, run_name
+        model, metrics, registry, run_folder, run_name, chosen, registered.path
     )
     registered.metadata.update(facts)
     return facts["version"]

@@ -8,6 +8,6 @@ from components import images
 @dsl.component(base_image=images.CONTROL, install_kfp_package=False)
 def show_decision(run_folder: str, decision: dsl.Output[dsl.Markdown]) -> None:
     """Show what the gate decided, and on which numbers."""
-    from components.run import train_detector
+    from components.run import artifacts, places
 
-    train_detector.show_decision(run_folder, decision.path)
+    artifacts.show_decision(places.decision(run_folder), decision.path)

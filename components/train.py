@@ -1,4 +1,4 @@
-"""Train the detector: in this pod, or from here on many nodes."""
+"""Train the detector: in this pod, or in a TrainJob of many nodes that this pod watches."""
 
 from kfp import dsl
 
@@ -8,15 +8,18 @@ from components import images
 @dsl.component(base_image=images.TRAIN, install_kfp_package=False)
 def train(
     shards: str, vocabulary: str, run_folder: str, recipe: str, settings: list[str],
-    deadline_seconds: int, num_nodes: int, gpus_per_node: int, image: str, cpu: str, memory: str, shared_memory: str,
+    deadline_seconds: int, num_nodes: int, gpus_per_node: int, image: str,
+    cpu: str, memory: str, shared_memory: str,
     node_selector: dict[str, str], tolerations: list[dict[str, object]],
     object_store_secret: str, object_store_config: str, queue: str,
 ) -> str:  # fmt: skip
-    """Train on the streams of the recipe; gives the location of the trained detector."""
-    from components.run import train_detector
+    """Train on the streams of the recipe; returns the location of the trained detector."""
+    from components.run import training
 
-    sizes = (deadline_seconds, num_nodes, gpus_per_node, image, cpu, memory, shared_memory)
-    nodes = train_detector.Nodes(
-        *sizes, node_selector, tolerations, object_store_secret, object_store_config, queue
-    )
-    return train_detector.train(shards, vocabulary, run_folder, recipe, settings, nodes)
+    nodes = training.Nodes(
+        deadline_seconds=deadline_seconds, num_nodes=num_nodes, gpus_per_node=gpus_per_node,
+        image=image, cpu=cpu, memory=memory, shared_memory=shared_memory, queue=queue,
+        node_selector=node_selector, tolerations=tolerations,
+        object_store_secret=object_store_secret, object_store_config=object_store_config,
+    )  # fmt: skip
+    return training.train(shards, vocabulary, run_folder, recipe, settings, nodes)

@@ -1,7 +1,10 @@
 """`python -m pipelines compile | submit | schedule | status | run-local`.
 
-Exit codes: 0 done, and the run succeeded · 1 the run failed, was cancelled or skipped, or a package is stale · 2 wrong input,
-or the server is away or refuses · 3 `run-local` alone: the gate refused the detector.
+Exit codes:
+    0  done, and the run succeeded
+    1  the run failed, was cancelled or skipped, or a package is stale
+    2  the input is wrong, or the server is away or refuses
+    3  the gate refused the detector (only `run-local`)
 """
 
 from __future__ import annotations
@@ -11,6 +14,7 @@ import contextlib
 import os
 import signal
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -18,7 +22,7 @@ import psutil
 from kfp_server_api import ApiException
 from urllib3.exceptions import HTTPError
 
-from pipelines import client, local, package, parameters
+from pipelines import checks, client, local, package, parameters, schedules
 
 DEFAULT_EXPERIMENT = "omnidet"
 PLACES = ("workspace", "registry", "data", "replay", "catalogue")
@@ -48,62 +52,51 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m pipelines", description="OmniDet's pipelines.")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
-    compiled = _command(commands, "compile", "write the packages to pipelines/compiled/", _compile)
-    compiled.add_argument(
-        "--check", action="store_true", help="write nothing; fail if a package is stale"
-    )
+    add = _command(commands, "compile", "write the packages to pipelines/compiled/", _compile)
+    text = "write nothing; fail if a package is stale"
+    add.add_argument("--check", action="store_true", help=text)
 
-    submit = _on_server(commands, "submit", "upload the pipeline and run it", _submit)
-    submit.add_argument("--run-name", help="default: name of the pipeline and version")
-    submit.add_argument("--no-wait", action="store_true", help="return as soon as the run is there")
-    submit.add_argument(
-        "--no-cache", action="store_true", help="run every step, whatever ran before"
-    )
-    submit.add_argument(
-        "--timeout",
-        type=float,
-        default=7 * 86400,
-        metavar="SECONDS",
-        help="wait no longer (default: a week)",
-    )
-    submit.add_argument(
-        "--poll", type=float, default=10, metavar="SECONDS", help="between two looks (default: 10)"
-    )
+    _add_submit(_on_server(commands, "submit", "upload the pipeline and run it", _submit))
+    text = "run the pipeline again and again, at fixed times"
+    _add_schedule(_on_server(commands, "schedule", text, _schedule))
 
-    schedule = _on_server(
-        commands, "schedule", "make a recurring run what is given here", _schedule
-    )
-    schedule.add_argument(
-        "--schedule-name",
-        help="of the recurring run; there is one of that name (default: the pipeline's)",
-    )
-    schedule.add_argument(
-        "--cron", required=True, help='six fields, seconds first: "0 0 3 * * 1" is Mondays at 3'
-    )
-    schedule.add_argument(
-        "--max-concurrency", type=int, default=1, help="runs at the same time (default: 1)"
-    )
-
-    status = _command(commands, "status", "state of a run", _status)
+    status = _command(commands, "status", "show the state of a run", _status)
     status.add_argument("run_id", metavar="RUN_ID")
     _server_options(status)
 
-    locally = _command(
-        commands, "run-local", "run the pipeline on this machine, without a cluster", _run_local
-    )
+    text = "run the pipeline on this machine, without a cluster"
+    _add_run_local(_command(commands, "run-local", text, _run_local))
+    return parser
+
+
+def _add_submit(submit: argparse.ArgumentParser) -> None:
+    submit.add_argument("--run-name", help="default: name of the pipeline and version")
+    submit.add_argument("--no-wait", action="store_true", help="return once the run has started")
+    text = "run every step, even if it ran before"
+    submit.add_argument("--no-cache", action="store_true", help=text)
+    text = "wait no longer than this (default: a week)"
+    submit.add_argument("--timeout", type=float, default=7 * 86400, metavar="SECONDS", help=text)
+    text = "between two looks at the run (default: 10)"
+    submit.add_argument("--poll", type=float, default=10, metavar="SECONDS", help=text)
+
+
+def _add_schedule(schedule: argparse.ArgumentParser) -> None:
+    text = "of the recurring run; one of that name is replaced (default: the pipeline's)"
+    schedule.add_argument("--schedule-name", help=text)
+    text = 'six fields, seconds first: "0 0 3 * * 1" is Mondays at 3'
+    schedule.add_argument("--cron", required=True, help=text)
+    text = "runs at the same time (default: 1)"
+    schedule.add_argument("--max-concurrency", type=int, default=1, help=text)
+
+
+def _add_run_local(locally: argparse.ArgumentParser) -> None:
     locally.add_argument("--runner", choices=("subprocess", "docker"), default="subprocess")
-    locally.add_argument(
-        "--out",
-        type=Path,
-        default=Path("runs/local"),
-        help="folder of the run (default: runs/local)",
-    )
-    locally.add_argument(
-        "--image-repository", help="of the images for --runner docker, as ghcr.io/omnidet"
-    )
+    text = "folder of the run (default: runs/local)"
+    locally.add_argument("--out", type=Path, default=Path("runs/local"), help=text)
+    text = "of the images for --runner docker, such as ghcr.io/omnidet"
+    locally.add_argument("--image-repository", help=text)
     locally.add_argument("--image-tag", help="of the images for --runner docker")
     _parameters(locally)
-    return parser
 
 
 def _command(commands: Any, name: str, text: str, run: Any) -> argparse.ArgumentParser:
@@ -115,11 +108,8 @@ def _command(commands: Any, name: str, text: str, run: Any) -> argparse.Argument
 def _on_server(commands: Any, name: str, text: str, run: Any) -> argparse.ArgumentParser:
     command = _command(commands, name, text, run)
     _server_options(command)
-    command.add_argument(
-        "--package",
-        type=Path,
-        help="compiled pipeline (default: the one of --pipeline in the repository)",
-    )
+    text = "compiled pipeline (default: that of --pipeline in the repository)"
+    command.add_argument("--package", type=Path, help=text)
     command.add_argument("--name", help="of the pipeline on the server (default: its own)")
     command.add_argument("--experiment", default=DEFAULT_EXPERIMENT)
     _parameters(command)
@@ -127,42 +117,28 @@ def _on_server(commands: Any, name: str, text: str, run: Any) -> argparse.Argume
 
 
 def _server_options(command: argparse.ArgumentParser) -> None:
-    command.add_argument(
-        "--host",
-        default=os.environ.get("KFP_ENDPOINT"),
-        help="URL of Kubeflow Pipelines (or KFP_ENDPOINT)",
-    )
-    command.add_argument(
-        "--namespace",
-        default=os.environ.get("KFP_NAMESPACE"),
-        help="of the profile (or KFP_NAMESPACE)",
-    )
-    command.add_argument(
-        "--token-file",
-        type=Path,
-        default=os.environ.get("KFP_TOKEN_FILE"),
-        help="(or KFP_TOKEN_FILE, KFP_TOKEN)",
-    )
+    environment = os.environ
+    text = "URL of Kubeflow Pipelines (or KFP_ENDPOINT)"
+    command.add_argument("--host", default=environment.get("KFP_ENDPOINT"), help=text)
+    text = "of the profile (or KFP_NAMESPACE)"
+    command.add_argument("--namespace", default=environment.get("KFP_NAMESPACE"), help=text)
+    text = "file with a bearer token (or KFP_TOKEN_FILE, KFP_TOKEN)"
+    file = environment.get("KFP_TOKEN_FILE")
+    command.add_argument("--token-file", type=Path, default=file, help=text)
 
 
 def _parameters(command: argparse.ArgumentParser) -> None:
     command.add_argument("--pipeline", choices=package.NAMES, default=package.NAMES[0])
-    command.add_argument(
-        "parameters",
-        nargs="*",
-        metavar="NAME=VALUE",
-        help="parameters of the pipeline; its name may stand first",
-    )
+    text = "parameters of the pipeline; the pipeline's name may come first"
+    command.add_argument("parameters", nargs="*", metavar="NAME=VALUE", help=text)
 
 
 def _compile(options: argparse.Namespace) -> int:
     if options.check:
         stale = package.stale()
         if stale:
-            print(
-                f"stale: {', '.join(stale)}; run `python -m pipelines compile` and commit",
-                file=sys.stderr,
-            )
+            names = ", ".join(stale)
+            print(f"stale: {names}; run `python -m pipelines compile`, commit", file=sys.stderr)
         return 1 if stale else 0
     for name in package.NAMES:
         package.compile_to(name, package.path(name))
@@ -171,39 +147,34 @@ def _compile(options: argparse.Namespace) -> int:
 
 
 def _submit(options: argparse.Namespace) -> int:
-    file, spec, values = _package(options)
+    given = _given(options)
     server = _server(options)
     connection = server.connect()
-    version, name = package.version(file), options.name or spec["pipelineInfo"]["name"]
-    uploaded = client.upload(connection, server.namespace, name, version, file)
-    run_name = options.run_name or f"{name} {version}"
+    uploaded = client.upload(connection, server.namespace, given.name, given.version, given.package)
+    run_name = options.run_name or f"{given.name} {given.version}"
+    job = client.Job(uploaded, options.experiment, run_name, given.parameters)
     caching = False if options.no_cache else None
-    run_id = client.submit(
-        connection, server.namespace, uploaded, options.experiment, run_name, values, caching
-    )
-    print(f"run {run_id} of {name} {version}: {server.url('runs', run_id)}", flush=True)
+    run_id = client.submit(connection, server.namespace, job, caching)
+    url = server.url("runs", run_id)
+    print(f"run {run_id} of {given.name} {given.version}: {url}", flush=True)
     if options.no_wait:
         return 0
     return _ended(client.wait(server.connect, run_id, options.timeout, options.poll))
 
 
 def _schedule(options: argparse.Namespace) -> int:
-    client.check_cron(options.cron)
-    if not 1 <= options.max_concurrency <= 10:
-        raise ValueError(f"--max-concurrency {options.max_concurrency}: KFP takes 1 to 10")
-    file, spec, values = _package(options)
+    schedules.check(options.cron, options.max_concurrency)
+    given = _given(options)
     server = _server(options)
     connection = server.connect()
-    version, name = package.version(file), options.name or spec["pipelineInfo"]["name"]
-    uploaded = client.upload(connection, server.namespace, name, version, file)
-    schedule_name = options.schedule_name or name
-    identity, what = client.schedule(
-        connection, server.namespace, uploaded, options.experiment, schedule_name, options.cron, values,
-        options.max_concurrency,
-    )  # fmt: skip
-    print(
-        f"schedule {schedule_name} of {name} {version} {what}: {server.url('recurringrun', identity)}"
+    uploaded = client.upload(connection, server.namespace, given.name, given.version, given.package)
+    job = client.Job(
+        uploaded, options.experiment, options.schedule_name or given.name, given.parameters
     )
+    wanted = schedules.Schedule(job, options.cron, options.max_concurrency)
+    identity, what = schedules.schedule(connection, server.namespace, wanted)
+    url = server.url("recurringrun", identity)
+    print(f"schedule {job.name} of {given.name} {given.version} {what}: {url}")
     return 0
 
 
@@ -228,29 +199,31 @@ def _ended(run: Any) -> int:
 def _run_local(options: argparse.Namespace) -> int:
     local.use_images(options.image_repository, options.image_tag)
     values = parameters.parse(package.spec(package.path(options.pipeline)), options.parameters)
-    local.check(options.pipeline, values)
+    checks.check(options.pipeline, values)
     folder = options.out.resolve()
     if folder.exists() and not folder.is_dir():
         raise ValueError(f"--out {options.out} is a file: give a folder")
     if values.get("num_nodes", 1) != 1:
         raise ValueError(
-            f"num_nodes={values['num_nodes']} trains in a TrainJob of a cluster: leave it at 1 for run-local"
+            f"num_nodes={values['num_nodes']} trains in a TrainJob of a cluster: "
+            "leave it at 1 for run-local"
         )
-    places = {
-        "workspace": str(folder / "workspace"),
-        "registry": str(folder / "registry"),
-        **values,
-    }
+    own = {"workspace": str(folder / "workspace"), "registry": str(folder / "registry")}
+    places = {**own, **values}
     given = {name: places[name] for name in PLACES if places.get(name) not in (None, "", "none")}
-    values |= local.absolute(given, is_data_brought=bool(values.get("download")))
-    local.check_store(values["registry"], values["workspace"])
+    values |= local.absolute(given, is_downloaded=bool(values.get("download")))
+    checks.check_store(values["registry"], values["workspace"])
     before = signal.signal(signal.SIGTERM, _end_with_steps)
     try:
-        outcome = local.run(
-            options.pipeline, options.runner, folder, values.pop("workspace"), values
-        )
+        workspace = values.pop("workspace")
+        outcome = local.run(options.pipeline, options.runner, folder, workspace, values)
     finally:
         signal.signal(signal.SIGTERM, before)
+    return _show(outcome, values)
+
+
+def _show(outcome: local.Outcome, values: dict[str, Any]) -> int:
+    """Print the outcome of a local run and return the exit code."""
     for name, value in (outcome.metrics or {}).items():
         print(f"{name:28} {value:.3f}")
     if outcome.error:
@@ -267,7 +240,10 @@ def _run_local(options: argparse.Namespace) -> int:
 
 
 def _end_with_steps(*_: object) -> NoReturn:
-    """What `timeout` and a cancelled CI job send: steps are processes of their own and would go on."""
+    """End this process and its steps, which are processes of their own and would go on.
+
+    `timeout` and a CI job that is cancelled send SIGTERM.
+    """
     for process in psutil.Process().children(recursive=True):
         with contextlib.suppress(psutil.NoSuchProcess):
             process.terminate()
@@ -276,11 +252,25 @@ def _end_with_steps(*_: object) -> NoReturn:
         file=sys.stderr,
         flush=True,
     )
-    os._exit(128 + signal.SIGTERM)  # kfp would take an exception for a step that failed, and go on
+    os._exit(128 + signal.SIGTERM)  # kfp would take an exception for a failed step, and go on
 
 
-def _package(options: argparse.Namespace) -> tuple[Path, dict[str, Any], dict[str, Any]]:
-    """Package, its content, and the checked parameters: nothing has been sent yet."""
+@dataclass(frozen=True)
+class _Given:
+    """What a command line asks for, checked before anything is sent.
+
+    Attributes:
+        name: of the pipeline on the server.
+        parameters: those that were given.
+    """
+
+    package: Path
+    name: str
+    version: str
+    parameters: dict[str, Any]
+
+
+def _given(options: argparse.Namespace) -> _Given:
     file = options.package or package.path(options.pipeline)
     if not file.is_file():
         raise FileNotFoundError(
@@ -288,14 +278,15 @@ def _package(options: argparse.Namespace) -> tuple[Path, dict[str, Any], dict[st
         )
     spec = package.spec(file)
     values = parameters.parse(spec, options.parameters)
-    if options.package is None:  # of this very code, which knows what its first step takes
-        local.check(options.pipeline, values, is_on_cluster=True)
-    return file, spec, values
+    if options.package is None:  # made from this very code, which knows what its first step takes
+        checks.check(options.pipeline, values, is_on_cluster=True)
+    name = options.name or spec["pipelineInfo"]["name"]
+    return _Given(file, name, package.version(file), values)
 
 
 def _server(options: argparse.Namespace) -> client.Server:
     if not options.host:
-        raise ValueError("no host: give --host or KFP_ENDPOINT, as http://localhost:8080")
+        raise ValueError("no host: give --host or KFP_ENDPOINT, such as http://localhost:8080")
     token_file = Path(options.token_file) if options.token_file else None
     return client.Server(options.host, options.namespace, os.environ.get("KFP_TOKEN"), token_file)
 

@@ -1,4 +1,4 @@
-"""Defaults of the pipelines' parameters: the numbers of `params.yaml`, which are those of its recipe."""
+"""Defaults of the pipelines' parameters: the numbers of `params.yaml`, which are its recipe's."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Compile the pipelines into packages, which stand in the repository: what a team uploads in the UI is what was reviewed."""
+"""Compile the pipelines into packages.
+
+The packages are committed, so that what a team uploads in the UI is what was reviewed.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +23,7 @@ FOLDER = Path(__file__).parent / "compiled"
 
 
 def path(name: str) -> Path:
-    """Where the package stands."""
+    """The committed package of a pipeline."""
     return FOLDER / f"{name}.yaml"
 
 
@@ -34,7 +37,7 @@ def compile_to(name: str, out: Path) -> None:
 
 
 def stale() -> list[str]:
-    """Names of the pipelines whose package in the repository is not what their code gives."""
+    """Names of the pipelines whose committed package differs from what their code gives."""
     found = []
     with tempfile.TemporaryDirectory() as folder:
         for name in NAMES:
@@ -46,20 +49,27 @@ def stale() -> list[str]:
 
 
 def spec(package: Path) -> dict[str, Any]:
-    """The first document of a package: the pipeline itself. Raises ValueError if the file is none."""
+    """The first document of a package: the pipeline itself.
+
+    Raises ValueError if the file is not a compiled pipeline.
+    """
     try:
         content = next(iter(yaml.safe_load_all(package.read_text(encoding="utf-8"))), None)
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ValueError(f"{package} is not YAML: {' '.join(str(error).split())}") from error
     if not isinstance(content, dict) or "pipelineInfo" not in content:
         raise ValueError(
-            f"{package} is no compiled pipeline: make it with `python -m pipelines compile`"
+            f"{package} is not a compiled pipeline: make one with `python -m pipelines compile`"
         )
     return content
 
 
 def version(package: Path) -> str:
-    """Name of this version: omnidet's version and the commit, and a hash of the package where files were changed since."""
+    """Name of this version: omnidet's version and the commit, such as 0.1.0-1b2c3d4e5f60.
+
+    If files differ from the commit, a hash of the package follows: the commit alone would not say
+    which package it is.
+    """
     try:
         described = subprocess.run(
             ["git", "describe", "--always", "--abbrev=12", "--dirty", "--exclude=*"],
@@ -68,8 +78,6 @@ def version(package: Path) -> str:
         commit = described.stdout.strip()
     except (OSError, subprocess.SubprocessError):
         commit = "unknown"
-    if commit == "unknown" or commit.endswith(
-        "-dirty"
-    ):  # then the name would not tell which package it is
+    if commit == "unknown" or commit.endswith("-dirty"):
         commit += "-" + hashlib.sha256(package.read_bytes()).hexdigest()[:12]
     return f"{__version__}-{commit}"

@@ -1,4 +1,4 @@
-"""`name=value` on a command line -> typed parameters of a pipeline, checked before anything is sent or started."""
+"""`name=value` on a command line -> typed parameters of a pipeline."""
 
 from __future__ import annotations
 
@@ -12,27 +12,31 @@ from typing import Any
 import yaml
 
 MOST_BYTES = 10_000
-"""KFP refuses runs with more parameters than that; long lists belong into a file in the object store."""
+"""KFP refuses a run whose parameters are longer; long lists belong in a file."""
 KINDS: Mapping[str, tuple[tuple[type, ...], str]] = {
     "NUMBER_INTEGER": ((int,), "a whole number"),
     "NUMBER_DOUBLE": ((int, float), "a number"),
     "BOOLEAN": ((bool,), "true or false"),
-    "LIST": ((list,), 'a list, as ["a", "b"]'),
-    "STRUCT": ((dict,), 'a mapping, as {"a": "b"}'),
+    "LIST": ((list,), 'a list like ["a", "b"]'),
+    "STRUCT": ((dict,), 'a mapping like {"a": "b"}'),
 }
 
 
 def parse(spec: Mapping[str, Any], assignments: Sequence[str]) -> dict[str, Any]:
-    """Values for the parameters of a compiled pipeline. Raises ValueError for an unknown name, a wrong type, one left out."""
+    """Values for the parameters of a compiled pipeline.
+
+    Raises ValueError for an unknown name, a wrong type, and a parameter without default that is
+    missing.
+    """
     known: dict[str, Any] = spec["root"].get("inputDefinitions", {}).get("parameters", {})
     values: dict[str, Any] = {}
     for assignment in assignments:
         name, equals, text = assignment.partition("=")
         if not equals:
-            raise ValueError(f"{assignment!r} is not of the form name=value, as train_steps=100")
+            raise ValueError(f"{assignment!r} is not of the form name=value: give train_steps=100")
         if name not in known:
             near = difflib.get_close_matches(name, known, n=1)
-            hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(known)}"
+            hint = f"did you mean {near[0]}?" if near else f"it has {', '.join(known)}"
             raise ValueError(f"the pipeline has no parameter {name!r}: {hint}")
         values[name] = _value(name, text, known[name]["parameterType"])
     missing = [
@@ -46,7 +50,7 @@ def parse(spec: Mapping[str, Any], assignments: Sequence[str]) -> dict[str, Any]
     size = len(json.dumps(values).encode())
     if size > MOST_BYTES:
         raise ValueError(
-            f"the parameters are {size} bytes, KFP takes {MOST_BYTES}: put long lists into a file"
+            f"the parameters have {size} bytes, KFP takes {MOST_BYTES}: put long lists in a file"
         )
     return values
 

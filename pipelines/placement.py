@@ -1,10 +1,11 @@
-"""What the steps of every pipeline need from the cluster. Local runs know nothing of it.
+"""What the steps of every pipeline need from the cluster. Local runs ignore all of it.
 
-No `set_env_variable`: it would take the place of what `DockerRunner` passes on.
+`set_env_variable` is not used: it would replace what `DockerRunner` passes on.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 from kfp import kubernetes
@@ -12,15 +13,32 @@ from kfp import kubernetes
 HOUR = 3600
 
 
-def prepare(
-    task: Any, secret: Any, config_map: Any, hours: int = 1, is_cached: bool = True
-) -> None:
-    """What every step has: the object store by reference, two more tries, a time-out, whether it may be cached."""
+@dataclass(frozen=True)
+class Store:
+    """How the steps find the object store: parameters of the pipeline."""
+
+    secret: Any
+    config_map: Any
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What a pod that runs the model needs: parameters of the pipeline."""
+
+    gpus: Any
+    cpu: Any
+    memory: Any
+    node_selector: Any
+    tolerations: Any
+
+
+def prepare(task: Any, store: Store, hours: int = 1, is_cached: bool = True) -> None:
+    """Give a step what every step has: the object store, two more tries, a time-out, caching."""
     keys = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
-    kubernetes.use_secret_as_env(task, secret, {key: key for key in keys}, optional=True)
+    kubernetes.use_secret_as_env(task, store.secret, {key: key for key in keys}, optional=True)
     settings = ("AWS_ENDPOINT_URL", "AWS_REGION")
     kubernetes.use_config_map_as_env(
-        task, config_map, {key: key for key in settings}, optional=True
+        task, store.config_map, {key: key for key in settings}, optional=True
     )
     kubernetes.set_timeout(task, hours * HOUR)
     task.set_retry(
@@ -29,19 +47,21 @@ def prepare(
     task.set_caching_options(enable_caching=is_cached)
 
 
-def tell_registry(task: Any, config_map: Any) -> None:
-    """The address of Kubeflow's Model Registry, where the ConfigMap has one."""
+def tell_registry(task: Any, store: Store) -> None:
+    """Give a step the address of Kubeflow's Model Registry, if the ConfigMap has one."""
     kubernetes.use_config_map_as_env(
-        task, config_map, {"MODEL_REGISTRY_ADDRESS": "MODEL_REGISTRY_ADDRESS"}, optional=True
+        task, store.config_map, {"MODEL_REGISTRY_ADDRESS": "MODEL_REGISTRY_ADDRESS"}, optional=True
     )
 
 
-def place(
-    task: Any, gpus: Any, cpu: Any, memory: Any, node_selector: Any, tolerations: Any
-) -> None:
-    """What the model runs on. /dev/shm has no size of its own, which no parameter could set: the memory limit bounds it."""
-    task.set_accelerator_type("nvidia.com/gpu").set_accelerator_limit(gpus)
-    task.set_cpu_request(cpu).set_memory_request("2Gi").set_memory_limit(memory)
+def place(task: Any, machine: Machine) -> None:
+    """Put a step where the model runs.
+
+    /dev/shm has no size of its own, because no parameter could set it: the memory limit bounds it.
+    """
+    task.set_accelerator_type("nvidia.com/gpu").set_accelerator_limit(machine.gpus)
+    task.set_cpu_request(machine.cpu)
+    task.set_memory_request("2Gi").set_memory_limit(machine.memory)
     kubernetes.empty_dir_mount(task, "dshm", "/dev/shm", medium="Memory")
-    kubernetes.add_node_selector_json(task, node_selector)
-    kubernetes.add_toleration_json(task, tolerations)
+    kubernetes.add_node_selector_json(task, machine.node_selector)
+    kubernetes.add_toleration_json(task, machine.tolerations)

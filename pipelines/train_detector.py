@@ -8,17 +8,17 @@ from components.evaluate import evaluate
 from components.train import train
 from pipelines.defaults import PARAMS
 from pipelines.graph import build_data, gate_and_register
-from pipelines.placement import HOUR, place, prepare, tell_registry
+from pipelines.placement import HOUR, Machine, Store, place, prepare, tell_registry
 
 TRAIN_HOURS = 7 * 24
-"""After so long training is stopped, in one pod or in many."""
+"""Training is stopped after so long, in one pod or in many."""
 
 
 @dsl.pipeline(name="omnidet-train-detector", display_name="OmniDet: train a detector")
 def train_detector(
     data: str = "",
     data_version: str = "",
-    download: list[str] = [],
+    download: list[str] = [],  # noqa: B006  KFP takes no tuple
     catalogue: str = "",
     workspace: str = "s3://omnidet/pipeline",
     registry: str = "s3://omnidet/registry",
@@ -28,14 +28,14 @@ def train_detector(
     train_steps: int = PARAMS["train"]["steps"],
     learning_rate: float = PARAMS["train"]["optimizer"]["learning_rate"],
     seed: int = PARAMS["train"]["seed"],
-    settings: list[str] = [],
+    settings: list[str] = [],  # noqa: B006
     num_nodes: int = 1,
     gpus_per_node: int = 0,
     cpu: str = "2",
     memory: str = "16Gi",
     shared_memory: str = "8Gi",
-    node_selector: dict[str, str] = {},
-    tolerations: list[dict[str, object]] = [],
+    node_selector: dict[str, str] = {},  # noqa: B006
+    tolerations: list[dict[str, object]] = [],  # noqa: B006
     queue: str = "",
     object_store_secret: str = "omnidet-object-store",
     object_store_config: str = "omnidet-object-store",
@@ -43,69 +43,86 @@ def train_detector(
     """Datasets -> shards -> vocabulary -> one training pass -> benchmarks -> gate -> registry.
 
     Args:
-        data: Folder or s3:// URI of the datasets. Empty draws the synthetic world of the recipe tiny_world.
-        data_version: Any text that names what `data` holds now, such as a date or hash. Give a new one when the data changes:
-            steps are cached by it.
-        download: Datasets of the catalogue that are brought into `data` first, as ["coco", "lvis"]; what is there already is
-            not fetched again. Empty fetches nothing.
-        catalogue: File or s3:// URI of a catalogue of your own, with mirrors or datasets of yours; empty takes OmniDet's.
-        workspace: Folder or s3:// URI for everything a run makes. Runs write to folders of their own below it.
+        data: Folder or s3:// URI of the datasets. Empty draws the synthetic world of the recipe
+            tiny_world.
+        data_version: Any text that names what `data` holds now, such as a date or hash. Give a new
+            one when the data changes: steps are cached by it.
+        download: Datasets of the catalogue to download into `data` first, such as ["coco", "lvis"].
+            Those already there are not fetched again. Empty fetches nothing.
+        catalogue: File or s3:// URI of your own catalogue, with your mirrors or datasets; empty
+            uses OmniDet's.
+        workspace: Folder or s3:// URI for everything that runs make, each in its own folder.
         registry: Folder or s3:// URI of the model registry.
-        recipe: Name of the recipe: tiny_world, coco_folder. For another one than the default, look at the five numbers below.
-        train_images: Training scenes of the drawn world; 0 leaves it to the recipe. Unused where `data` is given.
+        recipe: Name of the recipe: tiny_world, coco_folder. If you change it, look at the next five
+            numbers too.
+        train_images: Training scenes of the drawn world; 0 leaves it to the recipe. Unused if
+            `data` is given.
         image_size: Side of the detector's input in pixels; 0 leaves it to the recipe.
         train_steps: Optimizer steps; 0 leaves it to the recipe.
         learning_rate: Highest learning rate; 0 leaves it to the recipe.
-        seed: Of weights, order of samples and augmentation.
-        settings: Any other field of the recipe, as ["register.name=my-detector", "mixing.workers=8"]; above all the rest.
-        num_nodes: 1 trains in the step's own pod; more train in a Kubeflow TrainJob, for which the workspace must be s3://.
+        seed: Seed of weights, order of samples and augmentation.
+        settings: Any other field of the recipe, such as ["register.name=my-detector",
+            "mixing.workers=8"]; overrides the parameters above.
+        num_nodes: 1 trains in the step's own pod. More train in a Kubeflow TrainJob, for which the
+            workspace must be s3://.
         gpus_per_node: GPUs of each training node, one process each; 0 trains on the CPU.
         cpu: CPU request of a training node.
-        memory: Memory limit of a training node. What stands in /dev/shm counts.
-        shared_memory: Size of /dev/shm in the pods of a TrainJob. With one node the memory limit bounds it.
-        node_selector: Labels of the nodes to train on, as {"nvidia.com/gpu.product": "NVIDIA-H100-80GB-HBM3"}.
-        tolerations: Taints to tolerate, as [{"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"}].
+        memory: Memory limit of a training node, /dev/shm included.
+        shared_memory: Size of /dev/shm in the pods of a TrainJob. With one node, the memory limit
+            bounds it.
+        node_selector: Labels of the nodes to train on, such as
+            {"nvidia.com/gpu.product": "NVIDIA-H100-80GB-HBM3"}.
+        tolerations: Taints to tolerate, such as
+            [{"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"}].
         queue: Kueue LocalQueue for training on several nodes; empty starts at once.
-        object_store_secret: Secret with AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY; may be missing where pods have a role.
-        object_store_config: ConfigMap with AWS_ENDPOINT_URL and AWS_REGION; may be missing for AWS itself.
+        object_store_secret: Secret with AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY; not needed if
+            the pods have a role.
+        object_store_config: ConfigMap with AWS_ENDPOINT_URL and AWS_REGION; not needed for AWS.
     """
-    store = (object_store_secret, object_store_config)
+    store = Store(object_store_secret, object_store_config)
+    machine = Machine(gpus_per_node, cpu, memory, node_selector, tolerations)
 
     run = configure(
-        recipe=recipe, settings=settings, train_images=train_images, image_size=image_size, train_steps=train_steps,
-        learning_rate=learning_rate, seed=seed, data=data, data_version=data_version, workspace=workspace,
-        run_id=dsl.PIPELINE_JOB_ID_PLACEHOLDER, download=download, catalogue=catalogue, registry=registry,
+        recipe=recipe, settings=settings, train_images=train_images, image_size=image_size,
+        train_steps=train_steps, learning_rate=learning_rate, seed=seed, data=data,
+        data_version=data_version, workspace=workspace, run_id=dsl.PIPELINE_JOB_ID_PLACEHOLDER,
+        download=download, catalogue=catalogue, registry=registry,
     )  # fmt: skip
-    prepare(run, *store, is_cached=False)
-    tell_registry(run, object_store_config)
+    prepare(run, store, is_cached=False)
+    tell_registry(run, store)
     of_run = {
         "run_folder": run.outputs["run_folder"],
         "recipe": recipe,
         "settings": run.outputs["settings"],
     }
 
-    shards, words = build_data(run, data, data_version, download, catalogue, recipe, store)
+    source = {
+        "data": data,
+        "data_version": data_version,
+        "names": download,
+        "catalogue": catalogue,
+    }
+    shards, words = build_data(run, source, recipe, store)
 
     nodes = {
-        "num_nodes": num_nodes, "gpus_per_node": gpus_per_node, "deadline_seconds": TRAIN_HOURS * HOUR, "image": images.TRAIN,
+        "num_nodes": num_nodes, "gpus_per_node": gpus_per_node, "image": images.TRAIN,
+        "deadline_seconds": TRAIN_HOURS * HOUR, "queue": queue,
         "cpu": cpu, "memory": memory, "shared_memory": shared_memory,
         "node_selector": node_selector, "tolerations": tolerations,
-        "object_store_secret": object_store_secret, "object_store_config": object_store_config, "queue": queue,
+        "object_store_secret": object_store_secret, "object_store_config": object_store_config,
     }  # fmt: skip
-    size = (gpus_per_node, cpu, memory, node_selector, tolerations)
-    trains = {"shards": shards, "vocabulary": words, **of_run, **nodes}
+    inputs = {"shards": shards, "vocabulary": words, **of_run, **nodes}
     with dsl.If(num_nodes == 1, name="one-node"):
-        in_pod = train(**trains)
-        prepare(in_pod, *store, hours=TRAIN_HOURS)
-        place(in_pod, *size)
+        in_pod = train(**inputs)
+        prepare(in_pod, store, hours=TRAIN_HOURS)
+        place(in_pod, machine)
     with dsl.Else(name="many-nodes"):
-        on_nodes = train(**trains)  # this pod only minds the job
-        prepare(
-            on_nodes, *store, hours=2 * TRAIN_HOURS
-        )  # waiting in a queue counts for it, not for the job
+        on_nodes = train(**inputs)  # this pod only watches the job
+        # Twice as long: waiting in a queue counts for this pod, but not for the job.
+        prepare(on_nodes, store, hours=2 * TRAIN_HOURS)
     model = dsl.OneOf(in_pod.output, on_nodes.output)
 
     measured = evaluate(model=model, shards=shards, **of_run)
-    prepare(measured, *store, hours=24)
-    place(measured, *size)
+    prepare(measured, store, hours=24)
+    place(measured, machine)
     gate_and_register(model, measured.outputs["Output"], registry, of_run, store)

@@ -1,1 +1,8 @@
-"""What the bodies of the components call, one file per pipeline: places in the workspace, settings, and the steps."""
+"""What the bodies of the components call.
+
+configuration   parameters of a run -> its settings and folders, checked
+places          where a run keeps what it makes
+train_detector  one function for each step of that pipeline; `training` holds its train step
+retrain         the same for the retraining
+artifacts       what the UI of Kubeflow Pipelines shows
+"""

@@ -1,21 +1,23 @@
-"""What the components of the retraining do beside one call of a step: the run's folder, the champion it noted, artifacts.
+"""The steps of `pipelines/retrain.py`, on top of `omnidet.steps.retrain`.
 
-<workspace>/runs/<id>/    notice.json  dataset  new  shards  vocabulary  zero_shot  model  evaluation  metrics.json ...
+The first one notes the champion in the run's folder, and all later ones start from that:
 
-`python -m components.run.retrain '{...}'` is one process of `teach` on several GPUs.
+    <workspace>/runs/<id>/    notice.json  dataset  new  shards  vocabulary  zero_shot  model
+                              evaluation  metrics.json  report.html  gate.json  registered.json
+
+`python -m components.run.retrain '{...}'` is one process of `train` on several GPUs.
 """
 
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import NamedTuple
 
-from components.run import train_detector
+from components.run import artifacts, places, training
 from omnidet import storage
+from omnidet.recipes.recipe import Recipe
 from omnidet.registry import versions
 from omnidet.registry.versions import Version
 from omnidet.steps import retrain
@@ -24,7 +26,7 @@ NOTICE = "notice.json"
 
 
 class Noticed(NamedTuple):
-    """What a run is about, as its first step wrote it down."""
+    """What a run is about, as its first step noted it."""
 
     folder: str
     champion: Version
@@ -36,18 +38,10 @@ class Noticed(NamedTuple):
         return storage.join(self.folder, name)
 
 
-def run_folder(workspace: str, run_id: str) -> str:
-    """The folder of one run. Raises ValueError without an id."""
-    if not run_id:
-        raise ValueError("the run has no id: its outputs would stand where those of other runs do")
-    train_detector.check_places({"workspace": workspace})
-    return storage.join(workspace, "runs", run_id)
-
-
 def notice(data: str, dataset: str, registry: str, champion: str, folder: str) -> bool:
-    """Whether there is anything to learn; then the champion that all later steps start from is written down."""
-    train_detector.check_places({"data": data, "registry": registry})
-    train_detector.check_registry(registry)
+    """Whether there is anything to learn; if so, note the champion for all later steps."""
+    places.check({"data": data, "registry": registry})
+    places.check_registry(registry)
     found = retrain.notice(data, registry, champion, dataset)
     print(found.why)
     if found.is_new:
@@ -63,124 +57,79 @@ def notice(data: str, dataset: str, registry: str, champion: str, folder: str) -
 
 
 def read_notice(folder: str, registry: str) -> Noticed:
-    """What `notice` wrote."""
+    """What `notice` noted."""
     content = json.loads(storage.read_text(storage.join(folder, NOTICE)))
     champion = versions.find(registry, content["champion"])
     return Noticed(folder, champion, content["dataset"], content["data_version"])
 
 
-def gather(
-    data: str, replay: str, folder: str, registry: str, name: str, settings: Sequence[str]
-) -> str:
-    """Read the new data, build its shards beside the old ones, extend the vocabulary; gives the run's folder."""
-    run, recipe = read_notice(folder, registry), train_detector.recipe(name, settings)
-    print(retrain.read(data, run.part("dataset"), run.data_version))
+def gather(data: str, replay: str, folder: str, registry: str, recipe: Recipe) -> str:
+    """Read the new data, build its shards, extend the vocabulary; returns the run's folder."""
+    run = read_notice(folder, registry)
+    dataset, new, shards = (run.part(name) for name in ("dataset", "new", "shards"))
+    print(retrain.read(data, dataset, run.data_version))
     old = retrain.replay_of(run.champion, replay or None)
-    print(
-        retrain.build_shards(
-            run.part("dataset"), old, run.part("new"), run.part("shards"), recipe, run.dataset
-        )
-    )
-    print(
-        retrain.extend_vocabulary(
-            run.part("shards"), run.champion.location, run.part("vocabulary"), run.dataset
-        )
-    )
+    print(retrain.build_shards(dataset, old, new, shards, recipe, run.dataset))
+    out = run.part("vocabulary")
+    print(retrain.extend_vocabulary(shards, run.champion.location, out, run.dataset))
     return folder
 
 
-def teach(folder: str, registry: str, name: str, settings: Sequence[str], gpus: int) -> str:
-    """Measure the champion on the new benchmark, then teach it, in one process a GPU; gives the location of the detector."""
-    run, recipe = read_notice(folder, registry), train_detector.recipe(name, settings)
-    retrain.zero_shot(
-        run.part("shards"), run.champion.location, run.part("zero_shot"), recipe, run.dataset
-    )
+def train(folder: str, registry: str, name: str, settings: Sequence[str], gpus: int) -> str:
+    """Measure the champion on the new benchmark, then retrain it, in one process per GPU.
+
+    Returns the location of the detector.
+    """
+    run, recipe = read_notice(folder, registry), places.recipe(name, settings)
+    shards, zero_shot = run.part("shards"), run.part("zero_shot")
+    retrain.zero_shot(shards, run.champion.location, zero_shot, recipe, run.dataset)
     if gpus <= 1:
-        train(folder, registry, name, settings)
+        train_here(folder, registry, name, settings)
     else:
-        given = json.dumps(
-            {"folder": folder, "registry": registry, "name": name, "settings": list(settings)}
-        )
-        torchrun = [
-            sys.executable,
-            "-m",
-            "torch.distributed.run",
-            "--standalone",
-            f"--nproc-per-node={gpus}",
-        ]
-        ran = subprocess.run([*torchrun, "-m", "components.run.retrain", given])
-        if ran.returncode:
-            raise RuntimeError(
-                f"training in {gpus} processes ended with exit code {ran.returncode}: see above"
-            )
+        given = {"folder": folder, "registry": registry, "name": name, "settings": list(settings)}
+        training.in_processes(["-m", __name__, json.dumps(given)], gpus)
     return run.part("model")
 
 
-def train(folder: str, registry: str, name: str, settings: Sequence[str]) -> None:
-    """Teach the champion that the run noted."""
-    run, recipe = read_notice(folder, registry), train_detector.recipe(name, settings)
+def train_here(folder: str, registry: str, name: str, settings: Sequence[str]) -> None:
+    """Retrain the champion that the run noted, in this process."""
+    run, recipe = read_notice(folder, registry), places.recipe(name, settings)
     shards, vocabulary, model = (run.part(part) for part in ("shards", "vocabulary", "model"))
     retrain.train(shards, vocabulary, run.champion, model, recipe, run.dataset, run.data_version)
 
 
-def judge(
-    folder: str,
-    model: str,
-    registry: str,
-    name: str,
-    settings: Sequence[str],
-    metrics_file: str,
-    table: str,
-    report: str,
+def evaluate(
+    folder: str, model: str, registry: str, recipe: Recipe, shown: artifacts.Shown
 ) -> dict[str, float]:
-    """Old and new benchmarks and the report into the run's folder, and copies for the UI."""
-    run, recipe = read_notice(folder, registry), train_detector.recipe(name, settings)
+    """Run old and new benchmarks, write report and artifacts; returns the metrics."""
+    run = read_notice(folder, registry)
     retrain.evaluate(run.part("shards"), run.champion, model, folder, recipe, run.dataset)
-    values: dict[str, float] = json.loads(storage.read_text(run.part("metrics.json")))
-    before = json.loads(storage.read_text(storage.join(folder, "before", storage.INDEX_NAME)))[
-        "values"
-    ]
-    rows = "".join(
-        f"| {key} | {_shown(before.get(key))} | {_shown(value)} |\n"
-        for key, value in values.items()
-    )
-    Path(metrics_file).write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")
-    Path(table).write_text(
-        f"# {run.champion}\n\n| metric | before | after |\n|---|---|---|\n{rows}", encoding="utf-8"
-    )
-    Path(report).write_bytes(storage.read_bytes(run.part("report.html")))
+    values: dict[str, float] = json.loads(storage.read_text(places.metrics(folder)))
+    before = json.loads(storage.read_text(storage.join(folder, "before", storage.INDEX_NAME)))
+    shown.write(str(run.champion), values, run.part("report.html"), before["values"])
     return values
 
 
-def gate(folder: str, registry: str, name: str, settings: Sequence[str]) -> bool:
-    """Whether nothing is forgotten and the new is learned."""
+def gate(folder: str, registry: str, recipe: Recipe) -> bool:
+    """Whether the new categories were learned and nothing old was forgotten."""
     run = read_notice(folder, registry)
-    decision = retrain.gate(
-        folder, run.champion, train_detector.recipe(name, settings), run.dataset
-    )
+    decision = retrain.gate(folder, run.champion, recipe, run.dataset)
     print("\n".join(decision.reasons) or "passed")
     return decision.passed
 
 
-def register(
-    folder: str, registry: str, name: str, settings: Sequence[str], out: str
-) -> dict[str, str]:
-    """Register and move the alias, if it still points to the champion that the run started from; returns what was noted."""
-    run, recipe = read_notice(folder, registry), train_detector.recipe(name, settings)
+def register(folder: str, registry: str, recipe: Recipe, out: str) -> dict[str, str]:
+    """Register, and move the alias if it still points to the champion that the run started from.
+
+    Returns what `artifacts.note_registered` noted.
+    """
+    run, model = read_notice(folder, registry), storage.join(folder, "model")
     version, said = retrain.register(
-        run.part("model"), folder, registry, run.champion, recipe, run.dataset, run.data_version
+        model, folder, registry, run.champion, recipe, run.dataset, run.data_version
     )
     print(said)
-    facts = {"version": str(version), "registry": registry, "model": run.part("model")}
-    content = json.dumps(facts, indent=1) + "\n"
-    storage.write_text(run.part("registered.json"), content)
-    Path(out).write_text(content, encoding="utf-8")
-    return facts
-
-
-def _shown(value: float | None) -> str:
-    return "" if value is None else f"{value:.3f}"
+    return artifacts.note_registered(folder, out, version, registry, model)
 
 
 if __name__ == "__main__":
-    train(**json.loads(sys.argv[1]))
+    train_here(**json.loads(sys.argv[1]))

@@ -1,32 +1,39 @@
-"""A cluster to launch on, with the launcher's own RBAC rules."""
+"""Data that several steps have made, one after the other."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
-import yaml
 
-from tests.components.fake_kubernetes import Fake
-
-MANIFESTS = Path(__file__).resolve().parents[2] / "manifests"
-
-
-def rules(file: str) -> list[dict[str, Any]]:
-    """The RBAC rules that a manifest grants."""
-    documents = yaml.safe_load_all((MANIFESTS / "base" / file).read_text(encoding="utf-8"))
-    return [rule for document in documents for rule in document.get("rules", [])]
+from components.build_shard_set import build_shard_set
+from components.draw_world import draw_world
+from components.merge_shards import merge_shards
+from components.plan_shards import plan_shards
+from tests.components.steps import SETTINGS, Artifact
 
 
-@pytest.fixture
-def fake(monkeypatch: pytest.MonkeyPatch) -> Iterator[Fake]:
-    """A running server; nothing may have asked it for what it does not know."""
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    monkeypatch.setenv("no_proxy", "127.0.0.1")
-    for name in ("KFP_POD_NAME", "KFP_POD_UID"):
-        monkeypatch.delenv(name, raising=False)
-    with Fake(rules=rules("launcher-rbac.yaml")) as server:
-        yield server
-    assert server.unexpected == []
+@dataclass(frozen=True)
+class Built:
+    """What the steps up to `merge_shards` returned and left."""
+
+    folder: str
+    data: str
+    parts: list[str]
+    names: list[str]
+    shards: str
+    dataset: Artifact
+
+
+@pytest.fixture(scope="session")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Built:
+    """The small world, drawn and sharded: seconds, so only for tests marked slow."""
+    place: Path = tmp_path_factory.mktemp("built")
+    folder = str(place / "data")
+    data = draw_world.python_func("", folder, "tiny_world", SETTINGS)
+    parts = plan_shards.python_func(data, folder, "tiny_world", SETTINGS)
+    names = [build_shard_set.python_func(part) for part in parts]
+    dataset = Artifact(place / "dataset.json")
+    shards = merge_shards.python_func(folder, names, dataset)
+    return Built(folder, data, parts, names, shards, dataset)

@@ -21,7 +21,7 @@ from omnidet import cli
 from omnidet.inference.detector import OmniDet
 from omnidet.serving import server
 from tests import toys
-from tests.components.fake_kubernetes import lost
+from tests.components.trainjob.fake_kubernetes import lost
 
 Object = dict[str, Any]
 

@@ -17,8 +17,8 @@ from components.trainjob import manifest as trainjob_manifest
 from components.trainjob.cluster import Cluster, ClusterError
 from components.trainjob.job import JobError, Pace, TrainJob, manifest, run
 from components.trainjob.manifest import Reference
-from tests.components.conftest import rules
-from tests.components.fake_kubernetes import (
+from tests.components.trainjob.conftest import rules
+from tests.components.trainjob.fake_kubernetes import (
     NAMESPACE,
     Fake,
     condition,

@@ -8,8 +8,8 @@ import pytest
 from components.trainjob import reaper
 from components.trainjob.cluster import Cluster
 from components.trainjob.job import TrainJob, manifest
-from tests.components.conftest import rules
-from tests.components.fake_kubernetes import NAMESPACE, Fake, container
+from tests.components.trainjob.conftest import rules
+from tests.components.trainjob.fake_kubernetes import NAMESPACE, Fake, container
 
 LONG_AGO = "2026-01-01T00:00:00Z"
 

@@ -1,0 +1,105 @@
+"""Settings and folders of a run, from what a person gives to the pipeline."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from components.run import configuration, places
+from tests import toys
+
+SMALL: dict[str, Any] = {
+    "recipe": "tiny_world",
+    "settings": list(toys.SMALL),
+    "train_images": 40,
+    "image_size": 64,
+    "train_steps": 7,
+    "learning_rate": 0.01,
+    "workspace": "s3://b/w",
+    "run_id": "abc",
+}
+
+
+def _configured(**changes: Any) -> configuration.Configured:
+    return configuration.configure(configuration.RunParameters(**{**SMALL, **changes}))
+
+
+def test_settings_are_split_by_what_they_shape():
+    run = _configured()
+    assert run.run_folder == "s3://b/w/runs/abc"
+    numbers = ["world.train_images=40", "model.image_size=64", "train.steps=7"]
+    assert run.settings[:5] == [*numbers, "train.optimizer.learning_rate=0.01", "train.seed=0"]
+    assert run.settings[5:] == list(toys.SMALL)  # last, so that they override the numbers
+    assert all(s.startswith(("world.", "shards.")) for s in run.data_settings)
+    assert run.vocabulary_settings == ["vocabulary.size=600"]
+
+
+def test_numbers_that_are_0_are_the_recipes():
+    zeros = dict.fromkeys(("train_images", "image_size", "train_steps", "learning_rate"), 0)
+    assert _configured(settings=[], **zeros, seed=3).settings == ["train.seed=3"]
+
+
+def test_whole_numbers_that_come_as_floats_are_whole():
+    assert "train.steps=7" in _configured(train_steps=7.0).settings
+
+
+def test_the_data_folder_depends_on_what_the_data_is_made_from():
+    folder = _configured().data_folder
+    assert folder == _configured(run_id="other", train_steps=9, seed=4).data_folder
+    others = [
+        _configured(data_version="2"),
+        _configured(data="s3://b/d"),
+        _configured(settings=[*toys.SMALL, "shards.samples_per_shard=7"]),
+        _configured(data="s3://b/d", download=["coco"]),
+        _configured(data="s3://b/d", download=["lvis", "coco"]),
+    ]
+    assert len({folder, *(other.data_folder for other in others)}) == 6
+    sorted_names = _configured(data="s3://b/d", download=["coco", "lvis"])
+    assert others[-1].data_folder == sorted_names.data_folder
+
+
+def test_given_data_leaves_the_world_alone():
+    run = _configured(recipe="coco_folder", settings=[], data="s3://b/coco")
+    assert not any(s.startswith("world.") for s in run.settings)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"settings": ["train.stps=1"]}, "train.stps"),
+        ({"settings": ["train.steps=many"]}, "train.steps.*int"),
+        ({"recipe": "none"}, "none"),
+        ({"recipe": "coco_folder", "settings": []}, "coco_folder .*`data`"),
+        ({"run_id": ""}, "no id"),
+        ({"data": "s3://b/d", "download": ["coco", "none"]}, "'none' .*coco, lvis"),
+        ({"download": ["coco"]}, r'download=\["coco"\].*`data`'),
+        ({"data": "s3://b/d", "download": ["flickr30k"]}, "flickr30k .*licence at https"),
+        ({"data": "s3://b/d", "download": ["laion-list"]}, "laion-list .*token HF_TOKEN"),
+        ({"data": "s3://b/d", "download": ["coco"], "catalogue": "/no/such.toml"}, "such.toml"),
+        ({"registry": __file__}, "registry=.*test_configuration.py"),
+        ({"workspace": ""}, "workspace is empty"),
+        ({"settings": [], "train_images": 40}, "refcocog_val_images is 300"),
+    ],
+)
+def test_wrong_parameters_are_refused(changes, words):
+    with pytest.raises((ValueError, FileNotFoundError), match=words):
+        _configured(**changes)
+
+
+@pytest.mark.parametrize("name", ["data", "workspace", "registry"])
+def test_folders_of_a_pod_are_refused(tmp_path, monkeypatch, name):
+    given = {"data": str(tmp_path), "download": ["coco"]} if name == "data" else {}
+    given[name] = str(tmp_path)
+    assert _configured(**given)
+    monkeypatch.setattr(places, "NAMESPACE_FILE", tmp_path / "namespace")
+    (tmp_path / "namespace").write_text("team\n")
+    with pytest.raises(ValueError, match=f"{name}={tmp_path} .*s3://"):
+        _configured(**given)
+
+
+def test_a_registry_that_is_away_is_noticed_if_one_is_named(monkeypatch, tmp_path):
+    monkeypatch.setenv("MODEL_REGISTRY_ADDRESS", "model-registry:8080")
+    assert _configured()
+    with pytest.raises(ValueError, match="MODEL_REGISTRY_ADDRESS"):
+        _configured(registry=str(tmp_path))

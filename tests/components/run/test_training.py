@@ -1,0 +1,102 @@
+"""Training in this process, in several, and on several nodes."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from components.run import training
+from omnidet import config
+from omnidet.recipes.tiny_world import tiny_world
+from tests.components.steps import run_folder
+
+NODES = training.Nodes(
+    deadline_seconds=3600,
+    num_nodes=1,
+    gpus_per_node=0,
+    image="ghcr.io/omnidet/train:0.1.0",
+    cpu="1",
+    memory="2Gi",
+    shared_memory="1Gi",
+    node_selector={},
+    tolerations=[],
+    object_store_secret="keys",
+    object_store_config="store",
+    queue="",
+)
+
+
+def _train(run: str, **changes: Any) -> str:
+    nodes = training.Nodes(**{**vars(NODES), **changes})
+    return training.train("shards", "words", run, "tiny_world", ["train.steps=3"], nodes)
+
+
+def test_one_process_trains_here(tmp_path, monkeypatch):
+    calls = []
+    steps = training.train_detector
+    monkeypatch.setattr(steps, "train", lambda *arguments: calls.append(arguments))
+    run = str(tmp_path / "w" / "runs" / "abc")
+    assert _train(run) == f"{run}/model"
+    recipe = config.override(tiny_world(), "train.steps=3")
+    work = str(tmp_path / "w" / "work")
+    assert calls == [("shards", "words", f"{run}/model", recipe, work)]
+    _train("s3://b/w/runs/abc", gpus_per_node=1)
+    assert calls[1][4] is None
+
+
+def test_several_processes_are_started_by_torchrun(tmp_path, monkeypatch):
+    run, commands, codes = run_folder(tmp_path), [], [0, 3]
+
+    def ran(command: list[str]) -> Any:
+        commands.append(command)
+        return type("Ran", (), {"returncode": codes.pop(0)})
+
+    monkeypatch.setattr(training.subprocess, "run", ran)
+    assert _train(run, gpus_per_node=4) == f"{run}/model"
+    torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node=4"]
+    assert commands[0][1:7] == [*torchrun, "--max-restarts=3", "-m"]
+    assert commands[0][7:10] == ["omnidet.cli", "train", "--recipe"]
+    assert commands[0][-1] == f"{run}/model"
+    with pytest.raises(RuntimeError, match="4 processes .*exit code 3"):
+        _train(run, gpus_per_node=4)
+
+
+def test_several_nodes_need_an_object_store_and_a_cluster(tmp_path):
+    with pytest.raises(ValueError, match=r"model is a local path.* s3://"):
+        _train(str(tmp_path / "runs" / "abc"), num_nodes=2)
+    with pytest.raises(ValueError, match="num_nodes is 2.*set num_nodes to 1"):
+        _train("s3://b/w/runs/abc", num_nodes=2)
+
+
+def test_several_nodes_are_a_trainjob(monkeypatch):
+    from components.trainjob import cluster, job
+    from components.trainjob.manifest import manifest
+
+    jobs = []
+    monkeypatch.setattr(cluster, "own_namespace", lambda: "omnidet")
+    monkeypatch.setattr(job, "run", lambda job, _, verify: jobs.append(job))
+    monkeypatch.setattr(training, "_check_detector", lambda _: None)
+    _train(
+        "s3://b/w/runs/1b2c-3d",
+        num_nodes=2,
+        gpus_per_node=8,
+        tolerations=[{"key": "gpu", "operator": "Exists", "tolerationSeconds": 30.0}],
+        queue="omnidet",
+    )
+    (job,) = jobs
+    assert (job.run_id, job.namespace) == ("1b2c-3d", "omnidet")
+    assert (job.num_nodes, job.gpus_per_node, job.queue) == (2, 8, "omnidet")
+    assert job.command[:4] == ("torchrun", "-m", "omnidet.cli", "train")
+    assert job.tolerations == ({"key": "gpu", "operator": "Exists", "tolerationSeconds": 30},)
+    reference = {"name": "keys", "key": "AWS_SECRET_ACCESS_KEY", "optional": True}
+    assert f'"secretKeyRef": {json.dumps(reference)}' in json.dumps(manifest(job)["spec"])
+
+
+def test_half_a_detector_is_refused(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"config\.json"):
+        training._check_detector(str(tmp_path))
+    (tmp_path / "config.json").write_text("{}")
+    with pytest.raises(FileNotFoundError, match=r"model\.safetensors"):
+        training._check_detector(str(tmp_path))

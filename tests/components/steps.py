@@ -1,0 +1,67 @@
+"""What tests of the components share: artifacts, a toy run, and the numbers that keep it small."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from omnidet import storage
+from omnidet.registry import versions
+from tests import toys
+
+SETTINGS = [s for s in toys.SMALL if s.startswith(("world.", "shards.", "vocabulary."))]
+"""Of the demo, so that its data is drawn in seconds."""
+
+
+class Artifact:
+    """What KFP hands a component for an output artifact."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = str(path)
+        self.metadata: dict[str, Any] = {}
+
+    def log_metric(self, name: str, value: float) -> None:
+        """As dsl.Metrics."""
+        self.metadata[name] = value
+
+
+def run_folder(parent: Path, seed: int = 0) -> str:
+    """The folder of a run that has trained and measured a detector."""
+    folder = parent / "runs" / f"run-{seed}"
+    folder.mkdir(parents=True)
+    (folder / "metrics.json").write_text(json.dumps({"coco/AP": 0.5}))
+    toys.write_bundle(folder / "model", seed)
+    return str(folder)
+
+
+@dataclass(frozen=True)
+class Retraining:
+    """A run of the retraining pipeline in mid-course.
+
+    Attributes:
+        folder: of the run.
+        data: annotated pictures; toys that only their hash is taken of.
+        registry: holds `toy@1`, the champion.
+    """
+
+    folder: str
+    data: str
+    registry: str
+
+
+def retraining(parent: Path, after: float = 0.5) -> Retraining:
+    """A run that retrained `toy@1`: `coco/AP` stayed, `cells/AP` went from 0.1 to `after`."""
+    run = Retraining(run_folder(parent, seed=1), str(parent / "cells"), str(parent / "registry"))
+    champion = parent / "champion"
+    toys.write_bundle(champion)
+    versions.register(run.registry, "toy", champion, {"coco/AP": 0.5}, {})
+    versions.promote(run.registry, "toy", 1)
+    storage.write_text(f"{run.data}/1.xml", "<annotation/>")
+    notice = {"champion": "toy@1", "dataset": "cells", "data_version": "abc", "data": run.data}
+    storage.write_text(f"{run.folder}/notice.json", json.dumps(notice))
+    storage.write_text(f"{run.folder}/zero_shot/metrics.json", json.dumps({"cells/AP": 0.1}))
+    measured = json.dumps({"coco/AP": 0.5, "cells/AP": after})
+    storage.write_text(f"{run.folder}/metrics.json", measured)
+    return run

@@ -1,0 +1,30 @@
+"""The index over the shard sets, and the artifact that describes them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from components.merge_shards import merge_shards
+from omnidet.data import shards
+from tests.components.steps import Artifact
+
+pytestmark = pytest.mark.slow
+
+
+def test_the_artifact_says_where_and_what_the_shards_are(built):
+    index = shards.read_index(built.shards)
+    content, metadata = json.loads(Path(built.dataset.path).read_text()), built.dataset.metadata
+    assert content["uri"] == metadata["shards_uri"] == built.shards
+    assert content["dataset_version"] == metadata["dataset_version"] == index.dataset_version
+    assert content["samples"]["train/coco"] == metadata["samples_train_coco"]
+    assert content["shards"]["train/coco"] == {s.path: s.sha256 for s in index.sets["train/coco"]}
+    # KFP's metadata takes nothing else.
+    assert all(type(value) in (str, float) for value in metadata.values())
+
+
+def test_other_sets_than_those_built_are_refused(built, tmp_path):
+    with pytest.raises(ValueError, match=built.names[0]):
+        merge_shards.python_func(built.folder, built.names[1:], Artifact(tmp_path / "wrong.json"))
