@@ -13,7 +13,6 @@ from typing import Any
 from kubernetes.utils.quantity import parse_quantity
 
 from omnidet import storage
-from omnidet.steps import retrain
 from pipelines import package
 
 TOLERATION = {"key", "operator", "value", "effect", "tolerationSeconds"}
@@ -28,6 +27,7 @@ def check(name: str, parameters: Mapping[str, Any], is_on_cluster: bool = False)
         parameters: those that differ from the defaults.
         is_on_cluster: whether the steps will run there.
     """
+    # Imported here: what the steps need takes seconds, which not every command has to wait.
     from components.run import places
 
     defaults = package.spec(package.path(name))["root"]["inputDefinitions"]["parameters"]
@@ -49,6 +49,8 @@ def check(name: str, parameters: Mapping[str, Any], is_on_cluster: bool = False)
     else:
         places.recipe(given["recipe"], given["settings"])
     if "dataset" in given:
+        from omnidet.steps import retrain
+
         retrain.check_name(given["dataset"])
 
 

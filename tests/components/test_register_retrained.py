@@ -1,4 +1,4 @@
-"""A retrained detector becomes the champion, if the champion is still the one it was compared with."""
+"""A retrained detector becomes the champion, unless the champion has changed meanwhile."""
 
 from __future__ import annotations
 

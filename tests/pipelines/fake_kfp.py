@@ -1,6 +1,7 @@
-"""A small Kubeflow Pipelines server on loopback: real HTTP and JSON of the v2beta1 REST API, and a script of what runs do.
+"""A small Kubeflow Pipelines server on loopback: real HTTP and JSON of the v2beta1 REST API.
 
-It knows the calls that `pipelines/client.py` makes. Anything else is answered with 404 and noted in `unexpected`.
+It knows the calls that `pipelines/client.py` and `pipelines/schedules.py` make, and follows a
+script of what runs do. Any other call gets a 404 and is noted in `unexpected`.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ PREFIX = "/apis/v2beta1"
 
 @dataclass(frozen=True)
 class Asked:
-    """What a call says."""
+    """The content of a call."""
 
     identity: str
     query: dict[str, str]
@@ -33,10 +34,10 @@ class Fake:
     """What the server holds, and how it misbehaves.
 
     Attributes:
-        states: that a run goes through, one for each look; the last one stays.
-        failures: by "METHOD path", statuses to answer before the call is served.
-        token: that every call must carry.
-        blind: names of pipelines that are there, but not shown the first time.
+        states: what a run goes through, one for each look; the last one stays.
+        failures: by "METHOD path", the statuses to answer before the call is served.
+        token: what every call must carry.
+        blind: names of pipelines that exist but are not listed the first time.
     """
 
     states: tuple[str, ...] = ("PENDING", "RUNNING", "SUCCEEDED")
@@ -58,7 +59,8 @@ class Fake:
             ("127.0.0.1", 0), type("Handler", (_Handler,), {"fake": self})
         )
         self._server.daemon_threads = True
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+        serve = {"target": self._server.serve_forever, "kwargs": {"poll_interval": 0.01}}
+        threading.Thread(**serve, daemon=True).start()
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -166,7 +168,7 @@ class Fake:
 
     def _create_schedule(self, asked: Asked) -> tuple[int, Object]:
         number = self.calls["POST /recurringruns"]
-        # As the back-end: identifiers, and 64-bit numbers as text.
+        # As the back end: identifiers, and 64-bit numbers as text.
         own = {
             **asked.body,
             "recurring_run_id": f"schedule-{number}",
@@ -242,7 +244,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(data)
 
     def log_message(self, *_: object) -> None:
-        """Nothing: the tests look at the answers."""
+        """Log nothing: the tests look at the answers."""
 
 
 def _uploaded(content_type: str, content: bytes) -> bytes:

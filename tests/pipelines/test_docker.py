@@ -1,4 +1,4 @@
-"""The whole pipeline in the built images, with everything it makes in a real object store."""
+"""The whole pipeline in the built images, with all that it makes in a real object store."""
 
 from __future__ import annotations
 
@@ -26,24 +26,15 @@ def test_the_whole_pipeline_in_its_images(
     s3: Bucket,
     docker_images: engine.Images,
 ) -> None:
-    """Registered in s3://, with the numbers of the same steps called one by one in this process."""
+    """It registers in s3://, with the numbers of its steps called one by one in this process."""
     repository, _, tag = docker_images.reference["control"].partition("/control:")
     numbers = [f"{name}={value}" for name, value in NUMBERS.items()]
     places = [f"workspace={s3.uri}/pipeline", f"registry={s3.uri}/registry"]
     images = ["--image-repository", repository, "--image-tag", tag]
-    run_local = [
-        sys.executable,
-        "-m",
-        "pipelines",
-        "run-local",
-        "--runner",
-        "docker",
-        "--out",
-        str(tmp_path / "out"),
-        *images,
-    ]
+    run_local = ["run-local", "--runner", "docker", "--out", str(tmp_path / "out"), *images]
+    given = [*numbers, f"settings={json.dumps(SETTINGS)}", *places]
     ran = subprocess.run(
-        [*run_local, *numbers, f"settings={json.dumps(SETTINGS)}", *places],
+        [sys.executable, "-m", "pipelines", *run_local, *given],
         cwd=ROOT,
         env=os.environ | {"OMP_NUM_THREADS": "1"},
         capture_output=True,
@@ -55,6 +46,5 @@ def test_the_whole_pipeline_in_its_images(
     assert versions.aliases(f"{s3.uri}/registry", MODEL) == {"champion": 1}
     assert version.metrics == _direct(tmp_path / "direct")
     (run,) = storage.list_folders(f"{s3.uri}/pipeline/runs")
-    assert (
-        json.loads(storage.read_text(f"{s3.uri}/pipeline/runs/{run}/gate.json"))["passed"] is True
-    )
+    decision = json.loads(storage.read_text(f"{s3.uri}/pipeline/runs/{run}/gate.json"))
+    assert decision["passed"] is True

@@ -1,10 +1,13 @@
-"""The pipeline on this machine: the very definition that goes to a cluster, and the numbers of its steps called one by one."""
+"""The pipeline on this machine: the same definition as on a cluster, and the same numbers as its
+steps called one by one.
+"""
 
 from __future__ import annotations
 
 import builtins
 import gc
 import json
+import os
 import subprocess
 import sys
 import time
@@ -13,8 +16,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from components.run import train_detector as launch
-from omnidet import s3_client
+from components.run import configuration, places
 from omnidet.registry import versions
 from omnidet.steps import train_detector
 from pipelines import __main__ as command
@@ -35,10 +37,17 @@ def _run(out: Path, *parameters: str) -> int:
 
 def _direct(folder: Path) -> dict[str, float]:
     """The same steps, one after the other, in this process."""
-    run = launch.configure(
-        "tiny_world", SETTINGS, [*NUMBERS.values(), 1e-3, 0], "", "", str(folder), "direct"
+    run = configuration.configure(
+        configuration.RunParameters(
+            recipe="tiny_world",
+            settings=SETTINGS,
+            **NUMBERS,
+            learning_rate=1e-3,
+            workspace=str(folder),
+            run_id="direct",
+        )
     )
-    recipe = launch.recipe("tiny_world", run.settings)
+    recipe = places.recipe("tiny_world", run.settings)
     world, shards, words, model = (
         str(folder / name) for name in ("world", "shards", "words", "model")
     )
@@ -46,11 +55,8 @@ def _direct(folder: Path) -> dict[str, float]:
     train_detector.build_shards(world, shards, recipe)
     train_detector.build_vocabulary(shards, words, recipe)
     train_detector.train(shards, words, model, recipe)
-    return dict(
-        train_detector.evaluate(
-            model, shards, str(folder / "metrics.json"), str(folder / "evaluation"), recipe
-        ).values
-    )
+    metrics, evaluation = str(folder / "metrics.json"), str(folder / "evaluation")
+    return dict(train_detector.evaluate(model, shards, metrics, evaluation, recipe).values)
 
 
 @pytest.mark.slow
@@ -60,7 +66,7 @@ def test_the_whole_pipeline(tmp_path, monkeypatch, capfd):
     out = tmp_path / "local"
     own_print = builtins.print
     assert _run(out) == 0, capfd.readouterr()
-    assert builtins.print is own_print  # two steps at once leave kfp's indented one behind
+    assert builtins.print is own_print  # two steps at once would leave kfp's indenting one behind
     said = capfd.readouterr().out
     assert f"registered {MODEL}@1 in {out / 'registry'}" in said
     (folder,) = (out / "workspace" / "runs").iterdir()
@@ -69,73 +75,17 @@ def test_the_whole_pipeline(tmp_path, monkeypatch, capfd):
     (version,) = versions.versions(out / "registry", MODEL)
     assert version.metrics == metrics
     assert versions.aliases(out / "registry", MODEL) == {"champion": 1}
-    assert (
-        version.provenance["recipe"]["world"]["train_images"] == 40
-    )  # every setting, not those of training alone
+    # All settings are there, not only those of training.
+    assert version.provenance["recipe"]["world"]["train_images"] == 40
     assert json.loads((folder / "gate.json").read_text())["passed"] is True
     names = {path.name for path in (out / "artifacts").rglob("*") if path.is_file()}
     assert {"dataset", "metrics", "table", "report", "decision", "registered"} <= names
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    ("parameter", "words"),
-    [
-        ('settings=["train.stps=1"]', "unknown field 'train.stps'"),
-        ("train_steps=-1", "train.steps=-1: give 1 or more"),
-        ("image_size=17", "not a multiple of the patch size"),
-        ("recipe=coco_folder", "unknown field"),  # the settings are those of the small world
-        ("num_nodes=2", "num_nodes=2 trains in a TrainJob of a cluster"),
-        ('download=["coco"]', "set the parameter `data`"),
-        ('download=["none"] data={p}/new', "there is no dataset 'none' in the catalogue"),
-        ('download=["coco"] data={p}/new catalogue={p}/none.toml', "none.toml"),
-        ("registry={p}/file", "file is neither folder nor s3:// URI"),
-        ("registry=", "registry is empty: give a folder or s3:// URI"),
-        ("registry=gs://a/b", "is neither folder nor s3:// URI"),
-        ("registry=/proc/none", "registry=/proc/none cannot be written"),
-        ("workspace={p}/file", "file cannot be written"),
-        ("workspace=s3://", "workspace=s3:// names no bucket"),
-        ("settings=[1]", "settings=[1]: give texts"),
-        ("learning_rate=.inf", "learning_rate='.inf' is not finite"),
-        ("memory=-1Gi", "memory='-1Gi' is no quantity"),
-        ("registry=s3://bucket/registry", "no object store answers at http://127.0.0.1:1"),
-        ("workspace=s3://bucket/workspace", "no object store answers at http://127.0.0.1:1"),
-    ],
-)
-def test_what_is_wrong_is_told_before_anything_starts(
-    tmp_path, monkeypatch, capsys, parameter, words
-):
-    (tmp_path / "file").touch()
-    for name, value in {
-        "ENDPOINT_URL": "http://127.0.0.1:1",
-        "ACCESS_KEY_ID": "a",
-        "SECRET_ACCESS_KEY": "b",
-    }.items():
-        monkeypatch.setenv(f"AWS_{name}", value)
-    monkeypatch.delenv("AWS_ENDPOINT_URL_S3", raising=False)
-    monkeypatch.setattr(s3_client, "TRIES", 1)
-    s3_client.forget()
-    try:
-        assert _run(tmp_path / "out", *parameter.format(p=tmp_path).split()) == 2
-    finally:
-        s3_client.forget()
-    said = capsys.readouterr().err.strip()
-    assert words in said
-    assert "\n" not in said
-    assert not (tmp_path / "out").exists()
-
-
-@pytest.mark.slow
 def test_sigterm_ends_the_steps_too(tmp_path):
-    command = [
-        sys.executable,
-        "-m",
-        "pipelines",
-        "run-local",
-        "--out",
-        str(tmp_path / "out"),
-        "train_images=2000",
-    ]
+    run_local = ["run-local", "--out", str(tmp_path / "out"), "train_images=2000"]
+    command = [sys.executable, "-m", "pipelines", *run_local]
     with (
         (tmp_path / "log").open("w") as log,
         subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=log) as process,
@@ -155,18 +105,8 @@ def test_sigterm_ends_the_steps_too(tmp_path):
     assert "stopped by SIGTERM" in (tmp_path / "log").read_text()
 
 
-def test_a_file_in_place_of_the_folder(tmp_path, capsys):
-    (tmp_path / "out").touch()
-    assert _run(tmp_path / "out") == 2
-    assert "out is a file: give a folder" in capsys.readouterr().err
-
-
-def test_data_that_is_not_there(tmp_path, capsys):
-    assert _run(tmp_path / "out", f"data={tmp_path / 'none'}") == 2
-    assert "does not exist: give the folder" in capsys.readouterr().err
-
-
-# docker-py leaves its socket to the collector where nothing listens; it is collected here, and not in some later test.
+# If nothing listens, docker-py leaves its socket to the garbage collector: collect it here and not
+# in a later test.
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_docker_without_an_engine(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("PYTHONPATH", "")
@@ -174,7 +114,7 @@ def test_docker_without_an_engine(tmp_path, monkeypatch, capsys):
     assert command.main(["run-local", "--runner", "docker", "--out", str(tmp_path / "out")]) == 2
     gc.collect()
     said = capsys.readouterr().err.strip()
-    assert "Docker" in said
+    assert "Docker engine" in said
     assert "\n" not in said
 
 
@@ -184,7 +124,7 @@ def _folder(workspace: Path, name: str, files: dict[str, object]) -> None:
         (workspace / "runs" / name / file).write_text(json.dumps(content))
 
 
-def test_the_outcome_is_what_stands_in_the_folder(tmp_path):
+def test_the_outcome_is_what_the_folder_holds(tmp_path):
     place = str(tmp_path)
     assert "left no folder" in str(local.outcome(place, set()).error)
     assert local.outcome(place, set(), "step train failed").error == "step train failed"
@@ -200,13 +140,23 @@ def test_the_outcome_is_what_stands_in_the_folder(tmp_path):
     assert local.outcome(place, {"1", "2", "3"}).version == "toy@4"
 
 
-@pytest.mark.parametrize(
-    ("outcome", "code"),
-    [((True, "toy@1", None), 0), ((False, None, None), 3), ((None, None, "no"), 1)],
-)
-def test_the_exit_code_tells_the_outcome(tmp_path, monkeypatch, outcome, code):
-    passed, version, error = outcome
-    monkeypatch.setattr(
-        local, "run", lambda *_: local.Outcome("f", {"coco/AP": 0.5}, version, passed, error)
-    )
-    assert _run(tmp_path) == code
+def test_places_do_not_depend_on_the_working_directory(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    given = {"data": "s3://b/d", "registry": "registry"}
+    assert local.absolute(given) == {"data": "s3://b/d", "registry": str(tmp_path / "registry")}
+    with pytest.raises(FileNotFoundError, match=f"data={tmp_path}/none"):
+        local.absolute({"data": "none"})
+    assert local.absolute({"data": "none"}, is_downloaded=True) == {"data": str(tmp_path / "none")}
+
+
+def test_images_are_chosen_before_the_components_name_them(monkeypatch):
+    for variable in local.IMAGE_VARIABLES.values():
+        monkeypatch.setenv(variable, "before")
+    monkeypatch.delitem(sys.modules, "components.images", raising=False)
+    local.use_images("registry.example.com/team", None)
+    assert os.environ["OMNIDET_IMAGE_REPOSITORY"] == "registry.example.com/team"
+    assert os.environ["OMNIDET_IMAGE_TAG"] == "before"
+    monkeypatch.setitem(sys.modules, "components.images", local)
+    local.use_images(None, None)
+    with pytest.raises(RuntimeError, match="already been imported"):
+        local.use_images(None, "1.2")

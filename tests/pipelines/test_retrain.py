@@ -1,4 +1,4 @@
-"""The pipeline that teaches new categories, on this machine: the very definition that goes to a cluster."""
+"""The retraining, on this machine: the same definition as on a cluster."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests import taught
 
 
 @pytest.mark.slow
-def test_it_teaches_once_and_then_finds_nothing_new(tmp_path, monkeypatch, capfd):
+def test_it_retrains_once_and_then_finds_nothing_new(tmp_path, monkeypatch, capfd):
     monkeypatch.setenv("PYTHONPATH", "")  # given back afterwards
     monkeypatch.chdir(tmp_path)
     place = taught.prepare(tmp_path / "place")
@@ -54,12 +54,25 @@ def test_what_is_new_decides_alone_and_nothing_is_cached():
             assert not task.get("cachingOptions"), task["taskInfo"]
 
 
-def test_a_wrong_name_or_folder_is_told_before_anything_starts(tmp_path, capsys):
+def test_a_wrong_name_or_folder_is_refused_before_anything_starts(tmp_path, capsys):
     run = ["run-local", "retrain", "--out", str(tmp_path / "out")]
     assert command.main(run) == 2
-    assert "parameter data has no default: give data=..." in capsys.readouterr().err
+    assert "data has no default: give data=" in capsys.readouterr().err
     assert command.main([*run, f"data={tmp_path}", "dataset=Blut Zellen"]) == 2
-    assert "dataset name 'Blut Zellen'" in capsys.readouterr().err
+    assert "'Blut Zellen'" in capsys.readouterr().err
     assert command.main([*run, f"data={tmp_path / 'none'}"]) == 2
     assert "does not exist" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+def test_its_steps_are_those_of_a_retraining():
+    executors = package.spec(package.path("retrain"))["deploymentSpec"]["executors"]
+    assert set(executors) == {
+        "exec-notice-new-data",
+        "exec-gather-new-data",
+        "exec-train-on-new-data",
+        "exec-evaluate-retrained",
+        "exec-gate-retrained",
+        "exec-show-decision",
+        "exec-register-retrained",
+    }

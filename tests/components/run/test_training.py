@@ -59,14 +59,14 @@ def test_several_processes_are_started_by_torchrun(tmp_path, monkeypatch):
     assert commands[0][1:7] == [*torchrun, "--max-restarts=3", "-m"]
     assert commands[0][7:10] == ["omnidet.cli", "train", "--recipe"]
     assert commands[0][-1] == f"{run}/model"
-    with pytest.raises(RuntimeError, match="4 processes .*exit code 3"):
+    with pytest.raises(RuntimeError, match=r"4 processes .*exit code 3"):
         _train(run, gpus_per_node=4)
 
 
 def test_several_nodes_need_an_object_store_and_a_cluster(tmp_path):
     with pytest.raises(ValueError, match=r"model is a local path.* s3://"):
         _train(str(tmp_path / "runs" / "abc"), num_nodes=2)
-    with pytest.raises(ValueError, match="num_nodes is 2.*set num_nodes to 1"):
+    with pytest.raises(ValueError, match=r"num_nodes is 2.*set num_nodes to 1"):
         _train("s3://b/w/runs/abc", num_nodes=2)
 
 
@@ -76,7 +76,7 @@ def test_several_nodes_are_a_trainjob(monkeypatch):
 
     jobs = []
     monkeypatch.setattr(cluster, "own_namespace", lambda: "omnidet")
-    monkeypatch.setattr(job, "run", lambda job, _, verify: jobs.append(job))
+    monkeypatch.setattr(job, "run", lambda job, *_: jobs.append(job))
     monkeypatch.setattr(training, "_check_detector", lambda _: None)
     _train(
         "s3://b/w/runs/1b2c-3d",

@@ -1,0 +1,202 @@
+"""The command line: exit codes by what became of a run, one line for trouble."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from pipelines import __main__ as command
+from pipelines import local, package
+from pipelines.defaults import ROOT
+
+CRON = "0 0 3 * * 1"
+
+
+def _submit(*arguments: str) -> int:
+    return command.main(["submit", "--poll", "0.01", *arguments])
+
+
+def _schedule(*arguments: str, cron: str = CRON) -> int:
+    return command.main(["schedule", "--schedule-name", "weekly", "--cron", cron, *arguments])
+
+
+def _one_line(capsys: pytest.CaptureFixture[str]) -> str:
+    said = capsys.readouterr().err.strip()
+    assert "\n" not in said
+    return said
+
+
+def test_submit_uploads_runs_and_waits(fake, capsys):
+    assert _submit("train_steps=20", "learning_rate=1e-4", "workspace=s3://b/w") == 0
+    version = package.version(package.path("train_detector"))
+    assert [p["display_name"] for p in fake.pipelines] == ["omnidet-train-detector"]
+    assert [v["display_name"] for v in fake.versions] == [version]
+    (run,) = fake.runs.values()
+    parameters = {"train_steps": 20, "learning_rate": 1e-4, "workspace": "s3://b/w"}
+    assert run["runtime_config"]["parameters"] == parameters
+    said = capsys.readouterr().out
+    assert f"{fake.host}/#/runs/details/run-0" in said
+    assert said.rstrip().endswith("run run-0: SUCCEEDED")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("state", ["FAILED", "CANCELED", "SKIPPED"])
+def test_a_run_that_does_not_succeed_is_exit_code_1(fake, capsys, state):
+    fake.states = ("RUNNING", state)
+    assert _submit() == 1
+    said = _one_line(capsys)
+    assert said.startswith(f"run run-0: {state}: ")
+    assert ("train: loss is not finite" in said) == (state == "FAILED")
+
+
+def test_a_run_that_takes_too_long_is_exit_code_2(fake, capsys):
+    fake.states = ("RUNNING",)
+    assert _submit("--timeout", "0.05") == 2
+    assert "status run-0" in _one_line(capsys)
+
+
+def test_no_wait(fake):
+    fake.states = ("FAILED",)
+    assert _submit("--no-wait") == 0
+    assert fake.calls["GET /runs/run-0"] == 0
+
+
+@pytest.mark.parametrize("assignment", ["train_stps=20", "num_nodes=0", "registry=/folder"])
+def test_wrong_parameters_are_refused_before_anything_is_sent(fake, capsys, assignment):
+    assert _submit(assignment) == 2
+    assert assignment.partition("=")[0] in _one_line(capsys)
+    assert not fake.calls
+
+
+def test_a_refusal_is_exit_code_2(fake, capsys):
+    fake.failures["POST /runs"] = [403]
+    assert _submit() == 2
+    assert "403 scripted 403" in _one_line(capsys)
+
+
+def test_the_token_comes_from_its_file(fake, tmp_path, capsys):
+    (tmp_path / "token").write_text("right\n")
+    fake.token = "right"
+    assert _submit("--no-wait", "--token-file", str(tmp_path / "token")) == 0
+    assert _submit("--no-wait") == 2
+    assert "401" in _one_line(capsys)
+
+
+def test_no_host(monkeypatch, capsys):
+    monkeypatch.delenv("KFP_ENDPOINT", raising=False)
+    assert _submit() == 2
+    assert "--host or KFP_ENDPOINT" in _one_line(capsys)
+
+
+def test_another_file_than_a_package(fake, tmp_path, capsys):
+    (tmp_path / "x.yaml").write_text("a: 1\n")
+    assert _submit("--package", str(tmp_path / "x.yaml")) == 2
+    assert "x.yaml is not a compiled pipeline" in _one_line(capsys)
+    assert _submit("--package", str(tmp_path / "none.yaml")) == 2
+    assert "none.yaml does not exist" in _one_line(capsys)
+    assert not fake.calls
+
+
+@pytest.mark.slow
+def test_schedule_says_what_it_did(fake, capsys):
+    for parameter, what in (("seed=1", "created"), ("seed=1", "unchanged"), ("seed=2", "replaced")):
+        assert _schedule(parameter) == 0
+        assert f" {what}: {fake.host}/#/recurringrun/" in capsys.readouterr().out
+    assert [s["display_name"] for s in fake.schedules] == ["weekly"]
+
+
+def test_a_wrong_schedule_is_refused_before_anything_is_sent(fake, capsys):
+    assert _schedule(cron="0 3 * * 1") == 2
+    assert '"0 0 3 * * 1"' in _one_line(capsys)
+    assert _schedule("--max-concurrency", "0") == 2
+    assert "--max-concurrency 0" in _one_line(capsys)
+    assert not fake.calls
+
+
+def test_the_name_of_the_pipeline_may_come_first(fake):
+    assert command.main(["submit", "retrain", "--no-wait", "data=s3://b/d"]) == 0
+    assert [p["display_name"] for p in fake.pipelines] == ["omnidet-retrain"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("state", "code"), [("RUNNING", 0), ("SUCCEEDED", 0), ("FAILED", 1), ("CANCELED", 1)]
+)
+def test_status(fake, capsys, state, code):
+    fake.states = (state,)
+    assert _submit("--no-wait") == 0
+    assert command.main(["status", "run-0"]) == code
+    assert f"run run-0: {state}" in "".join(capsys.readouterr())
+
+
+def test_status_of_a_run_that_does_not_exist(fake, capsys):
+    assert command.main(["status", "none"]) == 2
+    assert "run none not found" in _one_line(capsys)
+
+
+@pytest.mark.slow
+def test_compile_writes_packages_and_checks_them(monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(package, "FOLDER", tmp_path)
+    assert command.main(["compile", "--check"]) == 1
+    assert _one_line(capsys).startswith("stale: train_detector, retrain;")
+    assert command.main(["compile"]) == 0
+    assert command.main(["compile", "--check"]) == 0
+    (tmp_path / "train_detector.yaml").write_text("old\n")
+    assert command.main(["compile", "--check"]) == 1
+
+
+@pytest.mark.parametrize(
+    ("outcome", "code", "words"),
+    [
+        ((True, "toy@1", None), 0, "registered toy@1 in"),
+        ((False, None, None), 3, "folder/gate.json"),
+        ((None, None, "step train failed"), 1, "step train failed"),
+    ],
+)
+def test_the_exit_code_of_a_local_run(tmp_path, monkeypatch, capsys, outcome, code, words):
+    passed, version, error = outcome
+    ended = local.Outcome("folder", {"coco/AP": 0.5}, version, passed, error)
+    monkeypatch.setattr(local, "run", lambda *_: ended)
+    assert command.main(["run-local", "--out", str(tmp_path)]) == code
+    said = capsys.readouterr()
+    assert words in said.out + said.err
+    assert "coco/AP                      0.500" in said.out
+
+
+def test_a_local_run_that_finds_nothing_new(tmp_path, monkeypatch, capsys):
+    ended = local.Outcome(None, None, None, None, has_nothing_to_do=True)
+    monkeypatch.setattr(local, "run", lambda *_: ended)
+    run = ["run-local", "retrain", "--out", str(tmp_path), f"data={tmp_path}"]
+    assert command.main(run) == 0
+    assert f"nothing new in {tmp_path}" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["num_nodes=2"], "num_nodes=2"),
+        (["data={p}/none"], "data={p}/none does not exist"),
+        (["registry=gs://a/b"], "registry=gs://a/b"),
+        (["workspace={p}/file"], "workspace={p}/file"),
+        (["--out", "{p}/file"], "--out {p}/file is a file"),
+    ],
+)
+def test_a_local_run_that_cannot_work_starts_nothing(tmp_path, capsys, arguments, words):
+    (tmp_path / "file").touch()
+    given = [argument.format(p=tmp_path) for argument in arguments]
+    assert command.main(["run-local", "--out", str(tmp_path / "out"), *given]) == 2
+    assert words.format(p=tmp_path) in _one_line(capsys)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.slow
+def test_it_is_a_program():
+    ran = subprocess.run(
+        [sys.executable, "-m", "pipelines", "--help"],
+        cwd=ROOT, env=dict(os.environ), capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+    assert ran.returncode == 0
+    assert all(name in ran.stdout for name in ("compile", "submit", "schedule", "run-local"))
