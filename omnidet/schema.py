@@ -1,17 +1,20 @@
 """The types that cross a stage boundary: read this first.
 
-    sources --Record--> shards --Record--> mixing --Batch--> model --Predictions--> matching --Matches--> losses
-    losses --LossTerm--> training          model --Predictions--> evaluation --Metrics--> registry
+    sources --Record--> shards --Record--> mixing --Batch--> model --Predictions--> matching
+    matching --Matches--> losses --LossTerm--> training
+    model --Predictions--> evaluation --Metrics--> registry
 
 Shape suffixes used everywhere in the package:
 
     B images in the batch          Q regions (queries: one for each patch) of an image
     L names in an image's label space, padded to the longest of the batch
-    N boxes of an image, padded    P distinct phrases of the batch     K non-zero (phrase, token) pairs
-    T tokens of the vocabulary     D width of a region embedding       S streams
+    N boxes of an image, padded    P distinct phrases of the batch
+    K (phrase, token) pairs        T tokens of the vocabulary
+    D width of an embedding        S streams
     C, H, W channels, height, width of an image
 
-Boxes say their format in the name: `xyxy` pixel corners, `cxcywh` centre and size as shares of the square input.
+The name of a box says its format: `xyxy` pixel corners, `cxcywh` centre and size as shares of the
+square input.
 """
 
 from __future__ import annotations
@@ -31,17 +34,18 @@ if TYPE_CHECKING:  # steps that only read records need no torch
 FloatArray = npt.NDArray[np.float32]
 IntArray = npt.NDArray[np.int64]
 LogPartition: TypeAlias = "Callable[..., Tensor]"
-"""Embeddings (M, D), and temperatures (M,) where there are any -> `logsumexp(temperature * (z . E_t + b_t))` (M,) over all
-tokens t of the vocabulary."""
+"""Embeddings (M, D), and temperatures (M,) if there are any, ->
+`logsumexp(temperature * (z . E_t + b_t))` (M,) over all tokens t of the vocabulary."""
 _T = TypeVar("_T")
 
 
 @dataclass(frozen=True, eq=False)
 class Record:
-    """One image with what is known about it; the same for every dataset.
+    """One image and what is known about it, in the same form for every dataset.
 
-    The label space of the image is `phrases` and `absent`. Anything outside it is unknown: it gives no loss.
-    COCO lists the rest of its 80 names as absent, LVIS its `neg_category_ids`, a grounding dataset nothing.
+    The label space of the image is `phrases` and `absent`. Anything else is unknown and gives no
+    loss. COCO lists the rest of its 80 names as absent, LVIS its `neg_category_ids`, a grounding
+    dataset nothing.
     """
 
     image: bytes
@@ -51,36 +55,37 @@ class Record:
     source: str
     """Name of the dataset, for provenance only: nothing downstream of `sources/` decides by it."""
     image_id: str
-    """`<collection>:<id>`; the same picture has the same id in every dataset, as `coco:391895` in COCO, LVIS and RefCOCOg."""
+    """`<collection>:<id>`. A picture has the same id in every dataset: `coco:391895` in COCO, LVIS
+    and RefCOCOg."""
     boxes_xyxy: FloatArray = dataclasses.field(default_factory=lambda: np.zeros((0, 4), np.float32))
     """(N, 4) in pixels."""
     phrases: tuple[str, ...] = ()
     """The distinct words that name something in the image."""
     phrase_boxes: tuple[tuple[int, ...], ...] = ()
-    """For each phrase the boxes that it names. A phrase may name several boxes and a box have several phrases."""
+    """The boxes that each phrase names. A phrase may name several boxes, a box have several."""
     absent: tuple[str, ...] = ()
-    """Phrases that are verified to name nothing in the image."""
+    """Phrases that verifiably name nothing in the image."""
     not_exhaustive: tuple[str, ...] = ()
-    """Those of `phrases` that may name more than their boxes: they give positives and no negatives."""
+    """Those of `phrases` that may name more than their boxes: they give no negatives."""
     caption: str = ""
 
 
 @dataclass(frozen=True, eq=False)
 class PhraseTable:
-    """Distinct phrases as weighted sets of tokens, in the compressed row form that `embedding_bag` takes."""
+    """Distinct phrases as weighted sets of tokens, in the row form that `embedding_bag` takes."""
 
     token_ids_K: Tensor
     """(K,) int64."""
     weights_K: Tensor
     """(K,) float32; the weights of one phrase sum to 1."""
     offsets_P: Tensor
-    """(P,) int64, where each phrase begins in the two tensors above."""
+    """(P,) int64: where each phrase begins in the two tensors above."""
 
     def __len__(self) -> int:
         return self.offsets_P.shape[0]
 
     def entropy(self) -> Tensor:
-        """Entropy (P,) of each phrase's weights, in nats: the least that a cross-entropy against them can reach."""
+        """Entropy (P,) of each phrase's weights in nats: the least cross-entropy with them."""
         import torch
 
         ends_P = torch.cat([self.offsets_P[1:], self.offsets_P.new_tensor([len(self.weights_K)])])
@@ -94,23 +99,24 @@ class PhraseTable:
 
 @dataclass(frozen=True, eq=False)
 class Batch:
-    """One step's input, all streams together. Masks say what is supervised; every field is always there.
+    """One step's input, all streams together. Masks say what is supervised; no field is optional.
 
-    Streams of another image size are a batch of their own in `more`: each goes through the model, and the losses of all of
-    them are summed before the one backward.
+    Streams with another image size are batches of their own in `more`: each goes through the model,
+    and all their losses are summed before the one backward pass.
     """
 
     images_BCHW: Tensor
-    """uint8 RGB, letterboxed into a square: the picture stands in the upper left corner."""
+    """uint8 RGB, letterboxed into a square: the picture is in the upper left corner."""
     sizes_B2: Tensor
     """(height, width) of the picture inside the square as shares of the side, float32."""
     stream_BS: Tensor
-    """1 in the column of the recipe's stream that the image came from, float32: sums over a stream are matrix products."""
+    """float32, 1 in the column of the image's stream: sums over a stream are matrix products."""
     phrases: PhraseTable
     name_BL: Tensor
-    """Label space of each image: index into `phrases`, -1 where padded, int64."""
+    """Label space of each image: indices into `phrases`, -1 where padded, int64."""
     negative_BL: Tensor
-    """Whether regions that the name does not describe are negatives for it, bool. False where padded or not exhaustive."""
+    """Whether regions that the name does not describe are negatives for it, bool. False for padding
+    and for names that are not exhaustive."""
     boxes_cxcywh_BN4: Tensor
     """True boxes as shares of the square, float32."""
     box_valid_BN: Tensor
@@ -118,9 +124,9 @@ class Batch:
     named_BNL: Tensor
     """Whether name l describes box n, bool."""
     describes_B: Tensor
-    """Whether the phrases of a box describe all of it, so that the token softmax is trained on it, bool."""
+    """Whether the phrases of a box describe all of it, bool: the token softmax is trained on it."""
     caption_B: Tensor
-    """Index of the caption in `phrases`, -1 where there is none, int64."""
+    """Index of the caption in `phrases`, -1 if there is none, int64."""
     more: tuple[Batch, ...] = ()
     """The images of other sizes."""
 
@@ -134,51 +140,51 @@ class Batch:
 
 @dataclass(frozen=True, eq=False)
 class Predictions:
-    """What the model says of a batch."""
+    """The model's output for a batch."""
 
     embeddings_BQD: Tensor
     boxes_cxcywh_BQ4: Tensor
     image_embeddings_BD: Tensor
     scores_BQL: Tensor
-    """Logit of each name of the image's label space on each region, float32; undefined where the name is padding."""
+    """Logit of each name of the label space on each region, float32; undefined for padding."""
     phrase_embeddings_PD: Tensor
-    """Rows of the batch's phrases, `w E`: the logit of phrase p on embedding z is `z . row_p + bias_p`."""
+    """One row `w E` per phrase: the logit of phrase p on embedding z is `z . row_p + bias_p`."""
     phrase_biases_P: Tensor
     log_partition: LogPartition
-    """For a few matched regions and images: it is the only thing that costs as much as the vocabulary is large."""
+    """For few matched regions and images: its cost grows with the size of the vocabulary."""
     calibration_B2: Tensor | None = None
-    """Temperature and bias of each image's stream, which are in `scores_BQL` already; None where the streams have none."""
+    """Temperature and bias of each image's stream, already in `scores_BQL`; None without them."""
     more: tuple[Predictions, ...] = ()
-    """Of the images of other sizes: one for each of the batch's `more`."""
+    """Those for images of other sizes, one per batch in `Batch.more`."""
 
     def groups(self) -> tuple[Predictions, ...]:
-        """One for each image size, in the batch's order."""
+        """One per image size, in the order of the batch."""
         return dataclasses.replace(self, more=()), *self.more
 
 
 @dataclass(frozen=True, eq=False)
 class Matches:
-    """Which region stands for which box: M pairs over the whole batch."""
+    """Which region is responsible for which box: M pairs over the whole batch."""
 
     image_M: Tensor
     region_M: Tensor
     box_M: Tensor
     more: tuple[Matches, ...] = ()
-    """Of the images of other sizes: one for each of the batch's `more`."""
+    """Those for images of other sizes, one per batch in `Batch.more`."""
 
     def groups(self) -> tuple[Matches, ...]:
-        """One for each image size, in the batch's order."""
+        """One per image size, in the order of the batch."""
         return dataclasses.replace(self, more=()), *self.more
 
 
 @dataclass(frozen=True, eq=False)
 class LossTerm:
-    """A sum and what to divide it by, for each stream, so that any split over ranks gives the same gradient."""
+    """A sum and its divisor per stream, so that any split over ranks gives the same gradient."""
 
     total_S: Tensor
-    """(S,) float32, part of the graph even where nothing is supervised."""
+    """(S,) float32, part of the graph even if nothing is supervised."""
     count_S: Tensor
-    """(S,) float32, the number of positives; no gradient."""
+    """(S,) float32, the number of positives, without gradient."""
 
 
 @dataclass(frozen=True)
@@ -187,7 +193,7 @@ class Metrics:
 
     benchmark: str
     protocol: str
-    """How the numbers were made, to be printed beside them."""
+    """How the numbers were made, to be printed with them."""
     values: Mapping[str, float]
     """Flat names such as `AP50`, shares from 0 to 1."""
     details: Mapping[str, object] = dataclasses.field(default_factory=dict)
@@ -195,8 +201,9 @@ class Metrics:
 
 
 def _to(value: _T, device: torch.device) -> _T:
-    """Copy of a dataclass with every tensor in it on `device`; what is page-locked is sent while the host goes on."""
-    fields = {f.name: getattr(value, f.name) for f in dataclasses.fields(value)}  # type: ignore[arg-type]
+    """Copy of a dataclass with its tensors on `device`, page-locked ones sent asynchronously."""
+    names = [f.name for f in dataclasses.fields(value)]  # type: ignore[arg-type]
+    fields = {name: getattr(value, name) for name in names}
     moved = {
         k: tuple(part.to(device) for part in v) if isinstance(v, tuple) else _sent(v, device)
         for k, v in fields.items()

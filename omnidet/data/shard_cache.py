@@ -1,7 +1,9 @@
-"""Shards at hand: checked once on a machine; those of an object store come one by one into a folder of bounded size.
+"""Shards at hand: each is checked once per machine, and those of an object store are cached.
 
-A shard is named by its hash, so what lies in the cache is never out of date. Any number of processes share the folder: one
-fetches a shard while the others that want it wait, and the one used longest ago makes room. Nothing that looks whole is not.
+The cache is a folder of bounded size. A shard in it is named by its hash, so it is never out of
+date. Any number of processes share the folder: one fetches a shard while the others that want it
+wait, and the least recently used shard is removed to make room. A file with the name of a shard is
+complete.
 """
 
 from __future__ import annotations
@@ -26,7 +28,7 @@ from omnidet.data.reading.tar_headers import CarefulStream
 from omnidet.schema import IntArray
 
 TABLE_FROM_BYTES = 16_000_000
-"""Local shards from this size on leave a record that they were checked; a smaller one is checked again in no time."""
+"""Local shards from this size on leave a record of the check; others are quickly rechecked."""
 _MAX_TABLES = 10_000
 _MAX_HEADER_BYTES = 1 << 20
 _TOUCH_SECONDS = 2.0
@@ -40,13 +42,13 @@ class ShardCache:
     folder: str = ".cache/shards"
     limit_bytes: int = 50_000_000_000
     patience_seconds: float = 120.0
-    """How long a lost object store is waited for."""
+    """How long to wait for an object store that does not answer."""
 
     def checked(self, path: Path, name: str, size_bytes: int, sha256: str) -> IntArray:
-        """The members of a local shard, as `members` gives them, once its content was found to be that of the index.
+        """The members of a local shard, as `members` gives them; its content is that of the index.
 
-        Reading a whole shard to check it costs a worker more than its share of the images, so that the first process on a
-        machine leaves a record, which holds for this very file.
+        Reading a whole shard to check it costs a worker more than reading its share of the images.
+        So the first process on a machine leaves a record, which is valid for exactly this file.
         """
         state = path.stat()
         key = f"{sha256}-{state.st_size}-{state.st_mtime_ns}-{state.st_ino}.npy"
@@ -56,7 +58,7 @@ class ShardCache:
                 return _load(record)
         table = _check(path, name, size_bytes, sha256)
         if state.st_size >= TABLE_FROM_BYTES:
-            with contextlib.suppress(OSError):  # a read-only place: each process checks for itself
+            with contextlib.suppress(OSError):  # a read-only folder: each process checks for itself
                 _save(record, table)
                 _trim(record.parent)
         return table
@@ -73,9 +75,9 @@ class ShardCache:
         return table
 
     def open(self, name: str, size_bytes: int, sha256: str) -> BinaryIO:
-        """A shard of an object store to read from, fetched if it is not at hand.
+        """Open a shard of an object store for reading, and fetch it first if it is not cached.
 
-        Raises FileNotFoundError, ConnectionError or ValueError of one line that names the shard.
+        Raises FileNotFoundError, ConnectionError or ValueError with one line that names the shard.
         """
         path = Path(self.folder, f"{sha256}.tar")
         try:
@@ -83,7 +85,7 @@ class ShardCache:
         except FileNotFoundError:
             return self._fetch(name, size_bytes, sha256, path)
         state = os.fstat(file.fileno())
-        if state.st_size != size_bytes:  # not as it was put there
+        if state.st_size != size_bytes:  # the file was changed
             file.close()
             path.unlink(missing_ok=True)
             return self._fetch(name, size_bytes, sha256, path)
@@ -95,7 +97,8 @@ class ShardCache:
     def _fetch(self, name: str, size_bytes: int, sha256: str, path: Path) -> BinaryIO:
         if size_bytes > self.limit_bytes:
             raise ValueError(
-                f"{name} has {size_bytes} bytes, the cache no more than {self.limit_bytes}: raise mixing.cache_gigabytes"
+                f"{name} has {size_bytes} bytes, more than the cache's {self.limit_bytes}: "
+                "raise mixing.cache_gigabytes"
             )
         with _locked(self._lock_of(sha256)):
             if path.is_file():  # another process was faster
@@ -107,10 +110,9 @@ class ShardCache:
                 self._download(name, part)
                 table = _check(part, name, size_bytes, sha256)
                 _save(path.with_suffix(".npy"), table)
-                file = part.open("rb")  # before anyone can remove it
-                with _locked(
-                    Path(self.folder, "lock")
-                ):  # whoever counts finds either the shard or its reserved room
+                file = part.open("rb")  # before another process can remove it
+                # A process that adds up sizes finds either the shard or its reserved room.
+                with _locked(Path(self.folder, "lock")):
                     part.replace(path)
                     room.unlink()
                 return file
@@ -120,7 +122,10 @@ class ShardCache:
                     room.unlink(missing_ok=True)
 
     def _download(self, name: str, part: Path) -> None:
-        """Each request is repeated by the client itself for some 20 s; a server that is away for longer is waited for."""
+        """Download the shard, waiting for a server that is away.
+
+        The client repeats each request for about 20 s; this waits longer.
+        """
         deadline, wait = 0.0, 1.0
         while True:
             try:
@@ -139,7 +144,7 @@ class ShardCache:
                 return
 
     def _make_room(self, room: Path, size_bytes: int) -> None:
-        """Reserve the bytes, by an empty file of that size; waits while what others are fetching fills the cache."""
+        """Reserve the bytes with a file of that size; wait while downloads fill the cache."""
         folder = Path(self.folder)
         while True:
             with _locked(folder / "lock"):
@@ -161,21 +166,21 @@ class ShardCache:
             time.sleep(_POLL_SECONDS)
 
     def _remove_stale(self, folder: Path) -> None:
-        """What killed processes left: their locks are free."""
+        """Remove what killed processes left: their locks are free."""
         for left in (*folder.glob("*.room"), *folder.glob("*.part")):
             with _locked(self._lock_of(left.stem), wait=False) as is_free:
                 if is_free:
                     left.unlink(missing_ok=True)
 
     def _lock_of(self, sha256: str) -> Path:
-        """One of 4,096 files: locks are never removed."""
+        """One of 4,096 files, because locks are never removed."""
         return Path(self.folder, "locks", sha256[:3])
 
 
 def members(file: BinaryIO) -> IntArray:
-    """Where each sample of a shard lies (n, 4): offset and length of its annotation, offset and length of its image.
+    """Where each sample of a shard is (n, 4): offset and length of its annotation and its image.
 
-    Raises ValueError if it is no tar, or the members are not pairs.
+    Raises ValueError if the file is not a tar, or its members are not pairs.
     """
     careful = CarefulStream(file, _MAX_HEADER_BYTES, tarfile.ReadError)
     try:
@@ -183,7 +188,7 @@ def members(file: BinaryIO) -> IntArray:
             files = (m for m in tar_headers.members(tar) if m.isfile())
             found = [(m.name.rpartition(".")[2] == "json", m.offset_data, m.size) for m in files]
     except tar_headers.ERRORS as error:
-        raise ValueError(f"it is no tar: {error}") from error
+        raise ValueError(f"it is not a tar: {error}") from error
     annotations = [(offset, length) for is_json, offset, length in found if is_json]
     images = [(offset, length) for is_json, offset, length in found if not is_json]
     if len(annotations) != len(images):
@@ -198,17 +203,18 @@ def _check(path: Path, name: str, size_bytes: int, sha256: str) -> IntArray:
         size = os.fstat(file.fileno()).st_size
         if size != size_bytes or hashlib.file_digest(file, "sha256").hexdigest() != sha256:
             raise ValueError(
-                f"{name} is corrupt ({size} bytes, its hash is not the index's): build the shards again"
+                f"{name} is corrupt ({size} bytes, its hash is not the index's): "
+                "build the shards again"
             )
         file.seek(0)
         try:
             return members(file)
         except ValueError as error:
-            raise ValueError(f"{name} is no shard ({error}): build it again") from error
+            raise ValueError(f"{name} is not a shard ({error}): build it again") from error
 
 
 def _load(record: Path) -> IntArray:
-    """Not into memory: all workers share the pages of the file."""
+    """Map a table instead of reading it: all workers share the pages of the file."""
     table: IntArray = np.load(record, mmap_mode="r")
     return table
 
@@ -230,7 +236,7 @@ def _trim(folder: Path) -> None:
 
 @contextlib.contextmanager
 def _locked(path: Path, wait: bool = True) -> Iterator[bool]:
-    """Hold the lock file; without waiting, say whether it is held. A killed process gives up its locks."""
+    """Hold the lock file; without `wait`, yield whether it is held. A kill frees the lock."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a") as file:
         try:

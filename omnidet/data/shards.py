@@ -1,8 +1,8 @@
 """Record <-> tar: WebDataset shards that any WebDataset reader opens, with an index.
 
-A shard folder holds `index.json` and sets of shards such as `train/coco/000000.tar`. A sample is two members, the image as
-it came and a `.json` with the rest of the Record. Built twice from the same input, the bytes are the same: keys run in
-order, members carry no time and no owner.
+A shard folder holds `index.json` and sets of shards such as `train/coco/000000.tar`. A sample is
+two members, the image as it came and a `.json` with the rest of the Record. Built twice from the
+same input, the bytes are the same: keys are in order, and members carry neither time nor owner.
 """
 
 from __future__ import annotations
@@ -13,24 +13,19 @@ import hashlib
 import itertools
 import json
 import re
-import reprlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
 
-import numpy as np
-
 from omnidet import storage
+from omnidet.data.reading import record_json
+from omnidet.data.reading.record_json import SCHEMA_VERSION, refused, require
 from omnidet.data.shard_cache import ShardCache
-from omnidet.schema import FloatArray, Record
-
-SCHEMA_VERSION = 1
-"""Version of the `.json` member and of the index; a reader refuses any other."""
+from omnidet.schema import Record
 
 MAX_COUNTED_NAMES = 20_000
-"""A set with more distinct phrases holds descriptions: the largest list of names (V3Det's) has 13,204."""
+"""A set with more distinct phrases holds descriptions: V3Det, with most names, has 13,204."""
 
 DEFAULT_CACHE = ShardCache()
 
@@ -52,28 +47,29 @@ class Shard:
 
 @dataclass(frozen=True)
 class Index:
-    """What `index.json` says of a shard folder."""
+    """The content of a shard folder's `index.json`."""
 
     location: str
     """The folder, local or `s3://`."""
     dataset_version: str
-    """Hash over the hashes of all shards: names the data in every later artifact."""
+    """Hash over the hashes of all shards. It names the data in every later artifact."""
     sets: Mapping[str, tuple[Shard, ...]]
     """Shards of each set: `train/coco`, `eval/lvis`, ..."""
     ground_truth: Mapping[str, Mapping[str, Any]]
-    """Of an evaluation set: `file`, the official annotation file relative to the index, and `names`, the words of each
-    category id as the detector is asked for them."""
+    """For each evaluation set that has one: `file`, the official annotation file relative to the
+    index, and `names`, the words for each category id that the detector is asked for."""
     report: Mapping[str, Any]
-    """What was dropped while building: quarantined records by reason, held-out images by benchmark."""
+    """What the build dropped: quarantined records by reason, held-out images by benchmark."""
     names: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
-    """Of a training set: in how many images each name occurs. Not of one with more phrases than `MAX_COUNTED_NAMES`, nor in
-    an index of an earlier version."""
+    """For each training set: how many images each name occurs in. Missing for a set with more than
+    `MAX_COUNTED_NAMES` phrases, and in an index that an earlier version wrote."""
 
     def shards(self, set_name: str) -> tuple[Shard, ...]:
         """The shards of a set. Raises ValueError that lists the known ones."""
         if set_name not in self.sets:
             raise ValueError(
-                f"{self.location} has no set {set_name!r}: it holds {', '.join(self.sets) or 'nothing'}"
+                f"{self.location} has no set {set_name!r}: "
+                f"it holds {', '.join(self.sets) or 'nothing'}"
             )
         return self.sets[set_name]
 
@@ -81,9 +77,9 @@ class Index:
 def write_set(
     records: Iterable[Record], folder: Path, name: str, samples_per_shard: int
 ) -> tuple[Shard, ...]:
-    """Write the records as `folder/name/000000.tar`, ... in the order they come; `name` may be empty.
+    """Write the records in their order as `folder/name/000000.tar`, ...; `name` may be empty.
 
-    Returns what was written; paths are relative to `folder`.
+    Returns what was written, with paths relative to `folder`.
     """
     numbered = zip(itertools.count(), records, strict=False)
     keyed = ((f"{i:09d}", record) for i, record in numbered)
@@ -94,9 +90,10 @@ def write_set(
 def write_piece(
     records: Iterable[Record], folder: Path, number: int, samples_per_shard: int
 ) -> tuple[Shard, ...]:
-    """Write the records of a set's piece as `folder/<number>.tar`, `folder/<number>_001.tar`, ...; none where there are none.
+    """Write the records of one piece of a set as `folder/<number>.tar`, `<number>_001.tar`, ...
 
-    Keys begin with the number of the piece, so that they are unique in the set and pieces know nothing of one another.
+    Keys begin with the number of the piece: they are unique in the set although pieces are written
+    independently. Without records no file is written.
     """
     keyed = ((f"{number:06d}-{i:06d}", record) for i, record in enumerate(records))
     paths = (f"{number:06d}_{i:03d}.tar" if i else f"{number:06d}.tar" for i in itertools.count())
@@ -110,7 +107,7 @@ def write_index(
     report: Mapping[str, Any],
     names: Mapping[str, Mapping[str, int]] | None = None,
 ) -> None:
-    """Write `index.json`, which makes the folder a whole shard folder."""
+    """Write `index.json`, which makes the folder a complete shard folder."""
     hashes = [shard.sha256 for name in sorted(sets) for shard in sets[name]]
     hashes += [str(ground_truth[name].get("sha256")) for name in sorted(ground_truth)]
     content = {
@@ -134,72 +131,58 @@ def read_index(location: storage.Location) -> Index:
     path = storage.join(location, storage.INDEX_NAME)
     if not storage.exists(path):
         raise FileNotFoundError(f"{path} does not exist: build the shards with `omnidet shards`")
-    with _refused(f"{path} is not a shard index", "build the shards again"):
+    with refused(f"{path} is not a shard index", "build the shards again"):
         text = storage.read_text(path)
         content = json.loads(text)
-        if "\\ud" in text:  # half a character, which JSON can hold and no name of a file
+        if "\\ud" in text:  # half a character: JSON can hold it, a file name cannot
             json.dumps(content, ensure_ascii=False).encode()
         version = content["schema_version"]
     if version != SCHEMA_VERSION:
         raise ValueError(
-            f"{path} has schema version {version!r:.40}, this is {SCHEMA_VERSION}: build the shards again"
+            f"{path} has schema version {version!r:.40}, this is {SCHEMA_VERSION}: "
+            "build the shards again"
         )
-    with _refused(f"{path} is not a shard index", "build the shards again"):
+    with refused(f"{path} is not a shard index", "build the shards again"):
         sets = {
             name: tuple(_shard(shard) for shard in shards)
             for name, shards in content["sets"].items()
         }
         truths, report, names = content["ground_truth"], content["report"], content.get("names", {})
         for truth in truths.values():
-            _require(
+            require(
                 isinstance(truth["file"], str)
                 and all(isinstance(n, str) for n in truth["names"].values()),
                 truth,
             )
-            _require(all(number.lstrip("-").isdecimal() for number in truth["names"]), truth)
-        _require(
+            require(all(number.lstrip("-").isdecimal() for number in truth["names"]), truth)
+        require(
             isinstance(report, dict) and all(isinstance(part, dict) for part in report.values()),
             report,
         )
-        _require(
+        require(
             all(isinstance(n, int) and n > 0 for counts in names.values() for n in counts.values()),
             "names",
         )
-        _require(isinstance(content["dataset_version"], str), content["dataset_version"])
+        require(isinstance(content["dataset_version"], str), content["dataset_version"])
         return Index(str(location), content["dataset_version"], sets, truths, report, names)
 
 
-@contextmanager
-def _refused(problem: str, remedy: str) -> Iterator[None]:
-    """What reading damaged JSON raises, as one line."""
-    try:
-        yield
-    except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
-        raise ValueError(f"{problem} ({error!r:.200}): {remedy}") from error
-
-
 def _shard(entry: Any) -> Shard:
-    """An entry of the index. Its hash is the name of a file in the cache."""
+    """An entry of the index, checked: its hash becomes the name of a file in the cache."""
     shard = Shard(**entry)
     counts = (
         isinstance(shard.samples, int)
         and isinstance(shard.size_bytes, int)
         and min(shard.samples, shard.size_bytes) >= 0
     )
-    _require(
-        counts and isinstance(shard.path, str) and bool(_SHA256.fullmatch(shard.sha256)), entry
-    )
+    require(counts and isinstance(shard.path, str) and bool(_SHA256.fullmatch(shard.sha256)), entry)
     return shard
 
 
-def _require(is_so: bool, what: object) -> None:
-    if not is_so:
-        raise TypeError(reprlib.repr(what))
-
-
 def combine(out: storage.Location, indexes: Sequence[Index]) -> Index:
-    """Write one index over the sets of several shard folders, which stay where they are; a later one's set takes the place
-    of an earlier one's of the same name.
+    """Write one index over the sets of several shard folders, which stay where they are.
+
+    A set replaces that of the same name in an earlier folder.
     """
     sets: dict[str, tuple[Shard, ...]] = {}
     truths: dict[str, Mapping[str, Any]] = {}
@@ -224,7 +207,7 @@ def combine(out: storage.Location, indexes: Sequence[Index]) -> Index:
 
 
 def records(index: Index, set_name: str) -> Iterator[Record]:
-    """Every record of a set, in order."""
+    """All records of a set, in order."""
     for shard in index.shards(set_name):
         reader = open_shard(index.location, shard)
         for i in range(shard.samples):
@@ -232,7 +215,7 @@ def records(index: Index, set_name: str) -> Iterator[Record]:
 
 
 def texts(index: Index, set_name: str) -> Iterator[Record]:
-    """Every record of a set without its image: for passes over the words."""
+    """All records of a set without their images, for passes over the words."""
     for shard in index.shards(set_name):
         reader = open_shard(index.location, shard)
         for i in range(shard.samples):
@@ -245,7 +228,7 @@ class ShardReader:
     def __init__(self, location: str, shard: Shard, cache: ShardCache = DEFAULT_CACHE) -> None:
         """Check the shard against the index and find its samples.
 
-        Raises FileNotFoundError or ValueError that names the shard.
+        Raises FileNotFoundError or ValueError, naming the shard.
         """
         self.name, self.shard, self.cache = storage.join(location, shard.path), shard, cache
         self.is_remote = storage.is_s3(location)
@@ -258,16 +241,17 @@ class ShardReader:
             self.table = cache.checked(self.path, self.name, shard.size_bytes, shard.sha256)
         if len(self.table) != shard.samples:
             raise ValueError(
-                f"{self.name} holds {len(self.table)} samples, the index says {shard.samples}: build it again"
+                f"{self.name} holds {len(self.table)} samples, the index says {shard.samples}: "
+                "build it again"
             )
 
     def read(self, i: int) -> Record:
         """Sample `i` of the shard."""
         text, text_length, image, image_length = self.table[i].tolist()
         first, last = min(text, image), max(text + text_length, image + image_length)
-        with self._open() as file:  # the two stand side by side: one read
+        with self._open() as file:  # the two are adjacent: one read
             both = memoryview(_at(file, first, last - first))
-        return _decode(
+        return record_json.decode(
             bytes(both[text - first :][:text_length]),
             bytes(both[image - first :][:image_length]),
             self.name,
@@ -276,14 +260,14 @@ class ShardReader:
     def read_texts(self, i: int) -> Record:
         """Sample `i` without its image, for passes over the words."""
         with self._open() as file:
-            return _decode(_at(file, *self.table[i, :2].tolist()), b"", self.name)
+            return record_json.decode(_at(file, *self.table[i, :2].tolist()), b"", self.name)
 
     def _open(self) -> BinaryIO:
-        if self.is_remote:  # the cache may have made room of it since
+        if self.is_remote:  # the cache may have removed it since
             return self.cache.open(self.name, self.shard.size_bytes, self.shard.sha256)
         try:
             return self.path.open("rb", buffering=0)
-        except FileNotFoundError:  # it was there when it was checked
+        except FileNotFoundError:  # it was there when the shard was checked
             raise self._missing() from None
 
     def _missing(self) -> FileNotFoundError:
@@ -294,7 +278,7 @@ class ShardReader:
 
 @functools.lru_cache(maxsize=1024)
 def open_shard(location: str, shard: Shard, cache: ShardCache = DEFAULT_CACHE) -> ShardReader:
-    """A reader that is checked once in each process."""
+    """A reader whose shard is checked once per process."""
     return ShardReader(location, shard, cache)
 
 
@@ -309,7 +293,10 @@ def _write_shards(
 
 
 def _write_shard(keyed: Iterable[tuple[str, Record]], folder: Path, path: str) -> Shard:
-    """Write one tar as its records come: no more than one of them is in memory. It has its name when it is whole."""
+    """Write one tar record by record; it gets its name once it is complete.
+
+    Only one record is in memory at a time.
+    """
     from webdataset import TarWriter  # the package imports torch
 
     target = folder / path
@@ -320,9 +307,8 @@ def _write_shard(keyed: Iterable[tuple[str, Record]], folder: Path, path: str) -
         hashed = _Hashed(file)
         with TarWriter(hashed, user="omnidet", group="omnidet", mtime=0, encoder=False) as tar:
             for key, record in keyed:
-                tar.write(
-                    {"__key__": key, _suffix(record.image): record.image, "json": _encode(record)}
-                )
+                image, annotation = record.image, record_json.encode(record)
+                tar.write({"__key__": key, _suffix(image): image, "json": annotation})
                 count += 1
     part.replace(target)
     return Shard(path, count, hashed.size, hashed.digest.hexdigest())
@@ -340,77 +326,8 @@ class _Hashed:
         return self.file.write(content)
 
 
-def _encode(record: Record) -> bytes:
-    content = {
-        "schema_version": SCHEMA_VERSION,
-        "source": record.source,
-        "image_id": record.image_id,
-        "width": record.width,
-        "height": record.height,
-        "boxes_xyxy": _short(record.boxes_xyxy.astype(np.float32)),
-        "phrases": record.phrases,
-        "phrase_boxes": record.phrase_boxes,
-        "absent": record.absent,
-        "not_exhaustive": record.not_exhaustive,
-        "caption": record.caption,
-    }
-    return json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode()
-
-
-def _short(boxes: FloatArray) -> list[list[float]]:
-    """Numbers whose shortest text reads back as the same float32: keeps the member small and exact."""
-    hundredths = np.round(boxes.astype(np.float64), 2)
-    if (
-        hundredths.astype(np.float32) == boxes
-    ).all():  # what datasets hold; the other way takes longer than all the rest
-        return hundredths.tolist()  # type: ignore[no-any-return]
-    return [[float(str(x)) for x in box] for box in boxes]
-
-
-def _decode(annotation: bytes, image: bytes, shard: str) -> Record:
-    with _refused(f"{shard}: a sample's annotation is none", "build it again"):
-        content = json.loads(annotation)
-        version = content.pop("schema_version", None)
-    if version != SCHEMA_VERSION:
-        name = str(content.get("image_id"))[:80]
-        raise ValueError(
-            f"{shard}: sample {name} has another schema version than {SCHEMA_VERSION}: build it again"
-        )
-    with _refused(f"{shard}: a sample's annotation is none", "build it again"):
-        boxes = np.asarray(content.pop("boxes_xyxy"), np.float32).reshape(-1, 4)
-        phrase_boxes = tuple(tuple(named) for named in content.pop("phrase_boxes"))
-        words: dict[str, Any] = {
-            key: tuple(content.pop(key)) for key in ("phrases", "absent", "not_exhaustive")
-        }
-        record = Record(
-            image=image, boxes_xyxy=boxes, phrase_boxes=phrase_boxes, **words, **content
-        )
-        _require(_is_sound(record), annotation)
-        return record
-
-
-def _is_sound(record: Record) -> bool:
-    """Whether every field is of its type, and every phrase names boxes that there are."""
-    numbers = [i for named in record.phrase_boxes for i in named]
-    texts = (
-        record.source,
-        record.image_id,
-        record.caption,
-        *record.phrases,
-        *record.absent,
-        *record.not_exhaustive,
-    )
-    return (
-        all(isinstance(text, str) for text in texts)
-        and isinstance(record.width, int)
-        and isinstance(record.height, int)
-        and min(record.width, record.height) > 0
-        and len(record.phrases) == len(record.phrase_boxes)
-        and all(isinstance(i, int) and 0 <= i < len(record.boxes_xyxy) for i in numbers)
-    )
-
-
 def _suffix(image: bytes) -> str:
+    """Name suffix for an encoded image."""
     for magic, suffix in _MAGIC.items():
         if image.startswith(magic):
             return suffix

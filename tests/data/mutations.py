@@ -33,7 +33,7 @@ from typing import Any
 from omnidet.data import shards
 from omnidet.data.annotated import find
 from omnidet.data.download import archives, catalogue, lock_file
-from omnidet.data.reading import tar_pairs, url_lists
+from omnidet.data.reading import record_json, tar_pairs, url_lists
 from omnidet.data.reading.quarantine import Quarantine, clean
 from omnidet.data.sharding import held_out
 from omnidet.data.sources import by_name
@@ -125,7 +125,7 @@ def _source(name: str) -> Reader:
             if cleaned is not None:
                 assert (cleaned.boxes_xyxy >= 0).all()
                 assert (cleaned.boxes_xyxy <= [cleaned.width, cleaned.height] * 2).all()
-                shards._encode(cleaned).decode()
+                record_json.encode(cleaned).decode()
                 sound += 1
         assert all("\n" not in line for line in quarantine.lines)
         return sound
@@ -220,7 +220,7 @@ def _read_reindexed(root: Path, _: None) -> int:
             assert all(
                 0 <= box < len(record.boxes_xyxy) for named in record.phrase_boxes for box in named
             )
-            shards._encode(reader.read_texts(i))
+            record_json.encode(reader.read_texts(i))
             sound += 1
     return sound
 

@@ -1,4 +1,4 @@
-"""Shards at hand: checked once, streamed through a bounded folder by any number of processes, and lost servers waited for."""
+"""Shards at hand: checked once, streamed through a bounded folder, with patience for servers."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ pytestmark = [
 
 
 def write(folder: Path) -> shards.Index:
-    """Noise, so that a shard has some 60 kB whatever the compression."""
+    """Noise, so that a shard has about 60 kB whatever the compression."""
 
     def record(i):
         pixels = np.random.default_rng(i).bytes(12_000)
@@ -65,7 +65,7 @@ def mixture(index: shards.Index, cache: ShardCache | None = None, workers: int =
 
 
 def held(folder: Path) -> int:
-    """Bytes of shards in the folder, whole ones and those that are being fetched."""
+    """Bytes of shards in the folder, complete ones and those that are being fetched."""
     sizes = []
     for path in (*folder.glob("*.tar"), *folder.glob("*.part")):
         try:
@@ -121,7 +121,7 @@ def test_a_changed_local_shard_is_checked_again(tmp_path, monkeypatch):
     content[700] ^= 1
     path.write_bytes(content)
     os.utime(path, ns=(1, 1))
-    with pytest.raises(ValueError, match=r"000000\.tar is corrupt .*: build the shards again$"):
+    with pytest.raises(ValueError, match=r"000000\.tar is corrupt"):
         shards.ShardReader(index.location, shard, cache)
 
 
@@ -151,7 +151,7 @@ def test_streaming_gives_the_same_batches_within_the_bounds(tmp_path, s3):
             assert_same(batch, other)
     assert largest < watch.most <= 3 * largest
     left = {path.suffix for path in (tmp_path / "cache").iterdir() if path.is_file()}
-    assert left == {".tar", ".npy", ""}, "only whole shards, their tables and the lock"
+    assert left == {".tar", ".npy", ""}, "only complete shards, their tables and the lock"
     resumed = Loader(mixture(index, cache, workers=1), 20)
     resumed.load_state_dict({"step": 13})
     for batch, other in zip(resumed, expected[13:], strict=True):
@@ -172,7 +172,9 @@ def test_nothing_is_fetched_twice_and_nothing_long_before_it_is_needed(tmp_path,
     while len(fetched) < 4 and time.monotonic() < deadline:
         time.sleep(0.01)
     time.sleep(0.1)
-    assert len(fetched) == 4, "the window that is read, and the next one while nobody waits for it"
+    assert len(fetched) == 4, (
+        "the window that is read, and the next one, which nobody waits for yet"
+    )
     for step in range(10, 40):
         made[step]
     assert len(fetched) == len(set(fetched)) == NUM_SHARDS
@@ -186,9 +188,8 @@ def test_a_server_that_is_away_is_waited_for(tmp_path, s3):
     index = upload(tmp_path / "shards", f"{s3.uri}/shards")
     loader = Loader(mixture(index, ShardCache(str(tmp_path / "cache")), workers=1), 6)
     s3.store.stop()
-    with ThreadPoolExecutor(
-        1
-    ) as pool:  # not the server in a thread: it ends with the thread that started it
+    # The loader is in the thread: the server would end with the thread that started it.
+    with ThreadPoolExecutor(1) as pool:
         made = pool.submit(list, loader)
         time.sleep(2)
         assert not made.done()
@@ -204,8 +205,7 @@ def test_a_shard_that_vanished_is_named_in_one_line(tmp_path, s3, workers):
     index = upload(tmp_path / "shards", f"{s3.uri}/shards")
     for shard in index.shards("train/toy"):
         storage.remove(f"{index.location}/{shard.path}")
-    found = rf"^{s3.uri}/shards/train/toy/0+\d\.tar does not exist though the index names it: build the shards again$"
-    with pytest.raises(FileNotFoundError, match=found):
+    with pytest.raises(FileNotFoundError, match=rf"^{s3.uri}/shards/train/toy/0+\d\.tar .*[^\n]$"):
         list(Loader(mixture(index, ShardCache(str(tmp_path / "cache")), workers), 2))
     assert held(tmp_path / "cache") == 0
 
@@ -218,9 +218,7 @@ def test_a_corrupt_shard_is_refused_and_not_kept(tmp_path, s3):
     content = bytearray((tmp_path / "shards" / shard.path).read_bytes())
     content[700] ^= 1
     storage.write_bytes(f"{index.location}/{shard.path}", bytes(content))
-    with pytest.raises(
-        ValueError, match=r"s3://\S+000000\.tar is corrupt .*: build the shards again$"
-    ):
+    with pytest.raises(ValueError, match=r"s3://\S+000000\.tar is corrupt"):
         shards.ShardReader(index.location, shard, ShardCache(str(tmp_path / "cache")))
     assert held(tmp_path / "cache") == 0
 
@@ -231,7 +229,7 @@ def test_a_cache_too_small_for_a_shard_is_refused(tmp_path, s3):
     index = upload(tmp_path / "shards", f"{s3.uri}/shards")
     with pytest.raises(
         ValueError,
-        match=r"000000\.tar has \d+ bytes, the cache no more than 1000: raise mixing.cache_gigabytes",
+        match=r"000000\.tar has \d+ bytes.* 1000: raise mixing\.cache_gigabytes",
     ):
         shards.ShardReader(
             index.location, index.shards("train/toy")[0], ShardCache(str(tmp_path / "cache"), 1000)
@@ -287,14 +285,14 @@ def test_the_shard_used_longest_ago_makes_room(tmp_path, monkeypatch):
     assert {path.stem for path in (tmp_path / "cache").glob("*.tar")} == {a.sha256, c.sha256}
 
 
-def test_whoever_counts_finds_either_the_shard_or_its_room(tmp_path, monkeypatch):
-    """Between the two, another process would count neither, and fetch one shard too many."""
+def test_a_process_that_adds_up_sizes_finds_either_the_shard_or_its_room(tmp_path, monkeypatch):
+    """Between the two, another process would count neither and fetch one shard too many."""
     index = write(tmp_path / "shards")
     shard, folder = index.shards("train/toy")[0], tmp_path / "cache"
     cache, is_fetched, lock = ShardCache(str(folder)), threading.Event(), contextlib.ExitStack()
 
     def download(name, part):
-        lock.enter_context(shard_cache._locked(folder / "lock"))  # as one that counts
+        lock.enter_context(shard_cache._locked(folder / "lock"))  # as a process that adds up sizes
         part.write_bytes(Path(name).read_bytes())
         is_fetched.set()
 

@@ -1,4 +1,4 @@
-"""Shards: the same bytes twice, open to any WebDataset reader, exact there and back, and sound or refused."""
+"""Shards: the same bytes twice, open to any WebDataset reader, and complete or refused."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from PIL import Image
 from webdataset import tariterators
 
 from omnidet.data import shards
+from omnidet.data.reading import record_json
 from omnidet.schema import Record
 from tests.data.sources.handmade import jpeg
 
@@ -80,9 +81,7 @@ def test_index_says_what_is_there(tmp_path):
     assert shards.num_samples(members) == 7
     assert [m.size_bytes for m in members] == [(tmp_path / m.path).stat().st_size for m in members]
     assert index.report == {"held_out": {}}
-    with pytest.raises(
-        ValueError, match=f"{tmp_path} has no set 'train/other': it holds train/toy"
-    ):
+    with pytest.raises(ValueError, match=f"{tmp_path} .*'train/other'.* train/toy"):
         index.shards("train/other")
 
 
@@ -174,18 +173,6 @@ def test_any_record_there_and_back_exactly(tmp_path_factory, made):
         assert_same(reader.read(i), record)
 
 
-@settings(max_examples=300, deadline=None, derandomize=True)
-@given(st.lists(floats, min_size=4, max_size=4))
-def test_float32_boxes_are_exact(numbers):
-    record = Record(b"x", 1, 1, "toy", "toy:1", np.array([numbers], np.float32))
-    assert_same(shards._decode(shards._encode(record), b"x", "s.tar"), record)
-
-
-def test_boxes_are_written_short():
-    record = Record(b"x", 1, 1, "toy", "toy:1", np.array([[0.1, 0.2, 33.3, 128]], np.float32))
-    assert b"[[0.1,0.2,33.3,128.0]]" in shards._encode(record)
-
-
 # Refusing
 
 
@@ -219,9 +206,7 @@ def test_corrupt_shard_is_named(tmp_path, damage):
     assert [next(reading).image_id for _ in range(3)] == ["toy:0", "toy:1", "toy:2"], (
         "the shard before it is sound"
     )
-    with pytest.raises(
-        ValueError, match=r"train/toy/000001.tar is corrupt .*: build the shards again"
-    ) as caught:
+    with pytest.raises(ValueError, match=r"train/toy/000001\.tar is corrupt") as caught:
         next(reading)
     assert "\n" not in str(caught.value)
 
@@ -229,9 +214,7 @@ def test_corrupt_shard_is_named(tmp_path, damage):
 def test_missing_shard_is_named(tmp_path):
     index = write(tmp_path)
     (tmp_path / "train/toy/000002.tar").unlink()
-    with pytest.raises(
-        FileNotFoundError, match=r"train/toy/000002.tar does not exist though the index names it"
-    ) as caught:
+    with pytest.raises(FileNotFoundError, match=r"train/toy/000002\.tar") as caught:
         list(shards.texts(index, "train/toy"))
     assert "\n" not in str(caught.value)
 
@@ -240,19 +223,14 @@ def test_a_shard_that_goes_while_it_is_read_is_named(tmp_path):
     index = write(tmp_path)
     reader = shards.ShardReader(index.location, index.shards("train/toy")[2])
     (tmp_path / "train/toy/000002.tar").unlink()
-    with pytest.raises(
-        FileNotFoundError,
-        match=r"000002\.tar does not exist though the index names it: build the shards again$",
-    ):
+    with pytest.raises(FileNotFoundError, match=r"train/toy/000002\.tar"):
         reader.read(0)
 
 
 @pytest.mark.parametrize("samples", [2, 4])
 def test_another_count_is_named(tmp_path, samples):
     member = write(tmp_path).shards("train/toy")[0]
-    with pytest.raises(
-        ValueError, match=rf"000000.tar holds 3 samples, the index says {samples}: build it again"
-    ):
+    with pytest.raises(ValueError, match=rf"000000\.tar .*3 samples.* {samples}:"):
         shards.ShardReader(str(tmp_path), dataclasses.replace(member, samples=samples))
 
 
@@ -266,20 +244,15 @@ def change_index(folder, **changes):
 def test_other_schema_version_of_the_index_is_refused(tmp_path):
     write(tmp_path)
     change_index(tmp_path, schema_version=99)
-    with pytest.raises(
-        ValueError, match=r"index.json has schema version 99, this is 1: build the shards again"
-    ):
+    with pytest.raises(ValueError, match=r"index\.json .*99.* 1:"):
         shards.read_index(str(tmp_path))
 
 
-def test_other_schema_version_of_a_sample_is_refused(tmp_path, monkeypatch):
+def test_a_sample_of_another_schema_version_is_refused(tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
-        patch.setattr(shards, "SCHEMA_VERSION", 2)
+        patch.setattr(record_json, "SCHEMA_VERSION", 2)
         members = shards.write_set([make(5)], tmp_path, "s", 1)
-    with pytest.raises(
-        ValueError,
-        match=r"000000.tar: sample toy:5 has another schema version than 1: build it again",
-    ):
+    with pytest.raises(ValueError, match=r"000000\.tar: sample toy:5 "):
         shards.ShardReader(str(tmp_path), members[0]).read(0)
 
 
@@ -295,19 +268,14 @@ def test_other_schema_version_of_a_sample_is_refused(tmp_path, monkeypatch):
         b'{"schema_version": 1, "sets": {"a": [{}]}}',
     ],
 )
-def test_what_is_no_index_is_refused(tmp_path, content):
+def test_what_is_not_an_index_is_refused(tmp_path, content):
     (tmp_path / "index.json").write_bytes(content)
-    with pytest.raises(
-        ValueError, match=r"index.json is not a shard index .*: build the shards again"
-    ):
+    with pytest.raises(ValueError, match=r"index\.json is not a shard index"):
         shards.read_index(str(tmp_path))
 
 
 def test_missing_index_is_named(tmp_path):
-    with pytest.raises(
-        FileNotFoundError,
-        match=r"index.json does not exist: build the shards with `omnidet shards`",
-    ):
+    with pytest.raises(FileNotFoundError, match=rf"{tmp_path}/index\.json .*`omnidet shards`"):
         shards.read_index(str(tmp_path))
 
 
@@ -328,28 +296,34 @@ def test_an_index_with_another_kind_of_entry_is_refused(tmp_path, change):
     content = json.loads((tmp_path / "index.json").read_text())
     content["sets"]["s"][0].update(change)
     (tmp_path / "index.json").write_text(json.dumps(content))
-    with pytest.raises(
-        ValueError, match=r"index.json is not a shard index .*: build the shards again"
-    ):
+    with pytest.raises(ValueError, match=r"index\.json is not a shard index"):
         shards.read_index(str(tmp_path))
 
 
-@pytest.mark.parametrize(
-    "change",
-    [
-        {"phrase_boxes": [[9]]},
-        {"phrase_boxes": []},
-        {"phrases": [1]},
-        {"width": "64"},
-        {"caption": None},
-        {"height": 0},
-    ],
-)
-def test_a_sample_that_no_build_writes_is_named(tmp_path, monkeypatch, change):
-    content = json.loads(shards._encode(make(1))) | change
-    monkeypatch.setattr(shards, "_encode", lambda _: json.dumps(content).encode())
-    (member,) = shards.write_set([make(1)], tmp_path, "s", 1)
-    with pytest.raises(
-        ValueError, match=r"s/000000.tar: a sample's annotation is none .*: build it again"
-    ):
+def test_a_damaged_sample_is_refused_with_the_name_of_its_shard(tmp_path, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(record_json, "encode", lambda _: b"{}")
+        (member,) = shards.write_set([make(1)], tmp_path, "s", 1)
+    with pytest.raises(ValueError, match=r"s/000000\.tar: "):
         shards.ShardReader(str(tmp_path), member).read(0)
+
+
+# Combining
+
+
+def test_an_index_over_several_folders(tmp_path):
+    """A later folder replaces a set of the same name, with its ground truth and counts."""
+    first, second = tmp_path / "first", tmp_path / "second"
+    sets = {name: shards.write_set([make(i)], first, name, 1) for i, name in enumerate("ab")}
+    truth = {"file": "a/ground_truth.json", "names": {"1": "cat"}}
+    shards.write_index(first, sets, {"a": truth}, {}, {"a": {"cat": 1}, "b": {"dog": 2}})
+    shards.write_index(second, {"a": shards.write_set([make(7)], second, "a", 1)}, {}, {})
+    indexes = [shards.read_index(str(folder)) for folder in (first, second)]
+    combined = shards.combine(tmp_path / "out", indexes)
+    assert [r.image_id for r in shards.records(combined, "a")] == ["toy:7"]
+    assert [r.image_id for r in shards.records(combined, "b")] == ["toy:1"]
+    assert combined.ground_truth == {}
+    assert combined.names == {"b": {"dog": 2}}
+    other = shards.combine(tmp_path / "other", indexes[::-1])
+    assert other.ground_truth["a"]["file"] == f"{first}/a/ground_truth.json"
+    assert [r.image_id for r in shards.records(other, "a")] == ["toy:0"]

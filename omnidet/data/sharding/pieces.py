@@ -25,6 +25,7 @@ from omnidet import storage
 from omnidet.data import shards
 from omnidet.data.reading.annotations import Piece
 from omnidet.data.reading.quarantine import Quarantine, clean
+from omnidet.data.reading.record_json import SCHEMA_VERSION
 from omnidet.data.sharding.held_out import HeldOut
 from omnidet.data.sharding.parallel import in_order
 from omnidet.schema import Record
@@ -116,7 +117,7 @@ def fingerprint(wanted: SetToBuild, piece: Piece) -> str:
         _plain(piece.keywords),
         _plain(wanted.config),
         wanted.held_out_digest,
-        shards.SCHEMA_VERSION,
+        SCHEMA_VERSION,
     )
     return hashlib.sha256(repr(what).encode("utf-8", "surrogatepass")).hexdigest()
 
