@@ -134,7 +134,7 @@ def _parsed_part(folder: str, content: Mapping[str, Any], path: str) -> Any:
         return parse(plugins.load(folder, content["kind"]), own)
     for name in plugins.names(folder):
         part = plugins.load(folder, name)
-        if dataclasses.is_dataclass(part) and set(own) <= {
+        if dataclasses.is_dataclass(part) and set(own) == {
             f.name for f in dataclasses.fields(part)
         }:
             return parse(typing.cast(Any, part), own)

@@ -30,6 +30,11 @@ class BackboneConfig(Protocol):
         """Pixels per token."""
         ...
 
+    @property
+    def size_multiple(self) -> int:
+        """What the side of an image must be a multiple of, in pixels."""
+        ...
+
     def check_side(self, side: int) -> None:
         """Raise ValueError with the remedy if square images of that side cannot be taken."""
         ...
@@ -48,7 +53,7 @@ class ModelConfig:
     """What the detector is made of."""
 
     image_size: int = 640
-    """Side of the square input, pixels; a multiple of the backbone's stride."""
+    """Side of the square input, pixels; a multiple of the backbone's `size_multiple`."""
     backbone: BackboneConfig = field(default_factory=TimmVit, metadata={"plugins": BACKBONES})
     """Set `model.backbone=KIND` for another kind, then its fields."""
     embedding_width: int = 256
@@ -61,12 +66,12 @@ class ModelConfig:
     stretched for others. 0: one side for all."""
 
     def __post_init__(self) -> None:
-        stride, size, least = self.backbone.stride, self.image_size, self.min_image_size
-        fitting = max(stride, round(size / stride) * stride)
-        largest = LARGEST_SIDE // stride * stride
+        multiple, size, least = self.backbone.size_multiple, self.image_size, self.min_image_size
+        fitting = max(multiple, round(size / multiple) * multiple)
+        largest = LARGEST_SIDE // multiple * multiple
         require(
-            stride <= size <= LARGEST_SIDE and size % stride == 0,
-            f"model.image_size={size} is not a multiple of the patch size {stride}: "
+            multiple <= size <= LARGEST_SIDE and size % multiple == 0,
+            f"model.image_size={size} is not a multiple of {multiple}: "
             f"give {min(fitting, largest)}",
         )
         require(
@@ -74,9 +79,9 @@ class ModelConfig:
             f"model.calibrated_streams={self.calibrated_streams}: give 0 or more",
         )
         require(
-            least % stride == 0 and (least == 0 or stride <= least <= size),
+            least % multiple == 0 and (least == 0 or multiple <= least <= size),
             f"model.min_image_size={least}: "
-            f"give a multiple of {stride} up to image_size={size}, or 0",
+            f"give a multiple of {multiple} up to image_size={size}, or 0",
         )
         require(
             self.embedding_width >= 1,
@@ -90,5 +95,6 @@ class ModelConfig:
 
     def side(self, width: int, height: int) -> int:
         """Side of the square in which a picture of that size is shown."""
-        own = -(-max(width, height) // self.backbone.stride) * self.backbone.stride
+        multiple = self.backbone.size_multiple
+        own = -(-max(width, height) // multiple) * multiple
         return min(max(own, self.position_side), self.image_size)

@@ -3,35 +3,19 @@
 from __future__ import annotations
 
 import itertools
-import pickle
-from pathlib import Path
 from typing import Any
 
-import timm
 import torch
-from safetensors import SafetensorError
-from timm.models import load_state_dict
-from timm.models.vision_transformer import VisionTransformer, checkpoint_filter_fn
+from timm.models.vision_transformer import VisionTransformer
 from timm.optim import param_groups_layer_decay  # type: ignore[attr-defined]
 from torch import Tensor, nn
 
-from omnidet import storage
 from omnidet.config import require
+from omnidet.model import weights as pretrained_weights
 from omnidet.model.backbone import Backbone
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
-_UNFIT = (
-    RuntimeError,
-    OSError,
-    KeyError,
-    TypeError,
-    AttributeError,
-    EOFError,
-    SafetensorError,
-    pickle.UnpicklingError,
-)
-"""What timm, torch and safetensors raise for a file or a name that does not fit."""
 
 
 class VitBackbone(Backbone):
@@ -172,27 +156,14 @@ def from_timm(
     Raises ValueError or FileNotFoundError if they are missing or do not fit.
     """
     _require_multiple(image_size, patch)
-    from_file = weights not in ("pretrained", "random")
-    if from_file and not storage.exists(weights):
-        raise FileNotFoundError(
-            f"backbone weights {weights} do not exist: give a file, 'pretrained' or 'random'"
-        )
-    try:
-        model = timm.create_model(
-            name,
-            pretrained=weights == "pretrained",
-            img_size=image_size,
-            num_classes=0,
-            drop_path_rate=drop_path,
-            dynamic_img_size=True,
-        )
-        if from_file and isinstance(model, VisionTransformer):
-            _load_file(model, storage.local_copy(weights, ".cache/weights"))
-    except _UNFIT as error:
-        raise ValueError(
-            f"backbone {name!r} cannot take the weights {weights!r}: "
-            f"{_first_line(error)}: name a timm model and weights that fit, or a local file"
-        ) from error
+    model, _ = pretrained_weights.create(
+        name,
+        weights,
+        img_size=image_size,
+        num_classes=0,
+        drop_path_rate=drop_path,
+        dynamic_img_size=True,
+    )
     if not isinstance(model, VisionTransformer) or model.patch_embed.patch_size != (patch, patch):
         raise ValueError(
             f"backbone {name!r} is not a vision transformer with {patch}x{patch} patches"
@@ -223,34 +194,9 @@ def _require_multiple(image_size: int, stride: int) -> None:
         raise ValueError(f"image_size={image_size} is not a multiple of the patch size {stride}")
 
 
-def _first_line(error: BaseException) -> str:
-    """What is wrong: timm's message may run over hundreds of lines, one for each key that does not fit."""
-    reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-    if isinstance(error, LookupError | AttributeError | TypeError):
-        # A file of another kind: its text alone says little.
-        return f"it holds no weights ({type(error).__name__}: {reason})"
-    return reason
-
-
 def _require_windows(window: int, grid: tuple[int, int]) -> None:
     if grid[0] % window or grid[1] % window:
         raise ValueError(
             f"model.backbone.window={window} does not divide the {grid[0]} x {grid[1]} patches of an "
             "image: give a side that divides both, another image size, or 0 for none"
         )
-
-
-def _load_file(model: VisionTransformer, path: Path) -> None:
-    """Weights of a file into the model; a classifier in the file is left out.
-
-    Not timm's own loading: for a model without a classifier it leaves random what the file lacks, and says nothing.
-    """
-    state = checkpoint_filter_fn(load_state_dict(str(path), weights_only=True), model)
-    missing = model.load_state_dict(state, strict=False).missing_keys
-    if missing:
-        raise RuntimeError(
-            f"the file lacks {len(missing)} parameters of it, {missing[0]} the first"
-        )
-    odd = [name for name, value in model.state_dict().items() if not value.isfinite().all()]
-    if odd:
-        raise RuntimeError(f"its {odd[0]} holds NaN or infinity")

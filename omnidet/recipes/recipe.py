@@ -99,16 +99,15 @@ class Recipe:
     retrain: RetrainConfig = field(default_factory=RetrainConfig)
 
     def __post_init__(self) -> None:
-        stride = self.model.backbone.stride
+        multiple = self.model.backbone.size_multiple
         for stream in self.streams:
-            size = stream.image_size or stride
+            size = stream.image_size or multiple
             require(
-                size % stride == 0,
-                f"stream {stream.name!r}: image_size={size}: "
-                f"give a multiple of the patch size {stride}",
+                size % multiple == 0,
+                f"stream {stream.name!r}: image_size={size}: give a multiple of {multiple}",
             )
         size = self.retrain.image_size
         require(
-            size % stride == 0,
-            f"retrain.image_size={size}: give a multiple of {stride}, or 0 for the detector's own",
+            size % multiple == 0,
+            f"retrain.image_size={size}: give a multiple of {multiple}, or 0 for the detector's own",
         )

@@ -113,7 +113,7 @@ def _side(index: Index, set_name: str, trained: ModelConfig, wanted: int) -> int
     """Side in which the new pictures are shown: as wanted, where they are that large, and never below the old pictures'."""
     if wanted <= trained.image_size:
         return trained.image_size
-    stride = trained.backbone.stride
+    stride = trained.backbone.size_multiple
     largest = max(max(record.width, record.height) for record in texts(index, set_name))
     return max(min(wanted, -(-largest // stride) * stride), trained.image_size)
 

@@ -19,6 +19,7 @@ class ConvStemVit:
 
     kind: ClassVar[str] = "conv_stem_vit"
     stride: ClassVar[int] = 16
+    size_multiple: ClassVar[int] = 16
 
     width: int = 192
     depth: int = 6

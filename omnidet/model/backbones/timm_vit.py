@@ -45,6 +45,11 @@ class TimmVit:
         found = re.search(r"patch(\d+)", self.name)
         return int(found[1]) if found else 16
 
+    @property
+    def size_multiple(self) -> int:
+        """Images come out in whole patches."""
+        return self.stride
+
     def check_side(self, side: int) -> None:
         """Raise ValueError unless windows fill square images of that side."""
         grid = side // self.stride

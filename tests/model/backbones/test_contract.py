@@ -11,11 +11,13 @@ import torch
 from omnidet import config, plugins
 from omnidet.model.backbone import Backbone
 from omnidet.model.backbones.conv_stem_vit import ConvStemVit
+from omnidet.model.backbones.timm_features import TimmFeatures
 from omnidet.model.backbones.timm_vit import TimmVit
 from omnidet.model.config import BACKBONES, ModelConfig
 
 SMALL = {
     "conv_stem_vit": ConvStemVit(width=32, depth=2, num_heads=2),
+    "timm_features": TimmFeatures("resnet18", "random", width=32, depth=1, num_heads=2),
     "timm_vit": TimmVit("vit_tiny_patch16_224", "random", drop_path=0.0),
 }
 """A small one of each kind; a new kind is added here."""
@@ -44,6 +46,7 @@ def test_tokens_on_a_grid_for_any_side(settings):
 
 
 def test_a_token_lies_where_its_pixels_do(settings):
+    torch.manual_seed(0)
     backbone, side = settings.build(64).eval(), settings.stride
     images = _images(64)
     changed = images.clone()
@@ -84,7 +87,7 @@ def test_weights_there_and_back(settings):
 
 
 def test_a_side_that_is_no_multiple_of_the_stride(settings):
-    with pytest.raises(ValueError, match=f"63 is not a multiple .* {settings.stride}"):
+    with pytest.raises(ValueError, match=f"63 is not a multiple .* {settings.size_multiple}"):
         settings.build(63)
     with pytest.raises(ValueError, match="63"):
         dataclasses.replace(ModelConfig(image_size=64, backbone=settings), image_size=63)

