@@ -1,7 +1,8 @@
 """Everything about a run in one HTML file.
 
-    numbers, protocols, analyses, training log, pictures, tables --page.write--> report.html, drawn by `page.html.jinja`
+    Report (numbers, protocols, sections, training log, tables) --page.write--> report.html
 
-`charts.py` turns numbers into lines, `pictures.py` images and boxes into figures. To add a section, give `page.write` what
-it shows, and the template the place.
+`sections.py` makes the sections from an evaluation, `charts.py` turns numbers into lines and
+`pictures.py` images and boxes into figures; `page.html.jinja` draws them. To add to the page, give
+`Report` a field with what it shows, and the template the place.
 """

@@ -21,7 +21,7 @@ MAX_POINTS = 400
 
 
 def training(log: Sequence[Mapping[str, object]]) -> list[dict[str, object]]:
-    """A chart for the loss, one for each term with all its streams, one for each other number."""
+    """Charts: the loss, each loss term with all its streams, and each other number."""
     rows = [
         {key: float(value) for key, value in row.items() if isinstance(value, int | float)}
         for row in log
@@ -44,7 +44,7 @@ def training(log: Sequence[Mapping[str, object]]) -> list[dict[str, object]]:
 def _chart(
     title: str, lines: Mapping[str, str], rows: Sequence[Mapping[str, float]], streams: list[str]
 ) -> dict[str, object] | None:
-    """None where no row has a finite number to draw."""
+    """None if no row has a finite number to draw."""
     series: dict[str, tuple[_Values, _Values, _Values]] = {}
     for name, key in lines.items():
         points = [
@@ -57,7 +57,7 @@ def _chart(
             series[name] = (steps, values, _smooth(values))
     if not series:
         return None
-    # A few wild steps would press the rest of the curve flat.
+    # Without this, a few extreme steps would flatten the rest of the curve.
     shown = np.concatenate(
         [
             np.percentile(v, [1, 98])
@@ -102,9 +102,9 @@ def shares(
     """A chart of shares against shares, both from 0 to 1.
 
     Args:
-        lines: name -> where across and where up; the mean of the latter is printed beside the name.
-        across: what runs from left to right.
-        up: what runs upwards.
+        lines: name -> x and y of its points; the mean of y is printed after the name.
+        across: what the x axis shows.
+        up: what the y axis shows.
     """
     drawn = [
         {
@@ -119,7 +119,7 @@ def shares(
 
 
 def reliability(calibration: Calibration) -> dict[str, object]:
-    """Bars of how often detections of about the same score are right, to be held against the diagonal."""
+    """Bars of how often detections of similar scores are right, to compare with the diagonal."""
     edges = np.linspace(0, 1, len(calibration.count_B) + 1)
     bars = [
         {
@@ -140,7 +140,7 @@ def reliability(calibration: Calibration) -> dict[str, object]:
         )
         if count
     ]
-    chart = _unit_square("Does a score mean what it says?", "score", "share that is right")
+    chart = _unit_square("Are scores probabilities?", "score", "share that is right")
     return {
         **chart,
         "bars": bars,
@@ -169,7 +169,7 @@ def _upwards(shares: _Values) -> _Values:
 
 
 def _smooth(values: _Values) -> _Values:
-    """Centred moving average over a fortieth of the run, so that a bend stands at the step where it happened."""
+    """Centred moving average over a fortieth of the run; centred, so bends stay at their steps."""
     window = np.ones(max(1, len(values) // 40))
     return np.convolve(values, window, "same") / np.convolve(np.ones_like(values), window, "same")
 
@@ -177,7 +177,7 @@ def _smooth(values: _Values) -> _Values:
 def _scale(
     low: float, high: float, start: float, end: float, *, logarithmic: bool
 ) -> Callable[[_Values], _Values]:
-    """From numbers to drawing units; what lies outside is drawn on the edge."""
+    """From numbers to drawing units; numbers out of range are drawn on the edge."""
 
     def place(values: _Values) -> _Values:
         clipped = np.clip(values, low, high)
@@ -192,7 +192,7 @@ def _scale(
 
 
 def ticks(low: float, high: float) -> list[float]:
-    """Round numbers that enclose the range, from 0 where it comes near."""
+    """Round numbers that enclose the range, starting at 0 if that is near."""
     low = 0.0 if 0 <= low <= high / 2 or (low == high and low > 0) else low
     high = high if high > low else low + max(abs(low), 1.0)
     rough = (high - low) / 4
@@ -215,7 +215,7 @@ def number(value: float) -> str:
 
 
 def compact(value: float) -> str:
-    """A number in few characters: 12000 as 12k, 0.0003 as 3e-4."""
+    """A number in few characters: 12000 is 12k, 0.0003 is 3e-4."""
     if abs(value) >= 1e6:
         return f"{value / 1e6:.3g}M"
     if abs(value) >= 1000:

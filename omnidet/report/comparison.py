@@ -1,4 +1,4 @@
-"""Two evaluations side by side: what stood before, what stands now, and how far they are apart."""
+"""Two evaluations side by side: the numbers before, the numbers now, and the change."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from omnidet.evaluation.metric_names import is_lower_better
 from omnidet.report.charts import number
 
 LEAST_CHANGE = 0.0005
-"""A smaller difference does not show in three digits and counts as none."""
+"""A smaller change does not show in three digits and is ignored."""
 
 
 def rows(
@@ -17,10 +17,11 @@ def rows(
     before: Mapping[str, float] | None,
     zero_shot: Mapping[str, float] | None,
 ) -> list[dict[str, object]]:
-    """One row for each number that is known twice, by benchmark; empty where there is nothing to compare.
+    """One row for each number that is known twice; empty if there is nothing to compare.
 
-    Each has `benchmark`, `name`, the texts `before`, `zero_shot`, `now` and `change`, and `verdict`: better, worse or same.
-    `change` is from `before`, and where that does not know the number, from `zero_shot`.
+    Each has `benchmark`, `name`, the texts `before`, `zero_shot`, `now` and `change`, and
+    `verdict`: better, worse or same. `change` is from `before`, or from `zero_shot` if `before`
+    lacks the number.
     """
     before, zero_shot = before or {}, zero_shot or {}
     found: list[dict[str, object]] = []
@@ -43,7 +44,7 @@ def rows(
 
 
 def _verdict(name: str, change: float) -> str:
-    if not abs(change) >= LEAST_CHANGE:  # also where it is not a number
+    if not abs(change) >= LEAST_CHANGE:  # or if it is not a number
         return "same"
     return "better" if (change > 0) != is_lower_better(name) else "worse"
 

@@ -1,7 +1,8 @@
 """One HTML file that shows a run: numbers, training curves, pictures with true and found boxes.
 
-The file stands alone: no network, no server, no script; pictures are embedded. `page.html.jinja` beside this holds
-its look, the functions here and in the neighbouring files turn numbers into what it draws.
+The file is self-contained: no network, no server, no script; pictures are embedded. Its look is in
+`page.html.jinja`; the functions here and in the neighbouring files turn numbers into what that
+draws.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import importlib.resources
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import jinja2
@@ -25,50 +26,51 @@ from omnidet.report.tables import Table
 
 @dataclass(frozen=True, eq=False)
 class Section:
-    """What one benchmark shows beside its numbers."""
+    """What the report shows of one benchmark besides its numbers."""
 
     name: str
-    """As `refcocog unseen`."""
+    """Such as `refcocog unseen`."""
     benchmark: str
-    """What its numbers are called by, as `refcocog`."""
+    """What the names of its metrics begin with, such as `refcocog`."""
     analysis: NameAnalysis | PhraseAnalysis | None
     samples: Sequence[Sample] = ()
-    """In the order to be shown, by group."""
+    """In the order in which they are shown, by group."""
 
 
-def write(
-    path: str | os.PathLike[str],
-    *,
-    title: str,
-    subtitle: str,
-    metrics: Mapping[str, float],
-    protocols: Mapping[str, str],
-    training_log: Sequence[Mapping[str, float]],
-    sections: Sequence[Section],
-    facts: Mapping[str, str],
-    details: Mapping[str, Any] | None = None,
-    drawn: bool = False,
-    before: Mapping[str, float] | None = None,
-    zero_shot: Mapping[str, float] | None = None,
-    tables: Sequence[Table] = (),
-) -> None:
-    """Write the report.
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Report:
+    """Everything that the page shows."""
 
-    Args:
-        path: where, local or `s3://`.
-        title: what was trained.
-        subtitle: one sentence below it.
-        metrics: flat names such as `coco/AP50`; shares from 0 to 1, other numbers as they are.
-        protocols: benchmark -> how its numbers were made, printed beside them.
-        training_log: rows of `step`, `loss`, terms of the streams such as `det/names`, `learning_rate` and the like.
-        sections: benchmarks taken apart, with their galleries, in the order to be shown.
-        facts: recipe, data version, git commit, duration and the like, in the order to be shown.
-        details: of each benchmark: `intervals` of its numbers, and `counts` that tell whether numbers of others compare.
-        drawn: whether the images are synthetic, so that no number of others is comparable.
-        before: the same numbers of the detector that this one may replace: shown side by side, with the difference.
-        zero_shot: the numbers that were reached before anything of these categories was trained on, by the same names.
-        tables: further tables, for data and provenance.
-    """
+    title: str
+    """What was trained."""
+    subtitle: str
+    """One sentence below the title."""
+    metrics: Mapping[str, float]
+    """By names such as `coco/AP50`; those from 0 to 1 are shown as shares."""
+    protocols: Mapping[str, str]
+    """Benchmark -> how its numbers were made."""
+    training_log: Sequence[Mapping[str, float]]
+    """Rows of `step`, `loss`, `learning_rate`, loss terms of streams such as `det/names`, and so
+    on."""
+    sections: Sequence[Section]
+    """One for each benchmark, in the order in which they are shown."""
+    facts: Mapping[str, str]
+    """Recipe, data version, git commit, duration and so on, in the order they are shown."""
+    tables: Sequence[Table] = ()
+    """Further tables on data and provenance."""
+    details: Mapping[str, Any] = field(default_factory=dict)
+    """For each benchmark: `intervals` of its metrics and `counts`, which tell whether published
+    numbers are comparable."""
+    drawn: bool = False
+    """Whether the images are synthetic, so that no published number is comparable."""
+    before: Mapping[str, float] | None = None
+    """Metrics of the detector that this one may replace."""
+    zero_shot: Mapping[str, float] | None = None
+    """Metrics before anything of the new categories was trained on."""
+
+
+def write(path: str | os.PathLike[str], report: Report) -> None:
+    """Write the page to a local path or `s3://`."""
     template = (
         importlib.resources.files("omnidet.report")
         .joinpath("page.html.jinja")
@@ -78,15 +80,15 @@ def write(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     content = environment.from_string(template).render(
-        title=title,
-        subtitle=subtitle,
-        benchmarks=_benchmarks(metrics, protocols, details or {}),
-        comparison=comparison.rows(metrics, before, zero_shot),
-        charts=charts.training(training_log),
-        sections=_sections(sections, metrics),
-        facts=facts,
-        tables=tables,
-        published=published.beside(metrics, details or {}, drawn),
+        title=report.title,
+        subtitle=report.subtitle,
+        benchmarks=_benchmarks(report),
+        comparison=comparison.rows(report.metrics, report.before, report.zero_shot),
+        charts=charts.training(report.training_log),
+        sections=_sections(report.sections, report.metrics),
+        facts=report.facts,
+        tables=report.tables,
+        published=published.beside(report.metrics, report.details, report.drawn),
         size=(charts.WIDTH, charts.HEIGHT),
         plot={
             "left": charts.LEFT,
@@ -99,46 +101,44 @@ def write(
 
 
 def _sections(sections: Sequence[Section], metrics: Mapping[str, float]) -> list[dict[str, Any]]:
-    """What the template draws of each: its panels and galleries."""
+    """What the template draws for each section: its panels and galleries."""
     samples = [sample for section in sections for sample in section.samples]
     colour = pictures.colours(samples)
     encoded = iter(pictures.encode([sample.image for sample in samples]))
     drawn = []
     for section in sections:
-        own = {
-            k.rpartition("/")[2]: v
-            for k, v in metrics.items()
-            if k.rpartition("/")[0] == section.benchmark
-        }
-        result = section.analysis
-        shown = (
-            panels.of_names(result, own)
-            if isinstance(result, NameAnalysis)
-            else panels.of_phrases(result)
-            if result
-            else None
-        )
         images = [next(encoded) for _ in section.samples]
         galleries = pictures.galleries(section.samples, images, colour)
+        shown = _panels(section, metrics)
         drawn.append({"name": section.name, "panels": shown, "galleries": galleries})
     return drawn
 
 
-def _benchmarks(
-    metrics: Mapping[str, float], protocols: Mapping[str, str], details: Mapping[str, Any]
-) -> list[dict[str, object]]:
-    """The numbers of each benchmark: rows of name, text, share (None where it is none) and interval, and those shown large."""
+def _panels(section: Section, metrics: Mapping[str, float]) -> dict[str, Any] | None:
+    if section.analysis is None:
+        return None
+    if isinstance(section.analysis, PhraseAnalysis):
+        return panels.of_phrases(section.analysis)
+    parts = ((name.rpartition("/"), value) for name, value in metrics.items())
+    own = {metric: value for (name, _, metric), value in parts if name == section.benchmark}
+    return panels.of_names(section.analysis, own)
+
+
+def _benchmarks(report: Report) -> list[dict[str, object]]:
+    """The numbers of each benchmark as rows, and those that are shown large.
+
+    A row is name, text, share (None if the number is not from 0 to 1) and interval.
+    """
     groups: dict[str, list[tuple[str, str, float | None, str]]] = {}
-    for key, value in metrics.items():
+    for key, value in report.metrics.items():
         benchmark, _, name = key.rpartition("/")
         share = value if 0 <= value <= 1 else None
-        groups.setdefault(benchmark, []).append(
-            (name, charts.number(value), share, _interval(benchmark, name, details))
-        )
+        row = (name, charts.number(value), share, _interval(benchmark, name, report.details))
+        groups.setdefault(benchmark, []).append(row)
     return [
         {
             "name": name or "numbers",
-            "protocol": protocols.get(name, ""),
+            "protocol": report.protocols.get(name, ""),
             "rows": rows,
             "headlines": [row for row in rows if row[0] in SHOWN_LARGE] or rows[:1],
         }
@@ -147,12 +147,10 @@ def _benchmarks(
 
 
 def _interval(benchmark: str, name: str, details: Mapping[str, Any]) -> str:
-    """`.51 to .57`, or nothing where the evaluation gives none."""
+    """Such as `.51 to .57`; empty if the evaluation has no interval."""
     base, _, suffix = name.rpartition("_")
-    for key, metric in (
-        (benchmark, name),
-        (f"{benchmark}_{suffix}", base),
-    ):  # a set of its own: AIGT_unseen
+    # AIGT_unseen is AIGT of a set of its own.
+    for key, metric in ((benchmark, name), (f"{benchmark}_{suffix}", base)):
         found = details.get(key, {}).get("intervals", {}).get(metric)
         if found:
             return " to ".join(charts.number(limit) for limit in found)

@@ -14,13 +14,18 @@ from omnidet.report import charts
 from omnidet.report.charts import number
 
 NUM_CATEGORIES = 6
-"""Best and worst categories that are shown at once."""
+"""How many of the best and of the worst categories are shown without unfolding all."""
 MEANING = {
-    "localisation": "right name, poor box: overlap .1 to .5",
+    "localisation": "right name, poor box: IoU .1 to .5",
     "confusion": "right box, wrong name",
-    "duplicate": "a better detection has the box already",
-    "background": "nothing annotated is there: overlap up to .1",
+    "duplicate": "a better detection already has the box",
+    "background": "nothing is annotated there: IoU up to .1",
     "both": "wrong name and poor box",
+}
+PHRASE_MEANING = {
+    "localisation": "the right object, but a poor box: IoU .1 to .5",
+    "confusion": "another annotated object of the image",
+    "elsewhere": "something else, or nothing",
 }
 SIZE_LETTERS = {"small": "s", "medium": "m", "large": "l"}
 
@@ -35,10 +40,10 @@ def of_names(analysis: NameAnalysis, metrics: Mapping[str, float]) -> dict[str, 
         "charts": [
             charts.shares(
                 "Precision at each recall",
-                "Beside the names the mean, which is AP at that overlap.",
+                "The number after each name is the mean: AP at that IoU.",
                 {name: (RECALLS_R, curve) for name, curve in analysis.curves.items()},
                 "recall",
-                "precision, mean of all names",
+                "precision, mean over names",
             ),
             charts.reliability(analysis.calibration),
         ],
@@ -68,9 +73,9 @@ def of_phrases(analysis: PhraseAnalysis) -> dict[str, Any]:
         "charts": [
             charts.shares(
                 "How well the best box fits",
-                "A phrase counts as found from .5 on.",
-                {"mean overlap": (IOUS_R, analysis.curve)},
-                "overlap (IoU) at least",
+                "A phrase counts as found at an IoU of .5 or more.",
+                {"mean IoU": (IOUS_R, analysis.curve)},
+                "IoU of at least",
                 "share of phrases",
             ),
             charts.reliability(analysis.calibration),
@@ -84,13 +89,6 @@ def of_phrases(analysis: PhraseAnalysis) -> dict[str, Any]:
     }
 
 
-PHRASE_MEANING = {
-    "localisation": "the right thing, a poor box: overlap .1 to .5",
-    "confusion": "another annotated thing of the picture",
-    "elsewhere": "something else, or nothing",
-}
-
-
 def _bars(title: str, note: str, rows: Sequence[tuple[str, str, float, str]]) -> dict[str, Any]:
     """Rows of name, explanation, share and text."""
     return {"title": title, "note": note, "rows": rows}
@@ -102,7 +100,7 @@ def _by_size(analysis: NameAnalysis, metrics: Mapping[str, float]) -> dict[str, 
         count, value = analysis.sizes[size], metrics.get(f"AP{letter}")
         if value is not None and count:
             rows.append((size, f"{count:,} true boxes", value, number(value)))
-    return _bars("By size", "AP of boxes below 32 × 32 pixels, up to 96 × 96, and above.", rows)
+    return _bars("By size", "AP of boxes under 32 × 32 pixels, up to 96 × 96, and larger.", rows)
 
 
 def _by_frequency(analysis: NameAnalysis) -> dict[str, Any]:
@@ -114,7 +112,7 @@ def _by_frequency(analysis: NameAnalysis) -> dict[str, Any]:
             rows.append((frequency, f"{len(values):,} names", mean, number(mean)))
     return _bars(
         "By frequency in training",
-        "AP of names in up to 10 training images, up to 100, and more.",
+        "AP of names with up to 10 training images, up to 100, and more.",
         rows,
     )
 
@@ -125,18 +123,20 @@ def _mistakes(analysis: NameAnalysis) -> dict[str, Any]:
     rows = [
         (
             kind,
-            f"{MEANING[kind]}; set right, AP50 {_gain(analysis.gains[kind])}",
+            f"{MEANING[kind]}; if corrected, AP50 {_gain(analysis.gains[kind])}",
             count / max(total, 1),
             f"{count:,}",
         )
         for kind, count in analysis.mistakes.items()
     ]
-    meaning = f"true boxes that nothing shown found; without those that nothing came near, AP50 {_gain(analysis.gains['missed'])}"
+    gain = _gain(analysis.gains["missed"])
+    meaning = f"true boxes not found; without those that nothing came near, AP50 {gain}"
     rows.append(("missed", meaning, analysis.missed / max(true_boxes, 1), f"{analysis.missed:,}"))
     note = (
-        f"Of {total:,} detections with a score from {number(analysis.threshold)} on, where F1 is best: precision "
-        f"{number(analysis.precision)}, recall {number(analysis.recall)} of {true_boxes:,} true boxes. Kinds as in TIDE (Bolya "
-        "et al., ECCV 2020), at overlap .5, and as there the gain in AP50 is that of setting right all of a kind, of any score."
+        f"Of {total:,} detections with a score of at least {number(analysis.threshold)}, at which "
+        f"F1 is best: precision {number(analysis.precision)}, recall {number(analysis.recall)} of "
+        f"{true_boxes:,} true boxes. Kinds of mistakes as in TIDE (Bolya et al., ECCV 2020), at an "
+        "IoU of .5. The gain in AP50 is for correcting all mistakes of the kind, of any score."
     )
     return _bars("What goes wrong", note, rows)
 
@@ -146,7 +146,7 @@ def _gain(value: float) -> str:
 
 
 def _categories(categories: Sequence[Category]) -> dict[str, Any] | None:
-    """Best and worst names, and all of them where there are more."""
+    """The best and the worst names, and all of them if there are more."""
     if len(categories) < 2:
         return None
     rows = [

@@ -12,22 +12,22 @@ import numpy as np
 from PIL import Image
 
 from omnidet.evaluation.box_iou import iou_xyxy
+from omnidet.evaluation.mistakes import LEAST_IOU
 from omnidet.report.charts import number
 
 Box = tuple[float, float, float, float]
 
 KINDS = {"names": "By class name", "phrase": "By free phrase"}
-"""What a sample may show, with the heading of samples that are of no group."""
+"""What a sample may show, with the heading of samples that belong to no group."""
 NUM_COLOURS = 10
-"""Label colours of the template: all at least 4.5:1 against the white text upon them."""
+"""Label colours of the template: each has a contrast of at least 4.5:1 with its white text."""
 IMAGE_SIDES = (640, 480, 360, 240)
-"""Longer side of the embedded pictures in pixels: the largest with which all of them stay below `MOST_BYTES`."""
+"""Longer side of embedded pictures in pixels: the largest that keeps all below `MOST_BYTES`."""
 MOST_BYTES = 6_000_000
-"""Of all pictures together, so that a report opens at once and can be sent by mail."""
+"""Size of all pictures together, so that a report opens at once and can be sent by mail."""
 JPEG_QUALITY = 82
-MIN_IOU = 0.5
 STAGE_RATIO = 4 / 3
-"""Width to height of the frame that every picture is fitted into, as the template has it."""
+"""Width to height of the frame that every picture is fitted into, as in the template."""
 LABEL_SIZE = 0.042
 """Height of a label as a share of the frame's width: about 12 pixels on a page."""
 
@@ -37,7 +37,7 @@ class Sample:
     """A picture of the gallery; boxes are xyxy in pixels of the image."""
 
     title: str
-    """The file for class names, the phrase for phrases."""
+    """For class names the image, for phrases the phrase."""
     kind: Literal["names", "phrase"]
     image: bytes
     truth: Sequence[tuple[Box, str]]
@@ -45,7 +45,7 @@ class Sample:
     group: str = ""
     """Heading of the gallery that the picture belongs to."""
     mistakes: Sequence[str] = ()
-    """What is wrong with each of `predicted`, empty where it is right; none where that is not known."""
+    """What is wrong with each of `predicted`, "" if it is right. Empty if that is unknown."""
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
@@ -54,13 +54,15 @@ class Sample:
             )
         if self.mistakes and len(self.mistakes) != len(self.predicted):
             raise ValueError(
-                f"sample {self.title!r} has {len(self.mistakes)} mistakes for {len(self.predicted)} found boxes"
+                f"sample {self.title!r} has {len(self.mistakes)} mistakes for "
+                f"{len(self.predicted)} found boxes: give one for each box, or none"
             )
 
 
 def encode(images: Sequence[bytes], most_bytes: int = MOST_BYTES) -> list[tuple[bytes, int, int]]:
-    """Each picture as JPEG, with the width and height that it came with, all of them small enough together."""
-    # Stored pixels, written anew: a browser would turn a JPEG with an orientation mark away from under its boxes.
+    """Each picture as JPEG with its original width and height, at most `most_bytes` together."""
+    # Encoded again without metadata: a browser would rotate a JPEG by its orientation, but not the
+    # boxes on it.
     opened = []
     for content in images:
         with Image.open(io.BytesIO(content)) as picture:
@@ -85,7 +87,7 @@ def _jpeg(picture: Image.Image, side: int) -> bytes:
 
 
 def colours(samples: Sequence[Sample]) -> dict[str, int]:
-    """Each label has one colour on the whole page."""
+    """The colour of each label, the same on the whole page."""
     labels = sorted(
         {label for s in samples for label in [t[1] for t in s.truth] + [p[1] for p in s.predicted]}
     )
@@ -95,7 +97,7 @@ def colours(samples: Sequence[Sample]) -> dict[str, int]:
 def galleries(
     samples: Sequence[Sample], encoded: Sequence[tuple[bytes, int, int]], colour: Mapping[str, int]
 ) -> list[dict[str, object]]:
-    """Samples by group: `heading`, `kind` and the `pictures` as the template draws them."""
+    """Samples by group: `heading`, `kind` and the `pictures` that the template draws."""
     found: dict[tuple[str, str], list[dict[str, object]]] = {}
     for sample, image in zip(samples, encoded, strict=True):
         heading = sample.group or KINDS[sample.kind]
@@ -144,7 +146,7 @@ def _picture(
 
 
 def _rectangle(box: Box) -> tuple[float, ...]:
-    """x, y, width and height as SVG takes them."""
+    """x, y, width and height, for SVG."""
     x0, y0, x1, y1 = box
     return tuple(round(v, 1) for v in (x0, y0, max(0.0, x1 - x0), max(0.0, y1 - y0)))
 
@@ -152,7 +154,10 @@ def _rectangle(box: Box) -> tuple[float, ...]:
 def _label_places(
     predicted: Sequence[tuple[Box, str, float]], size: float, width: int, height: int
 ) -> list[tuple[float, float]]:
-    """Where each label begins (x, base line): above its box, within it or below, where it hides the fewest other labels."""
+    """The left end of each label's base line.
+
+    A label is above its box, inside it or below it: where it hides least of the other labels.
+    """
     taken: list[Box] = []
     places: list[tuple[float, float]] = []
     for (x0, y0, _, y1), label, score in reversed(predicted):
@@ -169,11 +174,15 @@ def _label_places(
 
 
 def _found(sample: Sample) -> tuple[int, int]:
-    """How many of the true boxes have a found box of their label, or the best box of the phrase, at IoU >= 0.5."""
+    """How many of the true boxes are found, and how many there are.
+
+    A true box is found if its IoU with a found box of its label, or with the best box of the
+    phrase, is at least .5.
+    """
     best = sorted(sample.predicted, key=lambda p: -p[2])[: 1 if sample.kind == "phrase" else None]
     hits = 0
     for true_box, true_label in sample.truth:
         rivals = [box for box, label, _ in best if sample.kind == "phrase" or label == true_label]
-        if rivals and bool((iou_xyxy(np.array(rivals), np.array(true_box)) >= MIN_IOU).any()):
+        if rivals and bool((iou_xyxy(np.array(rivals), np.array(true_box)) >= LEAST_IOU).any()):
             hits += 1
     return hits, len(sample.truth)

@@ -18,16 +18,15 @@ from omnidet.evaluation.phrase_analysis import PhraseAnalysis
 from omnidet.report.page import Section
 
 METRICS_NAME = "metrics.json"
-"""Flat numbers; also what marks the folder as written by this."""
+"""Flat numbers. The file also marks the folder as one that may be replaced."""
 
-Row = dict[str, float | str | None]
-Rows = list[Row]
+PlotRow = dict[str, float | str | None]
 
 
 def files(
     sections: Sequence[Section], training_log: Sequence[Mapping[str, float]]
 ) -> dict[str, str]:
-    """Content of each file by its name; a file without rows has an empty list."""
+    """The content of each file, by name; a file without rows holds an empty list."""
     analyses = {
         section.name: section.analysis for section in sections if section.analysis is not None
     }
@@ -38,7 +37,7 @@ def files(
     }
     by_name = {name: a for name, a in analyses.items() if isinstance(a, NameAnalysis)}
     by_phrase = {name: a for name, a in analyses.items() if isinstance(a, PhraseAnalysis)}
-    tables: dict[str, Rows] = {
+    tables: dict[str, list[PlotRow]] = {
         "precision_recall": _columns(
             "recall",
             {
@@ -73,24 +72,27 @@ def files(
 
 
 def column(name: str) -> str:
-    """A name that a plot can use: dots and slashes mean something else there."""
+    """The name as DVC can use it: dots, slashes and spaces have a meaning there."""
     return name.replace("IoU .", "").replace("/", "_").replace(".", "_").replace(" ", "_")
 
 
-def _columns(axis: str, curves: Mapping[str, np.ndarray]) -> Rows:
+def _columns(axis: str, curves: Mapping[str, np.ndarray]) -> list[PlotRow]:
     if not curves:
         return []
-    rows: Rows = []
+    rows: list[PlotRow] = []
     for i, x in enumerate(RECALLS_R):
-        row: Row = {axis: round(float(x), 4)}
+        row: PlotRow = {axis: round(float(x), 4)}
         rows.append(
             row | {column(name): round(float(curve[i]), 6) for name, curve in curves.items()}
         )
     return rows
 
 
-def _calibration(calibration: Calibration) -> Rows:
-    """One row for each bin that is not empty; a file for each evaluation, for DVC wants every column in every row."""
+def _calibration(calibration: Calibration) -> list[PlotRow]:
+    """One row for each bin that is not empty.
+
+    Each evaluation has a file of its own, because DVC needs every column in every row.
+    """
     bins = zip(calibration.count_B, calibration.score_B, calibration.right_B, strict=True)
     return [
         {"score": round(float(s), 6), "right": round(float(r), 6), "count": int(count)}
@@ -99,19 +101,17 @@ def _calibration(calibration: Calibration) -> Rows:
     ]
 
 
-def _training(log: Sequence[Mapping[str, float]]) -> Rows:
-    """Every column in every row: DVC draws no line of a file whose first row lacks a column, and skips what is null."""
+def _training(log: Sequence[Mapping[str, float]]) -> list[PlotRow]:
+    """The log with every column in every row.
+
+    DVC draws nothing of a file whose first row lacks a column, and skips null values.
+    """
     keys = dict.fromkeys(key for row in log for key in row)
-    rows: Rows = []
-    for row in log:
-        values = {column(key): row.get(key) for key in keys}
-        rows.append(
-            {
-                key: v if isinstance(v, int | float) and math.isfinite(v) else None
-                for key, v in values.items()
-            }
-        )
-    return rows
+    return [{column(key): _finite(row.get(key)) for key in keys} for row in log]
+
+
+def _finite(value: object) -> float | None:
+    return value if isinstance(value, int | float) and math.isfinite(value) else None
 
 
 def _text(rows: Sequence[Mapping[str, object]]) -> str:

@@ -1,6 +1,6 @@
-"""What other detectors are said to reach, with source and protocol, and whether a number of this run stands beside it fairly.
+"""Published results of other detectors, with source and protocol, and whether they are comparable.
 
-Values are in hundredths, as their sources print them.
+Values are in percent, as in their sources.
 """
 
 from __future__ import annotations
@@ -17,19 +17,20 @@ SCENIC = "github.com/google-research/scenic, owl_vit/README.md"
 
 @dataclass(frozen=True)
 class Published:
-    """One number of others."""
+    """One number of another detector."""
 
     detector: str
     metric: str
-    """The name that the same number would have here."""
+    """What the same number is called here."""
     value: float
     protocol: str
-    """Split and setting; empty where the source states neither."""
+    """Split and setting; empty if the source states neither."""
     source: str
     counted: tuple[str, int] | None = None
-    """What the split holds, by a name of `Metrics.details["counts"]`: another count is another split."""
+    """A key of `Metrics.details["counts"]` and its value for this split, which identifies it."""
     standard: bool = True
-    """Whether it is counted as here: LVIS also has a "fixed" AP, of more detections, which is higher."""
+    """Whether it is counted as here. LVIS also has a "fixed" AP, which counts more detections and
+    is higher."""
 
 
 _COCO = ("images", 5_000)
@@ -84,14 +85,15 @@ PUBLISHED = (
 def beside(
     metrics: Mapping[str, float], details: Mapping[str, Any], drawn: bool
 ) -> list[dict[str, Any]]:
-    """The numbers of this run that others have published too, each with theirs.
+    """The numbers of this run that others have published as well, with theirs.
 
     Args:
-        details: counts by benchmark, as `Evaluation.details`.
-        drawn: whether the images are synthetic: nothing is comparable then.
+        details: `counts` by benchmark, as in `Evaluation.details`.
+        drawn: whether the images are synthetic, so that nothing is comparable.
 
     Returns:
-        `metric`, `value` in hundredths and `others`, which have `reason`: why the two cannot be compared, empty if they can.
+        `metric`, `value` in percent and `others`: pairs of a `Published` and the reason why it is
+        not comparable, "" if it is.
     """
     found = []
     for metric in dict.fromkeys(p.metric for p in PUBLISHED if p.metric in metrics):
@@ -112,7 +114,7 @@ def _reason(published: Published, details: Mapping[str, Any], drawn: bool) -> st
     if drawn:
         return "photographs; here drawn scenes"
     if not published.standard:
-        return "another way of counting"
+        return "counted differently"
     if published.counted:
         what, number = published.counted
         own = details.get(published.metric.partition("/")[0], {}).get("counts", {}).get(what)

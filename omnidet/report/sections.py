@@ -1,4 +1,4 @@
-"""Shards and an evaluation -> the sections of the report: each benchmark taken apart, with good and bad pictures."""
+"""Shards and an evaluation -> the sections of the report: analyses and pictures by benchmark."""
 
 from __future__ import annotations
 
@@ -22,13 +22,11 @@ from omnidet.schema import FloatArray, Record
 from omnidet.storage import Location
 
 NUM_SAMPLES = 6
-"""Good pictures of each evaluation set, and as many bad ones."""
+"""How many good pictures of each evaluation set are shown, and how many bad ones."""
 MOST_BOXES = 15
-"""Detections drawn in a picture, the best; more would hide it."""
-GOOD, BAD = (
-    {"names": "All right", "phrase": "Right, most sure"},
-    {"names": "Most mistakes", "phrase": "Wrong, most sure"},
-)
+"""How many detections are drawn in a picture, best first; more would hide it."""
+GOOD = {"names": "No mistakes", "phrase": "Right, with the highest scores"}
+BAD = {"names": "Most mistakes", "phrase": "Wrong, with the highest scores"}
 
 
 def sections(
@@ -37,13 +35,13 @@ def sections(
     """One section for each benchmark that the evaluation holds, in their order.
 
     Raises:
-        FileNotFoundError, ValueError: where the evaluation is damaged or of other shards.
+        FileNotFoundError, ValueError: if the evaluation is damaged or belongs to other shards.
     """
     return [_section(index, b, evaluation) for b in benchmarks if _is_there(index, b, evaluation)]
 
 
 def _is_there(index: shards.Index, benchmark: Benchmark, evaluation: Location) -> bool:
-    # Predictions under another name are of a set that has its section: for fixed AP, or names that are absent.
+    # Rows of their own, those of fixed AP or of absent names, belong to a set that has its section.
     if benchmark.set_name not in index.sets or benchmark.loaded.rows_name:
         return False
     return not benchmark.optional or storage.exists(stored.place(evaluation, benchmark.set_name))
@@ -59,9 +57,8 @@ def _section(index: shards.Index, benchmark: Benchmark, evaluation: Location) ->
         truth = read(path, federated=None)
     try:
         if truth:
-            of_names = name_analysis.analyse(
-                truth, rows, {int(i): word for i, word in words.items()}
-            )
+            called = {int(category_id): word for category_id, word in words.items()}
+            of_names = name_analysis.analyse(truth, rows, called)
             samples = _names_samples(index, set_name, of_names)
             return Section(name, benchmark.name, of_names, samples)
         truths, boxes, scores = _phrases(index, set_name, rows)
@@ -88,16 +85,15 @@ def _names_samples(index: shards.Index, set_name: str, result: NameAnalysis) -> 
             if image_id in records:
                 record, shown = records[image_id], result.shown(image_id)[:MOST_BOXES]
                 found = [(s.box_xyxy, s.name, s.score) for s in shown]
-                mistaken = [s.mistake for s in shown]
                 samples.append(
                     Sample(
-                        _title(record),
-                        "names",
-                        record.image,
-                        _truth(record),
-                        found,
-                        group,
-                        mistaken,
+                        title=_title(record),
+                        kind="names",
+                        image=record.image,
+                        truth=_truth(record),
+                        predicted=found,
+                        group=group,
+                        mistakes=[s.mistake for s in shown],
                     )
                 )
     return samples
@@ -106,7 +102,7 @@ def _names_samples(index: shards.Index, set_name: str, result: NameAnalysis) -> 
 def _phrases(
     index: shards.Index, set_name: str, rows: Iterator[dict[str, Any]]
 ) -> tuple[list[PhraseBoxes], FloatArray, FloatArray]:
-    """Each phrase with boxes, the best box for it (P, 4), and its score (P)."""
+    """Each phrase that has boxes, the best box for it (P, 4), and its score (P,)."""
     found = {}
     for number, row in enumerate(rows):
         try:
@@ -115,9 +111,8 @@ def _phrases(
                 float(row["scores"][0]),
             )
         except (KeyError, IndexError, TypeError, ValueError) as error:
-            raise ValueError(
-                f"prediction {number} has no phrase, box or score: {stored.REMEDY}"
-            ) from error
+            message = f"prediction {number} has no phrase, box or score: {stored.REMEDY}"
+            raise ValueError(message) from error
     truths = []
     for record in shards.texts(index, set_name):
         for phrase, named in zip(record.phrases, record.phrase_boxes, strict=True):
@@ -129,7 +124,8 @@ def _phrases(
     lacking = [t for t in truths if (t.image_id, t.phrase) not in found]
     if lacking:
         raise ValueError(
-            f"nothing is predicted for {lacking[0].phrase!r} of image {lacking[0].image_id}: {stored.REMEDY}"
+            f"nothing is predicted for {lacking[0].phrase!r} of image {lacking[0].image_id}: "
+            f"{stored.REMEDY}"
         )
     best = [found[t.image_id, t.phrase] for t in truths]
     boxes = np.array([box for box, _ in best], np.float32).reshape(-1, 4)
@@ -143,13 +139,11 @@ def _phrase_samples(
     truths: Sequence[PhraseBoxes],
     boxes: FloatArray,
 ) -> list[Sample]:
-    """The phrases that were found, and those that were not, of the highest score; each image once."""
-    right = result.iou_P >= LEAST_IOU
+    """The right and the wrong boxes of the highest scores, each image once."""
+    right_P = result.iou_P >= LEAST_IOU
     chosen: list[tuple[str, int]] = []
-    for group, members in (
-        (GOOD["phrase"], np.flatnonzero(right)),
-        (BAD["phrase"], np.flatnonzero(~right)),
-    ):
+    for group, members_P in ((GOOD["phrase"], right_P), (BAD["phrase"], ~right_P)):
+        members = np.flatnonzero(members_P)
         by_image: dict[str, int] = {}
         for p in members[np.argsort(-result.score_P[members], kind="stable")]:
             by_image.setdefault(truths[p].image_id, int(p))
@@ -174,7 +168,7 @@ def _phrase_samples(
 def _records(
     index: shards.Index, set_name: str, numbers: Collection[int | str]
 ) -> Iterator[Record]:
-    """The records of these images; the pictures of others are not read."""
+    """The records of these images; no other pictures are read."""
     wanted = {str(number) for number in numbers}
     for shard in index.shards(set_name):
         reader = shards.open_shard(index.location, shard)
@@ -184,7 +178,7 @@ def _records(
 
 
 def _title(record: Record) -> str:
-    """`coco 1759`; of another dataset on the same pictures, `lvis 1759 (coco)`."""
+    """Such as `coco 1759`, or `lvis 1759 (coco)` for another dataset on the same pictures."""
     collection, _, number = record.image_id.partition(":")
     return f"{record.source} {number}" + (f" ({collection})" if collection != record.source else "")
 

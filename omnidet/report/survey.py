@@ -1,6 +1,6 @@
 """A survey of a shard folder as one HTML file with sample images, their boxes and phrases.
 
-It stands alone: no network, no script.
+The file is self-contained: no network, no script.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ IMAGE_SIDE = 480
 """Longer side of an embedded picture in pixels."""
 NUM_COLOURS = 6
 NUM_ABSENT = 12
-"""Absent names that are written below a picture; of more, the first."""
+"""At most as many absent names are written below a picture."""
 
 
 def write(path: storage.Location, found: Survey, index: shards.Index, num_samples: int) -> None:
-    """Write the page, with `num_samples` pictures of each set, taken at even distances."""
+    """Write the page, with `num_samples` pictures of each set at even distances."""
     template = (
         importlib.resources.files("omnidet.report")
         .joinpath("survey.html.jinja")
@@ -49,7 +49,7 @@ def write(path: storage.Location, found: Survey, index: shards.Index, num_sample
 
 
 def samples(index: shards.Index, set_name: str, count: int) -> Iterable[Record]:
-    """`count` records of a set at even distances, or all where there are fewer."""
+    """`count` records of a set at even distances, or all if there are fewer."""
     members = index.shards(set_name)
     total = shards.num_samples(members)
     wanted = sorted({i * total // count for i in range(count)}) if total else []
@@ -73,7 +73,7 @@ def _charts(own: SetSurvey) -> dict[str, list[tuple[str, int, float]]]:
 
 
 def _bars(counts: Counter[str], order: Iterable[str]) -> list[tuple[str, int, float]]:
-    """Text, count and length in per cent of the longest."""
+    """Text, count, and length in percent of the longest bar."""
     most = max(counts.values(), default=0)
     return [
         (name, counts[name], round(100 * counts[name] / most, 1)) for name in order if counts[name]
@@ -81,7 +81,8 @@ def _bars(counts: Counter[str], order: Iterable[str]) -> list[tuple[str, int, fl
 
 
 def _picture(record: Record) -> dict[str, object]:
-    # Stored pixels, written anew: a browser would turn a JPEG with an orientation mark away from under its boxes.
+    # Encoded again without metadata: a browser would rotate a JPEG by its orientation, but not the
+    # boxes on it.
     with Image.open(io.BytesIO(record.image)) as opened:
         opened.draft("RGB", (IMAGE_SIDE, IMAGE_SIDE))
         image = opened.convert("RGB")

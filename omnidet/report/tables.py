@@ -1,4 +1,4 @@
-"""What a run was made of, as the report's tables: data, streams, what was kept out, every number of the recipe."""
+"""The tables of the report: data, streams, what was held out, every field of the recipe."""
 
 from __future__ import annotations
 
@@ -11,25 +11,26 @@ from omnidet.data import shards
 
 @dataclass(frozen=True)
 class Table:
-    """A table of the report; numbers come as texts."""
+    """A table of the report; numbers are texts."""
 
     title: str
     columns: Sequence[str]
     rows: Sequence[Sequence[str]]
     note: str = ""
     folded: bool = False
-    """Whether the rows show only when asked for."""
+    """Whether the rows are hidden until unfolded."""
 
     def __post_init__(self) -> None:
         for row in self.rows:
             if len(row) != len(self.columns):
                 raise ValueError(
-                    f"table {self.title!r} has a row of {len(row)} cells for {len(self.columns)} columns: {row}"
+                    f"table {self.title!r} has a row of {len(row)} cells for {len(self.columns)} "
+                    f"columns: {row}"
                 )
 
 
 def of_run(index: shards.Index, provenance: Mapping[str, Any]) -> list[Table]:
-    """The tables of a run on these shards; those without a row are left out."""
+    """The tables of a run on these shards; those without rows are left out."""
     recipe = provenance.get("recipe", {})
     tables = [
         Table(
@@ -50,13 +51,13 @@ def of_run(index: shards.Index, provenance: Mapping[str, Any]) -> list[Table]:
             "Streams",
             ("Stream", "sets", "images a step"),
             _streams(recipe),
-            "All of them are in every step.",
+            "Every step contains all of them.",
         ),
         Table(
             "Held out of training",
             ("Set", "because of", "images"),
             _held_out(index),
-            "Images that a benchmark judges.",
+            "Images that a benchmark evaluates.",
         ),
         Table(
             "Left out while building",
@@ -65,7 +66,7 @@ def of_run(index: shards.Index, provenance: Mapping[str, Any]) -> list[Table]:
             "Each is named in the shard folder.",
             True,
         ),
-        Table("Every number of the recipe", ("Field", "value"), list(_flat(recipe)), folded=True),
+        Table("Every field of the recipe", ("Field", "value"), list(_flat(recipe)), folded=True),
     ]
     return [table for table in tables if table.rows]
 
@@ -92,7 +93,7 @@ def _quarantined(index: shards.Index) -> list[tuple[str, str]]:
 
 
 def _flat(value: Any, name: str = "") -> Iterator[tuple[str, str]]:
-    """`train.steps` and the like, each with its value."""
+    """Names such as `train.steps` with their values."""
     if isinstance(value, Mapping):
         for key, part in value.items():
             yield from _flat(part, f"{name}.{key}" if name else str(key))

@@ -349,8 +349,7 @@ def write_report(
             f"{folder / 'training.jsonl'} holds rows that are no objects: the bundle is damaged, train again"
         )
     sections = gallery.sections(index, recipe.evaluation.benchmarks, evaluation)
-    page.write(
-        out,
+    report = page.Report(
         title=recipe.register.name,
         subtitle="An open-vocabulary detector: class names and free phrases through one head, trained in one pass.",
         metrics=result.values,
@@ -368,6 +367,7 @@ def write_report(
         zero_shot=zero_shot,
         tables=tables.of_run(index, facts),
     )
+    page.write(out, report)
     if numbers is not None:
         with storage.staged_directory(numbers) as stage:
             for name, content in plots.files(sections, log).items():

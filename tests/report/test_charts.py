@@ -22,3 +22,33 @@ def test_ticks_are_round(low, high, expected):
 )
 def test_tick_labels_are_short(value, text):
     assert charts.compact(value) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(0.4351, ".435"), (1.0, "1.000"), (31.25, "31.25"), (float("nan"), "n/a")]
+)
+def test_shares_have_three_digits(value, text):
+    assert charts.number(value) == text
+
+
+def test_losses_are_grouped_by_term_and_drawn_within_the_chart():
+    log = [{"step": i, "loss": 9.0 - i, "det/names": 2.0, "grd/names": 3.0} for i in range(5)]
+    loss, names = charts.training(log)
+    assert (loss["title"], names["title"]) == ("loss", "loss: names")
+    assert [line["name"] for line in names["lines"]] == ["det", "grd"]
+    assert [line["last"] for line in names["lines"]] == ["2", "3"]
+    points = [point.split(",") for point in loss["lines"][0]["raw"].split()]
+    assert len(points) == 5
+    assert all(charts.LEFT <= float(x) <= charts.RIGHT for x, _ in points)
+    assert all(charts.TOP <= float(y) <= charts.BOTTOM for _, y in points)
+    heights = [float(y) for _, y in points]
+    assert heights == sorted(heights)  # the loss falls, and y grows downwards
+
+
+def test_a_loss_over_several_powers_of_ten_has_a_logarithmic_axis():
+    (chart,) = charts.training([{"step": i, "loss": 10.0 ** (3 - i / 10)} for i in range(60)])
+    assert chart["logarithmic"]
+    labels = [text for _, text in chart["y_ticks"]]
+    assert "1k" in labels
+    assert "0.01" in labels
+    assert charts.training([{"step": 1, "loss": float("nan")}]) == []

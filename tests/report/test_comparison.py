@@ -24,7 +24,7 @@ def test_numbers_known_twice_are_compared_and_lower_errors_are_better():
     ]
 
 
-def test_the_change_is_from_zero_shot_where_there_is_no_before():
+def test_without_before_the_change_is_from_zero_shot():
     (row,) = comparison.rows({"coco/AP": 0.5}, None, {"coco/AP": 0.1})
     assert (row["before"], row["zero_shot"], row["change"]) == ("", ".100", "+.400")
     assert comparison.rows({"coco/AP": 0.5}, {}, None) == []

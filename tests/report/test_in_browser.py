@@ -1,6 +1,7 @@
-"""The report in a real browser: at the width of a desk and of a phone nothing sticks out, hides another or fails to load.
+"""The report in a real browser, at the widths of a desktop and of a phone.
 
-Skipped where there is no Chromium; with OMNIDET_TEST_BROWSER=required that is a failure.
+Nothing sticks out of the page, covers something else or fails to load. Skipped without Chromium;
+with OMNIDET_TEST_BROWSER=required that is a failure.
 """
 
 from __future__ import annotations
@@ -13,7 +14,8 @@ import pytest
 from PIL import Image
 
 from omnidet.report import page, tables
-from omnidet.report import sections as gallery
+from omnidet.report.page import Report
+from omnidet.report.sections import sections
 from tests import browser, evaluations
 
 pytestmark = pytest.mark.slow
@@ -29,10 +31,11 @@ STICKING_OUT = """
   })
   .map(e => e.outerHTML.slice(0, 120))
 """
-"""Elements beyond the window; a gallery scrolls within itself, on a phone."""
+"""Elements beyond the window; on a phone, a gallery scrolls by itself."""
 OVERLAPPING = """
 (() => {
-  const kinds = 'h1, h2, h3, h4, p, th, td, dt, dd, figcaption, .chart svg, .stage, .card, nav a, summary';
+  const kinds = 'h1, h2, h3, h4, p, th, td, dt, dd, figcaption, .chart svg, .stage, .card, nav a,'
+    + 'summary';
   const boxes = [...document.querySelectorAll(kinds)]
     .map(e => [e, e.getBoundingClientRect()])
     .filter(([e, box]) => box.width && box.height && !e.closest('details:not([open]) > table'));
@@ -41,7 +44,8 @@ OVERLAPPING = """
     if (a === b || a.contains(b) || b.contains(a)) continue;
     const width = Math.min(p.right, q.right) - Math.max(p.left, q.left);
     const height = Math.min(p.bottom, q.bottom) - Math.max(p.top, q.top);
-    if (width > 1.5 && height > 1.5) found.push(a.outerHTML.slice(0, 90) + ' | ' + b.outerHTML.slice(0, 90));
+    const [first, second] = [a, b].map(e => e.outerHTML.slice(0, 90));
+    if (width > 1.5 && height > 1.5) found.push(first + ' | ' + second);
   }
   return found.slice(0, 5);
 })()
@@ -65,13 +69,14 @@ CONTRAST = """
   return [...document.querySelectorAll(kinds.map(kind => `main ${kind}`))]
     .filter(e => e.textContent.trim() && e.getBoundingClientRect().width)
     .map(e => {
-      const [bright, dark] = [light(getComputedStyle(e).color), light(ground(e))].sort((x, y) => y - x);
+      const both = [light(getComputedStyle(e).color), light(ground(e))];
+      const [bright, dark] = both.sort((x, y) => y - x);
       return [(bright + .05) / (dark + .05), e.outerHTML.slice(0, 120)];
     })
     .filter(([ratio]) => ratio < 4.5).slice(0, 5);
 })()
 """
-"""Texts that stand out from what is behind them by less than 4.5 to 1, the least of WCAG 2 AA."""
+"""Texts whose contrast with what is behind them is below 4.5 to 1, the minimum of WCAG 2 AA."""
 LOADED = """
 Promise.all([...document.images].map(image => {
   image.loading = 'eager';
@@ -84,15 +89,15 @@ Promise.all([...document.images].map(image => {
 def tab(tmp_path_factory) -> Iterator[browser.Browser]:
     if browser.program() is None:
         if os.environ.get("OMNIDET_TEST_BROWSER") == "required":
-            pytest.fail("there is no Chromium: install it (Debian: apt-get install chromium)")
-        pytest.skip("there is no Chromium on this machine")
+            pytest.fail("Chromium is missing: install it (Debian: apt-get install chromium)")
+        pytest.skip("Chromium is missing on this machine")
     with browser.browser(tmp_path_factory.mktemp("browser") / "profile") as opened:
         yield opened
 
 
 @pytest.fixture(scope="module")
 def report(tmp_path_factory) -> Path:
-    """With everything that a report can show, and words that are hard to fit."""
+    """A report with everything that it can show, and words that are hard to fit."""
     folder = tmp_path_factory.mktemp("report")
     index = evaluations.index(folder, LONG)
     evaluation = evaluations.evaluation(folder / "evaluation", LONG)
@@ -110,15 +115,14 @@ def report(tmp_path_factory) -> Path:
     ]
     recipe = {"train": {"steps": 10, "weights": "s3://bucket/" + "a" * 80}}
     streams = [{"name": "det", "sets": ["train/" + "coco" * 12], "images_per_step": 8}]
-    page.write(
-        folder / "report.html",
+    report = Report(
         title="omnidet" + LONG,
         subtitle="An open-vocabulary detector",
         metrics=metrics,
         protocols={"coco": "COCO bbox" + LONG},
         details={"coco": {"intervals": {"AP": [0.41, 0.45]}}},
         training_log=log,
-        sections=gallery.sections(index, evaluations.BENCHMARKS, evaluation),
+        sections=sections(index, evaluations.BENCHMARKS, evaluation),
         facts={
             "run": "3f03048ef296",
             "dataset version": "f33dc68b229fb0cc4446a4c7ca87500df8fc481e6270c357d4e81a692b9ae07b",
@@ -127,6 +131,7 @@ def report(tmp_path_factory) -> Path:
         zero_shot={"coco/AP": 0.1},
         tables=tables.of_run(index, {"recipe": recipe | {"streams": streams}}),
     )
+    page.write(folder / "report.html", report)
     return folder / "report.html"
 
 
@@ -135,7 +140,7 @@ def report(tmp_path_factory) -> Path:
 def test_nothing_sticks_out_or_overlaps_and_every_picture_loads(tab, report, place, tmp_path):
     tab.open(report, WIDTHS[place])
     assert tab.run(STICKING_OUT) == []
-    assert tab.run("innerWidth") == WIDTHS[place]  # a phone zooms out where something is wider
+    assert tab.run("innerWidth") == WIDTHS[place]  # a phone zooms out if something is wider
     assert tab.run("document.documentElement.scrollWidth") <= WIDTHS[place]
     assert tab.run("[...document.querySelectorAll('section')].length") >= 7
     assert tab.run(OVERLAPPING) == []
@@ -162,17 +167,20 @@ def test_every_text_can_be_read(tab, report, scheme):
 
 def test_the_switches_hide_boxes(tab, report):
     tab.open(report, 1280)
-    count = "[...document.querySelectorAll('.{0}')].filter(e => getComputedStyle(e).display != 'none').length"
+    count = (
+        "[...document.querySelectorAll('.{0}')]"
+        ".filter(e => getComputedStyle(e).display != 'none').length"
+    )
     shown = {kind: tab.run(count.format(kind)) for kind in ("true", "found")}
     assert all(shown.values())
     tab.run("document.querySelectorAll('.see-found').forEach(e => e.click())")
     assert (tab.run(count.format("true")), tab.run(count.format("found"))) == (shown["true"], 0)
 
 
-def test_the_browser_sees_a_page_that_is_broken(tab, tmp_path):
-    """The checks above would fail where there is something wrong."""
+def test_the_checks_fail_on_a_broken_page(tab, tmp_path):
     (tmp_path / "bad.html").write_text(
-        "<!doctype html><meta name=viewport content='width=device-width'><main><p style='width:2000px'>wide</p>"
+        "<!doctype html><meta name=viewport content='width=device-width'><main>"
+        "<p style='width:2000px'>wide</p>"
         "<p style='position:absolute;top:0;left:0;color:#888;background:#999'>over</p>"
         "<img src='data:image/png;base64,AAAA'></main>"
     )

@@ -1,4 +1,7 @@
-from omnidet.evaluation import name_analysis
+import numpy as np
+
+from omnidet.evaluation import name_analysis, phrase_analysis
+from omnidet.evaluation.phrase_analysis import PhraseBoxes
 from omnidet.evaluation.truth import in_columns
 from omnidet.report import panels
 from tests import evaluations
@@ -14,14 +17,12 @@ def test_the_numbers_of_a_panel_are_those_of_the_analysis():
     by_size, mistakes = shown["bars"]
     assert by_size["rows"] == [("small", "12 true boxes", 0.5, ".500")]  # no box is large
     assert [(row[0], row[3]) for row in mistakes["rows"]] == [
-        *(
-            ("localisation", "1"),
-            ("confusion", "1"),
-            ("duplicate", "1"),
-            ("background", "1"),
-            ("both", "0"),
-            ("missed", "4"),
-        ),
+        ("localisation", "1"),
+        ("confusion", "1"),
+        ("duplicate", "1"),
+        ("background", "1"),
+        ("both", "0"),
+        ("missed", "4"),
     ]
     assert "precision .667, recall .667 of 12 true boxes" in mistakes["note"]
     assert [row[0] for row in shown["categories"]["best"]] == ["circle"]
@@ -29,7 +30,7 @@ def test_the_numbers_of_a_panel_are_those_of_the_analysis():
     assert shown["confusions"] == [("circle", "star", "1")]
 
 
-def test_frequencies_are_shown_where_the_file_has_them():
+def test_frequencies_are_shown_if_the_file_has_them():
     categories = [
         {"id": 1, "name": "star", "frequency": "r"},
         {"id": 2, "name": "circle", "frequency": "f"},
@@ -50,3 +51,21 @@ def test_many_names_show_best_worst_and_all():
     assert [row[0] for row in shown["worst"]] == [f"name {i}" for i in range(19, 13, -1)]
     assert len(shown["all"]) == 20
     assert panels._categories(made[:1]) is None
+
+
+def test_the_panels_of_phrases():
+    truths = [
+        PhraseBoxes("coco:1", text, np.array([evaluations.LEFT]), np.array([evaluations.RIGHT]))
+        for text in ("star", "a star left of it")
+    ]
+    boxes = np.array([evaluations.LEFT, evaluations.RIGHT], np.float32)
+    shown = panels.of_phrases(phrase_analysis.analyse(truths, boxes, np.array([0.9, 0.4])))
+    groups, wrong = shown["bars"]
+    assert ("all", "2 phrases", 0.5, ".500") in groups["rows"]
+    assert [(row[0], row[2], row[3]) for row in wrong["rows"]] == [("confusion", 0.5, "1")]
+    curve, reliability = shown["charts"]
+    assert curve["lines"][0]["last"] == ".50"
+    assert [bar["text"] for bar in reliability["bars"]] == [
+        "score 0.40: 0.00 of 1 right",
+        "score 0.90: 1.00 of 1 right",
+    ]

@@ -22,33 +22,31 @@ def test_a_claim_without_split_and_protocol_is_never_comparable():
         assert len(found) > 3
 
 
-def test_the_same_split_is_known_by_its_count():
+def test_a_split_is_identified_by_its_count():
     assert reasons("coco/AP", {"images": 5000})["Grounding DINO-T", 48.4] == ""
     assert reasons("coco/AP", {"images": 300})["Grounding DINO-T", 48.4] == "5,000 images; here 300"
     assert reasons("coco/AP")["Grounding DINO-T", 48.4] == "5,000 images; here unknown"
     assert reasons("refcocog/AIGT", {"expressions": 4896})["Grounding DINO-T", 60.4] == ""
 
 
-def test_fixed_ap_is_another_count_and_drawn_scenes_are_no_photographs():
-    assert (
-        reasons("lvis/AP", {"images": 4809})["Grounding DINO-T", 28.8] == "another way of counting"
-    )
+def test_fixed_ap_and_drawn_scenes_are_not_comparable():
+    assert "counted" in reasons("lvis/AP", {"images": 4809})["Grounding DINO-T", 28.8]
     assert reasons("lvis/AP", {"images": 19809})["OWL-ViT B/16", 20.8] == ""
-    assert (
-        reasons("coco/AP", {"images": 5000}, drawn=True)["Grounding DINO-T", 48.4]
-        == "photographs; here drawn scenes"
-    )
+    drawn = reasons("coco/AP", {"images": 5000}, drawn=True)
+    assert "drawn" in drawn["Grounding DINO-T", 48.4]
 
 
-@pytest.mark.parametrize(("detector", "metric", "value"), [
-    ("OWL-ViT", "refcocog/AIGT", 67.2), ("OWL-ViT", "coco/AP", 39.8), ("OWL-ViT", "lvis/AP", 25.1),
-    ("Grounding DINO", "refcocog/AIGT", 63.4), ("Grounding DINO", "coco/AP", 39.1), ("Grounding DINO", "lvis/AP", 27.5),
-    ("OmniDet, as claimed", "refcocog/AIGT", 72.3), ("OmniDet, as claimed", "coco/AP", 43.5),
-    ("OmniDet, as claimed", "lvis/AP", 29.9),
-])  # fmt: skip
-def test_the_claims_are_copied_right(detector, metric, value):
-    assert [
-        p.value
+@pytest.mark.parametrize(
+    ("detector", "values"),
+    [
+        ("OWL-ViT", {"refcocog/AIGT": 67.2, "coco/AP": 39.8, "lvis/AP": 25.1}),
+        ("Grounding DINO", {"refcocog/AIGT": 63.4, "coco/AP": 39.1, "lvis/AP": 27.5}),
+        ("OmniDet, as claimed", {"refcocog/AIGT": 72.3, "coco/AP": 43.5, "lvis/AP": 29.9}),
+    ],
+)
+def test_the_claims_are_copied_correctly(detector, values):
+    assert {
+        p.metric: p.value
         for p in published.PUBLISHED
-        if p.source == published.BLOG and (p.detector, p.metric) == (detector, metric)
-    ] == [value]
+        if p.source == published.BLOG and p.detector == detector
+    } == values
