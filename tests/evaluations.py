@@ -1,4 +1,4 @@
-"""A small evaluation on a small shard folder, written by hand: every image has its own known mistake."""
+"""A hand-written evaluation on a small shard folder; every image has its own known mistake."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ BENCHMARKS = (
 CATEGORIES = {1: "star", 2: "circle"}
 LEFT, RIGHT = (4, 6, 24, 26), (34, 30, 54, 50)
 SHIFTED = (13, 6, 33, 26)
-"""Overlaps `LEFT` by 11/29: the right place, badly."""
+"""Its IoU with `LEFT` is 11/29: the right object, but a poor box."""
 EMPTY = (0, 44, 12, 60)
 FOUND: dict[int, list[tuple[int, tuple[int, int, int, int], float]]] = {
     1: [(1, LEFT, 0.9), (2, RIGHT, 0.8)],
@@ -32,9 +32,10 @@ FOUND: dict[int, list[tuple[int, tuple[int, int, int, int], float]]] = {
     5: [(1, LEFT, 0.5), (2, RIGHT, 0.45), (1, EMPTY, 0.97)],
     6: [],
 }
-"""What is found in each image, as category, box and score; every image has a star at LEFT and a circle at RIGHT.
+"""What is found in each image: category, box, score.
 
-Image 1 is all right, 2 has a duplicate, 3 a poor box, 4 a confusion, 5 something on the background, 6 nothing.
+Every image has a star at LEFT and a circle at RIGHT. Image 1 has no mistake, 2 a duplicate, 3 a
+poor box, 4 a confusion, 5 a detection of the background; in 6 nothing is found.
 """
 PHRASES = {
     1: ("the red star", LEFT, 0.9),
@@ -44,11 +45,11 @@ PHRASES = {
     5: ("some star", LEFT, 0.4),
     6: ("big star", LEFT, 0.6),
 }
-"""The phrase of each image, which means the star at LEFT, with the best box for it and its score."""
+"""The phrase of each image, for the star at LEFT, with the best box found and its score."""
 
 
 def index(folder: Path, label: str = "") -> shards.Index:
-    """The shard folder. `label` stands behind every name and phrase, to make them long."""
+    """The shard folder. `label` is added to every name and phrase, to make them long."""
     truth = ground_truth(label)
     made = [record(i, ("star" + label, "circle" + label), ((0,), (1,))) for i in FOUND]
     phrases = [record(i, (phrase + label,), ((0,),)) for i, (phrase, _, _) in PHRASES.items()]
@@ -75,7 +76,7 @@ def record(
 
 
 def ground_truth(label: str = "") -> dict[str, Any]:
-    """As COCO's annotation file."""
+    """The content of the annotation file, in the format of COCO."""
     annotations = [
         {
             "id": 2 * i + c,
@@ -97,7 +98,7 @@ def ground_truth(label: str = "") -> dict[str, Any]:
 
 
 def detections() -> list[dict[str, Any]]:
-    """`FOUND` in the official form."""
+    """`FOUND` in the official result format."""
     return [
         {"image_id": i, "category_id": c, "bbox": xywh(box), "score": score}
         for i, found in FOUND.items()
@@ -106,7 +107,7 @@ def detections() -> list[dict[str, Any]]:
 
 
 def evaluation(folder: Path, label: str = "") -> Path:
-    """What `omnidet evaluate --out` would write of it."""
+    """The folder that `omnidet evaluate --out` would write."""
     folder.mkdir()
     rows = [
         {

@@ -7,4 +7,4 @@ Each benchmark has one file, whose `Measure` has the file's name (`coco.coco`); 
 """
 
 SHARED = ("by_name", "config", "ground_truth", "measure", "prediction_files", "rows", "run")
-"""Files of this folder that are no plug-ins."""
+"""Files of this folder that are not plug-ins."""

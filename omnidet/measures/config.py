@@ -12,7 +12,7 @@ from omnidet import plugins
 from omnidet.measures.measure import Measure
 
 MEASURES = "omnidet.measures"
-"""Where the measures lie that a recipe names."""
+"""The package of the measures that a recipe names."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Benchmark:
 
     @property
     def loaded(self) -> Measure:
-        """What the name of the measure stands for."""
+        """The measure of that name."""
         measure: Measure = plugins.make(MEASURES, self.measure)
         return measure
 

@@ -75,8 +75,8 @@ def evaluate(
         metrics = benchmark.loaded.evaluate(index, benchmark.set_name, read_rows(path))
         ending = f"_{benchmark.suffix}" if benchmark.suffix else ""
         for metric, value in metrics.values.items():
-            # With a suffix, only whole metrics are kept: a part, such as AIGT_plain, has a suffix of
-            # its own.
+            # With a suffix, only whole metrics are kept: a part, such as AIGT_plain, has its own
+            # suffix.
             if not (ending and "_" in metric):
                 result.values[f"{benchmark.name}/{metric}{ending}"] = value
         result.protocols[benchmark.name] = metrics.protocol
