@@ -25,7 +25,7 @@ def test_built_from_and_to_an_object_store_the_bytes_are_the_same(s3, world, tmp
             requests.append(key.removeprefix("data/"))
         return fetched
 
-    monkeypatch.setattr(object_store, "_download", download)
+    monkeypatch.setattr(object_store, "fetch", download)
     config = dataclasses.replace(CONFIG, workers=1, max_bad_share=0.9)
     planned = build.plan(f"{s3.uri}/data", config)
     # The only training images that are read are those evaluated on: LVIS's and RefCOCOg's.
@@ -44,7 +44,7 @@ def test_built_from_and_to_an_object_store_the_bytes_are_the_same(s3, world, tmp
     build.build_set(f"{s3.uri}/data", f"{s3.uri}/out", "train/refcocog", planned.held_out, config)
     assert not [name for name in requests if name.endswith(".jpg")]  # it is there already
 
-    monkeypatch.setattr(object_store, "_download", real)
+    monkeypatch.setattr(object_store, "fetch", real)
     remote = build.build(f"{s3.uri}/data", f"{s3.uri}/out", config)
     local = build.build(world, str(tmp_path / "local"), config)
     assert remote.dataset_version == local.dataset_version
