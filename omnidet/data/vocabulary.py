@@ -1,17 +1,19 @@
 """Text <-> token ids of the one shared vocabulary.
 
-A phrase is a set of weighted tokens whose weights sum to 1; its score on a region is the weighted mean of the tokens'
-logits. Three things make that more than a bag of subwords:
+A phrase is a set of weighted tokens whose weights sum to 1; its score on a region is the weighted
+mean of the tokens' logits. Three things make that more than a bag of subwords:
 
-- **Weights** follow inverse document frequency, log((S + 1) / (n + 1)) of S texts of which n hold the token, computed
-  once from the corpus (SuperClass, arXiv 2411.03313, keeps the same statistic as a running mean). Special tokens weigh 0.
-- **Context tokens**: every token has a twin for the words behind the first spatial relation of a phrase. In "star left
-  of circle" the star is what the region shows and the circle what stands beside it: two different tokens. The twin of
-  token t is t + the size of the tokenizer when its block was made.
-- **Whole names**: a name of several words that misleads gets a token of its own. "hot dog" misleads where an annotator
-  found one and verified that there is no "dog"; "red star" does not, for it is a star.
+- **Weights** are inverse document frequencies, log((S + 1) / (n + 1)) for S texts of which n hold
+  the token, computed once from the corpus (SuperClass, arXiv 2411.03313, keeps the same statistic
+  as a running mean). Special tokens have weight 0.
+- **Context tokens**: every token has a twin for the words after the first spatial relation of a
+  phrase. In "star left of circle" the region shows the star, and the circle is next to it: two
+  different tokens. The twin of token t is t + the size of the tokenizer when its block was made.
+- **Whole names**: a name of several words that misleads gets a token of its own. "hot dog" misleads
+  if an annotator found one and verified that there is no "dog". "red star" does not: it is a star.
 
-A vocabulary grows by whole blocks behind its end (`extend`): token ids never move, and no phrase scores otherwise than before.
+A vocabulary grows by whole blocks at its end (`extend`): token ids never change, and the score of
+every phrase stays the same.
 """
 
 from __future__ import annotations
@@ -19,7 +21,6 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
-import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -32,38 +33,9 @@ from safetensors.numpy import load_file, save_file
 from tokenizers import normalizers, pre_tokenizers
 
 from omnidet.config import require
+from omnidet.data.relations import split_relation
 from omnidet.schema import FloatArray, IntArray, PhraseTable, Record
 
-RELATIONS = (
-    *(
-        f"{to}{side} of"
-        for to in ("to the ", "on the ", "at the ", "")
-        for side in ("left", "right", "front", "back", "side")
-    ),
-    *("in front of", "on top of", "next to", "close to", "away from", "in between", "in back of"),
-    *(
-        "above",
-        "below",
-        "under",
-        "underneath",
-        "beneath",
-        "over",
-        "behind",
-        "beside",
-        "near",
-        "by",
-        "on",
-        "at",
-        "against",
-    ),
-    *("between", "among", "across", "along", "around", "facing", "towards", "toward", "past"),
-)
-"""Words after which a phrase speaks of something outside the region. "with", "in", "wearing" or "holding" are not among
-them: what a person wears stands in the person's box."""
-
-_RELATION = re.compile(
-    r"(?<=\S)\s+(?:" + "|".join(sorted(RELATIONS, key=len, reverse=True)) + r")(?=\s|$)"
-)
 _SPECIAL_TOKENS = ("<pad>",)
 
 
@@ -72,7 +44,7 @@ class VocabularyConfig:
     """How the vocabulary is built."""
 
     size: int = 30_000
-    """Number of tokens of the tokenizer at most; the vocabulary is twice that, with the context tokens."""
+    """Most tokens of the tokenizer. With the context tokens the vocabulary has twice as many."""
     min_frequency: int = 2
     """Subwords that occur less often are left in parts."""
 
@@ -88,20 +60,27 @@ class VocabularyConfig:
 
 
 class Vocabulary:
-    """The shared vocabulary; `encode` and `table` are what the rest of the system needs."""
+    """The shared vocabulary; the rest of the system needs `encode` and `table`."""
 
     def __init__(
         self, tokenizer: tokenizers.Tokenizer, idf_T: FloatArray, blocks: Sequence[int] = ()
     ) -> None:
-        """`blocks`: tokens of the tokenizer that came at a time, the first when it was built; by default all at once."""
+        """Put a vocabulary together.
+
+        Args:
+            tokenizer: text to subwords.
+            idf_T: inverse document frequency of each token of the tokenizer.
+            blocks: how many of its tokens were added at a time, the first number when it was built.
+                By default all were there from the start.
+        """
         self.tokenizer = tokenizer
         self.idf_T = idf_T
         self.blocks = tuple(blocks) or (len(idf_T),)
         first_of_block = np.repeat(np.cumsum((0, *self.blocks[:-1])), self.blocks)
         self.own_T = np.arange(len(idf_T)) + first_of_block
-        """Vocabulary id of each token of the tokenizer: behind each block stand the twins of the block."""
+        """Vocabulary id of each token of the tokenizer: each block is followed by its twins."""
         self.context_T = self.own_T + np.repeat(self.blocks, self.blocks)
-        """And of its twin."""
+        """Vocabulary id of the twin of each token."""
         self.special_ids = frozenset(tokenizer.token_to_id(token) for token in _SPECIAL_TOKENS)
         self.encode = functools.lru_cache(maxsize=200_000)(self._encode)
 
@@ -110,12 +89,12 @@ class Vocabulary:
 
     @property
     def num_tokens(self) -> int:
-        """Tokens and their context twins."""
+        """Number of tokens and context twins."""
         return 2 * len(self.idf_T)
 
     @functools.cached_property
     def content_hash(self) -> str:
-        """Names the vocabulary in every artifact that depends on it."""
+        """Hash that names the vocabulary in every artifact that depends on it."""
         grown = str(self.blocks).encode() if len(self.blocks) > 1 else b""
         return hashlib.sha256(
             self.tokenizer.to_str().encode() + self.idf_T.tobytes() + grown
@@ -126,10 +105,11 @@ class Vocabulary:
 
         Args:
             text: any words. Case, punctuation and white space do not count.
-            roles: whether words behind a spatial relation become context tokens; off for captions, which name all that
-                an image shows.
+            roles: whether words after a spatial relation become context tokens. Not for captions:
+                all that they name is in the image.
 
-        Raises ValueError for a text without a letter, digit or symbol.
+        Raises:
+            ValueError: if the text has no letter, digit or symbol.
         """
         own, context = split_relation(text) if roles else (text, "")
         weights: dict[int, float] = {}
@@ -137,12 +117,12 @@ class Vocabulary:
             encoding = self.tokenizer.encode(part)
             words = Counter(encoding.word_ids)
             for token, word in zip(encoding.ids, encoding.word_ids, strict=True):
-                if token in self.special_ids:  # written out, as "<pad>": no word
+                if token in self.special_ids:  # "<pad>" in the text is not a word
                     continue
-                # A word counts once, however many subwords it falls into.
+                # A word counts once, however many subwords it consists of.
                 place = int(ids_T[token])
                 weights[place] = weights.get(place, 0.0) + float(self.idf_T[token]) / words[word]
-            if sum(weights.values()) <= 0:  # nothing but words that occur everywhere
+            if sum(weights.values()) <= 0:  # only words that occur everywhere
                 weights = dict.fromkeys(weights, 1.0)
         if not weights:
             raise ValueError(
@@ -181,12 +161,13 @@ class Vocabulary:
             key = (tuple(ids.tolist()), tuple(np.round(weights, 6).tolist()))
             if key in seen:
                 raise ValueError(
-                    f"the names {seen[key]!r} and {name!r} are the same to the vocabulary: rename one of them"
+                    f"the names {seen[key]!r} and {name!r} are the same to the vocabulary: "
+                    "rename one of them"
                 )
             seen[key] = name
 
     def tokens(self, text: str) -> list[tuple[str, float]]:
-        """The encoding in readable form, for people: [("star", 0.6), ("circle (context)", 0.4)]."""
+        """The encoding for people to read: [("star", 0.6), ("circle (context)", 0.4)]."""
         ids, weights = self.encode(text)
         names = []
         for i in ids.tolist():
@@ -204,7 +185,7 @@ class Vocabulary:
             tokenizer_object=self.tokenizer, pad_token=_SPECIAL_TOKENS[0]
         )  # type: ignore[no-untyped-call]
         wrapped.save_pretrained(folder)
-        # transformers writes its own copy of the tokenizer file; ours is the one that the content hash is made of.
+        # transformers writes its own copy of this file; the content hash is made from ours.
         (folder / "tokenizer.json").write_text(self.tokenizer.to_str(pretty=True), encoding="utf-8")
         save_file({"idf": self.idf_T}, folder / "idf.safetensors")
         facts = {
@@ -222,7 +203,8 @@ class Vocabulary:
         for name in ("tokenizer.json", "idf.safetensors", "vocabulary.json"):
             if not (folder / name).is_file():
                 raise FileNotFoundError(
-                    f"{folder / name} does not exist: build the vocabulary with `omnidet vocabulary`"
+                    f"{folder / name} does not exist: build the vocabulary with "
+                    "`omnidet vocabulary`"
                 )
         try:
             facts = json.loads((folder / "vocabulary.json").read_text(encoding="utf-8"))
@@ -237,28 +219,19 @@ class Vocabulary:
             ) from error
         if vocabulary.content_hash != content_hash:
             raise ValueError(
-                f"{folder} was changed after it was built: its content hash does not fit; build it again"
+                f"{folder} was changed after it was built (its content hash differs): "
+                "build it again"
             )
         return vocabulary
 
 
-def split_relation(phrase: str) -> tuple[str, str]:
-    """The words up to the first spatial relation (with it), and the words behind it: "star left of", "circle"."""
-    text = " ".join(phrase.lower().split())
-    found = _RELATION.search(text)
-    return (text, "") if found is None else (text[: found.end()], text[found.end() :])
-
-
-def is_relational(phrase: str) -> bool:
-    """Whether the phrase says where the thing stands relative to another one."""
-    return bool(split_relation(phrase)[1].strip())
-
-
 def build(records: Sequence[Record] | Iterable[Record], config: VocabularyConfig) -> Vocabulary:
-    """Train the tokenizer on the words of the training records, weigh its tokens, and give misleading names their own.
+    """Train the tokenizer on the training records, weigh its tokens, add those of misleading names.
 
     Args:
-        records: training records (images are not needed). Iterated three times: pass a re-iterable for large data.
+        records: training records, without images if you like. They are iterated three times: pass
+            an object that can be iterated again for large data.
+        config: the size.
     """
     tokenizer = tokenizers.Tokenizer(tokenizers.models.BPE())
     tokenizer.normalizer = normalizers.Sequence(
@@ -270,7 +243,8 @@ def build(records: Sequence[Record] | Iterable[Record], config: VocabularyConfig
             normalizers.Strip(),
         ]
     )
-    # Every word gets the same leading mark, so that "star" is one token wherever it stands; bytes below, so no word is unknown.
+    # Every word gets the same leading mark, so that "star" is the same token everywhere. Subwords
+    # are made of bytes, so that no word is unknown.
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
         [
             pre_tokenizers.WhitespaceSplit(),
@@ -296,13 +270,16 @@ def build(records: Sequence[Record] | Iterable[Record], config: VocabularyConfig
 def extend(
     vocabulary: Vocabulary, records: Iterable[Record], min_frequency: int = 2
 ) -> tuple[Vocabulary, tuple[str, ...]]:
-    """The vocabulary with a token for each word of the records that it has in parts only; and these words.
+    """The vocabulary with a token for each word that it had only in parts; and these words.
 
-    Append-only: every token keeps its id and weight. A new token weighs what its subwords weighed together, so a detector
-    whose new rows are the mean of their rows (`model/grow.py`) scores every phrase as before.
+    Every token keeps its id and weight. A new token has the mean weight of its subwords, so a
+    detector whose new rows are the mean of their rows (`model/grow.py`) scores every phrase as
+    before.
 
     Args:
-        records: the new data (images are not needed). Each name in it counts; words of captions from `min_frequency` on.
+        vocabulary: what to extend.
+        records: the new data, without images if you like. All names in it count.
+        min_frequency: how many captions a word must occur in.
     """
     words: Counter[str] = Counter()
     for record in records:
@@ -315,7 +292,7 @@ def extend(
     new, weights = [], []
     for word in sorted(word for word, count in words.items() if count >= min_frequency):
         parts = vocabulary.tokenizer.encode(word).ids
-        # A word that is also the name of a piece of other words cannot have a token of its own.
+        # A word that is spelt like a subword of other words cannot have a token of its own.
         if len(parts) > 1 and tokenizer.token_to_id(word) is None:
             new.append(word)
             weights.append(float(np.mean([vocabulary.idf_T[part] for part in parts])))
@@ -338,8 +315,8 @@ def require_extension(old: Vocabulary, new: Vocabulary) -> None:
         old.tokenizer.id_to_token(i) != new.tokenizer.id_to_token(i) for i in range(size)
     ):
         raise ValueError(
-            f"the vocabulary {new.content_hash[:12]} does not extend {old.content_hash[:12]}, with which the detector was "
-            "trained: extend that one"
+            f"the vocabulary {new.content_hash[:12]} does not extend {old.content_hash[:12]}, with "
+            "which the detector was trained: extend that one"
         )
 
 
@@ -352,8 +329,8 @@ def _texts(record: Record) -> Iterator[str]:
 def _inverse_document_frequency(
     tokenizer: tokenizers.Tokenizer, records: Iterable[Record]
 ) -> FloatArray:
-    # Each distinct text counts once: the class names of a detection dataset stand on every image, and would make every
-    # other word, "the" among them, look rare.
+    # Each distinct text counts once: the class names of a detection dataset are on every image, and
+    # would make every other word look rare, even "the".
     texts = {text for record in records for text in _texts(record)}
     containing = np.zeros(tokenizer.get_vocab_size())
     for encoding in tokenizer.encode_batch(sorted(texts)):
@@ -365,10 +342,10 @@ def _inverse_document_frequency(
 
 
 def _misleading_names(tokenizer: tokenizers.Tokenizer, records: Iterable[Record]) -> list[str]:
-    """Names of several words, some of which are by themselves a name that was verified absent beside them.
+    """Names of several words, some of which form a name that was verified absent in the same image.
 
-    Also names that are the same bag of words as another one. Short names come first: once "hot dog" is one token, "red hot
-    dog" is "red" and "hot dog", and no longer misleads to "red dog".
+    Also names that are the same bag of words as such a name. Short names come first: once "hot dog"
+    is one token, "red hot dog" is "red" and "hot dog", and no longer misleads to "red dog".
     """
     normalized = functools.lru_cache(maxsize=None)(functools.partial(_normalized, tokenizer))
     verified: set[tuple[str, str]] = set()
@@ -393,7 +370,7 @@ def _misleading_names(tokenizer: tokenizers.Tokenizer, records: Iterable[Record]
 
 
 def _units(name: str, whole: Sequence[str]) -> set[str]:
-    """Words of a name, where each whole name in it counts as one."""
+    """Words of a name; each whole name in it counts as one word."""
     marked = f" {name} "
     for other in whole:
         marked = marked.replace(f" {other} ", f" {other.replace(' ', '_')} ")

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from omnidet.data.vocabulary import is_relational
+from omnidet.data.relations import is_relational
 from omnidet.evaluation.average_precision import RECALLS_R
 from omnidet.evaluation.box_iou import iou_xyxy
 from omnidet.evaluation.calibration import Calibration, calibrate

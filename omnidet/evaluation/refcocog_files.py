@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from omnidet.data.relations import is_relational
 from omnidet.data.sources.refcocog import SPLITS, load_plain_pickle
-from omnidet.data.vocabulary import is_relational
 from omnidet.evaluation.detections import is_number
 from omnidet.evaluation.refcocog import Expression
 from omnidet.evaluation.row_checks import corners, read_objects, require_fields, require_id

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from omnidet.data import shards
-from omnidet.data.vocabulary import is_relational
+from omnidet.data.relations import is_relational
 from omnidet.evaluation import refcocog as protocol
 from omnidet.evaluation.stored import REMEDY
 from omnidet.inference.detector import OmniDet

@@ -1,4 +1,4 @@
-"""Words to weighted tokens: the same everywhere, unique, and with a meaning where it counts."""
+"""Words to weighted tokens: the same everywhere, distinct, and with a meaning where it counts."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from safetensors.numpy import load_file, save_file
 from transformers import AutoTokenizer
 
 from omnidet.data import vocabulary
-from omnidet.data.vocabulary import Vocabulary, VocabularyConfig, is_relational, split_relation
+from omnidet.data.vocabulary import Vocabulary, VocabularyConfig
 from omnidet.schema import Record
 
 COLOURS, SHAPES = ("red", "blue", "green", "yellow"), ("star", "circle", "dog", "moon")
@@ -152,9 +152,7 @@ def test_changed_file_is_refused(words, tmp_path, change):
     words.save(tmp_path)
     Vocabulary.load(tmp_path)
     change(tmp_path)
-    with pytest.raises(
-        ValueError, match=f"{tmp_path} was changed after it was built: .*; build it again"
-    ):
+    with pytest.raises(ValueError, match=f"{tmp_path} was changed"):
         Vocabulary.load(tmp_path)
 
 
@@ -162,10 +160,7 @@ def test_changed_file_is_refused(words, tmp_path, change):
 def test_missing_file_is_named(words, tmp_path, name):
     words.save(tmp_path)
     (tmp_path / name).unlink()
-    with pytest.raises(
-        FileNotFoundError,
-        match=f"{name} does not exist: build the vocabulary with `omnidet vocabulary`",
-    ):
+    with pytest.raises(FileNotFoundError, match=f"{tmp_path}/{name} .*`omnidet vocabulary`"):
         Vocabulary.load(tmp_path)
 
 
@@ -189,7 +184,7 @@ def test_weights_of_any_text_sum_to_one(words, text, roles):
     try:
         found, weights = words.encode(text, roles)
     except ValueError:
-        assume(False)  # no word in it: tests below
+        assume(False)  # without a word: tests below
     assert weights.sum() == pytest.approx(1, abs=1e-6)
     assert (weights > 0).all()
     assert (found.dtype, weights.dtype) == (np.int64, np.float32)
@@ -209,7 +204,7 @@ def test_special_token_weighs_nothing(words):
 
 
 def test_weights_follow_document_frequency():
-    """By hand: "the" stands in 3 of 4 texts, "red" in 2, "star" and "circle" in 1."""
+    """By hand: "the" is in 3 of 4 texts, "red" in 2, "star" and "circle" in 1."""
     texts = ["the red star", "the red circle", "the moon", "dog"]
     words = vocabulary.build([record(*texts)] * 2, VocabularyConfig(size=700))
     assert words.idf_T[token(words, "the")] == pytest.approx(np.log(5 / 4))
@@ -222,13 +217,13 @@ def test_weights_follow_document_frequency():
     )
 
 
-def test_a_word_that_stands_everywhere_is_still_a_name():
+def test_a_word_that_is_everywhere_is_still_a_name():
     words = vocabulary.build([record("star")] * 2, CONFIG)
     assert words.idf_T[words.tokenizer.encode("star").ids].sum() == 0
     assert words.tokens("star") == [("star", 1.0)]
 
 
-def test_a_word_counts_once_however_many_subwords_it_falls_into(words):
+def test_a_word_counts_once_however_many_subwords_it_consists_of(words):
     parts = words.tokenizer.encode("zebra").ids
     assert len(parts) == 6
     found = dict(zip(*(part.tolist() for part in words.encode("star zebra")), strict=True))
@@ -296,7 +291,7 @@ def test_unknown_words_have_encodings_of_their_own(words):
 @pytest.mark.parametrize("text", ["", "  ", "???", "...", "—", "\u200b", "''"])
 @pytest.mark.parametrize("roles", [True, False])
 def test_text_without_a_word_is_refused(words, text, roles):
-    with pytest.raises(ValueError, match="is empty: it needs a letter, a digit or a symbol"):
+    with pytest.raises(ValueError, match=r"the phrase .* is empty"):
         words.encode(text, roles)
 
 
@@ -312,11 +307,9 @@ def test_names_that_are_the_same_are_named(words):
             "circle left of star",
         ]
     )
-    with pytest.raises(
-        ValueError, match="the names 'red star' and 'Star, RED' are the same to the vocabulary"
-    ):
+    with pytest.raises(ValueError, match="'red star' and 'Star, RED'"):
         words.check_names(["dog", "red star", "moon", "Star, RED"])
-    with pytest.raises(ValueError, match="the phrase '!' is empty"):
+    with pytest.raises(ValueError, match="'!'"):
         words.check_names(["dog", "!"])
 
 
@@ -330,13 +323,13 @@ def test_misleading_name_gets_a_token_of_its_own(words):
     assert names(words, "the hot dog left of a dog") >= {"hot dog", "dog (context)"}
 
 
-def test_a_name_beside_an_unmentioned_word_does_not():
-    """What is not said to be absent is unknown: that there may be a dog."""
+def test_a_name_with_a_word_of_which_nothing_is_known_does_not():
+    """What is not listed as absent is unknown: there may be a dog."""
     words = build(record("hot dog", absent=["star"]), record("hot dog"))
     assert names(words, "hot dog") == {"hot", "dog"}
 
 
-def test_a_name_whose_word_is_there_too_does_not():
+def test_a_name_with_a_word_that_is_in_the_image_too_does_not():
     words = build(record("hot dog", "dog", absent=["star"]))
     assert names(words, "hot dog") == {"hot", "dog"}
 
@@ -368,27 +361,6 @@ def test_a_name_within_a_longer_word_is_left_alone(words):
 
 
 # Context
-
-
-@pytest.mark.parametrize(
-    ("phrase", "own", "context"),
-    [
-        ("star left of circle", "star left of", " circle"),
-        ("The  Star to the right of the Circle", "the star to the right of", " the circle"),
-        ("left star", "left star", ""),
-        ("left of star", "left of star", ""),
-        ("man on the bench near a dog", "man on", " the bench near a dog"),
-        ("dog in front of it", "dog in front of", " it"),
-        ("person with a bag", "person with a bag", ""),
-        ("python", "python", ""),
-        ("iron onion", "iron onion", ""),
-        ("lamp on", "lamp on", ""),
-        ("on", "on", ""),
-    ],
-)
-def test_split_at_the_first_relation(phrase, own, context):
-    assert split_relation(phrase) == (own, context)
-    assert is_relational(phrase) == bool(context)
 
 
 def test_order_about_a_relation_counts(words):
@@ -517,9 +489,9 @@ def test_a_grown_vocabulary_is_saved_pickled_and_grows_again(tmp_path):
             assert np.array_equal(copy.encode(phrase)[0], twice.encode(phrase)[0])
     assert len({v.content_hash for v in (old, once, twice)}) == 3
     vocabulary.require_extension(old, twice)
-    with pytest.raises(ValueError, match="does not extend"):
+    with pytest.raises(ValueError, match="extend"):
         vocabulary.require_extension(twice, old)
-    with pytest.raises(ValueError, match="does not extend"):
+    with pytest.raises(ValueError, match="extend"):
         vocabulary.require_extension(
             vocabulary.build(CORPUS[3:], VocabularyConfig(size=400)), twice
         )

@@ -10,8 +10,8 @@ from typing import ClassVar
 import numpy as np
 import numpy.typing as npt
 
+from omnidet.data.relations import is_relational
 from omnidet.data.transforms.example import Example
-from omnidet.data.vocabulary import is_relational
 from omnidet.schema import Record
 
 _PLACE = re.compile(

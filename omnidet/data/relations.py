@@ -1,0 +1,35 @@
+"""Spatial relations in phrases: "star left of circle" is about a star, and mentions a circle."""
+
+from __future__ import annotations
+
+import re
+
+RELATIONS = (
+    *(
+        f"{to}{side} of"
+        for to in ("to the ", "on the ", "at the ", "")
+        for side in ("left", "right", "front", "back", "side")
+    ),
+    *("in front of", "on top of", "next to", "close to", "away from", "in between", "in back of"),
+    *("above", "below", "under", "underneath", "beneath", "over", "behind", "beside", "near"),
+    *("by", "on", "at", "against"),
+    *("between", "among", "across", "along", "around", "facing", "towards", "toward", "past"),
+)
+"""Words after which a phrase speaks of something outside the region. "with", "in", "wearing" and
+"holding" are not among them: what a person wears is inside the person's box."""
+
+_RELATION = re.compile(
+    r"(?<=\S)\s+(?:" + "|".join(sorted(RELATIONS, key=len, reverse=True)) + r")(?=\s|$)"
+)
+
+
+def split_relation(phrase: str) -> tuple[str, str]:
+    """The words up to and with the first relation, and the rest: "star left of", " circle"."""
+    text = " ".join(phrase.lower().split())
+    found = _RELATION.search(text)
+    return (text, "") if found is None else (text[: found.end()], text[found.end() :])
+
+
+def is_relational(phrase: str) -> bool:
+    """Whether the phrase says where the thing is relative to another one."""
+    return bool(split_relation(phrase)[1].strip())

@@ -1,0 +1,44 @@
+"""Where a phrase stops being about its own thing."""
+
+from __future__ import annotations
+
+import pytest
+
+from omnidet.data.relations import RELATIONS, is_relational, split_relation
+
+
+@pytest.mark.parametrize(
+    ("phrase", "own", "context"),
+    [
+        ("star left of circle", "star left of", " circle"),
+        ("The  Star to the right of the Circle", "the star to the right of", " the circle"),
+        ("left star", "left star", ""),
+        ("left of star", "left of star", ""),
+        ("man on the bench near a dog", "man on", " the bench near a dog"),
+        ("dog in front of it", "dog in front of", " it"),
+        ("person with a bag", "person with a bag", ""),
+        ("python", "python", ""),
+        ("iron onion", "iron onion", ""),
+        ("lamp on", "lamp on", ""),
+        ("on", "on", ""),
+    ],
+)
+def test_split_at_the_first_relation(phrase, own, context):
+    assert split_relation(phrase) == (own, context)
+    assert is_relational(phrase) == bool(context)
+
+
+@pytest.mark.parametrize("relation", RELATIONS)
+def test_every_relation_splits_as_a_whole(relation):
+    """The longest one counts: "to the left of" is not "to the" and "left of"."""
+    assert split_relation(f"star {relation} circle") == (f"star {relation}", " circle")
+
+
+@pytest.mark.parametrize("word", ["with", "in", "wearing", "holding"])
+def test_what_a_person_wears_or_holds_is_no_relation(word):
+    assert not is_relational(f"man {word} a hat")
+
+
+def test_the_empty_phrase():
+    assert split_relation("  ") == ("", "")
+    assert not is_relational("")
