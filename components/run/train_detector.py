@@ -15,7 +15,7 @@ from components.run import artifacts, configuration, places
 from omnidet import storage
 from omnidet.data import shards as shard_folder
 from omnidet.data.download import datasets as downloading
-from omnidet.data.download import to_folder
+from omnidet.data.download.selection import Options
 from omnidet.recipes.recipe import Recipe
 from omnidet.steps import train_detector
 
@@ -24,7 +24,7 @@ def download(data: str, names: Sequence[str], own_catalogue: str, recipe: str) -
     """Download datasets of the catalogue to where the recipe looks for them; returns `data`."""
     parts = places.recipe(recipe, ()).shards
     folders = {part.source: part.path for part in (*parts.train, *parts.evaluation)}
-    options = to_folder.Options(num_threads=downloading.files_at_once(data))
+    options = Options(num_threads=downloading.files_at_once(data))
     for dataset in configuration.datasets_to_download(data, names, own_catalogue):
         folder = folders.get(dataset.name, ".")
         out = data if folder == "." else storage.join(data, folder)

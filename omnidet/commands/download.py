@@ -19,7 +19,8 @@ def add(commands: Any) -> None:
         "--out", help="folder or s3:// URI to write into; coco, lvis and refcocog belong into one"
     )
     command.add_argument(
-        "--catalogue", help="a catalogue of your own (default: omnidet/data/catalogue.toml)"
+        "--catalogue",
+        help="a catalogue of your own (default: omnidet/data/download/catalogue.toml)",
     )
     command.add_argument(
         "--path", type=Path, help="file, or folder of files, that only a person could get"
@@ -54,7 +55,7 @@ def add(commands: Any) -> None:
 def run(options: argparse.Namespace) -> None:
     """Fetch, and print a line for each file."""
     from omnidet import storage
-    from omnidet.data.download import catalogue, to_folder
+    from omnidet.data.download import catalogue, selection
     from omnidet.data.download.datasets import download, files_at_once, wanted
 
     if not options.sources:
@@ -77,7 +78,7 @@ def run(options: argparse.Namespace) -> None:
     threads = files_at_once(options.out) if options.threads is None else options.threads
     if threads < 1:
         raise ValueError(f"--threads {threads} is less than 1")
-    how = to_folder.Options(
+    how = selection.Options(
         path=options.path,
         patterns=tuple(options.files),
         num_threads=threads,

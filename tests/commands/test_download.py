@@ -24,7 +24,7 @@ def catalogue(tmp_path):
 def test_list_and_fetch(catalogue, tmp_path, capsys):
     assert main(["download"]) == 0
     assert "coco             3 files, 20.4 GB: COCO 2017" in capsys.readouterr().out
-    for state in ("fetched, 5 bytes", "there already, 5 bytes"):
+    for state in ("fetched, 5 bytes", "already there, 5 bytes"):
         assert (
             main(["download", "toy", "--catalogue", str(catalogue), "--out", str(tmp_path / "out")])
             == 0
@@ -38,7 +38,7 @@ def test_fetch_to_an_object_store(s3, catalogue, tmp_path, capsys):
     storage.write_bytes(f"{s3.uri}/own.toml", catalogue.read_bytes())
     for state, scratch in (
         ("fetched, 5 bytes", []),
-        ("there already, 5 bytes", ["--scratch", str(tmp_path / "scratch")]),
+        ("already there, 5 bytes", ["--scratch", str(tmp_path / "scratch")]),
     ):
         places = ["--catalogue", f"{s3.uri}/own.toml", "--out", f"{s3.uri}/data"]
         assert main(["download", "toy", *places, *scratch]) == 0
@@ -55,7 +55,7 @@ def test_fetch_to_an_object_store(s3, catalogue, tmp_path, capsys):
         (["coco", "flickr30k", "--out", "x"], "give the file with --path"),
         (
             ["coco", "lvis", "--out", "x", "--files", "zz*"],
-            "--files zz*: coco or lvis has no file that fits: there is ",
+            "--files zz*: coco or lvis has no file that matches",
         ),
         (
             ["flickr30k", "--out", "x", "--path", "none"],
@@ -63,7 +63,7 @@ def test_fetch_to_an_object_store(s3, catalogue, tmp_path, capsys):
         ),
         (
             ["coco", "--out", "x", "--path", "."],
-            "--path . is for what only a person could get, and coco has no such file",
+            "--path . is for files that only a person can get, and coco has no such file",
         ),
         (["coco", "--out", "s3://bucket/coco", "--keep-archives"], "keeps them in a local folder"),
         (["coco", "--out", "x", "--scratch", "y"], "--scratch is for --out s3://"),
@@ -95,7 +95,7 @@ def test_files_of_several_datasets(catalogue, tmp_path, capsys):
         str(tmp_path / "out"),
     ]
     assert main(arguments) == 2
-    assert "other: b.txt is given only to who accepts its licence" in capsys.readouterr().err
+    assert "other: b.txt is available only to those who accept its licence" in capsys.readouterr().err
     assert main([*arguments, "--files", "a*", "--files", "zz*"]) == 2
     assert not (tmp_path / "out").exists()
     assert (

@@ -1,8 +1,9 @@
 """An archive from the web -> files in a folder, and nothing anywhere else.
 
-Zip, tar and gzipped tar. A name that leads out of the folder, a link, a device, a member twice, a bomb or an encrypted or cut
-archive is refused before or while it is read, and what was written until then is removed. What is not named here is not
-trusted: sizes are counted as they are written, whatever the archive says.
+Reads zip, tar and gzipped tar. Refused are names that lead out of the folder, links, devices,
+duplicate members, decompression bombs, and encrypted or truncated archives. What was written before
+the refusal is removed. Nothing that an archive states is trusted: sizes are counted as they are
+written.
 """
 
 from __future__ import annotations
@@ -27,22 +28,36 @@ CHUNK_BYTES = 1 << 20
 MAX_NAME_BYTES = 1024
 MAX_PART_BYTES = 255
 MAX_HEADER_BYTES = 1 << 20
-"""Of a tar's header: a name in a header of its own can claim any length."""
+"""Largest header of a tar: a long name, which has a header of its own, can claim any length."""
+_DAMAGE = (
+    zipfile.BadZipFile,
+    tarfile.TarError,
+    zlib.error,
+    gzip.BadGzipFile,
+    EOFError,
+    NotImplementedError,
+    OverflowError,
+    UnicodeDecodeError,
+    RuntimeError,
+    LookupError,
+    struct.error,
+)
+"""What the readers raise on damaged archives."""
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 _SKIPPED = ("__MACOSX", ".DS_Store")
-"""What one kind of computer adds to every archive; no dataset has a use for it."""
+"""What macOS adds to every archive."""
 
 
 @dataclass(frozen=True)
 class Limits:
-    """What an archive may hold. The largest known, COCO train2017, holds 118,287 images and 19 GB."""
+    """What an archive may hold. COCO train2017, the largest known, holds 118,287 images, 19 GB."""
 
     max_members: int = 1_000_000
     max_bytes: int = 400_000_000_000
     max_ratio: float = 60.0
-    """Unpacked to packed, of the whole archive; annotation files in JSON stay far below."""
+    """Unpacked to packed size of the whole archive. JSON annotation files stay far below."""
     free_ratio_bytes: int = 100_000_000
-    """Below so many unpacked bytes any ratio will do: a short file of zeros is no bomb."""
+    """Up to this unpacked size any ratio is accepted: a short file of zeros is not a bomb."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +65,7 @@ class Member:
     """A file that was unpacked."""
 
     name: str
-    """Relative to the folder, with slashes."""
+    """Path relative to the folder, with slashes."""
     size_bytes: int
 
 
@@ -70,7 +85,10 @@ class _Budget:
         )
 
     def take_name(self, name: str, is_folder: bool) -> str:
-        """The name as a relative path. ValueError where it leads out of the folder, or names a file that was there before."""
+        """The name as a relative path.
+
+        Raises ValueError if it leads out of the folder, or is the name of an earlier member.
+        """
         self.members += 1
         if self.members > self.limits.max_members:
             raise self.refuse(f"holds more than {self.limits.max_members} members")
@@ -89,7 +107,7 @@ class _Budget:
             or any(unicodedata.category(letter) == "Cc" for letter in name)
         ):
             raise self.refuse(
-                f"has a member named {name[:200]!r}, which leads out of the folder or is no name"
+                f"has a member named {name[:200]!r}, which leads out of the folder or is not valid"
             )
         plain = path.as_posix()
         if not is_folder:
@@ -104,12 +122,13 @@ class _Budget:
             raise self.refuse(f"unpacks to more than {self.limits.max_bytes} bytes")
         if self.bytes > max(self.limits.free_ratio_bytes, self.limits.max_ratio * self.packed):
             raise self.refuse(
-                f"of {self.packed} bytes unpacks to more than {self.bytes - count}: it looks like a bomb"
+                f"of {self.packed} bytes unpacks to more than {self.bytes - count}, "
+                "which looks like a decompression bomb"
             )
 
 
 def is_archive(name: str) -> bool:
-    """Whether `unpack` knows the kind of file by its name."""
+    """Whether the name is that of an archive which `unpack` can read."""
     return name.lower().endswith((".zip", ".tar", ".tar.gz", ".tgz"))
 
 
@@ -119,12 +138,12 @@ def unpack(
     limits: Limits | None = None,
     progress: Callable[[int], None] = lambda _: None,
 ) -> list[Member]:
-    """Unpack into a new folder; files get the mode of any new file.
+    """Unpack into a new folder. Files get the mode of any new file.
 
-    Raises ValueError that names the archive and its fault; then there is no folder.
+    Raises ValueError that names the archive and its fault, and removes the folder.
 
     Args:
-        progress: called with the number of further bytes that were written.
+        progress: called with the number of further bytes written.
     """
     budget = _Budget(archive, limits or Limits())
     name = archive.name.lower()
@@ -136,32 +155,19 @@ def unpack(
             members = _unpack_tar(archive, budget)
         else:
             raise ValueError(
-                f"{archive} is no archive that can be unpacked: .zip, .tar, .tar.gz and .tgz are"
+                f"{archive} cannot be unpacked: its name ends in none of .zip, .tar, .tar.gz, .tgz"
             )
         return [_write(folder, name, content, budget, progress) for name, content in members]
-    # Whatever the readers raise on garbage: it is the archive that is wrong.
-    except (
-        zipfile.BadZipFile,
-        tarfile.TarError,
-        zlib.error,
-        gzip.BadGzipFile,
-        EOFError,
-        NotImplementedError,
-        OverflowError,
-        UnicodeDecodeError,
-        RuntimeError,
-        LookupError,
-        struct.error,
-    ) as error:
+    except _DAMAGE as error:
         shutil.rmtree(folder)
         reason = " ".join(str(error).split())
-        raise ValueError(f"{archive} is cut or damaged ({reason}): fetch it anew") from error
+        message = f"{archive} is truncated or damaged ({reason}): fetch it again"
+        raise ValueError(message) from error
     except OSError as error:
         shutil.rmtree(folder)
-        if error.filename is None:  # a write that failed says nothing of what it wrote
-            raise OSError(
-                error.errno, f"{archive} cannot be unpacked into {folder.parent}: {error.strerror}"
-            ) from error
+        if error.filename is None:  # a failed write does not name its file
+            message = f"{archive} cannot be unpacked into {folder.parent}: {error.strerror}"
+            raise OSError(error.errno, message) from error
         raise
     except BaseException:
         shutil.rmtree(folder)
@@ -191,21 +197,22 @@ def _unpack_zip(archive: Path, budget: _Budget) -> Iterator[tuple[str, IO[bytes]
         infos = opened.infolist()
         if len(infos) > budget.limits.max_members:
             raise budget.refuse(f"holds {len(infos)} members")
-        # Members that share their packed bytes make a small file unpack to anything (https://www.bamsoftware.com/hacks/zipbomb/).
+        # Members that share their packed bytes make a small file unpack to any size
+        # (https://www.bamsoftware.com/hacks/zipbomb/).
         if sum(info.compress_size for info in infos) > budget.packed:
             raise budget.refuse("has members that overlap")
         for info in infos:
             name = budget.take_name(info.filename.rstrip("/"), info.filename.endswith("/"))
             kind = stat.S_IFMT(info.external_attr >> 16)
             if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
-                raise budget.refuse(f"has a link or a device in it ({name[:200]!r})")
+                raise budget.refuse(f"contains a link or a device ({name[:200]!r})")
             if not 0 <= info.header_offset < budget.packed:
-                raise zipfile.BadZipFile(f"{name[:200]!r} begins outside of it")
+                raise zipfile.BadZipFile(f"{name[:200]!r} begins outside the archive")
             if info.flag_bits & 1:
-                raise budget.refuse(f"has an encrypted member ({name[:200]!r})")
+                raise budget.refuse(f"contains an encrypted member ({name[:200]!r})")
             if info.compress_type not in _METHODS:
                 raise budget.refuse(
-                    f"is packed in an unusual way (method {info.compress_type} of {name[:200]!r})"
+                    f"uses the compression method {info.compress_type} for {name[:200]!r}"
                 )
             if not info.filename.endswith("/") and not _is_skipped(name):
                 yield name, opened.open(info)
@@ -220,7 +227,8 @@ def _unpack_tar(archive: Path, budget: _Budget) -> Iterator[tuple[str, IO[bytes]
         )
         with tarfile.open(fileobj=plain, mode="r:") as opened:
             for member in tar_headers.members(opened):
-                opened.members = []  # type: ignore[attr-defined]  # else every header stays in memory
+                # Otherwise every header stays in memory.
+                opened.members = []  # type: ignore[attr-defined]
                 name = member.name.rstrip("/")
                 if name in (".", ""):
                     continue
@@ -229,16 +237,15 @@ def _unpack_tar(archive: Path, budget: _Budget) -> Iterator[tuple[str, IO[bytes]
                     continue
                 if not member.isreg() or member.issparse():
                     raise budget.refuse(
-                        f"has a link, a device or a sparse file in it ({name[:200]!r})"
+                        f"contains a link, a device or a sparse file ({name[:200]!r})"
                     )
                 content = opened.extractfile(member)
                 if content is not None and not _is_skipped(name):
                     yield name, content
-        if plain.last_block != bytes(
-            BLOCK_BYTES
-        ):  # Python's reader takes a broken header for the end
+        # Python's reader takes a broken header for the end of the archive.
+        if plain.last_block != bytes(BLOCK_BYTES):
             raise tarfile.ReadError("no end of archive")
-        while rest := plain.read(BLOCK_BYTES):  # to the end, for only there gzip has its checksum
+        while rest := plain.read(BLOCK_BYTES):  # to the end, where gzip has its checksum
             budget.take_bytes(len(rest))
 
 

@@ -1,6 +1,6 @@
-"""`catalogue.toml` -> Dataset: every file that `omnidet download` knows, its mirrors, size and hashes.
+"""`catalogue.toml` -> Dataset: every file that `omnidet download` knows, its mirrors and hashes.
 
-To add a dataset, add a table to `catalogue.toml`, or to a copy of it that is given with `--catalogue`.
+To add a dataset, add a table to `catalogue.toml`, or to a copy of it for `--catalogue`.
 """
 
 from __future__ import annotations
@@ -41,17 +41,17 @@ class RemoteFile:
     name: str
     """Path relative to the dataset's folder, with slashes."""
     urls: tuple[str, ...] = ()
-    """The address and its mirrors, in the order in which they are tried."""
+    """The URL and its mirrors, in the order in which they are tried."""
     size_bytes: int | None = None
     sha256: str = ""
     md5: str = ""
-    """Hexadecimal, "" where unknown."""
+    """Hashes are hexadecimal, or "" if unknown."""
     unpack: str = ""
-    """Folder below the dataset's that the archive is unpacked into; "" if the file stays as it is."""
+    """Folder below the dataset's to unpack the archive into; "" if the file stays as it is."""
     by_hand: str = ""
-    """Where a person must accept a licence to get the file; "" if nobody need do so."""
+    """URL where a person must accept a licence to get the file, or ""."""
     token: str = ""
-    """Environment variable with an access token; "" if none is needed."""
+    """Name of the environment variable with the access token, or "" if none is needed."""
 
 
 @dataclass(frozen=True)
@@ -65,25 +65,28 @@ class Dataset:
 
 
 def load(path: Location | None = None) -> dict[str, Dataset]:
-    """The datasets of a catalogue (the package's own by default). ValueError names the entry that is wrong."""
+    """The datasets of a catalogue, by default the package's own.
+
+    Raises ValueError that names the wrong entry.
+    """
     path = path or OWN
     try:
         content = tomllib.loads(storage.read_text(path))
     except FileNotFoundError:
         raise FileNotFoundError(
-            f"{path} does not exist: name a catalogue, or leave it out for OmniDet's own"
+            f"{path} does not exist: give a catalogue, or leave it out for OmniDet's own"
         ) from None
-    except (ValueError, RecursionError) as error:  # numbers of any length, lists in lists
+    # ValueError also for integers that are too long, RecursionError for nested lists.
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"{path} is not TOML: {error}") from error
     return {name: _dataset(name, table, path) for name, table in content.items()}
 
 
 def choose(names: Sequence[str], path: Location | None = None) -> list[Dataset]:
-    """Those datasets of a catalogue, each once. ValueError for a name that it does not have."""
+    """The named datasets of a catalogue, each once. Raises ValueError for an unknown name."""
     datasets = load(path)
-    unknown = next(
-        (name for name in names if name not in list(datasets)), None
-    )  # a name may be anything: it is looked for
+    # A list, because a name from a pipeline may be an unhashable value.
+    unknown = next((name for name in names if name not in list(datasets)), None)
     if unknown is not None:
         raise ValueError(
             f"there is no dataset {unknown!r} in the catalogue: use {', '.join(datasets)}"
@@ -107,7 +110,7 @@ def _dataset(name: str, table: Any, path: Location) -> Dataset:
 
 
 def _files(entry: Any, where: str) -> list[RemoteFile]:
-    """The file of an entry, or all of those that a range such as {0000..0009} stands for."""
+    """The file of an entry, or all files that a range such as {0000..0009} stands for."""
     fields = _checked(entry, _FIELDS, where)
     where = f"{where} file {fields.get('name', '')!r}"
     names = _expanded(fields.get("name", ""), where)
@@ -116,7 +119,8 @@ def _files(entry: Any, where: str) -> list[RemoteFile]:
         len(names) > 1 and any(len(u) == 1 for u in urls)
     ):
         raise ValueError(
-            f"{where}: name and urls stand for different numbers of files: use the same {{0000..0009}} in each"
+            f"{where}: name and urls stand for different numbers of files: "
+            "use the same range, such as {0000..0009}, in each"
         )
     if len(names) > 1 and (fields.keys() & {"size_bytes", "sha256", "md5"}):
         raise ValueError(
@@ -133,7 +137,7 @@ def _files(entry: Any, where: str) -> list[RemoteFile]:
 
 def _checked(table: Any, known: Mapping[str, type], where: str) -> dict[str, Any]:
     if not isinstance(table, dict):
-        raise ValueError(f"{where} is {table!r}: a table is expected")
+        raise ValueError(f"{where} is {table!r}, expected a table")
     for key, value in table.items():
         if key not in known:
             raise ValueError(f"{where} has the unknown field {key!r}: use {', '.join(known)}")
@@ -150,16 +154,14 @@ def _check(file: RemoteFile, where: str) -> None:
                 f"{where}: {text!r} leads out of the dataset's folder: give a relative path"
             )
     if not PurePosixPath(file.name).name or file.name.startswith("."):
-        raise ValueError(f"{where}: {file.name!r} is no name for a file")
+        raise ValueError(f"{where}: {file.name!r} is not a valid file name")
     if bool(file.urls) == bool(file.by_hand):
         raise ValueError(
-            f"{where}: give either `urls`, or `by_hand` where a person must accept a licence"
+            f"{where}: give either `urls`, or `by_hand` if a person must accept a licence"
         )
     for url in file.urls:
         if not isinstance(url, str) or not url.startswith(SCHEMES):
-            raise ValueError(
-                f"{where}: {url!r} is not an address that begins with {', '.join(SCHEMES)}"
-            )
+            raise ValueError(f"{where}: {url!r} is not a URL that begins with {', '.join(SCHEMES)}")
     for kind, digits, value in (("sha256", 64, file.sha256), ("md5", 32, file.md5)):
         if value and not re.fullmatch(f"[0-9a-f]{{{digits}}}", value):
             raise ValueError(
@@ -170,13 +172,13 @@ def _check(file: RemoteFile, where: str) -> None:
     if file.token and not all(
         url.startswith(("https://", "http://127.0.0.1:", "http://localhost:")) for url in file.urls
     ):
-        raise ValueError(f"{where}: a token would travel in clear text: use https:// addresses")
+        raise ValueError(f"{where}: the token would be sent in clear text: use https:// URLs")
 
 
 def _expanded(text: Any, where: str) -> list[str]:
-    """`a{00..02}` as a00, a01, a02 and `{x,y}.txt` as x.txt, y.txt; one range in a text."""
+    """`a{00..02}` -> a00, a01, a02, and `{x,y}.txt` -> x.txt, y.txt. At most one range each."""
     if not isinstance(text, str):
-        raise ValueError(f"{where}: {text!r} is not a text")
+        raise ValueError(f"{where}: {text!r} is not a string")
     found = _RANGE.findall(text)
     if not found:
         return [text]

@@ -1,4 +1,7 @@
-"""Datasets of a catalogue into a folder or an object store, told as they come: what `omnidet download` and the pipeline do."""
+"""Datasets of a catalogue -> a folder or bucket, with a progress bar and a line for each file.
+
+`omnidet download` and the pipeline call this.
+"""
 
 from __future__ import annotations
 
@@ -9,62 +12,74 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from omnidet import object_store, storage
-from omnidet.data.download import to_folder
+from omnidet import storage
+from omnidet.data.download import selection
 from omnidet.data.download.catalogue import Dataset
-from omnidet.data.download.to_bucket import download_to_bucket
+from omnidet.data.download.selection import Options
+from omnidet.data.download.to_folder import download_to_folder
 from omnidet.storage import Location
 
 
 def files_at_once(out: Location) -> int:
-    """How many files `download` fetches at the same time into a local folder, or uploads."""
-    return object_store.NUM_THREADS if storage.is_s3(out) else 4
+    """How many files `download` fetches at once into a local folder, or uploads at once."""
+    if storage.is_s3(out):
+        from omnidet import object_store
+
+        return object_store.NUM_THREADS
+    return Options.num_threads
 
 
-def wanted(datasets: Sequence[Dataset], how: to_folder.Options) -> list[Dataset]:
-    """Those of the datasets that have a wanted file. Raises ValueError for what one of them would fail for, hours later."""
+def wanted(datasets: Sequence[Dataset], options: Options) -> list[Dataset]:
+    """The datasets that have a wanted file. Raises ValueError for what would fail hours later."""
     names = [file.name for dataset in datasets for file in dataset.files]
     every = " or ".join(dataset.name for dataset in datasets)
-    for pattern in how.patterns:
+    for pattern in options.patterns:
         if not any(fnmatch.fnmatchcase(name, pattern) for name in names):
             raise ValueError(
-                f"--files {pattern}: {every} has no file that fits: there is {names[0]} and the like"
+                f"--files {pattern}: {every} has no file that matches: "
+                f"its files are {names[0]} and the like"
             )
-    chosen = [dataset for dataset in datasets if to_folder.fitting(dataset, how)]
-    if how.path is not None:
-        if not how.path.exists():
+    chosen = [dataset for dataset in datasets if selection.matching(dataset, options)]
+    if options.path is not None:
+        if not options.path.exists():
             raise ValueError(
-                f"--path {how.path} does not exist: give the file, or the folder that holds it"
+                f"--path {options.path} does not exist: give the file, or the folder that holds it"
             )
-        if not any(file.by_hand for dataset in chosen for file in to_folder.fitting(dataset, how)):
+        files = [file for dataset in chosen for file in selection.matching(dataset, options)]
+        if not any(file.by_hand for file in files):
             raise ValueError(
-                f"--path {how.path} is for what only a person could get, and {every} has no such file: leave it out"
+                f"--path {options.path} is for files that only a person can get, "
+                f"and {every} has no such file: leave it out"
             )
     for dataset in chosen:
-        to_folder.require_by_hand(dataset, to_folder.fitting(dataset, how), how)
+        selection.require_by_hand(dataset, selection.matching(dataset, options), options)
     return chosen
 
 
 def download(
-    dataset: Dataset, out: Location, how: to_folder.Options, scratch: Path | None = None
+    dataset: Dataset, out: Location, options: Options, scratch: Path | None = None
 ) -> None:
-    """One dataset of a catalogue into a folder or `s3://`, this by way of `scratch`; prints a line for each file."""
+    """Download a dataset into a folder, or through `scratch` to `s3://`. Prints a line per file."""
     sizes = [file.size_bytes or 0 for file in dataset.files]
-    # Where nobody watches, as in a container's log, a line now and then.
-    every = 1 if sys.stderr.isatty() else 30
+    # In a container's log, where nobody watches, a line now and then is enough.
+    interval = 1 if sys.stderr.isatty() else 30
     total = sum(sizes) if all(sizes) else None
     with tqdm(
-        desc=dataset.name, total=total, unit="B", unit_scale=True, mininterval=every, delay=1
+        desc=dataset.name, total=total, unit="B", unit_scale=True, mininterval=interval, delay=1
     ) as bar:
 
         def show(count: int) -> None:
             bar.update(count)
 
         if storage.is_s3(out):
-            outcomes = download_to_bucket(dataset, str(out), scratch, how, show)
+            from omnidet.data.download.to_bucket import download_to_bucket
+
+            outcomes = download_to_bucket(dataset, str(out), scratch, options, show)
         else:
-            outcomes = to_folder.download_to_folder(dataset, Path(out), how, show)
+            outcomes = download_to_folder(dataset, Path(out), options, show)
     for outcome in outcomes:
-        known = "first seen, now in the lock" if outcome.is_learned else "as expected"
-        told = f"{outcome.state}, {outcome.size_bytes} bytes, SHA-256 {outcome.sha256} ({known})"
-        print(f"{dataset.name}: {outcome.name}: {told}")
+        known = "first seen, now in the lock file" if outcome.is_first_seen else "as expected"
+        print(
+            f"{dataset.name}: {outcome.name}: {outcome.state}, {outcome.size_bytes} bytes, "
+            f"SHA-256 {outcome.sha256} ({known})"
+        )

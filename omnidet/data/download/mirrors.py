@@ -1,8 +1,8 @@
-"""One large file from an address into a folder: resumed where it stopped, checked, whole or not at all.
+"""One large file from its URLs into a folder: resumed where it stopped, checked, whole or nothing.
 
-`http(s)://` is asked for the rest of a file with `Range` and `If-Range`, so that a file that changed in the meantime is
-fetched anew (RFC 9110, 13.1.5 and 14). `file://` is copied and `s3://` fetched by `storage`. Small things that fit in memory
-are fetched by `download`.
+From `http(s)://`, the rest of a file is requested with `Range` and `If-Range`, so that a file that
+changed meanwhile is fetched from the start (RFC 9110, 13.1.5 and 14). `file://` is copied, and
+`storage` fetches `s3://`. `reading/urls.py` fetches small files that fit in memory.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ from omnidet.data.download.catalogue import RemoteFile
 from omnidet.data.download.http_range import Patience, request
 from omnidet.data.download.partial_file import (
     CHUNK_BYTES,
-    AgainError,
     Fetched,
     GiveUpError,
     PartialFile,
     TransferError,
+    TryAgainError,
     require_room,
 )
 
 PROGRESS_BYTES = 1 << 20
-"""A try that brought so much does not count as a failure: a large file may need many connections."""
+"""A try that brought this much is not a failure: a large file may need many connections."""
 
 
 def fetch_file(
@@ -38,19 +38,19 @@ def fetch_file(
     patience: Patience | None = None,
     progress: Callable[[int], None] = lambda _: None,
 ) -> Fetched:
-    """Bring the file to `target`. Raises TransferError that names every mirror and its problem.
+    """Fetch the file to `target`. Raises TransferError that names every mirror and its problem.
 
-    Until it is whole and checked it stands as `<target>.part`, from which a later call goes on; what has been fetched from
-    one mirror is continued from another only where a hash tells that they hold the same.
+    Until it is whole and checked, it is `<target>.part`, from which a later call resumes. Bytes
+    from one mirror are continued from another only if a hash can tell that they hold the same file.
 
     Args:
-        progress: called with the number of further bytes that are there (negative where some were thrown away).
+        progress: called with the number of further bytes (negative if some were discarded).
     """
     patience = patience or Patience()
     problems = []
     for url in file.urls:
         part = PartialFile(target, file, url, progress)
-        # What another mirror or an earlier run left may be what is wrong: then the same mirror once more, from the start.
+        # The fault may lie in what another mirror or run left: then start over from this mirror.
         for _ in range(2 if part.size else 1):
             try:
                 _fetch_from(url, file, part, patience)
@@ -64,26 +64,26 @@ def fetch_file(
 
 
 def _fetch_from(url: str, file: RemoteFile, part: PartialFile, patience: Patience) -> None:
-    """Make the part whole, as far as one can tell before it is hashed."""
+    """Complete the partial file, as far as can be known before it is hashed."""
     scheme = urlsplit(url).scheme
     try:
         if scheme == "file":
             part.write(_local_chunks(Path(url2pathname(urlsplit(url).path)), part), append=False)
-            return None
+            return
         if scheme == "s3":
-            with_cache = part.target.with_name(f"{part.target.name}.s3")
-            shutil.move(storage.local_copy(url, with_cache), part.path)
-            shutil.rmtree(with_cache)
+            cache = part.target.with_name(f"{part.target.name}.s3")
+            shutil.move(storage.local_copy(url, cache), part.path)
+            shutil.rmtree(cache)
             part.write(iter(()), append=True)
-            return None
+            return
     except (FileNotFoundError, PermissionError, IsADirectoryError, ConnectionError) as error:
         raise GiveUpError(str(error)) from error
     failures = 0
     while True:
         before = part.size
         try:
-            return request(url, file, part, patience)
-        except AgainError as error:
+            request(url, file, part, patience)
+        except TryAgainError as error:
             failures = 0 if part.size - before >= PROGRESS_BYTES else failures + 1
             if failures >= patience.tries:
                 raise GiveUpError(f"{error} ({failures} times in a row)") from error
@@ -95,6 +95,8 @@ def _fetch_from(url: str, file: RemoteFile, part: PartialFile, patience: Patienc
             if wait > patience.max_wait_seconds:
                 raise GiveUpError(f"{error}, and asks to wait {wait:.0f} seconds") from error
             time.sleep(wait)
+        else:
+            return
 
 
 def _local_chunks(path: Path, part: PartialFile) -> Iterator[bytes]:

@@ -1,4 +1,4 @@
-"""A file on its way: what has come so far, from where, and whether it is what it should be."""
+"""A file during its download: what has arrived, where it comes from, and whether it is right."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ CHUNK_BYTES = 1 << 18
 
 @dataclass(frozen=True)
 class Fetched:
-    """A file that is there and has been checked."""
+    """A file that was fetched and checked."""
 
     url: str
     size_bytes: int
@@ -27,15 +27,15 @@ class Fetched:
 
 
 class TransferError(OSError):
-    """A file could not be had, or is not what it should be; one line that names it and says what to do."""
+    """A file could not be fetched, or is not the right one. One line with its name and a remedy."""
 
 
 class GiveUpError(Exception):
-    """This mirror will not do: try the next."""
+    """This mirror cannot provide the file: try the next."""
 
 
-class AgainError(Exception):
-    """The same request may succeed later; `wait_seconds` is what the server asked for."""
+class TryAgainError(Exception):
+    """The same request may succeed later. `wait_seconds` is what the server asked for."""
 
     def __init__(self, problem: str, wait_seconds: float | None = None) -> None:
         super().__init__(problem)
@@ -43,7 +43,7 @@ class AgainError(Exception):
 
 
 def file_hashes(path: Path) -> tuple[int, str, str]:
-    """Size, SHA-256 and MD5 of a file on disk."""
+    """Size, SHA-256 and MD5 of a local file, read once."""
     sha256, md5 = hashlib.sha256(), hashlib.md5(usedforsecurity=False)
     size = 0
     with path.open("rb") as file:
@@ -54,19 +54,26 @@ def file_hashes(path: Path) -> tuple[int, str, str]:
     return size, sha256.hexdigest(), md5.hexdigest()
 
 
-def mismatch(file: RemoteFile, size: int, sha256: str, md5: str) -> str | None:
-    """What tells the content from the catalogue's, or None."""
+def size_mismatch(file: RemoteFile, size: int) -> str | None:
+    """How the size differs from the catalogue's or the lock's, or None."""
     if file.size_bytes is not None and size != file.size_bytes:
-        return f"it has {size} bytes, expected are {file.size_bytes}"
+        return f"it has {size} bytes, expected {file.size_bytes}"
+    return None
+
+
+def mismatch(file: RemoteFile, size: int, sha256: str, md5: str) -> str | None:
+    """How the content differs from the catalogue's or the lock's, or None."""
+    if problem := size_mismatch(file, size):
+        return problem
     if file.sha256 and sha256 != file.sha256:
-        return f"its SHA-256 is {sha256}, expected is {file.sha256}"
+        return f"its SHA-256 is {sha256}, expected {file.sha256}"
     if file.md5 and md5 != file.md5:
-        return f"its MD5 is {md5}, expected is {file.md5}"
+        return f"its MD5 is {md5}, expected {file.md5}"
     return None
 
 
 class PartialFile:
-    """What has come so far, and from where: `<target>.part`, and beside it `<target>.part.json`."""
+    """What has arrived, `<target>.part`, and where it comes from, `<target>.part.json`."""
 
     def __init__(
         self, target: Path, file: RemoteFile, url: str, progress: Callable[[int], None]
@@ -80,32 +87,31 @@ class PartialFile:
             known = json.loads(self.record.read_text(encoding="utf-8"))
             if known["url"] == url:
                 self.validator = str(known["validator"])
-            same = known["url"] == url and bool(self.validator)
         except (OSError, ValueError, KeyError, TypeError):
-            same = False
-        if not same and not (file.sha256 or file.md5):
-            self.clear()
+            pass
+        if not self.validator and not (file.sha256 or file.md5):
+            self.clear()  # nothing could tell whether the rest belongs to the same file
         self.reported = 0
         self._report()
 
     @property
     def size(self) -> int:
-        """Bytes that are there."""
+        """Number of bytes that have arrived."""
         return self.path.stat().st_size if self.path.exists() else 0
 
     def clear(self) -> None:
-        """Begin anew."""
+        """Start over."""
         self.path.unlink(missing_ok=True)
         self.record.unlink(missing_ok=True)
         self.validator = ""
 
     def begin(self, validator: str) -> None:
-        """Note what version of the file is being fetched."""
+        """Record which version of the file is being fetched."""
         self.validator = validator
         storage.write_text(self.record, json.dumps({"url": self.url, "validator": validator}))
 
     def write(self, chunks: Iterator[bytes], append: bool) -> None:
-        """Add what comes; every chunk is in the file (not in this process) before the next is asked for."""
+        """Write what arrives. Each chunk is in the file before the next one is requested."""
         if not append:
             self.path.unlink(missing_ok=True)
         self._report()
@@ -118,20 +124,23 @@ class PartialFile:
     def _write(self, out: FileIO, chunk: bytes) -> None:
         rest = memoryview(chunk)
         try:
-            while rest:  # a disk takes what it has room for, and fails only at the next byte
+            while rest:  # a disk takes what fits, and fails only at the next byte
                 rest = rest[out.write(rest) :]
         except OSError as error:
-            told = f"{self.path} cannot be written ({error.strerror}): make room, and run again to go on"
-            raise OSError(error.errno, told) from error
+            message = (
+                f"{self.path} cannot be written ({error.strerror}): "
+                "free some space, and run again to resume"
+            )
+            raise OSError(error.errno, message) from error
 
     def publish(self) -> Fetched:
-        """Check the whole and move it into place."""
+        """Check the whole file and move it into place."""
         size, sha256, md5 = file_hashes(self.path)
         problem = mismatch(self.file, size, sha256, md5)
         if problem:
             self.clear()
             self._report()
-            raise GiveUpError(f"{problem} (what came was thrown away)")
+            raise GiveUpError(f"{problem} (what arrived was discarded)")
         with self.path.open("rb") as file:
             os.fsync(file.fileno())
         self.path.replace(self.target)
@@ -144,8 +153,10 @@ class PartialFile:
 
 
 def require_room(more_bytes: int, part: PartialFile) -> None:
+    """Raise TransferError if the disk has not enough room for so many more bytes."""
     free = shutil.disk_usage(part.target.parent).free
     if more_bytes > free:
         raise TransferError(
-            f"{part.file.name} needs {more_bytes / 1e6:,.0f} MB more, {part.target.parent} has {free / 1e6:,.0f} MB: make room"
+            f"{part.file.name} needs {more_bytes / 1e6:,.0f} MB more, "
+            f"{part.target.parent} has {free / 1e6:,.0f} MB: free some space"
         )

@@ -1,4 +1,4 @@
-"""Archives from the web: what is well is unpacked, and nothing ever lands outside of the folder."""
+"""Archives from the web: good ones are unpacked, and nothing is ever written elsewhere."""
 
 from __future__ import annotations
 
@@ -99,9 +99,7 @@ def test_no_way_out_of_the_folder(tmp_path, kind, name):
         work / f"a.{kind}", ("good", b"good"), (name, b"evil")
     )
     before = everything(tmp_path)
-    with pytest.raises(
-        ValueError, match=r"a\..* has a member named .* which leads out of the folder or is no name"
-    ):
+    with pytest.raises(ValueError, match=r"/a\.\S+ has a member named '"):
         unpack(archive, work / "out")
     assert everything(tmp_path) == before
     assert not Path("/evil").exists()
@@ -115,7 +113,7 @@ def test_no_links_and_no_devices_in_a_tar(tmp_path, kind):
     target.mkdir()
     link = ("link", {"type": kind, "linkname": str(target)})
     archive = make_tar(tmp_path / "a.tar", ("good", b"good"), link, ("link/evil", b"evil"))
-    with pytest.raises(ValueError, match="has a link, a device or a sparse file in it"):
+    with pytest.raises(ValueError, match="'link'"):
         unpack(archive, tmp_path / "out")
     assert everything(tmp_path) == ["a.tar", "target"]
 
@@ -126,19 +124,19 @@ def test_no_links_in_a_zip(tmp_path):
     with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
         archive.writestr(link, str(tmp_path))
         archive.writestr("link/evil", "evil")
-    with pytest.raises(ValueError, match="has a link or a device in it"):
+    with pytest.raises(ValueError, match="'link'"):
         unpack(tmp_path / "a.zip", tmp_path / "out")
     assert everything(tmp_path) == ["a.zip"]
 
 
 @pytest.mark.parametrize("kind", ["tar", "zip"])
 @pytest.mark.filterwarnings("ignore:Duplicate name")
-def test_a_name_stands_for_one_file(tmp_path, kind):
+def test_a_name_is_used_once(tmp_path, kind):
     make = make_zip if kind == "zip" else make_tar
     for members, problem in (
-        ([("a", b"1"), ("a", b"2")], "has the member 'a' twice"),
-        ([("a", b"1"), ("a/b", b"2")], "both as a file and as a folder"),
-        ([("a/b", b"1"), ("a", b"2")], "both as a file and as a folder"),
+        ([("a", b"1"), ("a", b"2")], "member 'a' twice"),
+        ([("a", b"1"), ("a/b", b"2")], "both as a file and"),
+        ([("a/b", b"1"), ("a", b"2")], "both as a file and"),
     ):
         archive = make(tmp_path / f"a.{kind}", *members)
         with pytest.raises(ValueError, match=problem):
@@ -149,7 +147,7 @@ def test_a_name_stands_for_one_file(tmp_path, kind):
 def test_bombs_and_crowds(tmp_path, name):
     make = make_zip if name == "a.zip" else make_tar
     for members, problem in (
-        ([("a", bytes(90_000))], "looks like a bomb"),
+        ([("a", bytes(90_000))], "decompression bomb"),
         (
             [(f"{i}", bytes(9_000)) for i in range(5)] + [("f", b"")],
             "more than 5 members|holds 6 members",
@@ -159,12 +157,12 @@ def test_bombs_and_crowds(tmp_path, name):
         with pytest.raises(ValueError, match=problem):
             unpack(archive, tmp_path / "out", SMALL)
     plain = make_tar(tmp_path / "b.tar", ("a", bytes(60_000)), ("b", bytes(60_000)))
-    with pytest.raises(ValueError, match="unpacks to more than 100000 bytes"):
+    with pytest.raises(ValueError, match="more than 100000 bytes"):
         unpack(plain, tmp_path / "out", SMALL)
     assert not (tmp_path / "out").exists()
 
 
-def test_a_zip_that_lies_about_sizes_is_a_bomb_all_the_same(tmp_path):
+def test_a_zip_that_lies_about_sizes_is_still_a_bomb(tmp_path):
     archive = make_zip(tmp_path / "a.zip", ("a", bytes(5_000_000)))
     told = archive.read_bytes().replace(
         (5_000_000).to_bytes(4, "little"), (10).to_bytes(4, "little")
@@ -184,7 +182,7 @@ def test_members_that_share_their_bytes(tmp_path):
     end[8:12] = (4).to_bytes(2, "little") * 2
     end[12:16] = len(entries).to_bytes(4, "little")
     archive.write_bytes(whole[:start] + entries + end)
-    with pytest.raises(ValueError, match="members that overlap"):
+    with pytest.raises(ValueError, match="overlap"):
         unpack(archive, tmp_path / "out")
 
 
@@ -195,25 +193,25 @@ def test_a_header_that_asks_for_memory(tmp_path):
         out.write(info.tobuf())
         out.write(bytes(20_000_000))
     tracemalloc.start()
-    with pytest.raises(ValueError, match=r"has a header or a member of 200000000 bytes"):
+    with pytest.raises(ValueError, match="200000000 bytes"):
         unpack(tmp_path / "a.tar.gz", tmp_path / "out")
     assert tracemalloc.get_traced_memory()[1] < 10_000_000
     tracemalloc.stop()
 
 
-def test_encrypted_and_oddly_packed_zips(tmp_path):
+def test_encrypted_zips_and_unusual_compression(tmp_path):
     whole = make_zip(tmp_path / "a.zip", ("a", b"content")).read_bytes()
     directory = whole.rindex(b"PK\x01\x02")
     for offset, value, problem in (
-        (8, 1, "encrypted member"),
-        (10, 99, "packed in an unusual way"),
+        (8, 1, "encrypted member .'a'"),
+        (10, 99, "method 99 for 'a'"),
     ):
         changed = bytearray(whole)
         changed[directory + offset] = value
         (tmp_path / "a.zip").write_bytes(changed)
         with pytest.raises(ValueError, match=problem):
             unpack(tmp_path / "a.zip", tmp_path / "out")
-    with pytest.raises(ValueError, match="is no archive that can be unpacked"):
+    with pytest.raises(ValueError, match=r"a\.rar cannot be unpacked"):
         unpack(make_zip(tmp_path / "a.rar", ("a", b"")), tmp_path / "out")
 
 
@@ -223,7 +221,7 @@ def test_every_cut_is_an_error(tmp_path, name):
         tmp_path / name, ("a", bytes(range(256)) * 8), ("b", b"1" * 700)
     )
     whole = archive.read_bytes()
-    ends = 9216 if name == "a.tar" else 0  # a tar is filled up with zeros behind its end
+    ends = 9216 if name == "a.tar" else 0  # a tar is padded with zeros after its end
     for length in sorted(
         {
             0,
@@ -239,7 +237,7 @@ def test_every_cut_is_an_error(tmp_path, name):
     ):
         if 0 <= length < len(whole) - ends:
             archive.write_bytes(whole[:length])
-            with pytest.raises(ValueError, match="is cut or damaged"):
+            with pytest.raises(ValueError, match="is truncated or damaged"):
                 unpack(archive, tmp_path / "out")
             assert not (tmp_path / "out").exists()
 
@@ -266,7 +264,7 @@ def test_mutated_bytes_never_leave_the_folder_or_crash(tmp_path_factory, data, n
 
 
 @pytest.mark.parametrize("kind", [tarfile.REGTYPE, tarfile.DIRTYPE, b"Z"])
-def test_a_header_that_leads_back_is_no_endless_loop(tmp_path, kind):
+def test_a_header_that_leads_back_does_not_loop_forever(tmp_path, kind):
     """A negative size (CVE-2025-8194)."""
     toys.tar_that_leads_back(tmp_path / "a.tar", kind)
     with pytest.raises(ValueError, match="leads back"):
@@ -274,7 +272,7 @@ def test_a_header_that_leads_back_is_no_endless_loop(tmp_path, kind):
 
 
 def test_a_full_disk_is_named(tmp_path):
-    """A limit on the size of files stands for the disk."""
+    """A limit on the size of files plays the full disk."""
     archive = make_tar(tmp_path / "a.tar", ("a", bytes(100_000)))
     script = f"""
 import pathlib, resource

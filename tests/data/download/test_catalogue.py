@@ -10,7 +10,7 @@ from omnidet.data.download.catalogue import RemoteFile
 NAMED = {"coco", "lvis", "refcocog", "flickr30k", "cc12m", "cc12m-list", "laion-list"}
 
 
-def test_the_own_catalogue_names_every_dataset():
+def test_our_catalogue_names_every_dataset():
     datasets = catalogue.load()
     assert datasets.keys() == NAMED
     assert [file.name for file in datasets["coco"].files] == [
@@ -28,10 +28,11 @@ def test_the_own_catalogue_names_every_dataset():
     assert all(dataset.about and dataset.licence for dataset in datasets.values())
 
 
-def test_a_catalogue_of_ones_own(tmp_path):
+def test_a_catalogue_of_your_own(tmp_path):
     path = tmp_path / "own.toml"
     path.write_text(
-        '[mine]\n[[mine.files]]\nname = "{train,val}.txt"\nurls = ["https://a/{train,val}.txt", "s3://b/{train,val}.txt"]\n'
+        '[mine]\n[[mine.files]]\nname = "{train,val}.txt"\n'
+        'urls = ["https://a/{train,val}.txt", "s3://b/{train,val}.txt"]\n'
         '[[mine.files]]\nname = "x/{08..10}.tar"\nurls = ["file:///d/{08..10}.tar"]\nunpack = "."\n',
         encoding="utf-8",
     )
@@ -48,20 +49,20 @@ def test_a_catalogue_of_ones_own(tmp_path):
 @pytest.mark.parametrize(
     ("entry", "problem"),
     [
-        ("[[a.files]]\nname = ", "is not TOML"),
+        ("[[a.files]]\nname = ", "own.toml is not TOML"),
         ('[a]\nabout = "x"', r"\[a\] has no files"),
-        ("a = 3", "a table is expected"),
-        ('[[a.files]]\nname = "x"', "give either `urls`, or `by_hand`"),
-        ('[[a.files]]\nname = "../x"\nurls = ["https://a"]', "leads out of the dataset's folder"),
-        ('[[a.files]]\nname = "/x"\nurls = ["https://a"]', "leads out of the dataset's folder"),
+        ("a = 3", "3, expected a table"),
+        ('[[a.files]]\nname = "x"', "either `urls`, or `by_hand`"),
+        ('[[a.files]]\nname = "../x"\nurls = ["https://a"]', r"'\.\./x' leads out"),
+        ('[[a.files]]\nname = "/x"\nurls = ["https://a"]', "'/x' leads out"),
         (
             '[[a.files]]\nname = "x"\nunpack = "../y"\nurls = ["https://a"]',
-            "leads out of the dataset's folder",
+            r"'\.\./y' leads out",
         ),
-        ('[[a.files]]\nname = ".x"\nurls = ["https://a"]', "is no name for a file"),
-        ('[[a.files]]\nname = "x"\nurls = ["ftp://a"]', "is not an address that begins with"),
+        ('[[a.files]]\nname = ".x"\nurls = ["https://a"]', r"'\.x'"),
+        ('[[a.files]]\nname = "x"\nurls = ["ftp://a"]', "'ftp://a' .*https://"),
         ('[[a.files]]\nname = "x"\nurls = "https://a"', "urls = 'https://a' is not a list"),
-        ('[[a.files]]\nname = "x"\nurls = [3]', "3 is not a text"),
+        ('[[a.files]]\nname = "x"\nurls = [3]', "3 is not a string"),
         (
             '[[a.files]]\nname = "x"\nurls = ["https://a"]\nsha256 = "AB"',
             "not 64 hexadecimal digits",
@@ -75,14 +76,14 @@ def test_a_catalogue_of_ones_own(tmp_path):
         ('[[a.files]]\nname = "{0..3}"\nurls = ["https://a"]', "different numbers of files"),
         (
             '[[a.files]]\nname = "{0..3}"\nurls = ["https://{0..3}"]\nsha256 = ""',
-            "cannot hold for 4 files",
+            "for 4 files",
         ),
         ('[[a.files]]\nname = "{0..99999999}"\nurls = ["https://{0..3}"]', "stands for more than"),
-        ('[[a.files]]\nname = "{0..3}{0..3}"\nurls = ["https://{0..3}"]', "has several ranges"),
+        ('[[a.files]]\nname = "{0..3}{0..3}"\nurls = ["https://{0..3}"]', "several ranges"),
         ('[[a.files]]\nname = "x"\nurls = ["https://a"]\n' * 2, "several files named x"),
     ],
 )
-def test_what_is_wrong_is_named(tmp_path, entry, problem):
+def test_a_wrong_entry_is_named(tmp_path, entry, problem):
     path = tmp_path / "own.toml"
     path.write_text(entry, encoding="utf-8")
     with pytest.raises(ValueError, match=problem) as raised:

@@ -1,4 +1,4 @@
-"""One file from an address: against a real server that drops, truncates, stalls, refuses and lies."""
+"""One file from its URLs, on a real server that drops, truncates, stalls, refuses and lies."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def fetch(file, tmp_path, progress=lambda _: None):
         hostile.truncates(100_000),
     ],
 )
-def test_what_passes_is_ridden_out(site, tmp_path, fault):
+def test_passing_faults_are_retried(site, tmp_path, fault):
     site.faults["a.zip"] = [fault, fault]
     file = remote(site)
     if fault.__qualname__.startswith("truncates"):
@@ -71,7 +71,7 @@ def test_what_passes_is_ridden_out(site, tmp_path, fault):
     assert len(site.asked) == 3
 
 
-def test_a_broken_download_goes_on_where_it_stopped(site, tmp_path):
+def test_a_broken_download_resumes_where_it_stopped(site, tmp_path):
     site.etags["a.zip"] = '"one"'
     site.faults["a.zip"] = [hostile.drops_after(100_000), hostile.drops_after(100_000)]
     seen = []
@@ -82,7 +82,7 @@ def test_a_broken_download_goes_on_where_it_stopped(site, tmp_path):
     assert site.sent == sum(seen) == len(CONTENT)
 
 
-def test_a_file_that_changed_in_between_comes_anew(site, tmp_path):
+def test_a_file_that_changed_meanwhile_is_fetched_from_the_start(site, tmp_path):
     site.files["a.zip"], site.etags["a.zip"] = bytes(len(CONTENT)), '"old"'
 
     def changes(handler, content, begin):
@@ -116,12 +116,12 @@ def test_a_server_without_ranges_and_one_that_sends_others(site, tmp_path):
     fetch(remote(site), tmp_path)
 
 
-def test_a_spoiled_part_is_found_out_by_the_hash_and_fetched_again(site, tmp_path):
+def test_a_damaged_part_is_detected_by_the_hash_and_fetched_again(site, tmp_path):
     (tmp_path / "a.zip.part").write_bytes(b"x" * 1000)
     fetch(remote(site), tmp_path)
     assert [headers.get("Range") for headers in site.requests("a.zip")] == ["bytes=1000-", None]
     (tmp_path / "a.zip").unlink()
-    (tmp_path / "a.zip.part").write_bytes(CONTENT)  # whole, but killed before it was moved
+    (tmp_path / "a.zip.part").write_bytes(CONTENT)  # complete, but killed before it was moved
     fetch(remote(site), tmp_path)
     assert len(site.requests("a.zip")) == 2
 
@@ -140,7 +140,7 @@ def test_mirrors_are_tried_in_turn(site, tmp_path):
         fetch_file(remote(site, path="none", mirrors=mirrors[:2]), tmp_path / "b.zip", QUICK)
     told = str(raised.value)
     for reason in (
-        "HTTP 404: see where the file is now",
+        f"{site.url('none')}: HTTP 404",
         f"its SHA-256 is {hashlib.sha256(bytes(len(CONTENT))).hexdigest()}",
         "announces 299999 bytes",
     ):
@@ -149,13 +149,13 @@ def test_mirrors_are_tried_in_turn(site, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["a.zip"]
 
 
-def test_a_server_that_is_gone_or_always_fails_is_given_up(site, tmp_path):
+def test_a_server_that_is_down_or_always_fails_is_given_up(site, tmp_path):
     site.faults["a.zip"] = [hostile.status(503)] * 99
-    with pytest.raises(TransferError, match=r"HTTP 503 \(4 times in a row\)"):
+    with pytest.raises(TransferError, match=r"HTTP 503 \(4 times"):
         fetch_file(remote(site), tmp_path / "a.zip", QUICK)
     assert len(site.asked) == 4
     site.faults["a.zip"] = [hostile.drops_after(1000)] * 99
-    with pytest.raises(TransferError, match=r"\(4 times in a row\)"):
+    with pytest.raises(TransferError, match=r"\(4 times"):
         fetch_file(remote(site), tmp_path / "a.zip", QUICK)
     assert (tmp_path / "a.zip.part").stat().st_size == 4000
     assert not (tmp_path / "a.zip").exists()
@@ -163,7 +163,7 @@ def test_a_server_that_is_gone_or_always_fails_is_given_up(site, tmp_path):
         fetch_file(RemoteFile("a", ("http://127.0.0.1:1/a",)), tmp_path / "a", QUICK)
 
 
-def test_more_bytes_than_the_file_has_are_not_taken(site, tmp_path):
+def test_more_bytes_than_the_file_has_are_refused(site, tmp_path):
     def endless(handler, content, begin):
         handler.send_response(200)
         handler.send_header("Transfer-Encoding", "chunked")
@@ -172,7 +172,7 @@ def test_more_bytes_than_the_file_has_are_not_taken(site, tmp_path):
             handler.wfile.write(b"10000\r\n" + bytes(0x10000) + b"\r\n")
 
     site.faults["a.zip"] = [endless]
-    with pytest.raises(TransferError, match="sends more than the expected 300000 bytes"):
+    with pytest.raises(TransferError, match="300000 bytes"):
         fetch_file(remote(site), tmp_path / "a.zip", QUICK)
 
 
@@ -202,7 +202,7 @@ def test_redirects_are_followed_but_not_to_files_and_not_with_the_token(
         assert "Authorization" not in other.requests("b")[0]
         for path, problem in (
             ("f", "redirects to 'file:///etc/hostname'"),
-            ("loop", "redirects more than 5 times"),
+            ("loop", "more than 5 times"),
         ):
             with pytest.raises(TransferError, match=problem):
                 fetch_file(RemoteFile("b", (site.url(path),)), tmp_path / "b", QUICK)
@@ -246,14 +246,14 @@ def test_a_full_disk_is_named_before_anything_is_fetched(site, tmp_path):
         return True
 
     site.faults["a.zip"] = [huge]
-    with pytest.raises(TransferError, match="make room"):
+    with pytest.raises(TransferError, match=r"a\.zip needs 1,000,000,000,000 MB"):
         fetch_file(remote(site, known=False), tmp_path / "a.zip", QUICK)
     assert not (tmp_path / "a.zip").exists()
 
 
 @pytest.fixture
 def full_disk() -> Iterator[None]:
-    """No file gets longer than 299,990 bytes: as on a full disk, a write brings a part, and the next one fails."""
+    """No file grows beyond 299,990 bytes: one write falls short, the next fails."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (299_990, before[1]))
     yield
@@ -261,7 +261,7 @@ def full_disk() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("full_disk")
-def test_a_disk_that_gets_full_is_named(site, tmp_path):
+def test_a_disk_that_fills_up_is_named(site, tmp_path):
     def of_unknown_length(handler, content, begin):
         handler.send_response(200)
         handler.send_header("Connection", "close")
@@ -273,14 +273,14 @@ def test_a_disk_that_gets_full_is_named(site, tmp_path):
     site.faults["a.zip"] = [of_unknown_length]
     with pytest.raises(
         OSError,
-        match=r"a\.zip\.part cannot be written \(File too large\): make room, and run again to go on",
+        match=r"a\.zip\.part .*File too large",
     ):
         fetch_file(remote(site, known=False), tmp_path / "a.zip", QUICK)
     assert not (tmp_path / "a.zip").exists()
 
 
 @pytest.mark.parametrize("place", ["http://[::1", "//[x]/", "http://a:99999999/"])
-def test_a_redirect_to_what_is_no_address_leads_to_the_next_mirror(site, tmp_path, place):
+def test_a_redirect_to_a_malformed_url_leads_to_the_next_mirror(site, tmp_path, place):
     site.files["b.zip"] = b""
     site.faults["b.zip"] = [hostile.status(302, Location=place)] * 9
     fetch(remote(site, path="b.zip", mirrors=(site.url("a.zip"),)), tmp_path)

@@ -1,4 +1,4 @@
-"""A dataset into a folder: parallel, locked, unpacked, and taken up again after a SIGKILL."""
+"""A dataset into a folder: parallel, locked, unpacked, and resumed after a SIGKILL."""
 
 from __future__ import annotations
 
@@ -17,8 +17,10 @@ import pytest
 from omnidet.data.download.catalogue import Dataset, RemoteFile
 from omnidet.data.download.http_range import Patience
 from omnidet.data.download.lock_file import NAME as LOCK_NAME
+from omnidet.data.download.manifest import WORK_NAME
 from omnidet.data.download.partial_file import TransferError
-from omnidet.data.download.to_folder import WORK_NAME, Options, download_to_folder
+from omnidet.data.download.selection import Options
+from omnidet.data.download.to_folder import download_to_folder
 from tests.data import hostile_server as hostile
 from tests.data.download.test_archives import make_tar, make_zip
 
@@ -67,7 +69,7 @@ def test_fetched_unpacked_locked_and_not_fetched_again(site, tmp_path):
     out = tmp_path / "out"
     outcomes = download_to_folder(dataset(site), out, OPTIONS)
     assert data_files(out) == WHOLE
-    assert [(o.name, o.state, o.is_learned) for o in outcomes] == [
+    assert [(o.name, o.state, o.is_first_seen) for o in outcomes] == [
         ("a.zip", "unpacked", True),
         ("b.tar.gz", "unpacked", True),
         ("c.txt", "fetched", True),
@@ -84,7 +86,7 @@ def test_fetched_unpacked_locked_and_not_fetched_again(site, tmp_path):
         "lock",
     ]
     again = download_to_folder(dataset(site), out, OPTIONS)
-    assert [o.state for o in again] == ["there already"] * 3
+    assert [o.state for o in again] == ["already there"] * 3
     assert [o.sha256 for o in again] == [o.sha256 for o in outcomes]
     assert len(site.asked) == 3
 
@@ -94,7 +96,7 @@ def test_folders_may_be_relative(site, tmp_path, monkeypatch):
     (tmp_path / "by_hand.txt").write_bytes(b"mine")
     given = RemoteFile("by_hand.txt", by_hand="https://form")
     files = Dataset("toy", "", "", (*dataset(site).files, given))
-    for state, verify in (("fetched", False), ("there already", False), ("there already", True)):
+    for state, verify in (("fetched", False), ("already there", False), ("already there", True)):
         outcomes = download_to_folder(
             files, Path("out"), Options(patience=QUICK, path=Path("by_hand.txt"), verify=verify)
         )
@@ -103,7 +105,7 @@ def test_folders_may_be_relative(site, tmp_path, monkeypatch):
     assert lock["files"]["by_hand.txt"]["url"] == (tmp_path / "by_hand.txt").as_uri()
 
 
-def test_a_change_after_the_first_sight_fails(site, tmp_path):
+def test_a_file_that_changed_after_it_was_first_seen_is_an_error(site, tmp_path):
     out = tmp_path / "out"
     download_to_folder(dataset(site), out, OPTIONS)
     (out / "c.txt").unlink()
@@ -111,7 +113,7 @@ def test_a_change_after_the_first_sight_fails(site, tmp_path):
     site.files["c.txt"] = b"lies"
     with pytest.raises(
         TransferError,
-        match=r"1 of 3 files failed: c\.txt .*its SHA-256 is .*expected is .*remove its entry",
+        match=r"1 of 3 .*: c\.txt .*SHA-256 is \w{64}, expected \w{64}.*download\.lock",
     ):
         download_to_folder(dataset(site), out, OPTIONS)
     assert data_files(out) == {name: content for name, content in WHOLE.items() if name != "c.txt"}
@@ -121,19 +123,15 @@ def test_a_change_after_the_first_sight_fails(site, tmp_path):
     (elsewhere / LOCK_NAME).write_bytes((out / LOCK_NAME).read_bytes())
     with pytest.raises(TransferError, match=r"c\.txt"):
         download_to_folder(dataset(site), elsewhere, OPTIONS)
-    with pytest.raises(
-        ValueError, match="remove its entry from the lock if the catalogue is right"
-    ):
+    with pytest.raises(ValueError, match=r"c\.txt: .*download\.lock\.json"):
         download_to_folder(dataset(site, c={"sha256": "0" * 64}), out, OPTIONS)
 
 
-def test_what_is_there_is_never_replaced(site, tmp_path):
+def test_existing_files_are_never_replaced(site, tmp_path):
     out = tmp_path / "out"
     (out / "train").mkdir(parents=True)
     (out / "train" / "2.jpg").write_bytes(b"mine")
-    with pytest.raises(
-        ValueError, match=r"2\.jpg is there and is another file than the dataset's: move it away"
-    ):
+    with pytest.raises(ValueError, match=r"2\.jpg exists and differs"):
         download_to_folder(dataset(site), out, OPTIONS)
     assert (out / "train" / "2.jpg").read_bytes() == b"mine"
     assert not (out / "train" / "1.jpg").exists()
@@ -141,20 +139,20 @@ def test_what_is_there_is_never_replaced(site, tmp_path):
     download_to_folder(dataset(site), out, OPTIONS)
     (out / "c.txt").write_bytes(b"LIST")
     download_to_folder(dataset(site), out, OPTIONS)
-    with pytest.raises(ValueError, match="is not what it should be"):
+    with pytest.raises(ValueError, match=r"c\.txt is not the dataset's file"):
         download_to_folder(dataset(site), out, Options(patience=QUICK, verify=True))
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "c.txt").write_bytes(b"list")
-    with pytest.raises(ValueError, match="nothing tells whether it is whole"):
+    with pytest.raises(ValueError, match=r"c\.txt exists, and no known hash"):
         download_to_folder(dataset(site), tmp_path / "other", OPTIONS)
-    with pytest.raises(ValueError, match="is a file"):
+    with pytest.raises(ValueError, match=r"a\.zip is a file"):
         download_to_folder(dataset(site), tmp_path / "a.zip", OPTIONS)
 
 
 def test_one_failure_leaves_the_others_whole(site, tmp_path):
     del site.files["a.zip"]
     site.files["b.tar.gz"] = site.files["b.tar.gz"][:-9]
-    with pytest.raises(ValueError, match="is cut or damaged"):
+    with pytest.raises(ValueError, match=r"b\.tar\.gz is truncated or damaged"):
         download_to_folder(
             dataset(site), tmp_path / "out", Options(patience=QUICK, patterns=("b*",))
         )
@@ -165,7 +163,7 @@ def test_one_failure_leaves_the_others_whole(site, tmp_path):
             dataset(site), tmp_path / "out", Options(patience=QUICK, patterns=("a.zip", "c*"))
         )
     assert data_files(tmp_path / "out") == {"c.txt": b"list"}
-    with pytest.raises(ValueError, match="has no file that fits x"):
+    with pytest.raises(ValueError, match="toy has no file that matches x"):
         download_to_folder(dataset(site), tmp_path / "out", Options(patterns=("x",)))
 
 
@@ -173,7 +171,7 @@ def test_a_malicious_archive_leaves_nothing(site, tmp_path):
     site.files["a.zip"] = make_zip(
         tmp_path / "evil.zip", ("train/1.jpg", b"one"), ("../../evil", b"evil")
     ).read_bytes()
-    with pytest.raises(ValueError, match="leads out of the folder"):
+    with pytest.raises(ValueError, match=r"\.\./\.\./evil"):
         download_to_folder(
             dataset(site), tmp_path / "in" / "out", Options(patience=QUICK, patterns=("a*",))
         )
@@ -185,7 +183,7 @@ def test_a_malicious_archive_leaves_nothing(site, tmp_path):
 @pytest.mark.parametrize(
     "member", [LOCK_NAME, f"{WORK_NAME}/a.zip.files", f"{WORK_NAME.upper()}/lock", "more/fine"]
 )
-def test_an_archive_does_not_write_what_is_omnidets_own(site, tmp_path, member):
+def test_an_archive_does_not_write_reserved_names(site, tmp_path, member):
     site.files["a.zip"] = make_zip(
         tmp_path / "evil.zip", ("1.jpg", b"one"), (member, b"{}")
     ).read_bytes()
@@ -193,9 +191,7 @@ def test_an_archive_does_not_write_what_is_omnidets_own(site, tmp_path, member):
     if member == "more/fine":
         download_to_folder(dataset(site), tmp_path / "out", options)
     else:
-        with pytest.raises(
-            ValueError, match=r"a\.zip has a member '.*', a name that omnidet keeps for itself"
-        ):
+        with pytest.raises(ValueError, match=rf"a\.zip has a member '{member}'"):
             download_to_folder(dataset(site), tmp_path / "out", options)
         assert sorted(path.name for path in (tmp_path / "out").rglob("*")) == [WORK_NAME, "lock"]
     files = (RemoteFile("a.zip", (site.url("a.zip"),), unpack="below"),)
@@ -203,15 +199,13 @@ def test_an_archive_does_not_write_what_is_omnidets_own(site, tmp_path, member):
     assert (tmp_path / "below" / "below" / member).exists()
 
 
-def test_a_licence_is_asked_for_before_anything_is_fetched(site, tmp_path):
+def test_a_licence_is_required_before_anything_is_fetched(site, tmp_path):
     images = RemoteFile("images.tar.gz", by_hand="https://form", unpack=".")
     given = Dataset("flickr", "", "", (*dataset(site).files[2:], images))
     folder = tmp_path / "given"
     folder.mkdir()
     for options in (Options(), Options(path=folder), Options(path=tmp_path / "none")):
-        with pytest.raises(
-            ValueError, match="ask for it at https://form, then give the file with --path"
-        ):
+        with pytest.raises(ValueError, match=r"images\.tar\.gz .*https://form.*--path"):
             download_to_folder(given, tmp_path / "out", options)
     assert site.asked == []
     archive = make_tar(folder / "images.tar.gz", ("images/1.jpg", b"one"))
@@ -229,7 +223,7 @@ def test_two_at_once_are_refused(site, tmp_path):
     first = start(site, out)
     while not site.asked:
         time.sleep(0.01)
-    with pytest.raises(ValueError, match="is under way"):
+    with pytest.raises(ValueError, match="out is under way"):
         download_to_folder(dataset(site), out, OPTIONS)
     assert first.wait(30) == 0
 
@@ -237,10 +231,12 @@ def test_two_at_once_are_refused(site, tmp_path):
 PROGRAM = """
 import json, sys
 from pathlib import Path
-from omnidet.data.download.to_folder import Options, download_to_folder
+from omnidet.data.download.selection import Options
+from omnidet.data.download.to_folder import download_to_folder
 from omnidet.data.download.catalogue import Dataset, RemoteFile
 from omnidet.data.download.lock_file import NAME as LOCK_NAME
-files = tuple(RemoteFile(name, (url,), unpack=unpack) for name, url, unpack in json.loads(sys.argv[2]))
+entries = json.loads(sys.argv[2])
+files = tuple(RemoteFile(name, (url,), unpack=unpack) for name, url, unpack in entries)
 download_to_folder(Dataset("toy", "", "", files), Path(sys.argv[1]), Options())
 """
 
@@ -251,7 +247,7 @@ def start(site, out: Path) -> subprocess.Popen[bytes]:
 
 
 @pytest.mark.slow
-def test_a_killed_process_is_taken_up(site, tmp_path):
+def test_a_killed_run_is_resumed(site, tmp_path):
     content = random.Random(0).randbytes(2_000_000)
     site.files["a.zip"] = make_zip(
         tmp_path / "big.zip", *((f"train/{i}.jpg", content[i::9]) for i in range(9))
@@ -293,7 +289,7 @@ def test_a_killed_process_is_taken_up(site, tmp_path):
         '{"schema_version": 1, "files": {"a": 3}}',
     ],
 )
-def test_a_spoiled_lock_is_named(site, tmp_path, content):
+def test_a_damaged_lock_file_is_named(site, tmp_path, content):
     (tmp_path / LOCK_NAME).write_text(content, encoding="utf-8")
     with pytest.raises(ValueError, match=LOCK_NAME):
         download_to_folder(dataset(site), tmp_path, OPTIONS)
