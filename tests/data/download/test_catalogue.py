@@ -33,7 +33,8 @@ def test_a_catalogue_of_your_own(tmp_path):
     path.write_text(
         '[mine]\n[[mine.files]]\nname = "{train,val}.txt"\n'
         'urls = ["https://a/{train,val}.txt", "s3://b/{train,val}.txt"]\n'
-        '[[mine.files]]\nname = "x/{08..10}.tar"\nurls = ["file:///d/{08..10}.tar"]\nunpack = "."\n',
+        '[[mine.files]]\nname = "x/{08..10}.tar"\n'
+        'urls = ["file:///d/{08..10}.tar"]\nunpack = "."\n',
         encoding="utf-8",
     )
     (mine,) = catalogue.load(path).values()
