@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from omnidet.evaluation import resampling
+from omnidet.evaluation.truth import Doubles
 from omnidet.schema import Metrics
 
 RECALL = 0.5
@@ -23,7 +24,6 @@ PROTOCOL = (
     "at or above the score threshold at which half of the true boxes have a region of their name "
     "at IoU >= 0.5"
 )
-Doubles = npt.NDArray[np.float64]
 
 
 def evaluate(

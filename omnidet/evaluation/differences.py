@@ -86,7 +86,7 @@ def compare(before: Stored, after: Stored, same_images: bool) -> Comparison:
 def violations(
     comparison: Comparison, metrics: Sequence[str], max_drop: float | None, min_gain: float | None
 ) -> list[str]:
-    """A reason for each metric that fell by more than `max_drop` or rose by less than `min_gain`."""
+    """A reason for each metric that drops by more than `max_drop` or gains less than `min_gain`."""
     by_name = {row.metric: row for row in comparison.rows}
     reasons = []
     for name in metrics:

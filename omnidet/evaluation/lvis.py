@@ -25,9 +25,9 @@ from omnidet.schema import Metrics
 
 PROTOCOLS = ("standard", "fixed")
 MAX_DETECTIONS = 300
-"""Of an image, in the standard protocol."""
+"""How many of an image count in the standard protocol."""
 MAX_OF_CATEGORY = 10_000
-"""Over all images, in the fixed protocol; an image may then have any number."""
+"""How many of a category count in the fixed protocol, over all images."""
 
 
 def evaluate(

@@ -27,7 +27,7 @@ def read_expressions(location: str, split: str) -> dict[Any, Expression]:
     """Expressions by the id of their sentence.
 
     Args:
-        location: `refs(umd).p` with `instances.json` beside it, or a JSON list of objects
+        location: `refs(umd).p` with `instances.json` next to it, or a JSON list of objects
             `{"id": 7, "image_id": 1, "sentence": "red ball", "bbox": [x, y, width, height]}`.
         split: such as `umd/val`. A JSON file is read whole, whatever split it holds.
 

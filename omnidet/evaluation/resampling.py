@@ -14,10 +14,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from omnidet.evaluation.truth import Doubles
+
 RESAMPLES = 200
 LEVEL = 0.95
 _SEED = 0
-Doubles = npt.NDArray[np.float64]
 
 
 def draw(num_images: int, resamples: int = RESAMPLES) -> Doubles:

@@ -17,5 +17,5 @@ def _evaluate(index: shards.Index, set_name: str, rows: Iterable[PredictionRow])
     return protocol.evaluate(ground_truth(index, set_name)[0], rows)
 
 
-coco = Measure(predict_names(100), _evaluate, needs_truth=True)
+coco = Measure(predict_names(protocol.MOST[-1]), _evaluate, needs_truth=True)
 """COCO box AP, with 100 detections an image."""

@@ -17,5 +17,5 @@ def _evaluate(index: shards.Index, set_name: str, rows: Iterable[PredictionRow])
     return protocol.evaluate(ground_truth(index, set_name)[0], rows)
 
 
-lvis = Measure(predict_names(300), _evaluate, needs_truth=True)
+lvis = Measure(predict_names(protocol.MAX_DETECTIONS), _evaluate, needs_truth=True)
 """LVIS box AP, with 300 detections an image."""

@@ -88,7 +88,7 @@ def write(path: str | os.PathLike[str], report: Report) -> None:
         sections=_sections(report.sections, report.metrics),
         facts=report.facts,
         tables=report.tables,
-        published=published.beside(report.metrics, report.details, report.drawn),
+        published=published.rows(report.metrics, report.details, report.drawn),
         size=(charts.WIDTH, charts.HEIGHT),
         plot={
             "left": charts.LEFT,

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from omnidet.evaluation.average_precision import RECALLS_R
-from omnidet.evaluation.name_analysis import Category, NameAnalysis
+from omnidet.evaluation.name_analysis import FREQUENCIES, Category, NameAnalysis
 from omnidet.evaluation.phrase_analysis import IOUS_R, PhraseAnalysis
 from omnidet.report import charts
 from omnidet.report.charts import number
@@ -105,7 +105,7 @@ def _by_size(analysis: NameAnalysis, metrics: Mapping[str, float]) -> dict[str, 
 
 def _by_frequency(analysis: NameAnalysis) -> dict[str, Any]:
     rows = []
-    for frequency in ("rare", "common", "frequent"):
+    for frequency in FREQUENCIES.values():
         values = [c.average_precision for c in analysis.categories if c.frequency == frequency]
         if values:
             mean = float(np.mean(values))

@@ -82,7 +82,7 @@ PUBLISHED = (
 )
 
 
-def beside(
+def rows(
     metrics: Mapping[str, float], details: Mapping[str, Any], drawn: bool
 ) -> list[dict[str, Any]]:
     """The numbers of this run that others have published as well, with theirs.

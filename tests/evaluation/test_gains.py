@@ -119,7 +119,7 @@ def test_a_box_is_given_to_one_detection_and_to_none_if_it_was_found():
     taken = gains.gains(mistakes.explain(truth, [poor, confused, right]))
     assert taken["localisation"] == pytest.approx(
         17 / 101 / 2 / 2
-    )  # it goes, and the right one stands first
+    )  # it is removed, and the right one comes first
 
 
 def test_without_detections_there_is_nothing_to_gain():

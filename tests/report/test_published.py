@@ -5,7 +5,7 @@ from omnidet.report import published
 
 def reasons(metric, counts=None, drawn=False):
     details = {metric.partition("/")[0]: {"counts": counts or {}}}
-    (group,) = published.beside({metric: 0.5}, details, drawn)
+    (group,) = published.rows({metric: 0.5}, details, drawn)
     assert group["value"] == "50.0"
     return {(other.detector, other.value): reason for other, reason in group["others"]}
 
