@@ -1,9 +1,12 @@
 """Aliases: which version each points to, and every step that led there.
 
-    <registry>/<name>/aliases/champion/00000003.json   {"version": 2, "history": [1], "time": "2026-11-22T20:00:00+00:00"}
+    <registry>/<name>/aliases/champion/00000003.json
+        {"version": 2, "history": [1], "time": "2026-11-22T20:00:00+00:00"}
 
-Each change is a file of its own with the next number, written where there is none: of two changes at once one gets the number,
-and the other sees it and decides anew. So changes have an order, none is lost, and the files are the alias's whole story.
+Each change is a file with the next number, written only if that file does not exist. Of two
+simultaneous changes one gets the number; the other one sees that, and decides again. So changes
+have an order, none is lost, and the files are the alias's whole history.
+
 A registry of version 0.1 has one file, `aliases/champion.json`; it counts as number 0.
 """
 
@@ -25,13 +28,16 @@ _CHANGE = re.compile(r"([0-9]{8})\.json")
 
 @dataclass(frozen=True)
 class Pointer:
-    """What an alias says now."""
+    """What an alias says now.
+
+    Attributes:
+        history: the versions to go back to; the last of them is the first to return to.
+        change: number of the change that made it so.
+    """
 
     version: int
     history: tuple[int, ...]
-    """The versions to go back to, the last one first to be gone back to."""
     change: int
-    """Number of the change that made it so."""
 
 
 def names(registry: Location, model: str) -> list[str]:
@@ -47,12 +53,11 @@ def names(registry: Location, model: str) -> list[str]:
 
 
 def read(registry: Location, model: str, alias: str) -> Pointer | None:
-    """What the alias says, or None where it was never set. Raises ValueError for a damaged one."""
+    """What the alias says, or None if it was never set. Raises ValueError if it is damaged."""
     files = storage.list_files(storage.join(registry, model, FOLDER, alias))
     change = max((int(match[1]) for match in map(_CHANGE.fullmatch, files) if match), default=0)
-    while storage.exists(
-        _location(registry, model, alias, change + 1)
-    ):  # some object stores list late what they hold
+    # Some object stores list a new file late.
+    while storage.exists(_location(registry, model, alias, change + 1)):
         change += 1
     location = _location(registry, model, alias, change)
     try:
@@ -67,7 +72,8 @@ def read(registry: Location, model: str, alias: str) -> Pointer | None:
         content.get("version"), content.get("history")
     ):
         raise ValueError(
-            f'{location} is not of the form {{"version": 2, "history": [1]}}: remove it and promote a version'
+            f'{location} is not of the form {{"version": 2, "history": [1]}}: '
+            "remove it and promote a version"
         )
     return Pointer(content["version"], tuple(content["history"]), change)
 
@@ -80,7 +86,10 @@ def change(
     version: int,
     history: tuple[int, ...],
 ) -> bool:
-    """Let the alias point to a version; False, and nothing done, where it is no longer what it was `before`."""
+    """Let the alias point to a version.
+
+    Returns False, and changes nothing, if the alias no longer is what it was `before`.
+    """
     time = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
     content = json.dumps({"version": version, "history": history, "time": time}, indent=1) + "\n"
     number = before.change + 1 if before else 1
@@ -98,9 +107,7 @@ def _is_pointer(version: object, history: object) -> bool:
 
 
 def _location(registry: Location, model: str, alias: str, change: int) -> str:
-    place = storage.join(registry, model, FOLDER)
-    return (
-        storage.join(place, alias, f"{change:08}.json")
-        if change
-        else storage.join(place, f"{alias}.json")
-    )
+    folder = storage.join(registry, model, FOLDER)
+    if not change:
+        return storage.join(folder, f"{alias}.json")
+    return storage.join(folder, alias, f"{change:08}.json")

@@ -1,4 +1,4 @@
-"""A small Kubeflow Model Registry on loopback: real HTTP, ids, conflicts, and a script of misbehaviour."""
+"""A small Kubeflow Model Registry on loopback: real HTTP, ids, conflicts, scripted faults."""
 
 from __future__ import annotations
 
@@ -10,7 +10,10 @@ from urllib.parse import parse_qs, urlsplit
 
 
 class ModelRegistry:
-    """The calls that the client makes, as api/openapi/model-registry.yaml of kubeflow/model-registry has them."""
+    """The calls that the client makes.
+
+    As in api/openapi/model-registry.yaml of kubeflow/model-registry.
+    """
 
     def __init__(self, api: str) -> None:
         self.api, self.token, self.prefix = api, "", ""
@@ -19,12 +22,13 @@ class ModelRegistry:
         self.artifacts: dict[str, list[dict]] = {}
         self.requests: list[tuple[str, str]] = []
         self.faults: dict[tuple[str, str], list[tuple[int, bytes]]] = {}
-        """(method, last part of the path) -> answers to give before the right ones."""
+        """(method, last part of the path) -> responses to give before the right ones."""
         self.ids = itertools.count(1)
         registry = self
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
+            disable_nagle_algorithm = True  # else each response waits 40 ms for an acknowledgement
 
             def answer(self) -> None:
                 body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
@@ -39,8 +43,8 @@ class ModelRegistry:
 
             do_GET = do_POST = answer
 
-            def log_message(self, format, *args):
-                pass
+            def log_message(self, *_: object) -> None:
+                """Log nothing."""
 
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.address = f"http://127.0.0.1:{self.server.server_port}"

@@ -1,4 +1,4 @@
-"""The gate: what may follow the champion."""
+"""The gate: which detector may follow the champion."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ CHAMPION = {
 def _decide(
     champion=CHAMPION, fields: dict | None = None, **changed: float | None
 ) -> gate.Decision:
-    """`coco_AP=0.4` changes `coco/AP` of a candidate that else is as the champion; None takes it away."""
+    """`coco_AP=0.4` changes `coco/AP` of a candidate that equals the champion; None removes it."""
     names = {name.replace("/", "_").replace("@", "_"): name for name in CHAMPION}
     candidate = {**CHAMPION, **{names.get(key, key): value for key, value in changed.items()}}
     return gate.decide(
@@ -48,9 +48,9 @@ def test_a_drop_is_allowed_up_to_the_limit(value, passed):
     decision = _decide(coco_AP=value)
     assert decision.passed == passed
     if not passed:
-        assert decision.reasons == (
-            f"coco/AP: {value:.4f} against the champion's 0.5000, a drop of 0.02 is allowed",
-        )
+        (reason,) = decision.reasons
+        for part in ("coco/AP", f"{value:.4f}", "0.5000", "0.02"):
+            assert part in reason
 
 
 def test_the_limit_is_not_missed_by_rounding():
@@ -74,17 +74,17 @@ def test_every_failure_is_a_reason():
 
 def test_a_metric_that_the_candidate_lacks_fails():
     decision = _decide(coco_AP=None)
-    assert decision.reasons == ("coco/AP: the candidate has none",)
-    assert decision.rows[0] == gate.Row("coco/AP", 0.5, None, None, 0.48, ok=False)
+    assert decision.reasons == ("coco/AP: the candidate lacks it",)
+    assert decision.rows[0] == gate.Comparison("coco/AP", 0.5, None, None, 0.48, ok=False)
 
 
-def test_a_metric_that_the_champion_lacks_is_not_compared_but_must_be_there_if_it_is_named():
+def test_a_metric_that_the_champion_lacks_must_exist_only_if_it_is_named():
     champion = {"coco/AP": 0.5}
     assert gate.decide({"coco/AP": 0.5, "lvis/AP": 0.1}, champion, GateConfig()).passed
     named = GateConfig(metrics=("coco/AP", "lvis/AP"))
     assert gate.decide({"coco/AP": 0.5, "lvis/AP": 0.1}, champion, named).passed
     assert gate.decide({"coco/AP": 0.5}, champion, named).reasons == (
-        "lvis/AP: the candidate has none",
+        "lvis/AP: the candidate lacks it",
     )
 
 
@@ -100,15 +100,14 @@ def test_what_is_not_finite_fails(value, champion):
 
 def test_a_champion_that_is_not_finite_fails():
     decision = _decide({"coco/AP": math.nan})
-    assert decision.reasons == ("coco/AP: the champion's is nan: promote a sound version",)
+    (reason,) = decision.reasons
+    assert "coco/AP: the champion's is nan" in reason
     json.dumps(decision.describe(), allow_nan=False)
 
 
 def test_a_champion_with_nothing_to_compare_fails():
     (reason,) = _decide({"own/score": 1.0}).reasons
-    assert reason.startswith(
-        "nothing to compare: the champion has no AP, AIGT, R@1 (it has own/score)"
-    )
+    assert "no AP, AIGT, R@1 (it has own/score)" in reason
     assert not _decide({}).passed
     assert not _decide(fields={"metrics": ("coco/APP",)}).passed
 
@@ -117,17 +116,17 @@ def test_the_first_version_passes_if_the_minimums_hold():
     assert _decide(None).passed
     fields = {"minimum": ("coco/AP50=0.7", "refcocog/AIGT=0.3")}
     assert _decide(None, fields).passed
-    assert _decide(None, fields, coco_AP50=0.6).reasons == (
-        "coco/AP50: 0.6000 is below the minimum of 0.7000",
-    )
-    assert _decide(None, fields, coco_AP50=None).reasons == ("coco/AP50: the candidate has none",)
+    (reason,) = _decide(None, fields, coco_AP50=0.6).reasons
+    assert "coco/AP50: 0.6000" in reason
+    assert "minimum of 0.7000" in reason
+    assert _decide(None, fields, coco_AP50=None).reasons == ("coco/AP50: the candidate lacks it",)
 
 
 @pytest.mark.parametrize("numbers", [{}, {"coco/AP50": 0.5}])
 def test_the_first_version_needs_a_headline_or_a_minimum(numbers):
     decision = gate.decide(numbers, None, GateConfig())
     assert not decision.passed
-    assert decision.reasons[0].startswith("nothing to judge")
+    assert decision.reasons[0].startswith("nothing to judge: the candidate has no AP, AIGT, R@1")
     assert gate.decide({"coco/AP50": 0.5}, None, GateConfig(minimum=("coco/AP50=0.3",))).passed
 
 
@@ -135,7 +134,9 @@ def test_minimums_and_the_champion_hold_together():
     fields = {"minimum": ("coco/AP=0.49",)}
     decision = _decide(coco_AP=0.485, fields=fields)
     assert decision.rows[0].allowed == 0.49
-    assert decision.reasons == ("coco/AP: 0.4850 is below the minimum of 0.4900",)
+    (reason,) = decision.reasons
+    assert "coco/AP: 0.4850" in reason
+    assert "minimum of 0.4900" in reason
     assert _decide(coco_AP=0.495, fields=fields).passed
     assert not _decide(coco_AP=0.495, fields={"max_drop": -0.01}).passed  # must be better
     assert _decide(
@@ -145,25 +146,25 @@ def test_minimums_and_the_champion_hold_together():
 
 @pytest.mark.parametrize("item", ["coco/AP", "=0.3", "coco/AP=", "coco/AP=much", "coco/AP=nan"])
 def test_wrong_minimums(item):
-    with pytest.raises(ValueError, match=r"is not of the form metric=number, as coco/AP50=0.3"):
+    with pytest.raises(ValueError, match=r"gate\.minimum .*coco/AP50=0\.3"):
         GateConfig(minimum=(item,))
 
 
 def test_settings_come_from_the_command_line():
     given = config.override(GateConfig(), "max_drop=0.1", "minimum=[coco/AP50=0.3]")
     assert (given.max_drop, given.floors()) == (0.1, {"coco/AP50": 0.3})
-    with pytest.raises(ValueError, match=r"gate.max_drop is nan"):
+    with pytest.raises(ValueError, match=r"gate\.max_drop is nan"):
         config.override(GateConfig(), "max_drop=.nan")
 
 
-def test_a_benchmark_or_metric_may_have_a_drop_of_its_own() -> None:
+def test_a_benchmark_or_metric_may_have_its_own_drop() -> None:
     champion = {"coco/AP": 0.50, "lvis/AP": 0.40, "refcocog/AIGT": 0.90}
     candidate = {"coco/AP": 0.49, "lvis/AP": 0.36, "refcocog/AIGT": 0.90}
-    assert gate.decide(candidate, champion, GateConfig()).reasons == (
-        "lvis/AP: 0.3600 against the champion's 0.4000, a drop of 0.02 is allowed",
-    )
+    (reason,) = gate.decide(candidate, champion, GateConfig()).reasons
+    assert reason.startswith("lvis/AP: 0.3600 ")
+    assert "0.02" in reason
     assert gate.decide(candidate, champion, GateConfig(drops=("lvis=0.05",))).passed
     strict = gate.decide(candidate, champion, GateConfig(drops=("lvis=0.05", "lvis/AP=0.03")))
-    assert "a drop of 0.03 is allowed" in strict.reasons[0]
-    with pytest.raises(ValueError, match=r"gate.drops 'lvis' is not of the form"):
+    assert "0.03" in strict.reasons[0]
+    with pytest.raises(ValueError, match=r"gate\.drops 'lvis'"):
         GateConfig(drops=("lvis",))

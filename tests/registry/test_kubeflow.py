@@ -1,4 +1,4 @@
-"""The Kubeflow Model Registry, spoken to over real HTTP: a small server on loopback has its paths, ids and answers."""
+"""Kubeflow's Model Registry, over real HTTP to a small server with its paths, ids and responses."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def _one_line(error: BaseException) -> str:
     return str(error)
 
 
-def test_a_version_is_told_with_its_uri_numbers_and_run(server, monkeypatch):
+def test_a_version_has_its_uri_metrics_and_run(server, monkeypatch):
     for name, value in {"ID": "run-7", "NAME": "nightly", "NAMESPACE": "team"}.items():
         monkeypatch.setenv(f"OMNIDET_RUN_{name}", value)
     metadata = {"coco/AP": 0.5, "steps": 3, "precise": True, "commit": "abc", "none": math.nan}
@@ -64,11 +64,8 @@ def test_a_version_is_told_with_its_uri_numbers_and_run(server, monkeypatch):
         "commit": {"metadataType": "MetadataStringValue", "string_value": "abc"},
         "none": {"metadataType": "MetadataStringValue", "string_value": "nan"},
     }
-    assert (artifact["uri"], artifact["artifactType"], artifact["modelFormatName"]) == (
-        URI,
-        "model-artifact",
-        "omnidet",
-    )
+    assert artifact["uri"] == URI
+    assert (artifact["artifactType"], artifact["modelFormatName"]) == ("model-artifact", "omnidet")
     source = {
         key.removeprefix("modelSource"): value
         for key, value in artifact.items()
@@ -86,9 +83,8 @@ def test_a_version_is_told_with_its_uri_numbers_and_run(server, monkeypatch):
 @pytest.mark.slow
 def test_again_makes_nothing_new(server):
     first = _register()
-    assert not any(
-        key.startswith("modelSource") for key in server.artifacts[first.version_id][0]
-    )  # no run, no source
+    keys = server.artifacts[first.version_id][0]
+    assert not any(key.startswith("modelSource") for key in keys)  # no run, no source
     before = [r for r in server.requests if r[0] == "POST"]
     assert _register() == first
     assert [r for r in server.requests if r[0] == "POST"] == before
@@ -106,23 +102,20 @@ def test_what_a_killed_run_left_is_completed(server):
 
 def test_the_same_version_with_another_uri_is_refused(server):
     _register()
+    uris = r"s3://models/registry/toy/1, not s3://other/toy/1"
     with pytest.raises(
-        ValueError,
-        match=r"version 1 of 'toy' .* is s3://models/registry/toy/1, not s3://other/toy/1: set",
-    ) as e:
+        ValueError, match=rf"version 1 of 'toy' .*{uris}.* register\.name"
+    ) as caught:
         _register("s3://other/toy/1")
-    _one_line(e.value)
+    _one_line(caught.value)
 
 
 @pytest.mark.slow
 def test_another_client_was_first(server):
-    """Not there when it was asked for, there when it was to be made."""
+    """The model did not exist when it was asked for, and does when it is to be made."""
     first = _register()
-    not_there = (404, b'{"message": "no entity found"}')
-    server.faults = {
-        ("GET", "registered_model"): [not_there],
-        ("GET", "model_version"): [not_there],
-    }
+    missing = (404, b'{"message": "no entity found"}')
+    server.faults = {("GET", "registered_model"): [missing], ("GET", "model_version"): [missing]}
     assert _register() == first
     assert (len(server.models), len(server.versions)) == (1, 1)
 
@@ -138,9 +131,7 @@ def test_a_server_that_is_busy_is_asked_again(server):
 
 def test_a_token_is_sent(server, tmp_path, monkeypatch):
     server.token = TOKEN
-    with pytest.raises(
-        PermissionError, match=r"refuses us \(401\): see the token in MODEL_REGISTRY_TOKEN_FILE"
-    ):
+    with pytest.raises(PermissionError, match=r"401.*MODEL_REGISTRY_TOKEN_FILE"):
         kubeflow.connect()
     (tmp_path / "token").write_text("an-old-one")
     monkeypatch.setenv("MODEL_REGISTRY_TOKEN_FILE", str(tmp_path / "token"))
@@ -152,13 +143,12 @@ def test_a_token_is_sent(server, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("content", [None, "", f"{TOKEN}\n{TOKEN}", "tökén"])
-def test_a_token_file_that_is_none(server, tmp_path, monkeypatch, content):
+def test_a_wrong_token_file(server, tmp_path, monkeypatch, content):
     monkeypatch.setenv("MODEL_REGISTRY_TOKEN_FILE", str(tmp_path / "token"))
     if content is not None:
         (tmp_path / "token").write_text(content)
-    with pytest.raises(
-        (FileNotFoundError, ValueError), match=r"MODEL_REGISTRY_TOKEN_FILE='.*token' does not"
-    ) as caught:
+    errors = (FileNotFoundError, ValueError)
+    with pytest.raises(errors, match=r"MODEL_REGISTRY_TOKEN_FILE='.*token'") as caught:
         kubeflow.connect()
     _one_line(caught.value)
     assert server.requests == []
@@ -172,16 +162,13 @@ def test_an_error_of_the_server_is_one_line(server, where):
     answer = (500, json.dumps({"message": f"database is gone\n{'x' * 900}"}).encode())
     server.faults = {where: [answer] * kubeflow.TRIES}
     with pytest.raises(
-        OSError, match=rf"answers 500 to {where[0]} .*{where[1]}: database is gone x+$"
+        OSError, match=rf"500 to {where[0]} .*{where[1]}: database is gone"
     ) as caught:
         _register()
     assert len(_one_line(caught.value)) < 400
     _register()  # and the next one completes it
-    assert [len(made) for made in (server.models, server.versions, *server.artifacts.values())] == [
-        1,
-        1,
-        1,
-    ]
+    made = (server.models, server.versions, *server.artifacts.values())
+    assert [len(objects) for objects in made] == [1, 1, 1]
 
 
 @pytest.mark.parametrize(
@@ -189,9 +176,7 @@ def test_an_error_of_the_server_is_one_line(server, where):
 )
 def test_something_else_that_answers(server, answer):
     server.faults = {("GET", "registered_models"): [answer] * 2}
-    with pytest.raises(
-        OSError, match=r"not as a Model Registry|is no Kubeflow Model Registry|answers 302"
-    ) as caught:
+    with pytest.raises(OSError, match=server.address) as caught:
         kubeflow.connect()
     _one_line(caught.value)
 
@@ -201,10 +186,10 @@ def test_nobody_answers(server, monkeypatch):
         port = taken.getsockname()[1]
     monkeypatch.setenv("MODEL_REGISTRY_ADDRESS", f"http://127.0.0.1:{port}")
     with pytest.raises(
-        ConnectionError,
-        match=rf"no Model Registry answers at http://127.0.0.1:{port} \(.*refused\): start",
-    ):
+        ConnectionError, match=rf"http://127\.0\.0\.1:{port} \(.*refused\)"
+    ) as caught:
         kubeflow.connect()
+    _one_line(caught.value)
 
 
 @pytest.mark.slow
