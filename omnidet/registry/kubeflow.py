@@ -259,7 +259,7 @@ def _token() -> str:
     token = Path(path).read_text(encoding="utf-8").strip()
     if not token or not token.isascii() or any(c.isspace() for c in token):
         raise ValueError(
-            f"MODEL_REGISTRY_TOKEN_FILE={path!r} does not hold one token: write it alone to the file"
+            f"MODEL_REGISTRY_TOKEN_FILE={path!r} does not hold one token: write nothing else"
         )
     return token
 
