@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from omnidet.config import require
 from omnidet.data.mixing.config import MixingConfig, Stream
 from omnidet.data.sharding.config import ShardsConfig
-from omnidet.data.tiny_world.draw import TinyWorld
+from omnidet.data.tiny_world.config import TinyWorld
 from omnidet.data.vocabulary import VocabularyConfig
 from omnidet.matching.config import MatchingConfig
 from omnidet.measures.config import EvaluationConfig

@@ -6,7 +6,7 @@ import dataclasses
 
 from omnidet.data.mixing.config import MixingConfig, Stream
 from omnidet.data.sharding.config import Dataset, ShardsConfig
-from omnidet.data.tiny_world.draw import TinyWorld
+from omnidet.data.tiny_world.config import TinyWorld
 from omnidet.data.vocabulary import VocabularyConfig
 from omnidet.measures.config import Benchmark, EvaluationConfig
 from omnidet.model.backbones.conv_stem_vit import ConvStemVit

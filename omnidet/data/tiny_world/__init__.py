@@ -1,4 +1,6 @@
-"""A small drawn world in the file formats of the real datasets: what the demo and the tests train on.
+"""A small drawn world in the file formats of the real datasets, for the demo and the tests.
 
-scenes (shapes and their places) ──▶ words (names, expressions, captions) ──▶ coco_files + draw ──▶ folder
+sprites (shapes) ─▶ scenes (where they are) ─▶ words, expressions (what is said of them)
+                                                    │
+draw ─▶ coco_files, lvis_files, refcocog_files, flickr30k_files, web_files (with faults) ─▶ folder
 """

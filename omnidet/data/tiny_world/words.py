@@ -1,23 +1,21 @@
-"""What is said of a scene of the tiny world: captions, web text, tagged sentences and referring expressions.
+"""What is said of a scene of the tiny world: captions, texts of the web and tagged sentences.
 
-A colour is always said right before its shape ("red star", "hot dog"), so that a search for "red star" finds every naming.
+A colour is always right before its shape ("red star", "hot dog"), so that a search for "red star"
+finds every mention.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
 import numpy as np
 
-from omnidet.data.tiny_world.scenes import Box, Scene, Thing
+from omnidet.data.tiny_world.scenes import Scene, Thing
 
 _T = TypeVar("_T")
-RELATIONS = ("left of", "right of", "above", "below")
 _NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
-_CLEAR_PIXELS = 20
-"""Distance of centres, in pixels of a 128 pixel image, from which a relation is beyond doubt."""
 _UNRELATED = (
     "Classical Masterpieces: Overtures & More, Vol. 8 by Various Artists",
     "Used hatchback petrol, one owner, full service history",
@@ -84,17 +82,17 @@ _SENTENCE_FORMS = {
 
 @dataclass(frozen=True)
 class Group:
-    """Things of one scene that are named together."""
+    """Things of a scene that are named together."""
 
     members: tuple[int, ...]
     colour: str
     shape: str
     size: str
-    """Empty where the members differ in size."""
+    """Empty if the members differ in size."""
 
 
 def groups(scene: Scene) -> list[Group]:
-    """The things of a scene, equal ones together, in the order of drawing."""
+    """The things of a scene, equal ones together, in the order in which they were drawn."""
     found: dict[tuple[str, str], list[int]] = {}
     for i, thing in enumerate(scene.things):
         found.setdefault((thing.colour, thing.shape), []).append(i)
@@ -120,14 +118,14 @@ def counted(words: str, number: int = 1) -> str:
 
 
 def group_phrase(rng: np.random.Generator, group: Group) -> str:
-    """A group with its number, and half of the time its size: "a large red star", "two blue circles"."""
+    """A group with its number, and half of the time its size: "a large red star"."""
     number = len(group.members)
     size = group.size if rng.random() < 0.5 else ""
     return counted(name(group.colour, group.shape, size, number), number)
 
 
 def captions(rng: np.random.Generator, scene: Scene, number: int = 5) -> list[str]:
-    """COCO's way: several captions, each of which names some of the things."""
+    """In COCO's style: several captions, each of which names some of the things."""
     found = groups(scene)
     written = []
     for _ in range(number):
@@ -147,12 +145,12 @@ def captions(rng: np.random.Generator, scene: Scene, number: int = 5) -> list[st
 
 
 def web_text(rng: np.random.Generator, scene: Scene) -> str:
-    """LAION's way: shop talk in mixed case, sometimes about something else."""
+    """In LAION's style: shop talk in mixed case, sometimes about something else."""
     return _loose_text(rng, scene, _WEB_FORMS, unrelated=0.12)
 
 
 def alt_text(rng: np.random.Generator, scene: Scene) -> str:
-    """CC12M's way: fuller sentences, names of persons masked."""
+    """In CC12M's style: fuller sentences, with names of persons masked."""
     return _loose_text(rng, scene, _ALT_FORMS, unrelated=0.04)
 
 
@@ -177,7 +175,7 @@ def _loose_text(
 
 @dataclass(frozen=True)
 class Chain:
-    """A coreference chain of Flickr30K Entities: one or more things, or none, that sentences speak of."""
+    """A coreference chain of Flickr30K Entities: things, or none, that sentences mention."""
 
     number: int
     types: str
@@ -188,10 +186,14 @@ class Chain:
 def tagged_sentences(
     rng: np.random.Generator, scene: Scene, first_chain: int
 ) -> tuple[list[str], list[Chain]]:
-    """Flickr30K Entities' five sentences of an image, and the chains that they use.
+    """Five sentences about an image as in Flickr30K Entities, and the chains that they use.
 
-    Things of equal shape and different colour have a chain of their own beside those of their groups: boxes with two chains.
+    Things of equal shape have a chain of their own besides those of their groups, so that there are
+    boxes with two chains.
+
     Args:
+        rng: what is said.
+        scene: what it is said of.
         first_chain: chain numbers begin here; at most 20 are used.
     """
     found = groups(scene)
@@ -232,109 +234,13 @@ def tagged_sentences(
 
 
 def _capitalised(sentence: str) -> str:
-    """With a capital at the first word, which may stand inside a tag."""
+    """With a capital at the first word, which may be inside a tag."""
     first = sentence.index(" ") + 1 if sentence.startswith("[") else 0
     return sentence[:first] + sentence[first].upper() + sentence[first + 1 :]
 
 
 def _types(shape: str) -> str:
     return {"dog": "animals", "heart": "bodyparts/other"}.get(shape, "other")
-
-
-@dataclass(frozen=True)
-class Description:
-    """Words for a thing; an empty field is not said."""
-
-    shape: str
-    colour: str = ""
-    size: str = ""
-
-    def fits(self, thing: Thing) -> bool:
-        """Whether the words are true of the thing."""
-        return (
-            self.shape == thing.shape
-            and self.colour in ("", thing.colour)
-            and self.size in ("", thing.size)
-        )
-
-    def words(self) -> str:
-        return name(self.colour, self.shape, self.size)
-
-
-def descriptions(thing: Thing) -> list[Description]:
-    """The ways to describe a thing by itself, short ones first."""
-    shape, colour, size = thing.shape, thing.colour, thing.size
-    full = Description(shape, colour, size)
-    return [Description(shape), Description(shape, colour), Description(shape, size=size), full]
-
-
-def plain_expressions(scene: Scene, target: int) -> list[str]:
-    """Expressions without relation that fit the target and nothing else of the scene."""
-    return [
-        d.words()
-        for d in descriptions(scene.things[target])
-        if sum(d.fits(thing) for thing in scene.things) == 1
-    ]
-
-
-@dataclass(frozen=True)
-class Relation:
-    """An expression that names two things: "star left of circle"."""
-
-    head: str
-    relation: str
-    landmark: str
-    is_needed: bool
-    """Whether the head's words fit other things too, so that only the relation tells them apart."""
-
-
-def relational_expressions(scene: Scene, target: int) -> list[Relation]:
-    """Expressions with a relation that fit the target alone.
-
-    The landmark is unique by its words. The relation holds clearly for the target, and clearly not for any other thing
-    that the head's words fit.
-    """
-    found = []
-    for landmark, relation, other in _landmarks(scene, target):
-        for head in descriptions(scene.things[target]):
-            rivals = [
-                t
-                for i, t in enumerate(scene.things)
-                if i not in (target, landmark) and head.fits(t)
-            ]
-            if all(
-                offset(t.box_xyxy, scene.things[landmark].box_xyxy, relation)[0] <= 0
-                for t in rivals
-            ):
-                found.append(Relation(head.words(), relation, other.words(), bool(rivals)))
-    return found
-
-
-def offset(box_xyxy: Box, landmark_xyxy: Box, relation: str) -> tuple[float, float]:
-    """How far the box's centre lies from the landmark's in the direction of the relation, and how far across, in pixels."""
-    x = (landmark_xyxy[0] + landmark_xyxy[2] - box_xyxy[0] - box_xyxy[2]) / 2
-    y = (landmark_xyxy[1] + landmark_xyxy[3] - box_xyxy[1] - box_xyxy[3]) / 2
-    return {
-        "left of": (x, abs(y)),
-        "right of": (-x, abs(y)),
-        "above": (y, abs(x)),
-        "below": (-y, abs(x)),
-    }[relation]
-
-
-def _landmarks(scene: Scene, target: int) -> Iterator[tuple[int, str, Description]]:
-    """Things that the target stands in a clear relation to, with unique words for them."""
-    clear = _CLEAR_PIXELS * scene.image_size / 128
-    for i, thing in enumerate(scene.things):
-        if i == target:
-            continue
-        unique = [
-            d for d in descriptions(thing) if sum(d.fits(other) for other in scene.things) == 1
-        ]
-        for relation in RELATIONS:
-            along, across = offset(scene.things[target].box_xyxy, thing.box_xyxy, relation)
-            if along >= clear and along >= across:
-                yield from ((i, relation, words) for words in unique[:2])
 
 
 def _common_size(things: list[Thing]) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from omnidet.data.sharding.config import Dataset, ShardsConfig
-from omnidet.data.tiny_world.draw import TinyWorld
+from omnidet.data.tiny_world.config import TinyWorld
 
 SMALL = TinyWorld(
     train_images=40,
