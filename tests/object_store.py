@@ -314,7 +314,7 @@ class OneAtATime:
 
             do_GET = do_PUT = do_HEAD = do_POST = do_DELETE = forward
 
-            def log_message(self, format, *args):
+            def log_message(self, *_):
                 pass
 
         self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)

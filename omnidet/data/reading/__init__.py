@@ -1,4 +1,9 @@
-"""What readers share: files and formats, and no dataset's name.
+"""What readers share: files and formats. No dataset is named here.
 
-Folders local or on s3://, JSON and tars of any size, JPEG headers, URL lists, COCO's annotation format, bad records.
+    dataset_folder, urls ──bytes──▶ json_stream, tar_pairs, url_lists ──entries──▶ annotations
+                                                                                      │
+              sources/ ──Record──▶ quarantine: bad records counted, never dropped silently
+
+To add a format that several datasets share, add a file; a format of one dataset belongs in
+`sources/`.
 """

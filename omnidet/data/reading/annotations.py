@@ -1,7 +1,4 @@
-"""What the adapters in `sources/` share: annotation files read with clear errors, image files found, boxes gathered.
-
-No dataset is known here.
-"""
+"""What the adapters in `sources/` share: annotation files with clear errors, boxes, captions."""
 
 from __future__ import annotations
 
@@ -29,9 +26,12 @@ T = TypeVar("T")
 Entry = Mapping[str, Any]
 """One JSON object of an annotation file."""
 Piece = functools.partial[Iterator[Record]]
-"""Some of a split's records, to be read in any process with a quarantine: a module's function and plain data."""
+"""Reads some of a split's records, given a quarantine.
+
+It holds a function of a module and plain data, so that any process can run it.
+"""
 PIECE_UNITS = 1000
-"""Images, rows or members of one piece where nobody asks for another number."""
+"""Images, rows or members in a piece, by default."""
 
 
 @dataclass(frozen=True)
@@ -41,13 +41,13 @@ class GroundTruth:
     path: str
     """The annotation file."""
     names: Mapping[int, str]
-    """Category id -> the phrase that stands for it in the Records; of phrases there are none."""
+    """Category id -> its phrase in the Records. Empty for datasets of phrases."""
     content: bytes | None = None
-    """What is to stand in the file, where the dataset itself has no such file; `path` is then empty."""
+    """The content of the file if the dataset has no such file; `path` is then empty."""
 
 
 class Regions:
-    """The boxes of one image and the phrases that name them, in the order in which they were first met."""
+    """The boxes of one image and the phrases that name them, in the order of first appearance."""
 
     def __init__(self) -> None:
         self._boxes: list[list[float]] = []
@@ -55,7 +55,7 @@ class Regions:
         self._named: dict[str, list[int]] = {}
 
     def add(self, phrase: str, key: Hashable, xyxy: list[float]) -> None:
-        """Let `phrase` name the box; the same `key` is the same box, whatever names it."""
+        """Let `phrase` name the box. The same `key` means the same box, whatever names it."""
         if key not in self._index:
             self._index[key] = len(self._boxes)
             self._boxes.append(xyxy)
@@ -68,7 +68,7 @@ class Regions:
         """(N, 4) float32."""
         with np.errstate(
             over="ignore"
-        ):  # a huge number becomes inf here and is named by quarantine.clean
+        ):  # a huge number becomes inf, which quarantine.clean rejects
             return np.array(self._boxes, np.float64).reshape(-1, 4).astype(np.float32)
 
     @property
@@ -81,25 +81,24 @@ class Regions:
 
 
 def load_json(folder: DataFolder, name: str, remedy: str, keep: Mapping[str, Sequence[str]]) -> Any:
-    """The content of a JSON file, but of the lists `keep` alone, and of their elements the named fields alone.
+    """The lists `keep` of a JSON file, and of their elements only the named fields.
 
-    What is left out is most of such a file: masks, areas, licences. Raises FileNotFoundError with the remedy, and ValueError
-    for what is not JSON.
+    Most of such a file is not needed: masks, areas, licences. Raises FileNotFoundError with the
+    remedy, and ValueError with a one-line message if the file is not valid JSON.
     """
     require(folder, name, remedy)
     try:
         return json_stream.load(folder.path(name), keep)
-    except (
-        ValueError,
-        RecursionError,
-    ) as error:  # UnicodeDecodeError and JSONDecodeError are ValueErrors
+    # UnicodeDecodeError and JSONDecodeError are ValueErrors.
+    except (ValueError, RecursionError) as error:
         raise ValueError(
-            f"{storage.join(folder.location, name)} is not JSON ({error}): fetch or write it anew"
+            f"{storage.join(folder.location, name)} is not JSON ({error}): "
+            "download or create it again"
         ) from error
 
 
 def require(folder: DataFolder, name: str, remedy: str) -> None:
-    """Raise FileNotFoundError with the remedy where there is no such file."""
+    """Raise FileNotFoundError with the remedy if the file does not exist."""
     if not folder.has(name):
         raise FileNotFoundError(f"{storage.join(folder.location, name)} does not exist: {remedy}")
 
@@ -107,7 +106,10 @@ def require(folder: DataFolder, name: str, remedy: str) -> None:
 def entries(
     data: Any, key: str, fields: Mapping[str, type | tuple[type, ...]], path: str
 ) -> list[Entry]:
-    """`data[key]`, a list of objects that have the fields with the given types; ValueError names what is missing."""
+    """`data[key]`, a list of objects that have the fields with the given types.
+
+    Raises ValueError that names what is missing.
+    """
     found = data.get(key) if isinstance(data, dict) else None
     if not isinstance(found, list):
         raise ValueError(f"{path} has no list {key!r}: it is not in the dataset's format")
@@ -117,16 +119,15 @@ def entries(
 def checked(
     found: list[Any], what: str, fields: Mapping[str, type | tuple[type, ...]], path: str
 ) -> list[Entry]:
-    """The same list, once every entry is known to be an object with the fields."""
+    """The same list, after a check that every entry is an object with the fields."""
     for i, entry in enumerate(found):
         for field, kind in fields.items():
             if not isinstance(entry, dict) or not isinstance(entry.get(field), kind):
-                # reprlib: what a file holds may be nested without end
-                got = reprlib.repr(
-                    entry.get(field, "nothing") if isinstance(entry, dict) else entry
-                )[:80]
+                value = entry.get(field, "nothing") if isinstance(entry, dict) else entry
+                got = reprlib.repr(value)[:80]  # reprlib, because values may be nested deeply
                 raise ValueError(
-                    f"{path}: {what}[{i}] needs {field!r} of type {_type_names(kind)}, got {got}: mend the file"
+                    f"{path}: {what}[{i}] needs {field!r} of type {_type_names(kind)}, got {got}: "
+                    "correct the file"
                 )
     return found
 
@@ -143,7 +144,7 @@ def first_of_each(
     quarantine: Quarantine,
     key: str = "id",
 ) -> Iterator[Entry]:
-    """The entries whose id has not come before; the others go to the quarantine."""
+    """The entries whose id is new. The others go to the quarantine."""
     seen: set[Any] = set()
     for entry in found:
         if entry[key] in seen:
@@ -162,7 +163,7 @@ def by_image(found: Iterable[Entry]) -> dict[int, list[Entry]]:
 
 
 def xywh_to_xyxy(xywh: Any) -> list[float] | None:
-    """Corners of an annotated box, however odd its numbers, or None where it is not four numbers."""
+    """Corners of an annotated box, whatever its numbers, or None if it is not four numbers."""
     numbers = four_numbers(xywh)
     if numbers is None:
         return None
@@ -171,7 +172,7 @@ def xywh_to_xyxy(xywh: Any) -> list[float] | None:
 
 
 def four_numbers(box: Any) -> list[float] | None:
-    """The box as floats, or None where it is not four numbers."""
+    """The box as floats, or None if it is not four numbers."""
     if (
         not isinstance(box, Sequence)
         or len(box) != 4
@@ -185,62 +186,59 @@ def four_numbers(box: Any) -> list[float] | None:
 
 
 def parse_xml(content: bytes) -> ElementTree.Element:
-    """The root of an annotation. Raises ValueError for what is no XML, and for a DOCTYPE."""
+    """The root of an annotation. Raises ValueError if it is not XML or has a DOCTYPE."""
     try:
         return ElementTree.fromstring(content, ElementTree.XMLParser(target=_NoDoctype()))
-    except (ElementTree.ParseError, LookupError) as error:  # LookupError: an encoding that is none
+    except (ElementTree.ParseError, LookupError) as error:  # LookupError: an unknown encoding
         raise ValueError(f"not XML ({error})") from error
 
 
 class _NoDoctype(ElementTree.TreeBuilder):
-    """Annotations have no DOCTYPE, and only a DOCTYPE can declare entities that expand to gigabytes."""
+    """Refuses a DOCTYPE, which alone can declare entities that expand to gigabytes."""
 
-    def doctype(self, name: str, pubid: str | None, system: str | None) -> None:
+    def doctype(self, *_: str | None) -> None:
         raise ValueError("a DOCTYPE, which these files do not have")
 
 
 def plain(text: str) -> str:
-    """The text with every run of white space made one blank.
+    """The text with each run of white space replaced by one space.
 
-    Half a character, which JSON can hold and UTF-8 cannot, becomes "?".
+    Half a surrogate pair, which JSON can hold and UTF-8 cannot, becomes "?".
     """
     return " ".join(text.encode("utf-8", "replace").decode().split())
 
 
 def join_captions(captions: Iterable[str]) -> str:
-    """One caption out of several: the distinct ones, set apart by ` . `, as the image loss reads a set of words."""
+    """One caption from several: the distinct ones, joined by ` . `.
+
+    The image loss reads a caption as a set of words.
+    """
     return " . ".join(dict.fromkeys(captions))
 
 
 def batched(items: Iterable[T], size: int) -> Iterator[list[T]]:
-    """Lists of `size` items, the last one shorter."""
+    """Lists of `size` items; the last one may be shorter."""
     left = iter(items)
     while batch := list(itertools.islice(left, size)):
         yield batch
 
 
 def chained(pieces: Iterable[Piece], quarantine: Quarantine) -> Iterator[Record]:
-    """The records of all pieces in order: a split read in one go."""
+    """The records of all pieces in order: a whole split."""
     for piece in pieces:
         yield from piece(quarantine)
 
 
 def image_size(content: bytes) -> tuple[int, int] | str:
-    """(width, height) from the image's header, or the reason for which it cannot be read."""
+    """(width, height) from the image's header, or the reason why it cannot be read."""
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter(
-                "ignore", Image.DecompressionBombWarning
-            )  # quarantine.clean judges the size
+            # quarantine.clean judges the size.
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
             with Image.open(io.BytesIO(content)) as image:
                 return image.size
     except Image.DecompressionBombError:
         return "image too large"
-    except (
-        OSError,
-        SyntaxError,
-        ValueError,
-        EOFError,
-        ArithmeticError,
-    ):  # what Pillow's readers raise
+    # What Pillow's readers raise.
+    except (OSError, SyntaxError, ValueError, EOFError, ArithmeticError):
         return "unreadable image"

@@ -1,4 +1,4 @@
-"""What the sources in COCO's json format share: images, categories and annotations that name both. No dataset is known here."""
+"""What sources in COCO's JSON format share: images, categories, and annotations that name both."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ KEPT_OF_BOXES = (*ANNOTATION, "category_id", "bbox", "iscrowd")
 
 
 def lists(root: str, name: str, remedy: str, keep: Mapping[str, Collection[str]]) -> Any:
-    """The lists of a file, and of their entries the named fields alone."""
+    """The lists of a file, and of their entries only the named fields."""
     return files.load_json(
         DataFolder(root), name, remedy, {key: tuple(fields) for key, fields in keep.items()}
     )
@@ -26,7 +26,7 @@ def lists(root: str, name: str, remedy: str, keep: Mapping[str, Collection[str]]
 def categories(
     content: Any, path: str, phrase: Callable[[str], str] = files.plain
 ) -> dict[int, str]:
-    """The words of each category. Raises ValueError where two are the same."""
+    """The words of each category. Raises ValueError if two share an id or their words."""
     found = files.entries(content, "categories", CATEGORY, path)
     names = {category["id"]: phrase(category["name"]) for category in found}
     if len(set(names.values())) != len(found):
@@ -37,7 +37,7 @@ def categories(
 def images(
     content: Any, fields: Mapping[str, type], path: str, source: str, quarantine: Quarantine
 ) -> dict[int, Entry]:
-    """The images by id."""
+    """The images, by id."""
     found = files.entries(content, "images", fields, path)
     return {
         image["id"]: image
@@ -61,7 +61,7 @@ def known(
     what: str = "annotation",
     kind: str = "box",
 ) -> Iterator[Entry]:
-    """The entries of images that there are, each id once."""
+    """The entries, each id once, whose image exists."""
     for entry in files.first_of_each(found, source, what, kind, quarantine):
         if entry["image_id"] in ids:
             yield entry
@@ -79,8 +79,8 @@ def regions(
 ) -> tuple[Regions, set[str]]:
     """The targets of an image, and the names that stand for more than their boxes.
 
-    A crowd box frames a group: it is no target, and its name is neither exhaustive nor absent. The same holds for the
-    name of a box that cannot be read.
+    A crowd box frames a group: it is not a target, and its name is neither exhaustive nor absent.
+    The same holds for the name of a box that cannot be read.
     """
     targets, unclear = Regions(), set()
     for entry in found:
@@ -102,7 +102,7 @@ def regions(
 def ground_truth(
     root: str, name: str, remedy: str, phrase: Callable[[str], str] = files.plain
 ) -> GroundTruth:
-    """The file itself, which the official tool reads, and the words of its categories."""
+    """The file itself, which the official tool reads, with the words of its categories."""
     content = lists(root, name, remedy, {"categories": CATEGORY})
     return GroundTruth(
         str(DataFolder(root).path(name)), categories(content, storage.join(root, name), phrase)

@@ -1,4 +1,4 @@
-"""The files of a dataset, in a local folder or on an object store, where they are fetched one by one as they are read."""
+"""The files of a dataset, in a local folder or on an object store, which are fetched when read."""
 
 from __future__ import annotations
 
@@ -14,36 +14,36 @@ from pathlib import Path
 from omnidet import storage
 
 CACHE = ".cache/data"
-"""Where annotation files from an object store are kept; images and tars are not."""
+"""Local copies of annotation files from an object store. Images and tars are not kept."""
 NUM_THREADS = 8
 IMAGE_FOLDERS = ("", "images/")
-"""Below a dataset's folder its images stand as named, or below `images/`."""
+"""Images are in the dataset's folder under their name, or below `images/`."""
 
 
 @dataclass(frozen=True)
 class DataFolder:
-    """Files below one location, by relative name."""
+    """Files below one location, by their relative names."""
 
     location: str
-    _lucky: list[str] = field(default_factory=list, compare=False, repr=False)
-    """Folders in which images were found, the last first: on an object store a wrong guess costs a request."""
+    _last_folder: list[str] = field(default_factory=list, compare=False, repr=False)
+    """The folder of the last image. On an object store, each wrong guess costs a request."""
 
     def has(self, name: str) -> bool:
-        """Whether there is a file of that name."""
+        """Whether there is a file with this name."""
         if storage.is_s3(self.location):
             return storage.exists(storage.join(self.location, name))
         return Path(self.location, name).is_file()
 
     def path(self, name: str) -> Path:
-        """A local path of the file, or where a local one would be if it is not there."""
+        """A local path of the file. A local file need not exist."""
         if storage.is_s3(self.location):
             return storage.local_copy(storage.join(self.location, name), CACHE)
         return Path(self.location, name)
 
     def read(self, name: str) -> bytes | None:
-        """The content, or None where there is no such file.
+        """The content, or None if there is no such file.
 
-        The name may come out of an annotation file: it leads nowhere else.
+        The name may come from an annotation file, so it cannot lead out of the folder.
         """
         if not name or name.startswith("/") or "\0" in name or ".." in name.split("/"):
             return None
@@ -63,19 +63,19 @@ class DataFolder:
             raise
 
     def read_image(self, names: Iterable[str]) -> bytes | None:
-        """The first of the images that is there, as named or below `images/`."""
+        """The first of the images that exists, under its name or below `images/`."""
         places = [f"{folder}{name}" for name in names for folder in IMAGE_FOLDERS]
         if storage.is_s3(self.location):
-            places.sort(key=lambda place: place.rpartition("/")[0] not in self._lucky)
+            places.sort(key=lambda place: place.rpartition("/")[0] not in self._last_folder)
         for place in places:
             content = self.read(place)
             if content is not None:
-                self._lucky[:1] = [place.rpartition("/")[0]]
+                self._last_folder[:1] = [place.rpartition("/")[0]]
                 return content
         return None
 
     def read_images(self, wanted: Sequence[Sequence[str]]) -> Iterator[bytes | None]:
-        """`read_image` of each, in order; several at once from an object store, with a few images at hand."""
+        """`read_image` of each, in order. From an object store, several are fetched at once."""
         if not storage.is_s3(self.location):
             yield from map(self.read_image, wanted)
             return
@@ -89,7 +89,7 @@ class DataFolder:
                 yield ahead.popleft().result()
 
     def names(self, suffix: str) -> list[str]:
-        """Files directly in the folder whose names end so, sorted."""
+        """Files directly in the folder whose names end with the suffix, sorted."""
         if storage.is_s3(self.location):
             found = storage.list_files(self.location)
             return [name for name in found if "/" not in name and name.endswith(suffix)]
@@ -97,7 +97,10 @@ class DataFolder:
 
     @contextmanager
     def fetched(self, name: str) -> Iterator[Path]:
-        """A local path of a large file for the time of the block: nothing of an object store's is kept."""
+        """A local path of a large file during the block.
+
+        A copy from an object store is not kept.
+        """
         if not storage.is_s3(self.location):
             yield Path(self.location, name)
             return

@@ -1,9 +1,9 @@
-"""Whether a JPEG file is whole, without decoding it.
+"""Whether a JPEG file is complete, without decoding it.
 
-Decoding 118,000 photographs takes longer than all the rest of a build. A damaged entropy-coded stream never stops a JPEG
-decoder, which fills in what it does not understand; a file that ends too soon does, and so does a broken table. Both show in
-the markers (ITU-T T.81, annex B), at a twentieth of the time. What is not plain (arithmetic coding, 12 bits, four colours)
-is left to a decoder.
+Decoding 118,000 photographs takes longer than everything else in a build. A damaged entropy-coded
+stream never stops a JPEG decoder, which fills in what it does not understand, but a truncated file
+and a broken table do. Both show in the markers (ITU-T T.81, annex B), at a twentieth of the time.
+Unusual files (arithmetic coding, 12 bits, four colours) are left to a decoder.
 """
 
 from __future__ import annotations
@@ -12,15 +12,16 @@ import re
 
 _START, _END, _SCAN, _TABLES, _QUANTISATION = 0xD8, 0xD9, 0xDA, 0xC4, 0xDB
 _FRAMES = (0xC0, 0xC1, 0xC2)
-"""Baseline, extended and progressive, with Huffman codes: what photographs are."""
-_PASSED_OVER = (0xDD, 0xFE, *range(0xE0, 0xF0))
+"""Baseline, extended and progressive with Huffman codes, which all photographs use."""
+_SKIPPED = (0xDD, 0xFE, *range(0xE0, 0xF0))
 """Restart interval, comment, application data."""
-# In a scan 0xFF is followed by 0 (a byte of data), 0xD0 to 0xD7 (restart), or 0xFF (filling): all else is a marker.
+# In a scan, 0xFF is followed by 0 (a byte of data), 0xD0 to 0xD7 (restart) or 0xFF (padding).
+# Everything else is a marker.
 _MARKER_IN_SCAN = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
 
 
 def size_if_whole(content: bytes) -> tuple[int, int] | None:
-    """(width, height) of a plain JPEG file that has all its parts; None for one that only a decoder can judge."""
+    """(width, height) of a regular, complete JPEG; None for a file that a decoder must judge."""
     if content[:2] != bytes((0xFF, _START)):
         return None
     size: tuple[int, int] | None = None
@@ -61,7 +62,7 @@ def size_if_whole(content: bytes) -> tuple[int, int] | None:
             if found is None:
                 return None
             at, scanned = found.start(), True
-        elif marker not in _PASSED_OVER:
+        elif marker not in _SKIPPED:
             return None
         if at + 2 == len(content) and content[at:] == bytes((0xFF, _END)):
             return size if scanned else None
@@ -69,7 +70,7 @@ def size_if_whole(content: bytes) -> tuple[int, int] | None:
 
 
 def _frame(segment: bytes) -> tuple[tuple[int, int], dict[int, int]] | None:
-    """Size, and the quantisation table of each component; None unless it has 8 bits and 1 or 3 components."""
+    """Size, and the quantisation table of each component; None unless 8 bits, 1 or 3 components."""
     if (
         len(segment) < 6
         or segment[0] != 8
@@ -98,7 +99,7 @@ def _huffman_tables(segment: bytes, known: set[int]) -> bool:
         ):
             return False
         room = 1
-        for count in counts:  # more codes of a length than are left
+        for count in counts:  # more codes of a length than are possible
             room = 2 * room - count
             if room < 0:
                 return False
@@ -124,7 +125,7 @@ def _quantisation_tables(segment: bytes, known: set[int]) -> bool:
 def _scan(
     segment: bytes, components: dict[int, int], huffman: set[int], is_progressive: bool
 ) -> bool:
-    """Whether a scan names components of the frame, tables that are there, and coefficients that exist."""
+    """Whether a scan names components of the frame, defined tables and valid coefficients."""
     if not segment or not 1 <= segment[0] <= 4 or len(segment) != 4 + 2 * segment[0]:
         return False
     named = [segment[1 + 2 * i : 3 + 2 * i] for i in range(segment[0])]

@@ -1,7 +1,8 @@
-"""The lists of a JSON file of any size, read element by element: memory for what is kept, not for what is in the file.
+"""The lists of a JSON file of any size, read element by element: only what is kept takes memory.
 
-LVIS train is 1 GB of JSON, nine tenths of it segmentation masks that no adapter reads. `json.loads` would need several times
-that; this reads it in one pass with the standard library's own decoder, a window of text at a time.
+LVIS train is 1 GB of JSON, nine tenths of it segmentation masks that no adapter reads. `json.loads`
+would need several times that. This reads it in one pass with the standard library's decoder, a
+window of text at a time. `docs/decisions/0011-libraries.md` compares it with ijson.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import Any, TextIO
 
 WINDOW_CHARACTERS = 1 << 20
 MAX_ELEMENT_CHARACTERS = 1 << 26
-"""Of one element of a list, or of one value that is no list: what is longer is damage, as an unclosed string is."""
+"""Longest element of a list, or value that is not a list. More means damage: an unclosed string."""
 
 _SPACE = re.compile(r"[ \t\n\r]*")
 _FOLLOWING = tuple(" \t\n\r,:]}")
@@ -22,12 +23,14 @@ _DECODER = json.JSONDecoder()
 
 
 def load(path: Path, keep: Mapping[str, Sequence[str]]) -> Any:
-    """The members `keep` of the object in the file; of each element of their lists only the fields named.
+    """The members `keep` of the object in the file, and of the elements of their lists some fields.
 
-    What is no object is given whole, as `json.loads` does. Raises ValueError for what is not JSON, and RecursionError.
+    Anything but an object is returned whole, as by `json.loads`. Raises ValueError if the file is
+    not valid JSON, and RecursionError if values are nested too deeply.
 
     Args:
-        keep: member -> fields of its elements, as {"images": ("id", "file_name")}. All other members are passed over.
+        keep: member -> fields of its elements, such as {"images": ("id", "file_name")}. All other
+            members are skipped.
     """
     with path.open("rb") as file:
         encoding = json.detect_encoding(file.read(4))
@@ -47,7 +50,7 @@ def _members(text: _Text, keep: Mapping[str, Sequence[str]]) -> Iterator[tuple[s
     while text.next_character() != "}":
         name = text.value()
         if not isinstance(name, str):
-            raise text.error("a name in quotes is expected")
+            raise text.error("expected a name in quotes")
         text.skip(":")
         if text.next_character() == "[":
             elements = _elements(text)
@@ -61,7 +64,7 @@ def _members(text: _Text, keep: Mapping[str, Sequence[str]]) -> Iterator[tuple[s
         if text.next_character() != "}":
             text.skip(",")
             if text.next_character() == "}":
-                raise text.error("a comma before the end")
+                raise text.error("a comma before the closing bracket")
     text.skip("}")
 
 
@@ -72,7 +75,7 @@ def _elements(text: _Text) -> Iterator[Any]:
         if text.next_character() != "]":
             text.skip(",")
             if text.next_character() == "]":
-                raise text.error("a comma before the end")
+                raise text.error("a comma before the closing bracket")
     text.skip("]")
 
 
@@ -93,10 +96,10 @@ class _Text:
         self.at_end = False
 
     def next_character(self) -> str:
-        """The next one that is no white space, which stays; "" at the end of the file."""
+        """The next character that is not white space, without moving on; "" at the end."""
         following = self.window[self.position : self.position + 1]
         if following and following not in " \t\n\r":
-            return following  # the common case, without an expression
+            return following  # the common case, without a regular expression
         while True:
             self.position = _SPACE.match(self.window, self.position).end()  # type: ignore[union-attr]  # matches anything
             if self.position < len(self.window):
@@ -106,18 +109,18 @@ class _Text:
 
     def skip(self, character: str) -> None:
         if self.next_character() != character:
-            raise self.error(f"{character!r} is expected")
+            raise self.error(f"expected {character!r}")
         self.position += 1
 
     def value(self, max_characters: int = MAX_ELEMENT_CHARACTERS) -> Any:
         """The value that begins here."""
         if not self.next_character():
-            raise self.error("the file ends too soon")
+            raise self.error("the file ends too early")
         size = WINDOW_CHARACTERS
         while True:
             try:
                 value, end = _DECODER.raw_decode(self.window, self.position)
-                # The 1 of 1.5 is a number too: what follows a value tells that it is whole.
+                # The 1 of 1.5 is a number too: only what follows shows that a value is complete.
                 if (
                     self.at_end
                     or self.window[end : end + 1] in _FOLLOWING
@@ -133,14 +136,14 @@ class _Text:
 
     def end(self) -> None:
         if self.next_character():
-            raise self.error("more behind the end")
+            raise self.error("more text after the end")
 
     def error(self, problem: str, position: int | None = None) -> ValueError:
         place = self.passed + (self.position if position is None else position)
         return ValueError(f"{problem} at character {place + 1}")
 
     def _more(self, characters: int) -> bool:
-        """Let go of what was read and take in more; False at the end of the file."""
+        """Drop what was read and read more. False at the end of the file."""
         if self.at_end:
             return False
         added = self.file.read(characters)

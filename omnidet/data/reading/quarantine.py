@@ -1,4 +1,4 @@
-"""Bad records: counted by reason, each named in a file, never silently dropped, never fatal below a stated share."""
+"""Bad records: counted by reason and listed in a file. They are fatal only above a stated share."""
 
 from __future__ import annotations
 
@@ -16,33 +16,35 @@ import numpy as np
 from PIL import Image
 
 from omnidet.data.reading import jpeg_markers
-from omnidet.schema import Record
+from omnidet.schema import FloatArray, Record
 
 MAX_PIXELS = 50_000_000
-"""Larger images are refused before they are decoded (decompression bombs); COCO's and LAION's stay far below."""
+"""Larger images are refused before decoding (decompression bombs). Real images stay far below."""
 MIN_BOX_SIDE = 1.0
-"""Boxes with a shorter side, in pixels, cannot be seen or matched."""
+"""In pixels. Boxes with a shorter side cannot be seen or matched."""
 MAX_OVERSHOOT = 2.0
-"""Annotators' rounding: a box may stand out of the image by this many pixels, and is clipped."""
+"""In pixels. Annotators round: a box that leaves the image by no more than this is clipped."""
 
 
 class Quarantine:
-    """What was refused, and why, in the order it was met."""
+    """What was refused and why, in the order of appearance."""
 
     def __init__(self, max_share: float = 0.1) -> None:
-        """`max_share`: the largest share of refused records of a source before reading it becomes an error."""
+        """`max_share`: above this share of refused records, reading a source is an error."""
         self.max_share = max_share
         self.counts: Counter[str] = Counter()
         self.lines: list[str] = []
 
     def reject(self, source: str, item: str, reason: str, kind: str = "record") -> None:
-        """Note one refused thing.
+        """Record one refusal.
 
         Args:
             source: name of the dataset.
-            item: what was refused, so that a person finds it: "image 391895", "annotation 17", "a.tar:000000003".
-            reason: one of a few short texts, as they are counted: "zero-size box", "truncated image".
-            kind: "record" if the whole image is lost, "box", "phrase" or "caption" if it is kept without it.
+            item: what was refused, so that a person can find it, such as "image 391895",
+                "annotation 17" or "a.tar:000000003".
+            reason: one of a few short texts, which are counted, such as "zero-size box".
+            kind: "record" if the whole image is lost; "box", "phrase" or "caption" if the image is
+                kept without it.
         """
         self.counts[f"{source}: {kind}: {reason}"] += 1
         self.lines.append(
@@ -52,7 +54,7 @@ class Quarantine:
         )
 
     def check_share(self, source: str, kept: int) -> None:
-        """Raise ValueError if too many records of a source were refused."""
+        """Raise ValueError if too large a share of a source's records was refused."""
         reasons = {
             k.split(": ", 2)[2]: n
             for k, n in self.counts.items()
@@ -64,36 +66,25 @@ class Quarantine:
                 f"{n} {reason}" for reason, n in sorted(reasons.items(), key=lambda item: -item[1])
             )
             raise ValueError(
-                f"{source}: {refused} of {kept + refused} records are unusable ({worst}), more than the allowed share "
-                f"{self.max_share}: mend the data or raise shards.max_bad_share"
+                f"{source}: {refused} of {kept + refused} records are unusable ({worst}), "
+                f"more than the allowed share {self.max_share}: "
+                "correct the data or raise shards.max_bad_share"
             )
 
 
 def clean(record: Record, quarantine: Quarantine, decode: bool = False) -> Record | None:
-    """The record without its bad boxes and phrases, or None if it cannot be used; what is taken out is noted.
+    """The record without its bad boxes and phrases, or None if it cannot be used.
 
-    Training never meets an image that stops its decoder: a JPEG file is known to have all its parts, anything else is
-    decoded here, as every image is with `decode`.
+    What is removed goes to the quarantine. An image that would stop the decoder never reaches
+    training: a JPEG file is checked for completeness, any other image is decoded here, and with
+    `decode` every image is.
     """
     problem = _image_problem(record, decode)
     if problem:
         quarantine.reject(record.source, record.image_id, problem)
         return None
     record = _without_empty_texts(record, quarantine)
-    boxes = record.boxes_xyxy.astype(np.float64)
-    good = [True] * len(boxes)
-    for i, box in enumerate(boxes.tolist()):  # plain numbers: a handful of numpy's own takes longer
-        problem = _box_problem(box, record.width, record.height)
-        if problem:
-            quarantine.reject(
-                record.source,
-                f"{record.image_id} box {i} {[round(x, 2) for x in box]}",
-                problem,
-                "box",
-            )
-            good[i] = False
-    limits = [record.width, record.height, record.width, record.height]
-    kept = np.clip(boxes[np.array(good, bool)], 0, limits).astype(np.float32)
+    good, kept = _usable_boxes(record, quarantine)
     new_index = (np.cumsum(good) - 1).tolist()
     phrases, phrase_boxes = [], []
     for phrase, named in zip(record.phrases, record.phrase_boxes, strict=True):
@@ -116,7 +107,7 @@ def clean(record: Record, quarantine: Quarantine, decode: bool = False) -> Recor
         boxes_xyxy=kept,
         phrases=tuple(phrases),
         phrase_boxes=tuple(phrase_boxes),
-        # A name whose boxes were refused is in the image all the same: it must not become a negative.
+        # A name whose boxes were refused is still in the image: it must not become a negative.
         absent=tuple(p for p in record.absent if p not in lost) if lost else record.absent,
         not_exhaustive=tuple(
             dict.fromkeys(
@@ -129,8 +120,30 @@ def clean(record: Record, quarantine: Quarantine, decode: bool = False) -> Recor
     )
 
 
+def _usable_boxes(record: Record, quarantine: Quarantine) -> tuple[list[bool], FloatArray]:
+    """Which boxes are good, and the good ones, clipped to the image."""
+    boxes = record.boxes_xyxy.astype(np.float64)
+    good = [True] * len(boxes)
+    for i, box in enumerate(boxes.tolist()):  # plain numbers are faster than numpy's
+        problem = _box_problem(box, record.width, record.height)
+        if problem:
+            quarantine.reject(
+                record.source,
+                f"{record.image_id} box {i} {[round(x, 2) for x in box]}",
+                problem,
+                "box",
+            )
+            good[i] = False
+    limits = [record.width, record.height, record.width, record.height]
+    kept: FloatArray = np.clip(boxes[np.array(good, bool)], 0, limits).astype(np.float32)
+    return good, kept
+
+
 def _without_empty_texts(record: Record, quarantine: Quarantine) -> Record:
-    """The record without a caption or absent names that hold no word; none at all is nothing to complain of."""
+    """The record without a caption or absent names that contain no word.
+
+    An empty caption and an empty list are not faults.
+    """
     caption = record.caption
     if caption and not _has_words(caption):
         quarantine.reject(record.source, record.image_id, "empty caption", "caption")
@@ -143,12 +156,12 @@ def _without_empty_texts(record: Record, quarantine: Quarantine) -> Record:
 
 @functools.lru_cache(maxsize=1 << 16)  # the absent names of every image are the same thousand
 def _has_words(text: str) -> bool:
-    """Whether there is a letter, digit or symbol: the vocabulary has no token for anything else."""
+    """Whether the text has a letter, digit or symbol: other characters have no token."""
     return any(unicodedata.category(c)[0] in "LMNS" for c in unicodedata.normalize("NFKC", text))
 
 
 def _partly_lost(record: Record, good: Sequence[bool], phrases: list[str]) -> list[str]:
-    """Phrases that kept some boxes and lost others: what is left is not all of them."""
+    """Phrases that lost some of their boxes, and so are no longer exhaustive."""
     if all(good):
         return []
     pairs = zip(record.phrases, record.phrase_boxes, strict=True)
@@ -180,13 +193,8 @@ def _decoding_problem(record: Record) -> str | None:
             return problem
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         return "image too large"
-    except (
-        OSError,
-        SyntaxError,
-        ValueError,
-        EOFError,
-        ArithmeticError,
-    ) as error:  # what Pillow's decoders raise
+    # What Pillow's decoders raise.
+    except (OSError, SyntaxError, ValueError, EOFError, ArithmeticError) as error:
         return "truncated image" if "truncated" in str(error).lower() else "unreadable image"
 
 

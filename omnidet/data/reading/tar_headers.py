@@ -1,5 +1,7 @@
-"""The headers of a tar that a stranger wrote. Python's reader believes them: a header of gigabytes is read at once, and one
-of a negative size leads back to where the reader was, for ever (CVE-2025-8194).
+"""The headers of an untrusted tar, which Python's reader believes.
+
+It reads a header of gigabytes at once, and loops forever over one with a negative size
+(CVE-2025-8194).
 """
 
 from __future__ import annotations
@@ -11,11 +13,11 @@ from typing import BinaryIO
 
 BLOCK_BYTES = 512
 ERRORS = (tarfile.TarError, ValueError, OverflowError, RecursionError)
-"""What reading headers raises on garbage."""
+"""What reading damaged headers raises."""
 
 
 class CarefulStream(io.RawIOBase):
-    """A stream that gives no more than `max_bytes` at once."""
+    """A stream that refuses to read more than `max_bytes` at once."""
 
     def __init__(
         self,
@@ -23,7 +25,7 @@ class CarefulStream(io.RawIOBase):
         max_bytes: int,
         refuse: Callable[[str], Exception],
     ) -> None:
-        """`refuse` makes the error of its problem."""
+        """`refuse` makes the error for a problem."""
         self._stream, self._max_bytes, self._refuse = stream, max_bytes, refuse
         self.last_block = b""
 
@@ -49,7 +51,7 @@ class CarefulStream(io.RawIOBase):
 
 
 def members(tar: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
-    """Each member. Raises tarfile.ReadError where one does not stand behind the one before."""
+    """Each member. Raises tarfile.ReadError if one does not follow the one before it."""
     before = -1
     for member in tar:
         if member.offset <= before or member.size < 0:

@@ -1,6 +1,7 @@
-"""Pictures and captions in WebDataset tars, as img2dataset and `omnidet fetch-images` write them: what their readers share.
+"""Pictures and captions in WebDataset tars, as img2dataset and `omnidet fetch-images` write them.
 
-A pair is `<key>.jpg` (or png, webp) with `<key>.txt` or `<key>.json`; the caption is the text file, or `caption` of the JSON.
+A pair is `<key>.jpg` (or png, webp) with `<key>.txt` or `<key>.json`. The caption is the text file,
+or `caption` in the JSON.
 """
 
 from __future__ import annotations
@@ -23,20 +24,23 @@ from omnidet.schema import Record
 IMAGE_KINDS = ("jpg", "jpeg", "png", "webp")
 TEXT_KINDS = ("txt", "json")
 MAX_MEMBER_BYTES = 1 << 28
-"""Of a picture, a text or a header: what claims more is damage."""
+"""Largest picture, text or header. More means damage."""
 
 Members = dict[str, dict[str, tarfile.TarInfo]]
-"""For each key the tar's members by kind."""
+"""The tar's members by key and kind."""
 
 
 def pieces(source: str, folder: DataFolder, tars: Iterable[str]) -> Iterator[Piece]:
-    """One Record a pair, by tar name and key; a tar a piece: how many pairs it holds is known when it is read."""
+    """A piece for each tar, with a Record for each pair, ordered by key.
+
+    How many pairs a tar holds is known only after reading it.
+    """
     for name in tars:
         yield functools.partial(_read_piece, source, folder, name)
 
 
 def image_ids(source: str, folder: DataFolder, tars: Iterable[str]) -> set[str]:
-    """Ids of every key that has an image."""
+    """Ids of all keys that have an image."""
     found = set()
     for name in tars:
         with folder.fetched(name) as path, _opened(path) as archive:
@@ -49,7 +53,7 @@ def image_ids(source: str, folder: DataFolder, tars: Iterable[str]) -> set[str]:
 def _read_piece(
     source: str, folder: DataFolder, name: str, quarantine: Quarantine
 ) -> Iterator[Record]:
-    """Only one image is held in memory."""
+    """Holds only one image in memory."""
     with folder.fetched(name) as path, _opened(path) as archive:
         members = _members(archive, path, source, quarantine)
         for key in sorted(members):
@@ -74,11 +78,11 @@ def _opened(path: Path) -> Iterator[tarfile.TarFile]:
 
 
 def _broken(path: Path, problem: str) -> ValueError:
-    return ValueError(f"{path} is truncated or corrupt ({problem}): fetch it anew")
+    return ValueError(f"{path} is truncated or corrupt ({problem}): fetch it again")
 
 
 def _members(archive: tarfile.TarFile, path: Path, source: str, quarantine: Quarantine) -> Members:
-    """Where everything stands, from one pass over the headers: keys come in any order."""
+    """All members, from one pass over the headers, because keys come in any order."""
     try:
         found = list(tar_headers.members(archive))
     except tar_headers.ERRORS as error:
@@ -100,7 +104,10 @@ def _members(archive: tarfile.TarFile, path: Path, source: str, quarantine: Quar
 
 
 def _check_end(path: Path, found: list[tarfile.TarInfo]) -> None:
-    """Python's reader takes a broken header for the end of the archive; a whole archive ends with a block of zeros."""
+    """Raise ValueError unless the archive ends with a block of zeros.
+
+    Python's reader takes a broken header for the end of the archive.
+    """
     last = max(found, key=lambda member: member.offset_data, default=None)
     size = last.size if last and last.isreg() else 0
     end = last.offset_data + -(-size // BLOCK_BYTES) * BLOCK_BYTES if last else 0
@@ -148,13 +155,13 @@ def _content(archive: tarfile.TarFile, member: tarfile.TarInfo, path: Path) -> b
 
 
 def _caption(texts: dict[str, bytes]) -> str:
-    """The caption, or "" where there is none. CC12M has `<PERSON>` in place of names."""
+    """The caption, or "" if there is none. CC12M replaces names by `<PERSON>`."""
     text = texts.get("txt", b"").decode("utf-8", "replace")
     if not text.strip() and "json" in texts:
         try:
             entry = json.loads(texts["json"])
         except (ValueError, RecursionError):
             entry = None
-        told = entry.get("caption") if isinstance(entry, dict) else None
-        text = told if isinstance(told, str) else ""
+        value = entry.get("caption") if isinstance(entry, dict) else None
+        text = value if isinstance(value, str) else ""
     return files.plain(text.replace("<PERSON>", "person"))

@@ -1,4 +1,4 @@
-"""Lists of addresses and captions, as LAION (parquet) and CC12M (tsv) publish them -> rows, a few thousand at a time."""
+"""Lists of URLs and captions -> rows in chunks. LAION publishes Parquet, CC12M TSV."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _TEXT_TYPES = (
     "binary_view",
     "null",
 )
-"""Of parquet columns; some writers do not say that their bytes are text."""
+"""Types of Parquet columns. Some writers do not mark their bytes as text."""
 _SAMPLE_BYTES = 1 << 16
 _MAX_FIELD_CHARACTERS = 1 << 20
 
@@ -35,29 +35,33 @@ class UrlRow:
     """One picture to fetch."""
 
     number: int
-    """Place in all lists together."""
+    """Position in all lists together."""
     url: str
     caption: str
     digest: str = ""
-    """What the list says of its content: MD5, SHA-1 or SHA-256 in hexadecimal, or ""."""
+    """Hash of the picture according to the list: MD5, SHA-1 or SHA-256 in hexadecimal, or ""."""
 
 
 def find(location: Path) -> list[Path]:
-    """The lists of a file or folder, by name. Raises FileNotFoundError or ValueError."""
+    """The lists of a file or folder, sorted by name. Raises FileNotFoundError or ValueError."""
     if location.is_dir():
         found = sorted(path for path in location.iterdir() if path.suffix.lower() in KINDS)
         if not found:
-            raise FileNotFoundError(f"{location} holds no list: {', '.join(KINDS)} are read")
+            raise FileNotFoundError(
+                f"{location} holds no list: files that end in {', '.join(KINDS)} are read"
+            )
         return found
     if not location.exists():
         raise FileNotFoundError(f"{location} does not exist")
     if location.suffix.lower() not in KINDS:
-        raise ValueError(f"{location} is no list that can be read: {', '.join(KINDS)} are")
+        raise ValueError(
+            f"{location} cannot be read as a list: its name ends in none of {', '.join(KINDS)}"
+        )
     return [location]
 
 
 def fingerprint(paths: Sequence[Path]) -> str:
-    """Tells these lists from others: of their names, sizes, beginnings and ends, as whole lists are long."""
+    """Identifies the lists by their names, sizes, beginnings and ends; whole lists are long."""
     digest = hashlib.sha256()
     for path in paths:
         size = path.stat().st_size
@@ -70,7 +74,7 @@ def fingerprint(paths: Sequence[Path]) -> str:
 
 
 def chunks(paths: Sequence[Path], size: int, digest_column: str = "") -> Iterator[list[UrlRow]]:
-    """The rows of the lists, `size` at a time (the last chunk may be shorter).
+    """The rows of the lists, `size` at a time; the last chunk may be shorter.
 
     Args:
         digest_column: column with the hash of each picture's bytes, if the lists have one.
@@ -90,19 +94,25 @@ def chunks(paths: Sequence[Path], size: int, digest_column: str = "") -> Iterato
 
 
 def require_rows(paths: Sequence[Path], digest_column: str = "") -> None:
-    """Look at the head of every list, so that nobody finds out after hours. Raises ValueError, as for lists without a row."""
+    """Raise ValueError unless every list can be read and one of them has a row.
+
+    Reads the beginning of every list, so that nobody learns of a problem hours later.
+    """
     firsts = [next(chunks([path], 1, digest_column), []) for path in paths]
     if not any(firsts):
-        others = " and the lists beside it have" if len(paths) > 1 else " has"
-        raise ValueError(f"{paths[0]}{others} no rows: give lists with addresses")
+        others = " and the lists next to it have" if len(paths) > 1 else " has"
+        raise ValueError(f"{paths[0]}{others} no rows: give lists of URLs")
 
 
 def parquet_rows(
     path: Path, choose: Callable[[Sequence[str]], Sequence[str]], size: int
 ) -> Iterator[list[tuple[Any, ...]]]:
-    """The rows of a parquet file, `size` at a time: of the columns of text that `choose` picks from the names of all.
+    """The rows of a Parquet file, `size` at a time.
 
-    Raises ValueError that names the file where it is damaged, and a column that is no text.
+    Raises ValueError for a damaged file, and for a column that is not text.
+
+    Args:
+        choose: picks the columns to read from the names of all.
     """
     import pyarrow.parquet as pq
 
@@ -142,13 +152,13 @@ def _readable(path: Path) -> Iterator[None]:
 
     try:
         yield
-    # What pyarrow raises on garbage is not one type, and an OSError of its own has no number.
+    # pyarrow raises several types on damaged files. Its own OSErrors have no number.
     except (pa.ArrowException, ValueError, LookupError, TypeError, OverflowError, OSError) as error:
         if isinstance(error, OSError) and error.errno is not None:
             raise
         reason = " ".join(str(error).split())[:200]
         raise ValueError(
-            f"{path} is not a readable parquet file ({reason}): fetch it anew"
+            f"{path} is not a readable Parquet file ({reason}): fetch it again"
         ) from error
 
 
@@ -162,9 +172,9 @@ def _parquet(path: Path, digest_column: str) -> Iterator[tuple[str, str, str]]:
 
 
 def _text(path: Path, digest_column: str) -> Iterator[tuple[str, str, str]]:
-    """A tsv or csv with a header; one without, as Google's cc12m.tsv, has address and caption in this order.
+    """A TSV or CSV file. Without a header, as in Google's cc12m.tsv, a row is URL and caption.
 
-    Excel begins its files with a byte order mark, which `utf-8-sig` leaves out.
+    Excel writes a byte order mark, which `utf-8-sig` leaves out.
     """
     csv.field_size_limit(_MAX_FIELD_CHARACTERS)
     with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
@@ -177,7 +187,8 @@ def _text(path: Path, digest_column: str) -> Iterator[tuple[str, str, str]]:
         else:
             if digest_column or not first or "://" not in first[0]:
                 raise ValueError(
-                    f"{path} has no header with a column {' or '.join(URL_COLUMNS)}: add one as its first line"
+                    f"{path} has no header with a column {' or '.join(URL_COLUMNS)}: "
+                    "add one as its first line"
                 )
             places = [0, 1, -1]
             yield _clean(first[0]), _clean(first[1] if len(first) > 1 else ""), ""
@@ -191,8 +202,8 @@ def _lines(file: IO[str], path: Path) -> Iterator[list[str]]:
         try:
             yield from csv.reader(line.replace("\0", "") for line in file)
         except csv.Error as error:
-            raise ValueError(f"{path} is not CSV ({error}): mend it") from error
-    else:  # a tsv of captions quotes nothing, and a quotation mark is one
+            raise ValueError(f"{path} is not CSV ({error}): correct it") from error
+    else:  # in TSV, a quotation mark is part of the caption
         for line in file:
             yield line.rstrip("\r\n").split("\t")
 
@@ -203,7 +214,7 @@ def columns(
     urls: Sequence[str] = URL_COLUMNS,
     captions: Sequence[str] = CAPTION_COLUMNS,
 ) -> tuple[str, str]:
-    """The columns of address and caption. Raises ValueError that lists what there is."""
+    """The columns of URL and caption. Raises ValueError that lists the columns of the file."""
     by_name = {name.lower(): name for name in reversed(names)}
     found = []
     for wanted in (urls, captions):
@@ -227,14 +238,14 @@ def _clean(value: object) -> str:
 
 
 class SeenUrls:
-    """Which addresses went by, 8 bytes each: most in a sorted array, the latest in a set."""
+    """Remembers URLs at 8 bytes each: most in a sorted array, the latest in a set."""
 
     def __init__(self) -> None:
         self._sorted: npt.NDArray[np.uint64] = np.empty(0, np.uint64)
         self._recent: set[int] = set()
 
     def add(self, url: str) -> bool:
-        """Whether the address is new."""
+        """Remember a URL. Returns whether it is new."""
         value = int.from_bytes(
             hashlib.blake2b(url.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "big"
         )

@@ -1,4 +1,4 @@
-"""A JPEG is called whole without decoding it: never one that stops a decoder."""
+"""A JPEG is called complete without decoding it, but never one that would stop a decoder."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ NUM_MUTATIONS = 400
 
 
 def picture(**options) -> bytes:
-    """A photograph-like picture of 97 x 61 pixels."""
+    """A picture of 97 x 61 pixels that resembles a photograph."""
     noise = np.random.default_rng(0).normal(0, 12, (61, 97, 3)) + np.linspace(0, 200, 97)[:, None]
     out = io.BytesIO()
     Image.fromarray(noise.clip(0, 255).astype(np.uint8)).convert(options.pop("mode", "RGB")).save(
@@ -43,22 +43,22 @@ def decodes(content: bytes) -> bool:
 
 
 @pytest.mark.parametrize("name", PICTURES)
-def test_whole_pictures(name):
+def test_complete_pictures(name):
     assert jpeg_markers.size_if_whole(PICTURES[name]) == (97, 61)
-    assert jpeg_markers.size_if_whole(PICTURES[name] + b"more behind it \xff") == (97, 61)
+    assert jpeg_markers.size_if_whole(PICTURES[name] + b"more after it \xff") == (97, 61)
 
 
 @pytest.mark.parametrize("name", PICTURES)
-def test_every_cut_is_found(name):
+def test_every_truncation_is_found(name):
     for end in range(0, len(PICTURES[name]) - 1, 3):
         assert jpeg_markers.size_if_whole(PICTURES[name][:end]) is None, end
 
 
 @pytest.mark.parametrize("name", PICTURES)
-def test_what_is_called_whole_decodes(name):
-    """Bytes of the head, where all that can stop a decoder stands, and of the rest, changed at random."""
+def test_what_is_called_complete_decodes(name):
+    """Random changes in the head, where everything is that can stop a decoder, and in the rest."""
     random, original = np.random.default_rng(1), PICTURES[name]
-    called_whole = 0
+    num_complete = 0
     for i in range(NUM_MUTATIONS):
         content = bytearray(original)
         for _ in range(random.integers(1, 4)):
@@ -67,9 +67,9 @@ def test_what_is_called_whole_decodes(name):
             )
         size = jpeg_markers.size_if_whole(bytes(content))
         if size is not None and size[0] * size[1] < 1e6:
-            called_whole += 1
+            num_complete += 1
             assert decodes(bytes(content))
-    assert called_whole > NUM_MUTATIONS / 10
+    assert num_complete > NUM_MUTATIONS / 10
 
 
 def test_other_colours_and_kinds_are_left_to_a_decoder():

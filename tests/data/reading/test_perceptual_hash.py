@@ -1,4 +1,4 @@
-"""Near copies are found, different pictures are not, and flat ones are never taken for each other."""
+"""Near copies are found, different pictures are not, and flat ones never count as copies."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Bad records: each reason, what of a record is kept, and what its lost names may no longer say."""
+"""Bad records: each reason, what is kept of a record, and what its lost names no longer claim."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ GOOD = (1.0, 2.0, 11.0, 12.0)
 
 
 def record(boxes=(), phrases=(), phrase_boxes=None, image=None, **more):
-    """A 40x30 image; by default each phrase names the box at its place."""
+    """A 40x30 image. By default, each phrase names the box at its position."""
     named = tuple((i,) for i in range(len(phrases))) if phrase_boxes is None else phrase_boxes
     xyxy = np.array(boxes, np.float32).reshape(-1, 4)
     fields = {
@@ -77,7 +77,7 @@ def noise(kind):
 
 
 def png_of_size(width, height):
-    """A valid header over the data of another picture: only what is said of the size counts."""
+    """A valid header with the data of another picture, to test the stated size."""
     content = png_bytes()
     header = b"IHDR" + pack(">II", width, height) + content[24:29]
     return content[:12] + header + pack(">I", crc32(header)) + content[33:]
@@ -120,7 +120,7 @@ def test_the_largest_image_that_is_read(monkeypatch):
         ((5, 5, 9, 5), "zero-size box"),
         ((9, 5, 5, 9), "zero-size box"),
         ((5, 5, 5.5, 9), "zero-size box"),
-        ((-1.5, 5, 0.5, 9), "zero-size box"),  # half a pixel of it is in the picture
+        ((-1.5, 5, 0.5, 9), "zero-size box"),  # half a pixel of it is in the image
         ((40, 5, 50, 9), "box outside the image"),
         ((5, 30, 9, 40), "box outside the image"),
         ((-9, 5, 0, 9), "box outside the image"),
@@ -200,7 +200,7 @@ def test_phrase_without_words(text):
 
 @pytest.mark.parametrize("text", NO_WORDS[2:])
 def test_caption_and_absent_name_without_words(text):
-    """The vocabulary has no token for them: training would stop at such a caption."""
+    """The vocabulary has no token for them, so training would stop at such a caption."""
     kept, counts = cleaned(record([GOOD], ["dog"], absent=("cow", text), caption=text))
     assert (kept.caption, kept.absent) == ("", ("cow",))
     assert counts == {"toy: caption: empty caption": 1, "toy: phrase: empty phrase": 1}
@@ -246,7 +246,6 @@ def test_share_of_refused_records():
         quarantine.check_share("web", kept=8)
     message = str(caught.value)
     assert "(2 truncated image, 1 unreadable image)" in message
-    assert (
-        "more than the allowed share 0.25: mend the data or raise shards.max_bad_share" in message
-    )
+    assert "0.25" in message
+    assert "shards.max_bad_share" in message
     quarantine.check_share("nothing was read of it", kept=0)

@@ -1,4 +1,4 @@
-"""Lists in pieces, and the memory of addresses."""
+"""Lists in chunks, and the memory of URLs."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ def test_rows_run_over_the_lists_in_chunks(tmp_path):
     before = url_lists.fingerprint(paths)
     (tmp_path / "b.csv").write_text("url,caption\n", encoding="utf-8")
     assert url_lists.fingerprint(paths) != before
-    with pytest.raises(FileNotFoundError, match="does not exist"):
+    with pytest.raises(FileNotFoundError, match="none does not exist"):
         url_lists.find(tmp_path / "none")
 
 
 @pytest.mark.parametrize(
     ("name", "content"), [("a.csv", 'url,caption\nhttp://a/1,"é"\n'), ("a.tsv", "http://a/1\té\n")]
 )
-def test_a_byte_order_mark_is_no_part_of_a_list(tmp_path, name, content):
+def test_a_byte_order_mark_is_skipped(tmp_path, name, content):
     (tmp_path / name).write_text(content, encoding="utf-8-sig")
     assert list(url_lists.chunks([tmp_path / name], 10)) == [[UrlRow(0, "http://a/1", "é")]]
 
@@ -65,16 +65,16 @@ def test_text_and_bytes_of_a_parquet_file_are_text(tmp_path, kind):
     ("kind", "value"),
     [(pa.int64(), 1), (pa.list_(pa.string()), ["x"]), (pa.struct([("a", pa.string())]), {})],
 )
-def test_a_column_that_is_no_text_is_named(tmp_path, kind, value):
+def test_a_column_that_is_not_text_is_named(tmp_path, kind, value):
     path = write_parquet(tmp_path / "a.parquet", value, value, kind)
     with pytest.raises(
         ValueError,
-        match=r"a\.parquet: the column url holds .*, not text: write it as text, or rename it",
+        match=r"a\.parquet: the column url holds \w+",
     ):
         list(url_lists.chunks([path], 10))
 
 
-def test_addresses_are_remembered_beyond_the_set(monkeypatch):
+def test_urls_are_remembered_beyond_the_set(monkeypatch):
     seen = SeenUrls()
     count = (1 << 17) + 1000
     assert all(seen.add(f"http://a/{i}") for i in range(count))
@@ -94,7 +94,52 @@ def test_the_list_of_the_sample(samples):
 )
 def test_a_damaged_parquet_file_is_named(tmp_path, content):
     (tmp_path / "a.parquet").write_bytes(content)
-    with pytest.raises(
-        ValueError, match=r"a\.parquet is not a readable parquet file .*: fetch it anew"
-    ):
+    with pytest.raises(ValueError, match=r"a\.parquet is not a readable Parquet"):
         list(url_lists.chunks([tmp_path / "a.parquet"], 10))
+
+
+@pytest.mark.parametrize(
+    ("names", "chosen"),
+    [
+        (("URL", "TEXT"), ("URL", "TEXT")),
+        (("caption", "image_url", "text"), ("image_url", "caption")),
+        (("Url", "url", "Caption"), ("Url", "Caption")),
+    ],
+)
+def test_columns_are_found_in_any_case(names, chosen):
+    assert url_lists.columns(names, "a.tsv") == chosen
+
+
+def test_a_missing_column_is_named_with_those_of_the_file():
+    with pytest.raises(ValueError, match=r"a\.tsv .*caption or text .*url, words"):
+        url_lists.columns(("url", "words"), "a.tsv")
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        ("url\tcaption\n", r"a\.tsv has no rows"),
+        ("", r"a\.tsv has no header"),
+        ("one\ttwo\n", r"a\.tsv has no header.*url or image_url"),
+    ],
+)
+def test_lists_that_would_give_nothing_are_refused_at_once(tmp_path, content, problem):
+    (tmp_path / "a.tsv").write_text(content, encoding="utf-8")
+    with pytest.raises(ValueError, match=problem):
+        url_lists.require_rows([tmp_path / "a.tsv"])
+
+
+def test_one_list_with_rows_is_enough(tmp_path):
+    for name, content in (("a.tsv", "url\tcaption\n"), ("b.tsv", "http://a/1\tone\n")):
+        (tmp_path / name).write_text(content, encoding="utf-8")
+    url_lists.require_rows(url_lists.find(tmp_path))
+    with pytest.raises(ValueError, match="'md5'"):
+        url_lists.require_rows(url_lists.find(tmp_path), "md5")
+
+
+def test_a_folder_without_lists_is_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match=rf"{tmp_path} holds no list"):
+        url_lists.find(tmp_path)
+    (tmp_path / "a.txt").touch()
+    with pytest.raises(ValueError, match=r"a\.txt .*\.parquet"):
+        url_lists.find(tmp_path / "a.txt")

@@ -37,7 +37,7 @@ class Handler(BaseHTTPRequestHandler):
             self.wfile.write(b"x" * 10)
             time.sleep(0.02 if kind == "slow" else 0)
 
-    def log_message(self, format, *args):
+    def log_message(self, *_):
         pass
 
 
@@ -77,7 +77,7 @@ def test_only_a_busy_server_is_asked_again(server, code, asked):
     assert len(server.asked) == asked
 
 
-def test_a_trickle_and_a_cut_are_errors(server):
+def test_a_trickle_and_a_truncated_response_are_errors(server):
     with pytest.raises(OSError, match=r"not complete after 0\.05 seconds"):
         fetch(url(server, "slow"), timeout_seconds=0.05)
     with pytest.raises(OSError, match="IncompleteRead"):
@@ -94,7 +94,7 @@ def test_a_redirect_does_not_reach_a_file(server):
     "bad",
     ["", "x.jpg", "ftp://host/x", "data:,x", "http://[x", "http://host:x/", "http://", "http:///x"],
 )
-def test_what_is_no_url_is_one_line(bad):
+def test_a_malformed_url_is_one_line(bad):
     with pytest.raises(OSError, match=r"^[^\n]*$"):
         fetch(bad)
 
@@ -111,7 +111,7 @@ def test_files(tmp_path):
             fetch(name, **kwargs)
 
 
-def test_many_keep_their_order(tmp_path):
+def test_results_keep_the_order_of_the_urls(tmp_path):
     for i in range(0, 150, 2):
         (tmp_path / f"{i}").write_bytes(b"%d" % i)
     got = list(fetch_all((tmp_path / f"{i}").as_uri() for i in range(150)))
