@@ -23,16 +23,17 @@ from omnidet.losses.names import names
 from omnidet.matching.config import CostConfig
 from omnidet.matching.cost import match
 from omnidet.matching.hungarian import hungarian
-from omnidet.model import vit
-from omnidet.model.config import ModelConfig
+from omnidet.model.backbones.conv_stem_vit import ConvStemVit
+from omnidet.model.backbones.timm_vit import TimmVit
+from omnidet.model.config import BackboneConfig, ModelConfig
 from omnidet.model.detector import Detector
 from omnidet.recipes.recipe import LOSSES
 from omnidet.schema import Batch, PhraseTable, Predictions
 from omnidet.training import optimizer
 from omnidet.training.average import Average
-from omnidet.training.config import WeightedLoss
+from omnidet.training.config import OptimizerConfig
 from omnidet.training.loop import autocast
-from omnidet.training.objective import objective
+from omnidet.training.objective import Loss, objective, resolve
 
 STREAMS = ("det", "grd", "img")
 MAX_GRADIENT_NORM = 1.0
@@ -57,13 +58,11 @@ class Size:
     tiny: bool = False
 
     @property
-    def backbone(self) -> vit.PretrainedConfig | vit.StemConfig:
-        """ViT-B/16, from random weights."""
-        return (
-            vit.StemConfig(32, 2, 2)
-            if self.tiny
-            else vit.PretrainedConfig(weights="random", window=self.window)
-        )
+    def backbone(self) -> BackboneConfig:
+        """ViT-B/16 with random weights; a small transformer if the size is tiny."""
+        if self.tiny:
+            return ConvStemVit(32, 2, 2)
+        return TimmVit(weights="random", window=self.window)
 
 
 TINY = Size(image_size=64, names=12, boxes=3, words=300, tiny=True)
@@ -118,7 +117,7 @@ def batch(size: Size) -> Batch:
 
 def bare_backbone(size: Size, on: torch.device) -> Callable[[], None]:
     """Forward and backward of the backbone on the batch's pixels, and nothing else."""
-    backbone = vit.build(size.backbone, size.image_size).to(on).train()
+    backbone = size.backbone.build(size.image_size).to(on).train()
     images = batch(size).images_BCHW.to(on)
 
     def run() -> None:
@@ -143,7 +142,8 @@ def training_step(size: Size, on: torch.device, compiled: bool = False) -> Calla
     if compiled:
         model.backbone.compile()
         model.head.compile()
-    adamw = optimizer.build(model, optimizer.OptimizerConfig())
+    adamw = optimizer.build(model, OptimizerConfig())
+    losses = resolve(LOSSES)
     average = Average(model, decay=0.9998)
     for parameter in (
         model.parameters()
@@ -156,7 +156,7 @@ def training_step(size: Size, on: torch.device, compiled: bool = False) -> Calla
         with autocast(on, "auto"):
             predictions = model(data)
         matches = match(predictions, data, CostConfig(), hungarian)
-        loss, _ = objective(LOSSES, STREAMS, 1, predictions, data, matches)
+        loss, _ = objective(losses, STREAMS, 1, predictions, data, matches)
         loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(model.parameters(), MAX_GRADIENT_NORM)
         adamw.step()
@@ -177,14 +177,14 @@ def matching_and_losses(size: Size, on: torch.device) -> Callable[[], None]:
         if isinstance(getattr(made, f.name), Tensor)
     }
     leaves = {name: tensor.detach().requires_grad_() for name, tensor in tensors.items()}
-    table = model.tokens
+    table, losses = model.tokens, resolve(LOSSES)
 
     def run() -> None:
         predictions = dataclasses.replace(
             made, **leaves, log_partition=table.in_training(data.phrases)[2]
         )
         matches = match(predictions, data, CostConfig(), hungarian)
-        loss, _ = objective(LOSSES, STREAMS, 1, predictions, data, matches)
+        loss, _ = objective(losses, STREAMS, 1, predictions, data, matches)
         loss.backward()  # type: ignore[no-untyped-call]
         for leaf in (*leaves.values(), *table.parameters()):
             leaf.grad = None
@@ -295,7 +295,7 @@ def owlvit_step(size: Size, on: torch.device) -> Callable[[], None]:
     mask = (ids > 0).long()
     pixels = (data.images_BCHW.float() / 255 - 0.45) / 0.225
     adamw = torch.optim.AdamW(model.parameters(), lr=1e-4)
-    losses = (WeightedLoss(names, 1.0), WeightedLoss(boxes_l1, 1.0), WeightedLoss(boxes_giou, 1.0))
+    losses = [Loss(loss.__name__, loss, 1.0) for loss in (names, boxes_l1, boxes_giou)]
     empty = torch.zeros(0, device=on)
 
     def run() -> None:

@@ -105,7 +105,7 @@ WRONG = {
     "predict {p}/picture.png --model {p}/damaged-config --phrases star --out {p}/out.png": "damaged-config/config.json is not",
     "predict {p}/picture.png --model {p}/damaged-tokenizer --phrases star --out {p}/out.png": "damaged-tokenizer/vocabulary is",
     "evaluate --recipe tiny_world --model {p}/model --shards {p}/shards --metrics {p}/m --out {p}/out": "eval/coco",
-    "evaluate --recipe tiny_world --model {p}/empty --shards {p}/shards --metrics {p}/m --out {p}/out": "no trained detector",
+    "evaluate --recipe tiny_world --model {p}/empty --shards {p}/shards --metrics {p}/m --out {p}/out": "not a trained detector",
     "register --recipe tiny_world --model {p}/model --metrics {p}/nowhere --registry {p}/out": "{p}/nowhere",
     "register --recipe tiny_world --model {p}/model --metrics {p}/no-metrics.json --registry {p}/out": "is not JSON",
     "register --recipe tiny_world --model {p}/model --metrics {p}/empty --registry {p}/out --set register.name=A": "",

@@ -1,4 +1,4 @@
-"""What the rest of the detector knows of a backbone."""
+"""What the rest of the detector knows about a backbone."""
 
 from __future__ import annotations
 
@@ -18,14 +18,21 @@ class Backbone(nn.Module, abc.ABC):
     def __init__(
         self, width: int, stride: int, mean: tuple[float, ...], std: tuple[float, ...]
     ) -> None:
-        """`mean` and `std` of each colour, in shares of 255, are those that the weights were made with."""
+        """Keep what every backbone has.
+
+        Args:
+            width: of a token.
+            stride: pixels per token, in both directions.
+            mean: of each colour, as a share of 255, in the images that the weights were trained on.
+            std: the standard deviation, likewise.
+        """
         super().__init__()
         self.width, self.stride = width, stride
         self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1) * 255, persistent=False)
         self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1) * 255, persistent=False)
 
     def normalised(self, images_BCHW: Tensor) -> Tensor:
-        """The images as floating-point numbers of the scale that the weights expect."""
+        """The images as floating-point numbers on the scale that the weights expect."""
         return (images_BCHW.to(self.mean.dtype) - self.mean) / self.std
 
     def grid(self, images_BCHW: Tensor) -> tuple[int, int]:
@@ -36,9 +43,12 @@ class Backbone(nn.Module, abc.ABC):
     def forward(self, images_BCHW: Tensor) -> Tensor:
         """Images (B, 3, H, W) -> tokens (B, H/stride * W/stride, width), row by row.
 
-        Raises ValueError for a size that the backbone cannot take.
+        Raises ValueError for an image size that does not fit the backbone.
         """
 
     @abc.abstractmethod
     def parameter_groups(self, weight_decay: float, layer_decay: float) -> list[dict[str, Any]]:
-        """Groups for an optimizer, by depth: `params`, `weight_decay`, and `lr_scale` from `layer_decay`."""
+        """Groups for an optimizer, by depth: `params`, `weight_decay` and `lr_scale`.
+
+        `lr_scale` is the product of `layer_decay` over the layers above the group.
+        """

@@ -33,7 +33,8 @@ def save(
     """Write the bundle into an existing folder.
 
     Args:
-        names: class names that the detector was trained on: what is asked for where a caller names nothing.
+        names: class names that the detector was trained on, which are asked for when a caller names
+            nothing.
         facts: provenance, written into `config.json`.
     """
     from safetensors.torch import save_file
@@ -50,9 +51,9 @@ def save(
             {k: v.detach().cpu().contiguous() for k, v in detector.state_dict().items()},
             folder / "model.safetensors",
         )
-    except SafetensorError as error:  # what it makes of a full disk
+    except SafetensorError as error:  # safetensors raises this when the disk is full
         raise OSError(
-            f"{folder} cannot be written ({error}): make room there, and run the same command again"
+            f"{folder} cannot be written ({error}): make room there and run the same command again"
         ) from error
     content["weights_sha256"] = storage.sha256(folder / "model.safetensors")
     (folder / "vocabulary").mkdir()
@@ -67,7 +68,8 @@ def read_config(folder: Path) -> dict[str, Any]:
     path = folder / "config.json"
     if not path.is_file():
         raise FileNotFoundError(
-            f"{folder} is no trained detector: it has no config.json (train one, or give a registered version)"
+            f"{folder} is not a trained detector, for it has no config.json: "
+            "train one, or give a registered version"
         )
     try:
         content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
@@ -76,22 +78,20 @@ def read_config(folder: Path) -> dict[str, Any]:
     version = content.get("format_version") if isinstance(content, dict) else None
     if version != FORMAT_VERSION:
         raise ValueError(
-            f"{path} has format version {version}, this program reads {FORMAT_VERSION}"
+            f"{path} has format version {version}, and this program reads {FORMAT_VERSION}: "
+            "use the program that wrote it, or train again"
         )
-    lacking = [
-        key
-        for key in ("model", "vocabulary_hash", "weights_sha256", "names", "provenance")
-        if key not in content
-    ]
+    keys = ("model", "vocabulary_hash", "weights_sha256", "names", "provenance")
+    lacking = [key for key in keys if key not in content]
     if lacking:
-        raise ValueError(f"{path} has no {', '.join(lacking)}: the bundle is damaged")
+        raise ValueError(f"{path} lacks {', '.join(lacking)}: the bundle is damaged")
     return content
 
 
 def check(folder: Path) -> tuple[Vocabulary, dict[str, Any]]:
     """The vocabulary and the content of `config.json`, if all files are those that training wrote.
 
-    Needs no torch. Raises FileNotFoundError or ValueError that names what does not fit.
+    Does not need torch. Raises FileNotFoundError or ValueError, which names what does not fit.
     """
     content = read_config(folder)
     vocabulary = Vocabulary.load(folder / "vocabulary")
@@ -113,9 +113,9 @@ def check(folder: Path) -> tuple[Vocabulary, dict[str, Any]]:
 
 
 def load(folder: Path) -> tuple[Detector, Vocabulary, dict[str, Any]]:
-    """The detector (in evaluation mode, on the CPU), its vocabulary and the content of `config.json`.
+    """The detector (in evaluation mode, on the CPU), its vocabulary and `config.json`'s content.
 
-    Raises FileNotFoundError or ValueError that names what does not fit.
+    Raises FileNotFoundError or ValueError, which names what does not fit.
     """
     from safetensors.torch import load_file
 
@@ -123,7 +123,7 @@ def load(folder: Path) -> tuple[Detector, Vocabulary, dict[str, Any]]:
 
     vocabulary, content = check(folder)
     model_config = config.parse(ModelConfig, content["model"])
-    backbone = model_config.backbone.without_weights()  # they come from the bundle
+    backbone = model_config.backbone.without_weights()  # the bundle has them
     detector = Detector(dataclasses.replace(model_config, backbone=backbone), vocabulary.num_tokens)
     try:
         detector.load_state_dict(load_file(folder / "model.safetensors"))

@@ -1,4 +1,4 @@
-"""What a recipe says about the detector. No torch here: recipes are read where none is installed."""
+"""What a recipe says about the detector. No torch here: recipes are read without it."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ if TYPE_CHECKING:
     from omnidet.model.backbone import Backbone
 
 BACKBONES = "omnidet.model.backbones"
-"""Where the backbones lie that a recipe names."""
+"""The package of the backbones that a recipe names."""
 LARGEST_SIDE = 4096
-"""Of an image, in pixels."""
+"""The longest side of an image that is allowed, in pixels."""
 
 
 class BackboneConfig(Protocol):
-    """What the settings of a backbone offer, besides their fields."""
+    """What the settings of every backbone provide besides their fields."""
 
     @property
     def kind(self) -> str:
-        """Name of its file."""
+        """The name of its file."""
         ...
 
     @property
@@ -36,15 +36,15 @@ class BackboneConfig(Protocol):
         ...
 
     def check_side(self, side: int) -> None:
-        """Raise ValueError with the remedy if square images of that side cannot be taken."""
+        """Raise ValueError with the remedy if square images of that side do not fit."""
         ...
 
     def without_weights(self) -> BackboneConfig:
-        """The same architecture, whose weights will come from elsewhere."""
+        """The same architecture, for weights that are loaded into it afterwards."""
         ...
 
     def build(self, image_size: int) -> Backbone:
-        """The module, its position embeddings made for square images of `image_size` pixels."""
+        """The module, with position embeddings for square images of `image_size` pixels."""
         ...
 
 
@@ -53,17 +53,18 @@ class ModelConfig:
     """What the detector is made of."""
 
     image_size: int = 640
-    """Side of the square input, pixels; a multiple of the backbone's `size_multiple`."""
+    """Side of the square input in pixels; a multiple of the backbone's `size_multiple`."""
     backbone: BackboneConfig = field(default_factory=TimmVit, metadata={"plugins": BACKBONES})
     """Set `model.backbone=KIND` for another kind, then its fields."""
     embedding_width: int = 256
-    """Width of token and region embeddings: the vocabulary's share of the parameters is tokens x width."""
+    """Width of token and region embeddings; the vocabulary has tokens x width parameters."""
     calibrated_streams: int = 0
     """Number of streams, to give each a temperature and a bias of its own; 0 for none."""
     min_image_size: int = 0
-    """If above 0, a smaller picture comes in a square of its own size, of at least this side: pictures
-    are scaled down to `image_size` and never up. Position embeddings are made for this side and
-    stretched for others. 0: one side for all."""
+    """If above 0, an image smaller than `image_size` gets a square of its own size, at least this
+    large: images are scaled down to `image_size` but never up. Position embeddings are made for
+    this side and resampled for others. 0: the same square for all.
+    """
 
     def __post_init__(self) -> None:
         multiple, size, least = self.backbone.size_multiple, self.image_size, self.min_image_size
@@ -90,11 +91,11 @@ class ModelConfig:
 
     @property
     def position_side(self) -> int:
-        """The side that the position embeddings are made for."""
+        """The image side that the position embeddings are made for."""
         return self.min_image_size or self.image_size
 
     def side(self, width: int, height: int) -> int:
-        """Side of the square in which a picture of that size is shown."""
+        """Side of the square that an image of that size is placed in."""
         multiple = self.backbone.size_multiple
         own = -(-max(width, height) // multiple) * multiple
         return min(max(own, self.position_side), self.image_size)

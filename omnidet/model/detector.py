@@ -1,7 +1,10 @@
 """The detector: one backbone, one head, one vocabulary.
 
-The score of phrase p on region z is `s(z, p) = z . (w_p E) + w_p . b`, its token weights applied to the token logits. It
-does not depend on what else is asked, and costs one row of a matrix product.
+The score of phrase p on region z applies the phrase's token weights to the token logits:
+
+    s(z, p) = z . (w_p E) + w_p . b
+
+It costs one row of a matrix product and does not depend on what else is asked.
 """
 
 from __future__ import annotations
@@ -33,17 +36,18 @@ class Detector(nn.Module):
             self.head.calibration = StreamCalibration(config.calibrated_streams)
 
     def forward(self, batch: Batch) -> Predictions:
-        """Everything that the losses ask for."""
+        """Everything that the losses need."""
         first, *rest = (self.predict(group) for group in batch.groups())
         return dataclasses.replace(first, more=tuple(rest))
 
     def predict(self, batch: Batch) -> Predictions:
-        """The same for images of one size."""
+        """`forward` for images of one size."""
         embeddings_BQD, boxes_BQ4, image_BD = self.regions(batch.images_BCHW)
         rows_PD, biases_P, log_partition = self.tokens.in_training(batch.phrases)
-        # Each image is scored on its own label space only: memory grows with regions x names, never x vocabulary.
+        # Each image is scored on its own label space alone, so that memory grows with regions x
+        # names and not with regions x vocabulary.
         own_BL = batch.name_BL.clamp(min=0)
-        # In single precision: the token losses are differences of these scores and logits.
+        # Single precision: the token losses are differences of these scores and other logits.
         with torch.autocast(embeddings_BQD.device.type, enabled=False):
             scores_BQL = (
                 embeddings_BQD @ rows_PD[own_BL].transpose(1, 2) + biases_P[own_BL][:, None]
@@ -65,24 +69,25 @@ class Detector(nn.Module):
         )
 
     def regions(self, images_BCHW: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Region embeddings (B, Q, D), boxes cxcywh (B, Q, 4) and image embedding (B, D): all that an image costs."""
-        side = images_BCHW.shape[-1] // self.backbone.stride
-        embeddings_BQD, boxes_BQ4, image_BD = self.head(
-            self.backbone(images_BCHW), (images_BCHW.shape[-2] // self.backbone.stride, side)
+        """Region embeddings (B, Q, D), boxes cxcywh (B, Q, 4) and image embeddings (B, D).
+
+        This is all that an image costs, whatever is asked about it.
+        """
+        tokens_BQW = self.backbone(images_BCHW)
+        found: tuple[Tensor, Tensor, Tensor] = self.head(
+            tokens_BQW, self.backbone.grid(images_BCHW)
         )
-        return embeddings_BQD, boxes_BQ4, image_BD
+        return found
 
     def phrases(self, table: PhraseTable) -> tuple[Tensor, Tensor]:
-        """What any list of words costs, once: rows (P, D) and biases (P,) of the one score, `z . row + bias`."""
+        """Rows (P, D) and biases (P,) of the score `z . row + bias`, the same for all images."""
         rows_PD, biases_P = self.tokens.phrases(table)
-        return (
-            self.head.calibration.rows(rows_PD, biases_P)
-            if self.head.calibration
-            else (rows_PD, biases_P)
-        )
+        if self.head.calibration:
+            return self.head.calibration.rows(rows_PD, biases_P)
+        return rows_PD, biases_P
 
     def num_parameters(self) -> dict[str, int]:
-        """Parameters by part."""
+        """Number of parameters by part."""
         return {
             name: sum(p.numel() for p in part.parameters()) for name, part in self.named_children()
         }

@@ -1,7 +1,7 @@
 """The module behind `backbones/timm_features.py`.
 
-images -> network -> stages of some strides -> each to the width, all to one grid, summed
-       -> places -> transformer blocks -> tokens
+images -> network -> stages of some strides -> projected to one width, resampled to one grid, summed
+       -> position embeddings -> transformer blocks -> tokens
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 
 
 class FeatureBackbone(Backbone):
-    """Stages of a timm network on one grid, and transformer blocks behind."""
+    """Stages of a timm network on one grid, followed by transformer blocks."""
 
     def __init__(self, config: TimmFeatures, image_size: int) -> None:
         network, sha256, fixed_side = _network(config, image_size)
@@ -52,8 +52,8 @@ class FeatureBackbone(Backbone):
         side = self.fixed_side
         if side and images_BCHW.shape[-2:] != (side, side):
             raise ValueError(
-                f"backbone {self.config.name!r} takes images of {side} px only: give the streams no "
-                "image_size of their own, or name another model"
+                f"backbone {self.config.name!r} takes images of {side} px only: give the streams "
+                "no image_size of their own, or name another model"
             )
         stages = self.network.forward_intermediates(
             self.normalised(images_BCHW), indices=self.indices, intermediates_only=True
@@ -78,7 +78,7 @@ class FeatureBackbone(Backbone):
         return out
 
     def train(self, mode: bool = True) -> FeatureBackbone:
-        """As every module, but for batch norms that are frozen: they stay as at inference."""
+        """Set the mode of all modules except frozen batch norms, which stay in inference mode."""
         super().train(mode)
         if self.config.frozen_norms:
             for module in self.network.modules():
@@ -87,7 +87,7 @@ class FeatureBackbone(Backbone):
         return self
 
     def parameter_groups(self, weight_decay: float, layer_decay: float) -> list[dict[str, Any]]:
-        """The network's layers with their smaller rate, by depth; what is new with the whole rate."""
+        """The network's layers by depth, at `network_rate`, and the new layers at the full rate."""
         groups: list[dict[str, Any]] = param_groups_layer_decay(
             self.network, weight_decay, layer_decay=layer_decay
         )
@@ -115,7 +115,7 @@ class FeatureBackbone(Backbone):
 
 
 def _network(config: TimmFeatures, image_size: int) -> tuple[Any, str, int | None]:
-    """The timm model with its weights, and the side of the images that it takes if that is fixed."""
+    """The timm model with its weights, and the side of its images if that is fixed."""
     for options, side in (
         ({"img_size": image_size, "strict_img_size": False}, None),  # Swin's windows
         ({"img_size": image_size}, image_size),  # Hiera's positions
@@ -131,7 +131,9 @@ def _network(config: TimmFeatures, image_size: int) -> tuple[Any, str, int | Non
 def _stages(network: Any, config: TimmFeatures) -> tuple[list[int], list[int]]:
     """Numbers of the network's stages with the strides asked for, and their channels."""
     if not hasattr(network, "forward_intermediates") or not hasattr(network, "feature_info"):
-        raise ValueError(f"backbone {config.name!r} gives no features by stage: name another model")
+        raise ValueError(
+            f"backbone {config.name!r} does not give features by stage: name another model"
+        )
     known = [int(stage["reduction"]) for stage in network.feature_info]
     if len(set(known)) == 1:
         raise ValueError(
@@ -141,8 +143,8 @@ def _stages(network: Any, config: TimmFeatures) -> tuple[list[int], list[int]]:
     lacking = [stride for stride in config.from_strides if stride not in known]
     if lacking:
         raise ValueError(
-            f"model.backbone.from_strides={list(config.from_strides)}: {config.name!r} has no stage of "
-            f"stride {lacking[0]}; it has {', '.join(map(str, known))}"
+            f"model.backbone.from_strides={list(config.from_strides)}: {config.name!r} has no "
+            f"stage with stride {lacking[0]}; give some of {', '.join(map(str, known))}"
         )
     indices = [known.index(stride) for stride in sorted(config.from_strides)]
     return indices, [int(network.feature_info[i]["num_chs"]) for i in indices]

@@ -1,4 +1,4 @@
-"""A trained detector for a vocabulary that was extended: the start of a retraining."""
+"""Weights of a trained detector for an extended vocabulary: what retraining starts from."""
 
 from __future__ import annotations
 
@@ -10,22 +10,24 @@ from omnidet.model.detector import Detector
 
 @torch.no_grad()
 def load_grown(detector: Detector, trained: Detector, old: Vocabulary, new: Vocabulary) -> None:
-    """Give `detector`, made for `new`, the weights of `trained`, which knows `old`.
+    """Put the weights of `trained`, which has the vocabulary `old`, into `detector`, which has
+    `new`.
 
-    The row of a new token is the mean of the rows of the subwords that its word had before, weighted as they were: every
-    phrase scores as before. Raises ValueError if `new` does not extend `old` or the detectors differ otherwise.
+    The row of a new token is the mean of the rows of the subwords that its word had before,
+    weighted as they were, so every phrase scores as before. Raises ValueError if `new` does not
+    extend `old`, or if the detectors differ in anything else.
     """
     require_extension(old, new)
     state = trained.state_dict()
     for name, value in detector.state_dict().items():
         if name not in state or value.shape[1:] != state[name].shape[1:]:
             raise ValueError(
-                f"the detector to start from is built otherwise: {name} does not fit: keep model.* as it was"
+                f"the detector to start from has another architecture ({name} does not fit): "
+                "keep model.* as it was"
             )
     for name in ("head.calibration.log_temperatures", "head.calibration.biases"):
-        if (
-            name in state
-        ):  # a stream that was not there begins as the first, whose scores are those of inference
+        if name in state:
+            # A stream that is new starts as the first, whose scores inference uses.
             count, known = len(detector.state_dict()[name]), state[name]
             state[name] = torch.cat([known[:count], known[:1].expand(max(0, count - len(known)))])
     for name in ("tokens.embeddings", "tokens.biases"):

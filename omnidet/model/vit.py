@@ -1,4 +1,4 @@
-"""What vision transformer backbones are made of: timm's models, windows, and a convolutional stem."""
+"""What vision transformer backbones share: timm's models, windows and a convolutional stem."""
 
 from __future__ import annotations
 
@@ -29,15 +29,15 @@ class VitBackbone(Backbone):
         window: int = 0,
         global_blocks: tuple[int, ...] = (),
     ) -> None:
-        """`window` and `global_blocks` as in `backbones/timm_vit.py`."""
+        """`window` and `global_blocks` are those of `backbones/timm_vit.py`."""
         super().__init__(transformer.embed_dim, transformer.patch_embed.patch_size[0], mean, std)
         self.transformer = transformer
         self.window, self.global_blocks = window, global_blocks
 
     def forward(self, images_BCHW: Tensor) -> Tensor:
-        """Images (B, 3, H, W) -> patch tokens (B, H/16 * W/16, width), row by row.
+        """Images (B, 3, H, W) -> patch tokens (B, H/stride * W/stride, width), row by row.
 
-        Position embeddings are resampled for another size than the one they were made for. Raises
+        Position embeddings are resampled for sizes other than the one they were made for. Raises
         ValueError if the windows do not fill the image.
         """
         normal_BCHW = self.normalised(images_BCHW)
@@ -57,11 +57,12 @@ class VitBackbone(Backbone):
     def _in_windows(self, normal_BCHW: Tensor, grid: tuple[int, int]) -> Tensor:
         """timm's `forward_features`, with attention inside windows in all but the global blocks.
 
-        A class token goes into every window, and leaves as the mean of what came of it.
+        A class token goes into every window; what comes out is the mean over the windows.
         """
         _require_windows(self.window, grid)
         steps = self.transformer
-        # `_pos_embed` is private, and the one thing that adds class and register tokens in timm's order.
+        # Private, but timm has no public call that adds positions, class and register tokens in the
+        # order of each model, which differs between models.
         tokens = steps.norm_pre(steps.patch_drop(steps._pos_embed(steps.patch_embed(normal_BCHW))))
         inside = False
         for number, block in enumerate(steps.blocks):
@@ -73,7 +74,7 @@ class VitBackbone(Backbone):
         return whole
 
     def _split(self, tokens_BNW: Tensor, grid: tuple[int, int]) -> Tensor:
-        """An image's tokens -> those of its windows, as images of their own."""
+        """An image's tokens -> its windows' tokens, each window as an image of its own."""
         (rows, columns), side, prefixes = grid, self.window, self.transformer.num_prefix_tokens
         batch, _, width = tokens_BNW.shape
         prefix, patches = tokens_BNW[:, :prefixes], tokens_BNW[:, prefixes:]
@@ -101,7 +102,7 @@ class ConvolutionalStem(nn.Module):
     def __init__(
         self, img_size: int, patch_size: int, in_chans: int, embed_dim: int, **_unused: object
     ) -> None:
-        """As timm builds its patch embeddings; for images of any size, tokens come as (B, height, width, width of a token)."""
+        """Take what timm passes to a patch embedding."""
         super().__init__()
         side = img_size // patch_size
         self.grid_size = (side, side)
@@ -118,12 +119,12 @@ class ConvolutionalStem(nn.Module):
         self.layers = nn.Sequential(*layers, nn.Conv2d(embed_dim, embed_dim, 1))
 
     def forward(self, images_BCHW: Tensor) -> Tensor:
-        """Features (B, H/16, W/16, width), which timm asks for where the image size may change."""
+        """Features (B, H/16, W/16, width): timm's form for models that take any image size."""
         features: Tensor = self.layers(images_BCHW)
         return features.permute(0, 2, 3, 1)
 
     def feat_ratio(self, as_scalar: bool = True) -> int | tuple[int, int]:
-        """Pixels to a token, as timm asks its patch embeddings."""
+        """Pixels per token; timm asks its patch embeddings for this."""
         return self.patch_size[0] if as_scalar else self.patch_size
 
 
@@ -151,7 +152,7 @@ def behind_stem(
 def from_timm(
     name: str, weights: str, image_size: int, *, patch: int, drop_path: float
 ) -> VisionTransformer:
-    """A vision transformer of timm with the weights that are named: `pretrained`, `random` or a file.
+    """A vision transformer from timm with the weights named: `pretrained`, `random` or a file.
 
     Raises ValueError or FileNotFoundError if they are missing or do not fit.
     """
@@ -174,7 +175,7 @@ def from_timm(
 def pretrained(
     model: VisionTransformer, window: int = 0, global_blocks: tuple[int, ...] = ()
 ) -> VitBackbone:
-    """The backbone of a model of timm: normalised as its weights were trained, perhaps in windows.
+    """A backbone from a timm model, with the normalisation that its weights were trained with.
 
     Raises ValueError for a global block that the model does not have.
     """
@@ -197,6 +198,6 @@ def _require_multiple(image_size: int, stride: int) -> None:
 def _require_windows(window: int, grid: tuple[int, int]) -> None:
     if grid[0] % window or grid[1] % window:
         raise ValueError(
-            f"model.backbone.window={window} does not divide the {grid[0]} x {grid[1]} patches of an "
-            "image: give a side that divides both, another image size, or 0 for none"
+            f"model.backbone.window={window} does not divide the {grid[0]} x {grid[1]} patches "
+            "of an image: give a side that divides both, another image size, or 0 for none"
         )

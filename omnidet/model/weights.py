@@ -1,4 +1,7 @@
-"""Pretrained weights: from timm's hub, a file, or an installed package. A run never starts from others by accident."""
+"""Pretrained weights: from timm's hub, a file or an installed package.
+
+A run never starts from other weights by accident.
+"""
 
 from __future__ import annotations
 
@@ -20,14 +23,14 @@ from omnidet import storage
 
 @dataclass(frozen=True)
 class Package:
-    """A package that brings weights of a timm model."""
+    """A package that contains weights of a timm model."""
 
     model: str
     """Name of the timm model."""
     module: str
     """Name that the package is imported by."""
     file: str
-    """Where the weights are in it."""
+    """Where the weights are in the package."""
     sha256: str
     licence: str
 
@@ -55,7 +58,7 @@ PACKAGES = {
         "Apache-2.0",
     ),
 }
-"""By the name that pip knows. Their tensors are in timm's order, under names of their own."""
+"""By their names in pip. Their tensors are in timm's order, but have other names."""
 
 UNFIT = (
     RuntimeError,
@@ -67,14 +70,17 @@ UNFIT = (
     SafetensorError,
     pickle.UnpicklingError,
 )
-"""What timm, torch and safetensors raise for a file or a name that does not fit."""
+"""What timm, torch and safetensors raise for a name or a file that does not fit."""
 
 
 def installed(package: str) -> Path | None:
-    """The file of a package's weights; None where it is not installed. Raises ValueError for an unknown package."""
+    """The file with a package's weights; None if it is not installed.
+
+    Raises ValueError for an unknown package.
+    """
     if package not in PACKAGES:
         raise ValueError(
-            f"weights 'pip:{package}': no such package is known; give one of "
+            f"weights 'pip:{package}': this package is not known; give one of "
             + ", ".join(f"pip:{name}" for name in PACKAGES)
         )
     module = PACKAGES[package].module
@@ -85,12 +91,15 @@ def installed(package: str) -> Path | None:
 
 
 def create(name: str, weights: str, **options: object) -> tuple[nn.Module, str]:
-    """A timm model with the weights named, and the SHA-256 of their file ("" for timm's own and random ones).
+    """A timm model with the weights named, and the SHA-256 of their file.
+
+    The hash is empty for timm's own weights and random ones.
 
     Args:
         options: for `timm.create_model`.
 
-    Raises ValueError or FileNotFoundError, in one line with the remedy, if they are missing or do not fit.
+    Raises ValueError or FileNotFoundError, in one line with the remedy, if the weights are missing
+    or do not fit.
     """
     try:
         model = timm.create_model(name, pretrained=weights == "pretrained", **options)
@@ -116,8 +125,8 @@ def _file(name: str, weights: str) -> Path:
     if not weights.startswith("pip:"):
         if not storage.exists(weights):
             raise FileNotFoundError(
-                f"backbone weights {weights} do not exist: give a file, 'pip:PACKAGE', 'pretrained' "
-                "or 'random'"
+                f"backbone weights {weights} do not exist: give a file, 'pip:PACKAGE', "
+                "'pretrained' or 'random'"
             )
         return storage.local_copy(weights, ".cache/weights")
     package = weights.removeprefix("pip:")
@@ -133,15 +142,14 @@ def _file(name: str, weights: str) -> Path:
             f"set model.backbone.name={known.model}"
         )
     if storage.sha256(path) != known.sha256:
-        raise ValueError(f"{path} is not the file that is known: install {package} again")
+        raise ValueError(f"{path} has another hash than expected: install {package} again")
     return path
 
 
 def _load(model: nn.Module, path: Path, *, in_order: bool) -> None:
-    """All of a model's tensors from a file; a classifier that the model lacks is left out.
+    """Load all of a model's tensors from a file; a classifier that the model lacks is left out.
 
-    Not timm's own loading: for a model without a classifier it leaves random what the file lacks,
-    and says nothing.
+    timm's own loading, for a model without a classifier, silently leaves random what is missing.
     """
     state: dict[str, Tensor] = load_state_dict(str(path), weights_only=True)
     if isinstance(model, VisionTransformer):
@@ -160,17 +168,17 @@ def _load(model: nn.Module, path: Path, *, in_order: bool) -> None:
     lacking = [n for n in missing.missing_keys if not n.endswith("num_batches_tracked")]
     if lacking:
         raise RuntimeError(
-            f"the file lacks {len(lacking)} parameters of it, {lacking[0]} the first"
+            f"the file lacks {len(lacking)} of its parameters, among them {lacking[0]}"
         )
     odd = [n for n, value in model.state_dict().items() if not torch.isfinite(value).all()]
     if odd:
-        raise RuntimeError(f"its {odd[0]} holds NaN or infinity")
+        raise RuntimeError(f"{odd[0]} holds NaN or infinity")
 
 
 def first_line(error: BaseException) -> str:
-    """What is wrong: timm's message may run over hundreds of lines, one for each key that does not fit."""
+    """What is wrong in one line: timm's message may have hundreds, one for each key that is odd."""
     reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
     if isinstance(error, LookupError | AttributeError | TypeError):
-        # A file of another kind: its text alone says little.
+        # A file of another kind. The error's text alone says little.
         return f"it holds no weights ({type(error).__name__}: {reason})"
     return reason

@@ -1,4 +1,4 @@
-"""A trained detector as a folder: what comes back is what was saved, and a damaged one is refused in one line."""
+"""A detector saved as a folder loads as it was; a damaged folder is refused in one line."""
 
 from __future__ import annotations
 
@@ -52,9 +52,8 @@ def test_a_pretrained_backbone_takes_its_weights_from_the_bundle_and_not_from_el
     (tmp_path / "model").mkdir()
     bundle.save(tmp_path / "model", detector, toys.toy_vocabulary(), [], {})
     content = json.loads((tmp_path / "model" / "config.json").read_text())
-    content["model"]["backbone"]["weights"] = (
-        "gone/weights.pth"  # where training started from is not here any more
-    )
+    # The weights that training started from are gone.
+    content["model"]["backbone"]["weights"] = "gone/weights.pth"
     (tmp_path / "model" / "config.json").write_text(json.dumps(content))
     loaded, _, _ = bundle.load(tmp_path / "model")
     for (name, before), after in zip(
@@ -79,19 +78,17 @@ def _other_weights(folder: Path) -> None:
 
 
 DAMAGES = {
-    "no JSON": lambda f: (f / "config.json").write_text("{"),
+    "config.json is not JSON": lambda f: (f / "config.json").write_text("{"),
     "format version None": lambda f: (f / "config.json").write_text("[]"),
     "format version 99": lambda f: _change(f, format_version=99),
-    "has no model, vocabulary_hash": lambda f: (f / "config.json").write_text(
-        '{"format_version": 1}'
-    ),
-    "is not the one that the detector was trained with": _other_vocabulary,
+    "model, vocabulary_hash": lambda f: (f / "config.json").write_text('{"format_version": 1}'),
+    "content hash": _other_vocabulary,
     "vocabulary is damaged": lambda f: (f / "vocabulary" / "tokenizer.json").write_text("{}"),
     "vocabulary is damaged (": lambda f: (f / "vocabulary" / "idf.safetensors").write_bytes(
         b"short"
     ),
     "vocabulary.json": lambda f: (f / "vocabulary" / "vocabulary.json").unlink(),
-    "does not fit its config.json": _other_weights,
+    "does not fit": _other_weights,
     "model.safetensors is corrupt": lambda f: (f / "model.safetensors").write_bytes(
         (f / "model.safetensors").read_bytes()[:-100]
     ),
@@ -106,16 +103,12 @@ def test_a_damaged_bundle_is_refused_in_one_line(folder, message):
     DAMAGES[message](folder)
     with pytest.raises((ValueError, FileNotFoundError)) as caught:
         bundle.load(folder)
-    expected = message.replace("no JSON", "is not JSON")
-    assert expected in str(caught.value)
-    assert (
-        str(folder) in str(caught.value)
-        or "ModelConfig" in str(caught.value)
-        or "image_size" in str(caught.value)
-    )
-    assert "\n" not in str(caught.value)
+    said = str(caught.value)
+    assert message in said
+    assert any(name in said for name in (str(folder), "ModelConfig", "image_size"))
+    assert "\n" not in said
 
 
-def test_a_folder_without_a_detector(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"is no trained detector: it has no config\.json"):
+def test_a_folder_without_a_detector_is_refused(tmp_path):
+    with pytest.raises(FileNotFoundError, match=f"{tmp_path} .*config.json"):
         bundle.load(tmp_path)

@@ -15,6 +15,7 @@ from omnidet.model.detector import Detector
 from omnidet.recipes.recipe import LOSSES
 from omnidet.schema import Matches
 from omnidet.training import optimizer
+from omnidet.training.config import OptimizerConfig
 from omnidet.training.loop import autocast
 from omnidet.training.objective import resolve
 from tests import toys
@@ -76,7 +77,8 @@ def test_bfloat16_keeps_boxes_and_scores_in_single_precision():
     for field in dataclasses.fields(half):
         value = getattr(half, field.name)
         assert not isinstance(value, torch.Tensor) or value.dtype == torch.float32, field.name
-    # Backbone and embedding are in half precision, what is made of them is not: the difference is small, and there is one.
+    # Backbone and embedding layer are in half precision and what follows is not, so the difference
+    # is small but not zero.
     torch.testing.assert_close(half.boxes_cxcywh_BQ4, exact.boxes_cxcywh_BQ4, atol=0.02, rtol=0)
     assert not torch.equal(half.embeddings_BQD, exact.embeddings_BQD)
     weights = toys.dense(batch.phrases, toys.toy_vocabulary().num_tokens)
@@ -95,7 +97,7 @@ def _calibrated() -> Detector:
     return detector.eval()
 
 
-def test_calibration_begins_as_none():
+def test_before_training_calibration_changes_nothing():
     plain, calibrated = toys.toy_detector()(toys.batch()), _calibrated()(toys.batch())
     assert torch.equal(plain.scores_BQL, calibrated.scores_BQL)
     matches = Matches(*(torch.tensor(part) for part in ([0, 2], [3, 5], [0, 0])))
@@ -104,7 +106,7 @@ def test_calibration_begins_as_none():
         assert torch.equal(*terms), weighted.name
 
 
-def test_each_stream_has_its_own_temperature_and_bias_and_inference_those_of_the_first():
+def test_each_stream_has_a_temperature_and_a_bias_and_inference_uses_the_first():
     plain, calibrated, batch = toys.toy_detector(), _calibrated(), toys.batch()
     with torch.no_grad():
         calibrated.head.calibration.log_temperatures.copy_(torch.tensor([2.0, 0.5, 3.0]).log())
@@ -122,7 +124,7 @@ def test_each_stream_has_its_own_temperature_and_bias_and_inference_those_of_the
 
 
 def test_token_losses_are_cross_entropies_of_the_scaled_token_logits():
-    """A temperature common to all tokens keeps the losses' floor at 0, and a bias does not count at all."""
+    """A common temperature keeps the losses' floor at 0, and a common bias changes nothing."""
     detector, batch = _calibrated(), toys.batch()
     matches = Matches(*(torch.tensor(part) for part in ([2], [5], [0])))
     with torch.no_grad():
@@ -132,9 +134,8 @@ def test_token_losses_are_cross_entropies_of_the_scaled_token_logits():
             torch.testing.assert_close(
                 loss(plain, batch, matches).total_S, loss(biased, batch, matches).total_S
             )
-        detector.head.calibration.log_temperatures.fill_(
-            -50.0
-        )  # all tokens alike: log of their number less the entropy
+        # All tokens get the same share: the loss is the log of their number less the entropy.
+        detector.head.calibration.log_temperatures.fill_(-50.0)
         flat = detector(batch)
         tokens, entropy = torch.tensor(float(len(detector.tokens.biases))), batch.phrases.entropy()
         share = batch.named_BNL[2, 0].float()
@@ -154,19 +155,16 @@ def test_calibration_is_trained_and_refuses_another_number_of_streams():
     assert (detector.head.calibration.biases.grad[:2] != 0).all()
     trained = {
         id(p)
-        for group in optimizer.build(detector, optimizer.OptimizerConfig()).param_groups
+        for group in optimizer.build(detector, OptimizerConfig()).param_groups
         for p in group["params"]
     }
     assert trained == {id(p) for p in detector.parameters()}
-    with pytest.raises(
-        ValueError,
-        match=r"model.calibrated_streams=3, but there are 2 streams: give their number, or 0",
-    ):
+    with pytest.raises(ValueError, match=r"model\.calibrated_streams=3.*2 streams"):
         detector(dataclasses.replace(batch, stream_BS=batch.stream_BS[:, :2]))
 
 
 @pytest.mark.slow
-def test_vit_b_16_has_86_million_parameters_and_one_query_a_patch():
+def test_vit_b_16_has_86_million_parameters_and_one_region_per_patch():
     detector = Detector(
         ModelConfig(64, TimmVit(weights="random"), 256), toys.toy_vocabulary().num_tokens
     )

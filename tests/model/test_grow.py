@@ -1,4 +1,4 @@
-"""A detector that gets new words knows what it knew, to the last bit that floats have."""
+"""A detector that gets new words scores what it knew as before."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_every_phrase_scores_as_before():
 
 
 @pytest.mark.parametrize("count", [1, 4])
-def test_a_stream_that_is_new_begins_as_the_first(count):
+def test_a_new_stream_starts_as_the_first(count):
     old, trained = (
         toys.toy_vocabulary(),
         toys.toy_detector(model=config.override(toys.MODEL, "calibrated_streams=2")),

@@ -1,4 +1,4 @@
-"""The head: the score of a phrase, the box prior, independence of what else is asked."""
+"""The head: the score of a phrase, the prior boxes, independence from what else is asked."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from omnidet.model.heads import RegionHead, TokenTable
 from tests import toys
 
 
-def test_score_of_a_phrase_is_the_weighted_mean_of_its_token_logits():
+def test_the_score_of_a_phrase_is_the_weighted_mean_of_its_token_logits():
     vocabulary = toys.toy_vocabulary()
     table = TokenTable(vocabulary.num_tokens, 8)
     torch.nn.init.normal_(table.biases)
@@ -27,7 +27,7 @@ def test_score_of_a_phrase_is_the_weighted_mean_of_its_token_logits():
         assert float(region @ rows[p] + biases[p]) == pytest.approx(by_hand, abs=1e-5)
 
 
-def test_what_a_phrase_means_is_the_same_to_the_bit_alone_and_among_a_thousand():
+def test_a_phrase_has_the_same_row_to_the_bit_alone_and_among_a_thousand():
     vocabulary = toys.toy_vocabulary()
     table = TokenTable(vocabulary.num_tokens, 192)
     thousand = [f"{a} {b} {c}" for a in toys.COLOURS for b in toys.SHAPES for c in range(63)][:1000]
@@ -38,36 +38,7 @@ def test_what_a_phrase_means_is_the_same_to_the_bit_alone_and_among_a_thousand()
         assert torch.equal(bias[0], biases[p])
 
 
-@pytest.mark.parametrize("uses", [0, 1, 2])
-def test_the_one_gradient_of_the_table_is_the_sum_of_those_of_its_uses(uses):
-    vocabulary = toys.toy_vocabulary()
-    table = TokenTable(vocabulary.num_tokens, 8)
-    phrases = vocabulary.table(["red star", "star left of circle", "red ring", "ring"])
-    regions, temperatures = torch.randn(5, 8, requires_grad=True), torch.rand(2, requires_grad=True)
-
-    def plain(regions, temperatures=None):
-        logits = regions @ table.embeddings.T + table.biases
-        return (logits if temperatures is None else logits * temperatures[:, None]).logsumexp(1)
-
-    def gradients(rows, biases, log_partition):
-        values = [log_partition(regions), log_partition(regions[:2], temperatures)][:uses]
-        rest = rows.sin().sum() + biases.square().sum() + regions.sum() + temperatures.sum()
-        total = sum((value.square().sum() for value in values), rest)
-        leaves = [*table.parameters(), regions, temperatures]
-        return [torch.autograd.grad(total, leaves, retain_graph=True) for _ in range(2)]
-
-    expected = gradients(*table.phrases(phrases), plain)
-    # Twice through one graph: nothing is left of the first time.
-    torch.testing.assert_close(gradients(*table.in_training(phrases)), expected)
-    rows, _, log_partition = table.in_training(phrases)
-    assert torch.equal(rows, table.phrases(phrases)[0])
-    torch.testing.assert_close(log_partition(regions), plain(regions))
-    torch.testing.assert_close(
-        log_partition(1000 * regions), plain(1000 * regions)
-    )  # no number overflows
-
-
-def test_the_next_gradient_takes_the_memory_of_the_last_one():
+def test_the_next_gradient_reuses_the_memory_of_the_last_one():
     vocabulary = toys.toy_vocabulary()
     table, regions = TokenTable(vocabulary.num_tokens, 8), torch.randn(5, 8)
 
@@ -88,11 +59,13 @@ def test_the_next_gradient_takes_the_memory_of_the_last_one():
     assert torch.equal(table.embeddings.grad, expected)
 
 
-def test_before_training_every_name_has_the_prior_score_and_every_patch_its_own_place():
+def test_before_training_every_name_has_the_prior_score():
     table = TokenTable(toys.toy_vocabulary().num_tokens, 8)
     _, biases = table.phrases(toys.toy_vocabulary().table(["red star", "green ring"]))
     torch.testing.assert_close(biases.sigmoid(), torch.full((2,), 0.01))
 
+
+def test_before_training_every_patch_predicts_a_box_around_itself():
     rows, columns = 2, 4
     _, boxes, _ = RegionHead(16, 8)(torch.randn(3, rows * columns, 16), (rows, columns))
     for b in range(3):
@@ -105,7 +78,7 @@ def test_before_training_every_name_has_the_prior_score_and_every_patch_its_own_
                 torch.testing.assert_close(box, expected)
 
 
-def test_boxes_have_a_least_side_and_stay_in_the_unit_square():
+def test_boxes_have_a_minimum_side_and_stay_in_the_unit_square():
     head = RegionHead(16, 8)
     with torch.no_grad():
         head.box[-1].bias.copy_(torch.tensor([50.0, -50.0, -50.0, 50.0]))
@@ -127,7 +100,7 @@ def test_half_precision_moves_no_box():
     torch.testing.assert_close(boxes, exact, atol=1e-6, rtol=0)
 
 
-def test_image_embedding_is_of_the_mean_patch():
+def test_the_image_embedding_is_that_of_the_mean_patch():
     head = RegionHead(16, 8)
     tokens = torch.randn(2, 4, 16)
     embeddings, _, image = head(tokens, (2, 2))
@@ -135,22 +108,21 @@ def test_image_embedding_is_of_the_mean_patch():
     assert math.prod(image.shape) == 16
 
 
-def test_an_offset_is_the_same_way_in_patches_on_every_grid():
+def test_an_offset_is_the_same_number_of_patches_on_every_grid():
     head = RegionHead(16, 8, side=4)
     head.box = nn.Sequential(nn.Flatten(2), _Constant(torch.tensor([0.4, -0.2, 0.3, 0.1])))
-    ways = []
+    offsets = []
     for columns in (4, 8):
         _, boxes, _ = head(torch.randn(1, columns * columns, 16), (columns, columns))
-        middle = boxes[
-            0, columns * columns // 2 + columns // 2
-        ]  # its patch begins in the middle of the picture
-        way = (middle[:2] - (columns / 2 + 0.5) / columns) * columns
-        ways.append([*way.tolist(), *(middle[2:] * columns).tolist()])
-    assert ways[1] == pytest.approx(ways[0], rel=0.2)
+        # The box of the patch whose upper left corner is the middle of the image.
+        middle = boxes[0, columns * columns // 2 + columns // 2]
+        offset = (middle[:2] - (columns / 2 + 0.5) / columns) * columns
+        offsets.append([*offset.tolist(), *(middle[2:] * columns).tolist()])
+    assert offsets[1] == pytest.approx(offsets[0], rel=0.2)
 
 
 class _Constant(nn.Module):
-    """Says the same offsets at every patch."""
+    """Predicts the same offsets at every patch."""
 
     def __init__(self, offsets: torch.Tensor) -> None:
         super().__init__()

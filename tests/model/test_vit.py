@@ -1,4 +1,4 @@
-"""Backbones: shapes, pixels, and pretrained weights that are used or refused."""
+"""Vision transformers: shapes, pixels, windows, and weights that are used or refused."""
 
 from __future__ import annotations
 
@@ -55,10 +55,8 @@ def test_pixels_are_normalised_to_about_unit_scale():
 
 
 @pytest.mark.parametrize("size", [63, 100])
-def test_image_size_that_is_no_multiple_of_the_patch(size):
-    with pytest.raises(
-        ValueError, match=f"image_size={size} is not a multiple of the patch size 16"
-    ):
+def test_an_image_size_that_is_not_a_multiple_of_the_patch_is_refused(size):
+    with pytest.raises(ValueError, match=f"image_size={size} .* 16"):
         ConvStemVit(32, 2, 2).build(size)
 
 
@@ -67,17 +65,13 @@ def _windowed(window: int, *global_blocks: int) -> vit.Backbone:
     return TimmVit(TINY, "random", window=window, global_blocks=global_blocks).build(64).eval()
 
 
-def test_windows_are_where_they_are_said_to_be():
-    """A patch reaches the others of its window and no further, until a global block comes."""
+def test_a_patch_reaches_the_others_of_its_window_and_no_further():
+    """Until a global block comes."""
     images = torch.randint(0, 256, (2, 3, 64, 64), dtype=torch.uint8)
     changed = images.clone()
-    changed[0, :, 16:32, 32:48] = (
-        255  # patch in row 1, column 2: in the upper right window of 2 x 2
-    )
+    changed[0, :, 16:32, 32:48] = 255  # patch in row 1, column 2: in the upper right window
     inside = _windowed(2)
-    inside.transformer.cls_token = (
-        None  # it would carry something over at the border between two windows' runs
-    )
+    inside.transformer.cls_token = None  # its mean would carry something from window to window
     inside.transformer.num_prefix_tokens = 0
     inside.transformer.no_embed_class = True
     inside.transformer.pos_embed.data = inside.transformer.pos_embed.data[:, 1:]
@@ -90,7 +84,7 @@ def test_windows_are_where_they_are_said_to_be():
         assert ((mixed(changed) - mixed(images)).abs().sum(2)[0] > 0).all()
 
 
-def test_one_window_over_the_whole_image_is_no_window():
+def test_one_window_over_the_whole_image_changes_nothing():
     images = torch.randint(0, 256, (2, 3, 64, 64), dtype=torch.uint8)
     with torch.no_grad():
         torch.testing.assert_close(
@@ -99,28 +93,19 @@ def test_one_window_over_the_whole_image_is_no_window():
 
 
 def test_windows_that_do_not_fill_the_image_are_refused():
-    with pytest.raises(
-        ValueError,
-        match=r"window=3 does not divide the 4 x 4 patches of an image: give 4, or 0 for none",
-    ):
+    with pytest.raises(ValueError, match="window=3 does not divide the 4 x 4 patches"):
         _windowed(3)
-    with (
-        pytest.raises(ValueError, match=r"window=4 does not divide the 6 x 6 patches"),
-        torch.no_grad(),
-    ):
-        _windowed(4)(torch.zeros(1, 3, 96, 96, dtype=torch.uint8))
+    images = torch.zeros(1, 3, 96, 96, dtype=torch.uint8)
+    with pytest.raises(ValueError, match=r"window=4 .* 6 x 6 patches"), torch.no_grad():
+        _windowed(4)(images)
 
 
 @pytest.mark.parametrize("config", [ConvStemVit(32, 2, 2), TimmVit(TINY, "random")])
 def test_another_image_size_takes_resampled_positions(config):
     backbone = config.build(64).eval()
-    images = torch.randint(0, 256, (1, 3, 64, 64), dtype=torch.uint8)
     with torch.no_grad():
-        assert backbone(torch.zeros(2, 3, 96, 96, dtype=torch.uint8)).shape == (
-            2,
-            36,
-            backbone.width,
-        )
+        empty = torch.zeros(2, 3, 96, 96, dtype=torch.uint8)
+        assert backbone(empty).shape == (2, 36, backbone.width)
         larger = config.build(96).eval()
         state = backbone.transformer.state_dict()
         prefixes = backbone.transformer.num_prefix_tokens
@@ -132,7 +117,7 @@ def test_another_image_size_takes_resampled_positions(config):
         torch.testing.assert_close(backbone(images), larger(images))
 
 
-def test_weights_of_a_file_are_used(tmp_path):
+def test_weights_in_a_file_are_used(tmp_path):
     state = _weights()
     save_file(state, tmp_path / "weights.safetensors")
     torch.manual_seed(2)
@@ -143,7 +128,7 @@ def test_weights_of_a_file_are_used(tmp_path):
         assert torch.equal(tensor, state[name]), name
 
 
-def test_weights_of_another_image_size_keep_all_but_the_resampled_positions(tmp_path):
+def test_of_weights_for_another_image_size_only_the_positions_are_resampled(tmp_path):
     state = _weights(96)
     torch.save(state, tmp_path / "weights.pth")
     own = TimmVit(TINY, str(tmp_path / "weights.pth")).build(64).transformer.state_dict()
@@ -154,10 +139,8 @@ def test_weights_of_another_image_size_keep_all_but_the_resampled_positions(tmp_
     )
 
 
-def test_a_weights_file_that_is_missing():
-    with pytest.raises(
-        FileNotFoundError, match=re.escape("nowhere/weights.pth do not exist: give a file")
-    ):
+def test_a_missing_weights_file_is_refused():
+    with pytest.raises(FileNotFoundError, match=re.escape("nowhere/weights.pth")):
         TimmVit(TINY, "nowhere/weights.pth").build(64)
 
 
@@ -168,11 +151,13 @@ def test_weights_of_another_width_are_refused(tmp_path):
 
 
 @pytest.mark.parametrize("gone", ["norm.weight", "blocks.11.mlp.fc2.weight"])
-def test_weights_that_lack_a_part_are_refused(tmp_path, gone):
+def test_weights_that_lack_a_parameter_are_refused(tmp_path, gone):
     state = _weights()
     del state[gone]
     save_file(state, tmp_path / "weights.safetensors")
-    assert f"lacks 1 parameters of it, {gone}" in _refused(TINY, tmp_path / "weights.safetensors")
+    reason = _refused(TINY, tmp_path / "weights.safetensors")
+    assert "lacks 1 of its parameters" in reason
+    assert gone in reason
 
 
 @pytest.mark.parametrize("content", [[1, 2], torch.zeros(3), {"model": 5}])
@@ -181,35 +166,30 @@ def test_a_pickle_of_something_else_is_refused(tmp_path, content):
     assert "holds no weights" in _refused(TINY, tmp_path / "weights.pth")
 
 
-def test_weights_that_are_no_numbers_are_refused(tmp_path):
+def test_weights_with_nan_are_refused(tmp_path):
     state = _weights()
     state["norm.weight"][3] = torch.nan
     torch.save(state, tmp_path / "weights.pth")
-    assert "its norm.weight holds NaN or infinity" in _refused(TINY, tmp_path / "weights.pth")
+    assert "norm.weight holds NaN" in _refused(TINY, tmp_path / "weights.pth")
 
 
-def test_blocks_that_there_are_not():
+def test_a_global_block_that_the_model_does_not_have_is_refused():
     for blocks in ([99], [2, -1]):
         config = TimmVit(TINY, "random", window=2, global_blocks=tuple(blocks))
-        with pytest.raises(ValueError, match=r"global_blocks=\[.*\]: give numbers from 0 to 11"):
+        with pytest.raises(ValueError, match=r"global_blocks=\[.*\]: give .* 0 to 11"):
             config.build(64)
 
 
 @pytest.mark.parametrize("name", ["weights.pth", "weights.safetensors"])
 @pytest.mark.parametrize("content", [b"", b"no weights at all"])
-def test_a_file_of_something_else_is_refused(tmp_path, name, content):
+def test_a_file_without_weights_is_refused(tmp_path, name, content):
     Path(tmp_path / name).write_bytes(content)
     _refused(TINY, tmp_path / name)
 
 
-def test_names_of_no_use_are_refused():
+def test_names_that_do_not_fit_are_refused():
     _refused("no_such_model", "random")
-    with pytest.raises(
-        ValueError,
-        match=r"'resnet18' is not a vision transformer with 16x16 patches|'resnet18' cannot take",
-    ):
+    with pytest.raises(ValueError, match="'resnet18'"):
         TimmVit("resnet18", "random").build(64)
-    with pytest.raises(
-        ValueError, match=r"'vit_tiny_patch16_224' cannot take the weights|do not exist"
-    ):
+    with pytest.raises((ValueError, FileNotFoundError), match=f"'{TINY}'|do not exist"):
         TimmVit(TINY, "").build(64)

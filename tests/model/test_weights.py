@@ -1,4 +1,4 @@
-"""Pretrained weights: used whole, or refused by name. The packages are toys here; the real ones where they are installed."""
+"""Pretrained weights are used whole or refused by name; the installed packages here are toys."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A small vision transformer behind four stride-2 convolutions, to be trained from scratch."""
+"""A small vision transformer behind four stride-2 convolutions, for training from scratch."""
 
 from __future__ import annotations
 
@@ -13,8 +13,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ConvStemVit:
-    """From scratch the stem decides: with a plain 16x16 patch embedding the same model had learned next
-    to nothing after the same 1,000 steps (docs/decisions/0002-convolutional-stem.md).
+    """Settings of the transformer and its stem.
+
+    Trained from scratch, a model depends on the stem: with a plain 16x16 patch embedding, the same
+    model had learned next to nothing after the same 1,000 steps
+    (docs/decisions/0002-convolutional-stem.md).
     """
 
     kind: ClassVar[str] = "conv_stem_vit"
@@ -34,14 +37,14 @@ class ConvStemVit:
         require(0 <= share < 1, f"model.backbone.drop_path={share}: give a share from 0 to below 1")
 
     def check_side(self, side: int) -> None:
-        """Any multiple of the stride will do."""
+        """Accept any side: a multiple of the stride will do, and `ModelConfig` checks that."""
 
     def without_weights(self) -> ConvStemVit:
-        """Itself: it never brings weights."""
+        """Itself: there are no pretrained weights."""
         return self
 
     def build(self, image_size: int) -> Backbone:
-        """The backbone, its position embeddings made for square images of `image_size` pixels."""
+        """The backbone, with position embeddings for square images of `image_size` pixels."""
         from omnidet.model import vit
 
         fits = self.width % self.num_heads == 0

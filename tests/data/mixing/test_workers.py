@@ -63,7 +63,7 @@ def test_groups_of_other_sizes_stand_behind_one_another(index):  # noqa: F811
 
 KILLED = """
 import dataclasses, os, signal, time, torch
-from omnidet.data import batch_workers
+from omnidet.data.mixing import workers
 from tests import toys
 
 class Large:
@@ -71,7 +71,7 @@ class Large:
     def make(self, step, memory=None):
         return dataclasses.replace(toys.batch(), sizes_B2=torch.zeros(5, 100_000))
 
-for _ in batch_workers.batches(Large(), range(100), 2):
+for _ in workers.batches(Large(), range(100), 2):
     time.sleep(1)  # the workers are ahead, and their pipe is full
     os.kill(os.getpid(), signal.SIGKILL)
 """

@@ -1,4 +1,4 @@
-"""What every backbone promises: tokens on a grid, any side, a gradient, settings that come back, groups by depth."""
+"""What every backbone promises: tokens on a grid, gradients, groups by depth, saved settings."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SMALL = {
     "timm_features": TimmFeatures("resnet18", "random", width=32, depth=1, num_heads=2),
     "timm_vit": TimmVit("vit_tiny_patch16_224", "random", drop_path=0.0),
 }
-"""A small one of each kind; a new kind is added here."""
+"""A small backbone of each kind; add a new kind here."""
 
 
 @pytest.fixture(params=plugins.names(BACKBONES))
@@ -53,7 +53,7 @@ def test_a_token_lies_where_its_pixels_do(settings):
     changed[:, :, side : 2 * side, 3 * side : 4 * side] = 255
     with torch.no_grad():
         change = (backbone(changed) - backbone(images)).abs().sum(2)[0]
-    assert 64 // side + 3 in change.topk(2).indices  # convolutions see a little of the neighbours
+    assert 64 // side + 3 in change.topk(2).indices  # convolutions also see some of the neighbours
     assert change[64 // side + 3] > 5 * change.median()
 
 
@@ -70,14 +70,14 @@ def test_every_parameter_learns_and_is_in_one_group(settings):
     assert {group["weight_decay"] for group in groups} == {0.0, 0.05}
 
 
-def test_settings_there_and_back(settings):
+def test_settings_survive_being_described_and_parsed(settings):
     model = ModelConfig(image_size=64, backbone=settings)
     assert config.parse(ModelConfig, json.loads(json.dumps(config.describe(model)))) == model
     assert config.describe(settings)["kind"] == settings.kind
     assert type(plugins.make(BACKBONES, settings.kind)) is type(settings)
 
 
-def test_weights_there_and_back(settings):
+def test_weights_survive_being_saved_and_loaded(settings):
     torch.manual_seed(1)
     backbone = settings.build(64).eval()
     other = settings.without_weights().build(64).eval()
@@ -86,7 +86,7 @@ def test_weights_there_and_back(settings):
         assert torch.equal(backbone(_images(64)), other(_images(64)))
 
 
-def test_a_side_that_is_no_multiple_of_the_stride(settings):
+def test_a_side_that_is_not_a_multiple_of_the_stride_is_refused(settings):
     with pytest.raises(ValueError, match=f"63 is not a multiple .* {settings.size_multiple}"):
         settings.build(63)
     with pytest.raises(ValueError, match="63"):
