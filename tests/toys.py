@@ -1,4 +1,4 @@
-"""Small real parts for tests: a vocabulary, a detector, a batch, predictions, a shard folder, a recipe. No mocks."""
+"""Small real parts for tests: vocabulary, detector, batch, predictions, shards, recipe."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def png(
 
 
 def records(count: int = 8) -> list[Record]:
-    """Drawn records: even ones have two boxes and a verified label space, odd ones a relation; all have a caption."""
+    """Drawn records with captions: even ones have a verified label space, odd ones a relation."""
     made = []
     for i in range(count):
         first, second = (4 + i, 6, 24 + i, 26), (30, 30 + i, 50, 50 + i)
@@ -103,7 +103,7 @@ def records(count: int = 8) -> list[Record]:
 
 @functools.cache
 def toy_vocabulary() -> Vocabulary:
-    """Every name of the toys is made of whole-word tokens."""
+    """A vocabulary in which every word of NAMES is one token."""
     texts = [
         Record(b"", 1, 1, "toy", "toy:0", phrases=NAMES, caption="a red star and a blue circle")
     ]
@@ -137,7 +137,7 @@ def toy_detector(seed: int = 0, model: ModelConfig = MODEL) -> Detector:
 
 
 def batch() -> Batch:
-    """Five images: two det (the second as LVIS: not exhaustive), one grd with two boxes, two img."""
+    """Five images: two det (the second not exhaustive, as in LVIS), one grd, two img."""
     generator = torch.Generator().manual_seed(0)
     boxes = torch.zeros(5, 2, 4)
     boxes[0] = torch.tensor([[0.3, 0.3, 0.2, 0.3], [0.7, 0.6, 0.4, 0.2]])
@@ -176,7 +176,7 @@ def matches() -> Matches:
 
 
 def no_matches() -> Matches:
-    """Where there is no box."""
+    """A matching of images without boxes."""
     return Matches(*(torch.zeros(0, dtype=torch.int64) for _ in range(3)))
 
 
@@ -202,7 +202,7 @@ def dense(table: PhraseTable, num_tokens: int) -> Tensor:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Leaves:
-    """What predictions are made of, to ask for gradients: region and image embeddings, boxes, tokens and their biases."""
+    """What predictions are computed from, as leaves that receive gradients."""
 
     z_BQD: Tensor
     boxes_BQ4: Tensor
@@ -231,7 +231,7 @@ def leaves(num_images: int = 5, num_regions: int = 6, width: int = 8, seed: int 
 
 
 def predictions(given: Batch, of: Leaves) -> Predictions:
-    """What a model with these leaves says, by the definition of the score."""
+    """What a model with these leaves predicts, by the definition of the score."""
     weights_PT = dense(given.phrases, len(of.b_T))
     rows_PD, biases_P = weights_PT @ of.E_TD, weights_PT @ of.b_T
     own_BL = given.name_BL.clamp(min=0)
@@ -307,7 +307,7 @@ SMALL = (
         "train.optimizer.warmup_steps=2",
     ),
 )
-"""Fields that make the demo run in seconds; the order counts, for a world checks itself with every change."""
+"""Fields that make the demo run in seconds. Their order matters: every change is checked."""
 
 
 def recipe() -> Recipe:
@@ -329,6 +329,7 @@ def train(
     folder: Path,
     losses: tuple[Loss, ...] = LOSSES,
     train: TrainConfig = TRAIN,
+    *,
     workers: int = 0,
     world: World | None = None,
     model: ModelConfig = MODEL,
@@ -354,7 +355,7 @@ def train(
 
 
 def at_call(loss: Loss, call: int, act: object) -> Loss:
-    """The loss under its own name; on its call number `call` (from 0), `act(term)` is returned in its place."""
+    """The loss under its own name, which returns `act(term)` in call number `call` (from 0)."""
     count = -1
 
     def counted(*arguments: object) -> object:
@@ -372,7 +373,7 @@ def metrics_rows(folder: Path) -> list[dict[str, float]]:
 
 
 def tar_that_leads_back(path: Path, kind: bytes = b"0") -> None:
-    """One header whose size is negative, so that what follows it stands before it."""
+    """A header with a negative size, so that the next member would be before it."""
     member = tarfile.TarInfo("a.txt")
     member.type = kind
     header = bytearray(member.tobuf(tarfile.USTAR_FORMAT))

@@ -10,7 +10,7 @@ import itertools
 from typing import TYPE_CHECKING, Any
 
 import torch
-from timm.layers import build_sincos2d_pos_embed
+from timm.layers import build_sincos2d_pos_embed  # type: ignore[attr-defined]
 from timm.models import group_parameters
 from timm.models.vision_transformer import Block
 from timm.optim import param_groups_layer_decay  # type: ignore[attr-defined]
@@ -65,8 +65,8 @@ class FeatureBackbone(Backbone):
                 here = functional.interpolate(here, (rows, columns), mode="bilinear")
             summed = here if summed is None else summed + here
         assert summed is not None
-        tokens_BQW = self.norm(summed.flatten(2).transpose(1, 2))
-        if not self.blocks:
+        tokens_BQW: Tensor = self.norm(summed.flatten(2).transpose(1, 2))
+        if not self.config.depth:
             return tokens_BQW
         places_QW = build_sincos2d_pos_embed(
             [rows, columns], dim=self.width, device=tokens_BQW.device, dtype=tokens_BQW.dtype

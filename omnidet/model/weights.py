@@ -10,6 +10,7 @@ import importlib.util
 import pickle
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import timm
 import torch
@@ -90,7 +91,7 @@ def installed(package: str) -> Path | None:
     return path if path.is_file() else None
 
 
-def create(name: str, weights: str, **options: object) -> tuple[nn.Module, str]:
+def create(name: str, weights: str, **options: Any) -> tuple[nn.Module, str]:
     """A timm model with the weights named, and the SHA-256 of their file.
 
     The hash is empty for timm's own weights and random ones.

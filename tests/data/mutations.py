@@ -1,8 +1,9 @@
-"""Mutated bytes for every reader, many thousand files in one process: an error of one kind or a quarantined record.
+"""Mutated bytes for every reader, many thousand files in one process.
 
-    python -m tests.data.mutations --bytes 1000000        # what a reader did wrong is printed; exit code 1
+    python -m tests.data.mutations --bytes 1000000   # prints what a reader did wrong; exit code 1
 
-Never another exception, a crash, a hang, gigabytes, a new process, a connection, or a write outside of the folder.
+Allowed are ValueError, FileNotFoundError and quarantined records; never another exception, a crash,
+a hang, gigabytes of memory, a new process, a connection, or a write outside the folder.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ from tests.data.sources import handmade
 
 SECONDS_A_FILE = 20
 MEMORY_BYTES = 6 << 30
-"""Of address space: what asks for more gets a MemoryError, which no reader may let through."""
+"""Address space: asking for more gives a MemoryError, which no reader may let through."""
 FORBIDDEN = (
     "os.system",
     "os.exec",
@@ -387,7 +388,7 @@ class Watch:
 
 
 def run(num_bytes: int, seed: int, only: str = "") -> list[str]:
-    """Mutate so many bytes, shared by the readers; gives a line for each kind of wrong behaviour."""
+    """Mutate `num_bytes` bytes, shared by the readers; one line per kind of wrong behaviour."""
     faulthandler.enable()
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, resource.RLIM_INFINITY))
     signal.signal(signal.SIGALRM, _give_up)
@@ -402,7 +403,7 @@ def run(num_bytes: int, seed: int, only: str = "") -> list[str]:
             root.mkdir(parents=True)
             split = reader.write(root)
             assert reader.read(root, split) > 0, reader.name
-            _clear_beside(root)
+            _clear_siblings(root)
             outcomes = _mutate(
                 reader,
                 root,
@@ -412,8 +413,8 @@ def run(num_bytes: int, seed: int, only: str = "") -> list[str]:
                 watch,
                 wrong,
             )
-            told = ", ".join(f"{count} {what}" for what, count in outcomes.most_common())
-            print(f"{reader.name:32} {time.monotonic() - begin:6.1f} s: {told}", flush=True)
+            summary = ", ".join(f"{count} {what}" for what, count in outcomes.most_common())
+            print(f"{reader.name:32} {time.monotonic() - begin:6.1f} s: {summary}", flush=True)
     return list(wrong.values())
 
 
@@ -475,12 +476,12 @@ def _mutate(
         for line in watch.seen:
             _note(wrong, f"{reader.name}: {line}", seed, number)
         watch.seen.clear()
-        _clear_beside(root)
+        _clear_siblings(root)
     outcomes["files"] = number
     return outcomes
 
 
-def _clear_beside(root: Path) -> None:
+def _clear_siblings(root: Path) -> None:
     import shutil
 
     for path in root.parent.iterdir():

@@ -1,4 +1,4 @@
-"""Damaged input, byte by byte: an error of one kind or a quarantined record, never a crash, a hang or code that runs."""
+"""Damaged input: an error or a quarantined record, never a crash, a hang, or code that runs."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def written(tmp_path_factory) -> dict[str, tuple[Path, str]]:
 @pytest.mark.slow
 @pytest.mark.parametrize("name", WRITERS)
 def test_every_file_of_every_dataset(written, name):
-    """What is read is sound, however little it is."""
+    """What is still read is sound, however little it is."""
     root, split = written[name]
     files = sorted(p for p in root.rglob("*") if p.is_file())
     outcomes = collections.Counter()
@@ -150,27 +150,27 @@ def test_pickles(written, tmp_path_factory, changes):
     [b"\x80\x02]r\xff\xff\xff\x7f.", b"(lp2000000000\n.", b"\x80\x05\x96\0\0\0\0\x08\0\0\0."],
 )
 def test_a_pickle_that_asks_for_all_the_memory(tmp_path, bomb):
-    """A place in the memo, or a length, without what would fill it."""
+    """An index of the memo, or a length, that the file has nothing for."""
     (tmp_path / "refs.p").write_bytes(bomb)
-    with pytest.raises(ValueError, match="is not a pickle of refs"):
+    with pytest.raises(ValueError, match=r"refs\.p is not a pickle"):
         refcocog.load_plain_pickle(tmp_path / "refs.p")
 
 
-def test_a_pickle_that_would_print_without_end(tmp_path):
-    """A few bytes that hold one another: writing them out in a message must not take for ever."""
+def test_a_pickle_that_would_print_endlessly(tmp_path):
+    """A few bytes that contain one another: a message about them must be finite."""
     value = ["x"]
     for _ in range(60):
         value = [value, value]
     (tmp_path / "refcocog").mkdir()
     (tmp_path / "refcocog/refs(umd).p").write_bytes(pickle.dumps([{"ref_id": value}], 2))
     started = time.monotonic()
-    with pytest.raises(ValueError, match=r"ref\[0\] needs 'ref_id' of type int"):
+    with pytest.raises(ValueError, match=r"ref\[0\] .*'ref_id'.* int"):
         refcocog.image_ids(str(tmp_path), "umd/train")
     assert time.monotonic() - started < 20
 
 
 def test_a_tar_that_climbs_out_of_its_folder_writes_nothing(tmp_path):
-    """Members are read where they lie: no name and no link of theirs leads anywhere."""
+    """Members are read in the tar: neither their names nor their links lead anywhere."""
     (tmp_path / "data").mkdir()
     (tmp_path / "secret.txt").write_text("secret")
     with tarfile.open(tmp_path / "data/a.tar", "w") as tar:
@@ -195,7 +195,7 @@ def test_a_tar_that_climbs_out_of_its_folder_writes_nothing(tmp_path):
 
 @pytest.mark.slow
 def test_no_reader_does_wrong_on_mutated_bytes():
-    """Some of what `python -m tests.data.mutations --bytes 1000000` does; a crash of a library ends no other test."""
+    """A part of `python -m tests.data.mutations --bytes 1000000`, in a process of its own."""
     command = [sys.executable, "-m", "tests.data.mutations", "--bytes", "8000", "--seed", "1"]
     ran = subprocess.run(
         command, cwd=Path(__file__).parents[2], capture_output=True, text=True, timeout=300

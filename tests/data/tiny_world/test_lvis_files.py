@@ -27,7 +27,7 @@ def test_lvis_has_the_keys_of_the_official_file(world, samples):
 
 
 def test_lvis_is_federated_and_true(world):
-    """Compared with COCO's boxes: each LVIS box is one of them, and absent categories are absent."""
+    """Compared with COCO's boxes: LVIS boxes are among them, and absent categories are absent."""
     coco = {}
     for split in ("train2017", "val2017"):
         for a in filter(is_sound, annotations(world, f"instances_{split}.json")["annotations"]):
