@@ -36,7 +36,8 @@ class FeatureBackbone(Backbone):
         self.config, self.weights_sha256, self.fixed_side = config, sha256, fixed_side
         self.indices, channels = _stages(network, config)
         network.prune_intermediate_layers(self.indices, prune_norm=True, prune_head=True)
-        self.network = network
+        # On a CPU a step takes three quarters of the time that way; the images come so already.
+        self.network = network.to(memory_format=torch.channels_last)
         self.lateral = nn.ModuleList(nn.Conv2d(count, config.width, 1) for count in channels)
         self.norm = nn.LayerNorm(config.width)
         rates = torch.linspace(0, config.drop_path, config.depth).tolist()
