@@ -16,6 +16,7 @@ import numpy as np
 from PIL import Image
 
 from omnidet.data.reading import jpeg_markers
+from omnidet.data.reading.upright import upright
 from omnidet.schema import FloatArray, Record
 
 MAX_PIXELS = 50_000_000
@@ -79,10 +80,12 @@ def clean(record: Record, quarantine: Quarantine, decode: bool = False) -> Recor
     training: a JPEG file is checked for completeness, any other image is decoded here, and with
     `decode` every image is.
     """
-    problem = _image_problem(record, decode)
-    if problem:
-        quarantine.reject(record.source, record.image_id, problem)
+    turned = upright(record)
+    problem = turned if isinstance(turned, str) else _image_problem(turned, decode)
+    if problem or isinstance(turned, str):
+        quarantine.reject(record.source, record.image_id, problem or str(turned))
         return None
+    record = turned
     record = _without_empty_texts(record, quarantine)
     good, kept = _usable_boxes(record, quarantine)
     new_index = (np.cumsum(good) - 1).tolist()

@@ -14,7 +14,7 @@ from PIL import Image
 
 from omnidet.data.reading import quarantine as module
 from omnidet.data.reading.quarantine import Quarantine, clean
-from omnidet.data.tiny_world.draw import _bomb
+from omnidet.data.tiny_world.damage import _bomb
 from omnidet.schema import Record
 from tests.data.sources.handmade import jpeg
 
