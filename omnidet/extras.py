@@ -9,7 +9,8 @@ _REQUIREMENT = re.compile(r"""([\w.-]+)[^;]*;\s*extra\s*==\s*['"]([\w-]+)['"]"""
 
 
 def advice(error: ModuleNotFoundError) -> str | None:
-    """One line that says what to install for a module that could not be imported; None for one that no extra has."""
+    """One line that says what to install for a module that could not be imported; None for one that
+    no extra has."""
     name = (error.name or "").partition(".")[0]
     extra = _extras().get(_normal(name))
     return f"the package {name} is not installed: pip install 'omnidet[{extra}]'" if extra else None

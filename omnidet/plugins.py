@@ -1,11 +1,13 @@
 """Parts that a recipe names: one plug-in per file, and the name of the file is its name.
 
-    "hungarian" in a recipe ──load("omnidet.matching", …)──▶ the function `hungarian` of matching/hungarian.py
+    "hungarian" in a recipe ──load("omnidet.matching", …)──▶ the function `hungarian` of
+    matching/hungarian.py
 
-A file holds a function of its name, or, where the part has settings, a frozen dataclass of its name in
-CamelCase (`mosaic.py`: `Mosaic`) that states the name in `kind`. A recipe holds names and numbers only:
-reading one imports neither torch nor timm, and its plain form (`config.describe`) does not change when
-a Python module moves. A part from outside of this package is named `package.module:attribute`.
+A file holds a function of its name, or, where the part has settings, a frozen dataclass of its name
+in CamelCase (`mosaic.py`: `Mosaic`) that states the name in `kind`. A recipe holds names and
+numbers only: reading one imports neither torch nor timm, and its plain form (`config.describe`)
+does not change when a Python module moves. A part from outside of this package is named
+`package.module:attribute`.
 """
 
 from __future__ import annotations
@@ -46,7 +48,8 @@ def load(folder: str, name: str) -> Any:
 
 
 def make(folder: str, part: Any) -> Any:
-    """What a recipe means by a part: a name's function, a name's default settings, or the settings given."""
+    """What a recipe means by a part: a name's function, a name's default settings, or the settings
+    given."""
     if not isinstance(part, str):
         return part
     loaded = load(folder, part)

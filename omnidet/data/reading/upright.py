@@ -1,9 +1,10 @@
-"""Photographs that a tag turns: the picture as a viewer shows it, with its boxes on the right things.
+"""Photographs that a tag turns: the picture as a viewer shows it, with its boxes on the right
+things.
 
-A camera stores pixels as its sensor has them and says in the EXIF tag `Orientation` how to turn them. Some
-tools draw boxes in the turned picture, some in the stored one. The size that the annotation states says
-which; where it cannot, the picture is refused. What comes out carries no such tag, so that no later step
-has to know of it.
+A camera stores pixels as its sensor has them and says in the EXIF tag `Orientation` how to turn
+them. Some tools draw boxes in the turned picture, some in the stored one. The size that the
+annotation states says which; where it cannot, the picture is refused. What comes out carries no
+such tag, so that no later step has to know of it.
 """
 
 from __future__ import annotations
@@ -29,7 +30,10 @@ _TAG = re.compile(
 
 
 def orientation(image: bytes) -> int:
-    """The EXIF orientation, 1 (as it is) to 8. Raises what Pillow raises for a file that is no image."""
+    """The EXIF orientation, 1 (as it is) to 8.
+
+    Raises what Pillow raises for a file that is no image.
+    """
     if not _may_have_a_tag(image):
         return 1
     with Image.open(io.BytesIO(image)) as opened:
@@ -79,7 +83,8 @@ def _turned(image: bytes) -> bytes:
 
 
 def _without_tag(image: bytes) -> bytes:
-    """The same pixels, and a tag that says 1: in place where that can be done, for nothing is lost then."""
+    """The same pixels, and a tag that says 1: in place where that can be done, for nothing is lost
+    then."""
     head = image[:_HEAD_BYTES]
     patched = _TAG.sub(lambda m: m[1] + b"\x01\x00" if m[1] else m[3] + b"\x00\x01", head, count=1)
     if image[:2] == b"\xff\xd8" and patched != head:
