@@ -67,7 +67,7 @@ def gather(data: str, replay: str, folder: str, registry: str, recipe: Recipe) -
     """Read the new data, build its shards, extend the vocabulary; returns the run's folder."""
     run = read_notice(folder, registry)
     dataset, new, shards = (run.part(name) for name in ("dataset", "new", "shards"))
-    print(retrain.read(data, dataset, run.data_version))
+    print(retrain.read(data, dataset, run.data_version, recipe.retrain.reading))
     old = retrain.replay_of(run.champion, replay or None)
     print(retrain.build_shards(dataset, old, new, shards, recipe, run.dataset))
     out = run.part("vocabulary")

@@ -1,4 +1,6 @@
-"""`omnidet finetune FOLDER --from champion`: new categories for a trained detector, the whole way on one machine."""
+"""`omnidet finetune FOLDER --from champion`: new categories for a trained detector, the whole way
+on one machine.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +11,8 @@ import time
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
+
+from omnidet.data.annotated.config import EXIF, FORMATS
 
 GATE_CLOSED = 3
 """Exit code where the detector was taught and may not follow the champion; as of `omnidet gate`."""
@@ -22,7 +26,7 @@ def add(commands: Any) -> None:
     parser.add_argument(
         "data",
         metavar="FOLDER",
-        help="pictures with COCO json, YOLO txt or Pascal VOC xml; local or s3://",
+        help="pictures with annotations of any format in docs/formats.md; local or s3://",
     )
     parser.add_argument(
         "--from",
@@ -38,11 +42,16 @@ def add(commands: Any) -> None:
         "--name",
         help="of the dataset: its metrics are called NAME/AP (default: name of the folder)",
     )
+    parser.add_argument("--format", choices=FORMATS, help="where a folder has several")
     parser.add_argument(
-        "--format",
-        default="",
-        choices=["", "coco", "voc", "yolo"],
-        help="where a folder has several",
+        "--names",
+        metavar="FILE",
+        help="phrases for class names: YAML with lines `BoltWasher: lock washer`",
+    )
+    parser.add_argument(
+        "--exif",
+        choices=EXIF,
+        help="which way up photographs were annotated that EXIF turns, where the files do not say",
     )
     parser.add_argument(
         "--replay",
@@ -65,7 +74,9 @@ def add(commands: Any) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """The steps of `retraining.py`, one after the other; what an interrupted run had trained is not trained again."""
+    """The steps of `retraining.py`, one after the other; what an interrupted run had trained is not
+    trained again.
+    """
     from omnidet import storage
     from omnidet.recipes.loading import load_recipe
     from omnidet.steps import retrain
@@ -74,9 +85,8 @@ def run(options: argparse.Namespace) -> int:
     name = options.name or default_name(options.data)
     champion = retrain.find_champion(options.registry, options.champion)
     chosen = options.recipe or (None if options.params else retrain.recipe_of(champion))
-    recipe = load_recipe(
-        options.params, chosen, options.set
-    )  # a typo is told before all pictures are hashed
+    # Before all pictures are hashed, so that a typo is said at once.
+    recipe = load_recipe(options.params, chosen, [*options.set, *_reading(options)])
     noticed = retrain.notice(options.data, options.registry, options.champion, name)
     print(noticed.why)
     if not noticed.is_new:
@@ -87,7 +97,7 @@ def run(options: argparse.Namespace) -> int:
     folder = options.out or f"runs/finetune/{name}"
     dataset, new, combined, words, model = (storage.join(folder, part) for part in _PARTS)
     with _alone(folder):
-        print(retrain.read(options.data, dataset, noticed.data_version, options.format))
+        print(retrain.read(options.data, dataset, noticed.data_version, recipe.retrain.reading))
         print(retrain.build_shards(dataset, replay, new, combined, recipe, name))
         print(retrain.extend_vocabulary(combined, champion.location, words, name))
         untaught = retrain.zero_shot(
@@ -120,6 +130,14 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
+def _reading(options: argparse.Namespace) -> list[str]:
+    """Settings that have a flag of their own."""
+    flags = {"format": options.format, "names": options.names, "exif": options.exif}
+    return [
+        f"retrain.reading.{field}={json.dumps(value)}" for field, value in flags.items() if value
+    ]
+
+
 _PARTS = ("dataset", "new", "shards", "vocabulary", "model")
 
 
@@ -143,7 +161,8 @@ def table(before: dict[str, float], folder: str) -> str:
         old = before.get(key)
         change = "" if old is None else f"  {after[key] - old:+.3f}"
         lines.append(
-            f"{key:{width}}  {'-' if old is None else format(old, '.3f'):>6}   {after[key]:.3f}{change}"
+            f"{key:{width}}  {'-' if old is None else format(old, '.3f'):>6}   "
+            f"{after[key]:.3f}{change}"
         )
     return "\n".join(lines)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from omnidet.config import require
+from omnidet.data.annotated.config import ReadConfig
 from omnidet.data.mixing.config import MixingConfig, Stream
 from omnidet.data.sharding.config import ShardsConfig
 from omnidet.data.tiny_world.config import TinyWorld
@@ -54,6 +55,8 @@ class RetrainConfig:
     """How far a headline number of an old benchmark may fall below the champion's."""
     min_gain: float = 0.0
     """How far AP50 on the new data must rise above what the champion reaches there."""
+    reading: ReadConfig = field(default_factory=ReadConfig)
+    """Of the annotated folder."""
 
     def __post_init__(self) -> None:
         require(self.steps >= 1, f"retrain.steps={self.steps}: give 1 or more")

@@ -1,9 +1,10 @@
-"""New categories for a trained detector: one function a step, as in `steps.py`, for `omnidet finetune` and the pipeline.
+"""New categories for a trained detector: one function a step, as in `steps.py`, for `omnidet
+finetune` and the pipeline.
 
     notice -> read -> shards -> vocabulary -> zero_shot -> train -> evaluate -> gate -> register
 
-Nothing that exists is touched before the last step, and that one changes the alias only if it still points to the champion
-that all the others started from.
+Nothing that exists is touched before the last step, and that one changes the alias only if it still
+points to the champion that all the others started from.
 """
 
 from __future__ import annotations
@@ -22,7 +23,10 @@ import numpy as np
 from omnidet import config, recipes, storage
 from omnidet.data import shards
 from omnidet.data import vocabulary as vocabulary_module
-from omnidet.data.annotated import find, write
+from omnidet.data.annotated import cut, write
+from omnidet.data.annotated import read as annotated
+from omnidet.data.annotated.config import ReadConfig
+from omnidet.data.annotated.folder import walk
 from omnidet.data.reading.perceptual_hash import perceptual_hash
 from omnidet.data.sharding import build, finish
 from omnidet.data.sharding.held_out import HeldOut
@@ -80,12 +84,14 @@ def check_name(name: str) -> None:
     """Raise ValueError for a dataset name that cannot name shards and metrics."""
     if not _NAME.fullmatch(name):
         raise ValueError(
-            f"dataset name {name!r}: use lower-case letters, digits, dashes and underscores, as --name blood-cells"
+            f"dataset name {name!r}: use lower-case letters, digits, dashes and underscores, as "
+            "--name blood-cells"
         )
 
 
 def find_champion(registry: Location, reference: str) -> Version:
-    """The version that `champion`, `NAME` or `NAME@3` means; without an alias of that name the newest version.
+    """The version that `champion`, `NAME` or `NAME@3` means; without an alias of that name the
+    newest version.
 
     Raises ValueError that lists what there is.
     """
@@ -94,7 +100,8 @@ def find_champion(registry: Location, reference: str) -> Version:
         models = versions.models(registry)
         if not models:
             raise ValueError(
-                f"{registry} holds no model: name the registry with --registry, or train a detector first"
+                f"{registry} holds no model: name the registry with --registry, or train a "
+                "detector first"
             )
         if len(models) > 1:
             held = ", ".join(models)
@@ -111,32 +118,40 @@ def find_champion(registry: Location, reference: str) -> Version:
 
 
 def require_whole(champion: Version) -> None:
-    """Raise ValueError now, and not after the data was read, if the champion's files do not fit together."""
+    """Raise ValueError now, and not after the data was read, if the champion's files do not fit
+    together.
+    """
     bundle.load(storage.local_copy(champion.location, ".cache/models"))
 
 
 def recipe_of(champion: Version) -> str:
-    """Name of the recipe that registers under the champion's name. Raises ValueError where there is none."""
+    """Name of the recipe that registers under the champion's name.
+
+    Raises ValueError where there is none.
+    """
     for recipe in recipes.RECIPES:
         if recipe().register.name == champion.name:
             return recipe.__name__
     known = ", ".join(recipe.__name__ for recipe in recipes.RECIPES)
     raise ValueError(
-        f"no recipe registers {champion.name!r}: name the one it was trained with, --recipe one of {known}"
+        f"no recipe registers {champion.name!r}: name the one it was trained with, --recipe one "
+        f"of {known}"
     )
 
 
 def data_version(data: Location) -> str:
-    """Hash over the names and contents of all files; on an object store over the names and the store's own hashes."""
+    """Hash over the names and contents of all files, links followed; on an object store over the
+    store's own hashes.
+    """
     if storage.is_s3(data):
         entries = storage.fingerprints(data)
     else:
         root = Path(data)
         if not root.is_dir():
             raise FileNotFoundError(
-                f"{data} is no folder: give the one with pictures and their annotations"
+                f"{data} is not a folder: give the one with pictures and their annotations"
             )
-        entries = {name: storage.sha256(root / name) for name in storage.list_files(root)}
+        entries = {path.as_posix(): storage.sha256(root / path) for path in sorted(walk(root))}
     if not entries:
         raise FileNotFoundError(
             f"{data} holds no file: give the folder with pictures and their annotations"
@@ -144,13 +159,18 @@ def data_version(data: Location) -> str:
     return hashlib.sha256(json.dumps(entries, sort_keys=True).encode()).hexdigest()
 
 
-def read(data: Location, out: Location, version: str, kind: str = "") -> str:
-    """An annotated folder in the one layout; gives the report for people. `kind` names the format where it has several."""
+def read(data: Location, out: Location, version: str, reading: ReadConfig | None = None) -> str:
+    """An annotated folder in the one layout; gives the account of what was read, for people."""
     storage.require_replaceable(out, write.SUMMARY_NAME, data)
-    cut = find.split(find.find(storage.local_copy(data, ".cache/annotated"), kind))
+    storage.require_outside(out, data)
+    reading = reading or ReadConfig()
+    if reading.names:
+        table = storage.local_copy(reading.names, ".cache/names")
+        reading = dataclasses.replace(reading, names=str(table))
+    made = cut.cut(annotated.read(storage.local_copy(data, ".cache/annotated"), reading))
     with storage.staged_directory(out) as stage:
-        write.write(cut, stage, version)
-    return find.describe(cut)
+        write.write(made, stage, version)
+    return cut.describe(made)
 
 
 def build_shards(
@@ -161,9 +181,11 @@ def build_shards(
     recipe: Recipe,
     name: str,
 ) -> str:
-    """Shards of the new data in `new`, and in `out` an index over these and the old ones; gives the report for people.
+    """Shards of the new data in `new`, and in `out` an index over these and the old ones; gives the
+    report for people.
 
-    Evaluation images of the old shards are kept out of the new training data, as those of the new are.
+    Evaluation images of the old shards are kept out of the new training data, as those of the new
+    are.
     """
     _require_free(name, recipe)
     own = variants.datasets(recipe, name).shards
@@ -188,21 +210,26 @@ def build_shards(
 
 
 def _require_free(name: str, recipe: Recipe) -> None:
-    """Raise ValueError for the name of a dataset or benchmark of the first training, which the new one would replace."""
+    """Raise ValueError for the name of a dataset or benchmark of the first training, which the new
+    one would replace.
+    """
     taken = {benchmark.name for benchmark in recipe.evaluation.benchmarks}
     taken |= {set_name.partition("/")[2] for stream in recipe.streams for set_name in stream.sets}
     if name in taken:
         raise ValueError(
-            f"dataset name {name!r} is that of a dataset of the first training: give another one, as --name my-{name}"
+            f"dataset name {name!r} is that of a dataset of the first training: give another "
+            f"one, as --name my-{name}"
         )
 
 
 def extend_vocabulary(
     combined: Location, champion: Location, out: Location, name: str, min_frequency: int = 2
 ) -> str:
-    """The champion's vocabulary with the words of the new data behind its end; gives the report for people.
+    """The champion's vocabulary with the words of the new data behind its end; gives the report for
+    people.
 
-    Raises ValueError if the vocabulary is not the champion's or two of the new names are the same to it.
+    Raises ValueError if the vocabulary is not the champion's or two of the new names are the same
+    to it.
     """
     index = shards.read_index(combined)
     _, old, content = bundle.load(storage.local_copy(champion, ".cache/models"))
@@ -218,14 +245,17 @@ def extend_vocabulary(
     lines = [f"vocabulary: {len(words)} new words{': ' if words else ''}{', '.join(words[:20])}"]
     shared = [n for n in names if n.lower() in known]
     lines += [
-        f"  {name!r} is a name the champion knows: its old pictures and the new ones teach the same words"
+        f"  {name!r} is a name the champion knows: its old pictures and the new ones teach the "
+        "same words"
         for name in shared
     ]
     return "\n".join(lines)
 
 
 def recipe_for(recipe: Recipe, combined: Location, champion: Location, name: str) -> Recipe:
-    """The whole run: streams, benchmarks and schedule of `recipes/retraining.py`, on the champion's architecture."""
+    """The whole run: streams, benchmarks and schedule of `recipes/retraining.py`, on the champion's
+    architecture.
+    """
     content = bundle.read_config(storage.local_copy(champion, ".cache/models"))
     model = config.parse(ModelConfig, content["model"])
     return variants.retraining(recipe, model, shards.read_index(combined), name)
@@ -234,7 +264,9 @@ def recipe_for(recipe: Recipe, combined: Location, champion: Location, name: str
 def zero_shot(
     combined: Location, champion: Location, out: Location, recipe: Recipe, name: str
 ) -> dict[str, float]:
-    """What the champion makes of the new benchmark before it is taught: an evaluation folder and its numbers."""
+    """What the champion makes of the new benchmark before it is taught: an evaluation folder and
+    its numbers.
+    """
     only = variants.of_new_data(recipe_for(recipe, combined, champion, name), name)
     return dict(
         train_detector.evaluate(
@@ -272,7 +304,9 @@ def evaluate(
     recipe: Recipe,
     name: str,
 ) -> None:
-    """Old and new benchmarks into `folder`: metrics.json, evaluation/, and report.html with the champion's beside them."""
+    """Old and new benchmarks into `folder`: metrics.json, evaluation/, and report.html with the
+    champion's beside them.
+    """
     whole = recipe_for(recipe, combined, champion.location, name)
     train_detector.evaluate(
         model,
@@ -300,8 +334,8 @@ def evaluate(
 def gate(folder: Location, champion: Version, recipe: Recipe, name: str) -> gate_module.Decision:
     """Whether nothing is forgotten and the new is learned; the decision goes to `folder/gate.json`.
 
-    Old headline numbers may fall by `retrain.max_drop`; on the new benchmark the champion's untaught numbers must be
-    reached, and surpassed by `retrain.min_gain`.
+    Old headline numbers may fall by `retrain.max_drop`; on the new benchmark the champion's
+    untaught numbers must be reached, and surpassed by `retrain.min_gain`.
     """
     wanted = recipe.retrain
     before = {**champion.metrics, **_numbers(storage.join(folder, "zero_shot", "metrics.json"))}
@@ -322,10 +356,12 @@ def register(
     name: str,
     version: str,
 ) -> tuple[Version, str]:
-    """The taught detector as the next version and champion; gives it and what became of it, for people.
+    """The taught detector as the next version and champion; gives it and what became of it, for
+    people.
 
-    Where another run was faster with the same data, its version stays the champion. Raises ValueError if the champion is
-    another one by now and was not taught this data: what was compared is no longer in service.
+    Where another run was faster with the same data, its version stays the champion. Raises
+    ValueError if the champion is another one by now and was not taught this data: what was compared
+    is no longer in service.
     """
     decision = json.loads(storage.read_text(storage.join(folder, "gate.json")))
     if not decision["passed"]:
@@ -336,7 +372,8 @@ def register(
     if taught is not None:
         return (
             taught,
-            f"{taught} was taught {name} {version[:12]} by another run meanwhile: it stays the champion",
+            f"{taught} was taught {name} {version[:12]} by another run meanwhile: it stays the "
+            "champion",
         )
     named = dataclasses.replace(
         recipe, register=dataclasses.replace(recipe.register, name=champion.name)
@@ -358,19 +395,22 @@ def register(
             raise
         return (
             taught,
-            f"{taught} was taught {name} {version[:12]} by another run meanwhile: it stays the champion",
+            f"{taught} was taught {name} {version[:12]} by another run meanwhile: it stays the "
+            "champion",
         )
     done = "registered" if is_new else "was registered already"
     return (
         own,
-        f"{own} {done} in {own.location}; {own.name}@champion is {own} (back: omnidet models rollback {own.name})",
+        f"{own} {done} in {own.location}; {own.name}@champion is {own} (back: omnidet models "
+        f"rollback {own.name})",
     )
 
 
 def _taught_meanwhile(
     registry: Location, champion: Version, name: str, version: str
 ) -> Version | None:
-    """The champion of now if it was taught this data since; None if it is still the one that the run started from.
+    """The champion of now if it was taught this data since; None if it is still the one that the
+    run started from.
 
     Raises ValueError if it is a third one.
     """
@@ -383,19 +423,23 @@ def _taught_meanwhile(
     ):
         return now
     raise ValueError(
-        f"{champion.name}@champion is {now} by now, this run started from {champion} and was compared with it: run it again"
+        f"{champion.name}@champion is {now} by now, this run started from {champion} and was "
+        "compared with it: run it again"
     )
 
 
 def replay_of(champion: Version, given: str | None) -> str | None:
-    """Location of the shards to replay: as given, `none` for no replay, or where the champion's training had them."""
+    """Location of the shards to replay: as given, `none` for no replay, or where the champion's
+    training had them.
+    """
     if given == "none":
         return None
     place = given or str(champion.provenance.get("shards", ""))
     if not place or not storage.exists(storage.join(place, storage.INDEX_NAME)):
         told = f"not at {place}" if place else "not noted"
         raise ValueError(
-            f"the shards that {champion} was trained on are {told}: give their folder with --replay, or --replay none to "
+            f"the shards that {champion} was trained on are {told}: give their folder with "
+            "--replay, or --replay none to "
             "train on the new data alone, which forgets"
         )
     return place

@@ -185,7 +185,7 @@ def test_wrong_input_leaves_the_champion_alone(place, registry, tmp_path, capsys
         return said
 
     cells = str(place / "cells")
-    assert "is no folder" in complaint("finetune", str(tmp_path / "nowhere"))
+    assert "is not a folder" in complaint("finetune", str(tmp_path / "nowhere"))
     assert "holds no file" in complaint("finetune", str(tmp_path / "empty"))
     assert "unknown field 'retrain.stepz'" in complaint(
         "finetune", str(tmp_path / "nowhere"), "--set", "retrain.stepz=3"

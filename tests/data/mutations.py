@@ -32,13 +32,16 @@ from pathlib import Path
 from typing import Any
 
 from omnidet.data import shards
-from omnidet.data.annotated import find
+from omnidet.data.annotated import cut
+from omnidet.data.annotated import read as annotated
+from omnidet.data.annotated.config import FORMATS, ReadConfig
 from omnidet.data.download import archives, catalogue, lock_file
 from omnidet.data.reading import record_json, tar_pairs, url_lists
 from omnidet.data.reading.quarantine import Quarantine, clean
 from omnidet.data.sharding import held_out
 from omnidet.data.sources import by_name
 from tests import toys
+from tests.data.annotated import drawing
 from tests.data.sources import handmade
 
 SECONDS_A_FILE = 20
@@ -136,23 +139,33 @@ def _source(name: str) -> Reader:
 
 def _annotated(kind: str) -> Reader:
     def write(root: Path) -> None:
-        from tests.data.annotated import test_find as folders
-
+        truth, own = drawing.Truth(), drawing.scenes(3)
+        drawing.put_all(root, own, truth)
         if kind == "coco":
-            folders._coco(root, "train", range(3))
-        elif kind == "yolo":
-            folders._yolo(root, "train", range(3))
-        else:
-            folders._voc(root, range(3))
-            handmade.write(root / "ImageSets/Main/train.txt", "0\n1\n")
+            handmade.write(root / "a.json", drawing.coco(own))
+        elif kind == "cvat":
+            handmade.write(root / "a.xml", drawing.cvat(own))
+        elif kind == "label-studio":
+            handmade.write(root / "a.json", drawing.label_studio(own))
+        for scene in own:
+            if kind == "yolo":
+                handmade.write(root / f"{scene.stem}.txt", drawing.yolo(scene))
+            elif kind == "voc":
+                handmade.write(root / f"{scene.stem}.xml", drawing.voc(scene))
+            elif kind == "labelme":
+                handmade.write(root / f"{scene.stem}.json", drawing.labelme(scene))
+        if kind == "yolo":
+            handmade.write(root / "data.yaml", "names: [cat, dog]\nkpt_shape: [1, 3]\n")
+        elif kind == "voc":
+            handmade.write(root / "ImageSets/Main/train.txt", "img_000\nimg_001\n")
 
     def read(root: Path, _: None) -> int:
-        found = find.find(root)
+        found = annotated.read(root, ReadConfig(max_lost=1.0))
         if sum(1 for _ in found.pictures()) < 2:  # too few to be cut, which says nothing of a file
             return 1
-        cut = find.split(found)
-        find.describe(cut)
-        return len(cut.train)
+        made = cut.cut(found)
+        cut.describe(made)
+        return len(made.train)
 
     return Reader(f"folder {kind}", write, read)
 
@@ -293,7 +306,7 @@ def _read_catalogue(root: Path, _: None) -> int:
 
 READERS = (
     *(_source(name) for name in handmade.WRITERS),
-    *(_annotated(kind) for kind in ("coco", "yolo", "voc")),
+    *(_annotated(kind) for kind in FORMATS),
     Reader("lists of addresses", _write_lists, _read_lists),
     Reader("shards and their index", _write_shards, _read_shards),
     Reader("shards hashed after the damage", _write_shards, _read_reindexed, "*.tar"),

@@ -1,7 +1,10 @@
 """A folder that somebody annotated -> one layout, whatever tool wrote it.
 
-    COCO json | YOLO txt | Pascal VOC xml  --find-->  Annotated  --write-->  annotations/*.json  images/  summary.json
+    Folder --readers/*--> Sheets --assemble--> Annotated --cut--> Cut --write--> one layout
+      │                      │                    │
+    lookup (the picture    units (pixels or     Account (every picture, annotation and box:
+    that is meant)         shares?)             kept, or left out by reason)
 
-The layout is what `data/sources/annotated.py` reads. To add a format, write a file here with a function
-`find(root) -> Annotated | None` and name it in `find.FORMATS`.
+The layout is what `data/sources/annotated.py` reads. To add a format, write a file in `readers/`
+with a function `read(folder) -> Found | None` and name it in `formats.FORMATS`.
 """

@@ -1,90 +1,113 @@
-"""What every format is read into."""
+"""The picture files themselves: opened once, to know their size, which way up they are, and that
+they can be decoded.
+"""
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+import hashlib
+import io
+import warnings
+from dataclasses import dataclass
 from pathlib import Path
 
-SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
-"""Endings of picture files, in lower case."""
-SPLITS = {
-    "train": "train",
-    "training": "train",
-    "val": "val",
-    "valid": "val",
-    "validation": "val",
-    "test": "test",
-}
-"""Words for a part of a dataset, as tools write them, and the one that is used here."""
+from PIL import Image, ImageOps
+
+from omnidet.data.reading import jpeg_markers, pixels
+from omnidet.data.reading.quarantine import MAX_PIXELS
+
+UNREADABLE = "picture that cannot be read"
+TRUNCATED = "picture that is truncated"
+TOO_LARGE = f"picture of more than {MAX_PIXELS // 1_000_000} million pixels"
+EMPTY = "picture file that is empty"
 
 
 @dataclass(frozen=True)
-class Box:
-    """One annotated box."""
+class Opened:
+    """What is known of a picture file."""
 
-    name: str
-    xywh: tuple[float, float, float, float]
-    """Pixels. However odd: the shard build judges it and names what it refuses."""
-    crowd: bool = False
-    """Frames a group: the name is not exhaustive in this image."""
+    digest: bytes
+    """SHA-256 of the file: the same bytes are the same picture."""
+    stored: tuple[int, int]
+    """(width, height) of the pixels in the file."""
+    orientation: int
+    """By its EXIF tag, 1 to 8; 1 is upright."""
+    is_deep: bool
+    """More than 8 bits a pixel."""
 
     @property
-    def area(self) -> float:
-        """Square pixels; 0 for a box that is none."""
-        width, height = self.xywh[2:]
-        return width * height if width > 0 and height > 0 else 0.0
+    def size(self) -> tuple[int, int]:
+        """(width, height) as viewers show it."""
+        width, height = self.stored
+        return (height, width) if self.orientation in pixels.SIDEWAYS else (width, height)
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether the file can be taken as it is."""
+        return self.orientation == 1 and not self.is_deep
 
 
-@dataclass(frozen=True)
-class Picture:
-    """One picture and its boxes."""
+def open_picture(path: Path) -> Opened | str:
+    """What is known of a file, or why it cannot be used.
 
-    path: Path
-    boxes: tuple[Box, ...]
-    size: tuple[int, int] | None = None
-    """(width, height) as the annotation says, if it does."""
-
-
-@dataclass(frozen=True, eq=False)
-class Annotated:
-    """An annotated folder as it was found."""
-
-    format: str
-    names: tuple[str, ...]
-    """Class names in the order of the dataset."""
-    splits: dict[str, list[Picture]]
-    """`train`, `val`, `test`; what is in no split stands under ``."""
-    problems: Counter[str] = field(default_factory=Counter)
-    """What could not be used while reading, by reason."""
-
-    def pictures(self) -> Iterator[Picture]:
-        """All of them."""
-        for members in self.splits.values():
-            yield from members
+    It is decoded, unless it is a JPEG with all its parts.
+    """
+    content = path.read_bytes()
+    if not content:
+        return EMPTY
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            with Image.open(io.BytesIO(content)) as image:
+                if image.width * image.height > MAX_PIXELS:
+                    return TOO_LARGE
+                if jpeg_markers.size_if_whole(content) is None:
+                    image.load()
+                digest = hashlib.sha256(content).digest()
+                is_deep = image.mode in pixels.DEEP_MODES
+                return Opened(digest, image.size, pixels.orientation(image), is_deep)
+    except Image.DecompressionBombError:
+        return TOO_LARGE
+    except (OSError, SyntaxError, ValueError, EOFError, ArithmeticError) as error:
+        return TRUNCATED if "truncated" in str(error).lower() else UNREADABLE
 
 
-def split_of(path: Path, root: Path) -> str:
-    """The split that the names of the folders (or of the file) say, `` where none does."""
-    parts = [*path.relative_to(root).parent.parts, path.stem]
-    for part in reversed(parts):
-        for word in part.lower().replace("-", "_").replace(".", "_").split("_"):
-            if word.rstrip("0123456789") in SPLITS:
-                return SPLITS[word.rstrip("0123456789")]
-    return ""
+def upright(path: Path) -> tuple[bytes, str]:
+    """The content of a file that is turned or deep as an upright one of 8 bits, and its ending."""
+    with Image.open(path) as image:
+        is_jpeg = image.format in ("JPEG", "MPO") and image.mode in ("RGB", "L", "CMYK")
+        turned = pixels.eight_bits(ImageOps.exif_transpose(image))
+    out = io.BytesIO()
+    if is_jpeg:
+        turned.convert("RGB").save(out, "JPEG", quality=95, subsampling=0)
+        return out.getvalue(), ".jpg"
+    if turned.mode not in ("L", "RGB", "RGBA", "LA", "P", "1"):
+        turned = turned.convert("RGB")
+    turned.save(out, "PNG", exif=b"")
+    return out.getvalue(), ".png"
 
 
-def images_by_stem(root: Path) -> dict[str, list[Path]]:
-    """Picture files below the root by their name without ending."""
-    found: dict[str, list[Path]] = {}
-    for path in sorted(root.rglob("*")):
-        if path.suffix.lower() in SUFFIXES and path.is_file():
-            found.setdefault(path.stem, []).append(path)
-    return found
+def to_upright(
+    corners: tuple[float, float, float, float], orientation: int, stored: tuple[int, int]
+) -> tuple[float, float, float, float]:
+    """Corners in pixels as stored -> the same in the picture as viewers show it."""
+    width, height = stored
+    x0, y0, x1, y1 = corners
+    points = [_turned(x, y, orientation, width, height) for x, y in ((x0, y0), (x1, y1))]
+    (a, b), (c, d) = points
+    return min(a, c), min(b, d), max(a, c), max(b, d)
 
 
-def nearest(candidates: Sequence[Path], to: Path) -> Path | None:
-    """Of files with the same name the one whose folders agree most with those of `to`."""
-    wanted = set(to.parts)
-    return max(candidates, key=lambda path: len(wanted & set(path.parts)), default=None)
+def _turned(x: float, y: float, orientation: int, width: int, height: int) -> tuple[float, float]:
+    """Where a point lies once the picture is turned; https://exiftool.org/TagNames/EXIF.html, tag
+    0x0112.
+    """
+    return {
+        1: (x, y),
+        2: (width - x, y),
+        3: (width - x, height - y),
+        4: (x, height - y),
+        5: (y, x),
+        6: (height - y, x),
+        7: (height - y, width - x),
+        8: (y, width - x),
+    }[orientation]

@@ -1,114 +1,119 @@
-"""An annotated folder in the one layout that `data/sources/annotated.py` reads, with the files that evaluation reads."""
+"""An annotated folder in the one layout that `data/sources/annotated.py` reads, with the files that
+evaluation reads.
+"""
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from omnidet.data.annotated.find import Split
-from omnidet.data.annotated.pictures import Picture
-from omnidet.data.reading import annotations as files
+from omnidet.data.annotated import pictures
+from omnidet.data.annotated.cut import Cut
+from omnidet.data.annotated.read import Picture
 
 SUMMARY_NAME = "summary.json"
 """The file that makes the folder whole."""
 SPLITS = ("train", "evaluation")
+TRUTH = "ground_truth"
+"""Folder of what the official evaluation reads where names are unknown in some pictures."""
 
 
-def write(cut: Split, folder: Path, version: str) -> dict[str, Any]:
-    """Write `annotations/{train,evaluation}.json`, `images/` and the summary, which is also returned.
+def write(made: Cut, folder: Path, version: str) -> dict[str, Any]:
+    """Write `annotations/{train,evaluation}.json`, `images/` and the summary, which is also
+    returned.
 
-    A picture's id is a hash of its bytes: the same picture has the same id in every version of every dataset. A picture that
-    comes twice is written once; one of both splits stands in the evaluation alone.
+    A picture's id is a hash of its bytes: the same picture has the same id in every version of
+    every dataset.
 
     Args:
         folder: an existing, empty folder.
         version: names the content of what was read.
     """
-    category_ids = {name: number for number, name in enumerate(cut.found.names, start=1)}
-    problems = dict(cut.found.problems)
-    taken: set[int] = set()
-    (folder / "images").mkdir()
-    (folder / "annotations").mkdir()
+    found = made.found
+    category_ids = {name: number for number, name in enumerate(found.names, start=1)}
+    for name in ("images", "annotations", TRUTH):
+        (folder / name).mkdir()
     counts = {}
-    for name, pictures in (("evaluation", cut.evaluation), ("train", cut.train)):
-        # Of the training the shard build names what it refuses; nobody judges what the evaluation takes for true.
-        content = _coco(
-            pictures,
-            category_ids,
-            folder / "images",
-            taken,
-            problems,
-            with_all_boxes=name == "train",
-        )
-        (folder / "annotations" / f"{name}.json").write_text(json.dumps(content), encoding="utf-8")
+    for name, members in zip(SPLITS, (made.train, made.evaluation), strict=True):
+        content = _coco(members, category_ids, folder / "images")
+        _dump(folder / "annotations" / f"{name}.json", content)
+        if any(image["not_exhaustive_category_ids"] for image in content["images"]):
+            _dump(folder / TRUTH / f"{name}.json", _truth(content))
         counts[name] = {"pictures": len(content["images"]), "boxes": len(content["annotations"])}
-    summary: dict[str, Any] = {
-        "format": cut.found.format,
-        "names": list(cut.found.names),
+    summary = {
+        "format": found.format,
+        "names": list(found.names),
         "version": version,
-        "split": cut.why,
+        "split": made.why,
+        "counts": counts,
+        "account": found.account.describe(),
     }
-    summary |= {"counts": counts, "problems": problems}
-    (folder / SUMMARY_NAME).write_text(
-        json.dumps(summary, indent=1, ensure_ascii=False) + "\n", encoding="utf-8"
-    )
+    text = json.dumps(summary, indent=1, ensure_ascii=False) + "\n"
+    (folder / SUMMARY_NAME).write_text(text, encoding="utf-8", errors="replace")
     return summary
 
 
-def _coco(
-    pictures: list[Picture],
-    category_ids: dict[str, int],
-    images: Path,
-    taken: set[int],
-    problems: dict[str, int],
-    with_all_boxes: bool,
-) -> dict[str, Any]:
+def _dump(path: Path, content: dict[str, Any]) -> None:
+    path.write_text(json.dumps(content), encoding="utf-8")
+
+
+def _coco(members: Sequence[Picture], category_ids: dict[str, int], images: Path) -> dict[str, Any]:
+    """The pictures in COCO's format, and, as in LVIS, for each the names that it may show without a
+    box.
+    """
     content: dict[str, Any] = {"images": [], "annotations": []}
     content["categories"] = [{"id": number, "name": name} for name, number in category_ids.items()]
-    for picture in pictures:
-        encoded = picture.path.read_bytes()
-        image_id = int.from_bytes(
-            hashlib.sha256(encoded).digest()[:6], "big"
-        )  # exact in JSON's doubles
-        size = files.image_size(encoded)
-        reason = (
-            size
-            if isinstance(size, str)
-            else "picture that comes twice"
-            if image_id in taken
-            else ""
-        )
-        if reason:
-            problems[reason] = problems.get(reason, 0) + 1
-            continue
-        taken.add(image_id)
-        file = f"{image_id:012x}{picture.path.suffix.lower()}"
-        _link(picture.path, images / file)
+    for picture in members:
+        image_id = int.from_bytes(picture.opened.digest[:6], "big")  # exact in JSON's doubles
+        width, height = picture.opened.size
         content["images"].append(
-            {"id": image_id, "file_name": file, "width": size[0], "height": size[1]}
+            {
+                "id": image_id,
+                "file_name": _put(picture, images, f"{image_id:012x}"),
+                "width": width,
+                "height": height,
+                "not_exhaustive_category_ids": sorted(category_ids[n] for n in picture.unknown),
+            }
         )
         for box in picture.boxes:
-            if not box.area and not with_all_boxes:
-                problems["box without an area"] = problems.get("box without an area", 0) + 1
-                continue
-            number = len(content["annotations"]) + 1
             row = {
-                "id": number,
+                "id": len(content["annotations"]) + 1,
                 "image_id": image_id,
                 "category_id": category_ids[box.name],
                 "bbox": list(box.xywh),
+                "area": box.xywh[2] * box.xywh[3],
+                "iscrowd": int(box.is_crowd),
             }
-            content["annotations"].append({**row, "area": box.area, "iscrowd": int(box.crowd)})
+            content["annotations"].append(row)
     return content
 
 
-def _link(source: Path, target: Path) -> None:
-    """The same file under another name where the disk allows it: no second copy of the pictures."""
-    try:
-        os.link(source.resolve(), target)
+def _truth(content: dict[str, Any]) -> dict[str, Any]:
+    """The same for the evaluation, which knows no unknown names: a crowd over the whole picture is
+    neither hit nor miss.
+    """
+    rows = list(content["annotations"])
+    for image in content["images"]:
+        for number in image["not_exhaustive_category_ids"]:
+            whole = [0, 0, image["width"], image["height"]]
+            row = {"id": len(rows) + 1, "image_id": image["id"], "category_id": number}
+            rows.append({**row, "bbox": whole, "area": whole[2] * whole[3], "iscrowd": 1})
+    return {**content, "annotations": rows}
+
+
+def _put(picture: Picture, images: Path, name: str) -> str:
+    """Put the picture into the folder, upright and in 8 bits; gives the name of its file."""
+    if not picture.opened.is_plain:
+        content, ending = pictures.upright(picture.path)
+        (images / (name + ending)).write_bytes(content)
+        return name + ending
+    file = name + picture.path.suffix.lower()
+    try:  # no second copy of the pictures where the disk allows it
+        os.link(picture.path.resolve(), images / file)
     except OSError:
-        shutil.copyfile(source, target)
+        shutil.copyfile(picture.path, images / file)
+    return file

@@ -1,6 +1,8 @@
-"""Somebody's own annotated pictures, as `data/annotated/write.py` lays them out: COCO json for each split beside `images/`.
+"""Somebody's own annotated pictures, as `data/annotated/write.py` lays them out: COCO json for each
+split next to `images/`.
 
-Every class is annotated wherever it stands, so each one that an image does not show is verified absent there.
+A name that an image does not show is verified absent there, unless it is among the image's
+`not_exhaustive_category_ids`: then something of that name may be there without a box.
 """
 
 from __future__ import annotations
@@ -22,6 +24,7 @@ COLLECTION = "annotated"
 IS_CURATED = False
 LEAKING_SPLITS: dict[str, str] = {}
 REMEDY = "read the annotated folder with `omnidet finetune` first"
+UNKNOWN = "not_exhaustive_category_ids"
 IMAGE = {"id": int, "file_name": str, "width": int, "height": int}
 
 
@@ -34,10 +37,8 @@ def pieces(
     root: str, split: str, quarantine: Quarantine, size: int = PIECE_UNITS
 ) -> Iterator[Piece]:
     """The same, `size` images a piece."""
-    keep, path = (
-        {"categories": CATEGORY, "images": IMAGE, "annotations": KEPT_OF_BOXES},
-        storage.join(root, _name(split)),
-    )
+    path = storage.join(root, _name(split))
+    keep = {"categories": CATEGORY, "images": (*IMAGE, UNKNOWN), "annotations": KEPT_OF_BOXES}
     content = coco_json.lists(root, _name(split), REMEDY, keep)
     names = coco_json.categories(content, path)
     images = coco_json.images(content, IMAGE, path, SOURCE, quarantine)
@@ -62,7 +63,8 @@ def _read_piece(
             )
             continue
         regions, crowded = coco_json.regions(boxes, names, SOURCE, quarantine)
-        present = {*regions.phrases, *crowded}
+        unknown = {*crowded, *_names(image, names)}
+        present = {*regions.phrases, *unknown}
         yield Record(
             image=content,
             width=image["width"],
@@ -73,8 +75,14 @@ def _read_piece(
             phrases=regions.phrases,
             phrase_boxes=regions.phrase_boxes,
             absent=tuple(name for name in names.values() if name not in present),
-            not_exhaustive=tuple(name for name in regions.phrases if name in crowded),
+            not_exhaustive=tuple(name for name in regions.phrases if name in unknown),
         )
+
+
+def _names(image: Entry, names: dict[int, str]) -> set[str]:
+    """Names that the image may show without a box."""
+    found = image.get(UNKNOWN, [])
+    return {names[i] for i in found if i in names} if isinstance(found, list) else set()
 
 
 def check(root: str, split: str) -> None:
@@ -91,8 +99,12 @@ def image_ids(root: str, split: str) -> set[str]:
 
 
 def ground_truth(root: str, split: str) -> GroundTruth | None:
-    """The file of the split, which pycocotools reads."""
-    return coco_json.ground_truth(root, _name(split), REMEDY)
+    """The file of the split; where names are unknown in some images, the one that says so to the
+    official evaluation.
+    """
+    told = f"ground_truth/{split}.json"
+    name = told if DataFolder(root).has(told) else _name(split)
+    return coco_json.ground_truth(root, name, REMEDY)
 
 
 def _name(split: str) -> str:

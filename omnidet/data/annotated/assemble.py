@@ -1,0 +1,274 @@
+"""Sheets -> pictures with boxes: each picture once, each box in the picture as it is shown, and an
+account of all the rest.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from omnidet.data.annotated import boxes as geometry
+from omnidet.data.annotated import pictures, units
+from omnidet.data.annotated.account import Account
+from omnidet.data.annotated.folder import Folder
+from omnidet.data.annotated.pictures import Opened
+from omnidet.data.annotated.sheets import Corners, Found, Shape, Sheet
+
+OTHER_SIZE = "annotation of a picture of another size"
+WHICH_WAY = (
+    "photograph that EXIF turns, and nothing says which way its boxes were drawn "
+    "(--exif upright or --exif stored says it)"
+)
+ORIGINS = "picture that annotations from different folders fit"
+NO_ANNOTATION = "picture without an annotation"
+NO_USABLE_ANNOTATION = "picture without an annotation that can be used"
+SAME_PICTURE = "copy of a picture, whose boxes count for both"
+NOTHING_KNOWN = "picture of which nothing is known"
+"""Reasons, as people read them."""
+
+
+@dataclass
+class Draft:
+    """A picture while its boxes are gathered."""
+
+    path: Path
+    opened: Opened
+    split: str = ""
+    boxes: list[geometry.Placed] = field(default_factory=list)
+    covered: set[str] = field(default_factory=set)
+    """Names that were looked for."""
+    covers_all: bool = False
+    doubts: set[str] = field(default_factory=set)
+    """Names that something unreadable bears."""
+    doubts_all: bool = False
+    """Something unreadable is there whose name is not known."""
+    is_open: bool = False
+    """Several files complete one another, and nothing says that all of them are there."""
+
+    def doubt(self, shape: Shape) -> None:
+        """Something is there that cannot be used: its name is neither exhaustive nor absent."""
+        if shape.name is None:
+            self.doubts_all = True
+        else:
+            self.doubts.add(shape.name)
+
+    def unknown(self, names: Iterable[str]) -> frozenset[str]:
+        """Names that may be there without a box."""
+        shown = {box.name for box in self.boxes}
+        return frozenset(
+            name
+            for name in names
+            if self.doubts_all
+            or name in self.doubts
+            or not (self.covers_all or name in self.covered)
+            or (self.is_open and name not in shown)
+        )
+
+
+def assemble(found: Found, folder: Folder, exif: str, account: Account) -> list[Draft]:
+    """The pictures that can be used, with all their boxes.
+
+    Raises ValueError where the boxes are in another unit.
+    """
+    by_picture: dict[Path, list[Sheet]] = defaultdict(list)
+    for sheet in found.sheets:
+        if sheet.picture is None:
+            _leave(sheet, sheet.problem, account)
+        else:
+            by_picture[sheet.picture].append(sheet)
+    drafts, framed = [], []
+    for path, sheets in sorted(by_picture.items()):
+        opened = _opened(folder, path, sheets)
+        if isinstance(opened, str):
+            account.leave("pictures", opened, str(path))
+            for sheet in sheets:
+                _leave(sheet, sheet.problem or opened, account)
+            continue
+        draft = Draft(path, opened)
+        usable = [s for s in sheets if _is_usable(s, draft, exif, account)]
+        if not usable:
+            account.leave("pictures", NO_USABLE_ANNOTATION, f"{path}: {sheets[0].place}")
+            continue
+        drafts.append(draft)
+        framed += [(draft, sheet) for sheet in usable]
+    units.check(
+        [drawn for draft, sheet in framed for drawn in _drawn(draft, sheet, exif)],
+        found.layout,
+        any(sheet.unit == "shares" for _, sheet in framed),
+        found.title,
+        str(folder.root),
+    )
+    for draft, sheet in framed:
+        _place(draft, sheet, exif, account)
+    _mark_open(framed)
+    merged = _merged(drafts, account)
+    for draft in merged:
+        doubts = geometry.settle(draft.boxes, account)
+        draft.doubts |= doubts
+    _count_pictures(folder, by_picture, merged, account)
+    return merged
+
+
+def _leave(sheet: Sheet, reason: str, account: Account) -> None:
+    account.leave("annotations", reason, sheet.place)
+    for shape in sheet.shapes:
+        account.leave("boxes", reason, f"{sheet.place} {shape.where}".strip())
+
+
+def _opened(folder: Folder, path: Path, sheets: Sequence[Sheet]) -> Opened | str:
+    opened = pictures.open_picture(folder.root / path)
+    if not isinstance(opened, str) and len({sheet.origin for sheet in sheets}) > 1:
+        return ORIGINS
+    return opened
+
+
+def _is_usable(sheet: Sheet, draft: Draft, exif: str, account: Account) -> bool:
+    """Whether the sheet tells where its shapes lie; if not, it is accounted for, and what it shows
+    is in doubt.
+    """
+    problem = sheet.problem or _frame_problem(sheet, draft.opened, exif)
+    if not problem:
+        return True
+    _leave(sheet, problem, account)
+    for shape in sheet.shapes:
+        draft.doubt(shape)
+    return False
+
+
+def _frame_problem(sheet: Sheet, opened: Opened, exif: str) -> str:
+    if not sheet.shapes:
+        return ""
+    shown, stored = opened.size, opened.stored
+    is_turned = opened.orientation != 1
+    sizes = (shown, stored) if is_turned else (shown,)
+    if sheet.size is not None and sheet.unit == "pixels":
+        is_known = any(_is_same_size(sheet.size, size) for size in sizes)
+        if not is_known:
+            return OTHER_SIZE
+    if sheet.size is not None and not is_turned and _lies_across(sheet.size, shown):
+        return OTHER_SIZE
+    if is_turned and _is_stored(sheet, opened, exif) is None:
+        return WHICH_WAY
+    return ""
+
+
+def _lies_across(one: tuple[int, int], other: tuple[int, int]) -> bool:
+    """Whether one is higher than wide and the other wider than high."""
+    return (one[0] - one[1]) * (other[0] - other[1]) < 0
+
+
+def _is_same_size(one: tuple[int, int], other: tuple[int, int]) -> bool:
+    """Tools round."""
+    return abs(one[0] - other[0]) <= 1 and abs(one[1] - other[1]) <= 1
+
+
+def _is_stored(sheet: Sheet, opened: Opened, exif: str) -> bool | None:
+    """Whether the shapes were drawn on the picture as it is stored, not as it is shown; None where
+    nothing says.
+    """
+    if opened.orientation == 1:
+        return False
+    if sheet.size is not None and opened.size != opened.stored:
+        if sheet.unit == "shares":  # a copy of another size was drawn on
+            wide = sheet.size[0] > sheet.size[1]
+            if sheet.size[0] != sheet.size[1]:
+                return wide == (opened.stored[0] > opened.stored[1])
+        else:
+            is_shown = _is_same_size(sheet.size, opened.size)
+            if is_shown != _is_same_size(sheet.size, opened.stored):
+                return not is_shown
+    return {"upright": False, "stored": True}.get(exif)
+
+
+def _frame(draft: Draft, sheet: Sheet, exif: str) -> tuple[tuple[int, int], int]:
+    """(width, height) of the picture that was drawn on, and the orientation that turns it as it is
+    shown.
+    """
+    opened = draft.opened
+    if _is_stored(sheet, opened, exif):
+        return opened.stored, opened.orientation
+    return opened.size, 1
+
+
+def _drawn(draft: Draft, sheet: Sheet, exif: str) -> Iterable[units.Drawn]:
+    size, _ = _frame(draft, sheet, exif)
+    for shape in sheet.shapes:
+        if shape.corners is not None and not shape.is_outline and not shape.problem:
+            yield units.Drawn(shape.corners, size, shape.area, f"{sheet.place} {shape.where}")
+
+
+def _place(draft: Draft, sheet: Sheet, exif: str, account: Account) -> None:
+    """Put the shapes of a sheet into the picture as it is shown."""
+    account.keep("annotations")
+    size, orientation = _frame(draft, sheet, exif)
+    draft.split = draft.split or sheet.split
+    if sheet.split and sheet.split != draft.split:
+        draft.split = min(draft.split, sheet.split, key=("test", "val", "train").index)
+    draft.covers_all |= sheet.covers is None
+    draft.covered |= sheet.covers or frozenset()
+    for shape in sheet.shapes:
+        where = f"{sheet.place} {shape.where}".strip()
+        placed: Corners | str = shape.problem
+        if shape.corners is not None and not shape.problem:
+            corners = shape.corners
+            if sheet.unit == "shares":
+                x0, y0, x1, y1 = corners
+                corners = x0 * size[0], y0 * size[1], x1 * size[0], y1 * size[1]
+            turned = pictures.to_upright(corners, orientation, draft.opened.stored)
+            placed = geometry.clipped(turned, draft.opened.size)
+        if isinstance(placed, str) or shape.name is None:
+            draft.doubt(shape)
+            account.leave("boxes", str(placed), where)
+        else:
+            series = sheet.series or str(sheet.file)
+            draft.boxes.append(geometry.Placed(shape.name, placed, shape.is_crowd, series, where))
+
+
+def _mark_open(framed: Sequence[tuple[Draft, Sheet]]) -> None:
+    """Where some pictures have several files that do not list their names, none of the files says
+    what is absent.
+    """
+    files: dict[int, set[Path]] = defaultdict(set)
+    for draft, sheet in framed:
+        if sheet.covers is None:
+            files[id(draft)].add(sheet.file)
+    if any(len(own) > 1 for own in files.values()):
+        for draft, _ in framed:
+            draft.is_open = True
+
+
+def _merged(drafts: Sequence[Draft], account: Account) -> list[Draft]:
+    """One draft for each content: copies of a picture are one picture."""
+    found: dict[bytes, Draft] = {}
+    for draft in drafts:
+        first = found.setdefault(draft.opened.digest, draft)
+        if first is draft:
+            continue
+        account.leave("pictures", SAME_PICTURE, f"{draft.path} and {first.path}", is_loss=False)
+        first.boxes += draft.boxes
+        first.covered |= draft.covered
+        first.covers_all |= draft.covers_all
+        first.doubts |= draft.doubts
+        first.doubts_all |= draft.doubts_all
+        if draft.split and draft.split != first.split:
+            splits = [split for split in (first.split, draft.split) if split]
+            first.split = min(splits, key=("test", "val", "train").index)
+    return list(found.values())
+
+
+def _count_pictures(
+    folder: Folder,
+    by_picture: Mapping[Path, Sequence[Sheet]],
+    merged: Sequence[Draft],
+    account: Account,
+) -> None:
+    account.keep("pictures", len(merged))
+    without = [path for path in folder.pictures if path not in by_picture]
+    if without:
+        first = str(without[0])
+        account.leave("pictures", NO_ANNOTATION, first, len(without), is_loss=False)
+    for path in folder.other_pictures:
+        reason = f"picture that ends in {path.suffix.lower()}, which is not read"
+        account.leave("pictures", reason, str(path), is_loss=False)

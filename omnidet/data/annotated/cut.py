@@ -1,0 +1,108 @@
+"""What is trained on and what is evaluated on."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from omnidet.data.annotated.read import Annotated, Picture
+
+HELD_OUT_SHARE = 0.2
+"""Of a dataset without a split: kept for the evaluation."""
+
+
+@dataclass(frozen=True, eq=False)
+class Cut:
+    """An annotated folder in two parts."""
+
+    found: Annotated
+    train: Sequence[Picture]
+    evaluation: Sequence[Picture]
+    why: str
+    """How it was cut, for people."""
+
+
+def cut(found: Annotated) -> Cut:
+    """Evaluated on `test`, else on `val`, else on a fifth that the names of the files decide;
+    trained on the rest.
+
+    Raises ValueError where there is nothing to measure by, or nothing to learn from.
+    """
+    parts = {name: members for name, members in found.splits.items() if members}
+    unused = ""
+    for name in ("test", "val"):
+        if name in parts and set(parts) - {name}:
+            if not _has_box(parts[name]):
+                unused += f"; {name} has {len(parts[name])} pictures and no box: trained on"
+                continue
+            rest = [p for other in sorted(parts) if other != name for p in parts[other]]
+            others = " + ".join(other or "unnamed" for other in sorted(parts) if other != name)
+            why = f"trained on {others}, evaluated on {name}{unused}"
+            return _measurable(Cut(found, rest, parts[name], why))
+    # By the hash alone, so that no picture changes sides when the dataset grows.
+    pictures = sorted(found.pictures(), key=lambda picture: _share(picture.path.name))
+    if len(pictures) < 2:
+        raise ValueError(
+            f"{found.root} has one annotated picture: give two at least, one is for the evaluation"
+        )
+    held = sum(_share(picture.path.name) < HELD_OUT_SHARE for picture in pictures)
+    held = min(max(held, 1), len(pictures) - 1)
+    why = (
+        f"no split was found: {held} of {len(pictures)} pictures, by a hash of their names, "
+        f"are kept for the evaluation{unused}"
+    )
+    return _measurable(Cut(found, pictures[held:], pictures[:held], why))
+
+
+def _has_box(pictures: Sequence[Picture]) -> bool:
+    return any(not box.is_crowd for picture in pictures for box in picture.boxes)
+
+
+def _measurable(made: Cut) -> Cut:
+    """The same, or ValueError where one of the parts holds no box."""
+    for part, pictures in (("evaluation", made.evaluation), ("training", made.train)):
+        if not _has_box(pictures):
+            raise ValueError(
+                f"{made.found.root}: none of the {len(pictures)} pictures of the {part} holds a "
+                "box "
+                f"({made.why}): annotate more, or sort the pictures into folders train and test"
+            )
+    return made
+
+
+def describe(made: Cut) -> str:
+    """The report for people: format, split, counts by name, and the account of what was read."""
+    found = made.found
+    parts = {"train": made.train, "evaluation": made.evaluation}
+    counts = {
+        part: Counter(box.name for p in members for box in p.boxes)
+        for part, members in parts.items()
+    }
+    lines = [f"{found.format}: {len(made.train) + len(made.evaluation)} pictures; {made.why}"]
+    width = max(len(name) for name in (*found.names, "pictures"))
+    lines.append(f"  {'':{width}}  {'train':>7}  {'evaluation':>10}")
+    lines.append(f"  {'pictures':{width}}  {len(made.train):7}  {len(made.evaluation):10}")
+    lines += [
+        f"  {name:{width}}  {counts['train'][name]:7}  {counts['evaluation'][name]:10}"
+        for name in found.names
+    ]
+    lines += found.account.lines()
+    for name in found.names:
+        in_pictures = sum(any(box.name == name for box in p.boxes) for p in made.train)
+        if in_pictures < 2:
+            lines.append(
+                f"  {name!r} is in {in_pictures} training pictures: it will hardly be learned"
+            )
+        if not counts["evaluation"][name]:
+            lines.append(f"  {name!r} is in no evaluation picture: its AP is not measured")
+    return "\n".join(lines)
+
+
+def _share(text: str) -> float:
+    """A number from 0 to 1 that depends on the text alone."""
+    return (
+        int.from_bytes(hashlib.sha256(text.encode("utf-8", "surrogateescape")).digest()[:6], "big")
+        / 2**48
+    )

@@ -1,0 +1,268 @@
+"""The files of a folder, found once: links followed, leftovers of operating systems and tools
+passed over.
+"""
+
+from __future__ import annotations
+
+import filecmp
+import os
+import re
+import unicodedata
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from functools import cached_property
+from pathlib import Path
+
+PICTURES = frozenset(
+    [
+        ".jpg",
+        ".jpeg",
+        ".jpe",
+        ".jfif",
+        ".png",
+        ".webp",
+        ".bmp",
+        ".dib",
+        ".tif",
+        ".tiff",
+        ".gif",
+        ".avif",
+        ".ppm",
+        ".pgm",
+    ]
+)
+"""Endings of picture files that are read."""
+OTHER_PICTURES = frozenset(
+    [
+        ".heic",
+        ".heif",
+        ".jp2",
+        ".jxl",
+        ".dng",
+        ".cr2",
+        ".cr3",
+        ".nef",
+        ".arw",
+        ".orf",
+        ".rw2",
+        ".raf",
+        ".psd",
+        ".svg",
+        ".dcm",
+        ".exr",
+    ]
+)
+"""Endings of picture files that are not."""
+LEFTOVERS = frozenset(["__macosx", "@eadir", "$recycle.bin", "system volume information"])
+"""Folders that no person made; whatever begins with a dot is passed over as well."""
+SPLITS = {
+    "train": "train",
+    "training": "train",
+    "trainval": "train",
+    "val": "val",
+    "valid": "val",
+    "validation": "val",
+    "dev": "val",
+    "minival": "val",
+    "test": "test",
+    "testing": "test",
+}
+"""Words for a part of a dataset, as tools write them, and the one that is used here."""
+NEUTRAL = frozenset(
+    [
+        "annot",
+        "annotation",
+        "annotations",
+        "annots",
+        "ann",
+        "anns",
+        "bbox",
+        "bboxes",
+        "box",
+        "boxes",
+        "coco",
+        "data",
+        "dataset",
+        "datasets",
+        "default",
+        "detection",
+        "export",
+        "files",
+        "frame",
+        "frames",
+        "gt",
+        "image",
+        "images",
+        "img",
+        "imgs",
+        "instances",
+        "jpegimages",
+        "jpg",
+        "json",
+        "jsons",
+        "label",
+        "labelme",
+        "labels",
+        "media",
+        "obj",
+        "object",
+        "photo",
+        "photos",
+        "picture",
+        "pictures",
+        "png",
+        "pngimages",
+        "raw",
+        "rgb",
+        "set",
+        "split",
+        "subset",
+        "txt",
+        "txts",
+        "upload",
+        "uploads",
+        "voc",
+        "xml",
+        "xmls",
+        "yolo",
+    ]
+)
+"""Words of folder names that say what kind of files are there, not which."""
+
+
+class Folder:
+    """An index of the files below a folder. Paths are relative to it."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.files = sorted(walk(root))
+        self.pictures = [path for path in self.files if path.suffix.lower() in PICTURES]
+        self.other_pictures = [p for p in self.files if p.suffix.lower() in OTHER_PICTURES]
+        self.endings = {ending_of(path) for path in self.pictures}
+        self.kinds: dict[Path, str] = {}
+        """What `readers/json_kinds.py` made of the json files."""
+        self.by_name: dict[str, list[Path]] = defaultdict(list)
+        self.by_stem: dict[str, list[Path]] = defaultdict(list)
+        self.endings_in: dict[Path, set[str]] = defaultdict(set)
+        """Endings of the files of each folder."""
+        for path in self.files:
+            self.endings_in[path.parent].add(path.suffix.lower())
+        for path in self.pictures:
+            self.by_name[key(path.name)].append(path)
+            self.by_stem[key(path.stem)].append(path)
+
+    def with_suffix(self, *suffixes: str) -> list[Path]:
+        """Files with one of the endings, in any case, sorted."""
+        return [path for path in self.files if path.suffix.lower() in suffixes]
+
+    def named(self, *names: str) -> list[Path]:
+        """Files with one of the names, in any case, sorted."""
+        return [path for path in self.files if path.name.lower() in names]
+
+    def read_bytes(self, path: Path) -> bytes:
+        """The content of a file of the index."""
+        return (self.root / path).read_bytes()
+
+    @cached_property
+    def are_names_reused(self) -> bool:
+        """Whether different splits hold pictures of the same name."""
+        return any(
+            len({split_of_folders(path) for path in paths} - {""}) > 1
+            for paths in self.by_name.values()
+        )
+
+    def same(self, paths: Sequence[Path]) -> bool:
+        """Whether all of these files hold the same bytes."""
+        first = self.root / paths[0]
+        return all(filecmp.cmp(first, self.root / other, shallow=False) for other in paths[1:])
+
+
+def walk(root: Path) -> Iterator[Path]:
+    """Every file below the folder, relative to it.
+
+    Links are followed, but not out of a loop; leftovers are passed over.
+    """
+
+    def inside(folder: Path, above: frozenset[tuple[int, int]]) -> Iterator[Path]:
+        status = folder.stat()
+        own = (status.st_dev, status.st_ino)
+        if own in above:
+            return
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                if entry.name.startswith(".") or entry.name.lower() in LEFTOVERS:
+                    continue
+                if entry.is_dir():
+                    yield from inside(folder / entry.name, above | {own})
+                elif entry.is_file():  # neither a socket nor a link to nothing
+                    yield (folder / entry.name).relative_to(root)
+
+    return inside(root, frozenset())
+
+
+def key(text: str) -> str:
+    """The text without what file systems and tools change: Unicode form and case."""
+    return unicodedata.normalize("NFC", text).casefold()
+
+
+def parts_of(declared: str) -> list[str]:
+    """The folders and the name of a path as an annotation spells it, from any system; without `.`
+    and `..`.
+    """
+    path = declared.strip().replace("\\", "/")
+    path = re.sub(r"^[a-z][a-z0-9+.-]*:/*", "", path, flags=re.IGNORECASE)  # C: and https:
+    return [part for part in path.split("/") if part not in ("", ".", "..")]
+
+
+def telling(folders: Sequence[str]) -> list[str]:
+    """What folder names say beyond the kind of files in them: `images/Train/cam1` says train and
+    cam1.
+    """
+    found = []
+    for name in folders:
+        words = [word for word in re.split(r"[\s_.\-]+", key(name)) if word]
+        rest = [word for word in words if word not in NEUTRAL]
+        if rest:
+            found.append(_split_word(rest) or "_".join(rest))
+    return found
+
+
+def split_of_folders(path: Path) -> str:
+    """The split that the folders of a file say, `` where none does: a name that says more than a
+    split is none.
+    """
+    for part in reversed(telling(path.parent.parts)):
+        if part in ("train", "val", "test"):
+            return part
+    return ""
+
+
+def split_of_file(path: Path) -> str:
+    """The split that the name of an annotation file says, else its folders: `instances_train2017`,
+    `shop_val`.
+    """
+    words = [word for word in re.split(r"[^a-z]+", key(path.stem)) if len(word) > 1]
+    said = {SPLITS[word] for word in words if word in SPLITS}
+    rest = [word for word in words if word not in NEUTRAL]
+    if len(said) == 1 and rest and (len(rest) == 1 or rest[-1] in SPLITS):
+        return said.pop()
+    return split_of_folders(path)
+
+
+def split_of_list(path: Path) -> str:
+    """The split whose pictures a text file lists, by its name alone: `train.txt`, `val2017.txt`,
+    not `cat_train.txt`.
+    """
+    return _split_word([w for w in re.split(r"[\s_.\-]+", key(path.stem)) if w not in NEUTRAL])
+
+
+def _split_word(words: Sequence[str]) -> str:
+    plain = [word.rstrip("0123456789") for word in words]
+    plain = [word for word in plain if word and word not in NEUTRAL]
+    return SPLITS.get(plain[0], "") if len(plain) == 1 else ""
+
+
+def ending_of(path: Path) -> str:
+    """Endings that mean the same kind of file are one."""
+    ending = path.suffix.lower()
+    return ".jpg" if ending in (".jpeg", ".jpe", ".jfif") else ending

@@ -1,0 +1,211 @@
+"""The formats of annotations: which are read, by which reader, and what of each.
+
+`docs/formats.md` is made from this table.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from omnidet.data.annotated.folder import OTHER_PICTURES, PICTURES, Folder
+from omnidet.data.annotated.readers import coco, cvat, label_studio, labelme, voc, yolo
+from omnidet.data.annotated.sheets import Found
+
+
+@dataclass(frozen=True)
+class Format:
+    """One that is read."""
+
+    name: str
+    """As `--format` takes it."""
+    title: str
+    read: Callable[[Folder], Found | None]
+    found_by: str
+    boxes: str
+    """What gives a box."""
+    left_out: str
+    """What gives none; its name is then unknown in that picture, never absent."""
+    picture: str
+    """How the picture is found."""
+    split: str
+    absent: str
+    """Which names count as looked for, and so absent where they have no box."""
+    turned: str
+    """Which way photographs are up that EXIF turns."""
+
+
+@dataclass(frozen=True)
+class Foreign:
+    """One that is not read, named where a folder has nothing else."""
+
+    title: str
+    remedy: str
+
+
+DECLARED = "the declared size says whether boxes were drawn on the picture as shown or as stored"
+FORMATS: tuple[Format, ...] = (
+    Format(
+        "coco",
+        "COCO json",
+        coco.read,
+        "any json with `images`, `annotations` and `categories`; one or several, also one a "
+        "class or one a picture",
+        "`bbox` as numbers or texts; where it is missing or empty, polygons and run-length masks "
+        "of `segmentation`; "
+        "`iscrowd` and `ignore` frame a region in which the name may be there more often",
+        "annotations without either, of an unknown category or picture; captions and COCO "
+        "panoptic files",
+        "`file_name`, from the json or anywhere below the folder; ids may be numbers, texts or 1.0",
+        "the name of the json (`instances_train2017.json`), else the folders of the json, else "
+        "of the picture",
+        "the categories of the file; with `neg_category_ids` (LVIS) these alone",
+        DECLARED,
+    ),
+    Format(
+        "voc",
+        "Pascal VOC xml",
+        voc.read,
+        "any xml with the root `annotation`",
+        "`bndbox`, corners in any order, counted from 1; else the box around `polygon`",
+        "objects without either or without a name; files that are not xml",
+        "`<filename>`, else the name of the xml; where both are there and differ, neither",
+        "`ImageSets/*/train.txt`, `val.txt`, `test.txt`, else folders",
+        "all names of the folder; none where several xml files share a picture",
+        DECLARED,
+    ),
+    Format(
+        "yolo",
+        "YOLO txt",
+        yolo.read,
+        "txt files with rows of numbers, and `data.yaml`, `classes.txt` or `obj.names`",
+        "`class cx cy width height`, with a confidence, a track or keypoints behind (`kpt_shape`); "
+        "the box around outlines and oriented boxes",
+        "rows that are not numbers, of a class that is not among the names, or with an angle",
+        "the picture called like the label, `a.txt` or `a.jpg.txt`, in the folder that goes with "
+        "it",
+        "`train`, `val`, `test` of data.yaml (folders, lists of folders, text files), else "
+        "lists, else folders",
+        "the names of data.yaml or classes.txt; an empty txt says that nothing is there",
+        "nothing in the files says it: such photographs are left out unless `--exif` says it",
+    ),
+    Format(
+        "cvat",
+        "CVAT xml",
+        cvat.read,
+        'xml of "CVAT for images 1.1", root `annotations`',
+        "`box`, turned ones as the box around; the box around `polygon`, `ellipse` and `mask`",
+        "points, lines, skeletons, cuboids and tags; tracks of videos are refused",
+        "`name` of the image",
+        "`subset` of the image, else the name of the xml, else folders",
+        "the labels of the task, else all names of the folder",
+        DECLARED,
+    ),
+    Format(
+        "labelme",
+        "LabelMe json",
+        labelme.read,
+        "json with `shapes`, as labelme, AnyLabeling and X-AnyLabeling write it",
+        "`rectangle`; the box around `polygon`, `rotation`, `circle` and `mask`",
+        "points and lines; a picture that is in `imageData` alone",
+        "`imagePath`, else the name of the json; where both are there and differ, neither",
+        "lists (`train.txt`), else folders",
+        "all names of the folder; none where several files share a picture",
+        DECLARED,
+    ),
+    Format(
+        "label-studio",
+        "Label Studio json",
+        label_studio.read,
+        "json or JSON-MIN export: a list of tasks",
+        "rectangles, turned ones as the box around; the box around polygons and ellipses",
+        "brushes and keypoints; tasks without a submitted annotation",
+        "the uploaded name or the address of the picture, with or without the tool's prefix",
+        "the name of the json, else folders",
+        "all names of the folder; none where several annotations share a picture",
+        DECLARED,
+    ),
+)
+EXPORT = "export COCO json, or Pascal VOC xml"
+FOREIGN = {
+    "via": Foreign("VGG Image Annotator json or csv", "export it as COCO json"),
+    "createml": Foreign("CreateML json", EXPORT),
+    "csv": Foreign("a csv table of boxes", "convert it, for example to COCO json"),
+    "kitti": Foreign("KITTI or DOTA txt", "convert it to YOLO txt or COCO json"),
+    "supervisely": Foreign("Supervisely json", EXPORT),
+    "datumaro": Foreign("Datumaro json", EXPORT),
+    "vott": Foreign("VoTT json", EXPORT),
+    "labelbox": Foreign("lines of json, as Labelbox and SageMaker write them", EXPORT),
+    "tfrecord": Foreign("TFRecord", EXPORT),
+}
+"""Formats that people have as well, by what `readers/foreign.py` finds."""
+
+
+def markdown() -> str:
+    """The documentation page."""
+    lines = [
+        "# Annotation formats",
+        "",
+        "What `omnidet finetune` and the pipeline `retrain` read. This page is made from the "
+        "table in",
+        "`omnidet/data/annotated/formats.py`: `python -m omnidet.data.annotated.formats > "
+        "docs/formats.md`.",
+        "",
+        "Whatever a folder holds, every picture, annotation and box is accounted for: read = "
+        "kept + left out by",
+        "reason, printed before anything is trained and stored in `dataset/summary.json`. A name "
+        "whose box could not",
+        "be read is unknown in that picture, never absent. If more than the share "
+        "`retrain.reading.max_lost` of the",
+        "boxes is lost, the folder is refused.",
+    ]
+    for entry in FORMATS:
+        lines += ["", f"## {entry.title}", "", f"`--format {entry.name}`", "", "| | |", "|---|---|"]
+        rows = {
+            "found by": entry.found_by,
+            "gives a box": entry.boxes,
+            "left out": entry.left_out,
+            "picture": entry.picture,
+            "split": entry.split,
+            "absent": entry.absent,
+            "turned by EXIF": entry.turned,
+        }
+        lines += [f"| {what} | {text} |" for what, text in rows.items()]
+    lines += [
+        "",
+        "## Pictures",
+        "",
+        f"Read: {_endings(PICTURES)}. Not read, and named: {_endings(OTHER_PICTURES)}.",
+    ]
+    lines += [
+        "A picture is found by the path that its annotation spells, from any operating system: "
+        "`\\` is `/`, Unicode form,",
+        "case and `%20` are forgiven where one file fits. Two files that fit and differ are "
+        "never guessed between.",
+        "Links are followed; `__MACOSX`, `@eaDir` and whatever begins with a dot are passed "
+        "over. Copies of a picture",
+        "are one picture with the boxes of all. 16-bit and float greyscale is scaled to 8 bits.",
+        "",
+        "## Names",
+        "",
+        "`BoltWasher`, `bolt_washer`, `bolt-washer` and `BOLT WASHER` are the phrase `bolt "
+        "washer`. `--names FILE`, a YAML",
+        "file with lines `BoltWasher: lock washer`, gives other phrases; two names with the same "
+        "phrase become one.",
+        "A name without a single box is left out.",
+        "",
+        "## Not read",
+        "",
+        "| format | what to do |",
+        "|---|---|",
+        *(f"| {foreign.title} | {foreign.remedy} |" for foreign in FOREIGN.values()),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _endings(found: frozenset[str]) -> str:
+    return ", ".join(f"`{ending}`" for ending in sorted(found))
+
+
+if __name__ == "__main__":
+    print(markdown(), end="")

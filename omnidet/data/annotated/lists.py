@@ -1,0 +1,89 @@
+"""Text files that list pictures: `ImageSets/Main/train.txt` of Pascal VOC, `train.txt` of darknet,
+CVAT and PaddleDetection.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from omnidet.data.annotated import lookup
+from omnidet.data.annotated.folder import PICTURES, Folder, key, split_of_list
+
+_MAX_BYTES = 50_000_000
+_FLAG = re.compile(r"\s+-?[01]$")
+"""What lists of a single class write behind each name."""
+
+
+def text_of(folder: Folder, path: Path) -> str | None:
+    """A text file as UTF-8, or as its byte order mark says; None where it is neither."""
+    content = folder.read_bytes(path)
+    encoding = "utf-16" if content[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
+    try:
+        return content.decode(encoding)
+    except UnicodeDecodeError:
+        return None
+
+
+class Lists:
+    """The split of each picture, as the lists of a folder say.
+
+    A picture of several is of the test, else of val.
+    """
+
+    def __init__(self, folder: Folder, others: Iterable[Path] = ()) -> None:
+        """`others`: annotation files, whose names lists may use in place of the pictures'."""
+        self._folder = folder
+        self._stems: dict[str, list[Path]] = defaultdict(list)
+        for path in others:
+            self._stems[key(path.stem)].append(path)
+        self.splits: dict[Path, str] = {}
+        """By picture, or by annotation file."""
+        self.missing: dict[Path, int] = {}
+        """Lines that name nothing in the folder, by list."""
+        self.files: list[Path] = []
+        for path in folder.with_suffix(".txt"):
+            if split_of_list(path) and (folder.root / path).stat().st_size <= _MAX_BYTES:
+                self.add(path, split_of_list(path))
+
+    def add(self, path: Path, split: str) -> None:
+        """Read one list."""
+        lines = (text_of(self._folder, path) or "").splitlines()
+        found = {line: self._meant(line, path) for line in filter(None, map(str.strip, lines))}
+        if not any(found.values()):
+            return
+        self.files.append(path)
+        self.missing[path] = sum(not meant for meant in found.values())
+        for meant in filter(None, found.values()):
+            known = self.splits.get(meant, split)
+            self.splits[meant] = min(known, split, key=("test", "val", "train").index)
+
+    def of(self, *paths: Path | None) -> str:
+        """The split of the first of these files that a list names."""
+        return next((self.splits[p] for p in paths if p is not None and p in self.splits), "")
+
+    def _meant(self, line: str, near: Path) -> Path | None:
+        """The annotation file or picture of a line: all of it is a name with blanks, or its first
+        column is the name.
+        """
+        for spelled in _spellings(line):
+            stems = self._stems.get(key(_stem(spelled)), [])
+            if len(stems) == 1:
+                return stems[0]
+            hit = lookup.find(self._folder, spelled, near)
+            if hit.picture is not None:
+                return hit.picture
+        return None
+
+
+def _spellings(line: str) -> Iterator[str]:
+    yield line
+    yield _FLAG.sub("", line)
+    yield line.split()[0]
+
+
+def _stem(spelled: str) -> str:
+    path = Path(spelled.replace("\\", "/"))
+    return path.stem if path.suffix.lower() in {*PICTURES, ".xml"} else path.name

@@ -1,0 +1,100 @@
+"""Names of classes as people type them -> phrases of words that the vocabulary knows: `BoltWasher`
+-> bolt washer.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import yaml
+
+from omnidet.data.reading import annotations as files
+
+_JOINED = re.compile(r"[\s_\-‐-―]+")
+
+
+def phrase(name: str) -> str:
+    """The words of a name: several in lower case, a single one as it is written."""
+    found = [word for part in _JOINED.split(name) for word in _humps(part) if word]
+    return " ".join(found).lower() if len(found) > 1 else "".join(found)
+
+
+def _humps(text: str) -> list[str]:
+    """CamelCase cut before its capitals: Bolt Washer, USB Cable, M8 Bolt; but iPhone, LEDs and RBC
+    are one word.
+    """
+    found, begin = [], 0
+    for i in range(2, len(text) - 1):
+        before, here, after = text[i - 1], text[i], text[i + 1]
+        is_word = here.isupper() and after.islower() and i - begin >= 2
+        ends_capitals = not before.islower() and text[i + 2 : i + 3].islower()
+        if is_word and (before.islower() or ends_capitals):
+            found.append(text[begin:i])
+            begin = i
+    return [*found, text[begin:]]
+
+
+def words(name: str) -> str:
+    """As the vocabulary reads a name: without case, and with a space for whatever is no letter,
+    digit or symbol.
+    """
+    text = unicodedata.normalize("NFKC", name).lower().replace("'", "").replace("’", "")
+    plain = "".join(" " if unicodedata.category(c)[0] in "PZC" else c for c in text)
+    return " ".join(plain.split())
+
+
+def phrases(names: Iterable[str], given: Mapping[str, str], root: str) -> dict[str, str]:
+    """The phrase of each name.
+
+    Raises ValueError for one without words, and for two names of the same words.
+
+    Args:
+        given: phrases that a person chose; the same for several names makes these one.
+    """
+    names = list(names)
+    found = {name: given.get(name) or phrase(name) for name in names}
+    for name in given:
+        if name not in found:
+            raise ValueError(
+                f"{root} has no class {name!r}, which the table of names maps: it has "
+                f"{', '.join(names)[:500]}"
+            )
+    seen: dict[str, str] = {}
+    for name, chosen in found.items():
+        plain = words(chosen)
+        if not any(c.isalnum() for c in plain):
+            raise ValueError(
+                f"{root}: a class is called {name!r}: give it a name with a letter or a digit, "
+                "in the files or with --names"
+            )
+        other = seen.setdefault(plain, name)
+        if other != name and not (name in given and other in given):
+            raise ValueError(
+                f"{root}: the classes {other!r} and {name!r} are the same words: rename one of "
+                "them, or give both "
+                "the same phrase with --names if they are one"
+            )
+        found[name] = found[other]
+    return found
+
+
+def read_table(path: Path) -> dict[str, str]:
+    """Phrases by name, from a YAML or JSON file with lines `BoltWasher: bolt washer`.
+
+    Raises ValueError for another.
+    """
+    try:
+        content = yaml.load(path.read_bytes(), yaml.BaseLoader)
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise ValueError(f"{path} is not YAML: {' '.join(str(error).split())[:300]}") from error
+    is_table = isinstance(content, dict) and all(isinstance(v, str) for v in content.values())
+    if not is_table:
+        raise ValueError(f"{path} is not a table of names: give lines `BoltWasher: bolt washer`")
+    table = {files.plain(str(name)): files.plain(chosen) for name, chosen in content.items()}
+    for name, chosen in table.items():
+        if not words(chosen):
+            raise ValueError(f"{path}: {name!r} has no phrase: give it one, or take the line out")
+    return table

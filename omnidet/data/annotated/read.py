@@ -1,0 +1,220 @@
+"""A folder -> its pictures with their boxes, whatever tool annotated it; or a refusal with the
+reason.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from omnidet.data.annotated import assemble, phrases
+from omnidet.data.annotated.account import Account
+from omnidet.data.annotated.assemble import Draft
+from omnidet.data.annotated.config import ReadConfig
+from omnidet.data.annotated.folder import Folder
+from omnidet.data.annotated.formats import FOREIGN, FORMATS
+from omnidet.data.annotated.pictures import Opened
+from omnidet.data.annotated.readers import foreign
+from omnidet.data.annotated.sheets import Found
+
+ONLY_CROWDS = "box around a group, of a name that has no other box"
+
+
+@dataclass(frozen=True)
+class Box:
+    """One annotated box."""
+
+    name: str
+    """The phrase that the vocabulary reads."""
+    xywh: tuple[float, float, float, float]
+    """Pixels of the picture as viewers show it; inside it, and with an area."""
+    is_crowd: bool = False
+    """Frames a group: the name is not exhaustive in this picture."""
+
+
+@dataclass(frozen=True)
+class Picture:
+    """One picture and its boxes."""
+
+    path: Path
+    """Where the file is."""
+    opened: Opened
+    boxes: tuple[Box, ...]
+    unknown: frozenset[str] = frozenset()
+    """Names that it may show without a box: neither exhaustive nor absent.
+
+    Crowds say so themselves.
+    """
+
+
+@dataclass(frozen=True, eq=False)
+class Annotated:
+    """An annotated folder as it was read."""
+
+    root: Path
+    format: str
+    names: tuple[str, ...]
+    """Phrases in the order of the dataset; each has a box."""
+    splits: Mapping[str, Sequence[Picture]]
+    """`train`, `val`, `test`; what is in no split stands under ``."""
+    account: Account
+
+    def pictures(self) -> Iterator[Picture]:
+        """All of them."""
+        for members in self.splits.values():
+            yield from members
+
+
+def read(root: Path, config: ReadConfig | None = None) -> Annotated:
+    """What the folder holds.
+
+    Raises FileNotFoundError or ValueError that says what was looked for, or what is wrong.
+    """
+    config = config or ReadConfig()
+    if not root.is_dir():
+        raise FileNotFoundError(
+            f"{root} is not a folder: give the one with pictures and their annotations"
+        )
+    table = phrases.read_table(Path(config.names)) if config.names else {}
+    folder, account = Folder(root), Account()
+    found = _found(folder, config.format)
+    account.notes += found.notes
+    drafts = assemble.assemble(found, folder, config.exif, account)
+    kept = Counter(b.name for draft in drafts for b in draft.boxes if not b.is_crowd)
+    if not kept:
+        raise ValueError(
+            f"{root} has no usable annotation ({found.title}; "
+            f"{account.reasons() or 'there is no box'})"
+        )
+    account.require_share(config.max_lost, str(root))
+    names = _names(found, drafts, kept, account)
+    chosen = phrases.phrases(names, _only(table, found, names), str(root))
+    account.notes += _renamed(chosen)
+    return _annotated(folder, found, drafts, chosen, account)
+
+
+def _found(folder: Folder, kind: str) -> Found:
+    """What the one format of the folder gave. Raises ValueError where there is none, or several."""
+    found: dict[str, Found] = {}
+    problems: dict[str, ValueError] = {}
+    for entry in FORMATS:
+        if kind in ("", entry.name):
+            try:
+                result = entry.read(folder)
+            except ValueError as error:
+                problems[entry.name] = error
+                continue
+            if result is not None:
+                found[entry.name] = result
+    usable = {
+        name: result
+        for name, result in found.items()
+        if any(sheet.picture is not None and sheet.shapes for sheet in result.sheets)
+    }
+    found = usable or found
+    if len(found) + len(problems) > 1:
+        raise ValueError(
+            f"{folder.root} has annotations in several formats ({', '.join([*found, *problems])}): "
+            "name one with --format"
+        )
+    for problem in problems.values():
+        raise problem
+    if not found:
+        raise ValueError(_nothing(folder, kind))
+    return next(iter(found.values()))
+
+
+def _nothing(folder: Folder, kind: str) -> str:
+    """Why there is nothing to read, and what to do."""
+    root = folder.root
+    others = [e.name for e in FORMATS if e.name != kind and _reads(e.name, folder)] if kind else []
+    if others:
+        return (
+            f"{root} has no {kind} annotations, but {' and '.join(others)}: "
+            "leave out --format, or give that"
+        )
+    for name, path in foreign.find(folder).items():
+        found = FOREIGN[name]
+        return f"{root} holds {found.title} ({path}), which is not read: {found.remedy}"
+    for path in folder.files:
+        if not path.suffix and not folder.pictures and (root / path).stat().st_size < 300:
+            target = folder.read_bytes(path).decode("utf-8", "replace").strip()
+            if "/" in target and "\n" not in target:
+                return (
+                    f"{root / path} is a file that holds {target!r}, a link that was copied as "
+                    "text: "
+                    "put the folder itself there"
+                )
+    titles = ", ".join(entry.title for entry in FORMATS)
+    return (
+        f"{root} has {len(folder.pictures)} pictures and no annotations that are read: put one "
+        "of these "
+        f"next to them: {titles} (docs/formats.md)"
+    )
+
+
+def _reads(name: str, folder: Folder) -> bool:
+    try:
+        return next(e for e in FORMATS if e.name == name).read(folder) is not None
+    except ValueError:
+        return True
+
+
+def _names(
+    found: Found, drafts: Sequence[Draft], kept: Mapping[str, int], account: Account
+) -> list[str]:
+    """Names with a box, in the order of the dataset; of the others nothing can be learned or
+    measured.
+    """
+    covered = {name for draft in drafts for name in draft.covered}
+    drawn = {box.name for draft in drafts for box in draft.boxes}
+    without = [n for n in dict.fromkeys([*found.names, *sorted(covered | drawn)]) if n not in kept]
+    if without:
+        shown = ", ".join(map(repr, without[:10])) + (", ..." if len(without) > 10 else "")
+        account.notes.append(f"left out of the names, without a box: {shown}")
+    in_order = dict.fromkeys([*found.names, *sorted(kept)])
+    return [name for name in in_order if name in kept]
+
+
+def _only(table: Mapping[str, str], found: Found, names: Sequence[str]) -> dict[str, str]:
+    """The table without the names that the folder knows and that have no box."""
+    return {n: p for n, p in table.items() if n in names or n not in found.names}
+
+
+def _renamed(chosen: Mapping[str, str]) -> list[str]:
+    changed = [f"{name} -> {phrase}" for name, phrase in chosen.items() if name != phrase]
+    return [f"names as phrases: {', '.join(changed)}"] if changed else []
+
+
+def _annotated(
+    folder: Folder,
+    found: Found,
+    drafts: Sequence[Draft],
+    chosen: Mapping[str, str],
+    account: Account,
+) -> Annotated:
+    splits: dict[str, list[Picture]] = {}
+    for draft in drafts:
+        for box in draft.boxes:
+            if box.name not in chosen:
+                account.take_back("boxes", ONLY_CROWDS, box.where, is_loss=False)
+        boxes = tuple(
+            Box(chosen[b.name], _xywh(b.corners), b.is_crowd)
+            for b in draft.boxes
+            if b.name in chosen
+        )
+        unknown = frozenset(chosen[name] for name in draft.unknown(chosen))
+        if not boxes and unknown >= set(chosen.values()):
+            account.take_back("pictures", assemble.NOTHING_KNOWN, str(draft.path), is_loss=False)
+            continue
+        picture = Picture(folder.root / draft.path, draft.opened, boxes, unknown)
+        splits.setdefault(draft.split, []).append(picture)
+    names = tuple(dict.fromkeys(chosen.values()))
+    return Annotated(folder.root, found.title, names, splits, account)
+
+
+def _xywh(corners: tuple[float, float, float, float]) -> tuple[float, float, float, float]:
+    x0, y0, x1, y1 = corners
+    return x0, y0, x1 - x0, y1 - y0

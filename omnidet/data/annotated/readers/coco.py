@@ -1,0 +1,314 @@
+"""COCO json: any file with `images`, `annotations` and `categories`;
+https://cocodataset.org/#format-data.
+
+Of an LVIS json the names that were verified absent count as looked for, and no others.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from omnidet.data.annotated import lookup
+from omnidet.data.annotated.folder import Folder, parts_of, split_of_file, split_of_folders
+from omnidet.data.annotated.readers import json_kinds
+from omnidet.data.annotated.sheets import (
+    NO_AREA,
+    NO_NAME,
+    NOT_FOUR_NUMBERS,
+    UNKNOWN_CLASS,
+    Corners,
+    Found,
+    Shape,
+    Sheet,
+    number,
+    outline_box,
+    size_of,
+)
+from omnidet.data.reading import annotations as files
+from omnidet.data.reading import json_stream
+
+NO_IMAGE = "annotation of a picture that is not listed"
+NO_FILE_NAME = "picture without a file name"
+NOT_SEARCHED = "picture of a file without annotations"
+_IMAGE = ("id", "file_name", "coco_url", "width", "height", "neg_category_ids")
+_LISTS = {
+    "images": (*_IMAGE, "not_exhaustive_category_ids"),
+    "annotations": (
+        "image_id",
+        "category_id",
+        "bbox",
+        "iscrowd",
+        "ignore",
+        "area",
+        "segments_info",
+    ),
+    "categories": ("id", "name"),
+}
+_WITH_MASKS = {**_LISTS, "annotations": (*_LISTS["annotations"], "segmentation")}
+_COMPRESSED = re.compile(r"[0-o]*[0-O]")
+"""A run-length text as pycocotools writes it: its C code reads beyond the end of any other."""
+Id = int | str
+
+
+@dataclass(frozen=True)
+class _Names:
+    """The categories of a file."""
+
+    by_id: Mapping[Id, str]
+    """Without those that have no name."""
+
+    def of(self, ids: object) -> frozenset[str]:
+        """Names of a list of ids."""
+        found = [_id(i) for i in ids] if isinstance(ids, list) else []
+        return frozenset(self.by_id[i] for i in found if i is not None and i in self.by_id)
+
+
+def read(folder: Folder) -> Found | None:
+    """All the files of the folder.
+
+    Raises ValueError for one that looks like COCO json and cannot be read.
+    """
+    sheets: list[Sheet] = []
+    names: dict[str, None] = {}
+    notes: list[str] = []
+    for path in json_kinds.paths_of(folder, "coco"):
+        where = folder.root / path
+        content = _load(folder, path, _LISTS)
+        reason = _not_boxes(content)
+        if reason:
+            notes.append(f"not read: {path} ({reason})")
+            continue
+        if any(_plain_box(entry) is None for entry in _list(content, "annotations", where)):
+            content = _load(folder, path, _WITH_MASKS)
+        categories = _categories(content, where)
+        names.update(dict.fromkeys(categories.by_id.values()))
+        sheets += _sheets(folder, path, content, categories)
+    return Found("COCO json", "xywh", sheets, tuple(names), notes) if sheets or names else None
+
+
+def _load(folder: Folder, path: Path, keep: Mapping[str, Sequence[str]]) -> dict[str, Any]:
+    try:
+        content = json_stream.load(folder.root / path, keep)
+    except (ValueError, RecursionError) as error:
+        raise ValueError(
+            f"{folder.root / path} looks like COCO json and is not JSON ({error}): "
+            "mend it, or move it out of the folder"
+        ) from error
+    return content if isinstance(content, dict) else {}
+
+
+def _not_boxes(content: Mapping[str, Any]) -> str:
+    """Why a json file in this style gives no boxes, `` where it does."""
+    if "categories" not in content:
+        return "no list of categories: captions, or another format"
+    annotations = content.get("annotations")
+    if isinstance(annotations, list) and any(
+        isinstance(entry, dict) and "segments_info" in entry for entry in annotations
+    ):
+        return "masks of whole pictures, COCO panoptic"
+    return ""
+
+
+def _list(content: Mapping[str, Any], key: str, path: Path) -> list[Any]:
+    found = content.get(key, [])
+    if not isinstance(found, list):
+        raise ValueError(
+            f"{path} has no list {key!r}: it is not COCO json; mend it, or move it away"
+        )
+    return found
+
+
+def _once_each(content: Mapping[str, Any], key: str, field: str, path: Path) -> dict[Id, Any]:
+    """The entries by id. Raises ValueError where one has no id, or one id stands for two."""
+    found: dict[Id, Any] = {}
+    for place, entry in enumerate(_list(content, key, path)):
+        own = _id(entry.get("id")) if isinstance(entry, dict) else None
+        if own is None:
+            raise ValueError(
+                f"{path}: {key}[{place}] needs an id, a number or a text: give it one, or take "
+                "it out"
+            )
+        other = found.setdefault(own, entry)
+        if other.get(field) != entry.get(field):
+            raise ValueError(
+                f"{path}: id {own!r} of {key!r} stands for {other.get(field)!r} and "
+                f"{entry.get(field)!r}: give each its own"
+            )
+    return found
+
+
+def _id(value: object) -> Id | None:
+    """Ids are numbers; a text or 1.0 that spells one is the same id."""
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return None
+    if isinstance(value, str):
+        text = value.strip()
+        return int(text) if re.fullmatch(r"-?[0-9]{1,18}", text) else text or None
+    if isinstance(value, float):
+        return int(value) if abs(value) < 2**53 and value == int(value) else None
+    return value
+
+
+def _categories(content: Mapping[str, Any], path: Path) -> _Names:
+    found = {}
+    for own, category in _once_each(content, "categories", "name", path).items():
+        name = category.get("name")
+        if isinstance(name, str | int | float) and not isinstance(name, bool):
+            found[own] = files.plain(str(name))
+    return _Names({own: name for own, name in found.items() if name})
+
+
+def _sheets(folder: Folder, path: Path, content: Mapping[str, Any], names: _Names) -> list[Sheet]:
+    """A sheet for each entry of `images`, and one for what is annotated and not listed there."""
+    images = _once_each(content, "images", "file_name", folder.root / path)
+    split = split_of_file(path)
+    is_searched = "annotations" in content
+    shapes: dict[Id | None, list[Shape]] = defaultdict(list)
+    for place, entry in enumerate(_list(content, "annotations", folder.root / path)):
+        entry = entry if isinstance(entry, dict) else {}
+        own = _id(entry.get("image_id"))
+        size = _size(images[own]) if own in images else None
+        shapes[own].append(_shape(entry, place, names, size))
+    declared = {own: _declared(image) for own, image in images.items()}
+    is_sole_folder = len({tuple(parts_of(name)[:-1]) for name in declared.values()}) == 1
+    sheets = []
+    for own, image in images.items():
+        drawn, name = tuple(shapes.pop(own, ())), declared[own]
+        where = f"image {own}"
+        if not name:
+            sheets.append(Sheet(path, None, drawn, NO_FILE_NAME, where=where))
+            continue
+        hit = lookup.find(folder, name, path, split, is_sole_folder)
+        problem = hit.problem or ("" if is_searched else NOT_SEARCHED)
+        sheets.append(
+            Sheet(
+                path,
+                hit.picture,
+                drawn,
+                problem,
+                _size(image),
+                covers=_covers(image, drawn, names),
+                split=split or (split_of_folders(hit.picture) if hit.picture else ""),
+                origin=hit.origin,
+                where=f"{where} ({hit.detail})" if hit.detail else where,
+            )
+        )
+    for unlisted, drawn_there in shapes.items():
+        where = f"image {unlisted}"
+        sheets.append(Sheet(path, None, tuple(drawn_there), NO_IMAGE, where=where))
+    return sheets
+
+
+def _declared(image: Mapping[str, Any]) -> str:
+    for field in ("file_name", "coco_url"):
+        if isinstance(image.get(field), str) and image[field].strip():
+            return str(image[field])
+    return ""
+
+
+def _size(image: Mapping[str, Any]) -> tuple[int, int] | None:
+    return size_of(image.get("width"), image.get("height"))
+
+
+def _covers(image: Mapping[str, Any], drawn: Sequence[Shape], names: _Names) -> frozenset[str]:
+    """Names that were looked for in the picture."""
+    partly = names.of(image.get("not_exhaustive_category_ids"))
+    if "neg_category_ids" in image:
+        shown = {shape.name for shape in drawn if shape.name is not None}
+        return (names.of(image["neg_category_ids"]) | shown) - partly
+    return frozenset(names.by_id.values()) - partly
+
+
+def _shape(
+    entry: Mapping[str, Any], place: int, names: _Names, size: tuple[int, int] | None
+) -> Shape:
+    own = _id(entry.get("category_id"))
+    name = names.by_id.get(own) if own is not None else None
+    box = _plain_box(entry)
+    corners = box or _mask_box(entry.get("segmentation"), size)
+    problem = "" if name is not None else UNKNOWN_CLASS if own is not None else NO_NAME
+    if corners is None and not problem:
+        problem = NO_AREA if _four_numbers(entry.get("bbox")) else NOT_FOUR_NUMBERS
+    return Shape(
+        name,
+        corners,
+        problem,
+        is_crowd=any(_is_set(entry.get(field)) for field in ("iscrowd", "ignore")),
+        is_outline=box is None,
+        area=number(entry.get("area")),
+        where=f"annotations[{place}]",
+    )
+
+
+def _is_set(flag: object) -> bool:
+    return flag is True or bool(number(flag))
+
+
+def _plain_box(entry: Any) -> Corners | None:
+    """The corners of `bbox`; None where it has no area: a mask may say more."""
+    box = _four_numbers(entry.get("bbox")) if isinstance(entry, dict) else None
+    if box is None:
+        return None
+    x, y, width, height = box
+    return (x, y, x + width, y + height) if width > 0 and height > 0 else None
+
+
+def _four_numbers(box: object) -> tuple[float, float, float, float] | None:
+    if not isinstance(box, list) or len(box) != 4:
+        return None
+    x, y, width, height = (number(value) for value in box)
+    if x is None or y is None or width is None or height is None:
+        return None
+    return x, y, width, height
+
+
+def _mask_box(mask: Any, size: tuple[int, int] | None) -> Corners | None:
+    """The box around a segmentation: polygons, or runs of pixels."""
+    if isinstance(mask, dict):
+        return _runs_box(mask, size)
+    if not isinstance(mask, list):
+        return None
+    points: list[tuple[float, float]] = []
+    for polygon in mask if mask and isinstance(mask[0], list) else [mask]:
+        flat = polygon if isinstance(polygon, list) else []
+        if flat and all(isinstance(point, list) and len(point) == 2 for point in flat):
+            flat = [value for point in flat for value in point]
+        values = [number(value) for value in flat]
+        if len(values) < 6 or len(values) % 2:
+            return None
+        for x, y in zip(values[::2], values[1::2], strict=True):
+            if x is None or y is None:
+                return None
+            points.append((x, y))
+    return outline_box(points)
+
+
+def _runs_box(mask: Mapping[str, Any], size: tuple[int, int] | None) -> Corners | None:
+    from pycocotools import mask as runs
+
+    counts, shape = mask.get("counts"), mask.get("size")
+    if not isinstance(shape, list) or len(shape) != 2:
+        return None
+    height, width = shape
+    if not all(isinstance(side, int) and 0 < side < 1 << 16 for side in (height, width)):
+        return None
+    if size is not None and size not in ((width, height), (height, width)):
+        return None
+    if isinstance(counts, str) and _COMPRESSED.fullmatch(counts):
+        encoded: Any = {"size": [height, width], "counts": counts.encode()}
+    elif (
+        isinstance(counts, list)
+        and all(isinstance(run, int) and run >= 0 for run in counts)
+        and sum(counts) == height * width
+    ):
+        encoded = runs.frPyObjects({"size": [height, width], "counts": counts}, height, width)
+    else:
+        return None
+    x, y, box_width, box_height = (float(value) for value in runs.toBbox(encoded))
+    inside = x >= 0 and y >= 0 and x + box_width <= width and y + box_height <= height
+    return (x, y, x + box_width, y + box_height) if inside and box_width and box_height else None

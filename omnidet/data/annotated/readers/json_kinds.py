@@ -1,0 +1,39 @@
+"""Which tool wrote a json file, by the words in it: large files are not parsed for that."""
+
+from __future__ import annotations
+
+import json
+import mmap
+from pathlib import Path
+from typing import Literal
+
+from omnidet.data.annotated.folder import Folder
+
+Kind = Literal["coco", "labelme", "label studio", ""]
+
+
+def paths_of(folder: Folder, kind: Kind) -> list[Path]:
+    """The json files that look as if a tool of the kind had written them, damaged ones too."""
+    if not folder.kinds:
+        folder.kinds |= {path: _kind(folder.root / path) for path in folder.with_suffix(".json")}
+    return [path for path, found in folder.kinds.items() if found == kind]
+
+
+def _kind(path: Path) -> Kind:
+    if not path.stat().st_size:
+        return ""
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        encoding = json.detect_encoding(content[:4])
+
+        def has(*words: str) -> bool:
+            return any(
+                content.find(f'"{w}"'.encode(encoding.replace("-sig", ""))) >= 0 for w in words
+            )
+
+        begin = content[:1000].decode(encoding, "replace").lstrip()[:1]
+        if begin == "[":
+            has_tasks = has("result") and has("annotations", "completions")
+            return "label studio" if has_tasks or has("original_width") else ""
+        if has("shapes") and has("imagePath", "imageData"):
+            return "labelme"
+        return "coco" if has("images") and has("annotations", "categories") else ""

@@ -1,0 +1,178 @@
+"""YOLO txt: a line a box, as shares of the picture; https://docs.ultralytics.com/datasets/detect/.
+
+Outlines and oriented boxes (`class x y x y ...`) become the boxes around them.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from omnidet.data.annotated import lookup
+from omnidet.data.annotated.folder import Folder, key, split_of_folders
+from omnidet.data.annotated.lists import Lists, text_of
+from omnidet.data.annotated.readers.yolo_names import Names, NamesOf, name_files
+from omnidet.data.annotated.readers.yolo_rows import Reading, Row, looks_like_label, reading, rows
+from omnidet.data.annotated.sheets import NO_AREA, UNKNOWN_CLASS, Found, Shape, Sheet, number
+
+UNREADABLE = "label file that is not UTF-8"
+NOT_A_BOX = "line that is not a box"
+TWO_LABELS = "label file of a picture that has another one, which differs"
+
+
+def read(folder: Folder) -> Found | None:
+    """Every label file.
+
+    Raises ValueError where the names of the classes are not given, or contradict one another.
+    """
+    lists = Lists(folder)
+    texts = _labels(folder, lists)
+    if not any(looks_like_label(found or []) for found in texts.values()):
+        return None
+    names = NamesOf(folder)
+    if names.is_empty and not any(_has_numbered_class(found or []) for found in texts.values()):
+        return None  # words and numbers, as KITTI writes them
+    described = names.description
+    meant = {path: names.of(path) for path in texts}
+    for split, places in (described.folders if described else {}).items():
+        for place in places:
+            if place.suffix.lower() == ".txt":
+                lists.add(place, split)
+    plan = reading(
+        [(folder.root / path, row) for path, found in texts.items() for row in found or []],
+        described.keypoints if described else None,
+    )
+    sheets = [_sheet(folder, path, texts[path], meant[path], plan, lists) for path in texts]
+    in_order = dict.fromkeys(n for m in meant.values() for _, n in sorted(m.by_number.items()))
+    notes = _notes(described, meant)
+    return Found("YOLO txt", "cxcywh", _one_each(folder, sheets), tuple(in_order), notes)
+
+
+def _has_numbered_class(found: list[Row]) -> bool:
+    return any(number(row.kind) is not None for row in found)
+
+
+def _labels(folder: Folder, lists: Lists) -> dict[Path, list[Row] | None]:
+    """The rows of each text file that a picture has, or that looks like a label; None for one that
+    is not UTF-8.
+    """
+    others = {*lists.files, *name_files(folder)}
+    found: dict[Path, list[Row] | None] = {}
+    for path in folder.with_suffix(".txt"):
+        if path in others:
+            continue
+        has_picture = key(path.stem) in folder.by_stem or key(path.stem) in folder.by_name
+        text = text_of(folder, path)
+        own = None if text is None else rows(text)
+        if has_picture or (own is not None and looks_like_label(own)):
+            found[path] = own
+    return found
+
+
+def _sheet(
+    folder: Folder,
+    path: Path,
+    found: list[Row] | None,
+    names: Names,
+    plan: Reading,
+    lists: Lists,
+) -> Sheet:
+    split = split_of_folders(path)
+    hit = _picture(folder, path, split)
+    shapes = tuple(_shape(row, names, plan) for row in found or [])
+    told = _described_split(names, hit.picture) or lists.of(hit.picture) or split
+    problem = UNREADABLE if found is None else ""
+    if shapes and all(shape.corners is None for shape in shapes):
+        problem = NOT_A_BOX
+    return Sheet(
+        path,
+        hit.picture,
+        shapes,
+        hit.problem or problem,
+        unit="shares",
+        covers=frozenset(names.by_number.values()),
+        split=told or (split_of_folders(hit.picture) if hit.picture else ""),
+        origin=hit.origin,
+        where=f"({hit.detail})" if hit.detail else "",
+    )
+
+
+def _picture(folder: Folder, path: Path, split: str) -> lookup.Hit:
+    """`a.jpg.txt` belongs to `a.jpg`, else a label to the picture of its name without ending."""
+    if key(path.stem) not in folder.by_name:
+        hit = lookup.find_by_stem(folder, path.stem, path, split)
+        if hit.problem != lookup.NOT_THERE:
+            return hit
+    return lookup.find(folder, path.stem, path, split)
+
+
+def _shape(row: Row, names: Names, plan: Reading) -> Shape:
+    corners, is_outline = plan.corners(row)
+    name = _named(row.kind, names)
+    if corners is None:
+        return Shape(name, None, NOT_A_BOX, where=row.where)
+    problem = "" if name is not None else UNKNOWN_CLASS
+    where = row.where if name is not None else f"{row.where}: class {row.kind} of {names}"
+    if not problem and (corners[2] <= corners[0] or corners[3] <= corners[1]):
+        problem = NO_AREA
+    return Shape(name, corners, problem, is_outline=is_outline, where=where)
+
+
+def _named(kind: str, names: Names) -> str | None:
+    """The name of a class, which some tools write in place of its number."""
+    value = number(kind)
+    if value is None:
+        return kind if kind in names.by_number.values() else None
+    return names.by_number.get(int(value)) if value == int(value) else None
+
+
+def _described_split(names: Names, picture: Path | None) -> str:
+    """The split whose folder in data.yaml lies nearest above the picture; `` where two splits name
+    the same.
+    """
+    if picture is None:
+        return ""
+    found: dict[int, set[str]] = defaultdict(set)
+    for split, places in names.folders.items():
+        for place in places:
+            if place == Path() or place in picture.parents:
+                found[len(place.parts)].add(split)
+    nearest = found[max(found)] if found else set()
+    return next(iter(nearest)) if len(nearest) == 1 else ""
+
+
+def _one_each(folder: Folder, sheets: list[Sheet]) -> list[Sheet]:
+    """A picture has one label file; of several that differ, nothing says which is right."""
+    by_picture: dict[Path, list[Sheet]] = defaultdict(list)
+    for sheet in sheets:
+        if sheet.picture is not None:
+            by_picture[sheet.picture].append(sheet)
+    kept = [sheet for sheet in sheets if sheet.picture is None]
+    for own in by_picture.values():
+        if len(own) > 1 and folder.same([sheet.file for sheet in own]):
+            own = [replace(sheet, origin="") for sheet in own]
+        elif len(own) > 1:
+            pairs = zip(own, own[1:] + own[:1], strict=True)
+            own = [
+                replace(sheet, picture=None, problem=TWO_LABELS, where=f"and {other.file}")
+                for sheet, other in pairs
+            ]
+        kept += own
+    return kept
+
+
+def _notes(described: Names | None, meant: Mapping[Path, Names]) -> list[str]:
+    used = described or next(iter(meant.values()))
+    notes = [f"names from {used.file}"]
+    if described is None:
+        return notes
+    count = len(described.by_number)
+    if described.num_classes is not None and described.num_classes != count:
+        notes.append(f"{described.file} says nc: {described.num_classes} and names {count} classes")
+    notes += [f"{described.file} names {entry}, which is not there" for entry in described.absent]
+    shared = set(map(tuple, described.folders.values()))
+    if len(shared) < len(described.folders):
+        notes.append(f"{described.file} names the same pictures for several splits: not used")
+    return notes

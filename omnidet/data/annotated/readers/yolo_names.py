@@ -1,0 +1,245 @@
+"""The names behind the numbers of YOLO labels: `data.yaml`, or a text file with a name a line."""
+
+from __future__ import annotations
+
+import re
+import reprlib
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from omnidet.data.annotated.folder import Folder, parts_of
+from omnidet.data.annotated.lists import text_of
+from omnidet.data.reading import annotations as files
+
+_MAX_YAML_BYTES = 1_000_000
+_MAX_CLASSES = 100_000
+_DESCRIPTIONS = ("data.yaml", "data.yml", "dataset.yaml", "dataset.yml")
+"""What tools call the file; one of another name that is not YAML belongs to something else."""
+_NAME_FILES = ("classes.txt", "labels.txt", "predefined_classes.txt", "_darknet.labels")
+_NOTHING = ("", "~", "null", "Null", "NULL")
+_SPLITS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
+
+
+@dataclass(frozen=True)
+class Names:
+    """Names by number, and what else their file says of the labels."""
+
+    file: Path
+    by_number: Mapping[int, str]
+    num_classes: int | None = None
+    """`nc`."""
+    keypoints: int | None = None
+    """Numbers behind the box in each row, by `kpt_shape`."""
+    folders: Mapping[str, Sequence[Path]] = field(default_factory=dict)
+    """Folders and lists of each split that are there."""
+    absent: Sequence[str] = ()
+    """What it names for a split and the folder has not."""
+
+    def __str__(self) -> str:
+        """For people."""
+        said = f"{len(self.by_number)} names in {self.file}"
+        if self.num_classes is not None and self.num_classes != len(self.by_number):
+            said += f", which says nc: {self.num_classes}"
+        return said
+
+
+class NamesOf:
+    """Which names a label file means."""
+
+    def __init__(self, folder: Folder) -> None:
+        """Raises ValueError where files cannot be read, or contradict one another."""
+        self._folder = folder
+        self.description = _description(folder)
+        self._texts: dict[Path, Names] = {}
+        for path in name_files(folder):
+            found = _text(folder, path)
+            other = self._texts.setdefault(path.parent, found)
+            _require_same(folder, other, found)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether no file names a class."""
+        return self.description is None and not self._texts
+
+    def of(self, label: Path) -> Names:
+        """The names in the nearest folder above the label file; all files that apply must agree."""
+        near = next((self._texts[p] for p in label.parents if p in self._texts), None)
+        if self.description is not None:
+            if near is not None:
+                _require_same(self._folder, self.description, near)
+            return self.description
+        if near is not None:
+            return near
+        if not self._texts:
+            raise ValueError(
+                f"{self._folder.root} has YOLO labels and no names: put `names: [first, second]` "
+                "into "
+                f"{self._folder.root / 'data.yaml'}"
+            )
+        first, *others = self._texts.values()
+        for other in others:
+            _require_same(self._folder, first, other)
+        return first
+
+
+def name_files(folder: Folder) -> list[Path]:
+    """Text files with a name a line."""
+    return [p for p in folder.files if p.name.lower() in _NAME_FILES or p.suffix == ".names"]
+
+
+def _require_same(folder: Folder, one: Names, other: Names) -> None:
+    """Raise ValueError where two files give a number different names."""
+    for number in sorted(one.by_number.keys() & other.by_number.keys()):
+        if one.by_number[number] != other.by_number[number]:
+            raise ValueError(
+                f"{folder.root}: class {number} is {one.by_number[number]!r} in {one.file} and "
+                f"{other.by_number[number]!r} in {other.file}: take out the one that does not "
+                "belong to the labels"
+            )
+
+
+def _text(folder: Folder, path: Path) -> Names:
+    text = text_of(folder, path)
+    if text is None:
+        raise ValueError(f"{folder.root / path} is not UTF-8: save it as UTF-8, with a name a line")
+    lines = [files.plain(line) for line in text.rstrip().splitlines()]
+    counted = [re.match(r"([0-9]+)\s*[:,.)]?\s+(?=\S)", line) for line in lines]
+    if lines and [m[1] for m in counted if m] == [str(i) for i in range(len(lines))]:
+        lines = [line[m.end() :] for line, m in zip(lines, counted, strict=True) if m]
+    return Names(path, {number: name for number, name in enumerate(lines) if name})
+
+
+def _description(folder: Folder) -> Names | None:
+    """What the YAML file of the dataset says. Of several, the one whose paths are there."""
+    ranked: dict[int, list[Names]] = defaultdict(list)
+    for path in folder.with_suffix(".yaml", ".yml"):
+        content = _yaml(folder, path)
+        if not isinstance(content, dict) or "names" not in content:
+            continue
+        found = _named(folder, path, content)
+        ranked[0 if found.folders else 2 if found.absent else 1].append(found)
+    if not ranked:
+        return None
+    best = ranked[min(ranked)]
+    for other in best[1:]:
+        _require_same(folder, best[0], other)
+        if best[0].by_number.keys() != other.by_number.keys():
+            raise ValueError(
+                f"{folder.root}: {best[0].file} and {other.file} name different classes: "
+                "take out the one that does not belong to the labels"
+            )
+    return best[0]
+
+
+def _yaml(folder: Folder, path: Path) -> Any:
+    """The content, every scalar as the text that stands there: `no`, `7` and `07` are names like
+    others.
+    """
+    where, is_ours = folder.root / path, path.name.lower() in _DESCRIPTIONS
+    if where.stat().st_size > _MAX_YAML_BYTES:
+        if is_ours:
+            raise ValueError(
+                f"{where} has more than {_MAX_YAML_BYTES} bytes: it is not a list of names; move "
+                "it out of the folder"
+            )
+        return None
+    try:
+        return yaml.load(where.read_bytes(), yaml.BaseLoader)
+    except (yaml.YAMLError, ValueError, TypeError, LookupError, RecursionError) as error:
+        if is_ours:
+            problem = " ".join(str(error).split())[:300]
+            raise ValueError(f"{where} is not YAML: {problem}; mend it") from error
+        return None
+
+
+def _named(folder: Folder, path: Path, content: Mapping[str, Any]) -> Names:
+    shape = content.get("kpt_shape")
+    counts = [_whole(value) for value in shape] if isinstance(shape, list) else []
+    keypoints = None
+    if len(counts) == 2 and counts[0] is not None and counts[1] is not None:
+        keypoints = counts[0] * counts[1]
+    folders, absent = _folders(folder, path, content)
+    return Names(
+        path,
+        _by_number(folder, path, content["names"]),
+        _whole(content.get("nc")),
+        keypoints,
+        folders,
+        absent,
+    )
+
+
+def _by_number(folder: Folder, path: Path, names: Any) -> dict[int, str]:
+    if isinstance(names, str) and names not in _NOTHING:
+        found = _resolved(folder, path, "", names)
+        if found is not None and found in folder.files:
+            return dict(_text(folder, found).by_number)
+    if isinstance(names, list) and all(isinstance(name, str) for name in names):
+        return {i: files.plain(n) for i, n in enumerate(names) if n.strip() not in _NOTHING}
+    if isinstance(names, dict) and all(isinstance(v, str) for v in names.values()):
+        pairs = [(_whole(k), files.plain(v)) for k, v in names.items() if v.strip() not in _NOTHING]
+        if all(number is None for number, _ in pairs):  # {cat: 0, dog: 1}
+            pairs = [(_whole(v), files.plain(str(k))) for k, v in names.items()]
+        numbered = {number: name for number, name in pairs if number is not None}
+        if len(numbered) == len(pairs):
+            return numbered
+    # reprlib: a few aliases write out to gigabytes
+    raise ValueError(
+        f"{folder.root / path}: names={reprlib.repr(names)[:200]} is not a list of names: "
+        "give `names: [first, second]`"
+    )
+
+
+def _whole(value: object) -> int | None:
+    text = value.strip() if isinstance(value, str) else ""
+    return int(text) if re.fullmatch(r"[0-9]{1,9}", text) and int(text) <= _MAX_CLASSES else None
+
+
+def _folders(
+    folder: Folder, path: Path, content: Mapping[str, Any]
+) -> tuple[dict[str, list[Path]], list[str]]:
+    """The folders and lists of each split that are there, and those that are not."""
+    base = content.get("path") if isinstance(content.get("path"), str) else ""
+    there: dict[str, list[Path]] = defaultdict(list)
+    absent = []
+    for word, split in _SPLITS.items():
+        given = content.get(word)
+        for entry in given if isinstance(given, list) else [given]:
+            if not isinstance(entry, str) or entry in _NOTHING:
+                continue
+            found = _resolved(folder, path, str(base), entry)
+            if found is None:
+                absent.append(f"{word}: {entry}")
+            else:
+                there[split].append(found)
+    return dict(there), absent
+
+
+def _resolved(folder: Folder, near: Path, base: str, entry: str) -> Path | None:
+    """A folder or file that a YAML file names, whatever it takes paths to begin from, and on
+    whatever machine.
+    """
+    known = {*folder.files, *(parent for path in folder.files for parent in path.parents)}
+    parts = [part for part in parts_of(entry) if "*" not in part]
+    own = near.parent.parts
+    for spelled in _beginnings(own, tuple(parts_of(base)), tuple(parts)):
+        found = Path(*spelled)
+        if found in known and found != Path():
+            return found
+    return Path() if not parts and entry.strip() in (".", "./") else None
+
+
+def _beginnings(
+    own: tuple[str, ...], base: tuple[str, ...], parts: tuple[str, ...]
+) -> Iterator[tuple[str, ...]]:
+    yield (*own, *base, *parts)
+    yield (*own, *parts)
+    yield (*base, *parts)
+    yield parts
+    for start in range(1, len(parts) - 1):  # two parts at least: one is too common a name
+        yield parts[start:]

@@ -1,0 +1,124 @@
+"""The rows of YOLO labels: `class cx cy width height`, and what other tasks and tools put behind or
+in place of these.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from omnidet.data.annotated.sheets import Corners, number, outline_box
+
+_INSIDE = 0.01
+"""Rounding: how far a share may lie beyond the picture."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line."""
+
+    kind: str
+    """The class, as it is written."""
+    values: tuple[float, ...] | None
+    """The numbers behind it; None where one of them is not a number."""
+    where: str
+
+
+def rows(text: str) -> list[Row]:
+    """The lines that are not empty."""
+    found = []
+    for place, line in enumerate(text.splitlines(), start=1):
+        words = line.replace(", ", " ").replace(";", " ").split()
+        if len(words) == 1 and "," in line:
+            words = [word.strip() for word in line.split(",")]
+        if words:
+            values = [number(word) for word in words[1:]]
+            whole = None if None in values else tuple(v for v in values if v is not None)
+            found.append(Row(words[0], whole, f"line {place}"))
+    return found
+
+
+def looks_like_label(found: Sequence[Row]) -> bool:
+    """Whether a file holds rows of numbers, at least one of them long enough for a box."""
+    return any(row.values is not None and len(row.values) >= 4 for row in found)
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What the numbers behind the class mean in all rows of a dataset."""
+
+    num_behind_box: frozenset[int]
+    """How many numbers may follow the four of a box."""
+    has_outlines: bool
+
+    def corners(self, row: Row) -> tuple[Corners | None, bool]:
+        """The box as shares, None where the row has another shape; whether it was computed from an
+        outline.
+        """
+        values = row.values or ()
+        if len(values) >= 4 and len(values) - 4 in self.num_behind_box:
+            cx, cy, width, height = values[:4]
+            return (cx - width / 2, cy - height / 2, cx + width / 2, cy + height / 2), False
+        if self.has_outlines and len(values) >= 6 and len(values) % 2 == 0:
+            return outline_box(list(zip(values[::2], values[1::2], strict=True))), True
+        return None, False
+
+
+def reading(found: Sequence[tuple[Path, Row]], keypoints: int | None) -> Reading:
+    """What the rows mean, judged over all of them.
+
+    Raises ValueError where they may mean two things.
+    """
+    sound = [(path, row.values) for path, row in found if row.values and len(row.values) >= 4]
+    behind = {0}
+    if keypoints is not None:
+        return Reading(frozenset({0, 1, keypoints, keypoints + 1}), False)
+    for path, values in sound:
+        if len(values) == 5 and not -_INSIDE <= values[4] <= 1 + _INSIDE:
+            raise ValueError(
+                f"{path}: the sixth number of a row is {values[4]:g}: a confidence lies between "
+                "0 and 1, and boxes "
+                "with an angle are not read; write the four corners, as `class x1 y1 x2 y2 x3 y3 "
+                "x4 y4`"
+            )
+    if any(len(values) == 5 for _, values in sound):
+        behind.add(1)
+    long = [(path, values) for path, values in sound if len(values) >= 6]
+    lengths = {len(values) for _, values in long}
+    if len(lengths) != 1:  # outlines differ in length, and nothing else does
+        return Reading(frozenset(behind), True)
+    length = lengths.pop()
+    if _are_tracks([values for _, values in long]) or _have_flags([values for _, values in long]):
+        return Reading(frozenset({*behind, length - 4}), False)
+    if length % 2 == 0 and all(_is_box_with_points(values) for _, values in long):
+        raise ValueError(
+            f"{long[0][0]}: rows of {length + 1} numbers may be outlines or boxes with keypoints: "
+            "put `kpt_shape: [number of points, 2]` into data.yaml, or leave the box alone in "
+            "each row"
+        )
+    return Reading(frozenset(behind), True)
+
+
+def _are_tracks(found: Sequence[tuple[float, ...]]) -> bool:
+    """A confidence and the number of a track behind the box."""
+    ids = [values[5] for values in found if len(values) == 6]
+    return len(ids) == len(found) and all(i == int(i) for i in ids) and any(i > 1 for i in ids)
+
+
+def _have_flags(found: Sequence[tuple[float, ...]]) -> bool:
+    """Keypoints of three numbers each, the last of which says whether it is seen."""
+    return all(
+        (len(values) - 4) % 3 == 0 and all(flag in (0.0, 1.0, 2.0) for flag in values[6::3])
+        for values in found
+    )
+
+
+def _is_box_with_points(values: Sequence[float]) -> bool:
+    """Whether the first four can be a box in the picture that holds the points behind."""
+    cx, cy, width, height = values[:4]
+    sides = (cx - width / 2, cy - height / 2, cx + width / 2, cy + height / 2)
+    if min(sides) < -_INSIDE or max(sides) > 1 + _INSIDE:
+        return False
+    points = [p for p in zip(values[4::2], values[5::2], strict=True) if p != (0.0, 0.0)]
+    return all(abs(x - cx) <= width * 0.55 and abs(y - cy) <= height * 0.55 for x, y in points)

@@ -1,0 +1,152 @@
+"""Whether boxes are in the unit that their format wants: judged over all of them, before any is
+taken for what it is not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from omnidet.data.annotated.sheets import Corners, Layout
+
+MAX_OUTSIDE = 0.5
+"""Share of boxes that stick out of their pictures above which they make no sense, whatever the
+cause.
+"""
+SUSPICIOUS = 0.1
+"""Share of such boxes above which another layout is looked for that explains all of them."""
+_SLACK, _SLACK_PIXELS = 0.02, 2.0
+_WANTS: dict[Layout, str] = {
+    "xywh": "the upper left corner, width and height",
+    "cxcywh": "the centre, width and height",
+    "xyxy": "the corners",
+}
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """A box as it is written."""
+
+    corners: Corners
+    """As the format wants to have it understood; pixels or shares."""
+    size: tuple[int, int]
+    """(width, height) of the picture that it was drawn on."""
+    area: float | None
+    where: str
+
+
+Refuse = Callable[[Sequence[Drawn], str, str], None]
+"""Raises ValueError: the boxes that make no sense, what is wrong with them, and what they look
+like.
+"""
+
+
+def check(
+    boxes: Sequence[Drawn], layout: Layout, is_in_shares: bool, title: str, root: str
+) -> None:
+    """Raise ValueError, with the likely cause, where most boxes make no sense."""
+    boxes = [b for b in boxes if b.corners[0] < b.corners[2] and b.corners[1] < b.corners[3]]
+    if not boxes:
+        return
+    wants = (
+        f"{title} wants {_WANTS[layout]}, in {'shares from 0 to 1' if is_in_shares else 'pixels'}"
+    )
+
+    def refuse(found: Sequence[Drawn], what: str, cause: str) -> None:
+        raise ValueError(
+            f"{root}: {len(found)} of {len(boxes)} boxes {what} (first: {found[0].where}). "
+            f"{wants}; {cause}: convert them, or export them again"
+        )
+
+    if is_in_shares:
+        large = [box for box in boxes if max(map(abs, box.corners)) > 2]
+        if len(large) > MAX_OUTSIDE * len(boxes):
+            refuse(large, "have numbers above 1", "these look like pixels")
+    else:
+        # Of Pascal VOC 1 was taken from the near corner.
+        shares = [box for box in boxes if max(map(abs, box.corners)) <= 1]
+        if len(shares) >= MAX_OUTSIDE * len(boxes):
+            refuse(shares, "lie in a single pixel", "these look like shares from 0 to 1")
+        tiny = [
+            b for b in boxes if min(b.corners[2] - b.corners[0], b.corners[3] - b.corners[1]) < 2
+        ]
+        if len(tiny) > MAX_OUTSIDE * len(boxes):
+            refuse(tiny, "are narrower than two pixels", "these are in another unit")
+    _check_areas(boxes, layout, refuse)
+    _check_inside(boxes, layout, is_in_shares, refuse)
+
+
+def _check_areas(boxes: Sequence[Drawn], layout: Layout, refuse: Refuse) -> None:
+    """The area that COCO json gives tells width and height from a corner."""
+    if layout != "xywh":
+        return
+    told = [box for box in boxes if box.area]
+    corners = [
+        b for b in told if _is_near(b.area, _area_of_corners(b)) and not _is_near(b.area, _area(b))
+    ]
+    if len(corners) > MAX_OUTSIDE * len(boxes):
+        refuse(corners, "have the area of a box between two corners", "these look like corners")
+
+
+def _check_inside(
+    boxes: Sequence[Drawn], layout: Layout, is_in_shares: bool, refuse: Refuse
+) -> None:
+    outside = [box for box in boxes if not _is_inside(box.corners, box.size, is_in_shares)]
+    if len(outside) >= max(2, SUSPICIOUS * len(boxes)):
+        for other, wanted in _WANTS.items():
+            if other == layout:
+                continue
+            stray = sum(
+                not _is_inside(_as(other, _written(box.corners, layout)), box.size, is_in_shares)
+                for box in boxes
+            )
+            if stray <= 0.01 * len(boxes):
+                refuse(outside, "stick out of their pictures", f"these look like {wanted}")
+    if len(outside) > MAX_OUTSIDE * len(boxes):
+        refuse(outside, "stick out of their pictures", "these are in another unit")
+
+
+def _written(corners: Corners, layout: Layout) -> Corners:
+    """The four numbers as they stand in the file."""
+    x0, y0, x1, y1 = corners
+    if layout == "xyxy":
+        return corners
+    if layout == "xywh":
+        return x0, y0, x1 - x0, y1 - y0
+    return (x0 + x1) / 2, (y0 + y1) / 2, x1 - x0, y1 - y0
+
+
+def _as(layout: Layout, numbers: Corners) -> Corners:
+    """The corners that four numbers mean."""
+    a, b, c, d = numbers
+    if layout == "xyxy":
+        return numbers
+    if layout == "xywh":
+        return a, b, a + c, b + d
+    return a - c / 2, b - d / 2, a + c / 2, b + d / 2
+
+
+def _is_inside(corners: Corners, size: tuple[int, int], is_in_shares: bool) -> bool:
+    x0, y0, x1, y1 = corners
+    if x1 <= x0 or y1 <= y0:
+        return False
+    for low, high, side in ((x0, x1, size[0]), (y0, y1, size[1])):
+        whole = 1 if is_in_shares else side
+        slack = max(_SLACK, _SLACK_PIXELS / side) * whole
+        if low < -slack or high > whole + slack:
+            return False
+    return True
+
+
+def _area(box: Drawn) -> float:
+    x0, y0, x1, y1 = box.corners
+    return (x1 - x0) * (y1 - y0)
+
+
+def _area_of_corners(box: Drawn) -> float:
+    a, b, c, d = _written(box.corners, "xywh")
+    return (c - a) * (d - b)
+
+
+def _is_near(one: float | None, other: float) -> bool:
+    return one is not None and abs(one - other) <= 0.02 * abs(one) + 1e-6

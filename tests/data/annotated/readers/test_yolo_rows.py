@@ -1,0 +1,51 @@
+"""What the numbers of a row mean, judged over all rows."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.data.annotated import drawing
+from tests.data.annotated.drawing import SIZE, Folder, scenes
+
+
+@pytest.mark.parametrize("behind", ["0.87", "0.87 12", "0.4 0.4 2 0.5 0.5 1 0 0 0", "0.4 0.4 2"])
+def test_numbers_behind_the_box(folder: Folder, behind):
+    own = folder.pictures(scenes(8))
+    for number, scene in enumerate(own):
+        row = drawing.yolo(scene).strip()
+        folder.write(f"{scene.stem}.txt", f"{row} {behind.replace('12', str(number + 2))}\n")
+    folder.write("classes.txt", "cat\ndog\n")
+    assert folder.num_read() == 8
+
+
+def test_keypoints_need_their_shape(folder: Folder):
+    own = folder.pictures(scenes(8))
+    for scene in own:
+        row = drawing.yolo(scene).strip()
+        cx, cy = row.split()[1:3]
+        folder.write(f"{scene.stem}.txt", f"{row} {cx} {cy} 0 0\n")
+    folder.write("data.yaml", "names: [cat, dog]")
+    assert "kpt_shape" in folder.refusal()
+    folder.write("data.yaml", "names: [cat, dog]\nkpt_shape: [2, 2]")
+    assert folder.num_read() == 8
+
+
+def test_an_angle_is_not_a_confidence(folder: Folder):
+    own = folder.pictures(scenes(8))
+    for scene in own:
+        folder.write(f"{scene.stem}.txt", f"{drawing.yolo(scene).strip()} -1.2\n")
+    folder.write("classes.txt", "cat\ndog\n")
+    assert "boxes with an angle are not read" in folder.refusal()
+
+
+@pytest.mark.parametrize("corners", [4, 5])
+def test_outlines_and_oriented_boxes(folder: Folder, corners):
+    own = folder.pictures(scenes(8))
+    for scene in own:
+        ((x, y, w, h),) = (thing.xywh for thing in scene.things)
+        points = [(x, y), (x + w, y), (x + w, y + h), (x, y + h), (x, y + h / 2)][:corners]
+        row = " ".join(f"{a / SIZE[0]} {b / SIZE[1]}" for a, b in points)
+        kind = ("cat", "dog").index(scene.things[0].name)
+        folder.write(f"{scene.stem}.txt", f"{kind} {row}\n")
+    folder.write("classes.txt", "cat\ndog\n")
+    assert folder.num_read() == 8

@@ -1,0 +1,53 @@
+"""Boxes in another unit than their format wants."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.data.annotated import drawing
+from tests.data.annotated.drawing import Folder, scenes
+
+
+@pytest.mark.parametrize("unit", ["pixels", "corners", "upper left corner"])
+def test_yolo_in_another_unit(folder: Folder, unit):
+    own = folder.pictures(scenes(60))
+    for scene in own:
+        x, y, w, h = scene.things[0].xywh
+        numbers = {
+            "pixels": (x + w / 2, y + h / 2, w, h),
+            "corners": (x / 96, y / 64, (x + w) / 96, (y + h) / 64),
+            "upper left corner": (x / 96, y / 64, w / 96, h / 64),
+        }[unit]
+        kind = ("cat", "dog").index(scene.things[0].name)
+        folder.write(f"{scene.stem}.txt", " ".join(map(str, (kind, *numbers))))
+    folder.write("classes.txt", "cat\ndog\n")
+    assert unit in folder.refusal()
+
+
+@pytest.mark.parametrize(("unit", "cause"), [("shares", "shares"), ("corners", "corners")])
+@pytest.mark.parametrize("with_area", [True, False])
+def test_coco_in_another_unit(folder: Folder, unit, cause, with_area):
+    def change(content):
+        for annotation in content["annotations"]:
+            x, y, w, h = annotation["bbox"]
+            shares, corners = [x / 96, y / 64, w / 96, h / 64], [x, y, x + w, y + h]
+            annotation["bbox"] = shares if unit == "shares" else corners
+            if not with_area:
+                del annotation["area"]
+
+    folder.coco(count=16, change=change)
+    assert cause in folder.refusal()
+
+
+@pytest.mark.parametrize("unit", ["shares", "width"])
+def test_voc_in_another_unit(folder: Folder, unit):
+    for scene in folder.pictures(scenes(12)):
+        x, y, w, h = scene.things[0].xywh
+        wrong = (x / 96, y / 64, (x + w) / 96, (y + h) / 64) if unit == "shares" else (x, y, w, h)
+        text = drawing.voc(scene)
+        for tag, right, value in zip(
+            ("xmin", "ymin", "xmax", "ymax"), (x + 1, y + 1, x + w, y + h), wrong, strict=True
+        ):
+            text = text.replace(f"<{tag}>{right}</{tag}>", f"<{tag}>{value}</{tag}>")
+        folder.write(f"{scene.stem}.xml", text)
+    assert unit in folder.refusal()
