@@ -200,5 +200,5 @@ def test_wrong_input_leaves_the_champion_alone(place, registry, tmp_path, capsys
     assert "no annotations" in complaint("finetune", str(tmp_path / "empty"))
     damaged = registry / NAME / "1" / "vocabulary" / "vocabulary.json"
     damaged.write_text(damaged.read_text().replace('"content_hash": "', '"content_hash": "0'))
-    assert "content hash does not fit" in complaint("finetune", cells)
+    assert "its content hash differs" in complaint("finetune", cells)
     assert sorted(storage.list_files(registry)) == before

@@ -62,7 +62,8 @@ def test_new_data_is_gathered_in_the_folder_of_the_run(run, asked):
     assert retrain.gather("s3://b/d", "", recipe=tiny_world(), **run) == run["folder"]
     folder = run["folder"]
     assert [name for name, _ in asked] == ["read", "replay_of", "build_shards", "extend_vocabulary"]
-    assert asked[0][1] == ("s3://b/d", f"{folder}/dataset", "abc")
+    reading = tiny_world().retrain.reading
+    assert asked[0][1] == ("s3://b/d", f"{folder}/dataset", "abc", reading)
     assert asked[1][1][1] is None  # an empty parameter is no answer
     assert asked[3][1][0] == f"{folder}/shards"
     assert asked[3][1][2] == f"{folder}/vocabulary"
