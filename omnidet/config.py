@@ -105,10 +105,13 @@ def parse(kind: type[Config], content: Mapping[str, Any]) -> Config:
         options = [
             h for h in (hints[name], *typing.get_args(hints[name])) if dataclasses.is_dataclass(h)
         ]
+        several = isinstance(value, list) and all(isinstance(one, Mapping) for one in value)
         if folder:
             values[name] = _plugin_value(folder, value, f"{kind.__name__}.{name}")
         elif isinstance(value, Mapping) and options:
             values[name] = parse(typing.cast(Any, options[0]), value)
+        elif several and options:
+            values[name] = tuple(parse(typing.cast(Any, options[0]), one) for one in value)
         else:
             values[name] = _checked(value, hints[name], name)
     return kind(**values)

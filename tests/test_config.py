@@ -15,6 +15,7 @@ from omnidet.model.backbones.conv_stem_vit import ConvStemVit
 from omnidet.model.backbones.timm_vit import TimmVit
 from omnidet.model.config import ModelConfig
 from omnidet.recipes import RECIPES, by_name
+from omnidet.recipes.recipe import Recipe
 from omnidet.training.config import WeightedLoss
 
 
@@ -195,6 +196,12 @@ def test_a_function_in_a_recipe_is_refused(part):
 def test_the_plain_form_of_a_recipe_names_no_python_module(recipe):
     """So a file that moves throws no run away: a run's folder is named by a hash over this."""
     assert "omnidet." not in json.dumps(describe(recipe()))
+
+
+@pytest.mark.parametrize("recipe", RECIPES, ids=lambda r: r.__name__)
+def test_a_whole_recipe_there_and_back(recipe):
+    """A detector carries its recipe: a retraining takes it from there."""
+    assert parse(Recipe, json.loads(json.dumps(describe(recipe())))) == recipe()
 
 
 def test_parts_are_named_by_their_files():

