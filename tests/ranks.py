@@ -195,9 +195,17 @@ def member(folder: Path) -> None:
         raise
 
 
+def drained(folder: Path) -> None:
+    """A rank under torchrun, with processes that make batches, until somebody stops it."""
+    with distributed.world() as world:
+        config = dataclasses.replace(TRAIN, steps=5000, checkpoint_every=5000, log_every=1)
+        index = shards.read_index(str(folder / "shards"))
+        toys.train(index, folder / "run", toys.LOSSES, config, workers=2, world=world)
+
+
 if __name__ == "__main__":
     torch.set_num_threads(1)
     case, place = sys.argv[1], Path(sys.argv[2])
-    result = {"gradients": gradients, "runs": runs, "deaths": deaths, "member": member}[case](place)
+    result = {"gradients": gradients, "runs": runs, "deaths": deaths, "member": member, "drained": drained}[case](place)
     if result is not None:
         print(json.dumps(result))

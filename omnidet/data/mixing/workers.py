@@ -174,6 +174,9 @@ def _as_it_is(packed: bytes) -> bytes:
 
 
 def _settle(_worker: int) -> None:
+    # torchrun and terminals signal a whole group: a worker that left at once would take away the
+    # batch that the rank needs to reach its checkpoint. It ends with its parent.
+    os.setpgid(0, 0)
     torch.set_num_threads(1)
     threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
 
