@@ -76,6 +76,18 @@ def s3(object_store_server: ObjectStore, monkeypatch) -> Iterator[Bucket]:
     s3_client.forget()
 
 
+@pytest.fixture
+def reconnect(monkeypatch):
+    """Set environment variables, and make the next call connect with them."""
+
+    def to(**environment: str) -> None:
+        for name, value in environment.items():
+            monkeypatch.setenv(name, value)
+        s3_client.forget()
+
+    return to
+
+
 @pytest.fixture(scope="session")
 def docker_images() -> Iterator[engine.Images]:
     """The images of this checkout. Without an engine the test is skipped.

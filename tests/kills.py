@@ -1,8 +1,8 @@
-"""`python -m tests.kills FOLDER KILLS`: a toy run that is killed again and again, and the same run left alone.
+"""`python -m tests.kills FOLDER KILLS`: a toy run that is killed repeatedly, and one that is not.
 
-One process imports everything and forks each run, so that a start costs milliseconds: 20 kills are a matter of seconds. Two
-kills of three come at a random time, the third while a checkpoint is written or an old one removed. Prints as JSON what
-happened to each.
+One process imports everything and forks each run, so that a start takes milliseconds and 20 kills
+take seconds. Two of three kills come at a random time, the third while a checkpoint is written or
+an old one removed. Prints as JSON what happened to each run.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ from tests import toys
 
 CONFIG = dataclasses.replace(toys.TRAIN, steps=180, log_every=1, checkpoint_every=3)
 SPARE = 60
-"""Steps before the end that kills at random times leave free: those in checkpoints need some to happen in."""
+"""Steps at the end without kills at random times, left for the kills in checkpoints."""
 
 
 def main(folder: Path, kills: int) -> None:
-    """Run it all."""
+    """Do all runs."""
     torch.set_num_threads(1)  # a process with threads must not be forked
     index = toys.write_shards(folder / "shards")
     chance = random.Random(0)
@@ -38,7 +38,8 @@ def main(folder: Path, kills: int) -> None:
         in_checkpoint = chance.randrange(25) if number % 3 == 2 else None
         child = fork(lambda at=in_checkpoint: run(index, folder / "run", at))
         if in_checkpoint is None:
-            # At the time that was drawn or, on a fast machine, before the run has got so far that the other kills had no room.
+            # At the time drawn, or earlier on a fast machine, so that steps are left for later
+            # kills.
             last = time.monotonic() + chance.uniform(0.02, 0.5)
             ceiling = (CONFIG.steps - SPARE) * (number + 1) // kills
             while time.monotonic() < last and _steps(folder / "run" / "metrics.jsonl") < ceiling:
@@ -61,12 +62,12 @@ def main(folder: Path, kills: int) -> None:
 
 
 def _steps(log: Path) -> int:
-    """How far a run has got, by its log of every step."""
+    """Number of steps that a run has logged."""
     return log.read_bytes().count(b"\n") if log.exists() else 0
 
 
 def run(index: toys.shards.Index, folder: Path, kill_at: int | None) -> None:
-    """Train; at file operation number `kill_at` of the checkpoints the process is killed."""
+    """Train. The process is killed at file operation number `kill_at` of the checkpoints."""
     count = -1
 
     def counted(action: Callable[..., object]) -> Callable[..., object]:
@@ -86,7 +87,7 @@ def run(index: toys.shards.Index, folder: Path, kill_at: int | None) -> None:
 
 
 def fork(action: Callable[[], None]) -> int:
-    """Process id of a child that runs the action and ends with 0 if it went well."""
+    """Process id of a child that runs the action, with exit code 0 on success."""
     child = os.fork()
     if child:
         return child
@@ -95,7 +96,7 @@ def fork(action: Callable[[], None]) -> int:
         sys.stderr.flush()
     except SystemExit as ended:
         os._exit(int(ended.code or 0))
-    except BaseException as error:
+    except BaseException as error:  # noqa: BLE001  # the child must not return into the parent's code
         print(f"{type(error).__name__}: {error}", file=sys.stderr, flush=True)
         os._exit(1)
     os._exit(0)

@@ -1,6 +1,6 @@
-"""A real object store for tests: OpenStack Swift with its S3 interface, four processes on free ports of this machine.
+"""A real object store for tests: OpenStack Swift with its S3 interface, in four local processes.
 
-`python -m tests.object_store FOLDER` starts one for trying things by hand, and prints what to export.
+`python -m tests.object_store FOLDER` starts one for experiments, and prints what to export.
 """
 
 from __future__ import annotations
@@ -29,8 +29,11 @@ SECRET_KEY = "testing-secret"
 SERVERS = ("account", "container", "object", "proxy")
 START_SECONDS = 60.0
 _BIN = Path(sys.executable).parent
-# The kernel ends a server whose test process was killed: nothing of ours stays behind.
-_EXEC = "import ctypes, os, sys; ctypes.CDLL(None).prctl(1, 9); os.execv(sys.executable, [sys.executable, *sys.argv[1:]])"
+# The kernel kills the servers of a test process that was killed (PR_SET_PDEATHSIG).
+_EXEC = (
+    "import ctypes, os, sys; ctypes.CDLL(None).prctl(1, 9); "
+    "os.execv(sys.executable, [sys.executable, *sys.argv[1:]])"
+)
 _COMMON = """[DEFAULT]
 bind_ip = 127.0.0.1
 bind_port = {port}
@@ -48,8 +51,8 @@ pipeline = {name}-server
 use = egg:swift#{name}
 """
 _PROXY = """[pipeline:main]
-pipeline = catch_errors gatekeeper healthcheck listing_formats s3api tempauth copy bulk slo dlo versioned_writes symlink
-    proxy-server
+pipeline = catch_errors gatekeeper healthcheck listing_formats s3api tempauth copy bulk slo dlo
+    versioned_writes symlink proxy-server
 [app:proxy-server]
 use = egg:swift#proxy
 account_autocreate = true
@@ -82,7 +85,7 @@ allow_versioned_writes = true
 
 @dataclasses.dataclass
 class ObjectStore:
-    """A server; what it holds stays in its folder when it stops."""
+    """A server. Its data stay in its folder when it stops."""
 
     folder: Path
     ports: dict[str, int]
@@ -96,15 +99,15 @@ class ObjectStore:
 
     @property
     def environment(self) -> dict[str, str]:
-        """What a client finds it by."""
+        """Environment variables of a client."""
         keys = {"AWS_ACCESS_KEY_ID": self.access_key, "AWS_SECRET_ACCESS_KEY": self.secret_key}
         return {"AWS_ENDPOINT_URL": self.endpoint, "AWS_REGION": "us-east-1", **keys}
 
     def start(self) -> None:
         """Start the processes and wait until they answer.
 
-        The proxy is the last to start and the first to stop: while it does not reach the others it says of every bucket that
-        there is none, which no client may take for a passing fault.
+        The proxy starts last and stops first: while it cannot reach the others, it denies that any
+        bucket exists, which no client may take for a passing fault.
         """
         deadline = time.monotonic() + START_SECONDS
         for name in SERVERS[:-1]:
@@ -119,7 +122,7 @@ class ObjectStore:
             assert answer.read() == b"OK"
 
     def stop(self) -> None:
-        """End the processes, as a machine that loses its power would."""
+        """Kill the processes, as a power failure would."""
         for process in reversed(self.processes):
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
@@ -153,12 +156,13 @@ class ObjectStore:
 
     def _log(self, name: str) -> str:
         path = self.folder / f"{name}.log"
-        return f"{name}: {path.read_text(errors='replace')[-1500:] if path.exists() else 'not started'}"
+        text = path.read_text(errors="replace")[-1500:] if path.exists() else "not started"
+        return f"{name}: {text}"
 
 
 @contextlib.contextmanager
 def object_store(folder: Path) -> Iterator[ObjectStore]:
-    """A running server that keeps everything below the folder."""
+    """A running server with its data below the folder."""
     if importlib.util.find_spec("swift") is None:
         raise RuntimeError(
             'the object store of the tests is missing: pip install -c constraints.txt -e ".[dev]"'
@@ -201,25 +205,25 @@ def _configure(store: ObjectStore) -> None:
                 ["add", f"r1z1-127.0.0.1:{port}/d1", "1"],
                 ["rebalance"],
             ):
-                # 1 is a warning: the ring is whole, on one device
+                # 1 is a warning: the ring is complete, but has only one device
                 done = subprocess.run(
                     [sys.executable, *ring, *arguments], capture_output=True, text=True, check=False
                 )
                 assert done.returncode in (0, 1), done.stdout + done.stderr
 
 
-def unspoilt(connection: int, sent: int, chunk: bytes) -> bytes | None:
-    """Passes everything on."""
+def unchanged(_connection: int, _sent: int, chunk: bytes) -> bytes | None:
+    """Pass everything on."""
     return chunk
 
 
 class Between:
-    """Stands between client and server on a port of its own; may speak TLS, and does to the answers what `spoil` says.
+    """A proxy between client and server that changes the responses, perhaps with TLS.
 
-    `spoil(connection, sent, chunk)` gives the bytes to pass on, or None to break off.
+    `spoil(connection, sent, chunk)` returns the bytes to pass on, or None to break off.
     """
 
-    def __init__(self, endpoint: str, spoil=unspoilt, tls: ssl.SSLContext | None = None):
+    def __init__(self, endpoint: str, spoil=unchanged, tls: ssl.SSLContext | None = None):
         self.target = ("127.0.0.1", int(endpoint.rpartition(":")[2]))
         self.spoil, self.tls = spoil, tls
         self.listener = socket.create_server(("127.0.0.1", 0))
@@ -250,12 +254,12 @@ class Between:
                 return
             try:
                 near = self.tls.wrap_socket(near, server_side=True) if self.tls else near
-            except OSError:  # a client that does not trust us
+            except OSError:  # a client that does not trust the certificate
                 near.close()
                 continue
             far = socket.create_connection(self.target)
             self.open += [near, far]
-            for pump in ((near, far, unspoilt, number), (far, near, self.spoil, number)):
+            for pump in ((near, far, unchanged, number), (far, near, self.spoil, number)):
                 self.threads.append(threading.Thread(target=self._pump, args=pump))
                 self.threads[-1].start()
 
@@ -280,9 +284,9 @@ class Between:
 
 
 class OneAtATime:
-    """Stands in front of Swift and lets one request in at a time.
+    """A proxy in front of Swift that lets one request through at a time.
 
-    Swift looks whether an object is there and writes it in two steps; so it becomes the store that decides in one.
+    Swift checks whether an object exists and writes it in two steps. With this it decides in one.
     """
 
     def __init__(self, store: ObjectStore):

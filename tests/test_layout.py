@@ -37,7 +37,6 @@ WITHOUT_A_MODULE = {
     "test_real_data.py",
     "test_real_shards.py",
     "test_demo.py",
-    "test_storage_s3.py",
     "test_workflows.py",
     "data/sharding/test_build_s3.py",
     "data/test_damage.py",

@@ -1,226 +1,19 @@
-"""Local files: whole or not at all, whatever kills the writer. The object store has tests of its own."""
+"""One way to local paths and object store URIs, and what may be written where."""
 
 from __future__ import annotations
 
-import errno
-import fcntl
-import os
-import signal
-import stat
+import hashlib
+import json
 import subprocess
 import sys
-import threading
 
 import pytest
 
 from omnidet import s3_client, storage
-
-KILLED = f"""
-import os, signal, sys
-from pathlib import Path
-from omnidet import storage
-
-def die(*args, **kwargs):
-    os.kill(os.getpid(), {int(signal.SIGKILL)})
-
-target = sys.argv[2]
-"""
-IN_STAGE = """
-with storage.staged_directory(target) as stage:
-    (stage / "a.tar").write_bytes(b"half")
-    storage.write_bytes(stage / "index.json", b"{}")
-    die()
-"""
-BEFORE_MOVE = """
-Path.rename = die
-with storage.staged_directory(target) as stage:
-    (stage / "a.tar").write_bytes(b"half")
-"""
-BETWEEN_MOVES = """
-real, moves = Path.rename, []
-def rename(self, to):
-    moves.append(to)
-    return real(self, to) if len(moves) == 1 else die()
-Path.rename = rename
-with storage.staged_directory(target) as stage:
-    (stage / "half").write_bytes(b"half")
-"""
-AFTER_MOVES = """
-import shutil
-with storage.staged_directory(target) as stage:
-    (stage / "new").write_bytes(b"new")
-    shutil.rmtree = die
-"""
-IN_WRITE = """
-os.fsync = die
-storage.write_bytes(target, b"x" * 1_000_000)
-"""
-BEFORE_REPLACE = """
-Path.replace = die
-storage.write_bytes(target, b"x" * 1_000_000)
-"""
-
-
-def killed(script, target):
-    done = subprocess.run(
-        [sys.executable, "-c", KILLED + script, "-", str(target)], capture_output=True, text=True
-    )
-    assert done.returncode == -signal.SIGKILL, done.stderr
-
-
-def entries(folder):
-    return sorted(path.name for path in folder.iterdir())
-
-
-@pytest.mark.parametrize("script", [IN_STAGE, BEFORE_MOVE], ids=["in the block", "before the move"])
-@pytest.mark.parametrize("there_before", [False, True])
-def test_killed_stage_leaves_no_target_and_the_next_run_clears_up(tmp_path, script, there_before):
-    target = tmp_path / "shards"
-    if there_before:
-        target.mkdir()
-        (target / "old").write_bytes(b"old")
-    killed(script, target)
-    assert target.exists() == there_before
-    if there_before:
-        assert storage.list_files(target) == ["old"]
-    left = [p.name for p in tmp_path.iterdir() if p != target]
-    assert left
-    assert all(name.startswith(".shards.stage-") for name in left)
-    with storage.staged_directory(target) as stage:
-        assert list(stage.iterdir()) == []
-        (stage / "new").write_bytes(b"new")
-    assert entries(tmp_path) == ["shards"]
-    assert storage.list_files(target) == ["new"]
-
-
-def test_killed_between_the_two_moves_the_old_folder_is_not_lost(tmp_path):
-    target = tmp_path / "shards"
-    storage.write_bytes(target / "old", b"old")
-    killed(BETWEEN_MOVES, target)
-    assert not target.exists()
-
-    def fail():
-        with storage.staged_directory(target) as stage:
-            assert entries(stage) == []
-            raise RuntimeError("no")
-
-    with pytest.raises(RuntimeError, match="no"):
-        fail()
-    assert storage.list_files(target) == ["old"]
-    assert entries(tmp_path) == ["shards"]
-
-
-def test_killed_after_the_moves_the_new_folder_stands(tmp_path):
-    target = tmp_path / "shards"
-    storage.write_bytes(target / "old", b"old")
-    killed(AFTER_MOVES, target)
-    assert storage.list_files(target) == ["new"]
-    with storage.staged_directory(target) as stage:
-        (stage / "newer").touch()
-    assert storage.list_files(target) == ["newer"]
-    assert entries(tmp_path) == ["shards"]
-
-
-@pytest.mark.parametrize(
-    "script", [IN_WRITE, BEFORE_REPLACE], ids=["before it is on disk", "before the move"]
-)
-@pytest.mark.parametrize("there_before", [False, True])
-def test_killed_write_leaves_no_part(tmp_path, script, there_before):
-    target = tmp_path / "folder" / "file.json"
-    if there_before:
-        storage.write_bytes(target, b"old")
-    killed(script, target)
-    assert storage.exists(target) == there_before
-    if there_before:
-        assert storage.read_bytes(target) == b"old"
-    assert all(
-        name.startswith(".file.json.")
-        for name in entries(tmp_path / "folder")
-        if name != "file.json"
-    )
-    storage.write_bytes(target, b"new")
-    assert storage.read_bytes(target) == b"new"
-
-
-def test_failed_block_leaves_the_old_folder(tmp_path):
-    target = tmp_path / "out"
-    with storage.staged_directory(target) as stage:
-        (stage / "sub").mkdir()
-        (stage / "sub/old").write_text("1")
-
-    def fail():
-        with storage.staged_directory(target) as stage:
-            (stage / "new").write_text("2")
-            raise RuntimeError("no")
-
-    with pytest.raises(RuntimeError, match="no"):
-        fail()
-    assert entries(tmp_path) == ["out"]
-    assert storage.list_files(target) == ["sub/old"]
-
-
-def test_new_folder_replaces_the_old_one_whole(tmp_path):
-    target = tmp_path / "parent" / "out"
-    for name in ("first", "second"):
-        with storage.staged_directory(target) as stage:
-            (stage / name).write_text(name)
-            assert not (target / name).exists()
-    assert storage.list_files(target) == ["second"]
-    assert entries(tmp_path / "parent") == ["out"]
-    assert stat.S_IMODE(target.stat().st_mode) == 0o755
-
-
-def test_a_stage_of_another_folder_is_left_alone(tmp_path):
-    with storage.staged_directory(tmp_path / "one") as first:
-        with storage.staged_directory(tmp_path / "two") as second:
-            assert first.is_dir()
-            (second / "b").touch()
-        (first / "a").touch()
-    assert storage.list_files(tmp_path) == ["one/a", "two/b"]
-
-
-def test_failed_write_leaves_nothing(tmp_path, monkeypatch):
-    def full(_):
-        raise OSError(28, "No space left on device")
-
-    storage.write_bytes(tmp_path / "file", b"old")
-    monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(OSError, match="No space left"):
-        storage.write_bytes(tmp_path / "file", b"new")
-    assert entries(tmp_path) == ["file"]
-    assert storage.read_bytes(tmp_path / "file") == b"old"
-
-
-def test_reader_never_sees_a_part(tmp_path):
-    """A reader that is as quick as it can be, beside a writer of two contents that differ in length."""
-    target, contents, seen, is_done = (
-        tmp_path / "file",
-        (b"a" * 300_000, b"b" * 700_000),
-        set(),
-        threading.Event(),
-    )
-    storage.write_bytes(target, contents[0])
-
-    def read():
-        while not is_done.is_set():
-            seen.add(storage.read_bytes(target))
-
-    reader = threading.Thread(target=read)
-    reader.start()
-    try:
-        for i in range(60):
-            storage.write_bytes(target, contents[i % 2])
-    finally:
-        is_done.set()
-        reader.join()
-    assert seen <= set(contents)
-    assert seen
-
-
-def test_published_files_have_the_mode_of_any_new_file(tmp_path):
-    (tmp_path / "plain").touch()
-    storage.write_text(tmp_path / "written", "x")
-    assert (tmp_path / "written").stat().st_mode == (tmp_path / "plain").stat().st_mode
+from omnidet.data import shards
+from omnidet.data.vocabulary import Vocabulary
+from omnidet.steps import train_detector
+from tests import toys
 
 
 def test_list_is_sorted_and_relative(tmp_path):
@@ -318,49 +111,131 @@ def test_a_step_replaces_its_own_output_and_nothing_else(tmp_path, held):
         storage.require_replaceable(target / held / "below", "config.json")
 
 
-def test_what_is_published_can_be_read_by_others(tmp_path):
-    with storage.staged_directory(tmp_path / "out") as stage:
-        (stage / "sub").mkdir()
-        (stage / "sub" / "weights").write_bytes(b"x")
-        (stage / "sub" / "weights").chmod(0o600)
-    assert (tmp_path / "out" / "sub" / "weights").stat().st_mode & 0o044 == 0o044
-
-
-def test_one_holds_a_lock_at_a_time_where_there_are_locks(tmp_path, monkeypatch):
-    with storage.locked(tmp_path / "lock", "busy"):
-        with pytest.raises(ValueError, match=r"^busy$"), storage.locked(tmp_path / "lock", "busy"):
-            pass
-
-        def flock(*_):
-            raise OSError(errno.ENOLCK, "No locks available")
-
-        monkeypatch.setattr(fcntl, "flock", flock)
-        with storage.locked(tmp_path / "lock", "busy"):  # a network file system without them
-            pass
-    monkeypatch.undo()
-    with storage.locked(tmp_path / "lock", "busy"):  # it is free again
-        pass
-
-
-def test_a_lock_is_free_when_its_process_is_killed_though_a_forked_one_lives_on(tmp_path):
-    code = (  # the forked process says that it runs: until the system let it begin, it holds what its parent held
-        "import multiprocessing, os, sys, time\nfrom pathlib import Path\nfrom omnidet import storage\n"
-        "def work():\n    print(os.getpid(), flush=True)\n    time.sleep(60)\n"
-        "with storage.locked(Path(sys.argv[1]), 'busy'):\n"
-        "    multiprocessing.get_context('fork').Process(target=work).start()\n    time.sleep(60)\n"
+@pytest.mark.s3
+def test_shards_and_vocabulary_from_the_object_store_equal_local_ones(s3, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with storage.staged_directory(f"{s3.uri}/shards") as stage:
+        toys.write_shards(stage)
+    local, remote = toys.write_shards(tmp_path / "shards"), shards.read_index(f"{s3.uri}/shards")
+    assert remote.dataset_version == local.dataset_version
+    assert dict(remote.sets) == dict(local.sets)
+    for name in local.sets:
+        ours, theirs = list(shards.records(local, name)), list(shards.records(remote, name))
+        assert len(ours) == len(theirs) > 0
+        for one, other in zip(ours, theirs, strict=True):
+            assert (one.image, one.image_id, one.phrases, one.caption) == (
+                other.image,
+                other.image_id,
+                other.phrases,
+                other.caption,
+            )
+            assert one.boxes_xyxy.tolist() == other.boxes_xyxy.tolist()
+    recipe = toys.recipe()
+    built = train_detector.build_vocabulary(
+        str(tmp_path / "shards"), str(tmp_path / "vocabulary"), recipe
     )
-    lock = tmp_path / "lock"
-    with subprocess.Popen(
-        [sys.executable, "-c", code, str(lock)], stdout=subprocess.PIPE, text=True
-    ) as process:
-        child = int(process.stdout.readline())
-        try:
-            with pytest.raises(ValueError, match="busy"), storage.locked(lock, "busy"):
-                pass
-            process.kill()
-            process.wait()
-            os.kill(child, 0)  # it lives
-            with storage.locked(lock, "busy"):
-                pass
-        finally:
-            os.kill(child, signal.SIGKILL)
+    train_detector.build_vocabulary(f"{s3.uri}/shards", f"{s3.uri}/vocabulary", recipe)
+    loaded = Vocabulary.load(storage.local_copy(f"{s3.uri}/vocabulary", tmp_path / "cache"))
+    assert loaded.content_hash == built.content_hash
+    assert (
+        json.loads(storage.read_text(f"{s3.uri}/vocabulary/vocabulary.json"))["content_hash"]
+        == built.content_hash
+    )
+
+
+def test_an_absolute_part_replaces_what_is_before_it():
+    assert storage.join("a", "/b", "c") == "/b/c"
+    assert storage.join("/a", "s3://b/c") == "s3://b/c"
+
+
+def test_sha256(tmp_path):
+    (tmp_path / "a").write_bytes(b"hello")
+    assert storage.sha256(tmp_path / "a") == hashlib.sha256(b"hello").hexdigest()
+
+
+def test_files_and_folders_of_a_folder(tmp_path):
+    for name in ("a/b/file", ".hidden/file", "c/file", "d"):
+        storage.write_text(tmp_path / name, "x")
+    (tmp_path / "empty").mkdir()
+    assert storage.list_folders(tmp_path) == ["a", "c", "empty"]
+    assert storage.list_folders(tmp_path / "none") == []
+    assert storage.has_files(tmp_path / "a")
+    assert not storage.has_files(tmp_path / "empty")
+    assert not storage.has_files(tmp_path / "none")
+    assert storage.size(tmp_path / "d") == 1
+    assert storage.size(tmp_path / "a") is storage.size(tmp_path / "none") is None
+    storage.remove(tmp_path / "a")
+    storage.remove(tmp_path / "d")
+    storage.remove(tmp_path / "none")
+    assert storage.list_files(tmp_path) == [".hidden/file", "c/file"]
+
+
+def test_only_one_call_writes_a_file_that_is_absent(tmp_path):
+    assert storage.write_bytes_if_absent(tmp_path / "a", b"first")
+    assert not storage.write_bytes_if_absent(tmp_path / "a", b"second")
+    assert storage.read_bytes(tmp_path / "a") == b"first"
+    assert storage.list_files(tmp_path) == ["a"]
+
+
+@pytest.mark.parametrize(
+    ("location", "inputs", "problem"),
+    [
+        ("new/file", ("old",), None),
+        ("old", (None, "other"), None),
+        ("old", ("sub/../old",), "old is also an input"),
+        ("folder", (), "folder is a folder"),
+        ("old/file", (), "old is a file"),
+    ],
+)
+def test_where_a_file_may_be_written(tmp_path, location, inputs, problem):
+    storage.write_text(tmp_path / "old", "x")
+    (tmp_path / "folder").mkdir()
+    read = [name and tmp_path / name for name in inputs]
+    if problem is None:
+        storage.require_file_target(tmp_path / location, *read)
+    else:
+        with pytest.raises(ValueError, match=problem):
+            storage.require_file_target(tmp_path / location, *read)
+
+
+def test_an_object_may_not_replace_an_input():
+    storage.require_file_target("s3://b/new", "s3://b/old", "local")
+    with pytest.raises(ValueError, match="s3://b/old is also an input"):
+        storage.require_file_target("s3://b/old", "s3://b/old")
+
+
+@pytest.mark.parametrize(
+    ("location", "other", "is_inside"),
+    [
+        ("a/b", "a", True),
+        ("a", "a", True),
+        ("ab", "a", False),
+        ("a/../c", "a", False),
+        ("s3://b/a/c", "s3://b/a/", True),
+        ("s3://b/ab", "s3://b/a", False),
+    ],
+)
+def test_a_folder_outside_another(location, other, is_inside):
+    if is_inside:
+        with pytest.raises(ValueError, match=f"{location} is {other}"):
+            storage.require_outside(location, other)
+    else:
+        storage.require_outside(location, other)
+
+
+def test_a_folder_that_cannot_be_created_is_named_before_the_work(tmp_path):
+    storage.require_writable(tmp_path / "new" / "out")
+    assert (tmp_path / "new").is_dir()
+    storage.require_writable("s3://bucket/anything")
+    (tmp_path / "file").touch()
+    with pytest.raises(OSError, match=r"file/out .*: correct the permissions"):
+        storage.require_writable(tmp_path / "file" / "out")
+
+
+def test_local_paths_do_not_load_the_object_store():
+    code = (
+        "import sys\nfrom omnidet import storage\n"
+        "storage.exists('.')\nstorage.list_folders('.')\n"
+        "sys.exit(bool({'minio', 'omnidet.object_store'} & sys.modules.keys()))\n"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

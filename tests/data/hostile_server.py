@@ -1,4 +1,4 @@
-"""A real HTTP server for tests: serves bytes with ranges, and misbehaves as it is told."""
+"""A real HTTP server for tests that serves bytes with ranges and misbehaves on request."""
 
 from __future__ import annotations
 
@@ -11,23 +11,26 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 Fault = Callable[["Handler", bytes, int], bool]
-"""Answers a request in place of the server, or returns False: (handler, content, first byte)."""
+"""Answers a request instead of the server, or returns False.
+
+Gets (handler, content, first byte).
+"""
 
 
 @dataclasses.dataclass
 class Site:
-    """What the server holds, and what it was asked."""
+    """What the server holds, and which requests it got."""
 
     port: int
     files: dict[str, bytes] = dataclasses.field(default_factory=dict)
     etags: dict[str, str] = dataclasses.field(default_factory=dict)
     faults: dict[str, list[Fault]] = dataclasses.field(default_factory=dict)
-    """For each path what goes wrong, one a request; then all is well."""
+    """For each path, one fault per request; after the last one, the server works."""
     asked: list[tuple[str, dict[str, str]]] = dataclasses.field(default_factory=list)
     sent: int = 0
     """Bytes of content sent."""
     delay_seconds: float = 0.0
-    """Before each 16 kB."""
+    """Pause before each 16 kB."""
     ranges: bool = True
 
     def url(self, path: str) -> str:
@@ -61,7 +64,7 @@ class Handler(BaseHTTPRequestHandler):
         self.answer(206 if begin else 200, content[begin:], headers)
 
     def begin(self, path: str) -> int:
-        """First byte that is asked for, or 0 where the whole is sent."""
+        """The first byte requested, or 0 if the whole file is sent."""
         asked = self.headers.get("Range", "")
         condition = self.headers.get("If-Range")
         if (
@@ -105,7 +108,7 @@ class Server(ThreadingHTTPServer):
     request_queue_size = 128
 
     def handle_error(self, *_: object) -> None:
-        """A client that goes away is part of the tests."""
+        """Clients that disconnect are part of the tests."""
 
 
 @contextmanager
@@ -125,7 +128,9 @@ def hostile_server() -> Iterator[Site]:
 
 def status(code: int, **headers: str) -> Fault:
     def fault(handler: Handler, content: bytes, begin: int) -> bool:
-        body = b"" if code == 204 else b"busy"  # what follows a 204 would be the next answer
+        body = (
+            b"" if code == 204 else b"busy"
+        )  # a body after a 204 would be read as the next response
         handler.answer(
             code, body, {name.replace("_", "-"): value for name, value in headers.items()}
         )
@@ -135,7 +140,7 @@ def status(code: int, **headers: str) -> Fault:
 
 
 def drops_after(count: int) -> Fault:
-    """Announces the whole, sends a part and goes away."""
+    """Announces the whole file, sends a part and disconnects."""
 
     def fault(handler: Handler, content: bytes, begin: int) -> bool:
         path = handler.path.lstrip("/")
@@ -170,7 +175,7 @@ def stalls_after(count: int, seconds: float) -> Fault:
 
 
 def trickles(seconds: float) -> Fault:
-    """A byte now and then: never a time-out, never an end."""
+    """Sends a byte now and then: never a time-out, never an end."""
 
     def fault(handler: Handler, content: bytes, begin: int) -> bool:
         handler.send_response(200)
@@ -185,7 +190,7 @@ def trickles(seconds: float) -> Fault:
 
 
 def truncates(count: int) -> Fault:
-    """Lies about the length: announces and sends a part as if it were the whole."""
+    """Announces and sends a part as if it were the whole file."""
 
     def fault(handler: Handler, content: bytes, begin: int) -> bool:
         handler.answer(200, content[:count])
@@ -195,7 +200,7 @@ def truncates(count: int) -> Fault:
 
 
 def ignores_range_offset(shift: int) -> Fault:
-    """Answers 206 with other bytes than were asked for."""
+    """Answers 206 with other bytes than requested."""
 
     def fault(handler: Handler, content: bytes, begin: int) -> bool:
         start = begin + shift

@@ -21,7 +21,7 @@ from omnidet.data.reading.quarantine import Quarantine, clean
 from omnidet.data.sharding.held_out import perceptual_hash
 from omnidet.data.sources import by_name, cc12m, refcocog
 from tests import toys
-from tests.data.mutations import READERS
+from tests.data.readers import READERS
 from tests.data.sources.handmade import WRITERS
 
 BOUNDED = settings(

@@ -1,0 +1,274 @@
+"""Local files and folders: complete or not there, whatever kills the writer."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import signal
+import stat
+import subprocess
+import sys
+import threading
+
+import pytest
+
+from omnidet import storage
+
+KILLED = f"""
+import os, signal, sys
+from pathlib import Path
+from omnidet import storage
+
+def die(*args, **kwargs):
+    os.kill(os.getpid(), {int(signal.SIGKILL)})
+
+target = sys.argv[2]
+"""
+IN_STAGE = """
+with storage.staged_directory(target) as stage:
+    (stage / "a.tar").write_bytes(b"half")
+    storage.write_bytes(stage / "index.json", b"{}")
+    die()
+"""
+BEFORE_MOVE = """
+Path.rename = die
+with storage.staged_directory(target) as stage:
+    (stage / "a.tar").write_bytes(b"half")
+"""
+BETWEEN_MOVES = """
+real, moves = Path.rename, []
+def rename(self, to):
+    moves.append(to)
+    return real(self, to) if len(moves) == 1 else die()
+Path.rename = rename
+with storage.staged_directory(target) as stage:
+    (stage / "half").write_bytes(b"half")
+"""
+AFTER_MOVES = """
+import shutil
+with storage.staged_directory(target) as stage:
+    (stage / "new").write_bytes(b"new")
+    shutil.rmtree = die
+"""
+IN_WRITE = """
+os.fsync = die
+storage.write_bytes(target, b"x" * 1_000_000)
+"""
+BEFORE_REPLACE = """
+Path.replace = die
+storage.write_bytes(target, b"x" * 1_000_000)
+"""
+
+
+def killed(script, target):
+    done = subprocess.run(
+        [sys.executable, "-c", KILLED + script, "-", str(target)], capture_output=True, text=True
+    )
+    assert done.returncode == -signal.SIGKILL, done.stderr
+
+
+def entries(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+@pytest.mark.parametrize("script", [IN_STAGE, BEFORE_MOVE], ids=["in the block", "before the move"])
+@pytest.mark.parametrize("there_before", [False, True])
+def test_a_killed_stage_leaves_no_target_and_the_next_run_cleans_up(tmp_path, script, there_before):
+    target = tmp_path / "shards"
+    if there_before:
+        target.mkdir()
+        (target / "old").write_bytes(b"old")
+    killed(script, target)
+    assert target.exists() == there_before
+    if there_before:
+        assert storage.list_files(target) == ["old"]
+    left = [p.name for p in tmp_path.iterdir() if p != target]
+    assert left
+    assert all(name.startswith(".shards.stage-") for name in left)
+    with storage.staged_directory(target) as stage:
+        assert list(stage.iterdir()) == []
+        (stage / "new").write_bytes(b"new")
+    assert entries(tmp_path) == ["shards"]
+    assert storage.list_files(target) == ["new"]
+
+
+def test_killed_between_the_two_moves_the_old_folder_is_not_lost(tmp_path):
+    target = tmp_path / "shards"
+    storage.write_bytes(target / "old", b"old")
+    killed(BETWEEN_MOVES, target)
+    assert not target.exists()
+
+    def fail():
+        with storage.staged_directory(target) as stage:
+            assert entries(stage) == []
+            raise RuntimeError("no")
+
+    with pytest.raises(RuntimeError, match="no"):
+        fail()
+    assert storage.list_files(target) == ["old"]
+    assert entries(tmp_path) == ["shards"]
+
+
+def test_killed_after_the_moves_the_new_folder_is_in_place(tmp_path):
+    target = tmp_path / "shards"
+    storage.write_bytes(target / "old", b"old")
+    killed(AFTER_MOVES, target)
+    assert storage.list_files(target) == ["new"]
+    with storage.staged_directory(target) as stage:
+        (stage / "newer").touch()
+    assert storage.list_files(target) == ["newer"]
+    assert entries(tmp_path) == ["shards"]
+
+
+@pytest.mark.parametrize(
+    "script", [IN_WRITE, BEFORE_REPLACE], ids=["before it is on disk", "before the move"]
+)
+@pytest.mark.parametrize("there_before", [False, True])
+def test_a_killed_write_leaves_no_part(tmp_path, script, there_before):
+    target = tmp_path / "folder" / "file.json"
+    if there_before:
+        storage.write_bytes(target, b"old")
+    killed(script, target)
+    assert storage.exists(target) == there_before
+    if there_before:
+        assert storage.read_bytes(target) == b"old"
+    assert all(
+        name.startswith(".file.json.")
+        for name in entries(tmp_path / "folder")
+        if name != "file.json"
+    )
+    storage.write_bytes(target, b"new")
+    assert storage.read_bytes(target) == b"new"
+
+
+def test_a_failed_block_leaves_the_old_folder(tmp_path):
+    target = tmp_path / "out"
+    with storage.staged_directory(target) as stage:
+        (stage / "sub").mkdir()
+        (stage / "sub/old").write_text("1")
+
+    def fail():
+        with storage.staged_directory(target) as stage:
+            (stage / "new").write_text("2")
+            raise RuntimeError("no")
+
+    with pytest.raises(RuntimeError, match="no"):
+        fail()
+    assert entries(tmp_path) == ["out"]
+    assert storage.list_files(target) == ["sub/old"]
+
+
+def test_the_new_folder_replaces_the_old_one_completely(tmp_path):
+    target = tmp_path / "parent" / "out"
+    for name in ("first", "second"):
+        with storage.staged_directory(target) as stage:
+            (stage / name).write_text(name)
+            assert not (target / name).exists()
+    assert storage.list_files(target) == ["second"]
+    assert entries(tmp_path / "parent") == ["out"]
+    assert stat.S_IMODE(target.stat().st_mode) == 0o755
+
+
+def test_a_stage_of_another_folder_is_left_alone(tmp_path):
+    with storage.staged_directory(tmp_path / "one") as first:
+        with storage.staged_directory(tmp_path / "two") as second:
+            assert first.is_dir()
+            (second / "b").touch()
+        (first / "a").touch()
+    assert storage.list_files(tmp_path) == ["one/a", "two/b"]
+
+
+def test_a_failed_write_leaves_nothing(tmp_path, monkeypatch):
+    def full(_):
+        raise OSError(28, "No space left on device")
+
+    storage.write_bytes(tmp_path / "file", b"old")
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space left"):
+        storage.write_bytes(tmp_path / "file", b"new")
+    assert entries(tmp_path) == ["file"]
+    assert storage.read_bytes(tmp_path / "file") == b"old"
+
+
+def test_a_reader_never_sees_a_part(tmp_path):
+    """A reader that never pauses, while a writer alternates between contents of two lengths."""
+    target, contents, seen, is_done = (
+        tmp_path / "file",
+        (b"a" * 300_000, b"b" * 700_000),
+        set(),
+        threading.Event(),
+    )
+    storage.write_bytes(target, contents[0])
+
+    def read():
+        while not is_done.is_set():
+            seen.add(storage.read_bytes(target))
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    try:
+        for i in range(60):
+            storage.write_bytes(target, contents[i % 2])
+    finally:
+        is_done.set()
+        reader.join()
+    assert seen <= set(contents)
+    assert seen
+
+
+def test_published_files_have_the_mode_of_any_new_file(tmp_path):
+    (tmp_path / "plain").touch()
+    storage.write_text(tmp_path / "written", "x")
+    assert (tmp_path / "written").stat().st_mode == (tmp_path / "plain").stat().st_mode
+
+
+def test_published_folders_can_be_read_by_others(tmp_path):
+    with storage.staged_directory(tmp_path / "out") as stage:
+        (stage / "sub").mkdir()
+        (stage / "sub" / "weights").write_bytes(b"x")
+        (stage / "sub" / "weights").chmod(0o600)
+    assert (tmp_path / "out" / "sub" / "weights").stat().st_mode & 0o044 == 0o044
+
+
+def test_one_process_holds_a_lock_at_a_time(tmp_path, monkeypatch):
+    with storage.locked(tmp_path / "lock", "busy"):
+        with pytest.raises(ValueError, match=r"^busy$"), storage.locked(tmp_path / "lock", "busy"):
+            pass
+
+        def flock(*_):
+            raise OSError(errno.ENOLCK, "No locks available")
+
+        monkeypatch.setattr(fcntl, "flock", flock)
+        with storage.locked(tmp_path / "lock", "busy"):  # a network file system without locks
+            pass
+    monkeypatch.undo()
+    with storage.locked(tmp_path / "lock", "busy"):  # it is free again
+        pass
+
+
+def test_a_lock_is_released_when_its_process_is_killed_even_if_a_forked_one_lives_on(tmp_path):
+    # The forked process reports that it runs: before that, it holds what its parent held.
+    code = (
+        "import multiprocessing, os, sys, time\n"
+        "from pathlib import Path\n"
+        "from omnidet import storage\n"
+        "def work():\n    print(os.getpid(), flush=True)\n    time.sleep(60)\n"
+        "with storage.locked(Path(sys.argv[1]), 'busy'):\n"
+        "    multiprocessing.get_context('fork').Process(target=work).start()\n    time.sleep(60)\n"
+    )
+    lock = tmp_path / "lock"
+    with subprocess.Popen(
+        [sys.executable, "-c", code, str(lock)], stdout=subprocess.PIPE, text=True
+    ) as process:
+        child = int(process.stdout.readline())
+        try:
+            with pytest.raises(ValueError, match="busy"), storage.locked(lock, "busy"):
+                pass
+            process.kill()
+            process.wait()
+            os.kill(child, 0)  # it is alive
+            with storage.locked(lock, "busy"):
+                pass
+        finally:
+            os.kill(child, signal.SIGKILL)
