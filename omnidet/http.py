@@ -46,7 +46,7 @@ def connections(url: str) -> urllib3.PoolManager:
 
 @functools.lru_cache(maxsize=8)
 def _connections(process: int, proxy: str, certificates: str) -> urllib3.PoolManager:  # noqa: ARG001
-    """Cached: reading the certificates takes 0.08 s. A forked process gets connections of its own."""
+    """Cached: loading certificates takes 0.08 s. A forked process gets its own connections."""
     if not proxy:
         return urllib3.PoolManager(
             maxsize=MAX_CONNECTIONS, cert_reqs="CERT_REQUIRED", ca_certs=certificates

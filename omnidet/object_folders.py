@@ -70,8 +70,9 @@ def upload_folder(folder: Path, location: str, last: str) -> None:
 def local_copy(location: str, cache: Path) -> Path:
     """Download the object or folder to `cache/bucket/key`.
 
-    Files that the cache already has in the current version are not downloaded again. The cache also holds `.versions` (the version of each file) and `.parts` (unfinished downloads).
-    Raises OSError for a folder that is not wholly uploaded, or that changes during the download.
+    Files that the cache already has in the current version are not downloaded again. The cache also
+    holds `.versions` (the version of each file) and `.parts` (unfinished downloads). Raises OSError
+    for a folder that is not wholly uploaded, or that changes during the download.
     """
     bucket, prefix = bucket_and_prefix(location)
     key = prefix.rstrip("/")

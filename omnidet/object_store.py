@@ -199,7 +199,8 @@ def download(location: str, target: Path) -> None:
 def fetch(file: BinaryIO, bucket: str, key: str, offset: int = 0, length: int = 0) -> Version:
     """Write an object, or `length` bytes from `offset`, to a file.
 
-    A whole object is checked against its ETag if that is an MD5. urllib3 repeats requests but not responses that break off: those are repeated here.
+    A whole object is checked against its ETag if that is an MD5. urllib3 repeats requests but not
+    responses that break off: those are repeated here.
     """
     for attempt in range(TRIES):
         file.seek(0)

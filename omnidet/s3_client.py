@@ -162,7 +162,7 @@ class _Chain(providers.ChainedProvider):
 
 
 class _ConditionalPool(PoolManager):
-    """Adds `If-None-Match` to each PUT that carries a `WRITER` mark: minio has no parameter for it."""
+    """Adds `If-None-Match` to each PUT with a `WRITER` mark: minio has no parameter for it."""
 
     def urlopen(  # type: ignore[override]  # as urllib3 itself narrows its base class
         self, method: str, url: str, redirect: bool = True, **options: Any

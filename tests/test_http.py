@@ -1,4 +1,4 @@
-"""Connections of the environment's proxy and certificates, and which responses deserve another try."""
+"""Connections with the environment's proxy and certificates, and responses to try again."""
 
 from __future__ import annotations
 

@@ -164,10 +164,10 @@ def test_bombs_and_crowds(tmp_path, name):
 
 def test_a_zip_that_lies_about_sizes_is_still_a_bomb(tmp_path):
     archive = make_zip(tmp_path / "a.zip", ("a", bytes(5_000_000)))
-    told = archive.read_bytes().replace(
+    lie = archive.read_bytes().replace(
         (5_000_000).to_bytes(4, "little"), (10).to_bytes(4, "little")
     )
-    archive.write_bytes(told)
+    archive.write_bytes(lie)
     with pytest.raises(ValueError, match=r"bomb|damaged"):
         unpack(archive, tmp_path / "out", SMALL)
     assert not (tmp_path / "out").exists()
@@ -283,8 +283,10 @@ try:
 except OSError as error:
     print(error)
 """
-    told = subprocess.run(
+    printed = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, check=True
     ).stdout
-    assert told == f"[Errno 27] {archive} cannot be unpacked into {tmp_path}/new: File too large\n"
+    assert (
+        printed == f"[Errno 27] {archive} cannot be unpacked into {tmp_path}/new: File too large\n"
+    )
     assert everything(tmp_path / "new") == []

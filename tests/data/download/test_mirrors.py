@@ -138,14 +138,14 @@ def test_mirrors_are_tried_in_turn(site, tmp_path):
     assert fetch(remote(site, path="none", mirrors=mirrors), tmp_path).url == site.url("a.zip")
     with pytest.raises(TransferError) as raised:
         fetch_file(remote(site, path="none", mirrors=mirrors[:2]), tmp_path / "b.zip", QUICK)
-    told = str(raised.value)
+    message = str(raised.value)
     for reason in (
         f"{site.url('none')}: HTTP 404",
         f"its SHA-256 is {hashlib.sha256(bytes(len(CONTENT))).hexdigest()}",
         "announces 299999 bytes",
     ):
-        assert reason in told
-    assert "\n" not in told
+        assert reason in message
+    assert "\n" not in message
     assert [path.name for path in tmp_path.iterdir()] == ["a.zip"]
 
 
