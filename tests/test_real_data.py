@@ -75,7 +75,7 @@ def test_the_main_job(best_samples: Samples, tmp_path: Path) -> None:
     vocabulary.check_names(list(index.ground_truth["eval/lvis_v0.5"]["names"].values()))
     train_detector.train(shards, str(tmp_path / "vocabulary"), tmp_path / "model", recipe)
     rows = metrics.read(tmp_path / "model" / "training.jsonl")
-    weights = {weighted.loss.__name__: weighted.weight for weighted in recipe.losses}
+    weights = {weighted.name: weighted.weight for weighted in recipe.losses}
     for stream in ("det", "grd", "img"):
         losses = [
             sum(weight * row.get(f"{stream}/{name}", 0.0) for name, weight in weights.items())
