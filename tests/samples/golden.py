@@ -14,7 +14,7 @@ from tests.samples.pictures import write
 Json = dict[str, Any]
 NUM_IMAGES = 6
 CATEGORY_IDS = (2, 3, 4, 5)
-"""Of LVIS's categories one rare, two frequent and one common."""
+"""Among LVIS's categories, these are one rare, two frequent and one common."""
 COCO_STATS = {
     "AP": 0.5449139556812823,
     "AP50": 0.8518387553041018,

@@ -35,7 +35,7 @@ PIECES = ".pieces"
 PARTS = ".parts"
 """Folder of an unfinished set, with one file per part of the build."""
 JPEG_QUALITY = 92
-"""Of images that are scaled down."""
+"""JPEG quality of images that are scaled down."""
 
 
 @dataclass(frozen=True)

@@ -202,7 +202,7 @@ def with_toy(tmp_path, monkeypatch) -> Iterator[Path]:
 
 
 def test_a_dataset_is_one_file_and_its_name_in_the_list(with_toy, tmp_path):
-    """As the table "to add" of the README has it: shards, held-out images and errors know it."""
+    """The table "to add" of the README holds: shards, held-out images and errors know it."""
     for split, numbers in (("train", (1, 2, 3)), ("test", (3, 4))):
         for number in numbers:
             write(tmp_path / f"data/toy/{split}/{number}.jpg", jpeg(number))
