@@ -13,6 +13,7 @@ SETTINGS = (
     *toys.SMALL,
     "retrain.steps=4",
     "retrain.min_gain=-1",
+    *("retrain.min_ap50=0", "retrain.min_boxes=1"),
     "retrain.max_drop=1",
     "retrain.image_size=160",
 )

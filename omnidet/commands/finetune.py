@@ -5,14 +5,19 @@ on one machine.
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import re
 import time
+import unicodedata
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from omnidet.data.annotated.config import EXIF, FORMATS
+
+if TYPE_CHECKING:
+    from omnidet.registry.versions import Version
 
 GATE_CLOSED = 3
 """Exit code where the detector was taught and may not follow the champion; as of `omnidet gate`."""
@@ -92,6 +97,8 @@ def run(options: argparse.Namespace) -> int:
     if not noticed.is_new:
         return 0
     champion = noticed.champion
+    if not options.name:
+        _require_distinct(name, options.data, champion)
     replay = retrain.replay_of(champion, options.replay)
     retrain.require_whole(champion)
     folder = options.out or f"runs/finetune/{name}"
@@ -142,10 +149,31 @@ _PARTS = ("dataset", "new", "shards", "vocabulary", "model")
 
 
 def default_name(data: str) -> str:
-    """Of a dataset, from its folder's: lower case, with dashes."""
-    return (
-        re.sub(r"[^a-z0-9]+", "-", data.rstrip("/").rpartition("/")[2].lower()).strip("-") or "new"
-    )
+    """Of a dataset, from its folder's: lower case, with dashes.
+
+    Letters of other scripts have no place in a name of metrics and files: where they leave nothing,
+    a hash keeps two such folders apart.
+    """
+    folder = data.rstrip("/").rpartition("/")[2]
+    plain = unicodedata.normalize("NFKD", folder).encode("ascii", "ignore").decode()
+    name = re.sub(r"[^a-z0-9]+", "-", plain.lower()).strip("-")[:40].strip("-")
+    return name or f"data-{hashlib.sha256(folder.encode('utf-8', 'surrogatepass')).hexdigest()[:8]}"
+
+
+def _require_distinct(name: str, data: str, champion: Version) -> None:
+    """Raise ValueError if the name, which nobody gave, is that of a dataset that was taught before.
+
+    It may be the same dataset with more pictures, or another folder of the same name: then its
+    benchmark would take the place of the old one. Only a person knows.
+    """
+    from omnidet.steps import retrain
+
+    taught = champion.provenance.get(retrain.TAUGHT, [])
+    if any(dataset["name"] == name for dataset in taught):
+        raise ValueError(
+            f"{data}: {champion} was taught a dataset {name!r} before: give --name {name} if this is "
+            f"a later state of it, or another one, such as --name {name}-2, if it is not"
+        )
 
 
 def table(before: dict[str, float], folder: str) -> str:

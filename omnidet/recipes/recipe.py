@@ -54,7 +54,12 @@ class RetrainConfig:
     max_drop: float = 0.02
     """How far a headline number of an old benchmark may fall below the champion's."""
     min_gain: float = 0.0
-    """How far AP50 on the new data must rise above what the champion reaches there."""
+    """How far AP on the new data must rise above what the champion reaches there untaught; at 0 it must
+    rise at all. Below 0 it may fall by as much."""
+    min_ap50: float = 0.1
+    """Least AP50 on the new data: above what boxes drawn at random reach."""
+    min_boxes: int = 5
+    """Least number of boxes that the new data must be measured by."""
     reading: ReadConfig = field(default_factory=ReadConfig)
     """Of the annotated folder."""
 
@@ -80,6 +85,10 @@ class RetrainConfig:
             f"retrain.new_token_rate={self.new_token_rate}: give a number above 0",
         )
         require(self.warmup_steps >= 0, f"retrain.warmup_steps={self.warmup_steps}: give 0 or more")
+        require(
+            0 <= self.min_ap50 <= 1, f"retrain.min_ap50={self.min_ap50}: give a share from 0 to 1"
+        )
+        require(self.min_boxes >= 1, f"retrain.min_boxes={self.min_boxes}: give 1 or more")
 
 
 @dataclass(frozen=True)

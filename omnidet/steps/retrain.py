@@ -42,6 +42,8 @@ from omnidet.storage import Location
 
 TAUGHT = "taught"
 """In the provenance of a version: what it was taught beyond its first training, the newest last."""
+_MEASURED = "measured.json"
+"""Of an evaluation: by how many boxes the new benchmark was measured."""
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,40}")
 
 
@@ -315,6 +317,8 @@ def evaluate(
         storage.join(folder, "evaluation"),
         whole,
     )
+    boxes = {"boxes": _count_boxes(combined, name)}
+    storage.write_text(storage.join(folder, _MEASURED), json.dumps(boxes) + "\n")
     untaught = _numbers(storage.join(folder, "zero_shot", "metrics.json"))
     values = {
         "values": {**champion.metrics, **untaught},
@@ -334,17 +338,52 @@ def evaluate(
 def gate(folder: Location, champion: Version, recipe: Recipe, name: str) -> gate_module.Decision:
     """Whether nothing is forgotten and the new is learned; the decision goes to `folder/gate.json`.
 
-    Old headline numbers may fall by `retrain.max_drop`; on the new benchmark the champion's
-    untaught numbers must be reached, and surpassed by `retrain.min_gain`.
+    Old headline numbers may fall by `retrain.max_drop`. On the new benchmark AP must rise above the
+    champion's untaught one, AP50 must reach `retrain.min_ap50`, and it must be measured by
+    `retrain.min_boxes` boxes: a detector that found nothing in three boxes has shown nothing.
     """
     wanted = recipe.retrain
-    before = {**champion.metrics, **_numbers(storage.join(folder, "zero_shot", "metrics.json"))}
-    drops = (*recipe.gate.drops, f"{name}={-wanted.min_gain:g}")
-    limits = dataclasses.replace(recipe.gate, max_drop=wanted.max_drop, drops=drops)
-    decision = gate_module.decide(_numbers(storage.join(folder, "metrics.json")), before, limits)
+    untaught = _numbers(storage.join(folder, "zero_shot", "metrics.json"))
+    reached = _numbers(storage.join(folder, "metrics.json"))
+    limits = dataclasses.replace(
+        recipe.gate,
+        max_drop=wanted.max_drop,
+        drops=(*recipe.gate.drops, f"{name}={-wanted.min_gain:g}"),
+        minimum=(*recipe.gate.minimum, f"{name}/AP50={wanted.min_ap50:g}"),
+    )
+    decision = gate_module.decide(reached, {**champion.metrics, **untaught}, limits)
+    more = []
+    before, after = (values.get(f"{name}/AP", 0.0) for values in (untaught, reached))
+    if wanted.min_gain == 0 and after <= before:
+        more.append(
+            f"{name}/AP: {after:.4f} is no gain over the {before:.4f} of {champion} untaught: "
+            "train longer (--set retrain.steps=N), or look at the boxes in the report"
+        )
+    boxes = _measured_boxes(folder)
+    if boxes < wanted.min_boxes:
+        more.append(
+            f"{name}: measured by {boxes} boxes, of at least {wanted.min_boxes}: "
+            "put more annotated pictures aside for the evaluation"
+        )
+    reasons = (*decision.reasons, *more)
+    decision = dataclasses.replace(decision, passed=not reasons, reasons=reasons)
     content = {"champion": str(champion), **decision.describe(), "config": config.describe(limits)}
     storage.write_text(storage.join(folder, "gate.json"), json.dumps(content, indent=1) + "\n")
     return decision
+
+
+def _measured_boxes(folder: Location) -> int:
+    content = json.loads(storage.read_text(storage.join(folder, _MEASURED)))
+    return int(content["boxes"])
+
+
+def _count_boxes(combined: Location, name: str) -> int:
+    """True boxes of the new benchmark that count; crowds do not."""
+    index = shards.read_index(combined)
+    truth = json.loads(
+        storage.read_text(storage.join(index.location, index.ground_truth[f"eval/{name}"]["file"]))
+    )
+    return sum(not annotation.get("iscrowd", 0) for annotation in truth["annotations"])
 
 
 def register(

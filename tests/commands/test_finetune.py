@@ -13,10 +13,11 @@ from pathlib import Path
 import pytest
 
 from omnidet import cli, storage
+from omnidet.commands import finetune
 from omnidet.data import vocabulary
 from omnidet.data.vocabulary import Vocabulary
 from omnidet.registry import versions
-from omnidet.steps import train_detector
+from omnidet.steps import retrain, train_detector
 from tests import taught, toys
 
 NAME = "omnidet-tiny-world"
@@ -202,3 +203,23 @@ def test_wrong_input_leaves_the_champion_alone(place, registry, tmp_path, capsys
     damaged.write_text(damaged.read_text().replace('"content_hash": "', '"content_hash": "0'))
     assert "its content hash differs" in complaint("finetune", cells)
     assert sorted(storage.list_files(registry)) == before
+
+
+@pytest.mark.parametrize(
+    ("folder", "name"),
+    [
+        ("data/Blood Cells/", "blood-cells"),
+        ("s3://team/pictures", "pictures"),
+        ("Zähne", "zahne"),
+        ("a" * 60, "a" * 40),
+    ],
+)
+def test_the_name_of_a_dataset_is_its_folders(folder, name):
+    assert finetune.default_name(folder) == name
+
+
+def test_folders_in_other_scripts_have_names_of_their_own():
+    names = {finetune.default_name(folder) for folder in ("データ", "鳥", "птицы")}
+    assert len(names) == 3
+    for name in names:
+        retrain.check_name(name)

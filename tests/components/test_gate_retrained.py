@@ -24,5 +24,31 @@ def test_the_new_benchmark_must_gain(tmp_path, after, passed):
 
 def test_nothing_old_may_be_forgotten(tmp_path):
     run = retraining(tmp_path)
-    storage.write_text(f"{run.folder}/metrics.json", '{"coco/AP": 0.1, "cells/AP": 0.5}')
+    reached = '{"coco/AP": 0.1, "cells/AP": 0.5, "cells/AP50": 0.8}'
+    storage.write_text(f"{run.folder}/metrics.json", reached)
     assert gate_retrained.python_func(run.folder, run.registry, "tiny_world", []) is False
+    decision = json.loads(storage.read_text(f"{run.folder}/gate.json"))
+    assert ["coco/AP" in reason for reason in decision["reasons"]] == [True]
+
+
+@pytest.mark.parametrize(
+    ("before", "reached", "boxes", "value"),
+    [
+        (0.0, {"cells/AP": 0.0, "cells/AP50": 0.0}, 40, "cells/AP50: 0.0000"),
+        (0.3, {"cells/AP": 0.3, "cells/AP50": 0.8}, 40, "0.3000 is no gain"),
+        (0.1, {"cells/AP": 0.3, "cells/AP50": 0.05}, 40, "cells/AP50: 0.0500"),
+        (0.1, {"cells/AP": 1.0, "cells/AP50": 1.0}, 3, "measured by 3 boxes"),
+        (0.1, {"cells/AP": 0.3}, 40, "cells/AP50"),
+    ],
+)
+def test_what_has_shown_nothing_on_the_new_names_is_refused(tmp_path, before, reached, boxes, value):
+    run = retraining(tmp_path)
+    for path, content in {
+        "zero_shot/metrics.json": {"cells/AP": before},
+        "metrics.json": {"coco/AP": 0.5, **reached},
+        "measured.json": {"boxes": boxes},
+    }.items():
+        storage.write_text(f"{run.folder}/{path}", json.dumps(content))
+    assert gate_retrained.python_func(run.folder, run.registry, "tiny_world", []) is False
+    decision = json.loads(storage.read_text(f"{run.folder}/gate.json"))
+    assert value in " ".join(decision["reasons"])
