@@ -1,8 +1,8 @@
-"""Toy steps and toy runs on several gloo ranks, real processes all.
+"""Toy steps and toy runs on several gloo ranks, each a real process.
 
-`python -m tests.ranks gradients FOLDER` writes the gradients of one step for several splits, `runs` in the place of `gradients`
-trains on several numbers of ranks: both import once and fork the ranks. `torchrun ... -m tests.ranks member FOLDER` is one rank
-of a run that dies twice.
+`python -m tests.ranks gradients FOLDER` writes the gradients of one step for several splits, `runs`
+trains on several numbers of ranks, and `deaths` lets a rank die: they import once and fork the
+ranks. `torchrun ... -m tests.ranks member FOLDER` is one rank of a run that dies twice.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ SPLITS: dict[str, tuple[list[int], ...]] = {
 MODEL = dataclasses.replace(
     toys.MODEL, backbone=dataclasses.replace(toys.MODEL.backbone, drop_path=0.0)
 )
-"""Stochastic depth draws for each rank on its own."""
+"""Without stochastic depth, which each rank draws for itself."""
 TRAIN = dataclasses.replace(
     toys.TRAIN,
     steps=8,
@@ -52,18 +52,18 @@ TRAIN = dataclasses.replace(
     optimizer=dataclasses.replace(toys.TRAIN.optimizer, new_token_rate=5),
 )
 NEW_ROWS = (0, 3, toys.toy_vocabulary().num_tokens - 1)
-"""On both of two ranks that share the tokens."""
+"""Rows on both of two ranks, if the token table is sharded."""
 
 
 def fork_ranks(size: int, action: Callable[[distributed.World], None]) -> list[int]:
-    """Run the action on each of `size` ranks; their exit codes."""
+    """Run the action on each of `size` ranks; return their exit codes."""
     return [
         os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in start_ranks(size, action)
     ]
 
 
 def start_ranks(size: int, action: Callable[[distributed.World], None]) -> list[int]:
-    """Process ids of the ranks."""
+    """Start the ranks; return their process ids."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -85,7 +85,11 @@ def start_ranks(size: int, action: Callable[[distributed.World], None]) -> list[
 def backward(
     world: distributed.World, images: list[int], mode: str = "ddp", in_groups: bool = False
 ) -> dict[str, torch.Tensor]:
-    """Gradients of one real step on some images of the toy batch, as one batch or as two, as if their sizes differed."""
+    """Gradients of one real step on some images of the toy batch.
+
+    Args:
+        in_groups: as two batches, as if the images' sizes differed.
+    """
     detector = toys.toy_detector()
     model = distributed.parallel(detector, world, mode)
     batch = toys.select(toys.batch(), images)
@@ -103,7 +107,7 @@ def backward(
 
 
 def gradients(folder: Path) -> list[list[int]]:
-    """Each split with DDP, and one with FSDP2; `<name>.<rank>.pt`."""
+    """Write the gradients of each split with DDP, and of some with FSDP2, as `<name>.<rank>.pt`."""
     codes = []
     for name, split in SPLITS.items():
         for mode in PARALLEL:
@@ -120,7 +124,7 @@ def gradients(folder: Path) -> list[list[int]]:
 
 
 def train(world: distributed.World, folder: Path, mode: str = "ddp", stop: bool = False) -> None:
-    """A toy run of this rank in `folder`; all ranks get SIGTERM in its fourth step if it is to stop."""
+    """A toy run of this rank in `folder`; with `stop`, all ranks get SIGTERM in the fourth step."""
     index = shards.read_index(str(folder.parent / "shards"))
     losses = (*toys.LOSSES[:-1], _signalled(3, signal.SIGTERM)) if stop else toys.LOSSES
     config = dataclasses.replace(TRAIN, parallel=mode)
@@ -132,7 +136,10 @@ def _signalled(call: int, number: signal.Signals) -> toys.WeightedLoss:
 
 
 def runs(folder: Path) -> list[list[int]]:
-    """The same run on 1, 2 and 2 ranks with FSDP2; the last two stop half-way and go on with another number of ranks."""
+    """The same run on one rank, on two, and on two with FSDP2.
+
+    Two more stop half-way and go on with another number of ranks.
+    """
     toys.write_shards(folder / "shards")
     codes = [fork_ranks(1, lambda world: train(world, folder / "one"))]
     codes.append(fork_ranks(2, lambda world: train(world, folder / "two")))
@@ -147,9 +154,9 @@ def runs(folder: Path) -> list[list[int]]:
 
 
 def deaths(_folder: Path) -> dict[str, Any]:
-    """Three ranks, of which one fails, is killed, or stops for good, while the others wait in a collective."""
+    """One of three ranks fails, is killed or hangs, while the others wait in a collective."""
     watch.BEAT_SECONDS, watch.SILENT_SECONDS = 0.5, 5.0
-    told = {}
+    cases = {}
     for case in ("fails", "killed", "stopped"):
 
         def act(world: distributed.World, case: str = case) -> None:
@@ -168,12 +175,12 @@ def deaths(_folder: Path) -> dict[str, Any]:
         with contextlib.suppress(ProcessLookupError):
             os.kill(children[1], signal.SIGKILL)
         os.waitpid(children[1], 0)
-        told[case] = {"codes": sorted(codes.items()), "seconds": seconds}
-    return told
+        cases[case] = {"codes": sorted(codes.items()), "seconds": seconds}
+    return cases
 
 
 def member(folder: Path) -> None:
-    """A rank under torchrun: in the first try rank 1 gets SIGTERM, in the second rank 0 is killed, the third gets through."""
+    """A rank under torchrun: rank 1 gets SIGTERM, then rank 0 is killed, then the run completes."""
     attempt = int(os.environ["TORCHELASTIC_RESTART_COUNT"])
     rank = int(os.environ["RANK"])
     losses = toys.LOSSES
@@ -196,7 +203,7 @@ def member(folder: Path) -> None:
 
 
 def drained(folder: Path) -> None:
-    """A rank under torchrun, with processes that make batches, until somebody stops it."""
+    """A rank under torchrun, with processes that make batches, until something stops it."""
     with distributed.world() as world:
         config = dataclasses.replace(TRAIN, steps=5000, checkpoint_every=5000, log_every=1)
         index = shards.read_index(str(folder / "shards"))
@@ -206,6 +213,7 @@ def drained(folder: Path) -> None:
 if __name__ == "__main__":
     torch.set_num_threads(1)
     case, place = sys.argv[1], Path(sys.argv[2])
-    result = {"gradients": gradients, "runs": runs, "deaths": deaths, "member": member, "drained": drained}[case](place)
+    cases = (gradients, runs, deaths, member, drained)
+    result = {action.__name__: action for action in cases}[case](place)
     if result is not None:
         print(json.dumps(result))

@@ -349,8 +349,15 @@ def train(
     mixing, ranks = MixingConfig(workers=workers), (world.rank, world.size)
     mixture = Mixture(index, toy_vocabulary(), streams, mixing, IMAGE_SIZE, train.seed, *ranks)
     folder.mkdir(parents=True, exist_ok=True)
+    loader = Loader(mixture, train.steps)
     return fit(
-        detector, Loader(mixture, train.steps), losses, train, world, folder, provenance=provenance
+        detector,
+        loader,
+        losses=losses,
+        config=train,
+        world=world,
+        folder=folder,
+        provenance=provenance,
     )
 
 

@@ -1,7 +1,10 @@
 """Stage 6: Predictions + Batch + Matches -> LossTerm.
 
-To add a loss, write one file here with a function of that signature and name it in a recipe. A loss never divides and never
-talks to other ranks: it returns sums and counts for each stream, and training divides. It stays connected to its head when
-nothing is supervised, else distributed training hangs or fails: chosen rows that are none do that, or a sum times 0. Not a
-sum over the token table: its gradient would be as large as the table.
+To add a loss, write one file here with a function of that signature, named like the file, and name
+it in a recipe. A loss never divides and never communicates with other ranks: it returns sums and
+counts for each stream, and training divides.
+
+A loss stays connected to its head even if nothing is supervised, or distributed training would hang
+or fail. Indexing with no rows keeps the connection, and so does a sum times 0. Do not use a sum
+over the token table for this: its gradient would be as large as the table.
 """

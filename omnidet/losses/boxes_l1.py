@@ -6,7 +6,7 @@ from omnidet.schema import Batch, LossTerm, Matches, Predictions
 
 
 def boxes_l1(predictions: Predictions, batch: Batch, matches: Matches) -> LossTerm:
-    """Sum over centre and size; the count is the number of matched boxes."""
+    """The sum over centre and size; the count is the number of matched boxes."""
     predicted_M4 = predictions.boxes_cxcywh_BQ4[matches.image_M, matches.region_M]
     true_M4 = batch.boxes_cxcywh_BN4[matches.image_M, matches.box_M]
     stream_MS = batch.stream_BS[matches.image_M]

@@ -1,6 +1,7 @@
-"""Which words does the whole image have: softmax over the vocabulary against the caption's weights.
+"""Which words describe the whole image: softmax over the vocabulary against the caption's weights.
 
-The loss of SuperClass (arXiv 2411.03313) with inverse document frequencies from the corpus in place of running ones.
+This is SuperClass's loss (arXiv 2411.03313), with inverse document frequencies from the corpus in
+place of running ones.
 """
 
 from __future__ import annotations
@@ -10,14 +11,18 @@ import torch
 from omnidet.schema import Batch, LossTerm, Matches, Predictions
 
 
-def caption(predictions: Predictions, batch: Batch, matches: Matches) -> LossTerm:
-    """Cross-entropy less the entropy of its target, so that 0 is perfect; the count is the number of captions."""
+def caption(predictions: Predictions, batch: Batch, matches: Matches) -> LossTerm:  # noqa: ARG001
+    """Cross-entropy minus the entropy of its target, so that 0 is perfect.
+
+    The count is the number of captions.
+    """
     image_M = torch.nonzero(batch.caption_B >= 0)[:, 0]
     phrase_M = batch.caption_B[image_M]
     image_MD = predictions.image_embeddings_BD[image_M]
-    matched_M = (image_MD * predictions.phrase_embeddings_PD[phrase_M]).sum(
-        1
-    ) + predictions.phrase_biases_P[phrase_M]
+    rows_MD, biases_M = (
+        part[phrase_M] for part in (predictions.phrase_embeddings_PD, predictions.phrase_biases_P)
+    )
+    matched_M = (image_MD * rows_MD).sum(1) + biases_M
     temperature_M = None
     if predictions.calibration_B2 is not None:
         temperature_M = predictions.calibration_B2[image_M, 0]

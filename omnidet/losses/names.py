@@ -1,4 +1,4 @@
-"""Which of the image's names does each region have: sigmoid focal loss on the one score."""
+"""Which of the image's names apply to each region: sigmoid focal loss on the score."""
 
 from __future__ import annotations
 
@@ -13,15 +13,14 @@ GAMMA = 2.0
 
 
 def names(predictions: Predictions, batch: Batch, matches: Matches) -> LossTerm:
-    """Positive where a matched region has the name, negative elsewhere, nothing outside the label space.
+    """Positive if a matched region has the name, else negative; nothing outside the label space.
 
     The count is the number of positive (region, name) pairs.
     """
     scores_BQL = predictions.scores_BQL
     target_BQL = torch.zeros_like(scores_BQL)
-    target_BQL[matches.image_M, matches.region_M] = batch.named_BNL[
-        matches.image_M, matches.box_M
-    ].to(target_BQL.dtype)
+    named_ML = batch.named_BNL[matches.image_M, matches.box_M]
+    target_BQL[matches.image_M, matches.region_M] = named_ML.to(target_BQL.dtype)
     supervised_BQL = batch.negative_BL[:, None] | target_BQL.bool()
     signed_BQL = torch.where(target_BQL.bool(), scores_BQL, -scores_BQL)  # the logit of being right
     weight_BQL = ALPHA * target_BQL + (1 - ALPHA) * (1 - target_BQL)

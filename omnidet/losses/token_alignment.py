@@ -1,4 +1,4 @@
-"""Which words describe a matched region: softmax over the whole vocabulary against the weights of its phrases."""
+"""Which words describe a matched region: softmax over the vocabulary against phrase weights."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ from omnidet.schema import Batch, LossTerm, Matches, Predictions
 
 
 def token_alignment(predictions: Predictions, batch: Batch, matches: Matches) -> LossTerm:
-    """Cross-entropy less the entropy of its target, so that 0 is perfect; the count is the number of described boxes.
+    """Cross-entropy minus the entropy of its target, so that 0 is perfect.
 
-    For a phrase with weights w, the cross-entropy of the token softmax is `logsumexp(l) - s(z, p)`: the full vocabulary is
-    needed only here, at matched regions, so memory does not grow with regions x vocabulary. A box with several phrases
+    The count is the number of described boxes. For a phrase with weights w, the cross-entropy of
+    the token softmax is `logsumexp(l) - s(z, p)`: the full vocabulary is needed only here, at
+    matched regions, so memory does not grow with regions x vocabulary. A box with several phrases
     takes their mean.
     """
     described_M = batch.describes_B[matches.image_M]

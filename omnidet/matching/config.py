@@ -1,4 +1,4 @@
-"""What a recipe says about matching. No torch here: recipes are read where none is installed."""
+"""What a recipe says about matching. No torch here: recipes are read without it."""
 
 from __future__ import annotations
 
@@ -7,10 +7,13 @@ from dataclasses import dataclass, field
 
 from omnidet.config import require
 
+MATCHERS = "omnidet.matching"
+"""The package of the matchers that a recipe names."""
+
 
 @dataclass(frozen=True)
 class CostConfig:
-    """Weights of the parts; the values of Deformable DETR (arXiv 2010.04159) and its successors."""
+    """Weights of the parts of the cost; the values of Deformable DETR (arXiv 2010.04159)."""
 
     names: float = 2.0
     l1: float = 5.0
@@ -27,8 +30,8 @@ class CostConfig:
 
 @dataclass(frozen=True)
 class MatchingConfig:
-    """Which region answers for which box."""
+    """How true boxes are assigned to regions."""
 
-    matcher: str = field(default="hungarian", metadata={"plugins": "omnidet.matching"})
-    """A file of this folder."""
+    matcher: str = field(default="hungarian", metadata={"plugins": MATCHERS})
+    """The name of a file in this folder."""
     cost: CostConfig = field(default_factory=CostConfig)

@@ -1,4 +1,4 @@
-"""The cost of standing region q for box n, and the matching of a whole batch."""
+"""The cost of matching region q to box n, and the matching of a whole batch."""
 
 from __future__ import annotations
 
@@ -22,7 +22,8 @@ Matcher = Callable[[npt.NDArray[np.float32]], tuple[IntArray, IntArray]]
 def match(predictions: Predictions, batch: Batch, config: CostConfig, matcher: Matcher) -> Matches:
     """Match the true boxes of every image to its regions.
 
-    Raises FloatingPointError if a cost is not finite: the assignment would fail or, worse, be arbitrary.
+    Raises FloatingPointError if a cost is not finite: the assignment would fail or, worse, be
+    arbitrary.
     """
     pairs = zip(predictions.groups(), batch.groups(), strict=True)
     first, *rest = (_match_group(of, group, config, matcher) for of, group in pairs)
@@ -44,7 +45,8 @@ def _match_group(
         cost_QN = cost_BQN[b][:, columns]
         if not np.isfinite(cost_QN).all():
             raise FloatingPointError(
-                "matching cost is not finite: the model's scores or boxes hold NaN or infinity: lower the learning rate"
+                "matching cost is not finite: the model's scores or boxes hold NaN or infinity; "
+                "lower the learning rate"
             )
         region, column = matcher(cost_QN)
         images.append(np.full(len(region), b))
@@ -64,7 +66,8 @@ def matching_cost(predictions: Predictions, batch: Batch, config: CostConfig) ->
     """Cost (B, Q, N) in single precision: focal cost of the box's names, L1 and generalised IoU."""
     scores_BQL = predictions.scores_BQL.float()
     probability_BQL = scores_BQL.sigmoid()
-    # Focal loss as a positive less focal loss as a negative: what choosing the region changes in the loss.
+    # Focal loss as a positive minus focal loss as a negative: how choosing the region changes the
+    # loss.
     positive = (
         config.alpha * (1 - probability_BQL) ** config.gamma * -functional.logsigmoid(scores_BQL)
     )
@@ -72,9 +75,8 @@ def matching_cost(predictions: Predictions, batch: Batch, config: CostConfig) ->
         (1 - config.alpha) * probability_BQL**config.gamma * -functional.logsigmoid(-scores_BQL)
     )
     named_BNL = batch.named_BNL.float()
-    share_BNL = named_BNL / named_BNL.sum(-1, keepdim=True).clamp(
-        min=1
-    )  # a box with several names: their mean
+    # A box with several names takes their mean.
+    share_BNL = named_BNL / named_BNL.sum(-1, keepdim=True).clamp(min=1)
     names_BQN = (positive - negative) @ share_BNL.transpose(1, 2)
     predicted_BQ4, true_BN4 = predictions.boxes_cxcywh_BQ4.float(), batch.boxes_cxcywh_BN4.float()
     l1_BQN = torch.cdist(predicted_BQ4, true_BN4, p=1)

@@ -1,4 +1,4 @@
-"""The assignment of least total cost (Kuhn 1955), by scipy."""
+"""The assignment with the lowest total cost (Kuhn 1955), computed by scipy."""
 
 from __future__ import annotations
 
@@ -10,6 +10,6 @@ from omnidet.schema import IntArray
 
 
 def hungarian(cost_QN: npt.NDArray[np.float32]) -> tuple[IntArray, IntArray]:
-    """Regions and boxes of the best one-to-one assignment; min(Q, N) pairs."""
+    """Regions and boxes of the best one-to-one assignment: min(Q, N) pairs."""
     regions, columns = linear_sum_assignment(cost_QN)
     return regions.astype(np.int64), columns.astype(np.int64)

@@ -210,12 +210,12 @@ def train(
         averaged = loop.fit(
             detector,
             loader,
-            objective.resolve(recipe.losses),
-            recipe.train,
-            world,
-            folder,
-            recipe.matching,
-            origin,
+            losses=objective.resolve(recipe.losses),
+            config=recipe.train,
+            world=world,
+            folder=folder,
+            matching=recipe.matching,
+            provenance=origin,
         )
         if world.is_main:
             facts["train_seconds"] = round(time.monotonic() - started)

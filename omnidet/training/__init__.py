@@ -1,6 +1,9 @@
 """Stage 7: LossTerm -> checkpoint.
 
-Batch -> model -> match -> losses -> objective (divides, over all ranks) -> backward -> clip -> step -> average
-                                                                               |
-loop.py reads top to bottom; DDP appears only in distributed.py               +-> metrics.jsonl, checkpoints
+Batch -> model -> match -> losses -> objective -> backward -> clip -> step -> average
+                                     (divides by the counts              |
+                                      of all ranks)                      +-> metrics.jsonl,
+                                                                             checkpoints
+
+loop.py reads top to bottom; DDP and FSDP2 appear only in distributed.py.
 """

@@ -1,12 +1,13 @@
-"""Checkpoints: whole or not there, verified when read, and never loaded by running code.
+"""Checkpoints: complete or absent, verified when read; loading one never executes code from it.
 
-    snapshot (all ranks, a copy on the CPU) -> Writer (a thread of the main rank) -> <folder>/<step>/
-        model.safetensors · average.safetensors · optimizer.safetensors · random.safetensors · metrics.jsonl
+    snapshot (all ranks, copied to the CPU) -> Writer (a thread of the main rank) -> folder/<step>/
+        model.safetensors     average.safetensors     optimizer.safetensors     random.safetensors
+        metrics.jsonl
         provenance.json     recipe, vocabulary hash, hash of every shard, code version
-        index.json          step, loader, schedule, world size, SHA-256 of each file above: written last
+        index.json          step, loader, schedule, world size, SHA-256 of each file; written last
 
-`restore` takes the newest that is undamaged. One rank reads it and sends it to the others, so it fits any number of ranks and
-either way of sharing out the weights.
+`restore` takes the newest undamaged one. One rank reads it and sends it to the others, so it fits
+any number of ranks, with DDP and with FSDP2.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ _OWN = "index_sha256"
 
 @dataclass(frozen=True)
 class State:
-    """What a run changes, by reference."""
+    """What a run changes: references, not copies."""
 
     model: nn.Module
     average: Average
@@ -48,20 +49,20 @@ class State:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """What a run was at one step: a copy that later steps do not change."""
+    """The state of a run at one step: a copy that later steps do not change."""
 
     step: int
     tensors: Mapping[str, Mapping[str, Tensor]]
     """By part (`model`, `average`, `optimizer`, `random`) and name, on the CPU."""
     facts: Mapping[str, Any] = field(default_factory=dict)
-    """Of the index: loader, schedule, world size."""
+    """For the index: loader, schedule, world size."""
     provenance: Mapping[str, Any] = field(default_factory=dict)
     log: bytes = b""
     """The metric log up to this step."""
 
 
 class DamagedError(ValueError):
-    """A checkpoint is not what was written."""
+    """A checkpoint's content is not what was written."""
 
 
 def snapshot(
@@ -71,7 +72,7 @@ def snapshot(
     provenance: Mapping[str, Any] | None = None,
     log: bytes = b"",
 ) -> Snapshot | None:
-    """A copy of everything, on the main rank; None on the others, which must call it as well."""
+    """A copy of everything on the main rank, None on the others. Every rank must call this."""
     generators = distributed.gather(_random_state())
     names = {id(parameter): name for name, parameter in state.model.named_parameters()}
     moments = {
@@ -90,17 +91,16 @@ def snapshot(
         },
     }
     counts = {"average_updates": state.average.num_updates, "world_size": len(generators)}
-    return (
-        Snapshot(step, tensors, {**counts, **(facts or {})}, provenance or {}, log)
-        if distributed.is_main()
-        else None
-    )
+    if not distributed.is_main():
+        return None
+    return Snapshot(step, tensors, {**counts, **(facts or {})}, provenance or {}, log)
 
 
 def write(folder: Location, taken: Snapshot, keep: int = 2, keep_every: int = 0) -> str:
-    """Write `folder/<step>`, whole or not at all, then remove older ones: all but the newest `keep`, and every `keep_every`-th.
+    """Write `folder/<step>` completely or not at all, then remove older checkpoints.
 
-    Raises OSError that names the place where it cannot be written; what was there before is untouched.
+    The newest `keep` stay, and those of every `keep_every`-th step. Raises OSError, which names the
+    place, if it cannot be written; the checkpoints before it are untouched.
     """
     target = storage.join(folder, f"{taken.step:08d}")
     try:
@@ -121,27 +121,29 @@ def write(folder: Location, taken: Snapshot, keep: int = 2, keep_every: int = 0)
         raise
     except (OSError, SafetensorError) as error:
         raise OSError(
-            f"checkpoint {target} cannot be written ({_first_line(error)}): make room or correct the rights there; "
-            "the checkpoints before it are whole"
+            f"checkpoint {target} cannot be written ({_first_line(error)}): make room there or "
+            "correct the permissions; the checkpoints before it are intact"
         ) from error
     _remove_old(folder, taken.step, keep, keep_every)
     return target
 
 
 def latest(folder: Location) -> str | None:
-    """The newest checkpoint, if there is one."""
+    """The newest checkpoint, or None."""
     found = _all(folder)
     return found[-1] if found else None
 
 
 def read(location: Location) -> Snapshot:
-    """A checkpoint as it was written. Raises DamagedError where a file is not, and OSError where the store is away."""
+    """A checkpoint as it was written.
+
+    Raises DamagedError if a file is not what was written, and OSError if the store does not answer.
+    """
     path = storage.local_copy(location, ".cache/checkpoints")
     try:
         index: dict[str, Any] = json.loads((path / storage.INDEX_NAME).read_text(encoding="utf-8"))
-        if index.pop(_OWN) != _sha256(_canonical(index)) or int(index["step"]) != int(
-            Path(location).name
-        ):
+        is_own = index.pop(_OWN) == _sha256(_canonical(index))
+        if not is_own or int(index["step"]) != int(Path(location).name):
             raise DamagedError(f"{storage.INDEX_NAME} is not what was written")
         digests, step = index.pop("sha256"), int(index.pop("step"))
         content = {}
@@ -168,7 +170,7 @@ def read(location: Location) -> Snapshot:
 
 
 def provenance(location: Location) -> dict[str, Any]:
-    """Recipe and hashes of a checkpoint; empty where they cannot be read."""
+    """Recipe and hashes of a checkpoint; empty if they cannot be read."""
     try:
         content = json.loads(storage.read_text(storage.join(location, _PROVENANCE)))
     except (FileNotFoundError, ValueError):
@@ -177,9 +179,10 @@ def provenance(location: Location) -> dict[str, Any]:
 
 
 def restore(folder: Location, state: State, world: distributed.World) -> Snapshot | None:
-    """Put the newest undamaged checkpoint into the model, average and optimizer, on all ranks; None where there is none.
+    """Load the newest undamaged checkpoint into model, average and optimizer, on all ranks.
 
-    Says in one line which one is damaged. Raises ValueError if all are, or if it is of another model.
+    Returns None if there is no checkpoint. Prints one line for each that is damaged. Raises
+    ValueError if all are damaged, or if the newest undamaged one belongs to another model.
     """
     found = _newest_undamaged(folder) if world.is_main else None
     plain = distributed.from_main(
@@ -200,48 +203,47 @@ def restore(folder: Location, state: State, world: distributed.World) -> Snapsho
     except (RuntimeError, ValueError, KeyError) as error:
         place = storage.join(folder, f"{step:08d}")
         raise ValueError(
-            f"checkpoint {place} does not fit this run ({_first_line(error)}): remove it to begin anew"
+            f"checkpoint {place} does not fit this run ({_first_line(error)}): "
+            "remove it to start again"
         ) from error
-    if (
-        facts["world_size"] == world.size
-    ):  # else each rank's generator is seeded by step and rank alone, as always
-        own = f"{world.rank}/"
+    # With another number of ranks the saved generators are of no use. Each step seeds its own
+    # anyway.
+    if facts["world_size"] == world.size:
+        own, saved = f"{world.rank}/", tensors["random"].items()
         _set_random_state(
-            {
-                n.removeprefix(own): value
-                for n, value in tensors["random"].items()
-                if n.startswith(own)
-            }
+            {name.removeprefix(own): value for name, value in saved if name.startswith(own)}
         )
     return Snapshot(step, tensors, facts, provenance, log)
 
 
 def _newest_undamaged(folder: Location) -> Snapshot | None:
-    # A local one is moved into place as a whole: without its index it is damaged. On an object store the index comes last.
+    # A local checkpoint is moved into place as a whole, so one without its index is damaged. On an
+    # object store the index is written last, so one without its index is unfinished.
     places = _all(folder) if storage.is_s3(folder) else _named(folder)
     for place in reversed(places):
         try:
             return read(place)
         except DamagedError as error:
             print(
-                f"checkpoint {place} is damaged ({error}): going on from the one before",
+                f"checkpoint {place} is damaged ({error}): going on from the one before it",
                 file=sys.stderr,
                 flush=True,
             )
     if places:
         raise ValueError(
-            f"every checkpoint in {folder} is damaged: remove the folder to begin anew"
+            f"every checkpoint in {folder} is damaged: remove the folder to start again"
         )
     return None
 
 
 def _fill(targets: Mapping[str, Tensor], sources: Mapping[str, Tensor]) -> None:
-    strangers = sorted(targets.keys() ^ sources.keys())
-    if strangers:
-        raise ValueError(f"{strangers[0]} and {len(strangers) - 1} more are in only one of them")
+    unpaired = sorted(targets.keys() ^ sources.keys())
+    if unpaired:
+        raise ValueError(f"{unpaired[0]} and {len(unpaired) - 1} more are in only one of the two")
     for name, target in targets.items():
-        if target.shape != sources[name].shape:
-            raise ValueError(f"{name} is {tuple(sources[name].shape)}, {tuple(target.shape)} here")
+        there, here = tuple(sources[name].shape), tuple(target.shape)
+        if there != here:
+            raise ValueError(f"{name} has shape {there} in the checkpoint and {here} in the model")
         with torch.no_grad():
             target.copy_(distributed.like(sources[name], target))
 
@@ -267,7 +269,7 @@ def _fill_optimizer(state: State, moments: Mapping[str, Tensor]) -> None:
 
 
 def _random_state() -> dict[str, Tensor]:
-    """Of this rank's generators: torch, the accelerator's, Python's."""
+    """The state of this rank's generators: torch's, the GPU's and Python's."""
     version, words, gauss = random.getstate()
     found = {"torch": torch.get_rng_state(), "python": torch.tensor([version, *words])}
     if gauss is not None:
@@ -288,15 +290,18 @@ def _set_random_state(saved: Mapping[str, Tensor]) -> None:
 
 
 def _remove_old(folder: Location, step: int, keep: int, keep_every: int) -> None:
-    """Those behind `step` are not counted: a run that went back to here wrote them before, and one of them is damaged."""
+    """Remove what need not be kept.
+
+    Later checkpoints do not count: the run that went back to `step` wrote them before, and at least
+    one of them is damaged.
+    """
     steps = [int(Path(place).name) for place in _all(folder)]
     for old in [s for s in steps if s <= step][:-keep]:
         if not (keep_every and old % keep_every == 0):
             storage.remove(storage.join(folder, f"{old:08d}"))
     if not storage.is_s3(folder):
-        for stale in Path(folder).glob(
-            ".*.stage-*"
-        ):  # what a killed process was writing: there is one writer at a time
+        # What a killed process was writing: there is only one writer at a time.
+        for stale in Path(folder).glob(".*.stage-*"):
             if stale.suffix != ".old":
                 shutil.rmtree(stale, ignore_errors=True)
 

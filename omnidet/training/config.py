@@ -1,4 +1,4 @@
-"""What a recipe says about training. No torch here: recipes are read where none is installed."""
+"""What a recipe says about training. No torch here: recipes are read without it."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 from omnidet.config import require
 
 LOSSES = "omnidet.losses"
-"""Where the losses lie that a recipe names."""
+"""The package of the losses that a recipe names."""
 
 PRECISIONS = ("auto", "bfloat16", "float32")
 PARALLEL = ("ddp", "fsdp2")
 MAX_SEED = 10**12
-"""Each step draws from a 64-bit seed of its own, made of this one."""
+"""Each step makes a 64-bit seed of its own from this one."""
 
 
 @dataclass(frozen=True)
@@ -25,12 +25,16 @@ class OptimizerConfig:
     beta2: float = 0.999
     warmup_steps: int = 1000
     layer_decay: float = 1.0
-    """Factor on the learning rate from one backbone block to the one below; 1 for a backbone trained from scratch."""
+    """Factor on the learning rate from one backbone block to the one below; 1 for training from
+    scratch."""
     new_token_rate: float = 1.0
-    """Factor on the learning rate of tokens that a retraining added: the rows around them have settled."""
+    """Factor on the learning rate of tokens that retraining added: the other rows are trained."""
     max_gradient_norm: float = 1.0
     fused: bool = True
-    """One kernel that goes once through the memory of all parameters; tensors that are shared out on a CPU have none."""
+    """Whether one kernel updates all parameters in one pass over memory.
+
+    There is none for tensors that are sharded on CPUs.
+    """
 
     def __post_init__(self) -> None:
         for name in ("learning_rate", "max_gradient_norm", "layer_decay", "new_token_rate"):
@@ -41,33 +45,40 @@ class OptimizerConfig:
             require(0 <= value < math.inf, f"train.optimizer.{name}={value}: give 0 or more")
         require(
             0 <= self.beta2 < 1,
-            f"train.optimizer.beta2={self.beta2}: give a share below 1, as 0.999",
+            f"train.optimizer.beta2={self.beta2}: give a share below 1, such as 0.999",
         )
 
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """How long, how fast, how safe."""
+    """How long to train, with which numbers, and what to write when."""
 
     steps: int
     seed: int = 0
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     average_decay: float = 0.9998
-    """Of the moving average of the weights, which is what is evaluated; reached slowly, so that short runs average too."""
+    """Decay of the moving average of the weights, which is what is evaluated.
+
+    It is smaller in the first steps, so that short runs average as well.
+    """
     precision: str = "auto"
-    """`auto`: bfloat16 on a GPU that has it, else float32. `bfloat16` and `float32` force one."""
+    """`bfloat16`, `float32`, or `auto`: bfloat16 on a GPU that supports it, else float32."""
     parallel: str = "ddp"
-    """How several ranks share the work: `ddp`, or `fsdp2` for backbones that do not fit on one GPU with their optimizer."""
+    """How several ranks share the work: `ddp`, or `fsdp2` for backbones that do not fit on one GPU
+    together with their optimizer."""
     compile: bool = False
-    """Whether backbone and head are compiled: minutes at the start, and numbers that differ in their last bits."""
+    """Whether to compile backbone and head.
+
+    It takes minutes at the start, and numbers differ in their last bits.
+    """
     log_every: int = 10
     pictures_every: int = 500
-    """After how many steps TensorBoard gets a few images with what is found in them; 0 for never."""
+    """Number of steps after which TensorBoard gets a few images with detections; 0 for never."""
     checkpoint_every: int = 500
     keep_checkpoints: int = 2
-    """The newest ones; older ones are removed."""
+    """How many of the newest checkpoints stay; older ones are removed."""
     keep_checkpoint_every: int = 0
-    """Checkpoints of every so many steps stay for good; 0 for none."""
+    """Number of steps after which a checkpoint stays for good; 0 for never."""
 
     def __post_init__(self) -> None:
         for name in ("steps", "log_every", "checkpoint_every", "keep_checkpoints"):
@@ -81,18 +92,17 @@ class TrainConfig:
         )
         require(
             0 <= self.average_decay < 1,
-            f"train.average_decay={self.average_decay}: give a share below 1, as 0.999",
+            f"train.average_decay={self.average_decay}: give a share below 1, such as 0.999",
         )
-        modes = PARALLEL
         require(
-            self.parallel in modes,
-            f"train.parallel={self.parallel!r}: expected {' or '.join(modes)}",
+            self.parallel in PARALLEL,
+            f"train.parallel={self.parallel!r}: expected {' or '.join(PARALLEL)}",
         )
 
 
 @dataclass(frozen=True)
 class WeightedLoss:
-    """A loss, which is a file of `losses/`, and its weight."""
+    """The name of a loss, which is a file in `losses/`, and its weight."""
 
     name: str = field(metadata={"plugins": LOSSES})
     weight: float

@@ -1,4 +1,4 @@
-"""The only place that knows of ranks: process group, sums over ranks, DDP and FSDP2."""
+"""The only module that knows about ranks: process group, sums over ranks, DDP and FSDP2."""
 
 from __future__ import annotations
 
@@ -22,17 +22,21 @@ from omnidet.training import watch
 from omnidet.training.config import PARALLEL
 
 TIMEOUT_SECONDS = 900.0
-"""Of one collective. Longer than any wait that is allowed to end well, such as for an object store that is away; a rank that
-dies is noticed by `watch.py`, long before."""
+"""Limit for one collective.
+
+Longer than any wait that may end well, such as for an object store that does not answer; `watch.py`
+notices a dead rank long before.
+"""
 JOIN_SECONDS = 180.0
-"""For finding the others at the start. torchrun starts the ranks together, so that this is for their imports."""
+"""Limit for finding the other ranks. torchrun starts them together, so this covers their imports.
+"""
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True)
 class World:
-    """This process among all."""
+    """This process among all ranks."""
 
     rank: int
     size: int
@@ -46,10 +50,10 @@ class World:
 
 @contextmanager
 def world() -> Iterator[World]:
-    """Join the process group that torchrun's environment describes, or be alone.
+    """Join the process group that torchrun's environment describes; without one, be the only rank.
 
-    A rank that fails says why to all others, which then end as well: none is left waiting in a collective. Raises
-    ConnectionError in a rank that notices first that another one is gone.
+    A rank that fails tells the others why, and they end as well, so none is left waiting in a
+    collective. Raises ConnectionError in a rank that sees another one disappear.
     """
     local_rank = int(os.environ.get("LOCAL_RANK", "0"))
     device = torch.device("cuda", local_rank) if torch.cuda.is_available() else torch.device("cpu")
@@ -60,7 +64,8 @@ def world() -> Iterator[World]:
         torch.cuda.set_device(device)
     timeout = timedelta(seconds=TIMEOUT_SECONDS)
     store, rank, size = next(iter(rendezvous("env://", timeout=timedelta(seconds=JOIN_SECONDS))))
-    # After a restart torchrun's store still holds the addresses of the ranks that died: one that reads them waits for ever.
+    # After a restart torchrun's store still holds the addresses of the ranks that died. A rank that
+    # read them would wait forever.
     store = PrefixStore(f"try-{os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')}", store)
     backend = "nccl" if device.type == "cuda" else "gloo"
     torch.distributed.init_process_group(
@@ -70,31 +75,30 @@ def world() -> Iterator[World]:
     with watch.watch(here.rank, here.size) as guard:
         try:
             yield here
-            torch.distributed.barrier()  # the ranks leave together: who is done early must not look dead
+            # The ranks leave together: one that is done early must not look dead.
+            torch.distributed.barrier()
         except SystemExit:  # all of them leave on purpose
             torch.distributed.destroy_process_group()
             raise
         except RuntimeError as error:
             reason = guard.reason_of_others()
-            if (
-                reason is None
-                and not isinstance(error, torch.distributed.DistError)
-                and "onnection" not in str(error)
-            ):
+            is_lost = isinstance(error, torch.distributed.DistError) or "onnection" in str(error)
+            if reason is None and not is_lost:
                 raise
             seen = (str(error).strip().splitlines() or ["?"])[0]
-            said = (
-                reason
-                or f"it ended without a word; torchrun's summary, or the log of its node, says how ({seen})"
+            told = reason or (
+                "it ended without giving a reason; see torchrun's summary or the log of its node "
+                f"({seen})"
             )
             raise ConnectionError(
-                f"rank {here.rank} stops, for another rank is gone: {said}"
+                f"rank {here.rank} stops because another rank is gone: {told}"
             ) from error
-    torch.distributed.destroy_process_group()  # not after an error: it would wait for ranks that never come
+    # Not after an error: this would wait for ranks that never come.
+    torch.distributed.destroy_process_group()
 
 
 def sum_over_ranks(value: Tensor) -> Tensor:
-    """Sum of a tensor over all ranks; the tensor itself where there is one rank."""
+    """Sum of a tensor over all ranks; the tensor itself if there is only one rank."""
     if _is_joined():
         value = value.clone()
         torch.distributed.all_reduce(value)
@@ -102,7 +106,7 @@ def sum_over_ranks(value: Tensor) -> Tensor:
 
 
 def gather(value: T) -> list[T]:
-    """What every rank gives, in the order of ranks; on all of them. For small things now and then."""
+    """The values of all ranks in their order, on every rank. For small, infrequent values."""
     if not _is_joined():
         return [value]
     found: list[Any] = [None] * torch.distributed.get_world_size()
@@ -111,7 +115,7 @@ def gather(value: T) -> list[T]:
 
 
 def from_main(value: T) -> T:
-    """What the main rank gives, on all ranks. For small things now and then."""
+    """The main rank's value, on every rank. For small, infrequent values."""
     if not _is_joined():
         return value
     shared = [value]
@@ -120,7 +124,7 @@ def from_main(value: T) -> T:
 
 
 def tensors_from_main(tensors: Mapping[str, Tensor], device: torch.device) -> dict[str, Tensor]:
-    """CPU tensors of the main rank, on all ranks: one of them reads a file, whoever needs it."""
+    """The main rank's CPU tensors, on every rank, so that only one rank reads a file."""
     if not _is_joined():
         return dict(tensors)
     shapes = from_main({name: (tensor.shape, tensor.dtype) for name, tensor in tensors.items()})
@@ -148,28 +152,28 @@ def barrier() -> None:
 
 
 def parallel(model: nn.Module, world: World, mode: str = "ddp") -> nn.Module:
-    """The model with gradients averaged over ranks.
+    """The model, with gradients averaged over ranks.
 
-    `ddp` keeps everything on every rank. `fsdp2` shares weights, gradients, average and optimizer out over the ranks, block by
-    block, and changes the model itself: for backbones that do not fit otherwise. Make the optimizer from the model after this.
+    `ddp` keeps everything on every rank. `fsdp2` shards weights, gradients, average and optimizer
+    state over the ranks, block by block, and modifies the model in place; it is for backbones that
+    would not fit otherwise. Make the optimizer after this call.
     """
     if mode not in PARALLEL:
         raise ValueError(f"train.parallel={mode!r}: expected {' or '.join(PARALLEL)}")
     if world.size == 1:
         return model
     if mode == "ddp":
-        # Buffers are constants here: there is nothing to send before each step.
+        # Buffers are constants in this model, so there is nothing to send before each step.
         ids = [world.device] if world.device.type == "cuda" else None
         return DistributedDataParallel(
             model, device_ids=ids, forward_sync_buffers=False, gradient_as_bucket_view=True
         )
-    for tensor in (
-        model.state_dict().values()
-    ):  # as DDP does by itself: all begin with the weights of the main rank
+    for tensor in model.state_dict().values():
+        # All ranks start with the weights of the main rank, as DDP does by itself.
         torch.distributed.broadcast(tensor, src=0)
     mesh = init_device_mesh(world.device.type, (world.size,))
     for name, part in model.named_modules():
-        if name.rpartition(".")[2] == "blocks":  # a transformer's, as timm names them
+        if name.rpartition(".")[2] == "blocks":  # timm's name for a transformer's blocks
             for block in part.children():
                 fully_shard(block, mesh=mesh)
     fully_shard(model, mesh=mesh)
@@ -177,12 +181,12 @@ def parallel(model: nn.Module, world: World, mode: str = "ddp") -> nn.Module:
 
 
 def own_part(tensor: Tensor) -> Tensor:
-    """The part of a tensor that stands on this rank; all of it where it is not shared out. Shares memory."""
+    """This rank's shard of a tensor, or all of a tensor that is not sharded. Shares its memory."""
     return tensor.to_local() if isinstance(tensor, DTensor) else tensor
 
 
 def own_rows(rows_N: Tensor, tensor: Tensor) -> Tensor:
-    """Those of the rows that stand on this rank, as their numbers in its `own_part`."""
+    """Which of the rows are on this rank, as indices into its `own_part`."""
     chosen_T = torch.zeros(len(tensor), dtype=torch.bool, device=tensor.device)
     chosen_T[rows_N.to(tensor.device)] = True
     if isinstance(tensor, DTensor):
@@ -191,22 +195,20 @@ def own_rows(rows_N: Tensor, tensor: Tensor) -> Tensor:
 
 
 def whole(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Copies on the CPU; tensors that are shared out are put together, so every rank must call it."""
+    """Copies on the CPU. Sharded tensors are gathered, so every rank must call this."""
     return {name: _whole(tensor.detach()) for name, tensor in tensors.items()}
 
 
 def like(source: Tensor, target: Tensor) -> Tensor:
-    """A whole tensor, the same on all ranks, in the form of `target`: on its device, shared out as it is."""
+    """A whole tensor, equal on all ranks, in the form of `target`: same device, same sharding."""
     source = source.to(device=target.device, dtype=target.dtype)
-    return (
-        distribute_tensor(source, target.device_mesh, target.placements)
-        if isinstance(target, DTensor)
-        else source
-    )
+    if isinstance(target, DTensor):
+        return distribute_tensor(source, target.device_mesh, target.placements)
+    return source
 
 
 def whole_norm(norm: Tensor) -> Tensor:
-    """A norm over gradients that are shared out, on every rank and where it is."""
+    """The norm over the gradients of all shards, on every rank and on its device."""
     return norm.full_tensor() if isinstance(norm, DTensor) else norm
 
 

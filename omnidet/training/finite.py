@@ -1,7 +1,8 @@
-"""A loss or gradient that is not finite stops the run before the weights are touched, and is named.
+"""A loss or gradient that is not finite stops the run before the weights change, and is named.
 
-On the CPU it is looked at where it arises. A GPU would have to be waited for: there the fused optimizer itself leaves the
-weights alone where the gradient norm is not finite, and the numbers are looked at one step later, when they have arrived.
+On the CPU it is checked at once. On a GPU that would mean waiting, so the fused optimizer itself
+skips the update if the gradient norm is not finite, and the numbers are checked one step later,
+when they have arrived.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from omnidet.training.objective import Parts
 
 
 class Later:
-    """A small tensor on its way to the host; to read it waits for it alone, not for what was queued behind it."""
+    """A small tensor on its way to the host. Reading it does not wait for work queued after it."""
 
     def __init__(self, value: Tensor) -> None:
         self._arrived: torch.cuda.Event | None = None
@@ -26,36 +27,38 @@ class Later:
             self._arrived.record()
 
     def read(self) -> Tensor:
-        """On the CPU."""
+        """The tensor on the CPU."""
         if self._arrived:
             self._arrived.synchronize()
         return self._host
 
 
 class FiniteGuard:
-    """Looks at each step's loss and gradient norm."""
+    """Checks each step's loss and gradient norm."""
 
     def __init__(self, optimizer: optim.Optimizer, is_late: bool) -> None:
-        """Args:
-        is_late: look one step later; needs a fused optimizer.
+        """Guard the updates of an optimizer.
+
+        Args:
+            is_late: check one step later; this needs a fused optimizer.
         """
         self.optimizer, self.is_late = optimizer, is_late
         self._pending: tuple[int, Parts, Later] | None = None
 
     def loss(self, step: int, loss: Tensor, parts: Parts) -> None:
-        """Raises FloatingPointError that names step and term."""
+        """Check a loss. Raises FloatingPointError, which names the step and the term."""
         if not self.is_late and not torch.isfinite(loss):
             raise _error(step, parts, parts.means_KS)
 
     def gradient(self, step: int, loss: Tensor, parts: Parts, norm: Tensor) -> None:
-        """The same of the gradient; call it right before the update."""
+        """Check a gradient norm; call this right before the update."""
         if not self.is_late:
             if not torch.isfinite(norm):
                 raise _error(step, parts, parts.means_KS)
             return
         self.settle()
         usable = torch.isfinite(norm) & torch.isfinite(loss.detach())
-        # What a gradient scaler tells the fused kernel: do nothing in this step.
+        # A gradient scaler tells the fused kernel in this way to skip the step.
         self.optimizer.found_inf = (~usable).float()  # type: ignore[attr-defined]
         self._pending = (
             step,
@@ -64,7 +67,7 @@ class FiniteGuard:
         )
 
     def settle(self) -> None:
-        """Look at what is pending: before a checkpoint, and at the end."""
+        """Check what is pending: before a checkpoint, and at the end."""
         pending, self._pending = self._pending, None
         if pending:
             step, parts, later = pending
@@ -82,5 +85,5 @@ def _error(step: int, parts: Parts, means_KS: Tensor) -> FloatingPointError:
     ]
     what = ", ".join(bad) or "gradient norm"
     return FloatingPointError(
-        f"step {step}: {what} is not finite: the weights are untouched; lower the learning rate"
+        f"step {step}: {what} is not finite, and the weights are unchanged: lower the learning rate"
     )

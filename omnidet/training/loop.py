@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from omnidet import plugins, storage
 from omnidet.config import require
 from omnidet.data.mixing.mixture import Loader
-from omnidet.matching.config import MatchingConfig
+from omnidet.matching.config import MATCHERS, MatchingConfig
 from omnidet.matching.cost import match
 from omnidet.model.detector import Detector
 from omnidet.storage import Location
@@ -32,6 +32,7 @@ from omnidet.training.writer import Writer
 def fit(
     detector: Detector,
     loader: Loader,
+    *,
     losses: Sequence[Loss],
     config: TrainConfig,
     world: distributed.World,
@@ -39,45 +40,35 @@ def fit(
     matching: MatchingConfig | None = None,
     provenance: Mapping[str, Any] | None = None,
 ) -> Detector:
-    """Train to `config.steps`, from the newest checkpoint in `folder` if there is one, and return the averaged detector.
+    """Train to `config.steps` and return the averaged detector.
 
-    Writes `folder/checkpoints/`, local or on an object store, and beside the metric log (`log_path`) TensorBoard events.
-    Raises FloatingPointError, before the weights are touched, if a loss or gradient is not finite, and InterruptedRunError,
-    after a checkpoint, if SIGTERM came.
+    Goes on from the newest checkpoint in `folder` if there is one. Writes `folder/checkpoints/`,
+    local or on an object store, the metric log (`log_path`), and TensorBoard events next to the
+    log.
 
     Args:
         provenance: recipe and hashes of the data, written into each checkpoint.
+
+    Raises FloatingPointError, before the weights change, if a loss or gradient is not finite, and
+    InterruptedRunError, after writing a checkpoint, if SIGTERM came.
     """
     matching = matching or MatchingConfig()
-    matcher = plugins.load("omnidet.matching", matching.matcher)
+    matcher = plugins.load(MATCHERS, matching.matcher)
     streams = loader.mixture.streams
-    most = max(stream.images_per_step for stream in streams)
-    require(
-        world.size <= most,
-        f"{world.size} ranks, but no stream has more than {most} images_per_step: use fewer ranks",
-    )
+    names, weights = [stream.name for stream in streams], [stream.weight for stream in streams]
+    _require_images_for_all_ranks(loader, world)
     averaged = copy.deepcopy(detector)
-    model = distributed.parallel(detector.to(world.device), world, config.parallel)
-    if config.compile:
-        detector.backbone.compile()
-        detector.head.compile()
-    state = checkpoint.State(
-        detector,
-        Average(detector, config.average_decay),
-        optimizer.build(detector, config.optimizer),
-    )
+    model, state = _prepare(detector, config, world)
     checkpoints, log_file = storage.join(folder, "checkpoints"), log_path(folder)
     saved = checkpoint.restore(checkpoints, state, world)
     if saved:
         loader.load_state_dict(saved.facts["loader"])
-    if world.is_main:
-        begins = f"goes on after step {saved.step}" if saved else "begins"
-        print(
-            f"training {begins}, to step {config.steps}: checkpoints in {checkpoints}", flush=True
-        )
     log = MetricLog(log_file, loader.step, saved.log if saved else None) if world.is_main else None
+    if log:
+        starts = f"goes on after step {saved.step}" if saved else "starts"
+        to = f"to step {config.steps}: checkpoints in {checkpoints}"
+        print(f"training {starts}, {to}", flush=True)
     guard = FiniteGuard(state.optimizer, optimizer.can_skip(state.optimizer))
-    names, weights = [stream.name for stream in streams], [stream.weight for stream in streams]
     model.train()
     with (
         StopSignal(world) as stop,
@@ -117,9 +108,8 @@ def fit(
                     log.write(row)
                     progress.show(row)
             if log and config.pictures_every and loader.step % config.pictures_every == 0:
-                progress.pictures(
-                    pictures.draw(batch, predictions, loader.mixture.vocabulary), loader.step
-                )
+                drawn = pictures.draw(batch, predictions, loader.mixture.vocabulary)
+                progress.pictures(drawn, loader.step)
             if loader.step % config.checkpoint_every == 0 or is_last or is_stopped:
                 guard.settle()
                 facts = {
@@ -137,8 +127,31 @@ def fit(
     return averaged.to(world.device).eval()
 
 
+def _require_images_for_all_ranks(loader: Loader, world: distributed.World) -> None:
+    most = max(stream.images_per_step for stream in loader.mixture.streams)
+    require(
+        world.size <= most,
+        f"{world.size} ranks, but no stream has more than {most} images_per_step: use fewer ranks",
+    )
+
+
+def _prepare(
+    detector: Detector, config: TrainConfig, world: distributed.World
+) -> tuple[nn.Module, checkpoint.State]:
+    """The model whose forward pass trains the detector, and what training changes."""
+    model = distributed.parallel(detector.to(world.device), world, config.parallel)
+    if config.compile:
+        detector.backbone.compile()
+        detector.head.compile()
+    average = Average(detector, config.average_decay)
+    adamw = optimizer.build(detector, config.optimizer)
+    return model, checkpoint.State(detector, average, adamw)
+
+
 def log_path(folder: Location) -> Path:
-    """Where the metric log of a run is written: always a local file; each checkpoint carries a copy."""
+    """Where the metric log of a run is written: always a local file; each checkpoint carries a
+    copy.
+    """
     return (
         Path(".cache/training", Path(folder).name, "metrics.jsonl")
         if storage.is_s3(folder)
@@ -147,7 +160,7 @@ def log_path(folder: Location) -> Path:
 
 
 def seed_everything(seed: int) -> None:
-    """Make the initial weights a function of the seed."""
+    """Seed the generator that the initial weights are drawn from."""
     torch.manual_seed(seed)
 
 
@@ -162,14 +175,16 @@ def autocast(device: torch.device, precision: str) -> torch.autocast:
 
 
 def _seed_step(seed: int, step: int, rank: int) -> None:
-    """Stochastic depth draws from a generator that depends on step and rank alone: a resumed run draws the same."""
+    """Stochastic depth draws from a generator that depends on step and rank alone: a resumed run
+    draws the same.
+    """
     torch.manual_seed(seed * 1_000_003 + step + (rank << 40))
 
 
 def _row(
     step: int, loss: Tensor, norm: Tensor, parts: Parts, rate: float, world: distributed.World
 ) -> dict[str, float]:
-    """The row of the metric log: the numbers of all ranks, which must all call it."""
+    """The row for the metric log, with the numbers of all ranks. Every rank must call this."""
     everything = parts.over_ranks().read()
     total = float(distributed.sum_over_ranks(loss.detach())) / world.size
     numbers = {"loss": total, "gradient_norm": float(norm), **everything}
@@ -181,13 +196,13 @@ def _row(
 
 
 def _leave(writer: Writer, step: int, checkpoints: Location, world: distributed.World) -> None:
-    """End all ranks together, once the checkpoint is written."""
+    """End all ranks together once the checkpoint is written."""
     writer.wait()
     distributed.barrier()
     if world.is_main:
         print(
-            f"stopped by SIGTERM after step {step}: the checkpoint is in {checkpoints}, and the same command goes on from it "
-            f"(exit code {RESTART_EXIT_CODE}: restart me)",
+            f"stopped by SIGTERM after step {step}: the checkpoint is in {checkpoints}, and the "
+            f"same command goes on from it (exit code {RESTART_EXIT_CODE}: restart me)",
             file=sys.stderr,
             flush=True,
         )

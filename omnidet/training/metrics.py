@@ -1,4 +1,4 @@
-"""Metrics of a run as JSON lines: one row each few steps, the same after a resume as without one."""
+"""Metrics of a run as JSON lines: one row every few steps, the same with a resume as without."""
 
 from __future__ import annotations
 
@@ -13,10 +13,11 @@ class MetricLog:
     """Appends rows to `metrics.jsonl`."""
 
     def __init__(self, path: Path, resume_step: int, saved: bytes | None = None) -> None:
-        """Keep the rows up to `resume_step`: what came after the checkpoint is about to come again.
+        """Keep the rows up to `resume_step`: the steps after the checkpoint will come again.
 
         Args:
-            saved: content of the log in that checkpoint; it counts, wherever the run goes on.
+            saved: content of the log in that checkpoint. It replaces the file, since a run may go
+                on from another machine.
         """
         self.path = path
         if saved is not None:
@@ -30,12 +31,12 @@ class MetricLog:
             file.write(json.dumps(dict(row)) + "\n")
 
     def content(self) -> bytes:
-        """All of it."""
+        """The whole file."""
         return self.path.read_bytes()
 
 
 def read(path: Path) -> list[dict[str, float]]:
-    """All whole rows; a line that a killed process left half-written is not one."""
+    """All complete rows; a line that a killed process left half-written does not count."""
     rows = []
     for line in path.read_text(encoding="utf-8").splitlines():
         try:

@@ -1,4 +1,4 @@
-"""Loss terms of all streams -> the one number that is minimised."""
+"""The loss terms of all streams -> the one number that training minimises."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ LossFunction = Callable[[Predictions, Batch, Matches], LossTerm]
 
 @dataclass(frozen=True)
 class Loss:
-    """A loss function with the name that the log gives it, and its weight."""
+    """A loss function, its name in the log, and its weight."""
 
     name: str
     function: LossFunction
@@ -27,7 +27,10 @@ class Loss:
 
 
 def resolve(losses: Sequence[WeightedLoss]) -> tuple[Loss, ...]:
-    """The functions that a recipe names. Raises ValueError for a name that no file of `losses/` has."""
+    """The functions that a recipe names.
+
+    Raises ValueError for a name without a file in `losses/`.
+    """
     return tuple(
         Loss(one.name.rpartition(":")[2], plugins.load(LOSSES, one.name), one.weight)
         for one in losses
@@ -36,21 +39,21 @@ def resolve(losses: Sequence[WeightedLoss]) -> tuple[Loss, ...]:
 
 @dataclass(frozen=True, eq=False)
 class Parts:
-    """Each loss of each stream, still where it was computed: to read them is to wait for the device."""
+    """Each loss of each stream, still on its device: reading them waits for the device."""
 
     names_KS: tuple[tuple[str, ...], ...]
     """`stream/loss`."""
     means_KS: Tensor
-    """Of this rank's images, over the positives of all ranks."""
+    """Sums over this rank's images, divided by the positives of all ranks."""
     counts_KS: Tensor
     """Positives of all ranks."""
 
     def over_ranks(self) -> Parts:
-        """The same of the images of all ranks, which must all call it."""
+        """The means over the images of all ranks. Every rank must call this."""
         return Parts(self.names_KS, sum_over_ranks(self.means_KS), self.counts_KS)
 
     def read(self) -> dict[str, float]:
-        """Numbers by name; what was not supervised is left out."""
+        """The means by name; what was not supervised is left out."""
         means_KS, counts_KS = torch.stack([self.means_KS, self.counts_KS]).tolist()
         rows = zip(self.names_KS, means_KS, counts_KS, strict=True)
         return {n: m for row in rows for n, m, count in zip(*row, strict=True) if count > 0}
@@ -67,9 +70,9 @@ def objective(
 ) -> tuple[Tensor, Parts]:
     """The loss to minimise, and its parts.
 
-    Each stream is divided by its own number of positives over all ranks, so that neither the mix nor the split over ranks
-    changes its scale; `stream_weights` does where it is meant to. The sum is taken times the number of ranks, since DDP
-    averages gradients.
+    Each stream's losses are divided by that stream's positives on all ranks, so that neither the
+    mix of streams nor the split over ranks changes their scale; `stream_weights` changes it on
+    purpose. The sum is multiplied by the number of ranks because DDP averages gradients.
     """
     groups = list(zip(predictions.groups(), batch.groups(), matches.groups(), strict=True))
     terms = [_sum([weighted.function(*group) for group in groups]) for weighted in losses]
@@ -94,5 +97,5 @@ def _sum(terms: Sequence[LossTerm]) -> LossTerm:
 
 @functools.lru_cache(maxsize=8)
 def _column(weights: tuple[float, ...], device: torch.device) -> Tensor:
-    """Sent to the device once: the copy would make each step wait for it."""
+    """Weights on the device; cached, since the copy would make each step wait."""
     return torch.tensor(weights, device=device)[:, None]

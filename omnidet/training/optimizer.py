@@ -15,7 +15,11 @@ from omnidet.training.config import OptimizerConfig
 
 
 def build(model: nn.Module, config: OptimizerConfig) -> optim.AdamW:
-    """The optimizer. Norms and biases do not decay, nor do token embeddings: a rare token would fade between its texts."""
+    """The optimizer for a detector.
+
+    Norms and biases do not decay, and neither do token embeddings: a rare token would fade between
+    the texts that contain it.
+    """
     detector = getattr(model, "module", model)
     assert isinstance(detector, Detector)
     groups = detector.backbone.parameter_groups(config.weight_decay, config.layer_decay)
@@ -34,7 +38,7 @@ def build(model: nn.Module, config: OptimizerConfig) -> optim.AdamW:
 
 
 def _lengthen_steps(optimizer: optim.Optimizer, tokens: TokenTable, factor: float) -> None:
-    """Let the new rows go `factor` times as far in each step as AdamW takes them: as if their learning rate were higher."""
+    """Move new rows `factor` times as far as AdamW does, as if their learning rate were higher."""
     tables = [tokens.embeddings, tokens.biases]
     rows = [distributed.own_rows(tokens.new_rows, table) for table in tables]
     before: list[Tensor] = []
@@ -55,18 +59,19 @@ def _lengthen_steps(optimizer: optim.Optimizer, tokens: TokenTable, factor: floa
 
 
 def clear_gradients(optimizer: optim.Optimizer, detector: Detector, num_ranks: int = 1) -> None:
-    """Ready for the next backward. The gradients of several ranks stand in memory of their own."""
+    """Clear gradients for the next backward; one rank reuses memory, DDP has buffers of its own."""
     if num_ranks == 1:
         detector.tokens.reuse_gradient()
     optimizer.zero_grad()
 
 
 def can_skip(optimizer: optim.Optimizer) -> bool:
-    """Whether the optimizer itself is to leave the weights alone where `found_inf` is set: on a GPU, which nobody waits for."""
+    """Whether the optimizer skips a step itself if `found_inf` is set, so that nothing waits for a
+    GPU.
+    """
     first = optimizer.param_groups[0]["params"][0]
-    return (
-        bool(optimizer.defaults.get("fused")) and first.is_cuda and not isinstance(first, DTensor)
-    )
+    is_fused = bool(optimizer.defaults.get("fused"))
+    return is_fused and first.is_cuda and not isinstance(first, DTensor)
 
 
 def set_learning_rate(

@@ -1,4 +1,4 @@
-"""A few images of a batch with what is found in them and what is true, to be looked at while a run goes."""
+"""A few images of a batch with true and predicted boxes, to look at while training runs."""
 
 from __future__ import annotations
 
@@ -19,12 +19,14 @@ LEAST_SIDE = 320
 def draw(
     batch: Batch, predictions: Predictions, vocabulary: Vocabulary, count: int = 4
 ) -> list[Pixels]:
-    """The first images that have true boxes: those in white, what scores `LEAST_SCORE` or more in colour, with its words."""
-    chosen = (
-        torch.nonzero(batch.box_valid_BN.any(1))[:count, 0].tolist()
-        if batch.box_valid_BN.shape[1]
-        else []
-    )
+    """The first images that have true boxes.
+
+    True boxes are white. Predictions that score `LEAST_SCORE` or more are in colour, with their
+    words.
+    """
+    if not batch.box_valid_BN.shape[1]:
+        return []
+    chosen = torch.nonzero(batch.box_valid_BN.any(1))[:count, 0].tolist()
     return [_draw(batch, predictions, vocabulary, b) for b in chosen]
 
 
@@ -56,7 +58,7 @@ def _draw(batch: Batch, predictions: Predictions, vocabulary: Vocabulary, b: int
 
 
 def words(table: PhraseTable, phrase: int, vocabulary: Vocabulary) -> str:
-    """The tokens of a phrase of the batch; in brackets those of what stands beside the thing."""
+    """The tokens of a phrase of the batch; those of its context are in brackets."""
     ends = [*table.offsets_P.tolist(), len(table.token_ids_K)]
     ids = table.token_ids_K[ends[phrase] : ends[phrase + 1]].tolist()
     size = len(vocabulary.idf_T)

@@ -1,7 +1,7 @@
-"""What a person sees of a run while it goes: a line on the console, and TensorBoard events.
+"""What a person sees of a run while it trains: lines on the console, and TensorBoard events.
 
-Numbers that depend on the machine (images a second, waiting for data, memory) stand here alone: the metric log holds what a
-run computes, and is the same after a kill as without one.
+Numbers that depend on the machine (images per second, waiting for data, memory) appear only here:
+the metric log holds what a run computes, and is the same after a kill as without one.
 """
 
 from __future__ import annotations
@@ -23,11 +23,13 @@ from omnidet.schema import Batch
 
 
 class Progress:
-    """Counts, times and shows; on ranks that do not show it only hands on the batches."""
+    """Counts, times and shows. On ranks that do not show, it only passes the batches on."""
 
     def __init__(self, loader: Loader, device: torch.device, events: Path | None) -> None:
-        """Args:
-        events: folder of the TensorBoard events; None shows nothing at all.
+        """Start to count at the loader's present step.
+
+        Args:
+            events: folder for the TensorBoard events; None shows nothing at all.
         """
         self._loader, self._device, self._events = loader, device, events
         self._images = sum(stream.images_per_step for stream in loader.mixture.streams)
@@ -39,7 +41,8 @@ class Progress:
 
     def __enter__(self) -> Progress:
         if self._events is not None:
-            # Steps behind the checkpoint come again: the purge tells viewers to forget their first events.
+            # Steps after the checkpoint come again: the purge tells viewers to drop their old
+            # events.
             self._writer = SummaryWriter(
                 str(self._events), purge_step=self._first + 1, flush_secs=30
             )
@@ -56,7 +59,10 @@ class Progress:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Raises ChildProcessError where a process of the loader died: the news of it comes in the middle of anything."""
+        """Close everything. Raises ChildProcessError if a process of the loader died.
+
+        torch reports such a death by an exception in the middle of whatever the main process does.
+        """
         if self._bar is not None:
             self._bar.close()
         if self._writer is not None:
@@ -64,12 +70,13 @@ class Progress:
         if isinstance(error, RuntimeError) and "DataLoader worker" in str(error):
             reason = str(error).strip().splitlines()[0].rstrip(". ")
             raise ChildProcessError(
-                f"step {self._loader.step}: a process that makes batches died ({reason}): memory or /dev/shm was too "
-                "small, or someone ended it; lower mixing.workers, and start again: the run goes on from its checkpoint"
+                f"step {self._loader.step}: a process that makes batches died ({reason}), for want "
+                "of memory or because someone killed it: lower mixing.workers and start again; the "
+                "run goes on from its checkpoint"
             ) from error
 
     def batches(self) -> Iterator[Batch]:
-        """Those of the loader."""
+        """The loader's batches."""
         batches = iter(self._loader)
         while True:
             asked = time.monotonic()
@@ -82,7 +89,7 @@ class Progress:
                 self._bar.update()
 
     def show(self, row: Mapping[str, float]) -> None:
-        """A row of the metric log, and what goes beside it."""
+        """Show a row of the metric log, and the machine's numbers next to it."""
         if self._writer is None:
             return
         now, step = time.monotonic(), int(row["step"])
@@ -106,7 +113,7 @@ class Progress:
             )
 
     def pictures(self, drawn: Sequence[Pixels], step: int) -> None:
-        """RGB pictures of what the model finds."""
+        """Show RGB images of what the model finds."""
         for number, pixels_HWC in enumerate(drawn):
             if self._writer is not None:
                 self._writer.add_image(f"found/{number}", pixels_HWC, step, dataformats="HWC")

@@ -1,4 +1,4 @@
-"""Which run a training is: what its weights depend on, and which others lie beside it."""
+"""The identity of a training run: what its weights depend on, and which other runs there are."""
 
 from __future__ import annotations
 
@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from omnidet.training import distributed
 
 _PARTS_OF_TRAINING = ("model", "streams", "mixing", "losses", "matching", "train")
-"""Of a recipe: evaluating otherwise does not change the weights."""
+"""Parts of a recipe that the weights depend on; they do not depend on how a detector is evaluated.
+"""
 _OPERATION = {
     "mixing": ("workers", "cache_gigabytes", "cache_folder"),
     "train": (
@@ -33,7 +34,7 @@ _OPERATION = {
         "keep_checkpoint_every",
     ),
 }
-"""What changes how a run is worked through, and not what comes of it: a run goes on when one of these is another."""
+"""Fields that change how a run proceeds but not its result: a run continues when they change."""
 
 
 def provenance(
@@ -42,8 +43,8 @@ def provenance(
     """Everything that the weights depend on; `run` is a hash over it.
 
     Args:
-        recipe: its plain form.
-        start: hash of the weights that training begins with, if it does.
+        recipe: the plain form of the recipe.
+        start: hash of the weights that training starts from; empty for training from scratch.
     """
     content = [
         decisive(recipe),
@@ -66,7 +67,10 @@ def provenance(
 
 
 def git_commit() -> str:
-    """The commit of the code, with a mark if files were changed since; from the environment where there is no checkout."""
+    """The commit of the code, marked `-dirty` if files were changed since.
+
+    `OMNIDET_GIT_COMMIT` overrides it, for installations without a checkout.
+    """
     given = os.environ.get("OMNIDET_GIT_COMMIT")
     if given:
         return given
@@ -82,7 +86,7 @@ def git_commit() -> str:
 
 
 def decisive(recipe: Mapping[str, Any]) -> dict[str, Any]:
-    """What the weights depend on, of a recipe's plain form."""
+    """What the weights depend on in a recipe's plain form."""
     return {
         part: {k: v for k, v in recipe[part].items() if k not in _OPERATION[part]}
         if part in _OPERATION
@@ -92,21 +96,26 @@ def decisive(recipe: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def alone(folder: Location, world: distributed.World) -> AbstractContextManager[None]:
-    """Raise ValueError, on the main rank, if another process trains in the same folder of this machine."""
+    """Raise ValueError, on the main rank, if another process trains in the same folder of this
+    machine.
+    """
     if storage.is_s3(folder) or not world.is_main:
         return nullcontext()
     lock = Path(f"{folder}.lock")
     lock.parent.mkdir(parents=True, exist_ok=True)
     return storage.locked(
-        lock, f"another process trains in {folder}: wait for it, or give another --work"
+        lock, f"another process trains in {folder}: wait for it to end, or give another --work"
     )
 
 
 def others(work: Location, facts: Mapping[str, Any]) -> list[str]:
-    """A changed recipe begins a run of its own: lines that say so, for the work of the other one would seem lost.
+    """Lines that say why a new run starts although there are others.
+
+    A changed recipe starts a run of its own. Without a word about it, the work of the other run
+    would seem lost.
 
     Args:
-        facts: provenance of the run that begins; its `run` is the name of its folder in `work`.
+        facts: provenance of the run that starts; its `run` is the name of its folder in `work`.
     """
     from omnidet.training import checkpoint
 
@@ -117,17 +126,15 @@ def others(work: Location, facts: Mapping[str, Any]) -> list[str]:
         if place is None:
             continue
         other = checkpoint.provenance(place)
-        changed = (
-            _differences(decisive(other["recipe"]), decisive(facts["recipe"]))
-            if "recipe" in other
-            else []
-        )
-        changed += [
-            key for key in ("dataset_version", "vocabulary_hash") if other.get(key) != facts[key]
-        ]
-        told = ", ".join(changed[:5]) + (", ..." if changed[5:] else "")
+        changed = []
+        if "recipe" in other:
+            changed = _differences(decisive(other["recipe"]), decisive(facts["recipe"]))
+        hashes = ("dataset_version", "vocabulary_hash")
+        changed += [key for key in hashes if other.get(key) != facts[key]]
+        listed = ", ".join(changed[:5]) + (", ..." if changed[5:] else "")
         lines.append(
-            f"a new run begins in {storage.join(work, facts['run'])}; the one in {place} was made with other {told}"
+            f"a new run starts in {storage.join(work, facts['run'])}: "
+            f"the one in {place} differs in {listed}"
         )
     return lines
 

@@ -1,4 +1,4 @@
-"""SIGTERM, as a node is drained: finish the step, write a checkpoint, and leave with a code that says "restart me"."""
+"""SIGTERM, which a drained node sends: finish the step, write a checkpoint, ask for a restart."""
 
 from __future__ import annotations
 
@@ -13,12 +13,16 @@ from omnidet.training import distributed
 from omnidet.training.finite import Later
 
 RESTART_EXIT_CODE = 75
-"""EX_TEMPFAIL of sysexits.h: nothing is wrong, try again. torchrun and Trainer restart on any code but 0; no failure of
-`omnidet` itself has this one, so a script can tell."""
+"""EX_TEMPFAIL of sysexits.h: nothing is wrong, try again. torchrun and Trainer restart on any code
+but 0. No failure of `omnidet` itself uses this code, so a script can tell them apart.
+"""
 
 
 class InterruptedRunError(SystemExit):
-    """The run was asked to stop and can go on from its newest checkpoint; ends the process with `RESTART_EXIT_CODE`."""
+    """The run was asked to stop.
+
+    It exits with `RESTART_EXIT_CODE` and can go on from its checkpoint.
+    """
 
     def __init__(self, step: int) -> None:
         super().__init__(RESTART_EXIT_CODE)
@@ -26,7 +30,10 @@ class InterruptedRunError(SystemExit):
 
 
 class StopSignal:
-    """Whether to stop, agreed on by all ranks: only some of them may be on the node that is drained."""
+    """Whether to stop.
+
+    All ranks agree on it, since only some may be on the node that is drained.
+    """
 
     def __init__(self, world: distributed.World) -> None:
         self._world, self._process = world, os.getpid()
@@ -49,9 +56,9 @@ class StopSignal:
             signal.signal(signal.SIGTERM, self._before)  # type: ignore[arg-type]
 
     def agreed(self) -> bool:
-        """Whether to stop after this step. Every rank must ask after every step.
+        """Whether to stop after this step. Every rank must call this after every step.
 
-        With several ranks it is the answer to the last step's question, which has arrived by now.
+        With several ranks the answer is that of the step before, which has arrived by now.
         """
         if self._world.size == 1:
             return self._is_asked
@@ -61,6 +68,6 @@ class StopSignal:
         return last is not None and bool(last.read() > 0)
 
     def _ask(self, _number: int, _frame: FrameType | None) -> None:
-        if os.getpid() != self._process:  # a worker of the loader, which has nothing to save
+        if os.getpid() != self._process:  # a worker of the loader has nothing to save
             os._exit(128 + signal.SIGTERM)
         self._is_asked = True

@@ -1,8 +1,10 @@
-"""No rank waits for a dead one: each says that it lives, and why it dies.
+"""No rank waits for a dead one: each rank shows that it is alive, and says why it dies.
 
-The process group notices a lost peer late or, on NCCL, only by its timeout, and never says why. Here every rank writes a sign
-of life into the store that brought the ranks together, and looks at the next rank's: in a ring, so a large job costs the store
-no more a rank than a small one. A rank that fails leaves its reason there, and the others end within seconds with that reason.
+The process group notices a lost peer late or, with NCCL, only at its timeout, and never says why.
+Here, every rank writes a sign of life into the store through which the ranks found one another, and
+reads the next rank's. The ranks form a ring, so the store has the same work per rank in a large job
+as in a small one. A rank that fails leaves its reason in the store, and the others end within
+seconds with that reason.
 """
 
 from __future__ import annotations
@@ -19,18 +21,19 @@ from torch.distributed import PrefixStore, Store, TCPStore  # type: ignore[attr-
 
 BEAT_SECONDS = 2.0
 SILENT_SECONDS = 40.0
-"""Without a sign of life for so long a rank counts as dead."""
+"""A rank counts as dead after this long without a sign of life."""
 _FAILED = "failed"
 _REASON_SECONDS = 3 * BEAT_SECONDS
 
 
 class Watch:
-    """This rank's eye on the others."""
+    """Watches the other ranks for this one."""
 
     def __init__(self, rank: int, size: int) -> None:
         self.rank, self.size = rank, size
         self._ended = threading.Event()
-        # After torchrun's restart the store still holds what the ranks of the earlier try said.
+        # After torchrun's restart the store still holds what the ranks of the earlier attempt
+        # wrote.
         names = ("TORCHELASTIC_RUN_ID", "TORCHELASTIC_RESTART_COUNT")
         self._prefix = "/".join(["omnidet", *(os.environ.get(name, "0") for name in names)])
         self._thread_store, self._store = self._connect(), self._connect()
@@ -40,16 +43,16 @@ class Watch:
         self._thread.start()
 
     def stop(self) -> None:
-        """This rank is done, well or not: from now on nobody should miss it."""
+        """This rank has ended, successfully or not: the others must not miss it from now on."""
         self._ended.set()
         self._thread.join(timeout=2 * BEAT_SECONDS)
 
     def fail(self, reason: str) -> None:
-        """Tell all ranks why this one ends; the first reason counts."""
+        """Tell all ranks why this one ends. The first reason counts."""
         self._tell(self._store, reason)
 
     def reason_of_others(self) -> str | None:
-        """Why another rank ended, waiting a moment for it to say so; None where none said anything."""
+        """Why another rank ended, after waiting a moment for it to say so; None if no rank did."""
         until = time.monotonic() + _REASON_SECONDS
         while time.monotonic() < until:
             try:
@@ -81,22 +84,23 @@ class Watch:
             except RuntimeError:
                 if self._ended.is_set():
                     return
-                self._end(
-                    "the meeting point of the ranks is gone, and with it rank 0 or its launcher"
-                )
+                self._end("the store of the ranks is gone, and with it rank 0 or its launcher")
             if now != seen or now == b"done":
                 seen, seen_at = now, time.monotonic()
             elif time.monotonic() - seen_at > SILENT_SECONDS:
-                reason = f"rank {neighbour} has given no sign of life for {SILENT_SECONDS:.0f} s: see its node's log"
+                reason = (
+                    f"rank {neighbour} has given no sign of life for {SILENT_SECONDS:.0f} s: "
+                    "see its node's log"
+                )
                 self._tell(self._thread_store, reason)
                 self._end(reason)
 
     def _end(self, reason: str) -> None:
-        """End this process from the outside: its main thread may wait for the dead rank for ever."""
-        time.sleep(2 * BEAT_SECONDS)  # a main thread that notices by itself ends in good order
+        """End this process from its watching thread: the main thread may wait forever."""
+        time.sleep(2 * BEAT_SECONDS)  # a main thread that notices by itself ends in an orderly way
         if not self._ended.is_set():
             print(
-                f"rank {self.rank} stops, for another rank is gone: {reason}",
+                f"rank {self.rank} stops because another rank is gone: {reason}",
                 file=sys.stderr,
                 flush=True,
             )
@@ -121,7 +125,7 @@ class Watch:
 
 @contextmanager
 def watch(rank: int, size: int) -> Iterator[Watch]:
-    """Watch while the block runs; what leaves it as an error is told to all ranks."""
+    """Watch while the block runs; all ranks are told of an exception that leaves it."""
     guard = Watch(rank, size)
     guard.start()
     try:

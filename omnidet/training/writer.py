@@ -1,4 +1,4 @@
-"""Checkpoints are written beside the training, which does not wait for them."""
+"""Writes checkpoints in the background, so that training does not wait for them."""
 
 from __future__ import annotations
 
@@ -14,8 +14,9 @@ from omnidet.training import checkpoint
 class Writer:
     """Writes snapshots in a thread, one at a time.
 
-    What goes wrong there is raised by the next call here, and by `check`, which costs nothing. A store that is away is tried
-    again with growing pauses until `patience_seconds` are over: an outage of minutes does not stop a run of days.
+    An error in the thread is raised by the next call, or by `check`, which costs nothing. If an
+    object store does not answer, the thread tries again with growing pauses for `patience_seconds`,
+    so that an outage of minutes does not stop a run of days.
     """
 
     def __init__(
@@ -41,7 +42,10 @@ class Writer:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Wait for the last one; where the block failed, its own error is the one that counts and no store is waited for."""
+        """Wait for the last snapshot.
+
+        If the block failed, its error counts: no store is waited for.
+        """
         if kind is None:
             self.wait()
         elif self._thread:
@@ -49,7 +53,7 @@ class Writer:
             self._thread.join()
 
     def save(self, taken: checkpoint.Snapshot) -> None:
-        """Begin to write; returns at once, or when the one before is written."""
+        """Start to write; returns at once, or when the snapshot before is written."""
         self.wait()
         self._thread = threading.Thread(
             target=self._write, args=(taken,), name="omnidet-checkpoint"
@@ -57,14 +61,14 @@ class Writer:
         self._thread.start()
 
     def wait(self) -> None:
-        """Return when everything is written. Raises what went wrong."""
+        """Return when everything is written. Raises the thread's error, if there was one."""
         if self._thread:
             self._thread.join()
             self._thread = None
         self.check()
 
     def check(self) -> None:
-        """Raise what went wrong, if anything did by now."""
+        """Raise the thread's error, if there has been one."""
         if self._failure:
             failure, self._failure = self._failure, None
             raise failure
@@ -84,7 +88,7 @@ class Writer:
                     file=sys.stderr,
                     flush=True,
                 )
-            except BaseException as error:
+            except BaseException as error:  # noqa: BLE001  # `check` raises it in the main thread
                 self._failure = error
                 return
             else:

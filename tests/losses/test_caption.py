@@ -11,7 +11,7 @@ from omnidet.losses.caption import caption
 from tests import toys
 
 
-def test_equals_cross_entropy_with_soft_targets_less_their_entropy():
+def test_equals_cross_entropy_with_soft_targets_minus_their_entropy():
     batch, of = toys.batch(), toys.leaves()
     targets = toys.dense(batch.phrases, len(of.b_T))[[5, 6]]
     logits = of.image_BD[[3, 4]] @ of.E_TD.T + of.b_T
@@ -24,7 +24,7 @@ def test_equals_cross_entropy_with_soft_targets_less_their_entropy():
     assert term.count_S.tolist() == [0, 0, 2]
 
 
-def test_the_floor_is_zero_and_reached_where_the_softmax_is_the_target():
+def test_the_floor_is_zero_and_reached_if_the_softmax_is_the_target():
     batch = toys.batch()
     num_tokens = toys.toy_vocabulary().num_tokens
     targets = toys.dense(batch.phrases, num_tokens)

@@ -1,4 +1,7 @@
-"""What every loss promises: sums and counts by stream, no division, a graph to its head, silence outside the label space."""
+"""What every loss promises: sums and counts by stream, never divided, and a graph to its head.
+
+It also says nothing about what is outside the label space.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +24,7 @@ HEADS = {
     "token_alignment": ("z_BQD", "E_TD", "b_T"),
     "caption": ("image_BD", "E_TD", "b_T"),
 }
-"""What each loss trains; a new loss is named here too."""
+"""What each loss trains. Add a new loss here."""
 
 
 @pytest.fixture(params=LOSSES, ids=MODULES)
@@ -62,8 +65,8 @@ def test_gradient_flows_to_its_head_and_to_nothing_else(loss):
 
 
 @pytest.mark.parametrize("padded", [True, False], ids=["padded", "no columns"])
-def test_stays_connected_where_nothing_is_supervised(loss, padded):
-    """DDP hangs or fails on a parameter that has no gradient on one rank."""
+def test_stays_connected_if_nothing_is_supervised(loss, padded):
+    """DDP hangs or fails if a parameter has no gradient on one rank."""
     full = toys.batch()
     batch = dataclasses.replace(
         full,
@@ -129,8 +132,8 @@ def test_never_divides(loss):
     assert torch.equal(twice.count_S, 2 * once.count_S)
 
 
-def test_streams_are_apart(loss):
-    """The terms of a batch are those of its images, each in the column of its own stream."""
+def test_streams_are_separate(loss):
+    """The terms of a batch are the sums over its images, each in the column of its stream."""
     batch = toys.batch()
     of, pairs = toys.leaves(), list(zip(*toys.MATCHES, strict=True))
     whole = loss(toys.predictions(batch, of), batch, toys.matches())
@@ -152,7 +155,7 @@ def test_streams_are_apart(loss):
 
 
 def test_says_nothing_outside_the_label_space(loss):
-    """The score of a padded name, and of a region that a not exhaustive name may describe, change nothing."""
+    """Nothing depends on padded names, or on unmatched regions for a name that is not exhaustive."""
     batch = toys.batch()
     given = toys.predictions(batch, toys.leaves())
     scores = given.scores_BQL.detach().clone()

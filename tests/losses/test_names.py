@@ -23,7 +23,7 @@ def test_equals_torchvisions_focal_loss_on_the_supervised_pairs():
     supervised = torch.zeros(5, 6, 3)
     supervised[0] = 1
     supervised[1, :, 1] = 1
-    supervised[1, 0, 0] = 1  # not exhaustive: its positive alone
+    supervised[1, 0, 0] = 1  # not exhaustive: only its positive
     supervised[2, :, :2] = 1
     every = sigmoid_focal_loss(predictions.scores_BQL, target, alpha=0.25, gamma=2.0) * supervised
     term = names(predictions, batch, toys.matches())

@@ -1,4 +1,4 @@
-"""The token loss at matched regions against torch's cross-entropy with soft targets, and its floor."""
+"""The token loss at matched regions against torch's cross-entropy, and its floor."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from omnidet.losses.token_alignment import token_alignment
 from tests import toys
 
 
-def test_equals_cross_entropy_with_soft_targets_less_their_entropy():
+def test_equals_cross_entropy_with_soft_targets_minus_their_entropy():
     batch, of = toys.batch(), toys.leaves()
     weights = toys.dense(batch.phrases, len(of.b_T))
     entropy = -(weights * weights.clamp(min=1e-30).log()).sum(1)
@@ -20,7 +20,8 @@ def test_equals_cross_entropy_with_soft_targets_less_their_entropy():
     def excess(region: int, phrase: int) -> torch.Tensor:
         return functional.cross_entropy(logits[[region]], weights[[phrase]]) - entropy[phrase]
 
-    # Box 0 (region 3) has the phrase 3, box 1 (region 5) the phrases 3 and 4, of which it takes the mean.
+    # Box 0 (region 3) has the phrase 3, box 1 (region 5) the phrases 3 and 4, of which it takes the
+    # mean.
     expected = excess(3, 3) + (excess(5, 3) + excess(5, 4)) / 2
     term = token_alignment(toys.predictions(batch, of), batch, toys.matches())
     torch.testing.assert_close(
@@ -29,12 +30,11 @@ def test_equals_cross_entropy_with_soft_targets_less_their_entropy():
     assert term.count_S.tolist() == [0, 2, 0]
 
 
-def test_the_floor_is_zero_and_reached_where_the_softmax_is_the_target():
+def test_the_floor_is_zero_and_reached_if_the_softmax_is_the_target():
     full = toys.batch()
     named = full.named_BNL.clone()
-    named[2, 1] = torch.tensor(
-        [False, True, False]
-    )  # one phrase a box: of several, no softmax meets all
+    # One phrase for each box: no softmax can match several phrases.
+    named[2, 1] = torch.tensor([False, True, False])
     batch = dataclasses.replace(full, named_BNL=named)
     num_tokens = toys.toy_vocabulary().num_tokens
     targets = toys.dense(batch.phrases, num_tokens)

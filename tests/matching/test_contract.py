@@ -1,4 +1,4 @@
-"""What every matcher promises: (cost_QN) -> pairs of distinct regions and distinct boxes, of least total cost."""
+"""What every matcher promises: pairs of distinct regions and boxes with the lowest total cost."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ def test_equals_brute_force_over_all_permutations(matcher, shape):
         assert cost[regions, boxes].sum() == pytest.approx(float(least), abs=1e-5)
 
 
-def test_greedy_would_be_wrong(matcher):
+def test_the_greedy_answer_would_be_wrong(matcher):
     regions, boxes = matcher(np.array([[0.0, 1.0], [1.0, 9.0]], np.float32))
     assert dict(zip(regions.tolist(), boxes.tolist(), strict=True)) == {0: 1, 1: 0}
 
 
-def test_no_boxes(matcher):
+def test_without_boxes_there_are_no_pairs(matcher):
     regions, boxes = matcher(np.zeros((4, 0), np.float32))
     assert len(regions) == len(boxes) == 0

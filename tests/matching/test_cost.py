@@ -1,4 +1,4 @@
-"""The matching cost by hand-worked numbers, and what a whole batch's matching promises."""
+"""The matching cost against numbers worked out by hand, and the matching of a whole batch."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def _case():
     return predictions, batch
 
 
-def test_name_part_is_the_focal_gain_worked_by_hand():
+def test_the_name_part_is_the_focal_gain_worked_out_by_hand():
     scores = torch.zeros(5, 1, 3)
     scores[0, 0, 0] = math.log(0.8 / 0.2)
     scores[2, 0, 0], scores[2, 0, 1] = math.log(0.5 / 0.5), math.log(0.9 / 0.1)
@@ -39,15 +39,12 @@ def test_name_part_is_the_focal_gain_worked_by_hand():
 
     assert cost[0, 0, 0] == pytest.approx(gain(0.8), abs=1e-6)
     assert gain(0.8) == pytest.approx(-0.7703, abs=1e-5)
-    assert cost[2, 0, 1] == pytest.approx(
-        (gain(0.5) + gain(0.9)) / 2, abs=1e-6
-    )  # two names: their mean
+    mean = (gain(0.5) + gain(0.9)) / 2  # a box with two names
+    assert cost[2, 0, 1] == pytest.approx(mean, abs=1e-6)
 
 
 def test_box_parts_by_hand():
-    boxes = torch.tensor([0.3, 0.3, 0.2, 0.2]).expand(
-        5, 1, 4
-    )  # true box 0 of image 0: 0.3 0.3 0.2 0.3
+    boxes = torch.tensor([0.3, 0.3, 0.2, 0.2]).expand(5, 1, 4)  # the true one: 0.3 0.3 0.2 0.3
     scores = torch.zeros(5, 1, 3)
     l1 = matching_cost(_predictions(scores, boxes), toys.batch(), CostConfig(names=0, l1=1, giou=0))
     assert l1[0, 0, 0] == pytest.approx(0.1, abs=1e-6)
@@ -70,7 +67,7 @@ def test_parts_add_with_their_weights():
     torch.testing.assert_close(total, 2 * parts[0] + 5 * parts[1] + 3 * parts[2])
 
 
-def test_cost_is_in_single_precision_whatever_comes_in():
+def test_the_cost_is_in_single_precision_whatever_comes_in():
     predictions, batch = _case()
     half = dataclasses.replace(
         predictions,
@@ -127,7 +124,7 @@ def test_more_boxes_than_regions():
 
 
 @pytest.mark.parametrize("padded", [True, False])
-def test_no_boxes_at_all(padded):
+def test_a_batch_without_boxes_has_no_matches(padded):
     batch = toys.select(toys.batch(), [3, 4])
     if not padded:
         batch = dataclasses.replace(
@@ -150,8 +147,8 @@ def test_scores_that_are_not_finite_stop_the_run(value):
         match(dataclasses.replace(predictions, scores_BQL=scores), batch, CostConfig(), hungarian)
 
 
-def test_what_no_box_asks_for_may_be_undefined():
-    """The score of a padded name is undefined; it must not decide anything, nor stop the run."""
+def test_scores_of_padded_names_do_not_matter():
+    """They are undefined: they must not decide anything, nor stop the run."""
     predictions, batch = _case()
     before = match(predictions, batch, CostConfig(), hungarian)
     scores = predictions.scores_BQL.detach().clone()

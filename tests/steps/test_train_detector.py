@@ -215,13 +215,13 @@ def test_a_change_of_the_recipe_is_another_run_and_one_of_the_evaluation_is_not(
 def test_a_new_run_beside_another_tells_what_is_different(place, tmp_path, capsys):
     out = tmp_path / "model"
     _run(*_train(place, out), "--set", "train.steps=2")
-    assert "training begins, to step 2" in capsys.readouterr().out
+    assert "training starts, to step 2" in capsys.readouterr().out
     _run(*_train(place, out), "--set", "train.steps=2", "--set", "mixing.workers=0")
     assert "training goes on after step 2, to step 2" in capsys.readouterr().out
     _run(*_train(place, out), "--set", "train.steps=3", "--set", "train.seed=5")
     said = capsys.readouterr().out
-    assert "training begins, to step 3" in said
-    assert "/00000002 was made with other train.steps, train.seed" in said
+    assert "training starts, to step 3" in said
+    assert "/00000002 differs in train.steps, train.seed" in said
 
 
 def test_places_that_a_training_may_not_have(place, tmp_path, capsys):

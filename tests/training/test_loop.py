@@ -1,4 +1,6 @@
-"""The loop: it learns, stops before harm, and after a kill goes on as if nothing had happened."""
+"""The loop learns, stops before damage is done, and after a kill goes on as if nothing had
+happened.
+"""
 
 from __future__ import annotations
 
@@ -69,14 +71,13 @@ def test_it_learns_and_logs(index, tmp_path):
     assert "det/token_alignment" not in rows[0]
     assert not averaged.training
     own = load_file(Path(checkpoint.latest(tmp_path / "run" / "checkpoints")) / "model.safetensors")
-    assert not torch.equal(
-        averaged.tokens.embeddings, own["tokens.embeddings"]
-    )  # the average, not the last weights
+    # It returns the average and not the last weights.
+    assert not torch.equal(averaged.tokens.embeddings, own["tokens.embeddings"])
 
 
 @pytest.mark.slow
 def test_killed_twenty_times_it_ends_as_if_it_had_been_left_alone(tmp_path):
-    """SIGKILL at random moments, six of them in mid-checkpoint: the same bits, the same metric log to the byte."""
+    """SIGKILL at random moments, six times within a checkpoint: the same bits and metric log."""
     ran = subprocess.run(
         [sys.executable, "-m", "tests.kills", str(tmp_path), "20"],
         cwd=ROOT,
@@ -91,7 +92,7 @@ def test_killed_twenty_times_it_ends_as_if_it_had_been_left_alone(tmp_path):
     assert sum(end["in_checkpoint"] is not None for end in result["ends"]) == 6
     places = [end["checkpoint"] for end in result["ends"]]
     assert places == sorted(places, key=lambda place: place or "")
-    assert len(set(places)) > 4  # they struck all along the run
+    assert len(set(places)) > 4  # kills all along the run
     assert "is damaged" not in ran.stderr
     _assert_equal(_weights(tmp_path / "whole"), _weights(tmp_path / "run"))
     assert (tmp_path / "run" / "metrics.jsonl").read_bytes() == (
@@ -101,7 +102,7 @@ def test_killed_twenty_times_it_ends_as_if_it_had_been_left_alone(tmp_path):
     assert left == sorted(p.name for p in (tmp_path / "whole" / "checkpoints").iterdir())
 
 
-def test_sigterm_writes_a_checkpoint_and_leaves_with_the_restart_code(index, tmp_path, capsys):
+def test_sigterm_writes_a_checkpoint_and_exits_with_the_restart_code(index, tmp_path, capsys):
     toys.train(index, tmp_path / "whole")
     capsys.readouterr()
     ask = toys.at_call(
@@ -112,12 +113,11 @@ def test_sigterm_writes_a_checkpoint_and_leaves_with_the_restart_code(index, tmp
         toys.train(index, tmp_path / "run", (*toys.LOSSES[:-1], ask))
     assert left.value.code == 75
     assert signal.getsignal(signal.SIGTERM) is before
-    assert (
-        Path(checkpoint.latest(tmp_path / "run" / "checkpoints")).name == "00000006"
-    )  # the step was finished
+    newest = Path(checkpoint.latest(tmp_path / "run" / "checkpoints"))
+    assert newest.name == "00000006"  # the step was finished
     (line,) = [line for line in capsys.readouterr().err.splitlines() if "SIGTERM" in line]
-    assert "stopped by SIGTERM after step 6" in line
-    assert "exit code 75: restart me" in line
+    assert "after step 6" in line
+    assert "exit code 75" in line
     toys.train(index, tmp_path / "run")
     _assert_equal(_weights(tmp_path / "whole"), _weights(tmp_path / "run"))
     assert _rows(tmp_path / "run") == _rows(tmp_path / "whole")
@@ -131,15 +131,12 @@ def test_a_damaged_newest_checkpoint_costs_the_steps_since_the_one_before(index,
     (newest / "average.safetensors").write_bytes(b"\0" * 100)
     capsys.readouterr()
     toys.train(index, tmp_path / "run")
-    assert (
-        f"checkpoint {newest} is damaged (average.safetensors is not what was written)"
-        in capsys.readouterr().err
-    )
+    assert f"checkpoint {newest} is damaged (average.safetensors" in capsys.readouterr().err
     _assert_equal(_weights(tmp_path / "whole"), _weights(tmp_path / "run"))
     assert _rows(tmp_path / "run") == _rows(tmp_path / "whole")
 
 
-def test_a_checkpoint_says_what_it_was_made_of(index, tmp_path):
+def test_a_checkpoint_names_the_data_and_the_step(index, tmp_path):
     toys.train(
         index,
         tmp_path / "run",
@@ -157,7 +154,7 @@ def test_a_checkpoint_says_what_it_was_made_of(index, tmp_path):
 
 
 def test_training_does_not_wait_for_a_checkpoint(index, tmp_path, monkeypatch):
-    """The first one takes until the last step: the steps go on meanwhile, and the run ends only when it is written."""
+    """Writing the first one takes until the last steps; the run ends only when it is written."""
     done, real = threading.Event(), checkpoint.write
 
     def slow(folder, taken, *rest):
@@ -171,7 +168,7 @@ def test_training_does_not_wait_for_a_checkpoint(index, tmp_path, monkeypatch):
 
 
 @pytest.mark.slow
-def test_a_full_disk_ends_the_run_and_leaves_the_checkpoint_before(index, tmp_path, monkeypatch):
+def test_a_full_disk_ends_the_run_and_the_last_checkpoint_stays(index, tmp_path, monkeypatch):
     real = checkpoint._to_disk
 
     def full(path):
@@ -196,9 +193,7 @@ def test_a_killed_loader_process_ends_the_run_with_one_line(index, tmp_path):
 
     began = time.monotonic()
     losses = (*toys.LOSSES[:-1], toys.at_call(toys.LOSSES[-1], 3, kill))
-    with pytest.raises(
-        ChildProcessError, match=r"makes batches died \(.*(killed|exited).*lower mixing\.workers"
-    ) as caught:
+    with pytest.raises(ChildProcessError, match=r"\(.*(killed|exited).*mixing\.workers") as caught:
         toys.train(
             index, tmp_path / "run", losses, dataclasses.replace(toys.TRAIN, steps=500), workers=2
         )
@@ -222,7 +217,7 @@ def test_a_shard_that_vanishes_is_named(index, tmp_path, workers):
 
 
 @pytest.mark.slow
-def test_stopped_in_between_and_resumed_is_the_same_to_the_bit(index, tmp_path):
+def test_interrupted_and_resumed_is_the_same_to_the_bit(index, tmp_path):
     def stop(_term: object) -> None:
         raise KeyboardInterrupt
 
@@ -263,9 +258,7 @@ def test_a_loss_that_is_not_finite_stops_before_the_update_and_is_named(
         torch.optim.AdamW, "step", lambda self, *a, **k: (updates.append(1), real(self, *a, **k))[1]
     )
     losses = (toys.LOSSES[0], toys.at_call(toys.LOSSES[1], 5, spoil), *toys.LOSSES[2:])
-    with pytest.raises(
-        FloatingPointError, match=r"step 5: grd/boxes_l1 is not finite: the weights are untouched"
-    ):
+    with pytest.raises(FloatingPointError, match="step 5: grd/boxes_l1 is not finite"):
         toys.train(index, tmp_path / "run", losses)
     assert len(updates) == 5
     assert Path(checkpoint.latest(tmp_path / "run" / "checkpoints")).name == "00000004"
@@ -286,14 +279,17 @@ def test_a_gradient_that_is_not_finite_stops_before_the_update(index, tmp_path, 
     monkeypatch.setattr(
         torch.optim.AdamW, "step", lambda self, *a, **k: (updates.append(1), real(self, *a, **k))[1]
     )
-    spoil = lambda term: dataclasses.replace(term, total_S=Bad.apply(term.total_S))
+
+    def spoil(term):
+        return dataclasses.replace(term, total_S=Bad.apply(term.total_S))
+
     losses = (toys.at_call(toys.LOSSES[0], 3, spoil), *toys.LOSSES[1:])
     with pytest.raises(FloatingPointError, match="step 3: gradient norm is not finite"):
         toys.train(index, tmp_path / "run", losses)
     assert len(updates) == 3
 
 
-def test_scores_that_are_not_finite_stop_with_the_step_named(index, tmp_path):
+def test_scores_that_are_not_finite_stop_the_run_and_the_step_is_named(index, tmp_path):
     hook_calls = []
 
     def spoil(module, _arguments, output):
@@ -324,15 +320,7 @@ def test_bfloat16_trains_on_the_cpu(index, tmp_path):
     assert not torch.equal(half.tokens.embeddings, exact.tokens.embeddings)
 
 
-def test_a_precision_that_is_unknown():
-    with pytest.raises(
-        ValueError, match=r"train\.precision='half': expected auto, bfloat16, float32"
-    ):
-        dataclasses.replace(toys.TRAIN, precision="half")
-
-
-def test_the_average_follows_slowly_and_from_the_first_step(index, tmp_path):
-    """With a decay of 0.9 the first updates weigh more: (1 + n) / (10 + n)."""
+def test_the_average_follows_from_the_first_step(index, tmp_path):
     steps = dataclasses.replace(toys.TRAIN, steps=2, checkpoint_every=1, log_every=1)
     toys.train(index, tmp_path / "run", train=steps)
     folder = tmp_path / "run" / "checkpoints"

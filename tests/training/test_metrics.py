@@ -1,4 +1,4 @@
-"""The metric log: the same rows after a resume as without one."""
+"""The metric log has the same rows with a resume as without."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def test_rows_come_back(tmp_path):
     assert metrics.read(tmp_path / "metrics.jsonl") == rows
 
 
-def test_rows_behind_the_checkpoint_go_on_resume(tmp_path):
+def test_rows_after_the_checkpoint_are_dropped_on_resume(tmp_path):
     path = tmp_path / "metrics.jsonl"
     log = MetricLog(path, 0)
     for step in (2, 4, 6):
@@ -31,14 +31,14 @@ def test_rows_behind_the_checkpoint_go_on_resume(tmp_path):
     ]
 
 
-def test_a_new_run_begins_an_empty_log(tmp_path):
+def test_a_new_run_starts_an_empty_log(tmp_path):
     path = tmp_path / "metrics.jsonl"
     MetricLog(path, 0).write({"step": 2, "loss": 1.0})
     MetricLog(path, 0)
     assert metrics.read(path) == []
 
 
-def test_a_half_written_row_is_none(tmp_path):
+def test_a_half_written_row_does_not_count(tmp_path):
     path = tmp_path / "metrics.jsonl"
     path.write_text('{"step": 2}\n{"step": 4, "l')
     assert metrics.read(path) == [{"step": 2}]

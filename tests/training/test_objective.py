@@ -1,4 +1,6 @@
-"""Loss terms -> one number: normalisation by stream, and the same gradient however the batch is split."""
+"""Loss terms -> one number: normalised by stream, with the same gradient for any split of the
+batch.
+"""
 
 from __future__ import annotations
 
@@ -33,14 +35,11 @@ def test_each_stream_is_divided_by_its_own_positives():
         losses, toys.STREAMS, 1, toys.predictions(batch, toys.leaves()), batch, toys.matches()
     )
     assert total.item() == pytest.approx(2 * (6 / 3 + 10 / 1) + 0.5 * 9 / 2)
-    assert report.read() == {
-        "det/first": 2.0,
-        "grd/first": 10.0,
-        "img/second": 4.5,
-    }  # what is not supervised is not reported
+    # What is not supervised is not reported.
+    assert report.read() == {"det/first": 2.0, "grd/first": 10.0, "img/second": 4.5}
 
 
-def test_no_positive_does_not_divide_by_zero():
+def test_without_positives_nothing_is_divided_by_zero():
     losses = (Loss("negatives", _constant([4.0, 0.0, 0.0], [0.0, 0.0, 0.0]), 1.0),)
     batch = toys.batch()
     total, report = objective(
@@ -50,7 +49,7 @@ def test_no_positive_does_not_divide_by_zero():
     assert report.read() == {}
 
 
-def test_times_the_ranks_for_the_average_of_gradients():
+def test_the_loss_is_multiplied_by_the_ranks_because_ddp_averages():
     losses = (Loss("first", _constant([6.0, 0.0, 0.0], [3.0, 0.0, 0.0]), 1.0),)
     batch = toys.batch()
     total, report = objective(

@@ -1,4 +1,4 @@
-"""Parameter groups and the schedule."""
+"""Parameter groups, the schedule, and the longer steps of new tokens."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def test_weights_decay_and_norms_biases_and_tokens_do_not():
         assert _group_of(built, parameter)["weight_decay"] == decay
 
 
-def test_layers_below_learn_slower_by_the_factor():
+def test_lower_layers_learn_more_slowly_by_the_factor():
     detector = toys.toy_detector()
     config = OptimizerConfig(learning_rate=1.0, layer_decay=0.5, warmup_steps=0)
     built = optimizer.build(detector, config)
@@ -95,7 +95,7 @@ def test_the_rate_is_a_function_of_the_step_alone():
         assert {group["lr"] for group in built.param_groups} == {0.2 * schedule(step, 10, 110)}
 
 
-def test_new_tokens_go_further_in_each_step_and_the_others_as_ever():
+def test_new_tokens_move_further_in_each_step_and_the_others_as_before():
     plain, faster = toys.toy_detector(), toys.toy_detector()
     faster.load_state_dict(plain.state_dict())
     first = {name: value.clone() for name, value in plain.state_dict().items()}

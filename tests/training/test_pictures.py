@@ -1,4 +1,4 @@
-"""Pictures of a batch: true boxes in white, what is found in colour with its words."""
+"""Pictures of a batch: true boxes in white, predictions in colour with their words."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from omnidet.training import pictures
 from tests import toys
 
 
-def test_what_is_found_is_drawn_beside_what_is_true():
+def test_predictions_and_true_boxes_are_drawn():
     batch = toys.batch()
     batch = dataclasses.replace(batch, images_BCHW=torch.full_like(batch.images_BCHW, 100))
     predictions = toys.predictions(batch, toys.leaves())
@@ -31,15 +31,12 @@ def test_what_is_found_is_drawn_beside_what_is_true():
     assert (drawn[1][40:280] == 255).all(-1).any()
 
 
-def test_nothing_to_draw():
+def test_without_true_boxes_nothing_is_drawn():
     batch = toys.select(toys.batch(), [3, 4])
-    assert (
-        pictures.draw(batch, toys.predictions(batch, toys.leaves(2)), toys.toy_vocabulary()) == []
-    )
+    predictions, vocabulary = toys.predictions(batch, toys.leaves(2)), toys.toy_vocabulary()
+    assert pictures.draw(batch, predictions, vocabulary) == []
     batch = dataclasses.replace(batch, box_valid_BN=batch.box_valid_BN[:, :0])
-    assert (
-        pictures.draw(batch, toys.predictions(batch, toys.leaves(2)), toys.toy_vocabulary()) == []
-    )
+    assert pictures.draw(batch, predictions, vocabulary) == []
 
 
 def test_words_of_a_phrase():

@@ -1,4 +1,4 @@
-"""What is seen of a run: TensorBoard events that read back, and console lines that logs can keep."""
+"""What a person sees of a run: TensorBoard events that can be read, and lines on the console."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests import toys
 
 
 def _events(folder: Path) -> list[event_pb2.Event]:
-    """Every event of the files in the order they were begun: length, checksum, message, checksum."""
+    """Every event of the files, oldest file first: length, checksum, message, checksum."""
     found = []
     for path in sorted(folder.iterdir(), key=lambda p: p.stat().st_mtime_ns):
         content, at = path.read_bytes(), 0
@@ -53,14 +53,13 @@ def test_events_hold_what_the_log_holds_and_the_speed(tmp_path, capsys):
     assert all(value > 0 for value in scalars["speed/images_per_second"].values())
     assert all(0 <= value <= 1 for value in scalars["speed/data_wait_share"].values())
     lines = capsys.readouterr().err.splitlines()
-    assert len(lines) == 6  # one each interval, and no control characters of a bar
-    assert re.fullmatch(
-        r"step 2/12  loss \d+\.\d+  gradient \d+\.\d+  rate 6\.67e-04  [\d.]+ images/s  data wait \d+%  0:00:0\d left",
-        lines[0],
-    )
+    assert len(lines) == 6  # one for each interval, without the control characters of a bar
+    for part in ("step 2/12", "rate 6.67e-04", " images/s", "data wait "):
+        assert part in lines[0]
+    assert re.search(r"loss \d+\.\d+  gradient \d+\.\d+ .* 0:00:0\d left$", lines[0])
 
 
-def test_after_a_resume_viewers_forget_what_comes_again(tmp_path):
+def test_after_a_resume_viewers_drop_what_comes_again(tmp_path):
     index = toys.write_shards(tmp_path / "shards")
     fail = toys.at_call(
         toys.LOSSES[-1],
@@ -78,7 +77,7 @@ def test_after_a_resume_viewers_forget_what_comes_again(tmp_path):
     assert starts[-1] == 9  # the checkpoint is of step 8
 
 
-def test_pictures_of_what_is_found_come_now_and_then(tmp_path):
+def test_pictures_come_every_so_many_steps(tmp_path):
     index = toys.write_shards(tmp_path / "shards")
     toys.train(index, tmp_path / "run", train=dataclasses.replace(toys.TRAIN, pictures_every=6))
     events = _events(tmp_path / "run" / "events")

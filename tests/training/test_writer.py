@@ -1,4 +1,4 @@
-"""The writer: training does not wait, errors surface, an object store that is away is waited for."""
+"""The writer: training does not wait, errors surface, and it waits for a store that is down."""
 
 from __future__ import annotations
 
@@ -43,13 +43,11 @@ def test_it_returns_at_once_and_has_one_in_flight(tmp_path, monkeypatch):
         assert running == [1]
         go.set()
         second.join(20)
-    assert [p.name for p in sorted(tmp_path.iterdir())] == [
-        "00000001",
-        "00000002",
-    ]  # the last one was waited for
+    # Leaving the block waited for the last one.
+    assert [p.name for p in sorted(tmp_path.iterdir())] == ["00000001", "00000002"]
 
 
-def test_what_goes_wrong_surfaces_while_training_goes_on(tmp_path):
+def test_an_error_surfaces_while_training_goes_on(tmp_path):
     (tmp_path / "file").write_text("no folder")
     writer = Writer(tmp_path / "file")
     writer.save(_taken(1))
@@ -58,15 +56,15 @@ def test_what_goes_wrong_surfaces_while_training_goes_on(tmp_path):
         writer.check()
 
 
-def test_what_goes_wrong_with_the_last_one_surfaces(tmp_path):
+def test_an_error_in_the_last_one_surfaces(tmp_path):
     (tmp_path / "file").write_text("no folder")
     with pytest.raises(OSError, match="cannot be written"), Writer(tmp_path / "file") as writer:
         writer.save(_taken(1))
 
 
 @pytest.mark.s3
-def test_a_store_that_is_away_is_waited_for(s3, monkeypatch, capfd):
-    """The server is really gone while the checkpoint is to be written, and comes back later."""
+def test_a_store_that_is_down_is_waited_for(s3, monkeypatch, capfd):
+    """The server is stopped while the checkpoint is to be written, and started again later."""
     monkeypatch.setattr(s3_client, "WAIT_SECONDS", 0.05)
     s3_client.forget()
     folder = f"{s3.uri}/checkpoints"
@@ -88,7 +86,7 @@ def test_a_store_that_is_away_is_waited_for(s3, monkeypatch, capfd):
 
 
 @pytest.mark.s3
-def test_a_store_that_stays_away_is_an_error_in_the_end(s3, monkeypatch):
+def test_a_store_that_stays_down_is_an_error_in_the_end(s3, monkeypatch):
     monkeypatch.setattr(s3_client, "WAIT_SECONDS", 0.05)
     s3_client.forget()
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
