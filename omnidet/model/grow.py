@@ -10,8 +10,7 @@ from omnidet.model.detector import Detector
 
 @torch.no_grad()
 def load_grown(detector: Detector, trained: Detector, old: Vocabulary, new: Vocabulary) -> None:
-    """Put the weights of `trained`, which has the vocabulary `old`, into `detector`, which has
-    `new`.
+    """Put the weights of `trained` into `detector`, whose vocabulary `new` extends `old`.
 
     The row of a new token is the mean of the rows of the subwords that its word had before,
     weighted as they were, so every phrase scores as before. Raises ValueError if `new` does not

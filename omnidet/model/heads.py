@@ -107,8 +107,7 @@ class TokenTable(nn.Module):
         self._spare: list[Tensor] = []
 
     def reuse_gradient(self) -> None:
-        """Let the next gradient of the embeddings reuse the memory of this one; clear it
-        afterwards.
+        """Let the embeddings' next gradient reuse the memory of this one; clear it afterwards.
 
         On a CPU, touching fresh memory takes several times as long as computing what goes into it.
         A GPU's allocator reuses memory by itself.

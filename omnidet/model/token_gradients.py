@@ -65,8 +65,7 @@ def shared(
 
 
 class _Rows(torch.autograd.Function):
-    """Weighted sums (P, D) of the rows of each phrase's tokens, and the table itself for
-    `_LogPartition`.
+    """Weighted sums (P, D) of each phrase's token rows, and the table itself for `_LogPartition`.
 
     The backward of every `_LogPartition` runs before this one's, since it depends on the table that
     this function returns. Each leaves in `uses` the two factors of its gradient of the table, and

@@ -149,9 +149,7 @@ def _prepare(
 
 
 def log_path(folder: Location) -> Path:
-    """Where the metric log of a run is written: always a local file; each checkpoint carries a
-    copy.
-    """
+    """The metric log of a run, always a local file; each checkpoint has a copy."""
     return (
         Path(".cache/training", Path(folder).name, "metrics.jsonl")
         if storage.is_s3(folder)
@@ -175,9 +173,7 @@ def autocast(device: torch.device, precision: str) -> torch.autocast:
 
 
 def _seed_step(seed: int, step: int, rank: int) -> None:
-    """Stochastic depth draws from a generator that depends on step and rank alone: a resumed run
-    draws the same.
-    """
+    """Seed stochastic depth by step and rank alone, so that a resumed run draws the same numbers."""
     torch.manual_seed(seed * 1_000_003 + step + (rank << 40))
 
 

@@ -66,9 +66,7 @@ def clear_gradients(optimizer: optim.Optimizer, detector: Detector, num_ranks: i
 
 
 def can_skip(optimizer: optim.Optimizer) -> bool:
-    """Whether the optimizer skips a step itself if `found_inf` is set, so that nothing waits for a
-    GPU.
-    """
+    """Whether the optimizer itself skips a step if `found_inf` is set: nothing waits for a GPU."""
     first = optimizer.param_groups[0]["params"][0]
     is_fused = bool(optimizer.defaults.get("fused"))
     return is_fused and first.is_cuda and not isinstance(first, DTensor)

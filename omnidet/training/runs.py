@@ -96,9 +96,7 @@ def decisive(recipe: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def alone(folder: Location, world: distributed.World) -> AbstractContextManager[None]:
-    """Raise ValueError, on the main rank, if another process trains in the same folder of this
-    machine.
-    """
+    """Raise ValueError, on the main rank, if another process here trains in the same folder."""
     if storage.is_s3(folder) or not world.is_main:
         return nullcontext()
     lock = Path(f"{folder}.lock")

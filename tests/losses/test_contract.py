@@ -155,7 +155,7 @@ def test_streams_are_separate(loss):
 
 
 def test_says_nothing_outside_the_label_space(loss):
-    """Nothing depends on padded names, or on unmatched regions for a name that is not exhaustive."""
+    """Padded names do not count, nor do unmatched regions for a name that is not exhaustive."""
     batch = toys.batch()
     given = toys.predictions(batch, toys.leaves())
     scores = given.scores_BQL.detach().clone()

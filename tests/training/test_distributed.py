@@ -1,6 +1,4 @@
-"""Several ranks: the same gradient as one for any split; runs that go on with other numbers of
-ranks.
-"""
+"""Several ranks have the gradient of one; runs go on with another number of ranks."""
 
 from __future__ import annotations
 
@@ -78,9 +76,7 @@ def test_runs_on_several_ranks_end_where_one_does(tmp_path):
 
 
 def test_torchrun_goes_on_after_a_drained_node_and_a_killed_rank(tmp_path):
-    """Of two ranks, one gets SIGTERM and both save a checkpoint; then one is killed; the third try
-    ends.
-    """
+    """One of two ranks gets SIGTERM and both save; then one is killed; the third try completes."""
     toys.write_shards(tmp_path / "shards")
     torchrun = [
         sys.executable,
@@ -92,8 +88,12 @@ def test_torchrun_goes_on_after_a_drained_node_and_a_killed_rank(tmp_path):
     ]
     ran = subprocess.run(
         [*torchrun, "-m", "tests.ranks", "member", str(tmp_path)],
-        cwd=ROOT, env=os.environ | {"OMP_NUM_THREADS": "1"}, capture_output=True, text=True, timeout=200,
-    )  # fmt: skip
+        cwd=ROOT,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=200,
+    )
     assert ran.returncode == 0, ran.stderr
     assert sorted(p.name for p in tmp_path.glob("interrupted.*")) == [
         "interrupted.0.0",

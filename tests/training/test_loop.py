@@ -1,6 +1,4 @@
-"""The loop learns, stops before damage is done, and after a kill goes on as if nothing had
-happened.
-"""
+"""The loop learns, stops before damage is done, and goes on after a kill as if there were none."""
 
 from __future__ import annotations
 

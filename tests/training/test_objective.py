@@ -1,6 +1,4 @@
-"""Loss terms -> one number: normalised by stream, with the same gradient for any split of the
-batch.
-"""
+"""Loss terms -> one number: normalised by stream, with one gradient for any split of a batch."""
 
 from __future__ import annotations
 
