@@ -173,7 +173,7 @@ def autocast(device: torch.device, precision: str) -> torch.autocast:
 
 
 def _seed_step(seed: int, step: int, rank: int) -> None:
-    """Seed stochastic depth by step and rank alone, so that a resumed run draws the same numbers."""
+    """Seed stochastic depth by step and rank alone: a resumed run draws the same numbers."""
     torch.manual_seed(seed * 1_000_003 + step + (rank << 40))
 
 

