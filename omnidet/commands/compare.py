@@ -1,4 +1,4 @@
-"""`omnidet compare A B`: two evaluations side by side; exit code 3 where the second falls too far or gains too little."""
+"""`omnidet compare A B`: two evaluations side by side, and whether the second is good enough."""
 
 from __future__ import annotations
 
@@ -6,20 +6,19 @@ import argparse
 import json
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from omnidet.commands.arguments import Commands, add_command
+from omnidet.commands.exit_codes import NOT_PASSED
 
 if TYPE_CHECKING:
     from omnidet.evaluation.differences import Comparison, MetricChange
 
-VIOLATED = 3
-"""Exit code where a limit is not kept."""
 
-
-def add(commands: Any) -> None:
+def add(commands: Commands) -> None:
     """Register the command."""
-    text = "two evaluations side by side, with intervals; exit code 3 where a limit is not kept"
-    command = commands.add_parser("compare", help=text, description=text)
-    command.set_defaults(run=run)
+    text = f"two evaluations side by side, with intervals; exit code {NOT_PASSED} if a limit is not met"
+    command = add_command(commands, "compare", text, run)
     command.add_argument(
         "before", metavar="A", help="folder that `omnidet evaluate --out` wrote, local or s3://"
     )
@@ -28,7 +27,7 @@ def add(commands: Any) -> None:
         "--max-drop",
         type=_share,
         metavar="X",
-        help="no compared metric may fall by more than X, as 0.01",
+        help="no compared metric may fall by more than X, for example 0.01",
     )
     command.add_argument(
         "--min-gain", type=_share, metavar="X", help="each compared metric must rise by X or more"
@@ -37,14 +36,14 @@ def add(commands: Any) -> None:
         "--metric",
         action="append",
         metavar="NAME",
-        help="what the limits are for, as coco/AP; repeatable (default: headlines)",
+        help="metric that the limits apply to, for example coco/AP; repeatable (default: headlines)",
     )
     command.add_argument(
         "--categories",
         type=int,
         default=5,
         metavar="N",
-        help="categories of largest loss and gain to show",
+        help="how many of the categories that lost or gained most to show (default: %(default)s)",
     )
     command.add_argument(
         "--json", metavar="OUT", help="JSON file to write: every row, note and reason"
@@ -52,7 +51,7 @@ def add(commands: Any) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Compare and print. Raises FileNotFoundError or ValueError for what is no evaluation."""
+    """Compare and print. Raises FileNotFoundError or ValueError for a folder that is not an evaluation."""
     from omnidet import storage
     from omnidet.evaluation import differences, stored
     from omnidet.evaluation.metric_names import HEADLINES, is_headline
@@ -80,7 +79,8 @@ def run(options: argparse.Namespace) -> int:
     limited = options.max_drop is not None or options.min_gain is not None
     if limited and not compared:
         raise ValueError(
-            f"{options.before} has no headline ({', '.join(HEADLINES)}): name what to compare with --metric"
+            f"{options.before} has no headline ({', '.join(HEADLINES)}): "
+            "name what to compare with --metric"
         )
     reasons = differences.violations(comparison, compared, options.max_drop, options.min_gain)
     if options.json:
@@ -92,8 +92,8 @@ def run(options: argparse.Namespace) -> int:
         storage.write_text(options.json, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
     print(_text(comparison, max(options.categories, 0)))
     for reason in reasons:
-        print(f"not kept: {reason}")
-    return VIOLATED if reasons else 0
+        print(f"not met: {reason}")
+    return NOT_PASSED if reasons else 0
 
 
 def _share(text: str) -> float:
@@ -102,7 +102,7 @@ def _share(text: str) -> float:
     except ValueError:
         value = math.nan
     if not math.isfinite(value) or value < 0:
-        raise argparse.ArgumentTypeError(f"{text} is no number from 0")
+        raise argparse.ArgumentTypeError(f"{text} is not a number from 0 up")
     return value
 
 
@@ -124,7 +124,7 @@ def _text(comparison: Comparison, num_categories: int) -> str:
         if shown and num_categories:
             lines += [
                 "",
-                f"{benchmark}, AP of {len(shown)} of {len(rows)} categories, the largest loss first",
+                f"{benchmark}, AP of {len(shown)} of {len(rows)} categories, largest loss first",
                 *_table(shown),
             ]
     lines += [f"note: {note}" for note in comparison.notes]

@@ -19,8 +19,7 @@ from omnidet.data.annotated.config import EXIF, FORMATS
 if TYPE_CHECKING:
     from omnidet.registry.versions import Version
 
-GATE_CLOSED = 3
-"""Exit code where the detector was taught and may not follow the champion; as of `omnidet gate`."""
+from omnidet.commands.exit_codes import NOT_PASSED
 
 
 def add(commands: Any) -> None:
@@ -125,7 +124,7 @@ def run(options: argparse.Namespace) -> int:
         print(f"report      {Path(folder, 'report.html').resolve()}")
         if not decision.passed:
             print("\n".join([f"not registered, {champion} stays the champion:", *decision.reasons]))
-            return GATE_CLOSED
+            return NOT_PASSED
         version, said = retrain.register(
             model, folder, options.registry, champion, recipe, name, noticed.data_version
         )

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import argparse
-from typing import Any
 
-TEXT = "what a shard folder holds: counts, label spaces, sizes, words that are missing, what was left out"
+from omnidet.commands.arguments import Commands, add_command
 
 
-def add(commands: Any) -> None:
+def add(commands: Commands) -> None:
     """Register the command."""
-    command: argparse.ArgumentParser = commands.add_parser("inspect", help=TEXT, description=TEXT)
+    text = "what a shard folder holds: counts, label spaces, sizes, missing words, what was left out"
+    command = add_command(commands, "inspect", text, run)
     command.add_argument("shards", metavar="SHARDS", help="shard folder, local or s3://")
     command.add_argument(
         "--vocabulary",
-        help="vocabulary folder: compare its tokens where otherwise words are compared",
+        help="vocabulary folder: compare by its tokens; words are compared without it",
     )
     command.add_argument(
         "--html",
@@ -22,9 +22,8 @@ def add(commands: Any) -> None:
         help="also write an HTML page with sample images, boxes and phrases",
     )
     command.add_argument(
-        "--samples", type=int, default=12, help="images of each set on the page (default: 12)"
+        "--samples", type=int, default=12, help="images of each set on the page (default: %(default)s)"
     )
-    command.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> None:
@@ -38,7 +37,7 @@ def run(options: argparse.Namespace) -> None:
     if options.html:
         storage.require_file_target(options.html)
     if options.samples < 1:
-        raise ValueError(f"--samples {options.samples} is less than 1")
+        raise ValueError(f"--samples {options.samples}: give 1 or more")
     index = shards.read_index(options.shards)
     folder = (
         storage.local_copy(options.vocabulary, ".cache/vocabulary") if options.vocabulary else None

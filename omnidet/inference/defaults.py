@@ -7,6 +7,6 @@ model.
 from __future__ import annotations
 
 THRESHOLD = 0.3
-"""Detections of a lower score are not shown to people; benchmarks take every score."""
+"""Detections with a lower score are not shown to people; benchmarks take every score."""
 MAX_DETECTIONS = 100
 """For each image."""

@@ -1,4 +1,6 @@
 """A detector over HTTP: the optional extra `serve`.
 
-request ──requests──▶ images, phrases ──server──▶ OmniDet.detect ──requests──▶ answer
+    HTTP ──server──▶ body ──requests──▶ Question ──service──▶ OmniDet.detect ──answers──▶ JSON
+
+`config.py` holds the limits; it needs none of the extra's packages.
 """

@@ -118,20 +118,20 @@ def test_a_champion_is_served_followed_and_stopped(place):
 
 
 WRONG = {
-    "--model nobody --registry {p}/registry": "no model 'nobody' in {p}/registry: it holds toy",
-    "--model toy@best --registry {p}/registry": "no alias best of 'toy'",
-    "--model toy@9 --registry {p}/registry": "no version 9 of 'toy' in {p}/registry: it has 1 to 2",
-    "--model toy --registry {p}/nowhere": "no model 'toy' in {p}/nowhere: it holds nothing",
-    "--model {p}/damaged": "has format version None",
-    "--model {p}/model0 --device cuda:77": "--device cuda:77 cannot be used",
-    "--model {p}/model0 --device fast": "--device fast cannot be used",
-    "--model {p}/model0 --port 70000": "port 70000: give one from 1 to 65535",
-    "--model {p}/model0 --concurrency 0": "concurrency 0, max_waiting 32: 1 and 0 are the least",
-    "--model {p}/model0 --max-phrases 0": "max_phrases is 0: 1 is the least",
-    "--model {p}/model0 --follow 5": "--follow is for a registered model",
-    "--model toy --follow 0.1": "--follow 0.1: 1 second is the least",
-    "--model {p}/model0 --host 203.0.113.7": "203.0.113.7:8080 cannot be had",
-    "--model {p}/model0 --host no.such.host.invalid": "no.such.host.invalid:8080 cannot be had",
+    "--model nobody --registry {p}/registry": "'nobody' in {p}/registry",
+    "--model toy@best --registry {p}/registry": "alias best of 'toy'",
+    "--model toy@9 --registry {p}/registry": "version 9 of 'toy'",
+    "--model toy --registry {p}/nowhere": "'toy' in {p}/nowhere",
+    "--model {p}/damaged": "format version None",
+    "--model {p}/model0 --device cuda:77": "--device cuda:77",
+    "--model {p}/model0 --device fast": "--device fast",
+    "--model {p}/model0 --port 70000": "port 70000",
+    "--model {p}/model0 --concurrency 0": "concurrency 0",
+    "--model {p}/model0 --max-phrases 0": "max_phrases is 0",
+    "--model {p}/model0 --follow 5": "{p}/model0 is a folder",
+    "--model toy --follow 0.1": "--follow 0.1",
+    "--model {p}/model0 --host 203.0.113.7": "203.0.113.7:8080",
+    "--model {p}/model0 --host no.such.host.invalid": "no.such.host.invalid:8080",
 }
 
 
@@ -147,7 +147,7 @@ def test_a_port_that_is_taken(place, capsys):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         assert cli.main(["serve", "--model", str(place / "model0"), "--port", str(port)]) == 2
-    assert f"127.0.0.1:{port} cannot be had (Address already in use)" in capsys.readouterr().err
+    assert f"127.0.0.1:{port} cannot be used (Address already in use)" in capsys.readouterr().err
 
 
 def test_without_the_packages_the_line_says_which_to_install(place, capsys, monkeypatch):
@@ -155,16 +155,16 @@ def test_without_the_packages_the_line_says_which_to_install(place, capsys, monk
     monkeypatch.delitem(sys.modules, "omnidet.serving.server", raising=False)
     monkeypatch.setitem(sys.modules, "uvicorn", None)
     assert cli.main(["serve", "--model", str(place / "model0")]) == 2
-    assert (
-        "the server needs the package uvicorn: pip install 'omnidet[serve]'"
-        in capsys.readouterr().err
-    )
+    said = capsys.readouterr().err
+    assert "uvicorn" in said
+    assert "pip install 'omnidet[serve]'" in said
 
 
 def test_following_survives_what_it_cannot_load(place, tmp_path, caplog, monkeypatch):
     """A version that is damaged, or a registry that is away for a while, costs a line in the log and no answers."""
     from omnidet.commands import serve
-    from omnidet.serving import server
+    from omnidet.serving.config import ServerConfig
+    from omnidet.serving.service import Service
 
     monkeypatch.chdir(tmp_path)
     fetched = tmp_path / ".cache" / "models" / "1"
@@ -173,7 +173,7 @@ def test_following_survives_what_it_cannot_load(place, tmp_path, caplog, monkeyp
         ["serve", "--model", "toy", "--registry", "s3://bucket/registry", "--follow", "1"]
     )
     options.follow = 0.05
-    service = server.Service(serve.load(place / "model0", "cpu"), "toy", "1", server.ServerConfig())
+    service = Service(serve.load(place / "model0", "cpu"), "toy", "1", ServerConfig())
     answers, came = (
         [OSError("the store\nis away"), (place / "damaged", "toy", "7")],
         threading.Event(),
@@ -190,7 +190,7 @@ def test_following_survives_what_it_cannot_load(place, tmp_path, caplog, monkeyp
             threading.Event().wait()  # the test is over: this thread is never heard of again
         return place / "model1", "toy", "2"
 
-    monkeypatch.setattr(serve, "find", find)
+    monkeypatch.setattr(serve, "find_model", find)
     with caplog.at_level("INFO", "omnidet.server"):
         threading.Thread(target=serve.follow, args=(service, options, fetched), daemon=True).start()
         assert came.wait(30)

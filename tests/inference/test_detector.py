@@ -1,4 +1,4 @@
-"""The detector as users hold it: boxes in the picture's own pixels, scores that stand alone, errors in one line."""
+"""Boxes come back in the picture's own pixels, scores do not depend on what else is asked."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ import torch
 from PIL import Image
 from torch import nn
 
-from omnidet.inference import detector as inference
 from omnidet.inference import search
 from omnidet.inference.detector import Detections, OmniDet
 from omnidet.model.backbones.conv_stem_vit import ConvStemVit
@@ -43,7 +42,7 @@ def _says(cxcywh: list[float]) -> OmniDet:
 
 
 def _square(box: tuple[float, float, float, float], width: int, height: int) -> list[float]:
-    """A box in pixels of a picture as shares of the square that the picture stands in, upper left."""
+    """A box in pixels of a picture as shares of the square that holds it, in its upper left."""
     x0, y0, x1, y1 = (value / max(width, height) for value in box)
     return [(x0 + x1) / 2, (y0 + y1) / 2, x1 - x0, y1 - y0]
 
@@ -56,7 +55,7 @@ def test_boxes_come_back_in_pixels_of_the_picture(width, height):
     detector = _says(_square(box, width, height))
     image = toys.png(width, height, [])
     (found,) = detector.detect([image], ["red star"], 3)
-    # The shorter side is rounded to whole pixels of the square: half a pixel of 64 is the most that this moves.
+    # The shorter side is rounded to whole pixels of the square: off by half a pixel of 64 at most.
     tolerance = 0.5 * max(width, height) / 64
     np.testing.assert_allclose(found.boxes_xyxy, np.tile(box, (3, 1)), atol=tolerance)
     ((boxes, _),) = detector.locate(image, ["red star"])
@@ -161,55 +160,67 @@ def test_a_prompt_is_encoded_once_for_many_images():
     assert np.array_equal(first.scores, second.scores)
 
 
-def test_what_is_no_image_is_refused():
-    whole = io.BytesIO()
-    Image.fromarray(np.random.default_rng(0).integers(0, 255, (64, 64, 3), np.uint8)).save(
-        whole, "JPEG"
-    )
-    for content in (b"", b"no image", whole.getvalue()[: len(whole.getvalue()) // 2]):
-        with pytest.raises(ValueError, match="cannot be read as an image") as caught:
-            _omnidet().detect([content], ["red star"])
-        assert "\n" not in str(caught.value)
+def test_one_image_gives_one_answer_and_a_list_gives_a_list():
+    detector, image = _omnidet(), toys.png(90, 30, [(5, 5, 20, 20)])
+    one = detector.detect(image, "red star", 5)
+    (listed,) = detector.detect([image], ["red star"], 5)
+    assert isinstance(one, Detections)
+    assert np.array_equal(one.scores, listed.scores)
+    assert (one.width, one.height) == (90, 30)
+    assert set(one.phrase.tolist()) == {0}
+    pixels = np.array(Image.open(io.BytesIO(image)).convert("RGB"))
+    for answer in detector.detect((pixels, Image.fromarray(pixels)), "red star", 5):
+        np.testing.assert_allclose(answer.scores, one.scores, atol=1e-6)
+    assert detector.detect([], "red star") == []
 
 
-def test_empty_words_are_refused():
+def test_boxes_are_in_the_pixels_of_the_picture_as_it_is_shown():
+    lying, tag, content = Image.new("RGB", (300, 100)), Image.Exif(), io.BytesIO()
+    tag[0x0112] = 6
+    lying.save(content, "PNG", exif=tag)
+    box = (10, 60, 50, 240)
+    found = _says(_square(box, 100, 300)).detect(content.getvalue(), "red star", 1)
+    assert (found.width, found.height) == (100, 300)
+    np.testing.assert_allclose(found.boxes_xyxy[0], box, atol=2.5)
+
+
+@pytest.mark.parametrize(
+    ("images", "words"),
+    [
+        ([b"no image"], "the image cannot be read"),
+        ([toys.png(8, 8, []), b""], "image 1 cannot be read"),
+        ([toys.png(8, 8, []), None], "image 1 is of type NoneType"),
+        ([[toys.png(8, 8, [])]], "list"),
+        (None, "NoneType"),
+    ],
+)
+def test_what_is_not_an_image_is_named(images, words):
+    with pytest.raises(ValueError, match=words) as caught:
+        _omnidet().detect(images, ["red star"])
+    assert "\n" not in str(caught.value)
+
+
+def test_wrong_questions_are_named():
+    detector, image = _omnidet(), toys.png(8, 8, [])
     for phrase in ("", "  ", "…"):
-        with pytest.raises(ValueError, match="is empty: it needs a letter"):
-            _omnidet().detect([toys.png(8, 8, [])], ["red star", phrase])
+        with pytest.raises(ValueError, match="is empty"):
+            detector.detect(image, ["red star", phrase])
+    with pytest.raises(ValueError, match="phrase 0"):
+        detector.detect(image, [["red star", "ring"]])  # type: ignore[list-item]
+    with pytest.raises(ValueError, match="phrase 1"):
+        detector.locate(image, ["ring", 3])  # type: ignore[list-item]
+    with pytest.raises(ValueError, match="threshold nan"):
+        detector.detect(image, "red star", threshold=float("nan"))
 
 
-def test_drawing_shows_the_boxes():
-    image = toys.png(60, 20, [])
-    found = Detections(
-        np.array([[10, 5, 30, 15]], np.float32), np.array([0.5], np.float32), np.array([0])
-    )
-    picture = np.asarray(inference.draw(image, found, ["red star"]))
-    assert picture.shape[:2] == (160, 480)
-    assert picture[100, 80].tolist() != [128, 128, 128]  # the left edge at 10 * 8
-    assert picture[100, 160].tolist() == [128, 128, 128]
-
-
-def test_a_picture_is_turned_as_its_tag_says_and_put_on_white():
-    lying = Image.new("RGB", (30, 10), "red")
-    tag = Image.Exif()
-    tag[0x0112] = 6  # to be turned a quarter clockwise
-    content = io.BytesIO()
-    lying.save(content, "JPEG", exif=tag)
-    assert inference.image_size(inference.upright(content.getvalue())) == (10, 30)
-    clear = io.BytesIO()
-    Image.new("RGBA", (4, 4), (255, 0, 0, 0)).save(clear, "PNG")
-    with Image.open(io.BytesIO(inference.upright(clear.getvalue()))) as opened:
-        assert opened.convert("RGB").getpixel((1, 1)) == (255, 255, 255)
-    plain = io.BytesIO()
-    lying.save(plain, "JPEG")
-    assert inference.upright(plain.getvalue()) == plain.getvalue()
-
-
-def test_a_bomb_is_refused_before_it_is_decoded():
-    content = io.BytesIO()
-    Image.new("1", (9000, 9000)).save(content, "PNG")
-    with pytest.raises(ValueError, match="9000 x 9000 pixels are more than"):
-        inference.image_size(content.getvalue(), whole=True)
+def test_several_phrases_in_one_are_warned_of():
+    detector, image = _omnidet(), toys.png(8, 8, [])
+    with pytest.warns(UserWarning, match=r"'star', 'ring'") as caught:
+        detector.detect(image, ["star . ring ."], 1)
+    assert caught[0].filename == __file__
+    # Benchmarks, whose phrases are what they are, encode them first or locate them.
+    assert len(detector.detect(image, detector.prompt(["star, ring"]), 1).scores) == 1
+    assert len(detector.locate(image, ["star, ring"])) == 1
 
 
 def test_small_pictures_keep_their_size_and_large_ones_are_shown_larger():

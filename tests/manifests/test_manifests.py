@@ -20,6 +20,8 @@ from components.trainjob.job import TrainJob, manifest
 from omnidet import cli
 from omnidet.inference.detector import OmniDet
 from omnidet.serving import server
+from omnidet.serving.config import ServerConfig
+from omnidet.serving.service import Service
 from tests import toys
 from tests.components.trainjob.fake_kubernetes import lost
 
@@ -250,11 +252,9 @@ def test_the_server_is_one_that_kserve_and_omnidet_take(
         assert key in config
 
 
-def _service(options: Any) -> server.Service:
+def _service(options: Any) -> Service:
     detector = OmniDet(toys.toy_detector(), toys.toy_vocabulary(), {})
-    return server.Service(
-        detector, options.name, "1", server.ServerConfig(options.host, options.port)
-    )
+    return Service(detector, options.name, "1", ServerConfig(options.host, options.port))
 
 
 def test_only_known_kinds_are_installed(overlay: tuple[str, list[Object]]) -> None:

@@ -1,4 +1,4 @@
-"""What requests ask and what they get, as data: every wrong one is told in one line what is wrong."""
+"""What requests ask, as data; what is wrong with one is said in one line."""
 
 from __future__ import annotations
 
@@ -6,14 +6,12 @@ import asyncio
 import base64
 import json
 
-import numpy as np
 import pytest
 from starlette.datastructures import QueryParams
 from starlette.exceptions import HTTPException
 
-from omnidet.inference.detector import Detections
 from omnidet.serving import requests
-from omnidet.serving.requests import Limits
+from omnidet.serving.config import Limits
 
 IMAGE = b"\x89PNG not looked at here"
 TEXT = base64.b64encode(IMAGE).decode()
@@ -66,32 +64,32 @@ def test_the_same_question_in_every_dress():
 @pytest.mark.parametrize(
     ("wrong", "reason"),
     [
-        (b"{", "the body is not JSON"),
-        (b"[" * 100_000, "the body is not JSON"),
-        (b"[]", "not a JSON object"),
+        (b"{", "not JSON"),
+        (b"[" * 100_000, "not JSON"),
+        (b"[]", "JSON object"),
         ({"phrases": ["a"]}, "image must be text"),
         ({"image": "?", "phrases": ["a"]}, "image is not base64"),
         ({"image": TEXT}, "phrases must be a list"),
         ({"image": TEXT, "phrases": "red star"}, "phrases must be a list"),
-        ({"image": TEXT, "phrases": [1]}, "phrases must be a list"),
+        ({"image": TEXT, "phrases": [1]}, "phrase 0 is 1"),
         ({"image": TEXT, "phrases": []}, "phrases must be a list"),
         ({"image": TEXT, "phrases": ["a", " "]}, "phrase 1 is empty"),
-        ({"image": TEXT, "phrases": ["a" * 21]}, "phrase 0 has 21 characters: 20 are the most"),
-        ({"image": TEXT, "phrases": ["a"] * 4}, "4 phrases: 3 are the most"),
-        ({"image": TEXT, "phrases": ["\ud800"]}, "phrase 0 is no text"),
-        ({"image": TEXT, "phrases": ["a"], "threshold": "high"}, "threshold 'high' is no number"),
+        ({"image": TEXT, "phrases": ["a" * 21]}, "phrase 0 has 21 characters.*20"),
+        ({"image": TEXT, "phrases": ["a"] * 4}, "4 phrases.*3"),
+        ({"image": TEXT, "phrases": ["\ud800"]}, "phrase 0 is not valid text"),
+        ({"image": TEXT, "phrases": ["a"], "threshold": "high"}, "threshold 'high'"),
         (
             {"image": TEXT, "phrases": ["a"], "threshold": float("nan")},
-            "threshold nan is no number",
+            "threshold nan",
         ),
         (
             {"image": TEXT, "phrases": ["a"], "max_detections": 0},
-            "max_detections 0: give a whole number from 1 to 50",
+            "max_detections 0.* 50",
         ),
         ({"image": TEXT, "phrases": ["a"], "max_detections": True}, "max_detections True"),
         (
             {"image": TEXT, "phrases": ["a"], "treshold": 0.5},
-            "unknown treshold: a request has image, phrases",
+            "unknown treshold",
         ),
     ],
 )
@@ -111,12 +109,12 @@ def test_wrong_json(wrong, reason):
         (
             _form(FILE, FILE, ("phrases", b"a", "")),
             "multipart/form-data; boundary=x",
-            "cannot be read: Too many files",
+            "Too many files",
         ),
         (
             _form(FILE, *[("phrases", b"a", "")] * 9),
             "multipart/form-data; boundary=x",
-            "cannot be read: Too many fields",
+            "Too many fields",
         ),
         (_form(FILE), "multipart/form-data; boundary=x", "phrases must be a list"),
         (_form(FILE), "multipart/form-data", "the form cannot be read: "),
@@ -130,7 +128,7 @@ def test_wrong_forms(body, kind, reason):
 
 @pytest.mark.parametrize("kind", ["text/plain", "", "application/xml"])
 def test_another_kind_of_body(kind):
-    with pytest.raises(HTTPException, match="is not read: send application/json") as caught:
+    with pytest.raises(HTTPException, match="application/json") as caught:
         _read(b"x", kind)
     assert caught.value.status_code == 415
 
@@ -141,12 +139,12 @@ def test_another_kind_of_body(kind):
         ({}, '"inputs" must be a list'),
         (
             {"inputs": [_tensor("image", [TEXT])]},
-            '"inputs" holds image: give "image" and "phrases"',
+            '"inputs" holds image',
         ),
         ({"inputs": [_tensor("image", [TEXT])] * 2}, '"inputs" holds image'),
         (
             {"inputs": [_tensor("image", [TEXT], datatype="UINT8"), _tensor("phrases", ["a"])]},
-            "has datatype 'UINT8'",
+            "'UINT8'",
         ),
         (
             {"inputs": [_tensor("image", [TEXT], shape=[2]), _tensor("phrases", ["a"])]},
@@ -154,7 +152,7 @@ def test_another_kind_of_body(kind):
         ),
         (
             {"inputs": [_tensor("image", [TEXT], shape="1"), _tensor("phrases", ["a"])]},
-            "has no shape",
+            "no valid shape",
         ),
         (
             {"inputs": [_tensor("image", [TEXT], data=None), _tensor("phrases", ["a"])]},
@@ -162,7 +160,7 @@ def test_another_kind_of_body(kind):
         ),
         (
             {"inputs": [_tensor("image", [TEXT] * 3), _tensor("phrases", ["a"])]},
-            "3 images: 1 to 2 fit",
+            "3 images.*2",
         ),
         ({"inputs": [_tensor("image", []), _tensor("phrases", ["a"])]}, "0 images"),
         (
@@ -181,34 +179,3 @@ def test_another_kind_of_body(kind):
 def test_wrong_tensors(content, reason):
     with pytest.raises(ValueError, match=reason):
         requests.from_tensors(content, LIMITS)
-
-
-def test_answers():
-    found = Detections(
-        np.array([[1, 2, 3.456, 4], [0, 0, 1, 1]], np.float32),
-        np.array([0.5, 0.25]),
-        np.array([1, 0]),
-    )
-    nothing = Detections(np.zeros((0, 4), np.float32), np.zeros(0), np.zeros(0, np.int64))
-    question = requests.Question((b"", b""), ("red star", "ring"), 0.0, 10)
-    answered = [(nothing, (7, 7)), (found, (9, 8))]
-    whole = requests.to_tensors({"id": "abc"}, question, answered, "toy", "3")
-    assert (whole["id"], whole["model_name"], whole["model_version"]) == ("abc", "toy", "3")
-    outputs = {item["name"]: item for item in whole["outputs"]}
-    assert outputs["images"] == {
-        "name": "images",
-        "datatype": "INT64",
-        "shape": [2],
-        "data": [1, 1],
-    }
-    assert outputs["boxes"]["shape"] == [2, 4]
-    assert outputs["boxes"]["data"] == [1, 2, 3.46, 4, 0, 0, 1, 1]
-    assert outputs["phrases"]["data"] == ["ring", "red star"]
-    assert [item["name"] for item in requests.metadata("toy", "3")["outputs"]] == list(outputs)
-    few = requests.to_tensors({"outputs": [{"name": "scores"}]}, question, answered, "toy", "3")
-    assert few["outputs"] == [
-        {"name": "scores", "datatype": "FP32", "shape": [2], "data": [0.5, 0.25]}
-    ]
-    plain = requests.to_plain(found, (9, 8), question.phrases)
-    assert plain["detections"][0] == {"box": [1, 2, 3.46, 4], "score": 0.5, "phrase": "ring"}
-    assert (plain["width"], plain["height"]) == (9, 8)

@@ -18,7 +18,9 @@ import uvicorn
 from PIL import Image
 
 from omnidet.inference.detector import OmniDet
-from omnidet.serving import requests, server
+from omnidet.serving import server
+from omnidet.serving.config import Limits, ServerConfig
+from omnidet.serving.service import Service
 from tests import toys
 
 PICTURE = toys.png(90, 30, [(5, 5, 20, 20)])
@@ -30,8 +32,8 @@ def detector() -> OmniDet:
 
 
 @contextlib.contextmanager
-def serving(detector: OmniDet, **config: Any) -> Iterator[tuple[server.Service, int]]:
-    service = server.Service(detector, "toy", "3", server.ServerConfig(port=0, **config))
+def serving(detector: OmniDet, **config: Any) -> Iterator[tuple[Service, int]]:
+    service = Service(detector, "toy", "3", ServerConfig(port=0, **config))
     running = uvicorn.Server(
         uvicorn.Config(
             server.application(service),
@@ -83,7 +85,7 @@ def question(*phrases: str, image: bytes = PICTURE, **more: Any) -> dict[str, An
 
 @pytest.fixture(scope="module")
 def port(detector) -> Iterator[int]:
-    with serving(detector, limits=requests.Limits(max_request_bytes=100_000)) as (_, own):
+    with serving(detector, limits=Limits(max_request_bytes=100_000)) as (_, own):
         yield own
 
 

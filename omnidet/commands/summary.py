@@ -1,0 +1,45 @@
+"""`omnidet summary`: what a run reached, for people."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+from omnidet.commands.arguments import Commands, add_command, add_registry
+
+
+def add(commands: Commands) -> None:
+    """Register the command."""
+    parser = add_command(commands, "summary", "what a run reached, for people", run)
+    parser.add_argument(
+        "--metrics", type=Path, required=True, help="what `omnidet evaluate --metrics` wrote"
+    )
+    add_registry(parser)
+    parser.add_argument(
+        "--report", type=Path, required=True, help="the run's report, whose place is printed"
+    )
+
+
+def run(options: argparse.Namespace) -> None:
+    """Print the metrics, the registered versions that have exactly these, and the report's path."""
+    from omnidet.registry import versions
+
+    if not options.metrics.is_file():
+        raise FileNotFoundError(
+            f"{options.metrics} does not exist: name what `omnidet evaluate --metrics` wrote"
+        )
+    values = json.loads(options.metrics.read_text(encoding="utf-8"))
+    print(table(values))
+    for name in versions.models(options.registry):
+        for version in versions.versions(options.registry, name):
+            if version.metrics == values:
+                print(f"registered  {version} in {version.location}")
+    print(f"report      {options.report.resolve()}")
+
+
+def table(values: Mapping[str, float], indent: str = "") -> str:
+    """One metric on each line, the values aligned."""
+    width = max((len(name) for name in values), default=0)
+    return "\n".join(f"{indent}{name:{width}}  {value:.3f}" for name, value in values.items())

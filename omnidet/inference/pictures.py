@@ -1,0 +1,172 @@
+"""Any picture -> the picture as a viewer shows it: turned as EXIF says, on white where transparent, in 8 bits.
+
+Encoded pictures that need none of this are kept as they are, for the decoder of `data/transforms/decode.py`
+that training uses.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import warnings
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from omnidet import storage
+from omnidet.data.reading.pixels import DEEP_MODES, eight_bits, orientation
+from omnidet.data.reading.quarantine import MAX_PIXELS
+from omnidet.data.transforms.decode import decode
+from omnidet.data.transforms.example import Example, Pixels
+from omnidet.data.transforms.letterbox import letterbox
+from omnidet.schema import Record
+
+_DAMAGED = (
+    OSError,
+    SyntaxError,
+    ValueError,
+    EOFError,
+    ArithmeticError,
+    Image.DecompressionBombError,
+)
+"""What Pillow raises for a file that is damaged or too large."""
+
+
+@dataclass(frozen=True, eq=False)
+class Picture:
+    """A picture that was opened, as a viewer shows it."""
+
+    name: str
+    """For messages."""
+    width: int
+    height: int
+    content: bytes | Pixels
+    """The file where it can be decoded as it is, or RGB pixels (height, width, 3)."""
+
+    def letterboxed(self, side: int) -> Example:
+        """The picture in a square as the detector takes it. Raises ValueError if the file is damaged."""
+        record = Record(b"", self.width, self.height, source="", image_id="")
+        if not isinstance(self.content, bytes):
+            return letterbox(Example(self.content, record), side)
+        record = Record(self.content, self.width, self.height, source="", image_id="")
+        try:
+            decoded = decode(record, side)
+        except _DAMAGED as error:
+            raise ValueError(_unreadable(self.name, error)) from error
+        return letterbox(decoded, side)
+
+    def image(self) -> Image.Image:
+        """The picture in Pillow's hands, RGB. Raises ValueError if the file is damaged."""
+        if not isinstance(self.content, bytes):
+            return Image.fromarray(self.content)
+        try:
+            with Image.open(io.BytesIO(self.content)) as opened:
+                return opened.convert("RGB")
+        except _DAMAGED as error:
+            raise ValueError(_unreadable(self.name, error)) from error
+
+
+AnyPicture = (
+    str | os.PathLike[str] | bytes | bytearray | memoryview | Image.Image | Pixels | Picture
+)
+"""A file (local or `s3://`), its content, a Pillow image, or RGB pixels (height, width, 3) of uint8."""
+
+
+def is_one(given: object) -> bool:
+    """Whether it is a picture, not a list of pictures."""
+    kinds = (str, os.PathLike, bytes, bytearray, memoryview, Image.Image, np.ndarray, Picture)
+    return isinstance(given, kinds)
+
+
+def read(given: AnyPicture, name: str = "the image") -> Picture:
+    """Open a picture. Raises ValueError or FileNotFoundError that says what is wrong with it.
+
+    Args:
+        name: for messages; files are called by their path instead.
+    """
+    if isinstance(given, Picture):
+        return given
+    if isinstance(given, str | os.PathLike):
+        return _from_file(os.fspath(given))
+    if isinstance(given, bytes | bytearray | memoryview):
+        return _from_bytes(bytes(given), name)
+    if isinstance(given, Image.Image):
+        try:
+            return _from_pixels(_viewed(given), name)
+        except _DAMAGED as error:
+            raise ValueError(_unreadable(name, error)) from error
+    if isinstance(given, np.ndarray):
+        return _from_array(given, name)
+    raise ValueError(
+        f"{name} is of type {type(given).__name__}: give a file's path, its bytes, "
+        "a PIL image, or an array of RGB pixels"
+    )
+
+
+def _from_file(path: str) -> Picture:
+    try:
+        content = storage.read_bytes(path)
+    except FileNotFoundError:
+        raise FileNotFoundError(f"image {path} does not exist: name a picture") from None
+    except IsADirectoryError:
+        raise IsADirectoryError(f"image {path} is a folder: name one picture in it") from None
+    return _from_bytes(content, path)
+
+
+def _from_bytes(content: bytes, name: str) -> Picture:
+    try:
+        with warnings.catch_warnings():
+            # Pillow's limit is larger than the one below.
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            opened = Image.open(io.BytesIO(content))
+        with opened:
+            width, height = opened.size
+            if width * height > MAX_PIXELS:
+                raise ValueError(f"{width} x {height} pixels are more than {MAX_PIXELS}")
+            if _is_plain(opened):
+                return Picture(name, width, height, content)
+            return _from_pixels(_viewed(opened), name)
+    except UnidentifiedImageError as error:
+        raise ValueError(
+            f"{name} cannot be read as an image: it is in no known format, or empty"
+        ) from error
+    except _DAMAGED as error:
+        raise ValueError(_unreadable(name, error)) from error
+
+
+def _from_array(given: Any, name: str) -> Picture:
+    is_rgb = given.ndim == 3 and given.shape[2] == 3 and given.size > 0
+    if not is_rgb or given.dtype != np.uint8:
+        raise ValueError(
+            f"{name} is an array of shape {given.shape} and type {given.dtype}: "
+            "give RGB pixels, (height, width, 3) of uint8"
+        )
+    return _from_pixels(given, name)
+
+
+def _from_pixels(pixels: Pixels, name: str) -> Picture:
+    height, width = pixels.shape[:2]
+    return Picture(name, width, height, pixels)
+
+
+def _is_plain(image: Image.Image) -> bool:
+    """Whether the stored pixels are what a viewer shows."""
+    is_flat = image.mode not in DEEP_MODES and not image.has_transparency_data
+    return is_flat and orientation(image) == 1
+
+
+def _viewed(image: Image.Image) -> Pixels:
+    """RGB pixels of what a viewer shows."""
+    if orientation(image) != 1:
+        image = ImageOps.exif_transpose(image)
+    image = eight_bits(image)
+    if image.has_transparency_data:
+        layers = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", layers.size, "white"), layers)
+    return np.array(image.convert("RGB"))
+
+
+def _unreadable(name: str, error: Exception) -> str:
+    return f"{name} cannot be read as an image: {error}"

@@ -1,0 +1,85 @@
+"""What may be asked of a detector: phrases and a threshold, checked before anything is loaded.
+
+This file imports nothing heavy: commands and the server check with it what they were given.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable
+from typing import Any
+
+MOST_WORDS = 3
+"""Parts of a text with commas that are all this short are more likely several names than one description."""
+
+
+def checked_phrases(given: str | Iterable[str]) -> tuple[str, ...]:
+    """The phrases; a single text is one phrase. Raises ValueError that names what is not a phrase."""
+    if isinstance(given, str):
+        given = (given,)
+    if isinstance(given, bytes | bytearray) or not isinstance(given, Iterable):
+        raise ValueError(f"phrases must be text or a list of texts, not {type(given).__name__}")
+    phrases = tuple(given)
+    for number, phrase in enumerate(phrases):
+        _check_phrase(number, phrase)
+    return phrases
+
+
+def checked_threshold(given: Any, name: str = "threshold") -> float:
+    """The threshold as a number. Raises ValueError unless it is a score: a number from 0 to 1.
+
+    Args:
+        name: for the message.
+    """
+    try:
+        value = math.nan if isinstance(given, str | bool) else float(given)
+    except (TypeError, ValueError):
+        value = math.nan
+    if not 0 <= value <= 1:  # NaN compares false
+        raise ValueError(f"{name} {given!r}: give a score from 0 to 1")
+    return value
+
+
+def hint(phrases: Iterable[str]) -> str | None:
+    """A line for people who wrote several phrases into one, such as "cat . dog ." or "cat, dog"."""
+    for phrase in phrases:
+        parts = _parts(phrase)
+        if len(parts) > 1:
+            alone = ", ".join(map(repr, parts))
+            return (
+                f"{phrase!r} is searched for as one phrase; if you meant several, "
+                f"give each on its own: {alone}"
+            )
+    return None
+
+
+def _check_phrase(number: int, phrase: object) -> None:
+    if not isinstance(phrase, str):
+        raise ValueError(
+            f"phrase {number} is {_short(phrase)} ({type(phrase).__name__}): every phrase must be text"
+        )
+    if not phrase.strip():
+        raise ValueError(f"phrase {number} is empty: it needs a letter, a digit or a symbol")
+    try:
+        phrase.encode()
+    except UnicodeEncodeError:
+        raise ValueError(
+            f"phrase {number} is not valid text: it holds half of a surrogate pair"
+        ) from None
+
+
+def _parts(phrase: str) -> list[str]:
+    """The phrases that a text may be a list of; itself alone if it does not look like a list."""
+    stops = [part for part in re.split(r"\s*\.(?:\s+|$)", phrase.strip()) if part]
+    if len(stops) > 1 and (" . " in phrase or phrase.rstrip().endswith(".")):
+        return stops
+    commas = [part for part in re.split(r"\s*[,;]\s+", phrase.strip(" ,;")) if part]
+    if len(commas) > 1 and all(len(part.split()) <= MOST_WORDS for part in commas):
+        return commas
+    return [phrase]
+
+
+def _short(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 40 else f"{text[:37]}..."

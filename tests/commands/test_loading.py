@@ -1,0 +1,31 @@
+from __future__ import annotations
+
+import gc
+
+import pytest
+
+from omnidet.commands import loading
+from omnidet.registry import versions
+
+
+def test_the_collector_rests_while_a_detector_is_loaded():
+    before = gc.get_freeze_count()
+    try:
+        with pytest.raises(ValueError, match="broken"), loading.loading():
+            assert not gc.isenabled()
+            raise ValueError("broken")
+        assert gc.isenabled()
+        assert gc.get_freeze_count() > before
+    finally:
+        gc.unfreeze()
+
+
+def test_a_model_is_a_folder_or_a_version(place, registry):
+    versions.promote(registry, "toy", 2)
+    assert loading.find_model(str(place / "model"), registry) == (place / "model", "model", "")
+    folder, name, version = loading.find_model("toy@champion", registry)
+    assert (name, version) == ("toy", "2")
+    assert (folder / "config.json").is_file()
+    assert loading.find_model("toy", registry)[2] == "3"
+    with pytest.raises(ValueError, match="nobody"):
+        loading.find_model("toy@nobody", registry)

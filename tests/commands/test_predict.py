@@ -1,0 +1,93 @@
+"""`omnidet predict`: what it prints and draws; what it refuses before it loads a detector."""
+
+from __future__ import annotations
+
+import sys
+
+import pytest
+from PIL import Image
+
+from omnidet import cli
+from omnidet.registry import versions
+
+
+def test_boxes_are_printed_and_drawn(place, tmp_path, capsys):
+    call = ["predict", str(place / "picture.png"), "--model", str(place / "model")]
+    call += ["--phrases", "red star", "ring", "--out"]
+    assert cli.main([*call, str(tmp_path / "a.png"), "--threshold", "0"]) == 0
+    said = capsys.readouterr()
+    lines = said.out.splitlines()
+    assert len(lines) == 32 + 1
+    assert {line.split(maxsplit=5)[5] for line in lines[:-1]} == {"red star", "ring"}
+    scores = [float(line.split()[0]) for line in lines[:-1]]
+    assert scores == sorted(scores, reverse=True)
+    assert lines[-1] == str(tmp_path / "a.png")
+    assert said.err == ""
+    with Image.open(tmp_path / "a.png") as drawn:
+        assert drawn.size == (480, 160)
+    assert cli.main([*call, str(tmp_path / "b.png"), "--threshold", "1"]) == 0
+    assert "nothing scores 1.0 or more" in capsys.readouterr().out
+
+
+def test_a_photograph_is_turned_as_its_tag_says(place, tmp_path):
+    lying, turned = Image.new("RGB", (90, 30)), Image.Exif()
+    turned[0x0112] = 6
+    lying.save(tmp_path / "lying.jpg", exif=turned)
+    call = ["predict", str(tmp_path / "lying.jpg"), "--model", str(place / "model")]
+    assert cli.main([*call, "--phrases", "ring", "--out", str(tmp_path / "o.png")]) == 0
+    with Image.open(tmp_path / "o.png") as drawn:
+        assert drawn.size == (160, 480)
+
+
+def test_several_phrases_in_one_are_hinted_at(place, tmp_path, capsys):
+    call = ["predict", str(place / "picture.png"), "--model", str(place / "model")]
+    assert cli.main([*call, "--phrases", "star, ring", "--out", str(tmp_path / "o.png")]) == 0
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("hint: 'star, ring' ")
+    assert line.endswith("'star', 'ring'")
+
+
+def test_the_champion_answers(place, registry, tmp_path, refused):
+    versions.promote(registry, "toy", 2)
+    call = ["predict", str(place / "picture.png"), "--registry", registry, "--phrases", "ring"]
+    call += ["--out", str(tmp_path / "o.png"), "--model"]
+    assert cli.main([*call, "toy@champion"]) == 0
+    assert "nobody" in refused(*call, "toy@nobody")
+
+
+WRONG = {
+    "nowhere.png --phrases star": "{p}/nowhere.png does not exist",
+    "empty --phrases star": "{p}/empty is a folder",
+    "no-picture.png --phrases star": "{p}/no-picture.png cannot be read as an image",
+    "half-picture.png --phrases star": "{p}/half-picture.png cannot be read as an image",
+    "picture.png --phrases=": "phrase 0 is empty",
+    "picture.png --phrases …": "'…' is empty",
+    "picture.png --phrases star --threshold nan": "--threshold nan",
+    "picture.png --phrases star --threshold 30": "--threshold 30.0",
+    "picture.png --phrases star --out {p}/picture.png": "is the picture itself",
+    "picture.png --phrases star --out {p}/out.txt": "--out {p}/out.txt",
+    "picture.png --phrases star --out {p}/nowhere/out.png": "--out {p}/nowhere/out.png",
+    "picture.png --phrases star --registry {p}/empty": "'omnidet-tiny-world' in {p}/empty",
+    "picture.png --phrases star --model nonsense@3 --registry {p}/empty": "'nonsense'",
+    "picture.png --phrases star --model {p}/damaged-model": "damaged-model/model.safetensors",
+    "picture.png --phrases star --model {p}/damaged-config": "damaged-config/config.json",
+    "picture.png --phrases star --model {p}/damaged-tokenizer": "damaged-tokenizer/vocabulary",
+}
+
+
+@pytest.mark.parametrize("call", WRONG)
+def test_wrong_input(place, refused, call):
+    more = "" if "--model" in call or "--registry" in call else f" --model {place}/model"
+    more += "" if "--out" in call else f" --out {place}/out.png"
+    reason = refused("predict", *f"{{p}}/{call}{more}".format(p=place).split())
+    assert WRONG[call].format(p=place) in reason
+    assert not (place / "out.png").exists()
+
+
+def test_what_is_wrong_is_said_before_torch_is_loaded(place, tmp_path, monkeypatch, refused):
+    monkeypatch.setitem(sys.modules, "omnidet.inference.detector", None)
+    call = ["predict", str(place / "picture.png"), "--model", str(place / "model"), "--phrases"]
+    file = tmp_path / "file"
+    file.touch()
+    assert "phrase 1 is empty" in refused(*call, "a", " ", "--out", str(tmp_path / "o.png"))
+    assert str(file) in refused(*call, "a", "--out", str(file / "o.png"))

@@ -1,0 +1,26 @@
+from __future__ import annotations
+
+from omnidet import cli
+from omnidet.commands import summary
+
+
+def test_what_a_run_reached(registry, tmp_path, capsys):
+    metrics, report = tmp_path / "metrics.json", tmp_path / "report.html"
+    metrics.write_text('{"coco/AP": 0.2}')
+    call = ["summary", "--metrics", str(metrics), "--registry", registry, "--report", str(report)]
+    assert cli.main(call) == 0
+    assert capsys.readouterr().out.splitlines() == [
+        "coco/AP  0.200",
+        f"registered  toy@2 in {registry}/toy/2",
+        f"report      {report}",
+    ]
+
+
+def test_metrics_that_are_missing(place, refused):
+    call = ["summary", "--metrics", f"{place}/nowhere.json", "--report", "r"]
+    assert f"{place}/nowhere.json does not exist" in refused(*call)
+
+
+def test_a_table_is_aligned():
+    assert summary.table({"a": 1.0, "long": 0.25}, "  ") == "  a     1.000\n  long  0.250"
+    assert summary.table({}) == ""
