@@ -1,11 +1,13 @@
-"""`omnidet COMMAND`: the parser, and what becomes of errors. The commands themselves are in `commands/`.
+"""`omnidet COMMAND`: the parser, and what becomes of errors.
 
-torch and other heavy packages are imported by the commands that use them, so `omnidet --help` and commands
-that only move files stay quick and small.
+The commands themselves are in `commands/`.
 
-Wrong input ends with one line that names the thing and the remedy, and exit code 2; other codes are in
-`commands/exit_codes.py`. `train` ends with 75 if SIGTERM interrupted it: a checkpoint is written, and the
-same command continues from there.
+torch and other heavy packages are imported by the commands that use them, so `omnidet --help` and
+commands that only move files stay quick and small.
+
+Wrong input ends with one line that names the thing and the remedy, and exit code 2; other codes are
+in `commands/exit_codes.py`. `train` ends with 75 if SIGTERM interrupted it: a checkpoint is
+written, and the same command continues from there.
 """
 
 from __future__ import annotations
@@ -58,7 +60,7 @@ def main(arguments: list[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="omnidet",
-        description="Open-vocabulary detection: one command for each step of the pipeline, and more.",
+        description="Open-vocabulary detection: the steps of the pipeline, and more.",
     )
     parser.add_argument("--version", action="version", version=__version__)
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")

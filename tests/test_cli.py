@@ -1,4 +1,4 @@
-"""The command line as a whole: every command is there, and errors become one line and an exit code."""
+"""The command line as a whole: all commands are there, errors are one line and an exit code."""
 
 from __future__ import annotations
 

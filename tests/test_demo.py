@@ -107,7 +107,9 @@ def copy_of_checkout(target: Path) -> Path:
 
 
 def run(folder: Path, *command: str) -> str:
-    """Output of a command that must succeed, with this environment's programs and the checkout's own code."""
+    """Output of a command that must succeed, with this environment's programs and the checkout's
+    own code.
+    """
     environment = os.environ | {
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
         "PYTHONPATH": str(folder),

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
 def add(commands: Commands) -> None:
     """Register the command."""
-    text = f"two evaluations side by side, with intervals; exit code {NOT_PASSED} if a limit is not met"
+    text = "two evaluations side by side, with intervals; "
+    text += f"exit code {NOT_PASSED} if a limit is not met"
     command = add_command(commands, "compare", text, run)
     command.add_argument(
         "before", metavar="A", help="folder that `omnidet evaluate --out` wrote, local or s3://"
@@ -36,7 +37,7 @@ def add(commands: Commands) -> None:
         "--metric",
         action="append",
         metavar="NAME",
-        help="metric that the limits apply to, for example coco/AP; repeatable (default: headlines)",
+        help="metric the limits apply to, for example coco/AP; repeatable (default: headlines)",
     )
     command.add_argument(
         "--categories",
@@ -51,7 +52,10 @@ def add(commands: Commands) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Compare and print. Raises FileNotFoundError or ValueError for a folder that is not an evaluation."""
+    """Compare and print.
+
+    Raises FileNotFoundError or ValueError for a folder that is not an evaluation.
+    """
     from omnidet import storage
     from omnidet.evaluation import differences, stored
     from omnidet.evaluation.metric_names import HEADLINES, is_headline
@@ -69,7 +73,8 @@ def run(options: argparse.Namespace) -> int:
     ]
     if unknown:
         raise ValueError(
-            f"--metric {unknown[0]}: neither evaluation has it; they have {', '.join(before.values)}"
+            f"--metric {unknown[0]}: neither evaluation has it; "
+            f"they have {', '.join(before.values)}"
         )
     comparison = differences.compare(
         before, after, _version(options.before) == _version(options.after) != ""

@@ -1,4 +1,6 @@
-"""`omnidet download SOURCE ... --out DIR`: the files of the real datasets, resumed, checked and unpacked."""
+"""`omnidet download SOURCE ... --out DIR`: the files of the real datasets, resumed, checked and
+unpacked.
+"""
 
 from __future__ import annotations
 

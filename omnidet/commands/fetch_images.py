@@ -1,4 +1,6 @@
-"""`omnidet fetch-images LIST --out FOLDER`: the pictures of LAION's and CC12M's lists as WebDataset tars."""
+"""`omnidet fetch-images LIST --out FOLDER`: the pictures of LAION's and CC12M's lists as WebDataset
+tars.
+"""
 
 from __future__ import annotations
 

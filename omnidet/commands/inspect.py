@@ -9,7 +9,9 @@ from omnidet.commands.arguments import Commands, add_command
 
 def add(commands: Commands) -> None:
     """Register the command."""
-    text = "what a shard folder holds: counts, label spaces, sizes, missing words, what was left out"
+    text = (
+        "what a shard folder holds: counts, label spaces, sizes, missing words, what was left out"
+    )
     command = add_command(commands, "inspect", text, run)
     command.add_argument("shards", metavar="SHARDS", help="shard folder, local or s3://")
     command.add_argument(
@@ -22,7 +24,10 @@ def add(commands: Commands) -> None:
         help="also write an HTML page with sample images, boxes and phrases",
     )
     command.add_argument(
-        "--samples", type=int, default=12, help="images of each set on the page (default: %(default)s)"
+        "--samples",
+        type=int,
+        default=12,
+        help="images of each set on the page (default: %(default)s)",
     )
 
 

@@ -25,7 +25,8 @@ def loading() -> Iterator[None]:
 
 
 def find_model(model: str, registry: str) -> tuple[Path, str, str]:
-    """Local folder, name and version of what `--model` names; the version of a plain folder is empty.
+    """Local folder, name and version of what `--model` names; the version of a plain folder is
+    empty.
 
     Args:
         model: a folder, local or `s3://`, or a registered model: NAME, NAME@3 or NAME@champion.

@@ -1,4 +1,4 @@
-"""`omnidet predict IMAGE --phrases WORDS ...`: find any words in an image, and draw what was found."""
+"""`omnidet predict IMAGE --phrases WORDS ...`: find any words in an image, and draw the result."""
 
 from __future__ import annotations
 

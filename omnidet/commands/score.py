@@ -1,4 +1,6 @@
-"""`omnidet score`: judge any detector's results, in the official formats, by the official protocols."""
+"""`omnidet score`: judge any detector's results, in the official formats, by the official
+protocols.
+"""
 
 from __future__ import annotations
 

@@ -51,15 +51,17 @@ class Detections:
 class OmniDet:
     """The detector as users hold it.
 
-    Images are given as a file's path, its bytes, a PIL image, or RGB pixels (height, width, 3) of uint8.
-    They are seen as a viewer shows them: turned as their EXIF tag says, on white where they are
-    transparent, and with more than 8 bits a channel scaled to 8.
+    Images are given as a file's path, its bytes, a PIL image, or RGB pixels (height, width, 3) of
+    uint8. They are seen as a viewer shows them: turned as their EXIF tag says, on white where they
+    are transparent, and with more than 8 bits a channel scaled to 8.
     """
 
     def __init__(self, detector: Detector, vocabulary: Vocabulary, config: dict[str, Any]) -> None:
         self.detector, self.vocabulary, self.config = detector.eval(), vocabulary, config
         self.image_size = detector.config.image_size
-        """Side of the square that large images are scaled to; `ModelConfig.side` has that of others."""
+        """Side of the square that large images are scaled to; `ModelConfig.side` has that of
+        others.
+        """
 
     @classmethod
     def from_pretrained(cls, folder: str | Path, device: str = "cpu") -> OmniDet:
@@ -105,17 +107,18 @@ class OmniDet:
     ) -> Detections | list[Detections]:
         """The best boxes of each image over all the phrases.
 
-        The score of a phrase does not depend on what else is asked. A box may be found under several
-        phrases.
+        The score of a phrase does not depend on what else is asked. A box may be found under
+        several phrases.
 
         Args:
             images: one image, or a list of them: the answer is one `Detections`, or a list.
-            prompt: one phrase, a list of them, or what `prompt` made of them. A phrase that reads like a
-                list of several ("cat, dog") is searched for as it is, with a warning.
+            prompt: one phrase, a list of them, or what `prompt` made of them. A phrase that reads
+                like a list of several ("cat, dog") is searched for as it is, with a warning.
             max_detections: for each image.
             threshold: lowest score, from 0 to 1.
 
-        Raises ValueError or FileNotFoundError that names the image, phrase or threshold that is wrong.
+        Raises ValueError or FileNotFoundError that names the image, phrase or threshold that is
+        wrong.
         """
         threshold = checked_threshold(threshold)
         if not isinstance(prompt, Prompt):
@@ -194,8 +197,8 @@ def _read_all(images: Any) -> list[Picture]:
     """The images of a list. Raises ValueError that names the one that cannot be read."""
     if not isinstance(images, Iterable):
         raise ValueError(
-            f"images are of type {type(images).__name__}: give a file's path, its bytes, a PIL image "
-            "or an array of RGB pixels, or a list of them"
+            f"images are of type {type(images).__name__}: give a file's path, its bytes, "
+            "a PIL image or an array of RGB pixels, or a list of them"
         )
     given = list(images)
     if len(given) == 1:

@@ -1,7 +1,8 @@
-"""Any picture -> the picture as a viewer shows it: turned as EXIF says, on white where transparent, in 8 bits.
+"""Any picture -> the picture as a viewer shows it: turned as EXIF says, on white where transparent,
+in 8 bits.
 
-Encoded pictures that need none of this are kept as they are, for the decoder of `data/transforms/decode.py`
-that training uses.
+Encoded pictures that need none of this are kept as they are, for the decoder of
+`data/transforms/decode.py` that training uses.
 """
 
 from __future__ import annotations
@@ -46,7 +47,10 @@ class Picture:
     """The file where it can be decoded as it is, or RGB pixels (height, width, 3)."""
 
     def letterboxed(self, side: int) -> Example:
-        """The picture in a square as the detector takes it. Raises ValueError if the file is damaged."""
+        """The picture in a square as the detector takes it.
+
+        Raises ValueError if the file is damaged.
+        """
         record = Record(b"", self.width, self.height, source="", image_id="")
         if not isinstance(self.content, bytes):
             return letterbox(Example(self.content, record), side)
@@ -71,7 +75,9 @@ class Picture:
 AnyPicture = (
     str | os.PathLike[str] | bytes | bytearray | memoryview | Image.Image | Pixels | Picture
 )
-"""A file (local or `s3://`), its content, a Pillow image, or RGB pixels (height, width, 3) of uint8."""
+"""A file (local or `s3://`), its content, a Pillow image, or RGB pixels (height, width, 3) of
+uint8.
+"""
 
 
 def is_one(given: object) -> bool:

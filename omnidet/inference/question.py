@@ -11,11 +11,16 @@ from collections.abc import Iterable
 from typing import Any
 
 MOST_WORDS = 3
-"""Parts of a text with commas that are all this short are more likely several names than one description."""
+"""Parts of a text with commas that are all this short are more likely several names than one
+description.
+"""
 
 
 def checked_phrases(given: str | Iterable[str]) -> tuple[str, ...]:
-    """The phrases; a single text is one phrase. Raises ValueError that names what is not a phrase."""
+    """The phrases; a single text is one phrase.
+
+    Raises ValueError that names what is not a phrase.
+    """
     if isinstance(given, str):
         given = (given,)
     if isinstance(given, bytes | bytearray) or not isinstance(given, Iterable):
@@ -57,7 +62,8 @@ def hint(phrases: Iterable[str]) -> str | None:
 def _check_phrase(number: int, phrase: object) -> None:
     if not isinstance(phrase, str):
         raise ValueError(
-            f"phrase {number} is {_short(phrase)} ({type(phrase).__name__}): every phrase must be text"
+            f"phrase {number} is {_short(phrase)} ({type(phrase).__name__}): "
+            "every phrase must be text"
         )
     if not phrase.strip():
         raise ValueError(f"phrase {number} is empty: it needs a letter, a digit or a symbol")

@@ -1,10 +1,12 @@
-"""The best (region, name) pairs of an image among any number of names: exact, in bounded memory, in little time.
+"""The best (region, name) pairs of an image among any number of names: exact, in bounded memory, in
+little time.
 
     all pairs --fast product, an upper bound of each score--> the few that may be among the best --exact score--> the best
 
-The exact score of a pair is summed in an order that its width alone decides, so it is the same to the bit whatever else is
-asked, in whatever company. The fast product is in bfloat16 where the processor multiplies it; what the rounding may hide is
-added to it by the Cauchy-Schwarz inequality, `|z.r - z'.r'| <= |z - z'| |r| + |z'| |r - r'|`, so no pair is lost.
+The exact score of a pair is summed in an order that its width alone decides, so it is the same to
+the bit whatever else is asked, in whatever company. The fast product is in bfloat16 where the
+processor multiplies it; what the rounding may hide is added to it by the Cauchy-Schwarz inequality,
+`|z.r - z'.r'| <= |z - z'| |r| + |z'| |r - r'|`, so no pair is lost.
 """
 
 from __future__ import annotations
@@ -15,16 +17,19 @@ from torch.nn import functional
 
 FIRST_NAMES = 256
 NAMES_AT_ONCE = 4096
-"""Names of one product: memory grows with regions x this, however many names are asked. The first product is small: it sets
-the bar that the next ones are measured against."""
+"""Names of one product: memory grows with regions x this, however many names are asked.
+
+The first product is small: it sets the bar that the next ones are measured against.
+"""
 BLOCK = 64
 """Neighbouring names whose bounds are looked at together: most blocks hold nothing of use."""
 EXACT_AT_ONCE = 16_384
 """Pairs whose exact score is computed together."""
 SIGMOIDS_AT_ONCE = 1024
 
-# What a backend may lose of |z| |r| beyond the operands' own rounding: sums of single precision numbers; and where the
-# operands are given in single precision, their rounding too, for a caller may have allowed TF32 or bfloat16 products.
+# What a backend may lose of |z| |r| beyond the operands' own rounding: sums of single precision
+# numbers; and where the operands are given in single precision, their rounding too, for a caller
+# may have allowed TF32 or bfloat16 products.
 _LOST_IN_SUMS = 2.0**-14
 _LOST_IN_PRODUCTS = 2.0**-8
 _ROUNDING_UP = 1 + 2.0**-7
@@ -34,9 +39,11 @@ _ROUNDING_UP = 1 + 2.0**-7
 def best_pairs(
     embeddings_QD: Tensor, rows_PD: Tensor, biases_P: Tensor, count: int
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Probabilities (K,) float32, regions (K,) and names (K,) of the best `count` pairs, best first.
+    """Probabilities (K,) float32, regions (K,) and names (K,) of the best `count` pairs, best
+    first.
 
-    The same pairs, in the same order, as from the exact scores of all pairs; of equal ones the first region, then name.
+    The same pairs, in the same order, as from the exact scores of all pairs; of equal ones the
+    first region, then name.
     """
     if count < 1 or not len(rows_PD):
         nothing = torch.zeros(0, dtype=torch.int64, device=embeddings_QD.device)
@@ -50,11 +57,14 @@ def best_pairs(
 
 
 def exact_logits(embeddings_KD: Tensor, rows_KD: Tensor, biases_K: Tensor) -> Tensor:
-    """Scores (K,) of K pairs in double precision: `z . row + bias`, each independent of the others to the bit."""
+    """Scores (K,) of K pairs in double precision: `z . row + bias`, each independent of the others
+    to the bit.
+    """
     products_KW = embeddings_KD.double() * rows_KD.double()
     width = 1 << (products_KW.shape[1] - 1).bit_length()
     products_KW = functional.pad(products_KW, (0, width - products_KW.shape[1]))
-    # Halves are added element by element: a library's sum takes another order for another number of rows.
+    # Halves are added element by element: a library's sum takes another order for another number of
+    # rows.
     while width > 1:
         width //= 2
         products_KW = products_KW[:, :width] + products_KW[:, width:]
@@ -62,8 +72,9 @@ def exact_logits(embeddings_KD: Tensor, rows_KD: Tensor, biases_K: Tensor) -> Te
 
 
 def probabilities(logits_K: Tensor) -> Tensor:
-    """Sigmoid in single precision, the same to the bit for the same logit: at the end of an odd row, or of a thread's share,
-    another instruction would compute it."""
+    """Sigmoid in single precision, the same to the bit for the same logit: at the end of an odd
+    row, or of a thread's share, another instruction would compute it.
+    """
     padded_K = functional.pad(logits_K, (0, -len(logits_K) % SIGMOIDS_AT_ONCE))
     blocks = [block.sigmoid() for block in torch.split(padded_K, SIGMOIDS_AT_ONCE)]
     return torch.cat(blocks)[: len(logits_K)].float() if blocks else logits_K.float()
@@ -109,7 +120,8 @@ class _Search:
                 return  # all of them are
         bar = self.bar
         bounds_QP = self._bounds_above(bar, first, last)
-        # A bound below the bar is out. Rounding a sum keeps its sign, so the sign bit tells, and integers compare fast.
+        # A bound below the bar is out. Rounding a sum keeps its sign, so the sign bit tells, and
+        # integers compare fast.
         blocks_KN = bounds_QP.view(self.bits).view(-1, BLOCK)
         for some in torch.split((blocks_KN.amax(1) >= 0).nonzero()[:, 0], EXACT_AT_ONCE):
             block, column = (blocks_KN[some] >= 0).nonzero(as_tuple=True)
@@ -123,7 +135,9 @@ class _Search:
             self._take(place[bound >= self.bar])
 
     def _bounds_above(self, bar: float, first: int, last: int) -> Tensor:
-        """Upper bounds of the scores less `bar`, (Q, names padded to whole blocks); below 0 where padded."""
+        """Upper bounds of the scores less `bar`, (Q, names padded to whole blocks); below 0 where
+        padded.
+        """
         rounded, lost_P1, norm_P1 = self._rounded(self.rows_PD[first:last])
         above_P1 = self.biases_P[first:last, None].double() - bar
         above_P1 = above_P1 + above_P1.abs() * _LOST_IN_SUMS + torch.finfo(torch.float32).tiny
@@ -138,7 +152,9 @@ class _Search:
         return self.left_QW @ right_PW.T
 
     def _rounded(self, values_ND: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """The values in the type of the fast product and, rounded up, (N, 1): the norm of what that lost, and their norm."""
+        """The values in the type of the fast product and, rounded up, (N, 1): the norm of what that
+        lost, and their norm.
+        """
         rounded_ND = values_ND.to(self.type)
         norm_N1 = values_ND.norm(dim=1, keepdim=True) * _ROUNDING_UP
         lost_N1 = (values_ND - rounded_ND.float()).norm(

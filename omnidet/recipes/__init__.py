@@ -1,7 +1,8 @@
 """Whole runs: the only place that picks parts.
 
-A recipe is a function without arguments that returns one frozen `Recipe`; a variant calls another and replaces fields. To add
-one, write a file here and name the function in RECIPES: its name is what `--recipe` takes.
+A recipe is a function without arguments that returns one frozen `Recipe`; a variant calls another
+and replaces fields. To add one, write a file here and name the function in RECIPES: its name is
+what `--recipe` takes.
 """
 
 from __future__ import annotations

@@ -42,11 +42,15 @@ class RetrainConfig:
     replay_share: float = 0.5
     """Of each step's images: from the data that the detector was trained on."""
     new_images: int = 0
-    """New images a step; 0: as many as the replay leaves of the images of a step of the first training."""
+    """New images a step; 0: as many as the replay leaves of the images of a step of the first
+    training.
+    """
     new_weight: float = 3.0
     """Of the losses on the new images; those of each old stream weigh 1."""
     image_size: int = 0
-    """Side in which larger new pictures are shown, pixels, a multiple of the backbone's stride; the old ones keep theirs. 0: as the old ones."""
+    """Side in which larger new pictures are shown, pixels, a multiple of the backbone's stride; the
+    old ones keep theirs. 0: as the old ones.
+    """
     learning_rate: float = 7e-4
     new_token_rate: float = 30.0
     """Factor on it for the tokens of new words (`docs/decisions/0008-new-categories.md`)."""

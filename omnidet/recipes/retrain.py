@@ -1,4 +1,6 @@
-"""A recipe -> the recipe of a retraining: the new data beside a replay of the old streams, all benchmarks old and new."""
+"""A recipe -> the recipe of a retraining: the new data beside a replay of the old streams, all
+benchmarks old and new.
+"""
 
 from __future__ import annotations
 
@@ -19,8 +21,8 @@ AUGMENTATIONS = ("flip", "crop")
 def datasets(recipe: Recipe, name: str) -> Recipe:
     """The recipe whose shards are those of the new data alone: `train/<name>` and `eval/<name>`.
 
-    Pictures of one dataset may look alike, as cells under a microscope do, and its split is its owner's: only the very same
-    picture is kept out of the training for standing in the evaluation.
+    Pictures of one dataset may look alike, as cells under a microscope do, and its split is its
+    owner's: only the very same picture is kept out of the training for standing in the evaluation.
     """
     shards = dataclasses.replace(
         recipe.shards,
@@ -36,8 +38,8 @@ def retraining(recipe: Recipe, trained: ModelConfig, index: Index, name: str) ->
 
     Args:
         trained: architecture of the detector.
-        index: the old shards and those of the new data, as `train/<name>` and `eval/<name>`. Sets of earlier retrainings,
-            which the recipe does not know, are replayed and measured too.
+        index: the old shards and those of the new data, as `train/<name>` and `eval/<name>`. Sets
+            of earlier retrainings, which the recipe does not know, are replayed and measured too.
     """
     config, new_set = recipe.retrain, f"train/{name}"
     side = _side(index, new_set, trained, config.image_size)
@@ -79,7 +81,9 @@ def retraining(recipe: Recipe, trained: ModelConfig, index: Index, name: str) ->
 def _replay(
     recipe: Recipe, trained: ModelConfig, index: Index, new_set: str, images: int
 ) -> tuple[Stream, ...]:
-    """The old streams in their own proportion and size of image, and what earlier retrainings added; `images` together."""
+    """The old streams in their own proportion and size of image, and what earlier retrainings
+    added; `images` together.
+    """
     if not images:
         return ()
     known = {set_name for stream in recipe.streams for set_name in stream.sets}
@@ -110,7 +114,9 @@ def _replay(
 
 
 def _side(index: Index, set_name: str, trained: ModelConfig, wanted: int) -> int:
-    """Side in which the new pictures are shown: as wanted, where they are that large, and never below the old pictures'."""
+    """Side in which the new pictures are shown: as wanted, where they are that large, and never
+    below the old pictures'.
+    """
     if wanted <= trained.image_size:
         return trained.image_size
     stride = trained.backbone.size_multiple
@@ -119,6 +125,8 @@ def _side(index: Index, set_name: str, trained: ModelConfig, wanted: int) -> int
 
 
 def of_new_data(recipe: Recipe, name: str) -> Recipe:
-    """The recipe of `retraining` with the benchmark of the new data alone: what the champion makes of it untrained."""
+    """The recipe of `retraining` with the benchmark of the new data alone: what the champion makes
+    of it untrained.
+    """
     new = tuple(b for b in recipe.evaluation.benchmarks if b.set_name == f"eval/{name}")
     return dataclasses.replace(recipe, evaluation=EvaluationConfig(new))

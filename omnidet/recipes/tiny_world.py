@@ -18,8 +18,8 @@ from omnidet.training.config import OptimizerConfig, TrainConfig
 def tiny_world() -> Recipe:
     """A small vision transformer with a convolutional stem on 128 px scenes.
 
-    Run it with `make demo`: 12 minutes on 2 cores. Expect coco/AP .57, coco/AP50 .87, lvis/AP .61, refcocog/AIGT_plain .92,
-    AIGT_relational .81, AIGT_unseen .92, flickr30k/R@1 .98.
+    Run it with `make demo`: 12 minutes on 2 cores. Expect coco/AP .57, coco/AP50 .87, lvis/AP .61,
+    refcocog/AIGT_plain .92, AIGT_relational .81, AIGT_unseen .92, flickr30k/R@1 .98.
     """
     return Recipe(
         world=TinyWorld(),
@@ -86,7 +86,9 @@ def tiny_world() -> Recipe:
 
 
 def tiny_world_det() -> Recipe:
-    """The demo with the Det stream alone, for comparison: what the other two streams bring (docs/decisions/0005)."""
+    """The demo with the Det stream alone, for comparison: what the other two streams bring
+    (docs/decisions/0005).
+    """
     recipe = tiny_world()
     return dataclasses.replace(
         recipe,

@@ -17,32 +17,37 @@ from omnidet.training.config import OptimizerConfig, TrainConfig
 
 
 def vitb16_three_streams() -> Recipe:
-    """ViT-B/16 with ImageNet weights, 80 images a step (Det 32 and Grd 16 at 640 px, Img 32 at 320 px), 150,000 steps.
+    """ViT-B/16 with ImageNet weights, 80 images a step (Det 32 and Grd 16 at 640 px, Img 32 at 320
+    px), 150,000 steps.
 
     Shards and vocabulary as in `coco_folder`; then
 
         torchrun --nproc-per-node 8 -m omnidet.cli train --recipe vitb16_three_streams --shards ... --vocabulary ... --out ...
 
-    `--set model.backbone.weights=FILE` takes weights from a local file, which must fit; without, timm fetches its own.
-    `vitb16_three_streams_1024` is the same at 1024 px.
+    `--set model.backbone.weights=FILE` takes weights from a local file, which must fit; without,
+    timm fetches its own. `vitb16_three_streams_1024` is the same at 1024 px.
 
-    Parameters: backbone 86.9 M at 640 px, of which 85.8 M are those of the bare ViT-B/16 at 224 px and the rest more position
-    embeddings; head 1.4 M; token embeddings 15.4 M (60,000 rows of 256 and a bias). A published "86 M" can only mean the
-    bare backbone: it leaves 0.2 M for everything else.
+    Parameters: backbone 86.9 M at 640 px, of which 85.8 M are those of the bare ViT-B/16 at 224 px
+    and the rest more position embeddings; head 1.4 M; token embeddings 15.4 M (60,000 rows of 256
+    and a bias). A published "86 M" can only mean the bare backbone: it leaves 0.2 M for everything
+    else.
 
-    Hours, worked out, not measured: a step is 53 TFLOP forward and backward (319 GFLOP forward an image at 640 px with
-    windows, 74 at 320 px, three times that with the backward), so the run is 8.0e18 FLOP: 18 GPU-hours on A100s at 40 % of
-    their 312 TFLOP/s, 6 on H100s at 40 % of 989. benchmarks/README.md has what was measured: step times on a CPU.
+    Hours, worked out, not measured: a step is 53 TFLOP forward and backward (319 GFLOP forward an
+    image at 640 px with windows, 74 at 320 px, three times that with the backward), so the run is
+    8.0e18 FLOP: 18 GPU-hours on A100s at 40 % of their 312 TFLOP/s, 6 on H100s at 40 % of 989.
+    benchmarks/README.md has what was measured: step times on a CPU.
 
-    Expect, **not yet reached, for nobody has run it**: COCO AP 43.5, LVIS AP 29.9, RefCOCOg .723 are what was published for a
-    detector of this kind (protocols not stated). A plain ViT-B/16 detector on COCO alone reaches 50 in 12 epochs: below 45
-    after the first third something is wrong.
+    Expect, **not yet reached, for nobody has run it**: COCO AP 43.5, LVIS AP 29.9, RefCOCOg .723
+    are what was published for a detector of this kind (protocols not stated). A plain ViT-B/16
+    detector on COCO alone reaches 50 in 12 epochs: below 45 after the first third something is
+    wrong.
     """
     return dataclasses.replace(
         coco_folder(),
         model=ModelConfig(
             image_size=640,
-            # Windows of 20 x 20 patches: 10 would divide both grids too, but see a quarter of the surroundings for little.
+            # Windows of 20 x 20 patches: 10 would divide both grids too, but see a quarter of the
+            # surroundings for little.
             backbone=TimmVit(drop_path=0.1, window=20, global_blocks=(2, 5, 8, 11)),
             embedding_width=256,
             calibrated_streams=3,
@@ -64,7 +69,8 @@ def vitb16_three_streams() -> Recipe:
                 describes=True,
                 transforms=("flip", PhraseCrop(), LargeScaleJitter(0.5, 1.0)),
             ),
-            # Half the resolution says as much of a caption at a quarter of the cost (Detic, arXiv 2201.02605).
+            # Half the resolution says as much of a caption at a quarter of the cost (Detic, arXiv
+            # 2201.02605).
             Stream(
                 "img",
                 ("train/coco", "train/flickr30k", "train/laion", "train/cc12m"),
@@ -78,7 +84,8 @@ def vitb16_three_streams() -> Recipe:
         mixing=MixingConfig(max_names=300, workers=8),
         train=TrainConfig(
             steps=150_000,
-            # ViTDet's rate for LVIS at 64 images a step, its weight decay, and a layer decay as in LW-DETR.
+            # ViTDet's rate for LVIS at 64 images a step, its weight decay, and a layer decay as in
+            # LW-DETR.
             optimizer=OptimizerConfig(
                 learning_rate=2e-4,
                 weight_decay=0.1,
@@ -95,9 +102,11 @@ def vitb16_three_streams() -> Recipe:
 
 
 def vitb16_three_streams_1024() -> Recipe:
-    """The same at 1024 px (Img at 512), with windows of 16 x 16 patches: 928 GFLOP forward an image, 1,314 without windows.
+    """The same at 1024 px (Img at 512), with windows of 16 x 16 patches: 928 GFLOP forward an
+    image, 1,314 without windows.
 
-    Expect more of small objects, **not yet reached, for nobody has run it**. Three times the GPU-hours of 640 px, worked out.
+    Expect more of small objects, **not yet reached, for nobody has run it**. Three times the
+    GPU-hours of 640 px, worked out.
     """
     recipe = vitb16_three_streams()
     return config.override(

@@ -1,4 +1,6 @@
-"""What was found, as the JSON of an answer: tensors of the Open Inference Protocol v2, or plain objects."""
+"""What was found, as the JSON of an answer: tensors of the Open Inference Protocol v2, or plain
+objects.
+"""
 
 from __future__ import annotations
 
@@ -56,7 +58,9 @@ def metadata(name: str, version: str) -> dict[str, Any]:
 
 
 def to_plain(found: Detections, phrases: Sequence[str]) -> dict[str, Any]:
-    """The answer of `POST /detect`; boxes are x0, y0, x1, y1 in pixels of the image as a viewer shows it."""
+    """The answer of `POST /detect`; boxes are x0, y0, x1, y1 in pixels of the image as a viewer
+    shows it.
+    """
     detections = [
         {
             "box": [_rounded(value) for value in box],

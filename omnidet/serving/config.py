@@ -1,4 +1,7 @@
-"""What a server allows. The command line reads the defaults here, so this file imports nothing heavy."""
+"""What a server allows.
+
+The command line reads the defaults here, so this file imports nothing heavy.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +31,10 @@ class ServerConfig:
     host: str = "127.0.0.1"
     port: int = 8080
     concurrency: int = 2
-    """Detections at the same time. With two, one request's image is decoded while the detector looks at another's."""
+    """Detections at the same time.
+
+    With two, one request's image is decoded while the detector looks at another's.
+    """
     max_waiting: int = 32
     """Requests that may wait, with their bodies in memory; further ones are asked to try again."""
     limits: Limits = field(default_factory=Limits)

@@ -1,6 +1,7 @@
 """What a request to the server asks, as plain data: no sockets here.
 
-Tensors are those of the Open Inference Protocol v2 in JSON: `data` is flat or nested, bytes are base64 text.
+Tensors are those of the Open Inference Protocol v2 in JSON: `data` is flat or nested, bytes are
+base64 text.
 """
 
 from __future__ import annotations
@@ -43,7 +44,8 @@ class Question:
 async def read(content_type: str, body: bytes, query: QueryParams, limits: Limits) -> Question:
     """The question of `POST /detect`.
 
-    Raises ValueError for a wrong one, and HTTPException (415) for a content type that is not supported.
+    Raises ValueError for a wrong one, and HTTPException (415) for a content type that is not
+    supported.
     """
     kind = content_type.partition(";")[0].strip().lower()
     if kind == "application/json":
@@ -97,7 +99,10 @@ def from_tensors(content: Mapping[str, Any], limits: Limits) -> Question:
 
 
 def chosen_outputs(content: Mapping[str, Any]) -> list[str]:
-    """Names of the outputs that an inference request asks for: all, unless it lists some. Raises ValueError."""
+    """Names of the outputs that an inference request asks for: all, unless it lists some.
+
+    Raises ValueError.
+    """
     known, asked = [name for name, _, _ in OUTPUTS], content.get("outputs") or []
     if not isinstance(asked, list) or not all(
         isinstance(item, dict) and item.get("name") in known for item in asked

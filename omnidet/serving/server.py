@@ -1,13 +1,16 @@
-"""The routes, and the process that serves them: KServe's Open Inference Protocol (v2), and `POST /detect` for people.
+"""The routes, and the process that serves them: KServe's Open Inference Protocol (v2), and `POST
+/detect` for people.
 
     GET  /v2 · /v2/health/live · /v2/health/ready · /v2/models/NAME · /v2/models/NAME/ready
-    POST /v2/models/NAME/infer   tensors `image` (base64) and `phrases` -> `images`, `boxes`, `scores`, `phrases`
-    POST /detect                 JSON (image in base64), a form (`curl -F`), or the image itself with the rest in the query
+    POST /v2/models/NAME/infer   tensors `image` (base64) and `phrases`
+                                 -> `images`, `boxes`, `scores`, `phrases`
+    POST /detect                 JSON (image in base64), a form (`curl -F`), or the image itself
+                                 with the rest in the query
 
-A wrong request is answered with 4xx and `{"error": one line}`. Requests run in threads, `concurrency` at a
-time; `max_waiting` more wait, and further ones get 503. Sockets, HTTP and forms are handled by uvicorn,
-starlette and python-multipart: slow clients hold no thread, and a server that is stopped finishes the
-requests that have begun.
+A wrong request is answered with 4xx and `{"error": one line}`. Requests run in threads,
+`concurrency` at a time; `max_waiting` more wait, and further ones get 503. Sockets, HTTP and forms
+are handled by uvicorn, starlette and python-multipart: slow clients hold no thread, and a server
+that is stopped finishes the requests that have begun.
 """
 
 from __future__ import annotations
@@ -32,7 +35,8 @@ from omnidet.serving import answers, requests
 from omnidet.serving.service import Service
 
 STOP_SECONDS = 25
-"""For requests that have begun when the server is stopped: less than the 30 seconds of Kubernetes."""
+"""For requests that have begun when the server is stopped: less than the 30 seconds of Kubernetes.
+"""
 BODY_SECONDS = 60.0
 """A request that takes longer to arrive is given up."""
 CLIENT_CLOSED = 499
@@ -77,8 +81,8 @@ def run(service: Service) -> None:
                 timeout_graceful_shutdown=STOP_SECONDS,
             )
         )
-        # uvicorn finishes the requests, then raises the signal again for the handler that was there before
-        # it. The default handler would end the process with an error.
+        # uvicorn finishes the requests, then raises the signal again for the handler that was there
+        # before it. The default handler would end the process with an error.
         before = signal.signal(signal.SIGTERM, lambda *_: None)
         try:
             server.run(sockets=[listener])
@@ -87,7 +91,10 @@ def run(service: Service) -> None:
 
 
 def _listener(host: str, port: int) -> socket.socket:
-    """A socket that listens already, so that the address can be printed. Raises ValueError if it cannot."""
+    """A socket that listens already, so that the address can be printed.
+
+    Raises ValueError if it cannot.
+    """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
     try:
@@ -145,7 +152,10 @@ class _Handlers:
         return JSONResponse({"model": model, **answers.to_plain(found, question.phrases)})
 
     def _version(self, request: Request) -> str:
-        """The version that answers. Raises HTTPException (404) if the path names another model or version."""
+        """The version that answers.
+
+        Raises HTTPException (404) if the path names another model or version.
+        """
         name, version = request.path_params["name"], self.service.loaded.version
         asked = request.path_params.get("version", version)
         if (name, asked) != (self.service.name, version):
@@ -199,7 +209,10 @@ async def _failed(_: Request, error: Exception) -> Response:
 
 
 class _RequestLog:
-    """One line for each request but those of probes. What was asked for is private: no query is logged."""
+    """One line for each request but those of probes.
+
+    What was asked for is private: no query is logged.
+    """
 
     def __init__(self, app: Callable[..., Awaitable[None]]) -> None:
         self.app = app

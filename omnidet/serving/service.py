@@ -31,7 +31,7 @@ class Loaded:
 
 
 class Service:
-    """A detector that answers `concurrency` requests at a time, while `max_waiting` more may wait."""
+    """A detector that answers `concurrency` requests at a time; `max_waiting` more may wait."""
 
     def __init__(self, detector: OmniDet, name: str, version: str, config: ServerConfig) -> None:
         self.name, self.config = name, config
@@ -40,7 +40,7 @@ class Service:
         self._under_way = 0
 
     def use(self, detector: OmniDet, version: str) -> None:
-        """Answer with this version from now on; requests that have begun end with the one before."""
+        """Answer with this version from now on; requests that have begun keep the one before."""
         self.loaded = Loaded(detector, version, lru_cache(PROMPTS_KEPT)(detector.prompt))
 
     @contextmanager

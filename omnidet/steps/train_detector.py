@@ -1,8 +1,8 @@
 """One function a pipeline step: locations (local paths or s3://) in, locations out.
 
-`cli.py`, `dvc.yaml` and the Kubeflow components are thin callers of these. Each step writes its output
-whole or not at all. What loads torch is imported by the steps that need it: the others take a second
-and run in images without it.
+`cli.py`, `dvc.yaml` and the Kubeflow components are thin callers of these. Each step writes its
+output whole or not at all. What loads torch is imported by the steps that need it: the others take
+a second and run in images without it.
 """
 
 from __future__ import annotations
@@ -58,9 +58,11 @@ def build_shards(
 def plan_shards(
     data: Location, out: Location, recipe: Recipe, paths: Mapping[str, str] | None = None
 ) -> list[str]:
-    """What `build_shards` would build, for machines that share the work: names of the sets; the plan goes to `out`.
+    """What `build_shards` would build, for machines that share the work: names of the sets; the
+    plan goes to `out`.
 
-    The order of a build in parts: this, then `build_shard_set` for each name, on any machine, then `merge_shards`.
+    The order of a build in parts: this, then `build_shard_set` for each name, on any machine, then
+    `merge_shards`.
     """
     _require_data(data)
     return plan_file.write(data, out, recipe.shards, paths)
@@ -74,7 +76,10 @@ def build_shard_set(
     paths: Mapping[str, str] | None = None,
     part: tuple[int, int] = build.WHOLE,
 ) -> None:
-    """One set of the plan in `out`, or part i of n of it. Raises ValueError where the plan was made with other settings."""
+    """One set of the plan in `out`, or part i of n of it.
+
+    Raises ValueError where the plan was made with other settings.
+    """
     planned = plan_file.require_same_settings(out, data, recipe.shards, paths)
     build.build_set(data, str(out), set_name, planned.held_out, recipe.shards, paths, part)
 
@@ -86,9 +91,12 @@ def build_shards_part(
     part: tuple[int, int],
     paths: Mapping[str, str] | None = None,
 ) -> None:
-    """Part i of n of every set; the first one to come writes the plan. `merge_shards` ends the build once all are done.
+    """Part i of n of every set; the first one to come writes the plan.
 
-    Raises ValueError where the plan was made with other settings, or of other datasets and evaluation images than are there.
+    `merge_shards` ends the build once all are done.
+
+    Raises ValueError where the plan was made with other settings, or of other datasets and
+    evaluation images than are there.
     """
     storage.require_replaceable(out, plan_file.NAME, data, *(paths or {}).values())
     if plan_file.is_needed(out):
@@ -101,9 +109,12 @@ def build_shards_part(
 
 
 def merge_shards(out: Location) -> shards.Index:
-    """The index over all sets of the plan in `out`, which makes it a shard folder. Merged twice it is the same.
+    """The index over all sets of the plan in `out`, which makes it a shard folder.
 
-    The plan stays, for another run of a pipeline may share the folder; the next `build_shards_part` makes a new one.
+    Merged twice it is the same.
+
+    The plan stays, for another run of a pipeline may share the folder; the next `build_shards_part`
+    makes a new one.
     """
     sets = plan_file.read(out).sets
     for set_name in sets:
@@ -148,9 +159,11 @@ def train(
     """Shards + vocabulary -> trained detector in the folder `out`.
 
     Args:
-        work: folder for checkpoints and the metric log; a run with the same recipe and data goes on from its newest
-            checkpoint there, on whatever machine and number of ranks. Local or `s3://`; default `<out>.work`.
-        start: trained detector to begin with, whose vocabulary this one extends; without it training is from scratch.
+        work: folder for checkpoints and the metric log; a run with the same recipe and data goes on
+            from its newest checkpoint there, on whatever machine and number of ranks. Local or
+            `s3://`; default `<out>.work`.
+        start: trained detector to begin with, whose vocabulary this one extends; without it
+            training is from scratch.
         facts: more provenance for `config.json`.
     """
     from omnidet.data.mixing.mixture import Loader, Mixture
@@ -238,9 +251,11 @@ def evaluate(
     out: Location,
     recipe: Recipe,
 ) -> Evaluation:
-    """Detector + evaluation shards -> flat metrics file, and a folder with predictions, protocols and details.
+    """Detector + evaluation shards -> flat metrics file, and a folder with predictions, protocols
+    and details.
 
-    Under torchrun each rank predicts its share of the images; the first judges, the others return nothing of value.
+    Under torchrun each rank predicts its share of the images; the first judges, the others return
+    nothing of value.
 
     Raises ValueError where the detector was trained on images of an evaluation set.
     """
@@ -288,7 +303,10 @@ def evaluate(
 
 
 def _refuse_what_was_trained_on(detector: OmniDet, index: shards.Index, recipe: Recipe) -> bool:
-    """Whether it could be compared: the shards must be those of the training. Raises ValueError for an image of both."""
+    """Whether it could be compared: the shards must be those of the training.
+
+    Raises ValueError for an image of both.
+    """
     facts = detector.config.get("provenance", {})
     streams = facts.get("recipe", {}).get("streams", [])
     if facts.get("dataset_version") != index.dataset_version or not streams:
@@ -325,8 +343,10 @@ def write_report(
 
     Args:
         evaluation: what `evaluate` wrote.
-        before: evaluation of the detector that this one may replace, on the same sets: shown side by side.
-        zero_shot: flat metrics that were reached before anything of new categories was trained on, beside them.
+        before: evaluation of the detector that this one may replace, on the same sets: shown side
+            by side.
+        zero_shot: flat metrics that were reached before anything of new categories was trained on,
+            beside them.
         numbers: folder for the same numbers as JSON files, for `dvc metrics` and `dvc plots`.
     """
     from omnidet.report import page, plots, tables
@@ -377,7 +397,8 @@ def write_report(
 def gate(
     metrics_path: Location, registry_location: Location, out: Location, recipe: Recipe
 ) -> bool:
-    """Whether metrics are good enough to follow the champion's; the decision and its numbers go to the JSON file `out`.
+    """Whether metrics are good enough to follow the champion's; the decision and its numbers go to
+    the JSON file `out`.
 
     Where the registry has no champion the minimums of the recipe decide alone.
     """
@@ -399,13 +420,16 @@ def register(
     model: Location, metrics_path: Location, registry_location: Location, recipe: Recipe, alias: str = "",
     expected: int | EllipsisType | None = ...,
 ) -> tuple[versions.Version, bool]:  # fmt: skip
-    """Trained detector + its metrics -> a version in the registry; the second value is False if it already was one.
+    """Trained detector + its metrics -> a version in the registry; the second value is False if it
+    already was one.
 
-    A Kubeflow Model Registry is told of it where the environment names one (`registry/kubeflow.py`).
+    A Kubeflow Model Registry is told of it where the environment names one
+    (`registry/kubeflow.py`).
 
     Args:
         alias: points to the version from then on, such as `champion`.
-        expected: what the alias must point to until then, as in `versions.promote`: the version that the gate compared with.
+        expected: what the alias must point to until then, as in `versions.promote`: the version
+            that the gate compared with.
     """
     if alias:
         versions.check_alias(alias)
@@ -467,7 +491,9 @@ def _require_data(data: Location) -> None:
 def _streams_with_data(
     streams: tuple[Stream, ...], index: shards.Index
 ) -> tuple[tuple[Stream, ...], list[str]]:
-    """The streams without the sets that this shard folder does not have (its datasets were optional); and what to tell."""
+    """The streams without the sets that this shard folder does not have (its datasets were
+    optional); and what to tell.
+    """
     kept, left_out = [], []
     for stream in streams:
         sets = tuple(name for name in stream.sets if name in index.sets)

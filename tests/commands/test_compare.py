@@ -62,7 +62,7 @@ def test_limits_decide_the_exit_code(tmp_path, capsys, limits, code):
     one, two = folder(tmp_path / "a", 0.5), folder(tmp_path / "b", 0.45)
     out = tmp_path / "out.json"
     assert compare(one, two, *limits, "--json", out) == code
-    assert ("not kept: coco/AP" in capsys.readouterr().out) == (code == 3)
+    assert ("not met: coco/AP" in capsys.readouterr().out) == (code == 3)
     assert json.loads(out.read_text())["passed"] == (code == 0)
     assert compare(two, one, "--min-gain", "0.04", "--max-drop", "0") == 0
 

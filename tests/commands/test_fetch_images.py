@@ -1,4 +1,6 @@
-"""`omnidet fetch-images`: options reach the fetching, wrong ones are named; nothing of it loads torch."""
+"""`omnidet fetch-images`: options reach the fetching, wrong ones are named; nothing of it loads
+torch.
+"""
 
 from __future__ import annotations
 

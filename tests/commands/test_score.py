@@ -408,7 +408,9 @@ def test_truth_that_measures_nothing_and_crowds_that_are_neither(tmp_path, capsy
 
 
 def test_the_control_of_scrambled_words(tmp_path, capsys):
-    """The words are written out, asked for by whatever detector, and their boxes judged by the same truth."""
+    """The words are written out, asked for by whatever detector, and their boxes judged by the same
+    truth.
+    """
     truth, results = (
         write(tmp_path / "refs.json", EXPRESSIONS),
         write(tmp_path / "found.json", RIGHT),

@@ -161,7 +161,9 @@ def test_without_the_packages_the_line_says_which_to_install(place, capsys, monk
 
 
 def test_following_survives_what_it_cannot_load(place, tmp_path, caplog, monkeypatch):
-    """A version that is damaged, or a registry that is away for a while, costs a line in the log and no answers."""
+    """A version that is damaged, or a registry that is away for a while, costs a line in the log
+    and no answers.
+    """
     from omnidet.commands import serve
     from omnidet.serving.config import ServerConfig
     from omnidet.serving.service import Service

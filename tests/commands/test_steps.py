@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import socket
 from pathlib import Path
 
 import pytest
@@ -243,6 +244,15 @@ def test_registering_promotes_and_tells_the_model_registry(place, tmp_path, caps
         assert versions.aliases(folder, "toy") == {"champion": 1}
     finally:
         server.stop()
-    assert cli.main(_register(place, tmp_path, *more, str(tmp_path / "other"))) == 1
-    assert server.address in capsys.readouterr().err
-    assert not (tmp_path / "other").exists()  # nothing is half registered
+
+
+def test_nothing_is_half_registered_without_the_model_registry(
+    place, tmp_path, capsys, monkeypatch
+):
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        address = f"http://127.0.0.1:{free.getsockname()[1]}"
+    monkeypatch.setattr(kubeflow, "WAIT_SECONDS", 0.01)
+    monkeypatch.setenv("MODEL_REGISTRY_ADDRESS", address)
+    assert cli.main(_register(place, tmp_path, "--registry", str(tmp_path / "r"))) == 1
+    assert address in capsys.readouterr().err
+    assert not (tmp_path / "r").exists()

@@ -1,4 +1,6 @@
-"""The best pairs among many names: exact, whatever the fast product rounds, and the same to the bit in any company."""
+"""The best pairs among many names: exact, whatever the fast product rounds, and the same to the bit
+in any company.
+"""
 
 from __future__ import annotations
 
@@ -55,7 +57,9 @@ def test_the_best_are_those_of_an_exhaustive_search(regions, names, width, count
 
 
 def test_scores_that_the_fast_product_cannot_tell_apart():
-    """Ten thousand names so alike that bfloat16 sees one, with the best of them last, and large common parts."""
+    """Ten thousand names so alike that bfloat16 sees one, with the best of them last, and large
+    common parts.
+    """
     embeddings, rows, biases = _case(20, 1, 64)
     draw = torch.Generator().manual_seed(1)
     rows = rows * 30 + torch.randn(10_000, 64, generator=draw) * 1e-4

@@ -59,7 +59,8 @@ class TruthTeller(OmniDet):
             ]
             boxes = np.array([box for _, box in pairs], np.float32).reshape(-1, 4)
             phrase = np.array([(p + self.shift) % len(prompt.phrases) for p, _ in pairs], np.int64)
-            found.append(Detections(boxes, np.ones(len(pairs), np.float32), phrase))
+            ones = np.ones(len(pairs), np.float32)
+            found.append(Detections(boxes, ones, phrase, record.width, record.height))
         return found
 
     def locate(

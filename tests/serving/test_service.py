@@ -34,9 +34,7 @@ def test_each_image_gets_its_answer(service):
     assert [len(d.scores) for d in found] == [5, 5]
 
 
-@pytest.mark.parametrize(
-    ("images", "name"), [((b"no",), "the image"), ((SMALL, b"no"), "image 1")]
-)
+@pytest.mark.parametrize(("images", "name"), [((b"no",), "the image"), ((SMALL, b"no"), "image 1")])
 def test_an_image_that_cannot_be_read_is_named(service, images, name):
     with pytest.raises(ValueError, match=f"^{name} cannot be read"):
         _answer(service, *images)

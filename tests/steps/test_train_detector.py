@@ -1,4 +1,6 @@
-"""The whole chain through the command line, on a small world: every artifact is there and whole, and a kill leaves none."""
+"""The whole chain through the command line, on a small world: every artifact is there and whole,
+and a kill leaves none.
+"""
 
 from __future__ import annotations
 
@@ -259,7 +261,9 @@ def test_two_runs_in_one_folder(place, tmp_path, capsys):
 
 
 def test_streams_without_data_are_not_calibrated(place, tmp_path, capsys):
-    """A recipe for three streams on the data of two: the most common first dataset has no captions of the web."""
+    """A recipe for three streams on the data of two: the most common first dataset has no captions
+    of the web.
+    """
     recipe = toys.recipe()
     streams = tuple(
         dataclasses.replace(s, sets=("train/none",)) if s.name == "img" else s
