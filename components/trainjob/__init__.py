@@ -4,5 +4,6 @@
        │                                  │
        └──── states, logs, reasons ◀──pods┘         reaper: deletes what a killed step left behind
 
-Only this package talks to Kubernetes (`cluster.py`).
+Only this package talks to Kubernetes (`cluster.py`). Why it uses neither the Kubeflow SDK nor its
+models: `docs/decisions/0011-libraries.md`.
 """

@@ -1,4 +1,4 @@
-"""The Kubernetes API as the launcher and the reaper need it: calls that outlive short outages and expired tokens.
+"""The Kubernetes API for the launcher and the reaper: outages and expired tokens are survived.
 
 Objects are plain dicts with the names of the REST API (`ownerReferences`, not `owner_references`).
 """
@@ -25,14 +25,14 @@ VERSION = "v1alpha1"
 SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 SLOWEST_RETRY_SECONDS = 30.0
 PASSING = frozenset({401, *RETRY_STATUSES})
-"""Answers that another try may change; 401 is a token that expired while this process ran."""
+"""Statuses that another try may change; 401 means a token that expired while this process ran."""
 
 
 class ClusterError(RuntimeError):
     """The API refused a call, or did not answer for too long.
 
     Attributes:
-        status: HTTP status; 0 where there was no answer.
+        status: HTTP status; 0 if there was no response.
     """
 
     def __init__(self, message: str, status: int) -> None:
@@ -46,7 +46,7 @@ class ClusterError(RuntimeError):
 
 
 def connect() -> client.ApiClient:
-    """A client with the credentials of this pod, or of the kubeconfig where this is no pod."""
+    """A client with the credentials of this pod or, outside of pods, of the kubeconfig."""
     configuration = client.Configuration()
     try:
         config.load_incluster_config(configuration)
@@ -56,19 +56,19 @@ def connect() -> client.ApiClient:
 
 
 def own_namespace() -> str | None:
-    """The namespace of this pod; None where this is no pod."""
+    """The namespace of this pod; None outside of a pod."""
     file = SERVICE_ACCOUNT / "namespace"
     return file.read_text(encoding="utf-8").strip() if file.is_file() else None
 
 
 class Cluster:
-    """The few calls that are made, each repeated while the API is away.
+    """The few calls that are needed, each repeated while the API is away.
 
     Args:
         connect: makes a client with fresh credentials; called again when the old ones have expired.
-        patience_seconds: for how long a call is repeated before it is given up.
+        patience_seconds: how long a call is repeated before it is given up.
         pause_seconds: before the first repetition; doubles each time, up to half a minute.
-        request_seconds: for how long one answer is waited for.
+        request_seconds: how long to wait for one response.
     """
 
     def __init__(
@@ -85,32 +85,26 @@ class Cluster:
         self.request_seconds = request_seconds
 
     def check_runtime(self, name: str) -> None:
-        """Raise unless there is a ClusterTrainingRuntime of that name."""
-        try:
-            self._call(
-                f"reading ClusterTrainingRuntime {name}",
-                lambda api: self._custom(api).get_cluster_custom_object(
-                    GROUP,
-                    VERSION,
-                    "clustertrainingruntimes",
-                    name,
-                    _request_timeout=self.request_seconds,
-                ),
-            )
-        except ClusterError as error:
-            if error.status != 404:
-                raise
-            remedy = "install Kubeflow Trainer 2.2 or newer and `kubectl apply -k` an overlay of manifests/"
+        """Raise ClusterError unless there is a ClusterTrainingRuntime of that name."""
+        found = self._custom_object(
+            f"reading ClusterTrainingRuntime {name}",
+            "get_cluster_custom_object",
+            "clustertrainingruntimes",
+            name,
+        )
+        if found is None:
             raise ClusterError(
-                f"the cluster has no ClusterTrainingRuntime {name}: {remedy}", 404
-            ) from error
+                f"the cluster has no ClusterTrainingRuntime {name}: install Kubeflow Trainer 2.2 "
+                "or newer and `kubectl apply -k` an overlay of manifests/",
+                404,
+            )
 
     def create_job(self, manifest: Object) -> None:
-        """Create a TrainJob. A name that is taken is a ClusterError with status 409."""
+        """Create a TrainJob. If its name is taken, the ClusterError has status 409."""
         name, namespace = manifest["metadata"]["name"], manifest["metadata"]["namespace"]
         self._call(
             f"creating TrainJob {namespace}/{name}",
-            lambda api: self._custom(api).create_namespaced_custom_object(
+            lambda api: client.CustomObjectsApi(api).create_namespaced_custom_object(
                 GROUP,
                 VERSION,
                 namespace,
@@ -124,31 +118,20 @@ class Cluster:
         self, namespace: str, name: str, patience_seconds: float | None = None
     ) -> Object | None:
         """The TrainJob of that name, or None."""
-        try:
-            return dict(
-                self._call(
-                    f"reading TrainJob {namespace}/{name}",
-                    lambda api: self._custom(api).get_namespaced_custom_object(
-                        GROUP,
-                        VERSION,
-                        namespace,
-                        "trainjobs",
-                        name,
-                        _request_timeout=self.request_seconds,
-                    ),
-                    patience_seconds,
-                )
-            )
-        except ClusterError as error:
-            if error.status == 404:
-                return None
-            raise
+        return self._custom_object(
+            f"reading TrainJob {namespace}/{name}",
+            "get_namespaced_custom_object",
+            namespace,
+            "trainjobs",
+            name,
+            patience_seconds=patience_seconds,
+        )
 
     def jobs(self, namespace: str, selector: str) -> list[Object]:
         """The TrainJobs with these labels."""
         found = self._call(
             f"listing TrainJobs of {namespace}",
-            lambda api: self._custom(api).list_namespaced_custom_object(
+            lambda api: client.CustomObjectsApi(api).list_namespaced_custom_object(
                 GROUP,
                 VERSION,
                 namespace,
@@ -165,7 +148,7 @@ class Cluster:
         patch = {"metadata": {"uid": job["metadata"]["uid"], "ownerReferences": owners}}
         self._call(
             f"adopting TrainJob {namespace}/{name}",
-            lambda api: self._custom(api).patch_namespaced_custom_object(
+            lambda api: client.CustomObjectsApi(api).patch_namespaced_custom_object(
                 GROUP,
                 VERSION,
                 namespace,
@@ -177,50 +160,37 @@ class Cluster:
         )
 
     def delete_job(self, job: Object, patience_seconds: float | None = None) -> None:
-        """Delete this very TrainJob after its pods; nothing happens where it is gone already."""
+        """Delete this very TrainJob after its pods. A job that is gone already is not an error."""
         name, namespace = job["metadata"]["name"], job["metadata"]["namespace"]
-        options = {
-            "propagationPolicy": "Foreground",
-            "preconditions": {"uid": job["metadata"]["uid"]},
-        }
+        uid = {"uid": job["metadata"]["uid"]}
         try:
             self._call(
                 f"deleting TrainJob {namespace}/{name}",
-                lambda api: self._custom(api).delete_namespaced_custom_object(
+                lambda api: client.CustomObjectsApi(api).delete_namespaced_custom_object(
                     GROUP,
                     VERSION,
                     namespace,
                     "trainjobs",
                     name,
-                    body=options,
+                    body={"propagationPolicy": "Foreground", "preconditions": uid},
                     _request_timeout=self.request_seconds,
                 ),
                 patience_seconds,
             )
         except ClusterError as error:
-            if error.status not in (
-                404,
-                409,
-            ):  # 409: the name has been taken by another object since
+            if error.status not in (404, 409):  # 409: another object has the name by now
                 raise
 
     def pod(self, namespace: str, name: str) -> Object | None:
         """The pod of that name, or None."""
-        try:
-            return dict(
-                self._call(
-                    f"reading pod {namespace}/{name}",
-                    lambda api: api.sanitize_for_serialization(
-                        client.CoreV1Api(api).read_namespaced_pod(
-                            name, namespace, _request_timeout=self.request_seconds
-                        )
-                    ),
+        return self._call_or_none(
+            f"reading pod {namespace}/{name}",
+            lambda api: api.sanitize_for_serialization(
+                client.CoreV1Api(api).read_namespaced_pod(
+                    name, namespace, _request_timeout=self.request_seconds
                 )
-            )
-        except ClusterError as error:
-            if error.status == 404:
-                return None
-            raise
+            ),
+        )
 
     def pods(self, namespace: str, job: str, patience_seconds: float | None = None) -> list[Object]:
         """The pods of a TrainJob, ordered by name."""
@@ -260,7 +230,8 @@ class Cluster:
         """The log of a pod's container `node`: an open response, to be read as a stream and closed.
 
         Args:
-            options: query parameters of the REST API. `sinceTime` is one; the generated method does not know it.
+            options: query parameters of the REST API. `sinceTime` is one that the generated method
+                for logs does not know, so the generic one is called.
         """
         query = [("container", "node"), *options.items()]
         return self._call(
@@ -277,9 +248,30 @@ class Cluster:
             patience_seconds=0,
         )
 
-    @staticmethod
-    def _custom(api: client.ApiClient) -> client.CustomObjectsApi:
-        return client.CustomObjectsApi(api)
+    def _custom_object(
+        self, what: str, method: str, *path: str, patience_seconds: float | None = None
+    ) -> Object | None:
+        """An object of Kubeflow Trainer, or None."""
+
+        def request(api: client.ApiClient) -> Any:
+            call = getattr(client.CustomObjectsApi(api), method)
+            return call(GROUP, VERSION, *path, _request_timeout=self.request_seconds)
+
+        return self._call_or_none(what, request, patience_seconds)
+
+    def _call_or_none(
+        self,
+        what: str,
+        request: Callable[[client.ApiClient], Any],
+        patience_seconds: float | None = None,
+    ) -> Object | None:
+        """The object that a call returns, or None if it does not exist."""
+        try:
+            return dict(self._call(what, request, patience_seconds))
+        except ClusterError as error:
+            if error.status == 404:
+                return None
+            raise
 
     def _call(
         self,
@@ -301,8 +293,8 @@ class Cluster:
                 status = int(error.status or 0) if isinstance(error, ApiException) else 0
                 if status == 401:
                     self._api = None
-                passes = isinstance(error, HTTPError) or status in PASSING
-                if not passes or time.monotonic() + pause > give_up_at:
+                may_pass = isinstance(error, HTTPError) or status in PASSING
+                if not may_pass or time.monotonic() + pause > give_up_at:
                     raise ClusterError(f"{what}: {_reason(error)}", status) from error
             time.sleep(pause)
             pause = min(2 * pause, SLOWEST_RETRY_SECONDS)

@@ -1,12 +1,12 @@
-"""Launch a Kubeflow TrainJob and mind it until its output stands in the object store.
+"""Launch a Kubeflow TrainJob and watch it until its output is in the object store.
 
     create ──409──▶ adopt          Complete ──▶ verify the output ──▶ done
        │              │                │
        └────▶ poll, print node 0's log ┼── Failed, stuck, deadline ──▶ one readable error ─┐
-                                       └── SIGTERM ────────────────────────────────────────┴─▶ delete the job
+                                       └── SIGTERM ────────────────────────────────────────┴▶ delete
 
-The launcher may be killed without a word at any moment. Then a retry of the step adopts the job, Kubernetes deletes it with
-its owner, or `components.trainjob.reaper` does.
+The launcher may be killed without warning at any moment. Then a retry of the step adopts the job,
+Kubernetes deletes it along with its owner, or `components.trainjob.reaper` does.
 """
 
 from __future__ import annotations
@@ -20,29 +20,30 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from types import FrameType
 
-from components.trainjob import pods as trainjob_pods
+from components.trainjob import pods
 from components.trainjob.cluster import Cluster, ClusterError, Object
 from components.trainjob.manifest import PART_OF, RUN_LABEL, SPEC_LABEL, TrainJob, manifest
-
-__all__ = ["JobError", "Pace", "TrainJob", "manifest", "run"]
+from components.trainjob.node_log import NodeLog
 
 SIGTERM_EXIT_CODE = 128 + signal.SIGTERM
 
 
 class JobError(RuntimeError):
-    """The training job did not do its work; the message is the whole story, in lines."""
+    """The training job did not do its work; the message tells the whole story, in several lines."""
 
 
 @dataclass(frozen=True)
 class Pace:
-    """How often things are looked at.
+    """How often to look, and how long to wait.
 
     Attributes:
-        poll_seconds: between two looks at the job after something changed; grows by half each time nothing does.
-        slowest_poll_seconds: and never beyond this.
-        hopeless_seconds: for how long an image may be missing, or a secret, before the job is given up.
-        deadline_grace_seconds: for how long Trainer may take to stop a job that has passed its deadline.
-        delete_seconds: for how long deleting is tried; less than the 30 seconds that Kubernetes leaves after SIGTERM.
+        poll_seconds: between two looks at the job after something changed; grows by half each time
+            nothing does.
+        slowest_poll_seconds: where that growth ends.
+        hopeless_seconds: how long an image or a secret may be missing before the job is given up.
+        deadline_grace_seconds: how long Trainer may take to stop a job after its deadline.
+        delete_seconds: how long deleting is tried; less than the 30 seconds that Kubernetes leaves
+            after SIGTERM.
     """
 
     poll_seconds: float = 5
@@ -58,14 +59,14 @@ def run(
     """Train: returns when the job is complete and its output was verified.
 
     Args:
-        verify_output: raises OSError or ValueError unless the trained detector stands where it should.
+        verify_output: raises OSError or ValueError unless the trained detector is where it belongs.
 
     Raises:
         JobError: the job failed, could not start, passed its deadline, or left no output.
         ClusterError: the API refused a call or was away for too long.
-        SystemExit: SIGTERM came.
-            In all these cases the job has been deleted, except where the API was away: that says nothing about the job, and a
-            retry of the step finds it running.
+        SystemExit: SIGTERM arrived.
+            In all these cases the job has been deleted, unless the API was away: that says nothing
+            about the job, and a retry of the step finds it running.
     """
     pace = pace or Pace()
     is_kept = False
@@ -73,7 +74,7 @@ def run(
         try:
             api.check_runtime(job.runtime)
             _launch(job, api, pace)
-            with trainjob_pods.NodeLog(api, job.namespace, job.name, pace.poll_seconds, write=_say):
+            with NodeLog(api, job.namespace, job.name, pace.poll_seconds, write=_say):
                 _wait(job, api, pace)
             _verify(job, verify_output)
             is_kept = True
@@ -96,33 +97,33 @@ def _launch(job: TrainJob, api: Cluster, pace: Pace) -> None:
             if error.status != 409:
                 raise
         else:
-            _say(f"TrainJob {job.namespace}/{job.name} is created: {job.num_nodes} x {job.image}")
+            _say(f"TrainJob {job.full_name} was created: {job.num_nodes} x {job.image}")
             return
         found = api.job(job.namespace, job.name)
         if found is None:
             continue
         _check_ours(found, wanted)
-        deleting = "deletionTimestamp" in found["metadata"]
-        if not deleting and not _condition(found, "Failed"):
+        is_being_deleted = "deletionTimestamp" in found["metadata"]
+        if not is_being_deleted and not _condition(found, "Failed"):
             # The old owner is the pod of the earlier try: the job must not vanish with it.
             api.set_owners(found, wanted["metadata"].get("ownerReferences", []))
-            _say(
-                f"TrainJob {job.namespace}/{job.name} runs already: an earlier try of this step made it, and it is adopted"
-            )
+            _say(f"TrainJob {job.full_name} is running: adopted from an earlier try of this step")
             return
-        if not deleting:
+        if not is_being_deleted:
             api.delete_job(found)
         _say(
-            f"an earlier TrainJob {job.namespace}/{job.name} failed or is being deleted: waiting until it is gone"
+            f"an earlier TrainJob {job.full_name} failed or is being deleted: "
+            "waiting until it is gone"
         )
         time.sleep(pace.poll_seconds)
     raise JobError(
-        f"an earlier TrainJob {job.namespace}/{job.name} is not gone after {api.patience_seconds:.0f} s: delete it"
+        f"an earlier TrainJob {job.full_name} is not gone after {api.patience_seconds:.0f} s: "
+        "delete it"
     )
 
 
 def _wait(job: TrainJob, api: Cluster, pace: Pace) -> None:
-    """Return when the job is complete; raise where it will not be."""
+    """Return when the job is complete; raise if it will not be."""
     pause = pace.poll_seconds
     said = ""
     active_since = time.monotonic()
@@ -130,9 +131,7 @@ def _wait(job: TrainJob, api: Cluster, pace: Pace) -> None:
     while True:
         found = api.job(job.namespace, job.name)
         if found is None:
-            raise JobError(
-                f"TrainJob {job.namespace}/{job.name} was deleted by someone else while it ran"
-            )
+            raise JobError(f"TrainJob {job.full_name} was deleted by someone else while it ran")
         state = _state(found)
         if state != said:
             _say(f"TrainJob {job.name}: {state}")
@@ -145,12 +144,9 @@ def _wait(job: TrainJob, api: Cluster, pace: Pace) -> None:
         if _condition(found, "Suspended"):
             active_since = now
         if now - active_since > job.deadline_seconds + pace.deadline_grace_seconds:
-            _fail(
-                job,
-                api,
-                f"has not ended {job.deadline_seconds} s after its start, and Trainer has not stopped it",
-            )
-        reason = trainjob_pods.hopeless(api.pods(job.namespace, job.name))
+            late = f"has not ended {job.deadline_seconds} s after its start"
+            _fail(job, api, f"{late}, and Trainer has not stopped it")
+        reason = pods.hopeless(api.pods(job.namespace, job.name))
         if reason is None:
             hopeless_since = None
         else:
@@ -162,8 +158,8 @@ def _wait(job: TrainJob, api: Cluster, pace: Pace) -> None:
 
 
 def _fail(job: TrainJob, api: Cluster, what: str) -> None:
-    report = trainjob_pods.failure_report(api, job.namespace, job.name)
-    raise JobError(f"TrainJob {job.namespace}/{job.name}: {what}\n{report}")
+    report = pods.failure_report(api, job.namespace, job.name)
+    raise JobError(f"TrainJob {job.full_name}: {what}\n{report}")
 
 
 def _verify(job: TrainJob, verify_output: Callable[[], None]) -> None:
@@ -171,12 +167,12 @@ def _verify(job: TrainJob, verify_output: Callable[[], None]) -> None:
         verify_output()
     except (OSError, ValueError) as error:
         raise JobError(
-            f"TrainJob {job.namespace}/{job.name} says that it is complete, but its output is not: {error}"
+            f"TrainJob {job.full_name} is complete, but its output is not: {error}"
         ) from error
 
 
 def _delete(job: TrainJob, api: Cluster, pace: Pace) -> None:
-    """Delete the job if it is this run's; what goes wrong here must not hide why it is deleted."""
+    """Delete the job if it is this run's. An error here must not hide why it is deleted."""
     with _sigterm_ignored():
         try:
             found = api.job(job.namespace, job.name, pace.delete_seconds)
@@ -184,13 +180,10 @@ def _delete(job: TrainJob, api: Cluster, pace: Pace) -> None:
                 return
             api.delete_job(found, pace.delete_seconds)
         except ClusterError as error:
-            print(
-                f"the job could not be deleted, the reaper will: {error}",
-                file=sys.stderr,
-                flush=True,
-            )
+            text = f"the job could not be deleted, the reaper will do it: {error}"
+            print(text, file=sys.stderr, flush=True)
         else:
-            _say(f"TrainJob {job.namespace}/{job.name} is deleted")
+            _say(f"TrainJob {job.full_name} was deleted")
 
 
 def _check_ours(found: Object, wanted: Object) -> None:
@@ -198,12 +191,13 @@ def _check_ours(found: Object, wanted: Object) -> None:
     differs = _difference(found, wanted)
     if differs == SPEC_LABEL:
         raise JobError(
-            f"TrainJob {name} is this run's, but trains something else: give each training step of a run its own `step`"
+            f"TrainJob {name} is this run's, but trains something else: "
+            "give each training step of a run its own `step`"
         )
     if differs is not None:
         value = (found["metadata"].get("labels") or {}).get(differs)
         raise JobError(
-            f"TrainJob {name} exists and is not this run's: its label {differs} is {value!r}"
+            f"TrainJob {name} exists, but is not this run's: its label {differs} is {value!r}"
         )
 
 
@@ -232,7 +226,7 @@ def _state(found: Object) -> str:
         f"{job['name']} {job.get('ready', 0)} ready"
         for job in found.get("status", {}).get("jobsStatus") or []
     ]
-    return ", ".join(counts) or "waits for its pods"
+    return ", ".join(counts) or "waiting for its pods"
 
 
 def _say(text: str) -> None:
@@ -241,7 +235,7 @@ def _say(text: str) -> None:
 
 @contextmanager
 def _sigterm_as_exit() -> Iterator[None]:
-    """SIGTERM leaves the block as SystemExit, so that `finally` is reached."""
+    """Turn SIGTERM into SystemExit, so that `finally` is reached."""
 
     def leave(_number: int, _frame: FrameType | None) -> None:
         raise SystemExit(SIGTERM_EXIT_CODE)
@@ -258,7 +252,7 @@ def _sigterm_ignored() -> Iterator[None]:
 
 @contextmanager
 def _sigterm(handler: Callable[[int, FrameType | None], None] | signal.Handlers) -> Iterator[None]:
-    if threading.current_thread() is not threading.main_thread():  # only there may handlers be set
+    if threading.current_thread() is not threading.main_thread():  # others may not set handlers
         yield
         return
     before = signal.signal(signal.SIGTERM, handler)

@@ -29,7 +29,7 @@ LABEL_VALUE = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?")
 
 @dataclass(frozen=True)
 class Reference:
-    """A value that stands in a Secret or ConfigMap of the namespace and is never seen by the launcher."""
+    """A value in a Secret or ConfigMap of the namespace, which the launcher never sees."""
 
     kind: Literal["secret", "config"]
     name: str
@@ -42,17 +42,19 @@ class TrainJob:
     """A distributed training run.
 
     Attributes:
-        run_id: of the pipeline run: the job's name and labels come from it, so that a retried step finds its job.
-        namespace: of the step's own pod, for an owner must stand in the namespace of what it owns.
-        image: by a full tag or digest; a tag that moves would train something else after a retry.
-        command: runs in every pod; torchrun finds nodes, ranks and the address of node 0 in the environment.
-        gpus_per_node: also the number of processes a node; 0 trains on the CPU in one process.
-        memory: limit of each pod, as "64Gi"; what is written to /dev/shm counts.
+        run_id: of the pipeline run. The job's name and labels come from it, so that a retried step
+            finds its job.
+        namespace: of the step's own pod: an owner must be in the namespace of what it owns.
+        image: with a full tag or digest; a tag that moves would train something else after a retry.
+        command: runs in every pod; torchrun finds nodes, ranks and the address of node 0 in the
+            environment.
+        deadline_seconds: Trainer stops the job after so long; waiting in a queue does not count.
+        gpus_per_node: also the number of processes per node; 0 trains on the CPU in one process.
+        memory: limit of each pod, such as "64Gi"; what is written to /dev/shm counts.
         shared_memory: size of /dev/shm, through which the loader's workers hand over batches.
         env: values, or references to values in Secrets and ConfigMaps.
-        deadline_seconds: after so long the job is stopped by Trainer; waiting in a queue does not count.
         queue: a Kueue LocalQueue of the namespace that admits the job; None starts it at once.
-        step: tells apart several training steps of one run.
+        step: distinguishes several training steps of one run.
     """
 
     run_id: str
@@ -78,23 +80,26 @@ class TrainJob:
         """Refuse what the cluster would refuse later, or worse, accept."""
         if not LABEL_VALUE.fullmatch(self.run_id):
             raise ValueError(
-                f"run id {self.run_id!r} cannot be a label: 1 to 63 letters, digits, '-', '_' and '.'"
+                f"run id {self.run_id!r} cannot be a label: "
+                "use 1 to 63 letters, digits, '-', '_' and '.'"
             )
         if not re.fullmatch(r"[a-z]([a-z0-9-]{0,10}[a-z0-9])?", self.step):
             raise ValueError(
-                f"step {self.step!r} cannot be part of a name: 1 to 12 of a-z, 0-9 and '-', as train"
+                f"step {self.step!r} cannot be part of a name: "
+                "use 1 to 12 of a-z, 0-9 and '-', a letter first"
             )
         _check_image(self.image)
         if not self.command:
             raise ValueError(
-                "the job has no command: give one, as ('torchrun', '-m', 'omnidet.cli', 'train', ...)"
+                "the job has no command: give one like ('torchrun', '-m', 'omnidet.cli', 'train')"
             )
         for name, least in (("num_nodes", 1), ("gpus_per_node", 0), ("deadline_seconds", 1)):
             if getattr(self, name) < least:
-                raise ValueError(f"{name} is {getattr(self, name)}: {least} or more is needed")
+                raise ValueError(f"{name} is {getattr(self, name)}: give {least} or more")
         if parse_quantity(self.shared_memory) >= parse_quantity(self.memory):
             raise ValueError(
-                f"shared memory of {self.shared_memory} does not fit into memory of {self.memory}: /dev/shm counts as memory"
+                f"shared memory of {self.shared_memory} does not fit in memory of {self.memory}: "
+                "/dev/shm counts as memory, give less"
             )
         for name, value in self.env.items():
             if name in RESERVED:
@@ -105,16 +110,22 @@ class TrainJob:
                 )
 
     @property
+    def full_name(self) -> str:
+        """Namespace and name, for people."""
+        return f"{self.namespace}/{self.name}"
+
+    @property
     def name(self) -> str:
-        """Name of the object (RFC 1035), short enough that names of its pods fit into 63 characters."""
+        """Name of the object (RFC 1035), short enough for its pods' names to fit 63 characters."""
         readable = re.sub(r"[^a-z0-9]+", "-", self.run_id.lower())[:13].strip("-")
         digest = hashlib.sha256(self.run_id.encode()).hexdigest()[:8]
         return "-".join(part for part in ("omnidet", self.step, readable, digest) if part)
 
 
 def manifest(job: TrainJob) -> Object:
-    """The TrainJob object, owned by the pod of the pipeline step where there is one."""
+    """The TrainJob object, owned by the pod of the pipeline step if there is one."""
     spec = _spec(job)
+    digest = hashlib.sha256(json.dumps(spec, sort_keys=True).encode()).hexdigest()
     metadata: Object = {
         "name": job.name,
         "namespace": job.namespace,
@@ -123,7 +134,7 @@ def manifest(job: TrainJob) -> Object:
             "app.kubernetes.io/component": "training",
             "app.kubernetes.io/managed-by": "omnidet-launcher",
             RUN_LABEL: job.run_id,
-            SPEC_LABEL: hashlib.sha256(json.dumps(spec, sort_keys=True).encode()).hexdigest()[:16],
+            SPEC_LABEL: digest[:16],
         },
     }
     if job.queue is not None:
@@ -140,15 +151,15 @@ def manifest(job: TrainJob) -> Object:
 
 
 def owner_references(namespace: str) -> list[Object]:
-    """This step's pod, with which the job is to vanish; empty where no pipeline runs this."""
+    """This step's pod, with which the job is to vanish; empty outside of a pipeline."""
     name, uid = os.environ.get("KFP_POD_NAME"), os.environ.get("KFP_POD_UID")
     if not name or not uid:
         return []
     inside = cluster.own_namespace()
     if inside is not None and inside != namespace:
         raise ValueError(
-            f"the job is for namespace {namespace}, this step runs in {inside}: an owner in another namespace would have "
-            "the job deleted at once; train in the namespace of the run"
+            f"the job is for namespace {namespace}, this step runs in {inside}: Kubernetes would "
+            "delete a job with an owner in another namespace at once; train in that of the run"
         )
     return [{"apiVersion": "v1", "kind": "Pod", "name": name, "uid": uid}]
 
@@ -157,6 +168,8 @@ def _spec(job: TrainJob) -> Object:
     limits: Object = {"memory": job.memory}
     if job.gpus_per_node:
         limits["nvidia.com/gpu"] = job.gpus_per_node
+    node = {"name": "node", "template": {"spec": {"template": _pod_patch(job)}}}
+    patch = {"template": {"spec": {"replicatedJobs": [node]}}}
     return {
         "runtimeRef": {
             "apiGroup": cluster.GROUP,
@@ -169,32 +182,19 @@ def _spec(job: TrainJob) -> Object:
             "command": list(job.command),
             "numNodes": job.num_nodes,
             "numProcPerNode": max(1, job.gpus_per_node),
-            # No CPU limit: a loader that is throttled starves the GPU beside an idle core.
+            # No CPU limit: a throttled loader would starve the GPU next to an idle core.
             "resourcesPerNode": {"requests": {"cpu": job.cpu, **limits}, "limits": limits},
             "env": [_variable(name, value) for name, value in sorted(job.env.items())],
         },
-        "runtimePatches": [
-            {
-                "manager": "omnidet.io/launcher",
-                "trainingRuntimeSpec": {
-                    "template": {
-                        "spec": {
-                            "replicatedJobs": [
-                                {
-                                    "name": "node",
-                                    "template": {"spec": {"template": _pod_patch(job)}},
-                                }
-                            ]
-                        }
-                    }
-                },
-            }
-        ],
+        "runtimePatches": [{"manager": "omnidet.io/launcher", "trainingRuntimeSpec": patch}],
     }
 
 
 def _pod_patch(job: TrainJob) -> Object:
-    """What is laid over the runtime's pod: lists merge by name, except tolerations, which replace the runtime's."""
+    """What is merged into the runtime's pod.
+
+    Lists merge by name, except tolerations, which replace the runtime's.
+    """
     spec: Object = {
         "volumes": [
             {"name": "dshm", "emptyDir": {"medium": "Memory", "sizeLimit": job.shared_memory}}
@@ -230,5 +230,6 @@ def _check_image(image: str) -> None:
     _, colon, tag = image.rpartition("/")[2].partition(":")
     if not colon or not tag or tag == "latest":
         raise ValueError(
-            f"image {image!r} has no fixed version: give a full tag, as ghcr.io/omnidet/train:0.1.0, or a digest"
+            f"image {image!r} has no fixed version: "
+            "give a full tag like ghcr.io/omnidet/train:0.1.0, or a digest"
         )

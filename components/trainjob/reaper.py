@@ -1,7 +1,8 @@
-"""`python -m components.trainjob.reaper`: delete TrainJobs whose pipeline step is gone or has ended.
+"""`python -m components.trainjob.reaper`: delete TrainJobs whose step is gone or has ended.
 
-A step that is killed outright cannot delete its job. Kubernetes deletes the job with its owner, the step's pod, but pods of
-ended steps stay as long as their pipeline run does. A CronJob runs this; jobs without an owner were made by hand and are left.
+A step that is killed outright cannot delete its job. Kubernetes deletes the job along with its
+owner, the step's pod; but pods of ended steps stay as long as their pipeline run does. So a CronJob
+runs this. Jobs without an owner were made by hand and are left alone.
 """
 
 from __future__ import annotations
@@ -14,25 +15,12 @@ from components.trainjob import cluster, manifest
 from components.trainjob.cluster import Cluster, ClusterError, Object
 
 GRACE_SECONDS = 1800
-"""A retry of the step adopts the job: it must have the time to start."""
+"""A retry of the step adopts the job: it needs time to start."""
 
 
 def main(arguments: list[str] | None = None, api: Cluster | None = None) -> int:
-    """Reap once; the exit code is 1 if a job could not be looked after."""
-    parser = argparse.ArgumentParser(
-        prog="components.trainjob.reaper",
-        description="Delete TrainJobs that their step left behind.",
-    )
-    parser.add_argument(
-        "--namespace", default=cluster.own_namespace(), help="default: that of this pod"
-    )
-    parser.add_argument(
-        "--grace-seconds", type=float, default=GRACE_SECONDS, help="how long a step must have ended"
-    )
-    parser.add_argument("--dry-run", action="store_true", help="say what would be deleted")
-    options = parser.parse_args(arguments)
-    if not options.namespace:
-        parser.error("this is no pod: give --namespace")
+    """Reap once. The exit code is 1 if a job could not be examined or deleted."""
+    options = _options(arguments)
     api = api or Cluster(patience_seconds=120)
     try:
         jobs = api.jobs(options.namespace, "=".join(manifest.PART_OF))
@@ -42,14 +30,30 @@ def main(arguments: list[str] | None = None, api: Cluster | None = None) -> int:
     errors = 0
     for job in jobs:
         try:
-            _look_after(job, api, options.grace_seconds, options.dry_run)
+            _reap(job, api, options.grace_seconds, options.dry_run)
         except ClusterError as error:
             errors += 1
             print(f"reaper: {error}", file=sys.stderr)
     return 1 if errors else 0
 
 
-def _look_after(job: Object, api: Cluster, grace_seconds: float, dry_run: bool) -> None:
+def _options(arguments: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m components.trainjob.reaper",
+        description="Delete TrainJobs that their step left behind.",
+    )
+    text = "default: that of this pod"
+    parser.add_argument("--namespace", default=cluster.own_namespace(), help=text)
+    text = "how long ago a step must have ended (default: %(default)s)"
+    parser.add_argument("--grace-seconds", type=float, default=GRACE_SECONDS, help=text)
+    parser.add_argument("--dry-run", action="store_true", help="only say what would be deleted")
+    options = parser.parse_args(arguments)
+    if not options.namespace:
+        parser.error("this process does not run in a pod: give --namespace")
+    return options
+
+
+def _reap(job: Object, api: Cluster, grace_seconds: float, dry_run: bool) -> None:
     name = f"{job['metadata']['namespace']}/{job['metadata']['name']}"
     if "deletionTimestamp" in job["metadata"]:
         return
@@ -66,7 +70,10 @@ def _look_after(job: Object, api: Cluster, grace_seconds: float, dry_run: bool) 
 
 
 def orphaned(job: Object, api: Cluster) -> tuple[str | None, datetime.datetime]:
-    """Why nobody minds this job any more (None if somebody does, or nobody ever did), and since when."""
+    """Why nobody watches this job any more, and since when.
+
+    The reason is None if someone does, or nobody ever did.
+    """
     created = _time(job["metadata"]["creationTimestamp"])
     owner = next(
         (o for o in job["metadata"].get("ownerReferences") or [] if o["kind"] == "Pod"), None

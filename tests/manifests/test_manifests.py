@@ -16,14 +16,14 @@ import yaml
 from kubeflow_trainer_api import models
 
 import omnidet
-from components.trainjob.job import TrainJob, manifest
+from components.trainjob.manifest import TrainJob, manifest
 from omnidet import cli
 from omnidet.inference.detector import OmniDet
 from omnidet.serving import server
 from omnidet.serving.config import ServerConfig
 from omnidet.serving.service import Service
 from tests import toys
-from tests.components.trainjob.fake_kubernetes import lost
+from tests.components.trainjob.schema import lost
 
 Object = dict[str, Any]
 

@@ -1,105 +1,131 @@
+"""The reaper deletes what a killed step left behind, and nothing else."""
+
 from __future__ import annotations
 
 import datetime
+import os
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from components.trainjob import reaper
-from components.trainjob.cluster import Cluster
-from components.trainjob.job import TrainJob, manifest
-from tests.components.trainjob.conftest import rules
-from tests.components.trainjob.fake_kubernetes import NAMESPACE, Fake, container
+from components.trainjob.manifest import TrainJob, manifest
+from tests.components.trainjob.conftest import MANIFESTS, api, granted, rules
+from tests.components.trainjob.fake_kubernetes import Fake, container
+from tests.components.trainjob.kubernetes_api import NAMESPACE
 
 LONG_AGO = "2026-01-01T00:00:00Z"
 
 
-def orphan(fake: Fake, run_id: str, owner_uid: str | None, age_seconds: float = 7200) -> str:
+def _job(fake: Fake, run_id: str, owner_uid: str | None, age_seconds: float = 7200) -> str:
+    """The name of a job whose step is the pod of that uid."""
     job = TrainJob(run_id, NAMESPACE, "ghcr.io/omnidet/train:0.1.0", ("torchrun",), 60)
     content = manifest(job)
     if owner_uid is not None:
-        content["metadata"]["ownerReferences"] = [
-            {"apiVersion": "v1", "kind": "Pod", "name": f"step-{run_id}", "uid": owner_uid}
-        ]
+        owner = {"apiVersion": "v1", "kind": "Pod", "name": f"step-{run_id}", "uid": owner_uid}
+        content["metadata"]["ownerReferences"] = [owner]
     fake.add_job(content, age_seconds)
     return job.name
 
 
-def step(fake: Fake, run_id: str, phase: str, **status: Any) -> str:
+def _step(fake: Fake, run_id: str, phase: str, **status: Any) -> str:
     return str(fake.add_pod(f"step-{run_id}", "no-job", phase=phase, **status)["metadata"]["uid"])
 
 
-def reap(fake: Fake, *arguments: str) -> int:
+def _ended(at: str) -> dict[str, Any]:
+    return container("terminated", exitCode=1, finishedAt=at)
+
+
+def _reap(fake: Fake, *arguments: str) -> int:
     fake.rules = rules("reaper.yaml")
-    api = Cluster(fake.client, patience_seconds=0.1, pause_seconds=0.01)
-    return reaper.main(["--namespace", NAMESPACE, "--grace-seconds", "600", *arguments], api)
-
-
-def now() -> str:
-    return datetime.datetime.now(datetime.UTC).isoformat()
+    given = ["--namespace", NAMESPACE, "--grace-seconds", "600", *arguments]
+    return reaper.main(given, api(fake, patience_seconds=0.1))
 
 
 @pytest.mark.slow
-def test_deletes_jobs_without_a_living_step_and_no_others(fake: Fake) -> None:
-    gone = orphan(fake, "gone", "uid-of-nobody")
-    replaced = orphan(fake, "replaced", "uid-of-an-earlier-pod")
-    step(fake, "replaced", "Running")
-    ended = orphan(
-        fake,
-        "ended",
-        step(fake, "ended", "Failed", **container("terminated", exitCode=1, finishedAt=LONG_AGO)),
-    )
-    evicted = orphan(fake, "evicted", step(fake, "evicted", "Failed"))
-    kept = [
-        orphan(fake, "minded", step(fake, "minded", "Running")),
-        orphan(
-            fake,
-            "just-ended",
-            step(
-                fake,
-                "just-ended",
-                "Failed",
-                **container("terminated", exitCode=1, finishedAt=now()),
-            ),
-        ),
-        orphan(fake, "just-made", "uid-of-nobody", age_seconds=5),
-        orphan(fake, "by-hand", None),
-    ]
+def test_it_deletes_jobs_without_a_living_step_and_no_others(fake: Fake) -> None:
+    _step(fake, "replaced", "Running")
+    orphans = {
+        _job(fake, "gone", "uid-of-nobody"),
+        _job(fake, "replaced", "uid-of-an-earlier-pod"),
+        _job(fake, "ended", _step(fake, "ended", "Failed", **_ended(LONG_AGO))),
+        _job(fake, "evicted", _step(fake, "evicted", "Failed")),
+    }
+    now = datetime.datetime.now(datetime.UTC).isoformat()
+    kept = {
+        _job(fake, "watched", _step(fake, "watched", "Running")),
+        _job(fake, "just-ended", _step(fake, "just-ended", "Failed", **_ended(now))),
+        _job(fake, "just-made", "uid-of-nobody", age_seconds=5),
+        _job(fake, "by-hand", None),
+    }
     foreign = manifest(TrainJob("foreign", NAMESPACE, "i:1", ("c",), 60))
     foreign["metadata"]["labels"] = {"app.kubernetes.io/part-of": "other"}
-    kept.append(fake.add_job(foreign, 7200)["metadata"]["name"])
-    assert reap(fake) == 0
-    assert {name for name, _ in fake.deleted} == {gone, replaced, ended, evicted}
+    kept.add(fake.add_job(foreign, 7200)["metadata"]["name"])
+    assert _reap(fake) == 0
+    assert {name for name, _ in fake.deleted} == orphans
     assert {how for _, how in fake.deleted} == {"Foreground"}
-    assert set(fake.jobs) == set(kept)
-    granted = {
-        (verb, resource)
-        for rule in rules("reaper.yaml")
-        for verb in rule["verbs"]
-        for resource in rule["resources"]
-    }
-    assert set(fake.calls) == granted
+    assert set(fake.jobs) == kept
+    assert set(fake.calls) == granted("reaper.yaml")
 
 
 def test_a_dry_run_deletes_nothing(fake: Fake, capsys: pytest.CaptureFixture[str]) -> None:
-    orphan(fake, "gone", "uid-of-nobody")
-    assert reap(fake, "--dry-run") == 0
-    assert "would be deleted" in capsys.readouterr().out
+    name = _job(fake, "gone", "uid-of-nobody")
+    assert _reap(fake, "--dry-run") == 0
+    assert f"{name}: its step step-gone is gone; would be deleted" in capsys.readouterr().out
     assert fake.deleted == []
 
 
-def test_one_job_that_cannot_be_looked_after_does_not_keep_the_others(
+def test_a_step_that_just_ended_keeps_its_job_for_a_while(
     fake: Fake, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    orphan(fake, "first", "uid-of-nobody")
-    orphan(fake, "second", "uid-of-nobody")
+    _job(fake, "gone", "uid-of-nobody", age_seconds=100)
+    assert _reap(fake) == 0
+    assert "kept for another 500 s" in capsys.readouterr().out.replace("499", "500")
+
+
+def test_one_job_that_cannot_be_examined_does_not_keep_the_others(
+    fake: Fake, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _job(fake, "first", "uid-of-nobody")
+    _job(fake, "second", "uid-of-nobody")
     fake.faults = [("get", "pods", 403)]
-    assert reap(fake) == 1
+    assert _reap(fake) == 1
     assert "403 scripted" in capsys.readouterr().err
     assert len(fake.deleted) == 1
 
 
-def test_an_api_that_is_away_is_told(fake: Fake, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_api_that_is_away(fake: Fake, capsys: pytest.CaptureFixture[str]) -> None:
     fake.faults = [("list", "trainjobs", 503)] * 100
-    assert reap(fake) == 1
+    assert _reap(fake) == 1
     assert "503" in capsys.readouterr().err
+
+
+def test_it_needs_a_namespace(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        reaper.main([])
+    assert caught.value.code == 2
+    assert "--namespace" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_the_manifest_starts_a_module_that_runs(fake: Fake, tmp_path: Path) -> None:
+    (tmp_path / "kubeconfig").write_text(fake.kubeconfig())
+    name = _job(fake, "gone", "uid-of-nobody")
+    fake.rules = rules("reaper.yaml")
+    (line,) = [
+        line.strip()
+        for line in (MANIFESTS / "base/reaper.yaml").read_text(encoding="utf-8").splitlines()
+        if line.strip().startswith("command:")
+    ]
+    program, *arguments = line.removeprefix("command: [").removesuffix("]").split(", ")
+    assert program == "python"
+    ran = subprocess.run(
+        [sys.executable, *arguments, "--namespace", NAMESPACE],
+        env=os.environ | {"KUBECONFIG": str(tmp_path / "kubeconfig")},
+        capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+    assert ran.returncode == 0, ran.stderr
+    assert fake.deleted == [(name, "Foreground")]
