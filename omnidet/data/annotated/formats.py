@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -143,24 +144,8 @@ FOREIGN = {
 
 def markdown() -> str:
     """The documentation page."""
-    lines = [
-        "# Annotation formats",
-        "",
-        "What `omnidet finetune` and the pipeline `retrain` read. This page is made from the "
-        "table in",
-        "`omnidet/data/annotated/formats.py`: `python -m omnidet.data.annotated.formats > "
-        "docs/formats.md`.",
-        "",
-        "Whatever a folder holds, every picture, annotation and box is accounted for: read = "
-        "kept + left out by",
-        "reason, printed before anything is trained and stored in `dataset/summary.json`. A name "
-        "whose box could not",
-        "be read is unknown in that picture, never absent. If more than the share "
-        "`retrain.reading.max_lost` of the",
-        "boxes is lost, the folder is refused.",
-    ]
+    lines = ["# Annotation formats", "", *_wrapped(INTRODUCTION)]
     for entry in FORMATS:
-        lines += ["", f"## {entry.title}", "", f"`--format {entry.name}`", "", "| | |", "|---|---|"]
         rows = {
             "found by": entry.found_by,
             "gives a box": entry.boxes,
@@ -168,39 +153,53 @@ def markdown() -> str:
             "picture": entry.picture,
             "split": entry.split,
             "absent": entry.absent,
-            "turned by EXIF": entry.turned,
+            "EXIF": entry.turned,
         }
+        lines += ["", f"## {entry.title}", "", "| | |", "|---|---|"]
+        lines += [f"| `--format` | `{entry.name}` |"]
         lines += [f"| {what} | {text} |" for what, text in rows.items()]
-    lines += [
-        "",
-        "## Pictures",
-        "",
-        f"Read: {_endings(PICTURES)}. Not read, and named: {_endings(OTHER_PICTURES)}.",
-    ]
-    lines += [
-        "A picture is found by the path that its annotation spells, from any operating system: "
-        "`\\` is `/`, Unicode form,",
-        "case and `%20` are forgiven where one file fits. Two files that fit and differ are "
-        "never guessed between.",
-        "Links are followed; `__MACOSX`, `@eaDir` and whatever begins with a dot are passed "
-        "over. Copies of a picture",
-        "are one picture with the boxes of all. 16-bit and float greyscale is scaled to 8 bits.",
-        "",
-        "## Names",
-        "",
-        "`BoltWasher`, `bolt_washer`, `bolt-washer` and `BOLT WASHER` are the phrase `bolt "
-        "washer`. `--names FILE`, a YAML",
-        "file with lines `BoltWasher: lock washer`, gives other phrases; two names with the same "
-        "phrase become one.",
-        "A name without a single box is left out.",
-        "",
-        "## Not read",
-        "",
-        "| format | what to do |",
-        "|---|---|",
-        *(f"| {foreign.title} | {foreign.remedy} |" for foreign in FOREIGN.values()),
-    ]
+    endings = f"Read: {_endings(PICTURES)}. Not read, and named: {_endings(OTHER_PICTURES)}."
+    lines += ["", "## Pictures", "", *_wrapped(endings), "", *_wrapped(ABOUT_PICTURES)]
+    lines += ["", "## Names", "", *_wrapped(ABOUT_NAMES)]
+    lines += ["", "## Formats that are not read", "", "| format | what to do |", "|---|---|"]
+    lines += [f"| {foreign.title} | {foreign.remedy} |" for foreign in FOREIGN.values()]
     return "\n".join(lines) + "\n"
+
+
+INTRODUCTION = """
+What `omnidet finetune` and the pipeline `retrain` read. The table is in
+`omnidet/data/annotated/formats.py`; `python -m omnidet.data.annotated.formats > docs/formats.md`
+makes this page from it.
+
+Every picture, annotation and box is accounted for: read = kept + left out, with the reason and the
+first file of each reason. The account is printed before anything is trained and stored in
+`dataset/summary.json`. A name whose box cannot be read is unknown in that picture, never absent. A
+folder is refused if more than 10 % of its boxes are lost (`--set retrain.reading.max_lost=0.2`
+allows more), or if its boxes are in another unit than the format wants.
+"""
+ABOUT_PICTURES = """
+A picture is found by the path that its annotation gives, from any operating system: `\\` is `/`,
+and Unicode form, case and `%20` do not matter where only one file fits. Where two different files fit,
+neither is taken. Symbolic links are followed. `__MACOSX`, `@eaDir` and names that begin with a dot
+are skipped. Copies of a picture are one picture, with the boxes of all. A picture without an
+annotation is left out: in YOLO, an empty txt says that nothing is there. Photographs are turned as
+their EXIF tag says, and 16-bit and float greyscale is scaled to 8 bits.
+"""
+ABOUT_NAMES = """
+`BoltWasher`, `bolt_washer`, `bolt-washer` and `BOLT WASHER` become the phrase `bolt washer`. To
+choose other phrases, give `--names FILE`, a YAML file with lines such as `BoltWasher: lock washer`;
+two names with the same phrase become one. A name without any box is left out.
+"""
+
+
+def _wrapped(text: str) -> list[str]:
+    """Paragraphs in lines of 100 columns."""
+    found: list[str] = []
+    for paragraph in text.strip().split("\n\n"):
+        text = " ".join(paragraph.split())
+        lines = textwrap.wrap(text, 100, break_long_words=False, break_on_hyphens=False)
+        found += ["", *lines]
+    return found[1:]
 
 
 def _endings(found: frozenset[str]) -> str:

@@ -43,6 +43,8 @@ class Lists:
         """By picture, or by annotation file."""
         self.missing: dict[Path, int] = {}
         """Lines that name nothing in the folder, by list."""
+        self.in_several: set[Path] = set()
+        """Pictures that lists of different splits name."""
         self.files: list[Path] = []
         for path in folder.with_suffix(".txt"):
             if split_of_list(path) and (folder.root / path).stat().st_size <= _MAX_BYTES:
@@ -58,11 +60,25 @@ class Lists:
         self.missing[path] = sum(not meant for meant in found.values())
         for meant in filter(None, found.values()):
             known = self.splits.get(meant, split)
+            if known != split:
+                self.in_several.add(meant)
             self.splits[meant] = min(known, split, key=("test", "val", "train").index)
 
     def of(self, *paths: Path | None) -> str:
         """The split of the first of these files that a list names."""
         return next((self.splits[p] for p in paths if p is not None and p in self.splits), "")
+
+    def notes(self) -> list[str]:
+        """What people should know of them."""
+        said = [
+            f"{path} lists {count} pictures that are not there"
+            for path, count in self.missing.items()
+            if count
+        ]
+        if self.in_several:
+            first = min(self.in_several)
+            said.append(f"in the lists of several splits: {len(self.in_several)} (first: {first})")
+        return said
 
     def _meant(self, line: str, near: Path) -> Path | None:
         """The annotation file or picture of a line: all of it is a name with blanks, or its first

@@ -96,7 +96,8 @@ def find_by_either(folder: Folder, declared: str, near: Path, split: str = "") -
     if not parts_of(declared):
         return called
     spelled = find(folder, declared, near, split)
-    if spelled.problem == NOT_THERE and called.picture is not None:
+    was_renamed = key(Path(parts_of(declared)[-1]).stem) != key(near.stem)
+    if spelled.problem == NOT_THERE and called.picture is not None and was_renamed:
         return called
     if spelled.picture is None or called.picture in (None, spelled.picture):
         return spelled

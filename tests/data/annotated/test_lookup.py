@@ -104,3 +104,12 @@ def test_pictures_converted_after_the_annotation(folder: Folder):
     assert folder.num_read() == 8
     drawing.put_all(folder.root, scenes(1, ending=".jpg", prefix="other"), folder.truth)
     assert "picture that is not there" in folder.refusal()
+
+
+def test_a_missing_picture_is_not_one_of_another_ending(folder: Folder):
+    own = folder.pictures(scenes(8))
+    folder.pictures(scenes(1, ending=".gif", seed=3))
+    for scene in own:
+        folder.write(f"{scene.stem}.xml", drawing.voc(scene))
+    (folder.root / own[0].file).unlink()
+    assert "picture that is not there" in folder.refusal()

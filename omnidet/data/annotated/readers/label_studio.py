@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from omnidet.data.annotated import lookup
-from omnidet.data.annotated.folder import Folder, split_of_file, split_of_folders
+from omnidet.data.annotated.folder import Folder, parts_of, split_of_file, split_of_folders
 from omnidet.data.annotated.readers import json_kinds
 from omnidet.data.annotated.sheets import (
     NO_BOX,
@@ -53,17 +53,27 @@ def read(folder: Folder) -> Found | None:
                 f"{folder.root / path} looks like an export of Label Studio and is not JSON "
                 f"({error}): export it again"
             ) from error
-        for place, task in enumerate(tasks if isinstance(tasks, list) else []):
-            if isinstance(task, dict):
-                sheets += _sheets(folder, path, task, place)
+        listed = tasks if isinstance(tasks, list) else []
+        tasks = [task for task in listed if isinstance(task, dict)]
+        spelled = [_spelled(task) for task in tasks]
+        is_sole = len({tuple(parts_of(name)[:-1]) for names in spelled for name in names[-1:]}) == 1
+        for place, (task, names) in enumerate(zip(tasks, spelled, strict=True)):
+            sheets += _sheets(folder, path, task, place, names, is_sole)
     return Found("Label Studio json", "xyxy", sheets) if sheets else None
 
 
-def _sheets(folder: Folder, path: Path, task: Mapping[str, Any], place: int) -> list[Sheet]:
+def _sheets(
+    folder: Folder,
+    path: Path,
+    task: Mapping[str, Any],
+    place: int,
+    names: list[str],
+    is_sole_folder: bool,
+) -> list[Sheet]:
     """A sheet for each annotation that somebody submitted."""
     split, where = split_of_file(path), f"task {task.get('id', place)}"
     results = list(_results(task))
-    hits = [lookup.find(folder, name, path, split) for name in _spelled(task)]
+    hits = [lookup.find(folder, name, path, split, is_sole_folder) for name in names]
     if not hits:
         drawn = tuple(shape for result in results for shape in _shapes(result))
         return [Sheet(path, None, drawn, NO_PICTURE, where=where)]

@@ -38,7 +38,8 @@ def read(folder: Folder) -> Found | None:
     if not paths:
         return None
     lists = Lists(folder, paths)
-    return Found("LabelMe json", "xyxy", [_sheet(folder, path, lists) for path in paths])
+    sheets = [_sheet(folder, path, lists) for path in paths]
+    return Found("LabelMe json", "xyxy", sheets, notes=lists.notes())
 
 
 def _sheet(folder: Folder, path: Path, lists: Lists) -> Sheet:

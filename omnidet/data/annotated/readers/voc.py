@@ -53,14 +53,10 @@ def read(folder: Folder) -> Found | None:
             sheets.append(Sheet(path, None, lost, UNREADABLE))
         else:
             sheets.append(_sheet(folder, path, root, lists))
-    notes = [
-        f"{path} names {count} pictures that are not there"
-        for path, count in lists.missing.items()
-        if count
-    ]
+    notes = lists.notes()
     unlisted = sum(not lists.of(sheet.file, sheet.picture) for sheet in sheets if sheet.picture)
     if lists.files and unlisted:
-        notes.append(f"{unlisted} annotated pictures are in no list of ImageSets")
+        notes.append(f"{unlisted} annotated pictures are in none of the lists")
     return Found("Pascal VOC xml", "xyxy", sheets, notes=notes)
 
 

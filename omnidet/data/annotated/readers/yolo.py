@@ -46,7 +46,7 @@ def read(folder: Folder) -> Found | None:
     )
     sheets = [_sheet(folder, path, texts[path], meant[path], plan, lists) for path in texts]
     in_order = dict.fromkeys(n for m in meant.values() for _, n in sorted(m.by_number.items()))
-    notes = _notes(described, meant)
+    notes = [*_notes(described, meant), *lists.notes()]
     return Found("YOLO txt", "cxcywh", _one_each(folder, sheets), tuple(in_order), notes)
 
 
