@@ -43,7 +43,7 @@ class GroundTruth:
     names: Mapping[int, str]
     """Category id -> its phrase in the Records. Empty for datasets of phrases."""
     content: bytes | None = None
-    """The content of the file if the dataset has no such file; `path` is then empty."""
+    """The content of the file if the dataset has no such file as it is; `path` is then empty."""
 
 
 class Regions:

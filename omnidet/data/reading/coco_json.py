@@ -45,6 +45,14 @@ def images(
     }
 
 
+def first_listing(images: Mapping[int, Entry]) -> dict[int, int]:
+    """For each image id the lowest one of the same file: some tools list a file once per box."""
+    first: dict[str, int] = {}
+    for image_id, image in sorted(images.items()):
+        first.setdefault(image["file_name"], image_id)
+    return {image_id: first[image["file_name"]] for image_id, image in images.items()}
+
+
 def image_ids(root: str, name: str, remedy: str, fields: Mapping[str, type]) -> set[int]:
     """The ids of all images of a file."""
     content = lists(root, name, remedy, {"images": fields})
@@ -80,14 +88,16 @@ def regions(
     """The targets of an image, and the names that stand for more than their boxes.
 
     A crowd box frames a group: it is not a target, and its name is neither exhaustive nor absent.
-    The same holds for the name of a box that cannot be read.
+    The same holds for the name of a box that cannot be read, and for all names if the category of a
+    box is unknown: it may be any of them.
     """
-    targets, unclear = Regions(), set()
+    targets, unclear = Regions(), set[str]()
     for entry in found:
         category_id = entry.get("category_id")
         name = names.get(category_id) if isinstance(category_id, int) else None
         if name is None:
             quarantine.reject(source, f"annotation {entry['id']}", "unknown category id", "box")
+            unclear.update(names.values())
             continue
         box = files.xywh_to_xyxy(entry.get("bbox"))
         if box is None:

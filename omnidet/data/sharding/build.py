@@ -194,10 +194,10 @@ def _copy_ground_truth(dataset: Dataset, root: str, location: str) -> dict[str, 
     )
     if truth is None:
         return None
-    name = "ground_truth.json"
+    name, names = "ground_truth.json", {str(k): v for k, v in truth.names.items()}
     if truth.content is not None:
         storage.write_bytes(storage.join(location, name), truth.content)
-        return {"file": name, "sha256": hashlib.sha256(truth.content).hexdigest(), "names": {}}
+        return {"file": name, "sha256": hashlib.sha256(truth.content).hexdigest(), "names": names}
     if storage.is_s3(location):
         storage.write_bytes(storage.join(location, name), Path(truth.path).read_bytes())
     else:
@@ -205,7 +205,7 @@ def _copy_ground_truth(dataset: Dataset, root: str, location: str) -> dict[str, 
         Path(location).mkdir(parents=True, exist_ok=True)
         shutil.copyfile(truth.path, Path(location, name))
     digest = storage.sha256(Path(truth.path))
-    return {"file": name, "sha256": digest, "names": {str(k): v for k, v in truth.names.items()}}
+    return {"file": name, "sha256": digest, "names": names}
 
 
 @contextmanager

@@ -7,7 +7,9 @@ pixels.
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 from omnidet import storage
@@ -65,18 +67,37 @@ def pieces(
             root, captions, REMEDY, {"images": IMAGE, "annotations": KEPT_OF_CAPTIONS}
         )
         captioned = coco_json.images(content, IMAGE, captions_path, SOURCE, quarantine)
+    listed_as = coco_json.first_listing(images)
     found = files.entries(boxed, "annotations", ANNOTATION, path)
-    boxes = files.by_image(coco_json.known(found, images, SOURCE, quarantine))
+    boxes = _by_listing(coco_json.known(found, images, SOURCE, quarantine), listed_as)
     if content is not None:
+        captions_as = coco_json.first_listing(captioned)
         found = files.entries(content, "annotations", ANNOTATION, captions_path)
-        texts = files.by_image(
-            coco_json.known(found, captioned, SOURCE, quarantine, "caption", "caption")
+        texts = _by_listing(
+            coco_json.known(found, captioned, SOURCE, quarantine, "caption", "caption"), captions_as
         )
+        captioned = _first(captioned, captions_as)
+    images = _first(images, listed_as)
     for batch in files.batched(sorted({**captioned, **images}.items()), size):
         listed = [
             _Image(entry, i in images, boxes.pop(i, []), texts.pop(i, [])) for i, entry in batch
         ]
         yield functools.partial(_read_piece, folder, split, categories, listed)
+
+
+def _first(images: dict[int, Entry], listed_as: Mapping[int, int]) -> dict[int, Entry]:
+    """One entry per file, under the id of its first listing."""
+    if all(listed_as[image_id] == image_id for image_id in images):
+        return images
+    return {listed_as[i]: {**image, "id": listed_as[i]} for i, image in images.items()}
+
+
+def _by_listing(found: Iterable[Entry], listed_as: Mapping[int, int]) -> dict[int, list[Entry]]:
+    """Annotations by the first listing of their image's file."""
+    groups: dict[int, list[Entry]] = defaultdict(list)
+    for entry in found:
+        groups[listed_as[entry["image_id"]]].append(entry)
+    return dict(groups)
 
 
 def _read_piece(
@@ -124,16 +145,32 @@ def image_ids(root: str, split: str) -> set[str]:
     check(root, split)
     for name in (_name("instances", split), _name("captions", split)):
         if folder.has(name):
-            found |= {
-                f"{COLLECTION}:{image_id}"
-                for image_id in coco_json.image_ids(root, name, REMEDY, IMAGE)
-            }
+            listed_as = coco_json.first_listing(_listed(root, name))
+            found |= {f"{COLLECTION}:{image_id}" for image_id in listed_as.values()}
     return found
 
 
+def _listed(root: str, name: str) -> dict[int, Entry]:
+    content = coco_json.lists(root, name, REMEDY, {"images": IMAGE})
+    found = files.entries(content, "images", IMAGE, storage.join(root, name))
+    return {image["id"]: image for image in found}
+
+
 def ground_truth(root: str, split: str) -> GroundTruth | None:
-    """The instances file, which pycocotools reads."""
-    return coco_json.ground_truth(root, _name("instances", split), REMEDY)
+    """The instances file, which pycocotools reads; with one entry per file if some are repeated."""
+    name = _name("instances", split)
+    truth = coco_json.ground_truth(root, name, REMEDY)
+    images = _listed(root, name)
+    listed_as = coco_json.first_listing(images)
+    if len(set(listed_as.values())) == len(listed_as):
+        return truth
+    whole = json.loads(DataFolder(root).path(name).read_bytes())
+    whole["images"] = list(_first(images, listed_as).values())
+    whole["annotations"] = [
+        {**entry, "image_id": listed_as.get(entry["image_id"], entry["image_id"])}
+        for entry in whole["annotations"]
+    ]
+    return GroundTruth("", truth.names, json.dumps(whole).encode())
 
 
 def _name(task: str, split: str) -> str:

@@ -474,7 +474,7 @@ def _resized(made: Made) -> None:
     from PIL import Image
 
     for path in sorted(made.pictures.values())[:2]:
-        if path.exists():
+        if path.exists() and "damaged pictures" not in made.dirt:
             with Image.open(path) as image:
                 small = image.resize((48, 32))
             small.save(path)
