@@ -5,6 +5,7 @@ on one machine.
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import hashlib
 import json
 import re
@@ -14,12 +15,15 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from omnidet.commands import new_detector
+from omnidet.commands.exit_codes import NOT_PASSED
 from omnidet.data.annotated.config import EXIF, FORMATS
 
 if TYPE_CHECKING:
+    from omnidet.recipes.recipe import Recipe
     from omnidet.registry.versions import Version
 
-from omnidet.commands.exit_codes import NOT_PASSED
+MOST_MINUTES = 10_000.0
 
 
 def add(commands: Any) -> None:
@@ -35,9 +39,9 @@ def add(commands: Any) -> None:
     parser.add_argument(
         "--from",
         dest="champion",
-        default="champion",
         metavar="VERSION",
-        help="champion, NAME or NAME@3",
+        help="champion, NAME or NAME@3; photo-small for a new detector (default: the champion, or a "
+        "new detector where the registry holds none)",
     )
     parser.add_argument(
         "--registry", default="registry", help="folder or s3:// URI (default: registry)"
@@ -45,6 +49,17 @@ def add(commands: Any) -> None:
     parser.add_argument(
         "--name",
         help="of the dataset: its metrics are called NAME/AP (default: name of the folder)",
+    )
+    parser.add_argument(
+        "--minutes",
+        type=float,
+        help="how long to train on this machine (default: 10 for a new detector)",
+    )
+    parser.add_argument(
+        "--as",
+        dest="model_name",
+        metavar="MODEL",
+        help="name to register a new detector under (default: the dataset's)",
     )
     parser.add_argument("--format", choices=FORMATS, help="where a folder has several")
     parser.add_argument(
@@ -86,11 +101,26 @@ def run(options: argparse.Namespace) -> int:
     from omnidet.steps import retrain
 
     started = time.monotonic()
+    if options.minutes is not None and not 0 < options.minutes <= MOST_MINUTES:
+        raise ValueError(f"--minutes {options.minutes:g}: give minutes above 0")
     name = options.name or default_name(options.data)
+    if new_detector.is_wanted(options.registry, options.champion):
+        with _alone(options.out or f"runs/finetune/{name}"):
+            return new_detector.run(options, name, [*options.set, *_reading(options)])
+    if options.model_name:
+        raise ValueError(
+            f"--as {options.model_name}: a taught detector keeps the name of the one it goes on from; "
+            "give --from photo-small for a new one"
+        )
+    options.champion = options.champion or "champion"
     champion = retrain.find_champion(options.registry, options.champion)
-    chosen = options.recipe or (None if options.params else retrain.recipe_of(champion))
     # Before all pictures are hashed, so that a typo is said at once.
-    recipe = load_recipe(options.params, chosen, [*options.set, *_reading(options)])
+    settings = [*options.set, *_reading(options)]
+    recipe = (
+        load_recipe(options.params, options.recipe, settings)
+        if options.recipe or options.params
+        else retrain.base_recipe(champion, settings)
+    )
     noticed = retrain.notice(options.data, options.registry, options.champion, name)
     print(noticed.why)
     if not noticed.is_new:
@@ -106,6 +136,8 @@ def run(options: argparse.Namespace) -> int:
         print(retrain.read(options.data, dataset, noticed.data_version, recipe.retrain.reading))
         print(retrain.build_shards(dataset, replay, new, combined, recipe, name))
         print(retrain.extend_vocabulary(combined, champion.location, words, name))
+        if options.minutes is not None:
+            recipe = _within(options.minutes, recipe, combined, champion, words, folder, name)
         untaught = retrain.zero_shot(
             combined, champion.location, storage.join(folder, "zero_shot"), recipe, name
         )
@@ -142,6 +174,24 @@ def _reading(options: argparse.Namespace) -> list[str]:
     return [
         f"retrain.reading.{field}={json.dumps(value)}" for field, value in flags.items() if value
     ]
+
+
+def _within(
+    minutes: float,
+    recipe: Recipe,
+    combined: str,
+    champion: Version,
+    words: str,
+    folder: str,
+    name: str,
+) -> Recipe:
+    """The recipe with as many steps as the minutes allow."""
+    from omnidet.steps import budget, retrain
+
+    whole = retrain.recipe_for(recipe, combined, champion.location, name)
+    steps, seconds = budget.steps_within(minutes, combined, words, whole, folder)
+    print(f"a step takes {seconds:.2f} s on this machine: {steps} steps for {minutes:g} minutes")
+    return dataclasses.replace(recipe, retrain=dataclasses.replace(recipe.retrain, steps=steps))
 
 
 _PARTS = ("dataset", "new", "shards", "vocabulary", "model")

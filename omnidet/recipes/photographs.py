@@ -20,7 +20,8 @@ SOURCE = "annotated"
 
 
 def photographs() -> Recipe:
-    """EfficientNet-Lite2 with ImageNet weights and two transformer blocks behind, 256 px, Det alone.
+    """EfficientNet-Lite2 with ImageNet weights and two transformer blocks behind, 256 px, Det
+    alone.
 
     `omnidet finetune FOLDER` runs it where there is no detector to go on from; `--minutes` sets the
     steps by what a step takes on this machine. The weights come from the package
@@ -51,7 +52,8 @@ def photographs() -> Recipe:
 
 
 def of_folder(recipe: Recipe, name: str) -> Recipe:
-    """The recipe for the dataset `name`: sets `train/<name>` and `eval/<name>`, numbers `<name>/AP`.
+    """The recipe for the dataset `name`: sets `train/<name>` and `eval/<name>`, numbers
+    `<name>/AP`.
 
     Pictures of one dataset may look alike, and its split is its owner's: only the very same picture
     is kept out of the training because it is among those of the evaluation.

@@ -36,7 +36,8 @@ class RegisterConfig:
 
 @dataclass(frozen=True)
 class RetrainConfig:
-    """How a trained detector learns new categories: `retraining.py` makes the recipe of that run."""
+    """How a trained detector learns new categories: `retraining.py` makes the recipe of that run.
+    """
 
     steps: int = 700
     replay_share: float = 0.5
@@ -58,7 +59,8 @@ class RetrainConfig:
     max_drop: float = 0.02
     """How far a headline number of an old benchmark may fall below the champion's."""
     min_gain: float = 0.0
-    """How far AP on the new data must rise above what the champion reaches there untaught; at 0 it must
+    """How far AP on the new data must rise above what the champion reaches there untaught; at 0 it
+    must
     rise at all. Below 0 it may fall by as much."""
     min_ap50: float = 0.1
     """Least AP50 on the new data: above what boxes drawn at random reach."""

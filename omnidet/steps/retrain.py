@@ -33,7 +33,7 @@ from omnidet.data.sharding.held_out import HeldOut
 from omnidet.model import bundle
 from omnidet.model.config import ModelConfig
 from omnidet.recipes import retrain as variants
-from omnidet.recipes.recipe import Recipe
+from omnidet.recipes.recipe import Recipe, RetrainConfig
 from omnidet.registry import gate as gate_module
 from omnidet.registry import versions
 from omnidet.registry.versions import Version
@@ -126,19 +126,34 @@ def require_whole(champion: Version) -> None:
     bundle.load(storage.local_copy(champion.location, ".cache/models"))
 
 
-def recipe_of(champion: Version) -> str:
-    """Name of the recipe that registers under the champion's name.
+def base_recipe(champion: Version, settings: list[str]) -> Recipe:
+    """What a retraining goes on from: the recipe that registers under the champion's name, else the
+    one that the champion carries, with `field=value` settings.
 
-    Raises ValueError where there is none.
+    How that one was taught and judged is not carried on: each retraining says so for itself. Raises
+    ValueError where there is neither.
     """
-    for recipe in recipes.RECIPES:
-        if recipe().register.name == champion.name:
-            return recipe.__name__
-    known = ", ".join(recipe.__name__ for recipe in recipes.RECIPES)
-    raise ValueError(
-        f"no recipe registers {champion.name!r}: name the one it was trained with, --recipe one "
-        f"of {known}"
+    registered = {recipe().register.name: recipe for recipe in recipes.RECIPES}
+    if champion.name in registered:
+        return config.override(registered[champion.name](), *settings)
+    try:
+        carried = config.parse(Recipe, champion.provenance["recipe"])
+    except (KeyError, TypeError, ValueError):
+        known = ", ".join(recipe.__name__ for recipe in recipes.RECIPES)
+        raise ValueError(
+            f"no recipe registers {champion.name!r}, and it carries none that can be read: "
+            f"name the one it was trained with, --recipe one of {known}"
+        ) from None
+    streams = tuple(
+        dataclasses.replace(stream, name=f"earlier_{number}", weight=1.0)
+        if stream.name == "new"
+        else stream
+        for number, stream in enumerate(carried.streams)
     )
+    plain = dataclasses.replace(
+        carried, streams=streams, gate=gate_module.GateConfig(), retrain=RetrainConfig()
+    )
+    return config.override(plain, *settings)
 
 
 def data_version(data: Location) -> str:
@@ -317,7 +332,7 @@ def evaluate(
         storage.join(folder, "evaluation"),
         whole,
     )
-    boxes = {"boxes": _count_boxes(combined, name)}
+    boxes = {"boxes": count_boxes(combined, name)}
     storage.write_text(storage.join(folder, _MEASURED), json.dumps(boxes) + "\n")
     untaught = _numbers(storage.join(folder, "zero_shot", "metrics.json"))
     values = {
@@ -377,7 +392,7 @@ def _measured_boxes(folder: Location) -> int:
     return int(content["boxes"])
 
 
-def _count_boxes(combined: Location, name: str) -> int:
+def count_boxes(combined: Location, name: str) -> int:
     """True boxes of the new benchmark that count; crowds do not."""
     index = shards.read_index(combined)
     truth = json.loads(

@@ -1,0 +1,104 @@
+"""`omnidet finetune` with no detector to go on from: a folder in, a registered detector out; then a
+second folder."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from omnidet import cli
+from omnidet.registry import versions
+from tests import toys
+
+SMALL = (
+    *("--set", "model.backbone=conv_stem_vit", "--set", "model.backbone.width=32"),
+    *("--set", "model.backbone.depth=1", "--set", "model.backbone.num_heads=2"),
+    *("--set", "model.image_size=64", "--set", "model.embedding_width=32"),
+    *("--set", "mixing.workers=0", "--set", "streams.det.images_per_step=4"),
+)
+ANY = ("--set", "retrain.min_ap50=0", "--set", "retrain.min_boxes=1")
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory):
+    """Two folders as YOLO, of 12 pictures each, with names of their own."""
+    root = tmp_path_factory.mktemp("brought")
+    for name, colour in (("cups", "purple"), ("keys", "orange")):
+        for split, count in (("train", 8), ("val", 4)):
+            for part in ("images", "labels"):
+                (root / name / part / split).mkdir(parents=True)
+            for i in range(count):
+                picture = toys.png(100, 80, [(i, 5, i + 40, 60)], colour)
+                (root / name / "images" / split / f"{i}.png").write_bytes(picture)
+                row = np.array([(i + 20) / 100, 32.5 / 80, 0.4, 55 / 80])
+                text = " ".join(f"{v:.6f}" for v in row)
+                (root / name / "labels" / split / f"{i}.txt").write_text(f"0 {text}\n")
+        content = f"train: images/train\nval: images/val\nnames: [blue {name}]\n"
+        (root / name / "data.yaml").write_text(content)
+    return root
+
+
+def _finetune(folder, place, *more: str) -> int:
+    given = ["finetune", str(folder), "--registry", str(place / "registry")]
+    return cli.main([*given, "--out", str(place / f"run-{folder.name}"), *more])
+
+
+def test_a_new_detector_and_then_a_second_folder(folders, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    steps = ("--set", "train.steps=3")
+    assert _finetune(folders / "cups", tmp_path, *SMALL, *ANY, *steps) == 0
+    said = capsys.readouterr().out
+    for part in ("conv_stem_vit", "12 pictures", "cups/AP50", "cups@1 registered", "--model cups"):
+        assert part in said
+    (version,) = versions.versions(tmp_path / "registry", "cups")
+    assert versions.aliases(tmp_path / "registry", "cups") == {"champion": 1}
+    assert version.provenance["taught"][0]["name"] == "cups"
+    assert (tmp_path / "run-cups" / "report.html").is_file()
+    # The next folder goes on from it, by the recipe that it carries.
+    lax = ("--set", "retrain.min_gain=-1", "--set", "retrain.max_drop=1")
+    taught = ("--set", "retrain.steps=2", "--set", "retrain.new_images=4")
+    assert _finetune(folders / "keys", tmp_path, *ANY, *lax, *taught) == 0
+    second = versions.find(tmp_path / "registry", "cups@champion")
+    assert second.number == 2
+    assert {"cups/AP", "keys/AP"} <= second.metrics.keys()
+    assert [t["name"] for t in second.provenance["taught"]] == ["cups", "keys"]
+
+
+def test_steps_by_minutes_are_measured_once(folders, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    more = (*SMALL, *ANY, "--minutes", "0.001", "--as", "my-cups")
+    assert _finetune(folders / "cups", tmp_path, *more) == 0
+    first = capsys.readouterr().out
+    budget = json.loads((tmp_path / "run-cups" / "budget.json").read_text())
+    assert f"{budget['steps']} steps for 0.001 minutes" in first
+    assert _finetune(folders / "cups", tmp_path, *more, "--from", "photo-small") == 0
+    assert "was registered already" in capsys.readouterr().out
+    assert json.loads((tmp_path / "run-cups" / "budget.json").read_text()) == budget
+
+
+def test_what_learned_nothing_is_not_registered(folders, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    code = _finetune(folders / "cups", tmp_path, *SMALL, "--set", "train.steps=1")
+    said = capsys.readouterr().out
+    assert code == 3
+    assert "cups/AP50" in said
+    assert "--minutes" in said
+    assert not (tmp_path / "registry").exists() or versions.models(tmp_path / "registry") == []
+
+
+@pytest.mark.parametrize(
+    ("more", "value"),
+    [
+        (("--minutes", "0"), "--minutes 0"),
+        (("--minutes", "nan"), "--minutes nan"),
+        (("--set", "model.backbone=nothing"), "nothing"),
+        (("--name", "Not A Name"), "Not A Name"),
+    ],
+)
+def test_wrong_input(folders, tmp_path, monkeypatch, capsys, more, value):
+    monkeypatch.chdir(tmp_path)
+    assert _finetune(folders / "cups", tmp_path, *SMALL, *more) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert value in line
