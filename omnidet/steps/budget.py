@@ -97,11 +97,11 @@ def seconds_per_step(index: shards.Index, vocabulary_location: Location, recipe:
         loop.fit(
             detector,
             Timed(mixture, config.steps),
-            objective.resolve(recipe.losses),
-            config,
-            World(0, 1, device),
-            folder,
-            recipe.matching,
+            losses=objective.resolve(recipe.losses),
+            config=config,
+            world=World(0, 1, device),
+            folder=folder,
+            matching=recipe.matching,
         )
     taken = [after - before for before, after in zip(marks, marks[1:], strict=False)]
     return statistics.median(taken[_WARM_UP:])

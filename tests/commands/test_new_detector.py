@@ -30,9 +30,10 @@ def folders(tmp_path_factory):
             for part in ("images", "labels"):
                 (root / name / part / split).mkdir(parents=True)
             for i in range(count):
-                picture = toys.png(100, 80, [(i, 5, i + 40, 60)], colour)
+                at = i if split == "train" else i + 20
+                picture = toys.png(100, 80, [(at, 5, at + 40, 60)], colour)
                 (root / name / "images" / split / f"{i}.png").write_bytes(picture)
-                row = np.array([(i + 20) / 100, 32.5 / 80, 0.4, 55 / 80])
+                row = np.array([(at + 20) / 100, 32.5 / 80, 0.4, 55 / 80])
                 text = " ".join(f"{v:.6f}" for v in row)
                 (root / name / "labels" / split / f"{i}.txt").write_text(f"0 {text}\n")
         content = f"train: images/train\nval: images/val\nnames: [blue {name}]\n"
