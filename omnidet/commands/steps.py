@@ -189,7 +189,7 @@ def _report(options: argparse.Namespace) -> None:
         options.evaluation,
         options.out,
         chosen_recipe(options),
-        options.before,
+        before=options.before,
         numbers=options.numbers,
     )
     print(options.out)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -14,7 +13,7 @@ def add(commands: Commands) -> None:
     """Register the command."""
     parser = add_command(commands, "summary", "what a run reached, for people", run)
     parser.add_argument(
-        "--metrics", type=Path, required=True, help="what `omnidet evaluate --metrics` wrote"
+        "--metrics", required=True, help="what `omnidet evaluate --metrics` wrote"
     )
     add_registry(parser)
     parser.add_argument(
@@ -24,13 +23,10 @@ def add(commands: Commands) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Print the metrics, the registered versions that have exactly these, and the report's path."""
+    from omnidet.evaluation import stored
     from omnidet.registry import versions
 
-    if not options.metrics.is_file():
-        raise FileNotFoundError(
-            f"{options.metrics} does not exist: name what `omnidet evaluate --metrics` wrote"
-        )
-    values = json.loads(options.metrics.read_text(encoding="utf-8"))
+    values = stored.read_metrics(options.metrics)
     print(table(values))
     for name in versions.models(options.registry):
         for version in versions.versions(options.registry, name):

@@ -1,0 +1,147 @@
+"""Detector + evaluation shards -> numbers, and a report for people."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from omnidet import storage
+from omnidet.data import shards
+from omnidet.evaluation import stored
+from omnidet.measures.measure import Evaluation
+from omnidet.measures.unseen import require_unseen
+from omnidet.model import bundle
+from omnidet.recipes.recipe import Recipe
+from omnidet.storage import Location
+
+
+def evaluate(
+    model: Location,
+    shards_location: Location,
+    metrics_path: Location,
+    out: Location,
+    recipe: Recipe,
+) -> Evaluation:
+    """Detector + evaluation shards -> flat metrics file, and a folder with predictions and details.
+
+    Under torchrun each rank predicts its share of the images. The first one evaluates; the others
+    return an empty `Evaluation`.
+
+    Raises ValueError if the detector was trained on images of an evaluation set.
+    """
+    from omnidet.inference.detector import OmniDet
+    from omnidet.measures import run
+    from omnidet.training import distributed
+
+    index = shards.read_index(shards_location)
+    storage.require_replaceable(out, storage.INDEX_NAME, model, shards_location)
+    storage.require_file_target(
+        metrics_path, *(storage.join(f, storage.INDEX_NAME) for f in (shards_location, out))
+    )
+    parts = f"{out}.parts"
+    with distributed.world() as world:
+        folder = storage.local_copy(model, ".cache/models")
+        detector = OmniDet.from_pretrained(folder, str(world.device))
+        provenance = detector.config.get("provenance", {})
+        is_checked = require_unseen(provenance, index, recipe.evaluation)
+        if not is_checked:
+            print(
+                "evaluation: the detector was trained on other shards than these, so whether it "
+                "saw these images is not checked"
+            )
+        with storage.staged_directory(storage.join(parts, str(world.rank))) as stage:
+            run.predict(detector, index, recipe.evaluation, stage, world.rank, world.size)
+        distributed.barrier()  # every rank has written
+        if not world.is_main:
+            return Evaluation({}, {}, {})
+        folders = [
+            storage.local_copy(storage.join(parts, str(rank)), ".cache/parts")
+            for rank in range(world.size)
+        ]
+        with storage.staged_directory(out) as stage:
+            result = run.evaluate(index, recipe.evaluation, folders, stage)
+            content = {
+                "values": result.values,
+                "protocols": result.protocols,
+                "details": result.details,
+                "dataset_version": index.dataset_version,
+                "training_images_compared": is_checked,
+            }
+            storage.write_text(stage / storage.INDEX_NAME, json.dumps(content, indent=1) + "\n")
+        storage.remove(parts)
+    storage.write_text(metrics_path, json.dumps(result.values, indent=1) + "\n")
+    return result
+
+
+def write_report(
+    model: Location,
+    shards_location: Location,
+    evaluation: Location,
+    out: Location,
+    recipe: Recipe,
+    *,
+    before: Location | None = None,
+    zero_shot: Mapping[str, float] | None = None,
+    numbers: Location | None = None,
+) -> None:
+    """Everything about a run in one HTML file.
+
+    Args:
+        evaluation: what `evaluate` wrote.
+        before: evaluation of the detector that this one may replace, on the same sets: the two are
+            shown side by side.
+        zero_shot: flat metrics that were reached on new categories before any training on them.
+        numbers: folder for the same numbers as JSON files, for `dvc metrics` and `dvc plots`.
+    """
+    from omnidet.report import page, plots, tables
+    from omnidet.report import sections as gallery
+
+    evaluations = [folder for folder in (evaluation, before) if folder]
+    inputs = (shards_location, *evaluations)
+    storage.require_file_target(out, *(storage.join(f, storage.INDEX_NAME) for f in inputs))
+    if numbers is not None:
+        storage.require_replaceable(numbers, plots.METRICS_NAME, model, shards_location, evaluation)
+    index = shards.read_index(shards_location)
+    folder = storage.local_copy(model, ".cache/models")
+    result, facts = stored.read(evaluation), bundle.read_config(folder)["provenance"]
+    earlier = stored.values(before) if before else None
+    log = _training_log(folder)
+    sections = gallery.sections(index, recipe.evaluation.benchmarks, evaluation)
+    report = page.Report(
+        title=recipe.register.name,
+        subtitle="An open-vocabulary detector: class names and free phrases through one head, "
+        "trained in one pass.",
+        metrics=result.values,
+        protocols=result.protocols,
+        details=result.details,
+        drawn=recipe.world is not None,
+        training_log=log,
+        sections=sections,
+        facts={
+            key.replace("_", " "): str(value)
+            for key, value in facts.items()
+            if not isinstance(value, dict | list)
+        },
+        before=earlier,
+        zero_shot=zero_shot,
+        tables=tables.of_run(index, facts),
+    )
+    page.write(out, report)
+    if numbers is not None:
+        with storage.staged_directory(numbers) as stage:
+            for name, content in plots.files(sections, log).items():
+                storage.write_text(stage / name, content)
+
+
+def _training_log(folder: Path) -> list[dict[str, Any]]:
+    from omnidet.training import metrics
+
+    path = folder / "training.jsonl"
+    rows = metrics.read(path)
+    if not all(isinstance(row, dict) for row in rows):
+        raise ValueError(
+            f"{path} holds rows that are not objects: the bundle is damaged, train again"
+        )
+    return rows

@@ -1,0 +1,118 @@
+"""Evaluation as a step: after the whole chain, on several ranks, and never on training images."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from omnidet.inference.detector import OmniDet
+from omnidet.model import bundle
+from omnidet.registry import versions
+from omnidet.steps import train_detector
+from omnidet.training import metrics
+from tests import leaking, toys
+from tests.steps.train_detector.conftest import SETTINGS, run, train_command
+
+ROOT = Path(__file__).parents[3]
+METRICS = {
+    *("coco/AP", "coco/AP50", "lvis/AP", "refcocog/AIGT", "refcocog/AIGT_plain"),
+    *("refcocog/AIGT_relational", "refcocog/AIGT_unseen"),
+    *("flickr30k/R@1", "flickr30k/R@5", "flickr30k/R@10"),
+}
+
+
+@pytest.mark.slow
+def test_the_whole_chain(place, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    model, shards, registry = tmp_path / "model", place / "shards", tmp_path / "registry"
+    run(*train_command(place, model))
+    rows = metrics.read(model / "training.jsonl")
+    assert [row["step"] for row in rows] == [2, 4, 6, 8, 10]
+    content = bundle.read_config(model)
+    assert content["provenance"]["recipe"]["train"]["steps"] == 10
+    facts = {"run", "dataset_version", "vocabulary_hash", "git_commit", "omnidet_version"}
+    assert facts <= set(content["provenance"])
+    assert "star" in " ".join(content["names"])
+
+    numbers, evaluation = tmp_path / "metrics.json", tmp_path / "evaluation"
+    of_model = ("--model", model, "--shards", shards)
+    run("evaluate", *SETTINGS, *of_model, "--metrics", numbers, "--out", evaluation)
+    values = json.loads(numbers.read_text())
+    assert set(values) >= METRICS
+    assert all(isinstance(value, float) and 0 <= value <= 1 for value in values.values())
+    predictions = json.loads((evaluation / "eval_coco.json").read_text())
+    assert set(predictions[0]) == {"image_id", "category_id", "bbox", "score"}
+    written = json.loads((evaluation / "index.json").read_text())
+    assert written["training_images_compared"]
+    assert set(written["details"]["coco"]["intervals"]) <= {"AP", "AP50"}
+    assert not list(tmp_path.glob("evaluation.parts*"))
+
+    report = tmp_path / "report.html"
+    run("report", *SETTINGS, *of_model, "--evaluation", evaluation, "--out", report)
+    assert "omnidet-tiny-world" in report.read_text()
+
+    for said in (" registered in", "was registered already"):
+        call = ("--model", model, "--metrics", numbers, "--registry", registry)
+        run("register", *SETTINGS, *call)
+        assert said in capsys.readouterr().out
+    (version,) = versions.versions(registry, "omnidet-tiny-world")
+    assert version.metrics == values
+    detector = OmniDet.from_pretrained(version.folder())
+
+    picture = next((place / "world" / "coco" / "val2017").iterdir())
+    asked = ("--phrases", "red star", "--threshold", "0")
+    run("predict", picture, "--registry", registry, *asked)
+    drawn = tmp_path / f"{picture.stem}.detections.png"
+    assert capsys.readouterr().out.splitlines()[-1] == drawn.name
+    assert drawn.is_file()
+    assert len(detector.detect(picture, "red star", 5).scores) == 5
+
+
+@pytest.mark.slow
+def test_two_ranks_evaluate_as_one(place, tmp_path):
+    toys.write_bundle(tmp_path / "model")
+    inputs = ["--model", str(tmp_path / "model"), "--shards", str(place / "shards")]
+
+    def command(name: str) -> list[str]:
+        outputs = ["--metrics", str(tmp_path / f"{name}.json"), "--out", str(tmp_path / name)]
+        return ["evaluate", *SETTINGS, *inputs, *outputs]
+
+    run(*command("one"))
+    torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+    done = subprocess.run(
+        [sys.executable, *torchrun, "-m", "omnidet.cli", *command("two")],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+    )
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "two.json").read_text() == (tmp_path / "one.json").read_text()
+    files = [path.name for path in sorted((tmp_path / "one").iterdir())]
+    assert [path.name for path in sorted((tmp_path / "two").iterdir())] == files
+    for name in files:
+        assert (tmp_path / "two" / name).read_bytes() == (tmp_path / "one" / name).read_bytes()
+    assert not list(tmp_path.glob("*.parts*"))
+
+
+def test_an_image_that_was_trained_on_stops_the_evaluation(tmp_path, capsys):
+    folder = tmp_path / "shards"
+    facts, recipe = leaking.write(folder)
+    outputs = (tmp_path / "metrics.json", tmp_path / "out", recipe)
+    for name, version in (("same", facts["dataset_version"]), ("other", "none")):
+        (tmp_path / name).mkdir()
+        provenance = facts | {"dataset_version": version}
+        detector, words = toys.toy_detector(), toys.toy_vocabulary()
+        bundle.save(tmp_path / name, detector, words, list(toys.NAMES), provenance)
+    with pytest.raises(ValueError, match="eval/refcocog"):
+        train_detector.evaluate(tmp_path / "same", folder, *outputs)
+    assert not (tmp_path / "metrics.json").exists()
+    train_detector.evaluate(tmp_path / "other", folder, *outputs)
+    assert "trained on other shards" in capsys.readouterr().out
+    assert not json.loads((tmp_path / "out" / "index.json").read_text())["training_images_compared"]
