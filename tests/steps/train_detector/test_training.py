@@ -40,8 +40,7 @@ KILLS = {
         "m.MetricLog.write = kill_third(m.MetricLog.write)"
     ),
     "while it writes the model": (
-        "from omnidet.data.vocabulary import Vocabulary as v\n"
-        "v.save = kill"
+        "from omnidet.data.vocabulary import Vocabulary as v\nv.save = kill"
     ),
 }
 
