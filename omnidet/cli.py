@@ -18,6 +18,7 @@ import sys
 
 from omnidet import __version__, extras
 from omnidet.commands import (
+    backbones,
     compare,
     download,
     fetch_images,
@@ -33,7 +34,7 @@ from omnidet.commands import (
 from omnidet.commands.exit_codes import FAILED, INTERRUPTED, WRONG_INPUT
 
 _COMMANDS = (
-    *(steps, finetune, predict, summary),
+    *(steps, finetune, backbones, predict, summary),
     *(download, fetch_images, inspect, models, score, compare, serve),
 )
 """In the order of `omnidet --help`."""

@@ -1,4 +1,5 @@
-"""New categories for a registered detector: learned, compared, registered once, whatever else happens meanwhile."""
+"""New categories for a registered detector: learned, compared, registered once, whatever else
+happens meanwhile."""
 
 from __future__ import annotations
 
@@ -28,7 +29,8 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory) -> Path:
-    """A registry with one version, the shards it was trained on, and a folder of annotated pictures; nothing is changed."""
+    """A registry with one version, the shards it was trained on, and a folder of annotated
+    pictures; nothing is changed."""
     return taught.prepare(tmp_path_factory.mktemp("finetune"))
 
 
