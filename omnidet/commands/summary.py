@@ -12,9 +12,7 @@ from omnidet.commands.arguments import Commands, add_command, add_registry
 def add(commands: Commands) -> None:
     """Register the command."""
     parser = add_command(commands, "summary", "what a run reached, for people", run)
-    parser.add_argument(
-        "--metrics", required=True, help="what `omnidet evaluate --metrics` wrote"
-    )
+    parser.add_argument("--metrics", required=True, help="what `omnidet evaluate --metrics` wrote")
     add_registry(parser)
     parser.add_argument(
         "--report", type=Path, required=True, help="the run's report, whose place is printed"
@@ -23,10 +21,9 @@ def add(commands: Commands) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Print the metrics, the registered versions that have exactly these, and the report's path."""
-    from omnidet.evaluation import stored
-    from omnidet.registry import versions
+    from omnidet.registry import metrics_file, versions
 
-    values = stored.read_metrics(options.metrics)
+    values = metrics_file.read(options.metrics)
     print(table(values))
     for name in versions.models(options.registry):
         for version in versions.versions(options.registry, name):

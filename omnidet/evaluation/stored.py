@@ -59,29 +59,6 @@ def values(folder: Location) -> dict[str, float]:
     return found
 
 
-def read_metrics(path: Location) -> dict[str, float]:
-    """The flat file of numbers that `omnidet evaluate --metrics` wrote.
-
-    Raises:
-        FileNotFoundError, ValueError: if it is missing or damaged, with the remedy.
-    """
-    try:
-        content = json.loads(storage.read_text(path))
-    except (FileNotFoundError, IsADirectoryError):
-        raise FileNotFoundError(
-            f"{path} is not a file: name what `omnidet evaluate --metrics` wrote"
-        ) from None
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"{path} is not JSON ({error}): {REMEDY}") from error
-    is_flat = isinstance(content, dict) and all(type(v) in (int, float) for v in content.values())
-    if not is_flat or not content:
-        raise ValueError(
-            f'{path} is not a flat file of metrics such as {{"coco/AP": 0.5}}: {REMEDY}'
-        )
-    values: dict[str, float] = content
-    return values
-
-
 def _index(folder: Location, *fields: str) -> dict[str, Any]:
     path = storage.join(folder, storage.INDEX_NAME)
     if not storage.exists(path):

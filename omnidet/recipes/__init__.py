@@ -13,7 +13,14 @@ from omnidet.recipes.recipe import Recipe
 from omnidet.recipes.tiny_world import tiny_world, tiny_world_det
 from omnidet.recipes.vitb16_three_streams import vitb16_three_streams, vitb16_three_streams_1024
 
-RECIPES = [tiny_world, tiny_world_det, coco_folder, photographs, vitb16_three_streams, vitb16_three_streams_1024]
+RECIPES = [
+    tiny_world,
+    tiny_world_det,
+    coco_folder,
+    photographs,
+    vitb16_three_streams,
+    vitb16_three_streams_1024,
+]
 
 
 def by_name(name: str) -> Recipe:

@@ -41,7 +41,9 @@ def test_nothing_old_may_be_forgotten(tmp_path):
         (0.1, {"cells/AP": 0.3}, 40, "cells/AP50"),
     ],
 )
-def test_what_has_shown_nothing_on_the_new_names_is_refused(tmp_path, before, reached, boxes, value):
+def test_what_has_shown_nothing_on_the_new_names_is_refused(
+    tmp_path, before, reached, boxes, value
+):
     run = retraining(tmp_path)
     for path, content in {
         "zero_shot/metrics.json": {"cells/AP": before},

@@ -71,25 +71,3 @@ def test_numbers_alone_are_enough_to_compare_with(tmp_path):
     (tmp_path / "index.json").write_text('{"values": {"coco/AP": "high"}}')
     with pytest.raises(ValueError, match=r"coco/AP is 'high'.*evaluate the model again"):
         stored.values(tmp_path)
-
-
-def test_the_flat_file_of_metrics(tmp_path):
-    path = tmp_path / "metrics.json"
-    path.write_text('{"coco/AP": 0.5, "coco/AP50": 1}')
-    assert stored.read_metrics(path) == {"coco/AP": 0.5, "coco/AP50": 1}
-
-
-@pytest.mark.parametrize(
-    "content", ["", "[]", "{}", "[0.5]", '{"AP": "high"}', '{"AP": true}', '{"AP": {"AP": 1}}']
-)
-def test_a_damaged_file_of_metrics_is_named(tmp_path, content):
-    path = tmp_path / "metrics.json"
-    path.write_text(content)
-    with pytest.raises(ValueError, match=str(path)):
-        stored.read_metrics(path)
-
-
-def test_a_file_of_metrics_that_is_missing(tmp_path):
-    for path in (tmp_path / "nowhere.json", tmp_path):
-        with pytest.raises(FileNotFoundError, match=str(path)):
-            stored.read_metrics(path)

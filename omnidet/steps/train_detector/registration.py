@@ -7,11 +7,10 @@ from pathlib import Path
 from types import EllipsisType
 
 from omnidet import config, storage
-from omnidet.evaluation import stored
 from omnidet.model import bundle
 from omnidet.recipes.recipe import Recipe
 from omnidet.registry import gate as rules
-from omnidet.registry import kubeflow, versions
+from omnidet.registry import kubeflow, metrics_file, versions
 from omnidet.storage import Location
 
 
@@ -23,7 +22,7 @@ def gate(
     The decision and its numbers go to the JSON file `out`. If the registry has no champion, the
     minimums of the recipe decide alone.
     """
-    values = stored.read_metrics(metrics_path)
+    values = metrics_file.read(metrics_path)
     name = recipe.register.name
     versions.check(registry_location, name)
     has_champion = versions.CHAMPION in versions.aliases(registry_location, name)
@@ -61,7 +60,7 @@ def register(
     if alias:
         versions.check_alias(alias)
     folder = storage.local_copy(model, ".cache/models")
-    values = stored.read_metrics(metrics_path)
+    values = metrics_file.read(metrics_path)
     facts = bundle.read_config(folder)["provenance"]
     # First of all, so that nothing is registered if the server does not answer.
     server = kubeflow.connect() if kubeflow.address() else None
