@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import signal
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -25,7 +26,7 @@ from omnidet.training.finite import FiniteGuard
 from omnidet.training.metrics import MetricLog
 from omnidet.training.objective import Loss, Parts, objective
 from omnidet.training.progress import Progress
-from omnidet.training.stop import RESTART_EXIT_CODE, InterruptedRunError, StopSignal
+from omnidet.training.stop import InterruptedRunError, StopSignal
 from omnidet.training.writer import Writer
 
 
@@ -122,7 +123,7 @@ def fit(
                 if taken:
                     writer.save(taken)
             if is_stopped and not is_last:
-                _leave(writer, loader.step, checkpoints, world)
+                _leave(writer, loader.step, checkpoints, world, stop.number)
     averaged.load_state_dict(state.average.whole())
     return averaged.to(world.device).eval()
 
@@ -191,15 +192,20 @@ def _row(
     }
 
 
-def _leave(writer: Writer, step: int, checkpoints: Location, world: distributed.World) -> None:
+def _leave(
+    writer: Writer, step: int, checkpoints: Location, world: distributed.World, number: int
+) -> None:
     """End all ranks together once the checkpoint is written."""
     writer.wait()
     distributed.barrier()
+    stopped = InterruptedRunError(step, number)
     if world.is_main:
+        by = "Ctrl-C" if number == signal.SIGINT else "SIGTERM"
+        restart = f" (exit code {stopped.code}: restart me)" if number != signal.SIGINT else ""
         print(
-            f"stopped by SIGTERM after step {step}: the checkpoint is in {checkpoints}, and the "
-            f"same command goes on from it (exit code {RESTART_EXIT_CODE}: restart me)",
+            f"stopped by {by} after step {step}: the checkpoint is in {checkpoints}, and the "
+            f"same command goes on from it{restart}",
             file=sys.stderr,
             flush=True,
         )
-    raise InterruptedRunError(step)
+    raise stopped

@@ -18,14 +18,22 @@ but 0. No failure of `omnidet` itself uses this code, so a script can tell them 
 """
 
 
+INTERRUPTED_EXIT_CODE = 130
+"""What shells use for Ctrl-C."""
+_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
+
 class InterruptedRunError(SystemExit):
     """The run was asked to stop.
 
     It exits with `RESTART_EXIT_CODE` and can go on from its checkpoint.
     """
 
-    def __init__(self, step: int) -> None:
-        super().__init__(RESTART_EXIT_CODE)
+    def __init__(self, step: int, number: int = signal.SIGTERM) -> None:
+        """`number`: of the signal that asked; after Ctrl-C nobody wants a restart."""
+        super().__init__(
+            INTERRUPTED_EXIT_CODE if number == signal.SIGINT else RESTART_EXIT_CODE
+        )
         self.step = step
 
 
@@ -39,11 +47,13 @@ class StopSignal:
         self._world, self._process = world, os.getpid()
         self._is_asked = False
         self._vote: Later | None = None
-        self._before: object = None
+        self._before: dict[int, object] = {}
+        self.number: int = signal.SIGTERM
+        """Of the signal that asked, on this rank."""
 
     def __enter__(self) -> StopSignal:
         if threading.current_thread() is threading.main_thread():  # only there may handlers be set
-            self._before = signal.signal(signal.SIGTERM, self._ask)
+            self._before = {n: signal.signal(n, self._ask) for n in _SIGNALS}
         return self
 
     def __exit__(
@@ -53,7 +63,8 @@ class StopSignal:
         trace: TracebackType | None,
     ) -> None:
         if threading.current_thread() is threading.main_thread():
-            signal.signal(signal.SIGTERM, self._before)  # type: ignore[arg-type]
+            for number, before in self._before.items():
+                signal.signal(number, before)  # type: ignore[arg-type]
 
     def agreed(self) -> bool:
         """Whether to stop after this step. Every rank must call this after every step.
@@ -67,7 +78,10 @@ class StopSignal:
         self._vote = Later(distributed.sum_over_ranks(wish))
         return last is not None and bool(last.read() > 0)
 
-    def _ask(self, _number: int, _frame: FrameType | None) -> None:
+    def _ask(self, number: int, _frame: FrameType | None) -> None:
         if os.getpid() != self._process:  # a worker of the loader has nothing to save
-            os._exit(128 + signal.SIGTERM)
-        self._is_asked = True
+            os._exit(128 + number)
+        # somebody does not want to wait for the step
+        if number == signal.SIGINT and self._is_asked:
+            raise KeyboardInterrupt
+        self._is_asked, self.number = True, number

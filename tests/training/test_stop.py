@@ -16,7 +16,12 @@ import torch
 
 from omnidet.training import checkpoint, metrics
 from omnidet.training.distributed import World
-from omnidet.training.stop import RESTART_EXIT_CODE, InterruptedRunError, StopSignal
+from omnidet.training.stop import (
+    INTERRUPTED_EXIT_CODE,
+    RESTART_EXIT_CODE,
+    InterruptedRunError,
+    StopSignal,
+)
 from tests import toys
 
 ROOT = Path(__file__).parents[2]
@@ -89,6 +94,30 @@ def _wait_for_steps(folder: Path, count: int) -> None:
             return
         time.sleep(0.1)
     raise AssertionError(f"the training did not reach {count} rows")
+
+
+@pytest.mark.slow
+def test_ctrl_c_keeps_what_was_reached(tmp_path):
+    """From a terminal the signal reaches the whole group; the same command goes on from the
+    checkpoint."""
+    toys.write_shards(tmp_path / "shards")
+    ran = subprocess.Popen(
+        [sys.executable, "-m", "tests.ranks", "drained", str(tmp_path)],
+        cwd=ROOT, env=os.environ | {"OMP_NUM_THREADS": "1"}, stderr=subprocess.PIPE, text=True,
+        start_new_session=True,
+    )  # fmt: skip
+    try:
+        _wait_for_steps(tmp_path, 3)
+        os.killpg(ran.pid, signal.SIGINT)
+        _, said = ran.communicate(timeout=60)
+    finally:
+        ran.kill()
+    assert ran.returncode == INTERRUPTED_EXIT_CODE
+    assert "Traceback" not in said
+    assert "stopped by Ctrl-C after step" in said
+    newest = checkpoint.latest(tmp_path / "run" / "checkpoints")
+    assert newest is not None
+    assert int(Path(newest).name) >= 3
 
 
 @pytest.mark.slow
