@@ -13,6 +13,7 @@ help:  ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
 
 demo: $(INSTALLED)  ## draw a small world, train on it, measure, register (7 to 12 minutes on 2 cores)
+	@git rev-parse --git-dir > /dev/null 2>&1 || { echo "this folder is no git repository, and DVC needs one: run 'git init' in it" >&2; exit 2; }
 	dvc repro
 	@omnidet summary --metrics metrics/evaluation.json --registry registry --report runs/demo/report.html
 

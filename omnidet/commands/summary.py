@@ -25,10 +25,20 @@ def run(options: argparse.Namespace) -> None:
 
     values = metrics_file.read(options.metrics)
     print(table(values))
-    for name in versions.models(options.registry):
-        for version in versions.versions(options.registry, name):
-            if version.metrics == values:
-                print(f"registered  {version} in {version.location}")
+    found = [
+        version
+        for name in versions.models(options.registry)
+        for version in versions.versions(options.registry, name)
+        if version.metrics == values
+    ]
+    for version in found:
+        print(f"registered  {version} in {version.location}")
+    if not found:
+        # DVC brings back what a stage made, and the registry is nobody's output: it belongs to a place.
+        print(
+            f"registered  no version in {options.registry} has these metrics: register the detector "
+            "with `dvc repro --single-item --force register`"
+        )
     print(f"report      {options.report.resolve()}")
 
 

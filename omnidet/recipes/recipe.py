@@ -13,6 +13,7 @@ from omnidet.data.vocabulary import VocabularyConfig
 from omnidet.matching.config import MatchingConfig
 from omnidet.measures.config import EvaluationConfig
 from omnidet.model.config import LARGEST_SIDE, ModelConfig
+from omnidet.registry import versions
 from omnidet.registry.gate import GateConfig
 from omnidet.training.config import TrainConfig, WeightedLoss
 
@@ -32,6 +33,9 @@ class RegisterConfig:
 
     name: str
     """Of the registered model."""
+
+    def __post_init__(self) -> None:
+        versions.check_name(self.name)  # now, and not when a detector was trained for hours
 
 
 @dataclass(frozen=True)

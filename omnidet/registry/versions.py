@@ -129,13 +129,18 @@ def register(
     return _version(registry, name, publish(registry, content)), True
 
 
-def check(registry: Location, name: str = "any") -> None:
-    """Raise ValueError unless `registry` can be a registry and `name` the name of a model."""
+def check_name(name: str) -> None:
+    """Raise ValueError unless `name` can be the name of a model."""
     if not _NAME.fullmatch(name):
         raise ValueError(
             f"model name {name!r}: use lower-case letters, digits, dots, dashes and underscores, "
             "63 at most"
         )
+
+
+def check(registry: Location, name: str = "any") -> None:
+    """Raise ValueError unless `registry` can be a registry and `name` the name of a model."""
+    check_name(name)
     is_folder = "://" not in str(registry) and (
         Path(registry).is_dir() or not Path(registry).exists()
     )

@@ -16,6 +16,17 @@ def test_what_a_run_reached(registry, tmp_path, capsys):
     ]
 
 
+def test_a_detector_that_this_registry_does_not_hold(registry, tmp_path, capsys):
+    """A clone that `dvc checkout` filled has the receipt of a registration, and no registry."""
+    metrics = tmp_path / "metrics.json"
+    metrics.write_text('{"coco/AP": 0.987}')
+    call = ["summary", "--metrics", str(metrics), "--registry", registry, "--report", "r"]
+    assert cli.main(call) == 0
+    (line,) = [s for s in capsys.readouterr().out.splitlines() if s.startswith("registered")]
+    assert registry in line
+    assert "dvc repro --single-item --force register" in line
+
+
 def test_metrics_that_are_missing(place, refused):
     call = ["summary", "--metrics", f"{place}/nowhere.json", "--report", "r"]
     assert f"{place}/nowhere.json" in refused(*call)

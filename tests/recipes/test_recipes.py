@@ -80,3 +80,9 @@ def test_every_stage_is_a_command_that_the_program_knows_on_paths_that_it_declar
     assert set(read) <= set(stage["deps"])
     outs = [next(iter(out)) if isinstance(out, dict) else out for out in stage["outs"]]
     assert str(options["receipt"] if name == "register" else options["out"]) in outs
+
+
+@pytest.mark.parametrize("name", ["Detector", "", "a b", "s3://x", "a" * 64])
+def test_a_name_that_no_registry_takes_is_refused_before_anything_is_trained(name):
+    with pytest.raises(ValueError, match="model name"):
+        config.override(by_name("tiny_world"), f"register.name={json.dumps(name)}")
