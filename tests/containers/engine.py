@@ -1,8 +1,8 @@
-"""A Docker engine for tests, and the images built on it, where nothing but Debian's and Python's package servers is reached.
+"""A Docker engine for tests, and the images built on it, with only package servers within reach.
 
-`engine()` uses the engine that runs, or starts Debian's `dockerd` (as root) and stops it when its last user has gone. The
-official Python image is out of reach, so `debootstrap` makes a base to stand in for it, once a machine. Several processes may
-call at a time: locks in /var/lock order them.
+`engine()` uses an engine that is running, or starts Debian's `dockerd` (as root) and stops it when
+its last user is done. The official Python image is out of reach, so `debootstrap` makes a base to
+replace it, once per machine. Several processes may call at a time: locks in /var/lock order them.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ ROOT = Path(__file__).parents[2]
 BASE_IMAGE = "omnidet-test-base:1"
 KINDS = ("control", "data", "train", "serve")
 MARK = "omnidet-test-build-settings"
-"""Stands in the pip.conf of the build: it must not be found in an image."""
+"""A mark in the pip.conf of the build, which must not be found in an image."""
 PACKAGES = "python3,python3-pip,ca-certificates"
 """What the base holds besides the smallest Debian."""
 
@@ -34,7 +34,7 @@ LOG = Path("/var/log/omnidet-test-dockerd.log")
 
 
 class NoEngineError(RuntimeError):
-    """There is no Docker engine here, and none can be started."""
+    """There is no Docker engine, and none can be started."""
 
 
 @dataclass(frozen=True)
@@ -52,22 +52,14 @@ class Images:
         network: str = "none",
         seconds: float = 120,
     ) -> subprocess.CompletedProcess[str]:
-        """Run a command in a new container of that image; AssertionError with its output if it fails."""
-        limit = [
-            "timeout",
-            "--kill-after=5",
-            str(seconds),
-        ]  # in the container: a client that goes leaves it running
-        call = [
-            self.docker,
-            "run",
-            "--rm",
-            f"--network={network}",
-            *options,
-            self.reference[kind],
-            *limit,
-            *command,
-        ]
+        """Run a command in a new container of that image.
+
+        Raises AssertionError with its output if it fails.
+        """
+        # In the container: without a client, the command would go on.
+        limit = ["timeout", "--kill-after=5", str(seconds)]
+        start = [self.docker, "run", "--rm", f"--network={network}", *options]
+        call = [*start, self.reference[kind], *limit, *command]
         ran = subprocess.run(call, capture_output=True, text=True, timeout=seconds + 60)
         if ran.returncode:
             raise AssertionError(
@@ -83,7 +75,7 @@ class Images:
 @contextlib.contextmanager
 def engine() -> Iterator[str]:
     """The docker client, with a running engine behind it. Raises NoEngineError."""
-    # Debian's own: another client on the machine may be too new for Debian's engine, or lack its builder.
+    # Debian's client: another one may be too new for Debian's engine, or lack its builder.
     docker = "/usr/bin/docker" if Path("/usr/bin/docker").is_file() else shutil.which("docker")
     if docker is None:
         raise NoEngineError("no docker client: apt-get install docker.io iptables debootstrap")
@@ -92,7 +84,8 @@ def engine() -> Iterator[str]:
             fcntl.flock(users, fcntl.LOCK_EX)
             if not _answers(docker):
                 _start(docker)
-            # A shared lock is a user. Changing to it lets go for a moment, in which the last user may stop the engine.
+            # A shared lock is a user. Changing to it releases the lock for a moment, in which the
+            # last user may stop the engine.
             fcntl.flock(users, fcntl.LOCK_SH)
             if _answers(docker):
                 break
@@ -105,7 +98,7 @@ def engine() -> Iterator[str]:
 
 
 def build(docker: str) -> Images:
-    """Build the images with `containers/build`; what did not change comes from the engine's cache."""
+    """Build the images with `containers/build`; the engine's cache has what did not change."""
     with _lock("build"):
         _make_base(docker)
         with tempfile.TemporaryDirectory() as folder:
@@ -117,20 +110,14 @@ def build(docker: str) -> Images:
                 "REGISTRY": "omnidet-test",
                 "BASE_IMAGE": BASE_IMAGE,
                 "PIP_CONF": str(settings),
-                "TORCH_INDEX_URL": "",  # torch's own index is not reached from here: all images get torch with CUDA
+                # torch's index is out of reach: all images get torch with CUDA.
+                "TORCH_INDEX_URL": "",
             }
             bundle = Path("/etc/ssl/certs/ca-certificates.crt")
             if bundle.is_file():
                 environment["CA_BUNDLE"] = str(bundle)
-            call = [
-                str(ROOT / "containers" / "build"),
-                *KINDS,
-                "--",
-                "--network",
-                "host",
-                "--progress",
-                "plain",
-            ]
+            options = ["--network", "host", "--progress", "plain"]
+            call = [str(ROOT / "containers" / "build"), *KINDS, "--", *options]
             built = subprocess.run(
                 call, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
             )
@@ -145,7 +132,7 @@ def build(docker: str) -> Images:
 
 
 def _pip_settings() -> str:
-    """The machine's settings of pip, less the folders of packages that a build does not see."""
+    """The machine's settings of pip, without folders of packages, which a build cannot see."""
     listed = _output("python3", "-m", "pip", "config", "list").splitlines()
     settings = {}
     for name, _, value in (line.partition("=") for line in listed):
@@ -172,7 +159,7 @@ def _make_base(docker: str) -> None:
     debootstrap = shutil.which("debootstrap", path=f"{os.environ['PATH']}:/usr/sbin")
     if debootstrap is None:
         raise NoEngineError("no debootstrap: apt-get install docker.io iptables debootstrap")
-    # Not the folder of temporary files: that may be mounted without devices.
+    # Not in the folder of temporary files, which may be mounted without devices.
     with tempfile.TemporaryDirectory(dir="/var/lib", prefix="omnidet-test-base-") as folder:
         made = subprocess.run(
             [debootstrap, "--variant=minbase", f"--include={PACKAGES}", "bookworm", folder],
@@ -181,7 +168,8 @@ def _make_base(docker: str) -> None:
         )
         if made.returncode:
             raise AssertionError(
-                f"debootstrap ended with {made.returncode}\n{made.stdout[-4000:]}{made.stderr[-4000:]}"
+                f"debootstrap ended with {made.returncode}\n"
+                f"{made.stdout[-4000:]}{made.stderr[-4000:]}"
             )
         left_out = [
             f"--exclude=./{path}"
@@ -202,11 +190,12 @@ def _start(docker: str) -> None:
     server = shutil.which("dockerd", path=f"{os.environ['PATH']}:/usr/sbin")
     if server is None:
         raise NoEngineError(
-            "no docker engine answers, and there is no dockerd to start: apt-get install docker.io iptables"
+            "no docker engine answers, and there is no dockerd to start: "
+            "apt-get install docker.io iptables"
         )
     if os.geteuid():
         raise NoEngineError("no docker engine answers, and only root can start one")
-    # Its parent is init: it outlives this process if another one still uses it.
+    # Its parent is init: it outlives this process as long as another one uses it.
     number = _output("sh", "-c", f"setsid {server} > {LOG} 2>&1 < /dev/null & echo $!")
     PROCESS.write_text(number)
     give_up_at = time.monotonic() + 60
@@ -218,7 +207,7 @@ def _start(docker: str) -> None:
 
 
 def _stop() -> None:
-    """Stop the engine if it is one that was started here."""
+    """Stop the engine if this module has started it."""
     if not PROCESS.is_file():
         return
     number = int(PROCESS.read_text())
@@ -232,7 +221,7 @@ def _stop() -> None:
 
 
 def _runs(number: int) -> bool:
-    """Whether that process is a living dockerd, or about to become it."""
+    """Whether that process is a running dockerd, or about to become one."""
     try:
         name, state = re.search(r"\((.*)\) (.)", Path(f"/proc/{number}/stat").read_text()).groups()
     except FileNotFoundError:

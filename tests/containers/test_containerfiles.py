@@ -1,4 +1,4 @@
-"""What can be said of the image definitions without an engine."""
+"""The image definitions, as far as they can be checked without an engine."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ import omnidet
 
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "containers" / "Containerfile").read_text(encoding="utf-8")
+USED_EXTRAS = ("data", "evaluate", "pipelines", "serve", "train")
 IGNORED = [
     line
     for line in (ROOT / ".dockerignore").read_text(encoding="utf-8").splitlines()
@@ -46,14 +47,14 @@ def test_the_base_has_a_full_tag_and_no_digest_of_our_own():
     assert "latest" not in TEXT
 
 
-def test_every_stage_stands_on_the_base_or_on_another_stage():
+def test_every_stage_is_built_on_the_base_or_on_another_stage():
     stages = {line.partition(" AS ")[2] for line in _of("FROM")}
     below = {line.partition(" AS ")[0] for line in _of("FROM")}
     assert below <= {"${BASE_IMAGE}", "packages-${KIND}", *stages}
     assert {"packages-data", "packages-train", "packages-control", "packages-serve"} <= stages
 
 
-def test_the_image_ends_as_a_user_that_is_a_number_and_not_root():
+def test_the_image_runs_as_a_numbered_user_that_is_not_root():
     last_stage = _stages()[-1]
     users = [line for line in last_stage if line.startswith("USER ")]
     assert users == ["USER 65532:65532"]
@@ -78,7 +79,7 @@ def test_every_installation_is_pinned_and_leaves_no_cache():
     ]
     assert len(calls) == len(re.findall(r"-m pip ", TEXT)) > 0
     for call in calls:
-        # torch.txt is cut out of constraints.txt; --no-index takes the wheel made here.
+        # torch.txt is a part of constraints.txt; --no-index takes the wheel made here.
         assert re.search(
             r"--constraint \S*constraints\.txt|--requirement /build/torch\.txt|--no-index", call
         ), call
@@ -87,21 +88,17 @@ def test_every_installation_is_pinned_and_leaves_no_cache():
 
 def test_every_package_that_is_asked_for_has_a_pin():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    asked = [
-        *project["dependencies"],
-        *project["optional-dependencies"]["pipelines"],
-        "typing_extensions",
-    ]
-    asked += project["optional-dependencies"]["serve"]
+    extras = [line for name in USED_EXTRAS for line in project["optional-dependencies"][name]]
+    asked = [*project["dependencies"], *extras, "typing_extensions"]
     names = {re.match(r"[\w.-]+", line).group().lower().replace("_", "-") for line in asked}
-    pins = (
-        (ROOT / "constraints.txt")
-        .read_text(encoding="utf-8")
-        .lower()
-        .replace("_", "-")
-        .splitlines()
-    )
-    assert sorted(names - {line.partition("==")[0] for line in pins}) == []
+    pins = (ROOT / "constraints.txt").read_text(encoding="utf-8").lower().replace("_", "-")
+    pinned = {line.partition("==")[0] for line in pins.splitlines()}
+    assert sorted(names - pinned - {"omnidet"}) == []
+
+
+def test_the_images_have_the_extras_that_steps_and_server_need():
+    used = set(re.findall(r'extras\["(\w+)"\]', TEXT))
+    assert used == set(USED_EXTRAS)
 
 
 def test_calls_of_the_index_get_its_address_as_a_secret():
@@ -111,12 +108,12 @@ def test_calls_of_the_index_get_its_address_as_a_secret():
             assert line.startswith(
                 "RUN --mount=type=secret,id=pip_conf --mount=type=secret,id=ca_bundle "
             )
-        # Arguments are known to the stage that declares them, not to those upon it.
+        # An argument is known in the stage that declares it, but not in the stages built on that.
         if calls:
             assert {"ARG PIP_CONFIG_FILE=/run/secrets/pip_conf", "ARG PIP_CERT"} <= set(stage)
 
 
-def test_the_address_of_torchs_index_is_in_no_stage_that_an_image_is_made_of():
+def test_the_address_of_torchs_index_does_not_get_into_an_image():
     knowing = [
         stage[0].partition(" AS ")[2] for stage in _stages() if "TORCH_INDEX_URL" in " ".join(stage)
     ]
@@ -205,7 +202,7 @@ def test_build_passes_base_index_and_secrets_on(fake_docker, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "settings", "message"),
     [
-        (["web"], {}, "unknown image 'web': the known ones are control, data, train, serve"),
+        (["web"], {}, "unknown image 'web': use control, data, train or serve"),
         (
             [],
             {"PIP_CONF": "/nowhere/pip.conf"},

@@ -19,7 +19,7 @@ from tests.containers import engine
 pytestmark = [pytest.mark.docker, pytest.mark.slow]
 
 KINDS = pytest.mark.parametrize("kind", engine.KINDS)
-TEMPORARY = "--tmpfs=/tmp"  # torch does not load without a folder for temporary files
+TEMPORARY = "--tmpfs=/tmp"  # torch needs a folder for temporary files to load
 HARDENED = ("--read-only", "--cap-drop=ALL", "--security-opt=no-new-privileges")
 ROOT_USER = ("--user=0:0", "--entrypoint=")
 ROOT = Path(__file__).parents[2]
@@ -57,7 +57,7 @@ EXECUTOR_INPUT = {
 
 @pytest.fixture
 def folder(tmp_path) -> Path:
-    """A folder to mount that belongs to the images' user."""
+    """A folder to mount, owned by the images' user."""
     os.chown(tmp_path, 65532, 65532)
     return tmp_path
 
@@ -67,7 +67,7 @@ def _mounted(folder: Path) -> tuple[str, ...]:
 
 
 @KINDS
-def test_it_runs_as_nobody_special(docker_images, kind):
+def test_it_runs_as_a_user_without_rights(docker_images, kind):
     said = docker_images.run(
         kind, "sh", "-c", "id -u; id -un; pwd; touch /work/x && echo written; touch /opt/x || true"
     )
@@ -109,7 +109,8 @@ def test_it_has_no_compiler_and_no_installer_of_its_own(docker_images, kind):
 @KINDS
 def test_nothing_of_how_it_was_built_stays(docker_images, kind):
     history = subprocess.run(
-        [docker_images.docker, "history", "--no-trunc", "--format", "{{.CreatedBy}}", docker_images.reference[kind]],
+        [docker_images.docker, "history", "--no-trunc", "--format", "{{.CreatedBy}}",
+         docker_images.reference[kind]],
         capture_output=True, text=True, check=True,
     ).stdout  # fmt: skip
     assert not re.search(
@@ -118,14 +119,13 @@ def test_nothing_of_how_it_was_built_stays(docker_images, kind):
     assert not re.search(
         r"(?i)pip_|proxy|_ca_|cert", docker_images.inspect(kind, "{{json .Config.Env}}")
     )
-    # The settings of pip that the build got carry a mark. Shared libraries are gigabytes, and no place for settings.
-    search = f"grep -rlsF --exclude='*.so*' --exclude-dir=proc --exclude-dir=sys {engine.MARK} /; ls /run/secrets/* /etc/pip.conf"
+    # The build's settings of pip carry a mark. Shared libraries are gigabytes and hold no settings.
+    excluded = "--exclude='*.so*' --exclude-dir=proc --exclude-dir=sys"
+    search = f"grep -rlsF {excluded} {engine.MARK} /; ls /run/secrets/* /etc/pip.conf"
     found = docker_images.run(kind, "sh", "-c", f"{search}; true", options=ROOT_USER)
-    for path in found.stdout.split():  # where a secret was mounted there may be an empty file
-        assert (
-            docker_images.run(kind, "stat", "--format=%s", path, options=ROOT_USER).stdout.strip()
-            == "0"
-        ), path
+    for path in found.stdout.split():  # an empty file may be left where a secret was mounted
+        size = docker_images.run(kind, "stat", "--format=%s", path, options=ROOT_USER).stdout
+        assert size.strip() == "0", path
 
 
 @KINDS
@@ -174,7 +174,10 @@ def test_what_the_steps_import_is_there(docker_images, kind):
 
 @KINDS
 def test_every_package_is_the_pinned_one(docker_images, kind):
-    call = "import importlib.metadata as m; print(*(f'{d.name}=={d.version}' for d in m.distributions(path=m.sys.path[1:])))"
+    call = (
+        "import importlib.metadata as m;"
+        "print(*(f'{d.name}=={d.version}' for d in m.distributions(path=m.sys.path[1:])))"
+    )
     installed = {
         _canonical(pin) for pin in docker_images.run(kind, "python", "-c", call).stdout.split()
     }
@@ -199,23 +202,11 @@ def test_data_is_drawn_and_sharded_in_the_image(docker_images, folder):
         "flickr30k_train=20",
     ):
         size += ["--set", f"world.{setting}"]
-    size += [
-        "--set",
-        "shards.max_bad_share=0.5",
-    ]  # the world's damaged images are many among so few
+    size += ["--set", "shards.max_bad_share=0.5"]  # so small a world has many damaged images
     options = (*HARDENED, *_mounted(folder), TEMPORARY)
     docker_images.run("data", "omnidet", "world", *size, "--out", "data/world", options=options)
-    docker_images.run(
-        "data",
-        "omnidet",
-        "shards",
-        *size,
-        "--data",
-        "data/world",
-        "--out",
-        "data/shards",
-        options=options,
-    )
+    places = ["--data", "data/world", "--out", "data/shards"]
+    docker_images.run("data", "omnidet", "shards", *size, *places, options=options)
     assert list((folder / "data" / "shards").rglob("*.tar"))
     assert {path.stat().st_uid for path in (folder / "data" / "shards").rglob("*")} == {65532}
 
@@ -229,21 +220,24 @@ def test_the_reaper_starts_as_the_manifest_runs_it(docker_images):
 
 SERVED = """
 import base64, json, subprocess, sys, time, urllib.request
-call = ["omnidet", "serve", "--model=toy@champion", "--registry=/mnt/registry", "--name=omnidet", "--port=8080"]
+call = ["omnidet", "serve", "--model=toy@champion", "--registry=/mnt/registry"]
+call += ["--name=omnidet", "--port=8080"]
+url = "http://127.0.0.1:8080/v2/models/omnidet/infer"
 with subprocess.Popen(call, stdout=subprocess.PIPE, text=True) as server:
     server.stdout.readline()
     image = base64.b64encode(open("/mnt/picture.png", "rb").read()).decode()
     tensors = [("image", [image]), ("phrases", ["red star", "ring"])]
     inputs = [{"name": n, "datatype": "BYTES", "shape": [len(d)], "data": d} for n, d in tensors]
-    body = json.dumps({"inputs": inputs, "parameters": {"threshold": 0, "max_detections": 3}}).encode()
-    answer = urllib.request.urlopen("http://127.0.0.1:8080/v2/models/omnidet/infer", body).read().decode()
+    parameters = {"threshold": 0, "max_detections": 3}
+    body = json.dumps({"inputs": inputs, "parameters": parameters}).encode()
+    answer = urllib.request.urlopen(url, body).read().decode()
     server.terminate()
     print(json.dumps({"answer": json.loads(answer), "ended": server.wait(30)}))
 """
 
 
 def test_the_server_answers_as_the_manifest_runs_it(docker_images, folder, tmp_path_factory):
-    """Read-only root, no rights, the folders that the pod has; a registry on disk in place of the object store."""
+    """Read-only root, no rights, the pod's folders; a folder replaces the object store."""
     model = tmp_path_factory.mktemp("model")
     toys.write_bundle(model / "toy")
     versions.register(folder / "registry", "toy", model / "toy", {"AP": 0.5}, {})
@@ -275,7 +269,7 @@ def test_any_other_user_may_run_it(docker_images):
 def test_training_can_start_jobs_and_processes(docker_images):
     docker_images.run("train", "python", "-c", "import components.trainjob.job", options=HARDENED)
     call = ("torchrun", "--standalone", "--nproc-per-node=2", "-m", "omnidet.cli", "--version")
-    # torchrun looks its own host's name up, which a container without a network has not got.
+    # torchrun looks up the name of its host, which a container without a network does not have.
     said = docker_images.run("train", *call, options=(*HARDENED, TEMPORARY), network="bridge")
     assert said.stdout.split() == [omnidet.__version__] * 2
 

@@ -1,14 +1,9 @@
-"""The manifests as `kubectl apply -k` would send them, against the schemas of the objects."""
+"""The manifests as `kubectl apply -k` sends them, against the schemas of their objects."""
 
 from __future__ import annotations
 
-import functools
+import importlib.util
 import re
-import shutil
-import subprocess
-from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
 
 import kubernetes_validate
 import pytest
@@ -17,93 +12,18 @@ from kubeflow_trainer_api import models
 
 import omnidet
 from components.trainjob.manifest import TrainJob, manifest
-from omnidet import cli
-from omnidet.inference.detector import OmniDet
-from omnidet.serving import server
-from omnidet.serving.config import ServerConfig
-from omnidet.serving.service import Service
-from tests import toys
 from tests.components.trainjob.schema import lost
-
-Object = dict[str, Any]
-
-MANIFESTS = Path(__file__).resolve().parents[2] / "manifests"
-OVERLAYS = {"local": "kubeflow", "cluster": "omnidet"}
-KUBERNETES = "1.33"
-CLUSTER_WIDE = {
-    "ClusterQueue", "ClusterRole", "ClusterRoleBinding", "ClusterTrainingRuntime", "Namespace", "ResourceFlavor"
-}  # fmt: skip
-
-
-def objects(text: str) -> list[Object]:
-    return [document for document in yaml.safe_load_all(text) if document]
-
-
-@functools.cache
-def kustomize(folder: Path) -> str:
-    """What a folder builds to, by the real tool."""
-    if kubectl := shutil.which("kubectl"):
-        command = [kubectl, "kustomize", str(folder)]
-    elif found := shutil.which("kustomize"):
-        command = [found, "build", str(folder)]
-    else:
-        pytest.skip("neither kubectl nor kustomize is installed here")
-    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout
-
-
-OPTIONS = {
-    "cluster with Kueue": ("cluster", "overlays/cluster/kustomization.yaml", "LocalQueue"),
-    "cluster with serving": (
-        "cluster",
-        "overlays/cluster/namespaced/kustomization.yaml",
-        "InferenceService",
-    ),
-    "local with serving": (
-        "local",
-        "overlays/local/namespaced/kustomization.yaml",
-        "InferenceService",
-    ),
-}
-"""Overlay, the file that shows the option, and what the option brings."""
-
-
-@pytest.fixture(params=[*OVERLAYS, *OPTIONS])
-def overlay(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[str, list[Object]]:
-    """Name and built objects of an overlay."""
-    name = str(request.param)
-    if name in OVERLAYS:
-        return name, objects(kustomize(MANIFESTS / "overlays" / name))
-    overlay, shown_in, brings = OPTIONS[name]
-    copy = tmp_path / "manifests"
-    shutil.copytree(MANIFESTS, copy)
-    file = copy / shown_in
-    # The option as the file shows it: take the comment signs away.
-    file.write_text(
-        re.sub(
-            r"^# (components:|  - (\.\./)+components/)", r"\1", file.read_text(), flags=re.MULTILINE
-        )
-    )
-    built = objects(kustomize(copy / "overlays" / overlay))
-    assert [item for item in built if item["kind"] == brings], (
-        f"the overlay does not show how to add {brings}"
-    )
-    return overlay, built
-
-
-def one(built: list[Object], kind: str, name: str) -> Object:
-    (found,) = [o for o in built if (o["kind"], o["metadata"]["name"]) == (kind, name)]
-    return found
-
-
-def containers(node: Any) -> Iterator[Object]:
-    if isinstance(node, dict):
-        for key, value in node.items():
-            if key in ("containers", "initContainers"):
-                yield from value
-            yield from containers(value)
-    elif isinstance(node, list):
-        for value in node:
-            yield from containers(value)
+from tests.manifests.conftest import (
+    CLUSTER_WIDE,
+    KUBERNETES,
+    MANIFESTS,
+    OVERLAYS,
+    Object,
+    containers,
+    kustomize,
+    objects,
+    one,
+)
 
 
 @pytest.mark.slow
@@ -153,7 +73,7 @@ def test_the_training_runtime_is_valid(overlay: tuple[str, list[Object]]) -> Non
         == "trainer"
     )
     pod = node["template"]["spec"]["template"]
-    # The pod inside is one that Kubernetes takes.
+    # Kubernetes takes the pod inside.
     whole = {
         "apiVersion": "v1",
         "kind": "Pod",
@@ -170,7 +90,7 @@ def test_the_training_runtime_is_valid(overlay: tuple[str, list[Object]]) -> Non
 
 
 def test_a_job_patches_what_the_runtime_has(overlay: tuple[str, list[Object]]) -> None:
-    """Patches merge by name: one that meets no such name would add a container or volume instead of changing it."""
+    """Patches merge by name: one that finds no such name would add a container or volume."""
     job = manifest(TrainJob("run", "kubeflow", "ghcr.io/omnidet/train:0.1.0", ("torchrun",), 60))
     runtime = one(overlay[1], "ClusterTrainingRuntime", job["spec"]["runtimeRef"]["name"])
     (base,) = runtime["spec"]["template"]["spec"]["replicatedJobs"]
@@ -184,7 +104,7 @@ def test_a_job_patches_what_the_runtime_has(overlay: tuple[str, list[Object]]) -
 
 
 def test_queues_refer_to_one_another(overlay: tuple[str, list[Object]]) -> None:
-    """Kueue's schemas are not to be had offline: its objects are checked for what ties them together."""
+    """Kueue publishes no schema to use offline: its objects are checked for what links them."""
     queues = [o for o in overlay[1] if o["apiVersion"] == "kueue.x-k8s.io/v1beta2"]
     if not queues:
         return
@@ -199,64 +119,6 @@ def test_queues_refer_to_one_another(overlay: tuple[str, list[Object]]) -> None:
     assert [r["name"] for r in group["flavors"][0]["resources"]] == group["coveredResources"]
 
 
-KSERVE_FIELDS = {
-    "minReplicas", "maxReplicas", "scaleTarget", "scaleMetric", "containerConcurrency", "timeout", "canaryTrafficPercent",
-    "logger", "batcher", "labels", "annotations", "deploymentStrategy",
-}  # fmt: skip
-"""Of a predictor beside those of a pod: ComponentExtensionSpec of kserve/kserve, pkg/apis/serving/v1beta1/component.go."""
-
-
-def test_the_server_is_one_that_kserve_and_omnidet_take(
-    overlay: tuple[str, list[Object]], tmp_path: Path
-) -> None:
-    """KServe's schema is not to be had offline, but what it makes of the service is: a Deployment of that pod."""
-    services = [o for o in overlay[1] if o["kind"] == "InferenceService"]
-    if not services:
-        return
-    (service,) = services
-    assert set(service) == {"apiVersion", "kind", "metadata", "spec"}
-    assert set(service["spec"]) == {"predictor"}
-    assert re.fullmatch(r"[a-z]([-a-z0-9]*[a-z0-9])?", service["metadata"]["name"])
-    predictor = service["spec"]["predictor"]
-    assert 0 < predictor["minReplicas"] <= predictor["maxReplicas"]
-    spec = {key: value for key, value in predictor.items() if key not in KSERVE_FIELDS}
-    metadata = {"name": "p", "labels": predictor["labels"]}
-    kubernetes_validate.validate(
-        {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec},
-        KUBERNETES,
-        strict=True,
-    )
-    one(overlay[1], "ServiceAccount", spec["serviceAccountName"])
-    (container,) = spec["containers"]
-    assert container["name"] == "kserve-container"  # the one that KServe sends requests to
-    assert container["securityContext"]["readOnlyRootFilesystem"] is True
-    assert {mount["mountPath"] for mount in container["volumeMounts"]} == {"/work", "/tmp"}
-    policy = one(overlay[1], "NetworkPolicy", "omnidet-serving")["spec"]
-    assert policy["podSelector"]["matchLabels"].items() <= predictor["labels"].items()
-
-    # The program takes these arguments, listens where the probes look, and stops sooner than it is killed.
-    program, *arguments = [*container["command"], *container["args"]]
-    options = cli._parser().parse_args(arguments)
-    assert (program, options.command, options.host) == ("omnidet", "serve", "0.0.0.0")
-    assert {port["containerPort"] for port in container["ports"]} == {options.port}
-    assert [rule["port"] for rule in policy["ingress"][0]["ports"]] == [options.port]
-    served = {route.path for route in server.application(_service(options)).routes}
-    for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
-        assert container[probe]["httpGet"]["port"] == options.port
-        assert container[probe]["httpGet"]["path"] in served
-    assert predictor["terminationGracePeriodSeconds"] > server.STOP_SECONDS
-    variables = {variable["name"]: variable for variable in container["env"]}
-    config = one(overlay[1], "ConfigMap", "omnidet-object-store")["data"]
-    for key in ("AWS_ENDPOINT_URL", "AWS_REGION"):
-        assert variables[key]["valueFrom"]["configMapKeyRef"]["name"] == "omnidet-object-store"
-        assert key in config
-
-
-def _service(options: Any) -> Service:
-    detector = OmniDet(toys.toy_detector(), toys.toy_vocabulary(), {})
-    return Service(detector, options.name, "1", ServerConfig(options.host, options.port))
-
-
 def test_only_known_kinds_are_installed(overlay: tuple[str, list[Object]]) -> None:
     known = {"v1", "batch/v1", "networking.k8s.io/v1", "rbac.authorization.k8s.io/v1"}
     checked_above = {
@@ -267,7 +129,7 @@ def test_only_known_kinds_are_installed(overlay: tuple[str, list[Object]]) -> No
     assert {o["apiVersion"] for o in overlay[1]} <= known | checked_above
 
 
-def test_objects_stand_in_the_namespace_of_the_overlay(overlay: tuple[str, list[Object]]) -> None:
+def test_objects_are_in_the_namespace_of_the_overlay(overlay: tuple[str, list[Object]]) -> None:
     name, built = overlay
     for item in built:
         expected = None if item["kind"] in CLUSTER_WIDE else OVERLAYS[name]
@@ -295,7 +157,7 @@ def test_rights_are_few_and_go_to_accounts_that_are_named(
     for binding in (o for o in built if o["kind"] in ("RoleBinding", "ClusterRoleBinding")):
         one(built, binding["roleRef"]["kind"], binding["roleRef"]["name"])
         for subject in binding["subjects"]:
-            # Kubernetes refuses a ServiceAccount without a namespace, which no schema says.
+            # Kubernetes refuses a ServiceAccount without a namespace; no schema says so.
             assert (subject["kind"], subject["namespace"]) == ("ServiceAccount", OVERLAYS[name])
             assert subject["name"] in {
                 *accounts,
@@ -342,9 +204,8 @@ def test_the_launcher_of_kfp_reads_the_secret_that_the_template_shows() -> None:
 
 
 def test_pods_are_bounded(overlay: tuple[str, list[Object]]) -> None:
-    """Non-root, no new privileges, no capabilities; and the network policies meet the labels that the pods have."""
-    name, built = overlay
-    del name
+    """Non-root, no new privileges, no capabilities, and network policies that select the pods."""
+    _, built = overlay
     reaper = one(built, "CronJob", "omnidet-reaper")["spec"]["jobTemplate"]["spec"]["template"]
     runtime = one(built, "ClusterTrainingRuntime", "omnidet-torch")["spec"]["template"]["spec"][
         "replicatedJobs"
@@ -361,9 +222,11 @@ def test_pods_are_bounded(overlay: tuple[str, list[Object]]) -> None:
         assert selector.items() <= pod["metadata"]["labels"].items()
 
 
-def test_the_reaper_runs_what_there_is(overlay: tuple[str, list[Object]]) -> None:
+def test_the_reaper_runs_a_module_that_exists(overlay: tuple[str, list[Object]]) -> None:
     pod = one(overlay[1], "CronJob", "omnidet-reaper")["spec"]["jobTemplate"]["spec"]["template"][
         "spec"
     ]
-    assert pod["containers"][0]["command"] == ["python", "-m", "components.trainjob.reaper"]
+    program, dash_m, module = pod["containers"][0]["command"]
+    assert (program, dash_m) == ("python", "-m")
+    assert importlib.util.find_spec(module) is not None
     one(overlay[1], "ServiceAccount", pod["serviceAccountName"])
