@@ -151,13 +151,15 @@ def behind_stem(
 
 def from_timm(
     name: str, weights: str, image_size: int, *, patch: int, drop_path: float
-) -> VisionTransformer:
+) -> tuple[VisionTransformer, str]:
     """A vision transformer from timm with the weights named: `pretrained`, `random` or a file.
+
+    The second value is the SHA-256 of that file, if there is one.
 
     Raises ValueError or FileNotFoundError if they are missing or do not fit.
     """
     _require_multiple(image_size, patch)
-    model, _ = pretrained_weights.create(
+    model, sha256 = pretrained_weights.create(
         name,
         weights,
         img_size=image_size,
@@ -169,11 +171,14 @@ def from_timm(
         raise ValueError(
             f"backbone {name!r} is not a vision transformer with {patch}x{patch} patches"
         )
-    return model
+    return model, sha256
 
 
 def pretrained(
-    model: VisionTransformer, window: int = 0, global_blocks: tuple[int, ...] = ()
+    model: VisionTransformer,
+    window: int = 0,
+    global_blocks: tuple[int, ...] = (),
+    weights_sha256: str = "",
 ) -> VitBackbone:
     """A backbone from a timm model, with the normalisation that its weights were trained with.
 
@@ -187,7 +192,9 @@ def pretrained(
     )
     own: Any = model.pretrained_cfg
     mean, std = own.get("mean", IMAGENET_MEAN), own.get("std", IMAGENET_STD)
-    return VitBackbone(model, mean, std, window, global_blocks)
+    backbone = VitBackbone(model, mean, std, window, global_blocks)
+    backbone.weights_sha256 = weights_sha256
+    return backbone
 
 
 def _require_multiple(image_size: int, stride: int) -> None:

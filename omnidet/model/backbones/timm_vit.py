@@ -75,11 +75,11 @@ class TimmVit:
         from omnidet.model import vit
 
         self.check_side(image_size)
-        model = vit.from_timm(
+        model, sha256 = vit.from_timm(
             self.name,
             self.weights,
             image_size,
             patch=self.stride,
             drop_path=self.drop_path,
         )
-        return vit.pretrained(model, self.window, self.global_blocks)
+        return vit.pretrained(model, self.window, self.global_blocks, sha256)

@@ -50,6 +50,8 @@ def train(
     streams, left_out = with_data(recipe.streams, index)
     model = _model_config(recipe, len(streams))
     trained = bundle.load(storage.local_copy(start, ".cache/models")) if start else None
+    if trained:  # its weights replace those that the backbone began with, once
+        model = dataclasses.replace(model, backbone=model.backbone.without_weights())
     plain, weights = config.describe(recipe), trained[2]["weights_sha256"] if trained else ""
     origin = runs.provenance(plain, index, vocabulary, weights) | dict(facts or {})
     work = _require_places(shards_location, vocabulary_location, out, work)
@@ -60,6 +62,8 @@ def train(
                 print(line)
         loop.seed_everything(recipe.train.seed)
         detector = Detector(model, vocabulary.num_tokens)
+        if detector.backbone.weights_sha256:
+            origin["backbone_weights_sha256"] = detector.backbone.weights_sha256
         if trained:
             grow.load_grown(detector, trained[0], trained[1], vocabulary)
         mixture = Mixture(
