@@ -17,7 +17,7 @@ from omnidet.training import runs
 
 WEIGHTS = "model.safetensors"
 MAX_RESTARTS = 3
-"""Of the processes of one pod, as many as `manifests/runtime` allows several nodes."""
+"""How often the processes of one pod may start again, as on several nodes (`manifests/runtime`)."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,7 +11,7 @@ from urllib3.exceptions import HTTPError
 from components.trainjob.cluster import Cluster, ClusterError, Object
 
 LOG_LINES = 200
-"""Of each failed pod."""
+"""How many last lines of each failed pod the report has."""
 HOPELESS = frozenset(
     {
         "CreateContainerConfigError",

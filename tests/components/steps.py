@@ -12,7 +12,7 @@ from omnidet.registry import versions
 from tests import toys
 
 SETTINGS = [s for s in toys.SMALL if s.startswith(("world.", "shards.", "vocabulary."))]
-"""Of the demo, so that its data is drawn in seconds."""
+"""Settings with which the demo's data is drawn in seconds."""
 
 
 class Artifact:
