@@ -212,6 +212,7 @@ def _matching(objects: list[Object], query: dict[str, str]) -> list[Object]:
 class _Handler(BaseHTTPRequestHandler):
     fake: Fake
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True  # else each response waits 40 ms for an acknowledgement
 
     def do_GET(self) -> None:
         self._serve("GET")
