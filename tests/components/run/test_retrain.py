@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from components.run import artifacts, retrain
+from components.run import artifacts, places, retrain, training
 from omnidet import storage
 from omnidet.recipes.tiny_world import tiny_world
 from omnidet.registry import gate, versions
-from tests import toys
+from tests import taught, toys
 
 
 @pytest.fixture
@@ -116,3 +116,17 @@ def test_what_was_registered_is_noted(run, asked, tmp_path):
     facts = retrain.register(run["folder"], run["registry"], toys.recipe(), str(out))
     assert (facts["version"], facts["model"]) == ("toy@2", f"{run['folder']}/model")
     assert json.loads(out.read_text()) == facts
+
+
+@pytest.mark.slow
+def test_two_processes_retrain_together(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    place, settings = taught.prepare(tmp_path / "place"), list(taught.SETTINGS)
+    data, registry = str(place / "cells"), str(place / "registry")
+    folder = places.run_folder(str(tmp_path / "w"), "abc")
+    assert retrain.notice(data, "cells", registry, "champion", folder) is True
+    retrain.gather(data, "", folder, registry, places.recipe("tiny_world", settings))
+    model = retrain.train(folder, registry, "tiny_world", settings, gpus=2)
+    training._check_detector(model)
+    lines = (tmp_path / "w/runs/abc/model/training.jsonl").read_text().splitlines()
+    assert json.loads(lines[-1])["step"] == 4
