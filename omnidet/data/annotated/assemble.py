@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from omnidet.data.annotated import boxes as geometry
@@ -102,7 +102,11 @@ def assemble(found: Found, folder: Folder, exif: str, account: Account) -> list[
     )
     for draft, sheet in framed:
         _place(draft, sheet, exif, account)
-    _mark_open(framed)
+    if _mark_open(framed):
+        account.notes.append(
+            "some pictures have several annotation files that do not list their names: "
+            "what is not drawn in a picture is unknown there, not absent"
+        )
     merged = _merged(drafts, account)
     for draft in merged:
         doubts = geometry.settle(draft.boxes, account)
@@ -131,6 +135,11 @@ def _is_usable(sheet: Sheet, draft: Draft, exif: str, account: Account) -> bool:
     problem = sheet.problem or _frame_problem(sheet, draft.opened, exif)
     if not problem:
         return True
+    if problem == OTHER_SIZE and sheet.size is not None:
+        said, real = (f"{width} x {height}" for width, height in (sheet.size, draft.opened.size))
+        sheet = replace(
+            sheet, where=f"{sheet.where} (it says {said}, the picture has {real})".strip()
+        )
     _leave(sheet, problem, account)
     for shape in sheet.shapes:
         draft.doubt(shape)
@@ -196,7 +205,8 @@ def _drawn(draft: Draft, sheet: Sheet, exif: str) -> Iterable[units.Drawn]:
     size, _ = _frame(draft, sheet, exif)
     for shape in sheet.shapes:
         if shape.corners is not None and not shape.is_outline and not shape.problem:
-            yield units.Drawn(shape.corners, size, shape.area, f"{sheet.place} {shape.where}")
+            where = f"{sheet.place} {shape.where}"
+            yield units.Drawn(shape.corners, size, shape.area, shape.outline, where)
 
 
 def _place(draft: Draft, sheet: Sheet, exif: str, account: Account) -> None:
@@ -226,7 +236,7 @@ def _place(draft: Draft, sheet: Sheet, exif: str, account: Account) -> None:
             draft.boxes.append(geometry.Placed(shape.name, placed, shape.is_crowd, series, where))
 
 
-def _mark_open(framed: Sequence[tuple[Draft, Sheet]]) -> None:
+def _mark_open(framed: Sequence[tuple[Draft, Sheet]]) -> bool:
     """Where some pictures have several files that do not list their names, none of the files says
     what is absent.
     """
@@ -234,9 +244,10 @@ def _mark_open(framed: Sequence[tuple[Draft, Sheet]]) -> None:
     for draft, sheet in framed:
         if sheet.covers is None:
             files[id(draft)].add(sheet.file)
-    if any(len(own) > 1 for own in files.values()):
-        for draft, _ in framed:
-            draft.is_open = True
+    is_open = any(len(own) > 1 for own in files.values())
+    for draft, _ in framed:
+        draft.is_open = is_open
+    return is_open
 
 
 def _merged(drafts: Sequence[Draft], account: Account) -> list[Draft]:

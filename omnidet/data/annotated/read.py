@@ -19,6 +19,7 @@ from omnidet.data.annotated.pictures import Opened
 from omnidet.data.annotated.readers import foreign
 from omnidet.data.annotated.sheets import Found
 
+ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".rar", ".7z")
 ONLY_CROWDS = "box around a group, of a name that has no other box"
 
 
@@ -138,6 +139,9 @@ def _nothing(folder: Folder, kind: str) -> str:
     for name, path in foreign.find(folder).items():
         found = FOREIGN[name]
         return f"{root} holds {found.title} ({path}), which is not read: {found.remedy}"
+    packed = [path for path in folder.files if path.suffix.lower() in ARCHIVES]
+    if packed and not folder.pictures:
+        return f"{root} holds {packed[0]} and no pictures: unpack it there"
     for path in folder.files:
         if not path.suffix and not folder.pictures and (root / path).stat().st_size < 300:
             target = folder.read_bytes(path).decode("utf-8", "replace").strip()

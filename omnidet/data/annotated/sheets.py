@@ -37,6 +37,8 @@ class Shape:
     """The corners were computed from an outline, a mask or a turned box, not read."""
     area: float | None = None
     """As the file says, where it does."""
+    outline: Corners | None = None
+    """The box around the outline, where the file has both."""
     where: str = ""
     """Line or entry, for people."""
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from omnidet.data.annotated.boxes import overlap
 from omnidet.data.annotated.sheets import Corners, Layout
 
 MAX_OUTSIDE = 0.5
@@ -32,6 +33,7 @@ class Drawn:
     size: tuple[int, int]
     """(width, height) of the picture that it was drawn on."""
     area: float | None
+    outline: Corners | None
     where: str
 
 
@@ -61,7 +63,7 @@ def check(
     if is_in_shares:
         large = [box for box in boxes if max(map(abs, box.corners)) > 2]
         if len(large) > MAX_OUTSIDE * len(boxes):
-            refuse(large, "have numbers above 1", "these look like pixels")
+            refuse(large, "have numbers above 1", "these look like pixels or percent")
     else:
         # Of Pascal VOC 1 was taken from the near corner.
         shares = [box for box in boxes if max(map(abs, box.corners)) <= 1]
@@ -77,15 +79,29 @@ def check(
 
 
 def _check_areas(boxes: Sequence[Drawn], layout: Layout, refuse: Refuse) -> None:
-    """The area that COCO json gives tells width and height from a corner."""
+    """The area and the outline that COCO json gives tell width and height from a corner."""
     if layout != "xywh":
         return
-    told = [box for box in boxes if box.area]
-    corners = [
-        b for b in told if _is_near(b.area, _area_of_corners(b)) and not _is_near(b.area, _area(b))
-    ]
+    corners = [box for box in boxes if _has_area_of_corners(box) or _has_outline_of_corners(box)]
     if len(corners) > MAX_OUTSIDE * len(boxes):
         refuse(corners, "have the area of a box between two corners", "these look like corners")
+
+
+def _has_area_of_corners(box: Drawn) -> bool:
+    x0, y0, x1, y1 = _written(box.corners, "xywh")
+    is_near = [_is_near(box.area, (c[2] - c[0]) * (c[3] - c[1])) for c in _both(box)]
+    return is_near == [False, True] and x1 > x0 and y1 > y0
+
+
+def _has_outline_of_corners(box: Drawn) -> bool:
+    if box.outline is None:
+        return False
+    return [overlap(box.outline, c) > 0.8 for c in _both(box)] == [False, True]
+
+
+def _both(box: Drawn) -> tuple[Corners, Corners]:
+    """The box with width and height, and with corners instead."""
+    return box.corners, _written(box.corners, "xywh")
 
 
 def _check_inside(
@@ -136,16 +152,6 @@ def _is_inside(corners: Corners, size: tuple[int, int], is_in_shares: bool) -> b
         if low < -slack or high > whole + slack:
             return False
     return True
-
-
-def _area(box: Drawn) -> float:
-    x0, y0, x1, y1 = box.corners
-    return (x1 - x0) * (y1 - y0)
-
-
-def _area_of_corners(box: Drawn) -> float:
-    a, b, c, d = _written(box.corners, "xywh")
-    return (c - a) * (d - b)
 
 
 def _is_near(one: float | None, other: float) -> bool:

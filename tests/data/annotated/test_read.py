@@ -17,7 +17,7 @@ from omnidet.data.reading.quarantine import Quarantine, clean
 from omnidet.data.sources import annotated
 from omnidet.steps import retrain
 from tests import toys
-from tests.data.annotated import drawing
+from tests.data.annotated import drawing, random_folders
 from tests.data.annotated.drawing import Scene, Truth, scenes
 
 
@@ -172,6 +172,7 @@ def test_16_bits_are_scaled(tmp_path):
     ("files", "complaint"),
     [
         ({}, "0 pictures and no annotations"),
+        ({"all.zip": "PK"}, "holds all.zip and no pictures: unpack it there"),
         ({"a.xml": "<annotation></annotation>", "a.png": "picture"}, "no usable annotation"),
         ({"a.xml": "<annotation", "a.png": "picture"}, "no usable annotation"),
         ({"a.png": "picture", "a.txt": "0 .5 .5 .1 .1\n"}, "no names"),
@@ -341,6 +342,12 @@ def test_names_of_a_folder_become_phrases(tmp_path):
         drawing.write(table, wrong)
         with pytest.raises(ValueError, match=r"names\.yaml"):
             read(tmp_path / "in", ReadConfig(names=str(table)))
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_a_random_folder_is_read_right_or_refused(seed):
+    made, wrong = random_folders.check(seed)
+    assert not wrong, (made.kind, made.dirt)
 
 
 def test_the_step_gives_the_account_and_stores_it(tmp_path):

@@ -51,3 +51,14 @@ def test_voc_in_another_unit(folder: Folder, unit):
             text = text.replace(f"<{tag}>{right}</{tag}>", f"<{tag}>{value}</{tag}>")
         folder.write(f"{scene.stem}.xml", text)
     assert unit in folder.refusal()
+
+
+def test_outlines_tell_corners_that_would_fit_as_boxes(folder: Folder):
+    def change(content):
+        for annotation in content["annotations"]:
+            annotation["bbox"] = [5, 5, 25, 20]
+            annotation["segmentation"] = [[5, 5, 25, 5, 25, 20, 5, 20]]
+            annotation["area"] = 12
+
+    folder.coco(change=change)
+    assert "corners" in folder.refusal()

@@ -50,6 +50,8 @@ _LISTS = {
     "categories": ("id", "name"),
 }
 _WITH_MASKS = {**_LISTS, "annotations": (*_LISTS["annotations"], "segmentation")}
+_MAX_BYTES_WITH_MASKS = 64 << 20
+"""Of a larger file masks are read only where a box is missing: they take most of the memory."""
 _COMPRESSED = re.compile(r"[0-o]*[0-O]")
 """A run-length text as pycocotools writes it: its C code reads beyond the end of any other."""
 Id = int | str
@@ -78,12 +80,15 @@ def read(folder: Folder) -> Found | None:
     notes: list[str] = []
     for path in json_kinds.paths_of(folder, "coco"):
         where = folder.root / path
-        content = _load(folder, path, _LISTS)
+        is_small = where.stat().st_size <= _MAX_BYTES_WITH_MASKS
+        content = _load(folder, path, _WITH_MASKS if is_small else _LISTS)
         reason = _not_boxes(content)
         if reason:
             notes.append(f"not read: {path} ({reason})")
             continue
-        if any(_plain_box(entry) is None for entry in _list(content, "annotations", where)):
+        if not is_small and any(
+            _plain_box(entry) is None for entry in _list(content, "annotations", where)
+        ):
             content = _load(folder, path, _WITH_MASKS)
         categories = _categories(content, where)
         names.update(dict.fromkeys(categories.by_id.values()))
@@ -230,7 +235,8 @@ def _shape(
     own = _id(entry.get("category_id"))
     name = names.by_id.get(own) if own is not None else None
     box = _plain_box(entry)
-    corners = box or _mask_box(entry.get("segmentation"), size)
+    outline = _mask_box(entry.get("segmentation"), size)
+    corners = box or outline
     problem = "" if name is not None else UNKNOWN_CLASS if own is not None else NO_NAME
     if corners is None and not problem:
         problem = NO_AREA if _four_numbers(entry.get("bbox")) else NOT_FOUR_NUMBERS
@@ -241,6 +247,7 @@ def _shape(
         is_crowd=any(_is_set(entry.get(field)) for field in ("iscrowd", "ignore")),
         is_outline=box is None,
         area=number(entry.get("area")),
+        outline=outline,
         where=f"annotations[{place}]",
     )
 

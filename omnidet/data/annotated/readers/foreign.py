@@ -13,6 +13,9 @@ _JSON_MARKS = {
     "createml": (b'"coordinates"',),
     "supervisely": (b'"classTitle"',),
     "datumaro": (b'"dm_format_version"',),
+    "scalabel": (b'"box2d"',),
+    "darwin": (b'"bounding_box"',),
+    "fiftyone": (b'"ground_truth":{"_cls"', b'"_cls": "Detection'),
     "vott": (b'"vott"', b'"boundingBox"'),
 }
 _COLUMNS = re.compile(rb"(xmin|x_min|x1|bbox|left|region_shape_attributes)", re.IGNORECASE)

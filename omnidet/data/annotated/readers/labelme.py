@@ -28,6 +28,8 @@ from omnidet.data.reading import annotations as files
 from omnidet.data.reading import json_stream
 
 UNREADABLE = "file that is not json"
+EMBEDDED = "picture that is only in the imageData of its json: save it as a file"
+_MEMBERS = ("shapes", "imagePath", "imageData", "imageWidth", "imageHeight")
 _FIELDS = ("label", "points", "shape_type")
 _FRAMES = ("polygon", "rotation", "mask", "linestrip_closed")
 
@@ -45,7 +47,7 @@ def read(folder: Folder) -> Found | None:
 def _sheet(folder: Folder, path: Path, lists: Lists) -> Sheet:
     try:
         # The members that are no lists, as the picture itself in `imageData`, come as they are.
-        keep = dict.fromkeys(("shapes", "imagePath", "imageWidth", "imageHeight"), _FIELDS)
+        keep = dict.fromkeys(_MEMBERS, _FIELDS)
         content = json_stream.load(folder.root / path, keep)
     except (ValueError, RecursionError):
         lost = (Shape(None, None, UNREADABLE),) * folder.read_bytes(path).count(b'"points"')
@@ -63,7 +65,7 @@ def _sheet(folder: Folder, path: Path, lists: Lists) -> Sheet:
         path,
         hit.picture,
         shapes,
-        hit.problem,
+        EMBEDDED if hit.problem == lookup.NOT_THERE and content.get("imageData") else hit.problem,
         size_of(content.get("imageWidth"), content.get("imageHeight")),
         split=split or (split_of_folders(hit.picture) if hit.picture else ""),
         origin=hit.origin,

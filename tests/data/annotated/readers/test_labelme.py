@@ -17,3 +17,10 @@ def test_labelme(folder: Folder, kind, spelled):
     found = folder.read()
     assert found.format == "LabelMe json"
     assert sum(len(p.boxes) for p in found.pictures()) == 8
+
+
+def test_a_picture_that_is_in_its_json_alone(folder: Folder):
+    for scene in scenes(4):
+        content = {**drawing.labelme(scene), "imageData": "aGVsbG8="}
+        folder.write(f"{scene.stem}.json", content)
+    assert "only in the imageData of its json" in folder.refusal()
