@@ -1,10 +1,12 @@
-"""What one image costs with 80, 1,203 and 100,000 names, beside Grounding DINO and OWL-ViT B/16 with the same names.
+"""What one image costs with 80, 1,203 and 100,000 names, beside Grounding DINO and OWL-ViT B/16
+with the same names.
 
     python benchmarks/concepts.py --json concepts.json --plot concepts.svg [--device cuda]
 
-ViT-B/16 at 640 px from random weights. Names are encoded before (`OmniDet.prompt`), as the two peers' prompts are tokenized
-before. Grounding DINO takes 256 tokens in a pass: its time is that of one pass times the passes. OWL-ViT reads any number
-of names; its text encoder's time is measured on 1,203 and, for 100,000, worked out. It may keep what it read: "cached".
+ViT-B/16 at 640 px from random weights. Names are encoded before (`OmniDet.prompt`), as the two
+peers' prompts are tokenized before. Grounding DINO takes 256 tokens in a pass: its time is that of
+one pass times the passes. OWL-ViT reads any number of names; its text encoder's time is measured on
+1,203 and, for 100,000, worked out. It may keep what it read: "cached".
 """
 
 from __future__ import annotations
@@ -38,8 +40,10 @@ BARS = {
 }
 TOP = 300
 PROMPT_TOKENS = {80: 195, 1203: 4283}
-"""Tokens of the names of COCO and LVIS in Grounding DINO's prompt, separators included: 195 for COCO,
-4,283 for LVIS (github.com/IDEA-Research/GroundingDINO/issues/129). Other counts follow LVIS's mean."""
+"""Tokens of the names of COCO and LVIS in Grounding DINO's prompt, separators included: 195 for
+COCO,
+4,283 for LVIS (github.com/IDEA-Research/GroundingDINO/issues/129). Other counts follow LVIS's mean.
+"""
 PASS_TOKENS = 256
 
 
@@ -123,7 +127,8 @@ def _ours(
 
 
 def _names(count: int, width: int) -> tuple[Tensor, Tensor]:
-    """Rows and biases of names of one to three tokens from a table such as the detector begins with."""
+    """Rows and biases of names of one to three tokens from a table such as the detector begins
+    with."""
     draw = torch.Generator().manual_seed(0)
     tokens = torch.randn(30_000, width, generator=draw) * width**-0.5
     chosen = torch.randint(0, len(tokens), (count, 3), generator=draw)

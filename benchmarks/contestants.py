@@ -1,4 +1,5 @@
-"""Who is measured: this detector, its bare backbone, and two detectors of `transformers`, all from random weights."""
+"""Who is measured: this detector, its bare backbone, and two detectors of `transformers`, all from
+random weights."""
 
 from __future__ import annotations
 
@@ -38,7 +39,8 @@ from omnidet.training.objective import Loss, objective, resolve
 STREAMS = ("det", "grd", "img")
 MAX_GRADIENT_NORM = 1.0
 DOT, SEPARATOR, CLASSIFIER = 1012, 102, 101
-"""Ids of ".", "[SEP]" and "[CLS]" in BERT's vocabulary, which Grounding DINO divides its prompt by."""
+"""Ids of ".", "[SEP]" and "[CLS]" in BERT's vocabulary, which Grounding DINO divides its prompt by.
+"""
 
 
 @dataclass(frozen=True)
@@ -54,7 +56,8 @@ class Size:
     words: int = 30_000
     """Tokens of the tokenizer; the vocabulary holds each twice (with its context twin)."""
     window: int = 0
-    """Side of the backbone's windows in patches; 0 for attention over the whole image in every block."""
+    """Side of the backbone's windows in patches; 0 for attention over the whole image in every
+    block."""
     tiny: bool = False
 
     @property
@@ -219,7 +222,10 @@ def grounding_dino(tiny: bool) -> GroundingDinoForObjectDetection:
 
 
 def prompt_ids(num_names: int, tokens_of_a_name: int, most: int = 256) -> Tensor:
-    """A prompt "[CLS] name . name . [SEP]" (1, tokens): as many of the names as `most` tokens hold."""
+    """A prompt "[CLS] name .
+
+    name . [SEP]" (1, tokens): as many of the names as `most` tokens hold.
+    """
     fitting = min(num_names, (most - 2) // (tokens_of_a_name + 1))
     draw = torch.Generator().manual_seed(0)
     words = torch.randint(2000, 28_000, (fitting, tokens_of_a_name), generator=draw)
@@ -230,7 +236,8 @@ def prompt_ids(num_names: int, tokens_of_a_name: int, most: int = 256) -> Tensor
 def grounding_dino_step(size: Size, on: torch.device) -> Callable[[], None]:
     """Forward, its own loss (Hungarian), backward, clipping and AdamW, on the batch's pixels.
 
-    Its prompt holds 256 tokens at most: it gets the 127 of the names that fit at one token each, fewer than the others.
+    Its prompt holds 256 tokens at most: it gets the 127 of the names that fit at one token each,
+    fewer than the others.
     """
     model, data = grounding_dino(size.tiny).to(on).train(), batch(size).to(on)
     ids = prompt_ids(size.names, 1).to(on).expand(len(data.images_BCHW), -1)
@@ -288,7 +295,8 @@ def owlvit_ids(num_names: int) -> Tensor:
 
 
 def owlvit_step(size: Size, on: torch.device) -> Callable[[], None]:
-    """Forward, a loss like ours (focal, L1, GIoU after Hungarian matching), backward, clipping and AdamW."""
+    """Forward, a loss like ours (focal, L1, GIoU after Hungarian matching), backward, clipping and
+    AdamW."""
     model, data = owlvit(size).to(on).train(), batch(size).to(on)
     num_images = len(data.images_BCHW)
     ids = owlvit_ids(size.names).to(on).repeat(num_images, 1)

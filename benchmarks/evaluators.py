@@ -1,11 +1,14 @@
-"""How fast and in what memory evaluators count, and whether they agree: ours, the official ones, faster-coco-eval.
+"""How fast and in what memory evaluators count, and whether they agree: ours, the official ones,
+faster-coco-eval.
 
-    python benchmarks/evaluators.py --json OUT          # 500 images for all, and 20,000 for ours alone
-    python benchmarks/evaluators.py --golden FOLDER     # and the golden files: coco_eval_golden, lvis_eval_golden
+    python benchmarks/evaluators.py --json OUT          # 500 images for all, and 20,000 for ours
+    alone python benchmarks/evaluators.py --golden FOLDER     # and the golden files:
+    coco_eval_golden, lvis_eval_golden
 
-Sets are drawn: 1,203 categories, 8 present and 5 absent ones an image, 12 true boxes, 300 detections of which a half are near
-true boxes; on disk as JSON lines. Every evaluator runs in a process of its own, from reading the files to the numbers; its peak
-memory is that of the process. faster-coco-eval is left out where it is not installed.
+Sets are drawn: 1,203 categories, 8 present and 5 absent ones an image, 12 true boxes, 300
+detections of which a half are near true boxes; on disk as JSON lines. Every evaluator runs in a
+process of its own, from reading the files to the numbers; its peak memory is that of the process.
+faster-coco-eval is left out where it is not installed.
 """
 
 from __future__ import annotations
@@ -179,7 +182,8 @@ def compare(
     evaluators: tuple[str, ...],
     out: dict[str, float],
 ) -> None:
-    """Print a line for each evaluator, with its largest difference from the official one where that ran."""
+    """Print a line for each evaluator, with its largest difference from the official one where that
+    ran."""
     results = {name: measure(name, kind, truth, found) for name in evaluators}
     reference = results.get("official", {}).get("values", {})
     for name, result in results.items():

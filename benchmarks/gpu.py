@@ -1,10 +1,12 @@
-"""What a training step reaches on a GPU: images a second, share of the measured matrix rate, memory, and what is left.
+"""What a training step reaches on a GPU: images a second, share of the measured matrix rate,
+memory, and what is left.
 
     python benchmarks/gpu.py --json gpu.json [--images 8 4 4] [--trace trace.json]
 
-The same step as `train_step.py` in bfloat16, plain and with `torch.compile`, with AdamW in one kernel. The model's FLOPs are
-counted by torch on the uncompiled model; the matrix rate is that of a square bfloat16 product on the same device. Without a
-GPU it says "not measured" and ends; `--tiny --device cpu` rehearses every line of it.
+The same step as `train_step.py` in bfloat16, plain and with `torch.compile`, with AdamW in one
+kernel. The model's FLOPs are counted by torch on the uncompiled model; the matrix rate is that of a
+square bfloat16 product on the same device. Without a GPU it says "not measured" and ends; `--tiny
+--device cpu` rehearses every line of it.
 """
 
 from __future__ import annotations

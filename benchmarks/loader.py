@@ -1,13 +1,15 @@
-"""How fast batches are made: the loader with all three streams mixed, beside bare loops over the same images.
+"""How fast batches are made: the loader with all three streams mixed, beside bare loops over the
+same images.
 
     python benchmarks/loader.py --data path/to/coco_sample --json OUT
 
-The bare loop holds the encoded images in memory, decodes each one and resizes it to the square that the model takes, with the
-same libraries in the same number of processes, and does nothing else. A second one only decodes, and resizes where a picture
-does not fit the square: a COCO photo at 640 px needs none. The loader reads shards, decodes, flips, crops, resizes and pads,
-encodes the words, stacks and hands the batches to another process. All see exactly the same images. Rounds alternate, the
-medians count. Beside them the loader as the full-size recipe asks for it: scale jitter, mosaics of up to nine photos, crops by
-phrase, sampled negatives, captions at half the resolution.
+The bare loop holds the encoded images in memory, decodes each one and resizes it to the square that
+the model takes, with the same libraries in the same number of processes, and does nothing else. A
+second one only decodes, and resizes where a picture does not fit the square: a COCO photo at 640 px
+needs none. The loader reads shards, decodes, flips, crops, resizes and pads, encodes the words,
+stacks and hands the batches to another process. All see exactly the same images. Rounds alternate,
+the medians count. Beside them the loader as the full-size recipe asks for it: scale jitter, mosaics
+of up to nine photos, crops by phrase, sampled negatives, captions at half the resolution.
 """
 
 from __future__ import annotations
@@ -128,7 +130,8 @@ def measure_bare(
 
 
 def measure_loader(mixture: Mixture, steps: int, warm_up: int) -> tuple[float, float]:
-    """The same of the loader, from the batch number `warm_up` on; processor time is that of the workers and of this process."""
+    """The same of the loader, from the batch number `warm_up` on; processor time is that of the
+    workers and of this process."""
     started, used, images = 0.0, 0.0, 0
     for step, batch in enumerate(Loader(mixture, steps), 1):
         if step == warm_up:
@@ -164,17 +167,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as work:
         index, words = prepare(options.data, Path(work))
         streams = tuple(s for s in STREAMS if all(name in index.sets for name in s.sets))
-        mixture = Mixture(
-            index, words, streams, MixingConfig(workers=options.workers), options.size, seed=0
-        )
-        full = Mixture(
-            index,
-            words,
-            full_streams(index),
-            MixingConfig(workers=options.workers),
-            options.size,
-            seed=0,
-        )
+        mixing = MixingConfig(workers=options.workers)
+        mixture = Mixture(index, words, streams, mixing, image_size=options.size, seed=0)
+        full = Mixture(index, words, full_streams(index), mixing, image_size=options.size, seed=0)
         images = drawn(mixture, options.steps)
         rows: dict[str, list[tuple[float, float]]] = {
             "bare loop": [],

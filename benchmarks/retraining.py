@@ -1,12 +1,14 @@
 """How soon a detector knows new categories: from the champion's weights, and from scratch.
 
-    python benchmarks/retraining.py --data FOLDER --registry registry --from NAME@1 --folder SCRATCH --json OUT
+    python benchmarks/retraining.py --data FOLDER --registry registry --from NAME@1 --folder SCRATCH
+    --json OUT
 
-warm start: as `omnidet finetune` trains. all from scratch: the same batches, from random weights, so that it ends with what the
-warm start ends with. new alone from scratch: the new pictures and nothing else. Each run keeps a checkpoint every `--every`
-steps; afterwards the averaged weights of each are measured on the new benchmark and on the first of the old ones, for what is
-wanted is a detector that knows both. `--measure-only` measures runs whose checkpoints are in the folder already.
-The time of a checkpoint is that of training alone, from the first step on.
+warm start: as `omnidet finetune` trains. all from scratch: the same batches, from random weights,
+so that it ends with what the warm start ends with. new alone from scratch: the new pictures and
+nothing else. Each run keeps a checkpoint every `--every` steps; afterwards the averaged weights of
+each are measured on the new benchmark and on the first of the old ones, for what is wanted is a
+detector that knows both. `--measure-only` measures runs whose checkpoints are in the folder
+already. The time of a checkpoint is that of training alone, from the first step on.
 """
 
 from __future__ import annotations
@@ -102,7 +104,8 @@ def _prepare(
 
 
 def _curve(out: Path, combined: str, recipe: Recipe) -> list[dict[str, Any]]:
-    """Of each checkpoint: step, seconds of training, AP50 on the new benchmark, AP on the old one."""
+    """Of each checkpoint: step, seconds of training, AP50 on the new benchmark, AP on the old one.
+    """
     detector, vocabulary, _ = bundle.load(out / "model")
     asked = {OLD.partition("/")[0], NAME}
     only = EvaluationConfig(tuple(b for b in recipe.evaluation.benchmarks if b.name in asked))
@@ -123,7 +126,8 @@ def _curve(out: Path, combined: str, recipe: Recipe) -> list[dict[str, Any]]:
         known = {"AP50": values[f"{NAME}/AP50"], "old": values[OLD]}
         rows.append({"step": int(path.name), "seconds": made - began, **known})
     first = rows[0]
-    for row in rows:  # the first checkpoint has no one before it: its steps took as long as those of the others did
+    # the first checkpoint has no one before it: its steps took as long as those of the others did
+    for row in rows:
         row["seconds"] = row["seconds"] + first["step"] * rows[-1]["seconds"] / max(
             rows[-1]["step"] - first["step"], 1
         )

@@ -1,14 +1,17 @@
-"""Shard building at full size: memory on annotation files as large as the real ones, and speed beside `tar`.
+"""Shard building at full size: memory on annotation files as large as the real ones, and speed
+beside `tar`.
 
     python benchmarks/shards.py [--only memory|speed] [--folder SCRATCH] [--json OUT]
 
-memory: `omnidet shards` on synthetic COCO train2017 and LVIS v1 train, each with as many images, boxes, mask points and
-captions as the real one. The images are links to a few small ones: annotations are what takes memory. What counts is the
-largest resident size that any process of the build ever had.
+memory: `omnidet shards` on synthetic COCO train2017 and LVIS v1 train, each with as many images,
+    boxes, mask points and captions as the real one. The images are links to a few small ones:
+    annotations are what takes memory. What counts is the largest resident size that any process of
+    the build ever had.
 
-speed: the same build on photographs-like JPEG files of 640 x 480 pixels, hashes and checks included, beside `tar` of the same
-files on the same disk. Rounds alternate, the medians count; each ends when the disk has it all. With --cold each begins with no
-file in memory, as datasets do that are larger than it.
+speed: the same build on photographs-like JPEG files of 640 x 480 pixels, hashes and checks
+    included, beside `tar` of the same files on the same disk. Rounds alternate, the medians count;
+    each ends when the disk has it all. With --cold each begins with no file in memory, as datasets
+    do that are larger than it.
 """
 
 from __future__ import annotations
@@ -31,7 +34,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-# https://cocodataset.org and https://www.lvisdataset.org: images and boxes of the training splits, and their categories.
+# https://cocodataset.org and https://www.lvisdataset.org: images and boxes of the training splits,
+# and their categories.
 COCO = (118_287, 860_001, 80)
 LVIS = (100_170, 1_270_141, 1_203)
 LVIS_BYTES = 1_100_000_000

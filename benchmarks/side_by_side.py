@@ -1,4 +1,5 @@
-"""What the benchmarks share: contestants that take turns, medians, peak memory, a table, a plot and flat JSON."""
+"""What the benchmarks share: contestants that take turns, medians, peak memory, a table, a plot and
+flat JSON."""
 
 from __future__ import annotations
 
@@ -66,7 +67,10 @@ def seconds(run: Contestant, on: torch.device, clock: str = "wall") -> float:
 def take_turns(
     contestants: Mapping[str, Contestant], rounds: int, on: torch.device, clock: str = "wall"
 ) -> dict[str, float]:
-    """Median seconds of each contestant. They take turns, so that what else the machine does meets all of them."""
+    """Median seconds of each contestant.
+
+    They take turns, so that what else the machine does meets all of them.
+    """
     times: dict[str, list[float]] = {name: [] for name in contestants}
     for turn in range(rounds + 1):
         for name, run in contestants.items():
@@ -80,7 +84,8 @@ def take_turns(
 def peak_memory(make: Callable[..., Contestant], *given: Any, on: torch.device) -> int:
     """Bytes at the worst moment of a run of `make(*given)()`, what is built before it included.
 
-    On the CPU in a process of its own, above what the process held before; on a GPU as the allocator counts.
+    On the CPU in a process of its own, above what the process held before; on a GPU as the
+    allocator counts.
     """
     if on.type == "cuda":
         torch.cuda.empty_cache()

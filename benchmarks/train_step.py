@@ -1,9 +1,11 @@
-"""What a training step costs beside its bare backbone, Grounding DINO and OWL-ViT B/16, on the same pixels.
+"""What a training step costs beside its bare backbone, Grounding DINO and OWL-ViT B/16, on the same
+pixels.
 
     python benchmarks/train_step.py --json train_step.json --plot train_step.svg [--device cuda]
 
-ViT-B/16 at 640 px, one image of each of the three streams, 300 names an image, 30,000 tokens (60,000 with their context
-twins), random weights. The step is all of it: forward, matching, losses, backward, clipping, AdamW, moving average.
+ViT-B/16 at 640 px, one image of each of the three streams, 300 names an image, 30,000 tokens
+(60,000 with their context twins), random weights. The step is all of it: forward, matching, losses,
+backward, clipping, AdamW, moving average.
 """
 
 from __future__ import annotations
@@ -104,7 +106,8 @@ def main() -> None:
         values["step_vocabulary_300000_over_30000"] = medians[LARGE] / medians[STEP]
         _report("Ten times the vocabulary", medians, size, values, drawn)
     if "peers" in options.only:
-        # One after the other: with AdamW's state of all three 24 GB do not hold the step of the third.
+        # One after the other: with AdamW's state of all three 24 GB do not hold the step of the
+        # third.
         for key, name, peer in (
             ("owlvit", OWL, owlvit_step),
             ("grounding_dino", DINO, grounding_dino_step),
@@ -177,7 +180,8 @@ def _report(
 
 
 def _memory(size: Size, on: torch.device) -> dict[str, float]:
-    """Peaks; `..._state` is what AdamW's moments and the moving average hold, which the bare backbone has none of."""
+    """Peaks; `..._state` is what AdamW's moments and the moving average hold, which the bare
+    backbone has none of."""
     backbone = peak_memory(functools.partial(bare_backbone, size, on), on=on)
     step = peak_memory(functools.partial(training_step, size, on), on=on)
     weights = 4 * sum(detector(size, torch.device("cpu")).num_parameters().values())

@@ -1,10 +1,12 @@
 """`omnidet fetch-images` beside img2dataset: the same list, the same server on this machine.
 
-    python benchmarks/web_images.py --images 20000 --img2dataset VENV/bin/python --json web_images.json
+    python benchmarks/web_images.py --images 20000 --img2dataset VENV/bin/python --json
+    web_images.json
 
-A server of its own process gives 20,000 different JPEGs of 256 x 256 pixels. Measured of each client with all its processes:
-seconds, CPU seconds (user and system), pictures a second and core (pictures by CPU seconds), and the largest sum of the
-processes' memory (proportional set size, so shared pages count once).
+A server of its own process gives 20,000 different JPEGs of 256 x 256 pixels. Measured of each
+client with all its processes: seconds, CPU seconds (user and system), pictures a second and core
+(pictures by CPU seconds), and the largest sum of the processes' memory (proportional set size, so
+shared pages count once).
 """
 
 from __future__ import annotations
@@ -53,7 +55,8 @@ def draw(folder: Path, count: int) -> None:
 
 
 def serve(folder: str, count: int, port: object) -> None:
-    """A bare HTTP server: everything in memory, connections kept, so that the client is what is measured."""
+    """A bare HTTP server: everything in memory, connections kept, so that the client is what is
+    measured."""
     contents = [Path(folder, f"{i}.jpg").read_bytes() for i in range(count)]
 
     class Connection(asyncio.Protocol):
@@ -221,7 +224,8 @@ def clients(options: argparse.Namespace, scratch: Path) -> dict[str, list[str]]:
     own += ["--rows-per-shard", "5000", "--out"]
     found = {"omnidet": [*own, str(scratch / "omnidet")]}
     if options.img2dataset:
-        # As pictures come, as ours: no resizing. The second form writes the bytes unseen, without decoding them.
+        # As pictures come, as ours: no resizing. The second form writes the bytes unseen, without
+        # decoding them.
         theirs = [
             str(Path(options.img2dataset).with_name("img2dataset")),
             "--url_list",

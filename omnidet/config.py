@@ -1,7 +1,8 @@
 """Change one field of a frozen dataclass by name, and describe a whole one as plain data.
 
-A run is a recipe: a nested frozen dataclass (`recipes/`). `override(recipe, "train.steps=100")` returns a changed copy
-and refuses what does not exist or does not fit; `describe` gives the form that is written beside each checkpoint.
+A run is a recipe: a nested frozen dataclass (`recipes/`). `override(recipe, "train.steps=100")`
+returns a changed copy and refuses what does not exist or does not fit; `describe` gives the form
+that is written beside each checkpoint.
 """
 
 from __future__ import annotations
@@ -21,13 +22,15 @@ Config = TypeVar("Config")
 
 
 def require(holds: bool, complaint: str) -> None:
-    """Raise ValueError with the complaint unless it holds: the checks of a part's config, in its `__post_init__`."""
+    """Raise ValueError with the complaint unless it holds: the checks of a part's config, in its
+    `__post_init__`."""
     if not holds:
         raise ValueError(complaint)
 
 
 def override(config: Config, *assignments: str) -> Config:
-    """Copy of `config` with each `path.to.field=value` set; the value is read as YAML and checked against the field's type.
+    """Copy of `config` with each `path.to.field=value` set; the value is read as YAML and checked
+    against the field's type.
 
     Raises ValueError with the offending name or value and what would be right.
     """
@@ -46,7 +49,8 @@ def override(config: Config, *assignments: str) -> Config:
 
 
 def override_nested(config: Config, values: Mapping[str, Any], prefix: str = "") -> Config:
-    """Copy of `config` with the fields of a nested mapping set, such as the content of params.yaml."""
+    """Copy of `config` with the fields of a nested mapping set, such as the content of params.yaml.
+    """
     for name, value in values.items():
         path = f"{prefix}{name}"
         current = _field(config, name, path)
@@ -70,8 +74,8 @@ def override_nested(config: Config, values: Mapping[str, Any], prefix: str = "")
 def describe(value: Any) -> Any:
     """Plain data (dict, list, str, number, bool, None) of a nested config.
 
-    A part with settings of its own (`plugins.py`) is described with its `kind`. Nothing in it depends
-    on where a Python module lies: a run is recognised by a hash over this.
+    A part with settings of its own (`plugins.py`) is described with its `kind`. Nothing in it
+    depends on where a Python module lies: a run is recognised by a hash over this.
 
     Raises TypeError for a function: a recipe names its parts.
     """
@@ -131,7 +135,8 @@ def _plugin_value(folder: str, value: Any, path: str) -> Any:
 
 
 def _parsed_part(folder: str, content: Mapping[str, Any], path: str) -> Any:
-    """The settings of a part; without a `kind`, as in what older versions wrote, the fields decide."""
+    """The settings of a part; without a `kind`, as in what older versions wrote, the fields decide.
+    """
     own = {name: value for name, value in content.items() if name != "kind"}
     if "kind" in content:
         return parse(plugins.load(folder, content["kind"]), own)
@@ -182,7 +187,8 @@ def _leaves(content: Mapping[str, Any]) -> Iterator[tuple[list[str], Any]]:
 def _with_member(
     members: tuple[Any, ...], of: str, names: list[str], value: Any, path: str
 ) -> tuple[Any, ...]:
-    """The parts with a field of one of them changed, found by its name: `streams.det.images_per_step=8`."""
+    """The parts with a field of one of them changed, found by its name:
+    `streams.det.images_per_step=8`."""
     known = [member.name for member in members if hasattr(member, "name")]
     if names[0] not in known or len(names) == 1:
         parts = (
@@ -202,7 +208,8 @@ def _field(config: Any, name: str, path: str) -> Any:
 
 
 def _checked(value: Any, hint: Any, path: str) -> Any:
-    """`value` as the type `hint` asks for; int where float is wanted and lists where tuples are, nothing looser."""
+    """`value` as the type `hint` asks for; int where float is wanted and lists where tuples are,
+    nothing looser."""
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if origin in (typing.Union, types.UnionType):
         for option in arguments:

@@ -1,6 +1,8 @@
-"""Headless Chromium, driven over the DevTools protocol through two pipes: no other package is needed.
+"""Headless Chromium, driven over the DevTools protocol through two pipes: no other package is
+needed.
 
-Protocol: https://chromedevtools.github.io/devtools-protocol/; messages are JSON, each ended by a NUL byte.
+Protocol: https://chromedevtools.github.io/devtools-protocol/; messages are JSON, each ended by a
+NUL byte.
 """
 
 from __future__ import annotations

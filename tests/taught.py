@@ -1,4 +1,5 @@
-"""A small detector in a registry, and pictures of what it does not know: where every retraining begins."""
+"""A small detector in a registry, and pictures of what it does not know: where every retraining
+begins."""
 
 from __future__ import annotations
 
@@ -21,7 +22,8 @@ SETTINGS = (
 
 
 def prepare(folder: Path) -> Path:
-    """`registry` with version 1, the `shards` it was trained on, and `cells`: ten annotated pictures of two new names."""
+    """`registry` with version 1, the `shards` it was trained on, and `cells`: ten annotated
+    pictures of two new names."""
     recipe = config.override(
         toys.recipe(), "model.calibrated_streams=3"
     )  # the new stream is one more

@@ -1,4 +1,5 @@
-"""The main job as `make demo` runs it: `dvc repro` in a checkout, then again, then after a change."""
+"""The main job as `make demo` runs it: `dvc repro` in a checkout, then again, then after a change.
+"""
 
 import json
 import os

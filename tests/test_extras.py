@@ -1,4 +1,5 @@
-"""A missing package is answered with the extra that brings it, for every import that is not a base dependency."""
+"""A missing package is answered with the extra that brings it, for every import that is not a base
+dependency."""
 
 from __future__ import annotations
 

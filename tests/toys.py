@@ -346,8 +346,16 @@ def train(
         Stream("grd", ("train/refcocog",), 2, describes=True),
         Stream("img", ("train/laion",), 1, boxes=False, captions=True),
     )
-    mixing, ranks = MixingConfig(workers=workers), (world.rank, world.size)
-    mixture = Mixture(index, toy_vocabulary(), streams, mixing, IMAGE_SIZE, train.seed, *ranks)
+    mixture = Mixture(
+        index,
+        toy_vocabulary(),
+        streams,
+        MixingConfig(workers=workers),
+        image_size=IMAGE_SIZE,
+        seed=train.seed,
+        rank=world.rank,
+        world_size=world.size,
+    )
     folder.mkdir(parents=True, exist_ok=True)
     loader = Loader(mixture, train.steps)
     return fit(

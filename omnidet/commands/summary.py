@@ -34,7 +34,8 @@ def run(options: argparse.Namespace) -> None:
     for version in found:
         print(f"registered  {version} in {version.location}")
     if not found:
-        # DVC brings back what a stage made, and the registry is nobody's output: it belongs to a place.
+        # DVC brings back what a stage made, and the registry is nobody's output: it belongs to a
+        # place.
         print(
             f"registered  no version in {options.registry} has these metrics: register the detector "
             "with `dvc repro --single-item --force register`"

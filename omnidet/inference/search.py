@@ -1,7 +1,8 @@
 """The best (region, name) pairs of an image among any number of names: exact, in bounded memory, in
 little time.
 
-    all pairs --fast product, an upper bound of each score--> the few that may be among the best --exact score--> the best
+    all pairs --fast product, an upper bound of each score--> the few that may be among the best
+    --exact score--> the best
 
 The exact score of a pair is summed in an order that its width alone decides, so it is the same to
 the bit whatever else is asked, in whatever company. The fast product is in bfloat16 where the

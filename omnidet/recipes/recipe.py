@@ -40,7 +40,8 @@ class RegisterConfig:
 
 @dataclass(frozen=True)
 class RetrainConfig:
-    """How a trained detector learns new categories: `retraining.py` makes the recipe of that run."""
+    """How a trained detector learns new categories: `retraining.py` makes the recipe of that run.
+    """
 
     steps: int = 700
     replay_share: float = 0.5

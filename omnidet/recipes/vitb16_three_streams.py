@@ -1,4 +1,5 @@
-"""The detector at full size: a pretrained ViT-B/16 at 640 px, three streams, on one or many GPUs."""
+"""The detector at full size: a pretrained ViT-B/16 at 640 px, three streams, on one or many GPUs.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +23,8 @@ def vitb16_three_streams() -> Recipe:
 
     Shards and vocabulary as in `coco_folder`; then
 
-        torchrun --nproc-per-node 8 -m omnidet.cli train --recipe vitb16_three_streams --shards ... --vocabulary ... --out ...
+        torchrun --nproc-per-node 8 -m omnidet.cli train --recipe vitb16_three_streams --shards ...
+        --vocabulary ... --out ...
 
     `--set model.backbone.weights=FILE` takes weights from a local file, which must fit; without,
     timm fetches its own. `vitb16_three_streams_1024` is the same at 1024 px.

@@ -86,7 +86,12 @@ def seconds_per_step(index: shards.Index, vocabulary_location: Location, recipe:
     detector = Detector(dataclasses.replace(recipe.model, backbone=backbone), vocabulary.num_tokens)
     streams = tuple(s for s in recipe.streams if all(name in index.sets for name in s.sets))
     mixture = Mixture(
-        index, vocabulary, streams, recipe.mixing, recipe.model.image_size, recipe.train.seed
+        index,
+        vocabulary,
+        streams,
+        recipe.mixing,
+        image_size=recipe.model.image_size,
+        seed=recipe.train.seed,
     )
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     with (

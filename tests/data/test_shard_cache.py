@@ -20,7 +20,7 @@ from omnidet.data.mixing.mixture import Loader, Mixture
 from omnidet.data.shard_cache import ShardCache
 from omnidet.schema import Record
 from tests import toys
-from tests.data.mixing.test_mixture import assert_same, png
+from tests.data.mixing.mixes import assert_same, png
 
 NUM_SHARDS, PER_SHARD = 8, 5
 pytestmark = [
@@ -59,8 +59,8 @@ def mixture(index: shards.Index, cache: ShardCache | None = None, workers: int =
         toys.toy_vocabulary(),
         (stream,),
         MixingConfig(workers=workers, window_shards=2, **where),
-        32,
-        0,
+        image_size=32,
+        seed=0,
     )
 
 

@@ -1,4 +1,4 @@
 """Stage 3: shards -> Batch. Batch number i is a pure function of the seed and i.
 
-order + prefetch ──▶ mixture (transforms) ──▶ label_space + negatives ──▶ Batch ──▶ workers ──▶ training
+order + prefetch ──▶ mixture (transforms) ──▶ label_space + negatives ──▶ Batch ──▶ workers
 """

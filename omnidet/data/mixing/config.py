@@ -1,4 +1,4 @@
-"""What a recipe says about the mix. No torch here: recipes are read where none is installed."""
+"""What a recipe says about streams and batches. No torch here: recipes are read without it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 from omnidet.config import require
 
 TRANSFORMS = "omnidet.data.transforms"
-"""Where the parts lie that a stream names."""
+"""The package of the transforms that a stream names."""
 
 
 @dataclass(frozen=True)
@@ -17,26 +17,28 @@ class Stream:
 
     name: str
     sets: tuple[str, ...]
-    """Shard sets in equal parts, such as `train/coco`. Name one twice to draw from it twice as often."""
+    """Shard sets, such as `train/coco`, in equal parts. Name one twice to draw from it twice as
+    often."""
     images_per_step: int
-    """Over all ranks together."""
+    """On all ranks together."""
     boxes: bool = True
     """Whether boxes and their names are supervised."""
     describes: bool = False
-    """Whether the token softmax is trained on matched regions: their phrases describe, rather than name."""
+    """Whether the token softmax is trained on matched regions, whose phrases describe and not only
+    name an object."""
     captions: bool = False
     """Whether the caption is supervised."""
     transforms: tuple[Any, ...] = field(default=(), metadata={"plugins": TRANSFORMS})
-    """In this order; each a name such as `flip`, or a part with its settings such as `PhraseCrop()`."""
+    """Applied in this order; each is a name such as `flip`, or settings such as `PhraseCrop()`."""
     image_size: int | None = None
-    """Side of the square in pixels; None for the model's own. The images of each size are a batch of
-    their own in the step."""
+    """Side of the square in pixels; None for the model's. In a step, the images of each size are a
+    batch of their own."""
     combine: Any = field(default=None, metadata={"plugins": TRANSFORMS})
-    """Makes one picture of several, such as `Mosaic()`; for names only, since a description of one
-    picture is not true of all."""
+    """Makes one image of several, such as `Mosaic()`. For names only, since a description of one
+    image is not true of all."""
     sampled_negatives: int = 0
-    """Fill up the names of an image to this many with names of its set, taken to be absent. An
-    assumption, for sets that list only some names of each image (LVIS); 0 for none."""
+    """Fill up the names of an image to this many with names of its set that are assumed to be
+    absent, for sets that list only some names of each image (LVIS); 0 for none."""
     weight: float = 1.0
     """Factor on the losses of the stream."""
 
@@ -50,8 +52,8 @@ class Stream:
         alone = self.combine is None or not (self.describes or self.captions)
         require(
             alone,
-            f"{of} combines pictures: what describes one of them is not true of all; "
-            "use it for names alone",
+            f"{of}: combine={self.combine!r}: what describes one image is not true of several; "
+            "leave combine out, or describes and captions",
         )
         fits = self.sampled_negatives == 0 or (self.boxes and self.sampled_negatives > 0)
         require(
@@ -68,17 +70,17 @@ class MixingConfig:
     """How batches are made."""
 
     max_names: int = 100
-    """Label space of an image at most; what is too much is left out of the verified absent names, at random."""
+    """Largest label space of an image; beyond it, verified absent names are left out at random."""
     max_boxes: int = 100
-    """Boxes of an image at most: bounds the memory of a crowded image."""
+    """Most boxes of an image; bounds the memory that a crowded image takes."""
     window_shards: int = 16
-    """Shards that are shuffled together."""
+    """Number of shards that are shuffled together."""
     workers: int = 2
     """Processes that make batches; 0 for none."""
     cache_gigabytes: float = 50.0
-    """Shards that are read from an object store are kept up to this size, for all processes of a machine together."""
+    """Size of the cache of shards from an object store, for all processes of a machine together."""
     cache_folder: str = ".cache/shards"
-    """Where: the fastest disk."""
+    """Where the cache is; best on the fastest disk."""
 
     def __post_init__(self) -> None:
         for name in ("max_names", "max_boxes", "window_shards"):

@@ -1,4 +1,4 @@
-"""What is asked of each image: the names of its label space, the boxes they name, and where a name gives negatives."""
+"""What is asked about each image: names, the boxes they name, which names give negatives."""
 
 from __future__ import annotations
 
@@ -15,21 +15,23 @@ from omnidet.schema import Record
 
 @dataclass(frozen=True)
 class LabelSpace:
-    """The names of one image that are asked for, and the boxes they name."""
+    """The names that are asked about one image, and the boxes they name."""
 
     names: tuple[str, ...]
     negative: tuple[bool, ...]
+    """Whether regions that the name does not describe are negatives for it."""
     boxes_xyxy: np.ndarray
     named: np.ndarray
+    """(boxes, names): whether the name describes the box."""
 
     @classmethod
     def empty(cls) -> LabelSpace:
-        """Of an image whose boxes are not supervised."""
+        """The label space of an image whose boxes are not supervised."""
         return cls((), (), np.zeros((0, 4), np.float32), np.zeros((0, 0), bool))
 
 
 class Stacked(TypedDict):
-    """Fields of a Batch."""
+    """The fields of a Batch that come from label spaces."""
 
     name_BL: Tensor
     negative_BL: Tensor
@@ -41,7 +43,7 @@ class Stacked(TypedDict):
 def label_space(
     record: Record, max_names: int, max_boxes: int, random: np.random.Generator
 ) -> LabelSpace:
-    """The label space of a record, cut to so many names and boxes; what is cut off is drawn from `random`."""
+    """A record's label space, cut to so many names and boxes; `random` draws what is left out."""
     boxes = record.boxes_xyxy
     kept = np.arange(len(boxes))
     if len(boxes) > max_boxes:
@@ -55,17 +57,16 @@ def label_space(
     named = np.zeros((len(boxes), len(present) + len(absent)), bool)
     for column, members in enumerate(record.phrase_boxes[: len(present)]):
         named[list(members), column] = True
-    # A name that lost boxes to the cap, here or in the dataset, says nothing of the regions that it does not name.
-    negative = tuple(phrase not in record.not_exhaustive and not capped for phrase in present) + (
-        True,
-    ) * len(absent)
+    # If boxes were left out, here or in the dataset, regions without a box may still show the name.
+    negative = tuple(phrase not in record.not_exhaustive and not capped for phrase in present)
+    negative += (True,) * len(absent)
     return LabelSpace((*present, *absent), negative, boxes[kept], named[kept])
 
 
 def stack(
     spaces: Sequence[LabelSpace], phrases: Mapping[tuple[str, bool], int], side: int
 ) -> Stacked:
-    """Pad the label spaces of all images to the longest and the boxes to the most."""
+    """Stack the label spaces of all images, padded to the most names and the most boxes."""
     num_images = len(spaces)
     num_names = max((len(s.names) for s in spaces), default=0)
     num_boxes = max((len(s.boxes_xyxy) for s in spaces), default=0)
@@ -78,11 +79,11 @@ def stack(
         names, boxes = len(space.names), space.boxes_xyxy
         name_BL[b, :names] = [phrases[name, True] for name in space.names]
         negative_BL[b, :names] = space.negative
-        # In double precision first: the difference of two corners must not lose the last bits of a thin box.
+        # Double precision: the difference of two corners must not lose the last bits of a thin box.
         corners = boxes.astype(np.float64) / side
         boxes_BN4[b, : len(boxes), :2] = (corners[:, :2] + corners[:, 2:]) / 2
         boxes_BN4[b, : len(boxes), 2:] = corners[:, 2:] - corners[:, :2]
-        # A box without a name (all were cropped or capped away) cannot be matched to anything.
+        # A box that has lost all its names to a crop or a limit cannot be matched to anything.
         valid_BN[b, : len(boxes)] = space.named.any(1)
         named_BNL[b, : len(boxes), :names] = space.named
     return {

@@ -1,16 +1,19 @@
 """Streams -> Batch: every step sees all streams in the recipe's proportion.
 
-Batch number i is a pure function of the seed and i. So the order is the same for any number of workers, a resumed run gets
-the batch that would have come, and the state of the loader is one number. Written once, and in this order, because each
-step needs the one before:
+Batch number i is a pure function of the seed and i. So the order is the same for any number of
+workers, a resumed run gets the batch that would have come next, and the state of the loader is one
+number. The order of operations is fixed, since each needs the one before:
 
-    shuffle (an order for each epoch of each set) -> split by rank (each takes every n-th image of a step)
-    -> split by worker (each makes whole steps) -> decode -> transform -> collate (words to token ids)
+    shuffle (an order for each epoch of each set)
+    -> split by rank (each takes every n-th image of a step)
+    -> split by worker (each makes whole steps)
+    -> decode -> transform -> collate (words to token ids)
 """
 
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -23,6 +26,7 @@ from omnidet.data import shards
 from omnidet.data.mixing import label_space, negatives
 from omnidet.data.mixing import workers as batch_workers
 from omnidet.data.mixing.config import TRANSFORMS, MixingConfig, Stream
+from omnidet.data.mixing.label_space import LabelSpace
 from omnidet.data.mixing.order import Order
 from omnidet.data.mixing.prefetch import Prefetcher
 from omnidet.data.shard_cache import ShardCache
@@ -33,7 +37,7 @@ from omnidet.data.vocabulary import Vocabulary
 from omnidet.schema import Batch, Record
 
 COMBINED_WITHIN = 1000
-"""Pictures of a set after its own that a picture is combined with some of."""
+"""An image is combined with others from this many that follow it in its set."""
 
 
 class Mixture(Dataset[Batch]):
@@ -45,39 +49,26 @@ class Mixture(Dataset[Batch]):
         vocabulary: Vocabulary,
         streams: Sequence[Stream],
         config: MixingConfig,
+        *,
         image_size: int,
         seed: int,
         rank: int = 0,
         world_size: int = 1,
     ) -> None:
-        """`image_size` is that of the streams that name none. Raises ValueError for a stream that cannot be read so."""
-        self.index, self.vocabulary, self.streams, self.config = (
-            index,
-            vocabulary,
-            tuple(streams),
-            config,
-        )
-        self.image_size, self.seed, self.rank, self.world_size = image_size, seed, rank, world_size
+        """Prepare the order, the transforms and this rank's share.
+
+        Args:
+            image_size: for the streams that have none of their own.
+
+        Raises ValueError for a stream that cannot be read.
+        """
+        self.index, self.vocabulary, self.config = index, vocabulary, config
+        self.streams, self.image_size, self.seed = tuple(streams), image_size, seed
+        self.rank, self.world_size = rank, world_size
         self.cache = ShardCache(config.cache_folder, round(config.cache_gigabytes * 1e9))
-        self.orders: dict[tuple[int, int], Order] = {}
-        """Of each (stream, number of the set in it)."""
-        for number, stream in enumerate(self.streams):
-            for part, name in enumerate(stream.sets):
-                samples = [shard.samples for shard in index.shards(name)]
-                if not sum(samples):
-                    raise ValueError(
-                        f"set {name!r} of stream {stream.name!r} is empty: take it out of the recipe"
-                    )
-                own_seed = int(np.random.SeedSequence([seed, number, part]).generate_state(1)[0])
-                self.orders[number, part] = Order(samples, own_seed, config.window_shards)
-        # The window that is read and the next one must have room, or the one would push out the other.
-        windows = [
-            2 * config.window_shards * max(s.size_bytes for s in index.shards(n))
-            for one in streams
-            for n in one.sets
-        ]
-        streamed = storage.is_s3(index.location) and sum(windows) <= self.cache.limit_bytes
-        self.prefetcher = Prefetcher(index.location, self.cache) if streamed else None
+        self.orders = self._orders()
+        """For each (stream, number of the set in it)."""
+        self.prefetcher = self._prefetcher()
         self.samplers = {
             name: negatives.NameSampler(negatives.count_names(index, name, self.cache), vocabulary)
             for stream in streams
@@ -88,31 +79,67 @@ class Mixture(Dataset[Batch]):
             [plugins.make(TRANSFORMS, t) for t in stream.transforms] for stream in streams
         ]
         self.combine = [plugins.make(TRANSFORMS, stream.combine) for stream in streams]
-        self.groups: dict[int, list[tuple[int, int]]] = {}
-        """By image size, what this rank takes of a step: (stream, number among the stream's images of the step)."""
+        self.groups = self._groups()
+        """By image size, this rank's part of a step: (stream, number among the stream's images)."""
+
+    def _orders(self) -> dict[tuple[int, int], Order]:
+        orders = {}
         for number, stream in enumerate(self.streams):
-            taken = range(rank, stream.images_per_step, world_size)
-            self.groups.setdefault(stream.image_size or image_size, []).extend(
-                (number, j) for j in taken
-            )
-        for side, members in self.groups.items():
+            for part, name in enumerate(stream.sets):
+                samples = [shard.samples for shard in self.index.shards(name)]
+                if not sum(samples):
+                    raise ValueError(
+                        f"set {name!r} of stream {stream.name!r} is empty: "
+                        "take it out of the recipe"
+                    )
+                sequence = np.random.SeedSequence([self.seed, number, part])
+                own_seed = int(sequence.generate_state(1)[0])
+                orders[number, part] = Order(samples, own_seed, self.config.window_shards)
+        return orders
+
+    def _prefetcher(self) -> Prefetcher | None:
+        """Only for an object store, and only if the cache holds the present window and the next.
+
+        Otherwise one would displace the other.
+        """
+        windows = [
+            2 * self.config.window_shards * max(s.size_bytes for s in self.index.shards(name))
+            for stream in self.streams
+            for name in stream.sets
+        ]
+        if storage.is_s3(self.index.location) and sum(windows) <= self.cache.limit_bytes:
+            return Prefetcher(self.index.location, self.cache)
+        return None
+
+    def _groups(self) -> dict[int, list[tuple[int, int]]]:
+        groups: dict[int, list[tuple[int, int]]] = {}
+        for number, stream in enumerate(self.streams):
+            taken = range(self.rank, stream.images_per_step, self.world_size)
+            own = groups.setdefault(stream.image_size or self.image_size, [])
+            own.extend((number, j) for j in taken)
+        for side, members in groups.items():
             # Every rank must go through the model equally often.
-            if not members and len(self.groups) > 1:
+            if not members and len(groups) > 1:
                 raise ValueError(
-                    f"the streams of {side} px have fewer images a step than there are ranks: give {world_size}"
+                    f"the streams of {side} px have fewer images per step than there are ranks: "
+                    f"give {self.world_size}"
                 )
+        return groups
 
     def __getitem__(self, step: int) -> Batch:
         return self.make(step)
 
     def make(self, step: int, memory: npt.NDArray[np.uint8] | None = None) -> Batch:
-        """The batch of a step; `memory` is where to write its images (`num_bytes`), one group behind the other."""
+        """The batch of a step.
+
+        Args:
+            memory: `num_bytes` for its images, one group after the other.
+        """
         memory = np.empty(self.num_bytes, np.uint8) if memory is None else memory
         batches, start = [], 0
         for side, members in self.groups.items():
-            images_BHWC = memory[start : start + len(members) * 3 * side**2].reshape(
-                len(members), side, side, 3
-            )
+            shape = (len(members), side, side, 3)
+            images_BHWC = memory[start : start + math.prod(shape)].reshape(shape)
             start += images_BHWC.size
             draws = [
                 (stream, step * self.streams[stream].images_per_step + j) for stream, j in members
@@ -126,34 +153,30 @@ class Mixture(Dataset[Batch]):
 
     @property
     def num_bytes(self) -> int:
-        """Size of the images of a step."""
+        """Size of the images of a step in bytes."""
         return sum(len(members) * 3 * side**2 for side, members in self.groups.items())
 
     def records(self, step: int) -> list[Record]:
-        """The images of a step as they stand in the shards."""
+        """The records of a step as they are in the shards."""
         members = [member for group in self.groups.values() for member in group]
         return [self._record(s, step * self.streams[s].images_per_step + j)[0] for s, j in members]
 
     def _record(self, number: int, draw: int) -> tuple[Record, list[int]]:
-        """Image number `draw` of a stream, and the seed of what is drawn for it."""
+        """Image number `draw` of a stream, and the seed of what is random about it."""
         stream = self.streams[number]
         part, position = draw % len(stream.sets), draw // len(stream.sets)
         order, members = self.orders[number, part], self.index.shards(stream.sets[part])
         shard, i = order.place(position)
         if self.prefetcher:
             self.prefetcher.look_ahead((number, part), order, position, members)
-        return shards.open_shard(self.index.location, members[shard], self.cache).read(i), [
-            self.seed,
-            number,
-            part,
-            position,
-        ]
+        reader = shards.open_shard(self.index.location, members[shard], self.cache)
+        return reader.read(i), [self.seed, number, part, position]
 
     def _example(self, number: int, draw: int, side: int, out: npt.NDArray[np.uint8]) -> Example:
-        """Picture number `draw` of a stream, decoded, transformed and perhaps combined with others.
+        """Image number `draw` of a stream, decoded, transformed and perhaps combined with others.
 
         Args:
-            out: where it will stand in the batch.
+            out: its place in the batch.
         """
         stream, combine = self.streams[number], self.combine[number]
         record, seed = self._record(number, draw)
@@ -163,10 +186,10 @@ class Mixture(Dataset[Batch]):
             random = np.random.default_rng([*seed, 1])
             count = combine.count(random)
             part = side if count == 1 else combine.side(count, side)
-            # The others stand a little further on in the same set, with one label space: their shards are at hand.
-            others = draw + len(stream.sets) * (
-                1 + random.choice(COMBINED_WITHIN, count - 1, replace=False)
-            )
+            # The others come soon after it in the same set, so that they share its label space and
+            # their shards are open.
+            steps = 1 + random.choice(COMBINED_WITHIN, count - 1, replace=False)
+            others = draw + len(stream.sets) * steps
             records = [record, *(self._record(number, int(other))[0] for other in others)]
             parts = [
                 self._transformed(number, one, part, [*seed, 2 + k])
@@ -174,12 +197,10 @@ class Mixture(Dataset[Batch]):
             ]
             example = parts[0] if count == 1 else combine(parts, side)
         if stream.sampled_negatives:
-            more = self._negatives(
-                number, draw, example.record, np.random.default_rng([*seed, 1000])
-            )
-            example = dataclasses.replace(
-                example, record=dataclasses.replace(example.record, absent=more)
-            )
+            random = np.random.default_rng([*seed, 1000])
+            absent = self._negatives(number, draw, example.record, random)
+            record = dataclasses.replace(example.record, absent=absent)
+            example = dataclasses.replace(example, record=record)
         return example
 
     def _transformed(
@@ -212,19 +233,11 @@ class Mixture(Dataset[Batch]):
         records: list[Record],
         draws: list[tuple[int, int]],
     ) -> Batch:
+        """The batch of some records; `draws` has the stream and the number in it of each."""
         stream_ids = [stream for stream, _ in draws]
         supervised = [self.streams[i] for i in stream_ids]
         spaces = [
-            # What is left out depends on the picture alone, and not on which rank has it.
-            label_space.label_space(
-                record,
-                self.config.max_names,
-                self.config.max_boxes,
-                np.random.default_rng([self.seed, *draw]),
-            )
-            if stream.boxes
-            else label_space.LabelSpace.empty()
-            for record, stream, draw in zip(records, supervised, draws, strict=True)
+            self._label_space(record, draw) for record, draw in zip(records, draws, strict=True)
         ]
         phrases: dict[tuple[str, bool], int] = {}
         for space in spaces:
@@ -250,9 +263,17 @@ class Mixture(Dataset[Batch]):
             **tensors,
         )
 
+    def _label_space(self, record: Record, draw: tuple[int, int]) -> LabelSpace:
+        if not self.streams[draw[0]].boxes:
+            return LabelSpace.empty()
+        # What is left out depends on the image alone, and not on the rank that has it.
+        random = np.random.default_rng([self.seed, *draw])
+        most = (self.config.max_names, self.config.max_boxes)
+        return label_space.label_space(record, *most, random)
+
 
 class Loader:
-    """Batches of a mixture from the current step on, made by worker processes; its state is the number of the next step."""
+    """Batches of a mixture, made by worker processes; its state is the number of the next step."""
 
     def __init__(self, mixture: Mixture, last_step: int) -> None:
         self.mixture, self.last_step, self.step = mixture, last_step, 0
@@ -265,9 +286,9 @@ class Loader:
             yield batch
 
     def state_dict(self) -> dict[str, int]:
-        """Where the loader stands."""
+        """The number of the next step."""
         return {"step": self.step}
 
     def load_state_dict(self, state: dict[str, int]) -> None:
-        """Go on from there, at once."""
+        """Go on from a step; this takes no time, however late the step is."""
         self.step = state["step"]

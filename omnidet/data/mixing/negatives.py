@@ -1,8 +1,9 @@
-"""Names to take for absent where a dataset says nothing of most of its names.
+"""Names to assume absent in datasets that say nothing about most of their names.
 
-Detic's federated loss (Zhou et al., arXiv 2201.02605) fills the names of an image to 50 with others, drawn with a weight of
-their number of images to the power of 0.5. That a name which is not listed is absent is an assumption, so that a stream must
-ask for it (`Stream.sampled_negatives`). What was verified comes first.
+Detic's federated loss (Zhou et al., arXiv 2201.02605) fills the names of an image up to 50 with
+others, drawn with the square root of their number of images as weight. It is an assumption that a
+name is absent because it is not listed, so a stream must ask for this (`Stream.sampled_negatives`).
+Verified names come first.
 """
 
 from __future__ import annotations
@@ -20,14 +21,15 @@ from omnidet.data.vocabulary import Vocabulary
 from omnidet.schema import Record
 
 POWER = 0.5
-"""Of a name's number of images (Detic)."""
+"""Exponent of a name's number of images (Detic)."""
 
 MAX_SHARDS = 32
-"""Shards, evenly spread over the set, that names are counted in where the index tells nothing: a weight need not be exact."""
+"""Number of shards, evenly spread over the set, in which names are counted if the index has no
+counts: weights need not be exact."""
 
 
 def count_names(index: shards.Index, set_name: str, cache: ShardCache) -> Counter[str]:
-    """In how many images of a set each name occurs: as the index says, else by reading some shards."""
+    """In how many images of a set each name occurs: from the index, else by reading some shards."""
     if set_name in index.names:
         return Counter(index.names[set_name])
     members = index.shards(set_name)
@@ -43,7 +45,7 @@ def count_names(index: shards.Index, set_name: str, cache: ShardCache) -> Counte
 
 
 class NameSampler:
-    """Draws names of a set that are not in the label space of an image, and cannot be meant by it."""
+    """Draws names that are not in an image's label space and that none of its phrases may mean."""
 
     def __init__(self, counts: Mapping[str, int], vocabulary: Vocabulary) -> None:
         self.names = sorted(counts)
@@ -56,8 +58,9 @@ class NameSampler:
     def sample(self, record: Record, count: int, random: np.random.Generator) -> tuple[str, ...]:
         """So many names, or as many as there are.
 
-        Never one that the record knows, and none that a phrase of the picture may mean: with the same tokens, or some of
-        them ("dog" beside "hot dog"), or them and more ("police car" beside "car").
+        A name is never drawn if the record lists it, or if a phrase of the image may mean it: one
+        with the same tokens, with some of them ("dog" for "hot dog"), or with them and more
+        ("police car" for "car").
         """
         possible = np.ones(len(self.names), bool)
         for phrase in record.phrases:
@@ -66,7 +69,8 @@ class NameSampler:
         count = min(count, int(possible.sum()))
         if count <= 0:
             return ()
-        # The largest of log(weight) + Gumbel noise are a draw without replacement (Efraimidis and Spirakis 2006).
+        # The largest values of log(weight) + Gumbel noise are a weighted draw without replacement
+        # (Efraimidis and Spirakis 2006).
         keys = np.where(possible, self.log_weights + random.gumbel(size=len(self.names)), -np.inf)
         return tuple(self.names[i] for i in np.sort(np.argpartition(-keys, count - 1)[:count]))
 

@@ -1,7 +1,7 @@
-"""In which order a set is read: a pure function of the seed and the epoch, in constant time and memory.
+"""The order in which a set is read: a pure function of the seed and the epoch.
 
-Shards are shuffled, then the samples within each window of neighbouring shards. So exact resume costs nothing, and a reader
-needs no more than a window of shards at hand.
+Shards are shuffled, then the samples within each window of consecutive shards. Exact resume
+therefore costs nothing, and a reader needs only a window of shards at a time.
 """
 
 from __future__ import annotations
@@ -17,25 +17,25 @@ from omnidet.schema import IntArray
 
 @dataclass(frozen=True, eq=False)
 class _Epoch:
-    """The shards of one epoch in their order, cut into windows."""
+    """The shards of one epoch in their order, divided into windows."""
 
     shards: IntArray
     window_starts: IntArray
-    """Position at which each window begins."""
+    """Position at which each window starts."""
 
 
 class Order:
     """The shuffled order of a set of shards."""
 
     def __init__(self, samples: Sequence[int], seed: int, window: int) -> None:
-        """`samples` is the number of samples of each shard, `window` how many shards are shuffled together."""
+        """Shuffle shards with so many `samples` each, `window` of them together."""
         self.samples, self.seed, self.window = np.asarray(samples, np.int64), seed, window
         self.num_samples = int(self.samples.sum())
         self._epoch = functools.lru_cache(maxsize=2)(self._make_epoch)
         self._window = functools.lru_cache(maxsize=3)(self._make_window)
 
     def place(self, position: int) -> tuple[int, int]:
-        """The (shard, sample) that stands at a position; each epoch follows the one before."""
+        """The (shard, sample) at a position; positions go on from one epoch to the next."""
         epoch, window, inside = self._locate(position)
         shards, starts, shuffled = self._window(epoch, window)
         chosen = int(shuffled[inside])
@@ -43,11 +43,11 @@ class Order:
         return int(shards[k]), chosen - int(starts[k])
 
     def window_of(self, position: int) -> tuple[int, int]:
-        """The (epoch, window) that a position lies in."""
+        """The (epoch, window) of a position."""
         return self._locate(position)[:2]
 
     def shards_after(self, position: int) -> list[int]:
-        """The shards of the window that follows the one of a position: what is needed soon."""
+        """The shards of the window after a position's own, which are needed soon."""
         epoch, window, _ = self._locate(position)
         if window + 1 == len(self._epoch(epoch).window_starts):
             epoch, window = epoch + 1, -1
@@ -73,7 +73,7 @@ class Order:
         return _Epoch(shards, starts.astype(np.int64))
 
     def _make_window(self, epoch: int, window: int) -> tuple[IntArray, IntArray, IntArray]:
-        """Its shards, where each begins among its samples, and its samples in their shuffled order."""
+        """The window's shards, where each starts among its samples, and its samples, shuffled."""
         first = window * self.window
         shards = self._epoch(epoch).shards[first : first + self.window]
         sizes = self.samples[shards]

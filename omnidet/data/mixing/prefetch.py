@@ -1,4 +1,4 @@
-"""Fetches the shards that are needed next from an object store, while those of now are read."""
+"""Fetches the shards that are needed next from an object store while the present ones are read."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from omnidet.data.shards import Shard
 
 
 class Prefetcher:
-    """One a process. Each worker of the loader takes its share of the next window, on a thread of its own."""
+    """One for each process; a worker of the loader fetches its share of the next window."""
 
     def __init__(self, location: str, cache: ShardCache) -> None:
         self.location, self.cache = location, cache
@@ -27,11 +27,11 @@ class Prefetcher:
     def look_ahead(
         self, key: Hashable, order: Order, position: int, members: Sequence[Shard]
     ) -> None:
-        """Tell where in a set the reader is; with the first sample of a window the next window is asked for.
+        """Note where in a set the reader is; the first sample of a window requests the next window.
 
         Args:
-            key: names the set.
-            members: its shards.
+            key: identifies the set.
+            members: the shards of the set.
         """
         window = order.window_of(position)
         if self.asked.get(key) == window:
@@ -41,14 +41,14 @@ class Prefetcher:
         own, workers = (info.id, info.num_workers) if info else (0, 1)
         for shard in order.shards_after(position)[own::workers]:
             self.wanted.put(members[shard])
-        if self.thread is None:  # not before the fork: threads do not live through it
+        if self.thread is None:  # not before the fork, which threads do not survive
             self.thread = threading.Thread(target=self._run, name="prefetch", daemon=True)
             self.thread.start()
 
     def _run(self) -> None:
         while True:
             shard = self.wanted.get()
-            # What went wrong is told by the reader, when it comes to that shard.
+            # The reader reports an error when it comes to that shard.
             with contextlib.suppress(OSError, ValueError):
                 name = storage.join(self.location, shard.path)
                 self.cache.open(name, shard.size_bytes, shard.sha256).close()

@@ -1,8 +1,9 @@
-"""Processes that make batches, and how a batch comes from one to the next.
+"""Processes that make batches, and how a batch gets from one process to another.
 
-Images are written once, by the worker, into memory that all processes share, and are used where they stand. The memory is
-used again when the batch is gone: fresh shared memory costs as much as decoding (each of its pages is a fault in both
-processes). The rest of a batch is small and comes through a pipe.
+The worker writes images once, into memory that all processes share, and they are used in place. The
+memory is reused when the batch is gone: fresh shared memory costs as much as decoding, since each
+of its pages is a page fault in both processes. The rest of a batch is small and goes through a
+pipe.
 """
 
 from __future__ import annotations
@@ -29,14 +30,14 @@ from torch.utils.data import DataLoader, Dataset
 from omnidet.schema import Batch
 
 PREFETCHED = 4
-"""Batches that each worker makes ahead."""
+"""Number of batches that each worker makes in advance."""
 
 HELD = 3
-"""Batches that a consumer may hold on to; the images of more come through the pipe."""
+"""Number of batches that a consumer may keep; the images of further ones go through the pipe."""
 
 
 class Maker(Protocol):
-    """What makes batches: `Mixture`."""
+    """What makes batches; `Mixture` is one."""
 
     @property
     def num_bytes(self) -> int:
@@ -47,9 +48,9 @@ class Maker(Protocol):
 
 
 def batches(maker: Maker, steps: range, num_workers: int) -> Iterator[Batch]:
-    """The batches of the steps, in order; the same for any number of workers, 0 for none.
+    """The batches of the steps in order, the same for any number of workers; 0 workers is allowed.
 
-    Raises what making a batch raises, in its own words.
+    Raises what making a batch raises, with its own message.
     """
     if not num_workers or not steps:
         for step in steps:
@@ -71,38 +72,40 @@ def batches(maker: Maker, steps: range, num_workers: int) -> Iterator[Batch]:
         try:
             packed = next(made)
         except (ValueError, OSError) as error:
-            # A worker's error comes with its traceback as text: the last line is what it says.
+            # torch wraps a worker's error into its traceback as text; the last line is the message.
             if "DataLoader worker process" not in str(error):
                 raise
-            raise type(error)(
-                str(error).strip().splitlines()[-1].removeprefix(f"{type(error).__name__}: ")
-            ) from error
+            last = str(error).strip().splitlines()[-1]
+            raise type(error)(last.removeprefix(f"{type(error).__name__}: ")) from error
         yield _unpacked(packed, slots)
 
 
 class _Slots:
-    """Shared memory for the images of some steps, inherited by forked workers."""
+    """Shared memory for the images of some steps; forked workers inherit it."""
 
     def __init__(self, num_bytes: int, count: int) -> None:
         self.memory, self.num_bytes = mmap.mmap(-1, max(1, num_bytes * count)), num_bytes
         self.free = deque(range(count))
 
     def take(self) -> int | None:
-        """A slot that nobody uses; None where the consumer holds on to all of them."""
+        """A free slot; None if the consumer keeps all of them."""
         return self.free.popleft() if self.free else None
 
     def __getitem__(self, slot: int) -> npt.NDArray[np.uint8]:
         return np.frombuffer(self.memory, np.uint8, self.num_bytes, slot * self.num_bytes)
 
     def lend(self, slot: int) -> npt.NDArray[np.uint8]:
-        """The slot, which is free again when no tensor is made of it any more."""
+        """The slot, which becomes free when the last tensor made from it is gone."""
         lent = self[slot]
         weakref.finalize(lent, self.free.append, slot).atexit = False
         return lent
 
 
 class _Tasks:
-    """What workers are told: a step and where to put its images. Asked in the main process, as batches are handed out."""
+    """What workers are to do: a step, and the slot for its images.
+
+    The main process iterates over this while it hands out batches.
+    """
 
     def __init__(self, steps: range, slots: _Slots) -> None:
         self.steps, self.slots = steps, slots
@@ -113,7 +116,7 @@ class _Tasks:
 
 
 class _Steps(Dataset[bytes]):
-    """What a worker runs."""
+    """What a worker runs: a task -> a batch, as bytes."""
 
     def __init__(self, maker: Maker, slots: _Slots) -> None:
         self.maker, self.slots = maker, slots
@@ -122,18 +125,15 @@ class _Steps(Dataset[bytes]):
         step, slot = task
         batch = self.maker.make(step, None if slot is None else self.slots[slot])
         shapes = [tuple(group.images_BCHW.permute(0, 2, 3, 1).shape) for group in batch.groups()]
+        if slot is not None:  # the images are in the slot already
+            batch = _with_images(batch, [torch.zeros(0)] * len(shapes))
         packed = io.BytesIO()
-        content = (
-            slot,
-            shapes,
-            batch if slot is None else _with_images(batch, [torch.zeros(0)] * len(shapes)),
-        )
-        _Pickler(packed, protocol=pickle.HIGHEST_PROTOCOL).dump(content)
+        _Pickler(packed, protocol=pickle.HIGHEST_PROTOCOL).dump((slot, shapes, batch))
         return packed.getvalue()
 
 
 class _Pickler(pickle.Pickler):
-    """Tensors as arrays: torch's own way is a file of shared memory for each of them."""
+    """Pickles tensors as arrays; torch would make a file in shared memory for each of them."""
 
     def reducer_override(self, value: Any) -> Any:
         if isinstance(value, Tensor):
@@ -142,26 +142,21 @@ class _Pickler(pickle.Pickler):
 
 
 def _unpacked(packed: bytes, slots: _Slots) -> Batch:
-    given: tuple[int | None, list[tuple[int, ...]], Batch] = pickle.loads(
-        packed
-    )  # of our own worker
-    slot, shapes, batch = given
+    content: tuple[int | None, list[tuple[int, ...]], Batch] = pickle.loads(packed)  # our worker's
+    slot, shapes, batch = content
     if slot is None:
         return batch
     memory, images, start = torch.from_numpy(slots.lend(slot)), [], 0
     for shape in shapes:
         images_BHWC = memory[start : (start := start + math.prod(shape))].view(shape)
-        # Page-locked memory is what a GPU reads without a copy in between.
-        images.append(
-            (images_BHWC.pin_memory() if torch.cuda.is_available() else images_BHWC).permute(
-                0, 3, 1, 2
-            )
-        )
+        if torch.cuda.is_available():  # a GPU reads page-locked memory without another copy
+            images_BHWC = images_BHWC.pin_memory()
+        images.append(images_BHWC.permute(0, 3, 1, 2))
     return _with_images(batch, images)
 
 
 def _with_images(batch: Batch, images: Sequence[Tensor]) -> Batch:
-    """The batch with other images, one tensor for each of its groups."""
+    """The batch with other images: one tensor for each of its groups."""
     more = tuple(
         dataclasses.replace(group, images_BCHW=own)
         for group, own in zip(batch.more, images[1:], strict=True)
@@ -174,15 +169,16 @@ def _as_it_is(packed: bytes) -> bytes:
 
 
 def _settle(_worker: int) -> None:
-    # torchrun and terminals signal a whole group: a worker that left at once would take away the
-    # batch that the rank needs to reach its checkpoint. It ends with its parent.
+    # torchrun and terminals signal a whole process group. If workers ended at once, the rank would
+    # lack the batch that it needs to reach its checkpoint. A group of their own keeps them until it
+    # ends.
     os.setpgid(0, 0)
     torch.set_num_threads(1)
     threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
 
 
 def _end_with(parent: int) -> None:
-    """A worker whose parent was killed: torch's own would wait for ever for someone to read its last batch."""
+    """End with the parent: torch's worker would wait forever for a reader of its batch."""
     while os.getppid() == parent:
         time.sleep(1)
     os._exit(1)

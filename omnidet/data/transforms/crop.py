@@ -14,8 +14,9 @@ def crop(
 ) -> Example:
     """Cut a window out, with `min_share` of each side or more, that cuts through no box.
 
-    A box is kept whole or lies outside altogether. A phrase that loses all its boxes is verified absent if the image's
-    label space was verified at all, else it is dropped. Where no such window is found, the picture stays as it was.
+    A box is kept whole or lies outside altogether. A phrase that loses all its boxes is verified
+    absent if the image's label space was verified at all, else it is dropped. Where no such window
+    is found, the picture stays as it was.
     """
     record = example.record
     boxes = record.boxes_xyxy.tolist()
@@ -42,7 +43,10 @@ def crop(
 def _inside(
     boxes: list[list[float]], left: int, top: int, right: int, bottom: int
 ) -> list[bool] | None:
-    """Which boxes lie in a window, or None if it cuts one. Plain numbers: for a few boxes several times as fast as arrays."""
+    """Which boxes lie in a window, or None if it cuts one.
+
+    Plain numbers: for a few boxes several times as fast as arrays.
+    """
     inside = []
     for x0, y0, x1, y1 in boxes:
         is_inside = x0 >= left and y0 >= top and x1 <= right and y1 <= bottom

@@ -1,4 +1,8 @@
-"""Image bytes -> pixels. simplejpeg decodes photographs, to the same pixels as Pillow in 0.7 of the time (`benchmarks/loader.py`)."""
+"""Image bytes -> pixels.
+
+simplejpeg decodes photographs, to the same pixels as Pillow in 0.7 of the time
+(`benchmarks/loader.py`).
+"""
 
 from __future__ import annotations
 
@@ -16,10 +20,12 @@ _JPEG = b"\xff\xd8"
 
 
 def decode(record: Record, side: int | None = None, out: Pixels | None = None) -> Example:
-    """Decode the image; JPEGs much larger than `side` are decoded at a reduced scale. The boxes are scaled to that.
+    """Decode the image; JPEGs much larger than `side` are decoded at a reduced scale. The boxes are
+    scaled to that.
 
     Args:
-        out: the square (side, side, 3) that `letterbox` will fill; a photo that fits it is decoded into its place at once.
+        out: the square (side, side, 3) that `letterbox` will fill; a photo that fits it is decoded
+            into its place at once.
     """
     pixels = _decode_jpeg(record, side, out) if record.image.startswith(_JPEG) else None
     if pixels is None:
@@ -34,7 +40,8 @@ def decode(record: Record, side: int | None = None, out: Pixels | None = None) -
 
 
 def _decode_jpeg(record: Record, side: int | None, out: Pixels | None) -> Pixels | None:
-    """Pixels of a JPEG, or None where Pillow must decide: CMYK, damaged, or not what its first bytes say."""
+    """Pixels of a JPEG, or None where Pillow must decide: CMYK, damaged, or not what its first
+    bytes say."""
     try:
         height, width, colours, _ = simplejpeg.decode_jpeg_header(record.image)
     except ValueError:

@@ -23,7 +23,8 @@ class Example:
     """(H, W, 3) RGB; a view where that saves a copy, so that strides may be negative."""
     record: Record
     frame: float = 0.0
-    """Side of the square that is to be seen, in pixels of the picture, where it is larger than the picture; else 0."""
+    """Side of the square that is to be seen, in pixels of the picture, where it is larger than the
+    picture; else 0."""
 
 
 Transform = Callable[[Example, np.random.Generator], Example]
@@ -45,7 +46,8 @@ class Combination(Protocol):
 def keep_boxes(record: Record, kept: npt.NDArray[np.bool_]) -> Record:
     """The record with those of its boxes (N,) that are left after a crop.
 
-    A phrase that names none of them any more is verified absent if the image's label space was verified at all, else dropped.
+    A phrase that names none of them any more is verified absent if the image's label space was
+    verified at all, else dropped.
     """
     if kept.all():
         return record

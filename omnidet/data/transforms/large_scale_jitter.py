@@ -1,4 +1,5 @@
-"""Large-scale jitter (Ghiasi et al., Simple Copy-Paste, arXiv 2012.07177): the picture at 0.1 to 2 times its size."""
+"""Large-scale jitter (Ghiasi et al., Simple Copy-Paste, arXiv 2012.07177): the picture at 0.1 to 2
+times its size."""
 
 from __future__ import annotations
 
@@ -17,7 +18,8 @@ from omnidet.schema import FloatArray, Record
 class LargeScaleJitter:
     """Zoom out, with padding around the picture, or in, to a window of it.
 
-    For a stream whose phrases describe, give `largest=1`: zooming out takes nothing away that a phrase may speak of.
+    For a stream whose phrases describe, give `largest=1`: zooming out takes nothing away that a
+    phrase may speak of.
     """
 
     kind: ClassVar[str] = "large_scale_jitter"
@@ -26,7 +28,8 @@ class LargeScaleJitter:
     largest: float = 2.0
     """1 is the picture as large as it fits."""
     min_visible: float = 0.6
-    """Share of a box that must be in the window for it to stay, cut to the window (OWL-ViT's value, arXiv 2205.06230)."""
+    """Share of a box that must be in the window for it to stay, cut to the window (OWL-ViT's value,
+    arXiv 2205.06230)."""
 
     def __post_init__(self) -> None:
         given = f"LargeScaleJitter(smallest={self.smallest}, largest={self.largest})"
@@ -56,8 +59,9 @@ class LargeScaleJitter:
 def cut(record: Record, x0: int, y0: int, width: int, height: int, min_visible: float) -> Record:
     """The record of a window of the picture.
 
-    A box stays, cut to the window, if so much of it is seen. One of which less is seen is no target any more, and its names
-    may now name more than their boxes; of one that is gone altogether nothing is seen.
+    A box stays, cut to the window, if so much of it is seen. One of which less is seen is no target
+    any more, and its names may now name more than their boxes; of one that is gone altogether
+    nothing is seen.
     """
     corner = np.array([x0, y0, x0, y0], np.float32)
     inside: FloatArray = np.clip(

@@ -1,6 +1,8 @@
-"""Scale a picture and pad it to a square, with the picture in its upper left corner: the same in training and at inference.
+"""Scale a picture and pad it to a square, with the picture in its upper left corner: the same in
+training and at inference.
 
-torch mirrors and scales: smaller with Pillow's own filter, in a quarter of the time (`benchmarks/loader.py`).
+torch mirrors and scales: smaller with Pillow's own filter, in a quarter of the time
+(`benchmarks/loader.py`).
 """
 
 from __future__ import annotations
@@ -12,10 +14,12 @@ from omnidet.data.transforms.example import Example, Pixels, resized
 from omnidet.schema import Record
 
 PADDING = 128
-"""Grey level of the part of the square that the picture does not fill: in the middle, so that it is no strong edge."""
+"""Grey level of the part of the square that the picture does not fill: in the middle, so that it is
+no strong edge."""
 
 _SMALL = 256 * 256
-"""Pictures of fewer pixels are scaled by Pillow: it costs nothing there, and the drawn world stays the same to the bit."""
+"""Pictures of fewer pixels are scaled by Pillow: it costs nothing there, and the drawn world stays
+the same to the bit."""
 
 
 def letterbox(example: Example, side: int, out: Pixels | None = None) -> Example:
@@ -50,7 +54,8 @@ def _fitted(example: Example, side: int) -> tuple[Record, int, int]:
 
 
 def _apart(pixels: Pixels, out: Pixels) -> Pixels:
-    """The pixels, copied where they were decoded into `out` and are not all of it, or mirrored all of it."""
+    """The pixels, copied where they were decoded into `out` and are not all of it, or mirrored all
+    of it."""
     mirrored = pixels.strides[1] < 0
     upright = pixels[:, ::-1] if mirrored else pixels
     in_place = upright.shape == out.shape and upright.ctypes.data == out.ctypes.data
@@ -61,7 +66,10 @@ def _apart(pixels: Pixels, out: Pixels) -> Pixels:
 
 
 def _scale_into(out: Pixels, pixels: Pixels) -> None:
-    """Bilinear, and smooth where the picture gets smaller. Each pixel is written once where the libraries let it."""
+    """Bilinear, and smooth where the picture gets smaller.
+
+    Each pixel is written once where the libraries let it.
+    """
     import torch
     from torch.nn import functional
 

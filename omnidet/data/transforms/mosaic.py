@@ -1,4 +1,7 @@
-"""Mosaics: several pictures as one, for small objects and many names. For names alone: a mosaic has no left and right."""
+"""Mosaics: several pictures as one, for small objects and many names.
+
+For names alone: a mosaic has no left and right.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +25,8 @@ class Mosaic:
     kind: ClassVar[str] = "mosaic"
 
     shares: tuple[float, ...] = (0.4, 0.3, 0.3)
-    """How often each grid is drawn, the single picture first (OWL-ViT's shares, arXiv 2205.06230)."""
+    """How often each grid is drawn, the single picture first (OWL-ViT's shares, arXiv 2205.06230).
+    """
 
     def __post_init__(self) -> None:
         fits = len(self.shares) >= 1 and min(self.shares) >= 0 and abs(sum(self.shares) - 1) < 1e-6
@@ -54,8 +58,9 @@ class Mosaic:
 def joined(records: Sequence[Record], side: int) -> Record:
     """What is known of a picture made of these.
 
-    A name is absent where each part says so. Where one part has it and another says nothing of it, it gives positives and no
-    negatives. Where no part has it and one says nothing of it, it is unknown.
+    A name is absent where each part says so. Where one part has it and another says nothing of it,
+    it gives positives and no negatives. Where no part has it and one says nothing of it, it is
+    unknown.
     """
     starts = np.cumsum([0, *(len(record.boxes_xyxy) for record in records)])
     named: dict[str, list[int]] = {}

@@ -26,9 +26,10 @@ _PLACE = re.compile(
 class PhraseCrop:
     """Cut out a window that cuts through no box.
 
-    A phrase with a box outside is dropped, with those of its boxes that nothing else names: "two dogs" of which one is left
-    is not "two dogs". What stands in a relation ("star left of circle") or speaks of its place in the picture ("the second
-    from the left", "the biggest") needs the rest of the picture, of which the boxes say nothing: such a picture stays whole.
+    A phrase with a box outside is dropped, with those of its boxes that nothing else names: "two
+    dogs" of which one is left is not "two dogs". What stands in a relation ("star left of circle")
+    or speaks of its place in the picture ("the second from the left", "the biggest") needs the rest
+    of the picture, of which the boxes say nothing: such a picture stays whole.
     """
 
     kind: ClassVar[str] = "phrase_crop"
@@ -71,7 +72,10 @@ def needs_the_picture(phrase: str) -> bool:
 
 
 def _keep_whole_phrases(record: Record, inside: npt.NDArray[np.bool_]) -> Record:
-    """The phrases all of whose boxes are inside, and their boxes. A phrase that goes is unknown from then on, not absent."""
+    """The phrases all of whose boxes are inside, and their boxes.
+
+    A phrase that goes is unknown from then on, not absent.
+    """
     whole = {
         phrase: boxes
         for phrase, boxes in zip(record.phrases, record.phrase_boxes, strict=True)

@@ -71,10 +71,10 @@ def train(
             vocabulary,
             streams,
             recipe.mixing,
-            recipe.model.image_size,
-            recipe.train.seed,
-            world.rank,
-            world.size,
+            image_size=recipe.model.image_size,
+            seed=recipe.train.seed,
+            rank=world.rank,
+            world_size=world.size,
         )
         averaged = loop.fit(
             detector,

@@ -12,7 +12,7 @@ from omnidet.data import vocabulary
 from omnidet.data.mixing.negatives import NameSampler, count_names
 from omnidet.data.shard_cache import ShardCache
 from omnidet.data.vocabulary import VocabularyConfig
-from tests.data.mixing.test_mixture import make, write
+from tests.data.mixing.mixes import make, write
 
 NAMES = ("dog", "hot dog", "police car", "car", "moon", "star", "cow", "umbrella")
 WORDS = vocabulary.build(

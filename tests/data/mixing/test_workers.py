@@ -1,4 +1,5 @@
-"""Processes that make batches: images stand in shared memory, and are nobody else's while somebody holds them."""
+"""Processes that make batches: images stand in shared memory, and are nobody else's while somebody
+holds them."""
 
 from __future__ import annotations
 
@@ -12,7 +13,7 @@ import pytest
 import torch
 
 from omnidet.data.mixing import workers
-from tests.data.mixing.test_mixture import STREAMS, assert_same, index, mixture  # noqa: F401
+from tests.data.mixing.mixes import STREAMS, assert_same, mixture
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning"),
@@ -20,7 +21,7 @@ pytestmark = [
 ]
 
 
-def test_a_batch_stays_as_it_is_while_it_is_held(index):  # noqa: F811
+def test_a_batch_stays_as_it_is_while_it_is_held(index):
     """One worker has 4 batches ahead of the consumer, who keeps every third."""
     made = mixture(index)
     kept = {
@@ -32,7 +33,7 @@ def test_a_batch_stays_as_it_is_while_it_is_held(index):  # noqa: F811
         assert_same(batch, made[step])
 
 
-def test_what_is_made_of_a_batch_keeps_its_memory(index):  # noqa: F811
+def test_what_is_made_of_a_batch_keeps_its_memory(index):
     made = mixture(index)
     views = [
         batch.images_BCHW[1:2, :, :5]
@@ -42,7 +43,7 @@ def test_what_is_made_of_a_batch_keeps_its_memory(index):  # noqa: F811
         assert torch.equal(view, made[step].images_BCHW[1:2, :, :5])
 
 
-def test_memory_is_used_again(index):  # noqa: F811
+def test_memory_is_used_again(index):
     """A consumer who holds one batch at a time sees no more places than there are slots."""
     places = {
         batch.images_BCHW.data_ptr() for batch in workers.batches(mixture(index), range(40), 1)
@@ -50,7 +51,7 @@ def test_memory_is_used_again(index):  # noqa: F811
     assert len(places) <= workers.PREFETCHED + workers.HELD
 
 
-def test_groups_of_other_sizes_stand_behind_one_another(index):  # noqa: F811
+def test_groups_of_other_sizes_stand_behind_one_another(index):
     streams = (*STREAMS[:2], dataclasses.replace(STREAMS[2], image_size=16))
     made = mixture(index, streams)
     for step, batch in enumerate(workers.batches(made, range(12), 2)):

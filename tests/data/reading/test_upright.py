@@ -1,4 +1,5 @@
-"""A photograph that its tag turns: the box lies on the thing, whichever way the boxes were drawn."""
+"""A photograph that its tag turns: the box lies on the thing, whichever way the boxes were drawn.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""Boxes and words follow the picture: a painted rectangle stays framed by its box through every transform."""
+"""Boxes and words follow the picture: a painted rectangle stays framed by its box through every
+transform."""
 
 from __future__ import annotations
 
