@@ -101,7 +101,8 @@ def main() -> None:
         )
         pairs = (size.image_size // 16) ** 2 * counts[2] * 4
         print(
-            f"\nMemory of a search of {counts[2]:,} names: {values['search_memory_bytes_100000'] / 2**20:.0f} MiB with the"
+            f"\nMemory of a search of {counts[2]:,} names: "
+            f"{values['search_memory_bytes_100000'] / 2**20:.0f} MiB with the"
         )
         print(f"names themselves; all scores at once would be {pairs / 2**20:.0f} MiB.")
     print(f"\nOn {machine(on, options.clock)}; medians of {options.rounds} turns.")

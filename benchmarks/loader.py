@@ -189,7 +189,8 @@ def main() -> None:
                 measure_loader(full, options.steps, warm_up=4 * options.workers + 1)
             )
     print(
-        f"{len(images)} images a round ({', '.join(f'{s.name} {s.images_per_step}' for s in streams)} a step) "
+        f"{len(images)} images a round "
+        f"({', '.join(f'{s.name} {s.images_per_step}' for s in streams)} a step) "
         f"at {options.size} px, {options.workers} processes, {options.rounds} rounds, medians"
     )
     print("| | images a second | a second and core | processor ms an image |\n|---|---|---|---|")

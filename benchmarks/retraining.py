@@ -104,8 +104,7 @@ def _prepare(
 
 
 def _curve(out: Path, combined: str, recipe: Recipe) -> list[dict[str, Any]]:
-    """Of each checkpoint: step, seconds of training, AP50 on the new benchmark, AP on the old one.
-    """
+    """For each checkpoint: step, seconds of training, AP50 on the new and AP on the old names."""
     detector, vocabulary, _ = bundle.load(out / "model")
     asked = {OLD.partition("/")[0], NAME}
     only = EvaluationConfig(tuple(b for b in recipe.evaluation.benchmarks if b.name in asked))
@@ -149,7 +148,8 @@ def _table(results: dict[str, list[dict[str, Any]]], old: float) -> str:
         )
     for kind, rows in results.items():
         lines.append(
-            f"{kind}: at best {max(r['AP50'] for r in rows):.3f}, at the end {OLD} {rows[-1]['old']:.3f}"
+            f"{kind}: at best {max(r['AP50'] for r in rows):.3f}, at the end {OLD} "
+            f"{rows[-1]['old']:.3f}"
         )
     return "\n".join(lines)
 

@@ -112,7 +112,8 @@ def memory(root: Path, datasets: list[str]) -> dict[str, float]:
         }
         results |= {f"{name}_peak_bytes_a_process": peak, f"{name}_seconds": seconds}
         print(
-            f"{name}: {peak / 1e9:.2f} GB, {'within' if peak <= ALLOWED_BYTES else 'MORE THAN'} {ALLOWED_BYTES / 1e9:.0f} GB"
+            f"{name}: {peak / 1e9:.2f} GB, {'within' if peak <= ALLOWED_BYTES else 'MORE THAN'} "
+            f"{ALLOWED_BYTES / 1e9:.0f} GB"
         )
         shutil.rmtree(root)
     return results
@@ -179,8 +180,10 @@ BUILD = """
 import sys
 from omnidet.data.sharding import build
 from omnidet.data.sharding.config import Dataset, ShardsConfig
-source, split = {"train/coco": ("coco", "train2017"), "train/lvis": ("lvis", "v1_train")}[sys.argv[3]]
-build.build(sys.argv[1], sys.argv[2], ShardsConfig((Dataset(sys.argv[3], source, ".", split),), (), hash_images=False))
+known = {"train/coco": ("coco", "train2017"), "train/lvis": ("lvis", "v1_train")}
+source, split = known[sys.argv[3]]
+dataset = Dataset(sys.argv[3], source, ".", split)
+build.build(sys.argv[1], sys.argv[2], ShardsConfig((dataset,), (), hash_images=False))
 """
 
 
@@ -208,7 +211,8 @@ def watched(command: list[str]) -> tuple[int, float]:
     if code:
         raise RuntimeError(f"the build ended with {code}")
     print(
-        f"processes: {', '.join(f'{peak / 1e9:.2f} GB' for peak in sorted(peaks.values(), reverse=True)[:4])}"
+        "processes: "
+        f"{', '.join(f'{peak / 1e9:.2f} GB' for peak in sorted(peaks.values(), reverse=True)[:4])}"
     )
     return max(peaks.values()), time.monotonic() - started
 
@@ -282,13 +286,18 @@ def write_annotations(
             more = ""
             if is_lvis:
                 absent = [generator.randrange(categories) + 1 for _ in range(7)]
-                more = f', "neg_category_ids": {absent}, "not_exhaustive_category_ids": [{generator.randrange(categories) + 1}]'
+                more = (
+                    f', "neg_category_ids": {absent}, "not_exhaustive_category_ids": '
+                    f"[{generator.randrange(categories) + 1}]"
+                )
             url = f"http://images.cocodataset.org/train2017/{i:012d}.jpg"
             file.write(
-                f'{", " if i > 1 else ""}{{"id": {i}, "file_name": "{i:012d}.jpg", "coco_url": "{url}", "license": 3, '
+                f'{", " if i > 1 else ""}{{"id": {i}, "file_name": "{i:012d}.jpg", '
+                f'"coco_url": "{url}", "license": 3, '
             )
             file.write(
-                f'"height": {height}, "width": {width}, "date_captured": "2013-11-14 11:18:45"{more}}}'
+                f'"height": {height}, "width": {width}, "date_captured": "2013-11-14 '
+                f'11:18:45"{more}}}'
             )
         file.write('], "annotations": [')
         for i in range(1, boxes + 1):
@@ -300,10 +309,12 @@ def write_annotations(
                 round(generator.uniform(4, 18), 2),
             ]
             file.write(
-                f'{", " if i > 1 else ""}{{"id": {i}, "image_id": {generator.randrange(images) + 1}, "category_id": '
+                f'{", " if i > 1 else ""}{{"id": {i}, '
+                f'"image_id": {generator.randrange(images) + 1}, "category_id": '
             )
             file.write(
-                f'{generator.randrange(categories) + 1}, "bbox": {box}, "area": {round(box[2] * box[3], 2)}, '
+                f'{generator.randrange(categories) + 1}, "bbox": {box}, "area": '
+                f"{round(box[2] * box[3], 2)}, "
             )
             file.write(f'"iscrowd": 0, "segmentation": {masks[i % 50]}}}')
         file.write("]}")

@@ -37,7 +37,8 @@ def arguments(description: str | None) -> argparse.ArgumentParser:
         "--clock",
         choices=("wall", "cpu"),
         default="wall",
-        help="cpu counts the process's own processor time: for a machine that does other work, with OMP_NUM_THREADS=1",
+        help="cpu counts the process's own processor time: for a machine that does other work, "
+        "with OMP_NUM_THREADS=1",
     )
     parser.add_argument(
         "--tiny",
@@ -116,7 +117,10 @@ def machine(on: torch.device, clock: str = "wall") -> str:
     """What it ran on, in words."""
     if on.type == "cuda":
         return f"{torch.cuda.get_device_name(on)}, torch {torch.__version__}"
-    return f"{platform.machine()} CPU, {torch.get_num_threads()} threads, {clock} time, torch {torch.__version__}"
+    return (
+        f"{platform.machine()} CPU, {torch.get_num_threads()} threads, {clock} time, "
+        f"torch {torch.__version__}"
+    )
 
 
 def print_table(title: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
@@ -181,10 +185,10 @@ def _svg(bars: Mapping[str, float], unit: str, title: str) -> str:
         parts.append(f'<text x="{left + length + 6:.1f}" y="{y + 14}">{value:.3g} {unit}</text>')
     height = 50 + len(bars) * line
     return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="860" height="{height}" font-family="sans-serif" font-size="13">'
-        f'<rect width="860" height="{height}" fill="white"/><text x="10" y="22" font-size="15">{html.escape(title)}</text>'
-        + "".join(parts)
-        + "</svg>\n"
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="860" height="{height}" '
+        'font-family="sans-serif" font-size="13">'
+        f'<rect width="860" height="{height}" fill="white"/><text x="10" y="22" '
+        f'font-size="15">{html.escape(title)}</text>' + "".join(parts) + "</svg>\n"
     )
 
 

@@ -124,7 +124,7 @@ def main() -> None:
         for image_size, windows in ((640, (0, 20, 10)), (1024, (0, 16))):
             one = dataclasses.replace(size, images=(1, 0, 0), image_size=image_size)
             contestants = {
-                f"{image_size} px, {f'windows of {window}' if window else 'no windows'}": bare_backbone(
+                _setting(image_size, window): bare_backbone(
                     dataclasses.replace(one, window=window), on
                 )
                 for window in windows
@@ -147,6 +147,10 @@ def main() -> None:
     if not options.tiny:
         judge(values, BARS)
     write(options, values, drawn, "s", "Seconds for the same images")
+
+
+def _setting(image_size: int, window: int) -> str:
+    return f"{image_size} px, {f'windows of {window}' if window else 'no windows'}"
 
 
 def _print_parameters(size: Size) -> None:

@@ -49,8 +49,7 @@ def override(config: Config, *assignments: str) -> Config:
 
 
 def override_nested(config: Config, values: Mapping[str, Any], prefix: str = "") -> Config:
-    """Copy of `config` with the fields of a nested mapping set, such as the content of params.yaml.
-    """
+    """Copy of `config` with the fields of a nested mapping set, such as that of params.yaml."""
     for name, value in values.items():
         path = f"{prefix}{name}"
         current = _field(config, name, path)
@@ -135,8 +134,7 @@ def _plugin_value(folder: str, value: Any, path: str) -> Any:
 
 
 def _parsed_part(folder: str, content: Mapping[str, Any], path: str) -> Any:
-    """The settings of a part; without a `kind`, as in what older versions wrote, the fields decide.
-    """
+    """The settings of a part; without `kind`, as older versions wrote them, the fields decide."""
     own = {name: value for name, value in content.items() if name != "kind"}
     if "kind" in content:
         return parse(plugins.load(folder, content["kind"]), own)

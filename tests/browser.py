@@ -63,7 +63,8 @@ class Browser:
         )
         self.call("Page.navigate", url=path.resolve().as_uri())
         self.run(
-            "new Promise(done => document.readyState == 'complete' ? done() : addEventListener('load', () => done()))"
+            "new Promise(done => document.readyState == 'complete' ? done() : "
+            "addEventListener('load', () => done()))"
         )
 
     def run(self, expression: str) -> Any:
@@ -142,8 +143,11 @@ def browser(profile: Path) -> Iterator[Browser]:
     with (profile.parent / "browser.log").open("wb") as log:
         process = subprocess.Popen(
             ["bash", "-c", shell, "browser", str(program()), *options],
-            pass_fds=(to_browser[0], from_browser[1]), stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-        )  # fmt: skip
+            pass_fds=(to_browser[0], from_browser[1]),
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+        )
     os.close(to_browser[0])
     os.close(from_browser[1])
     tab = None

@@ -1,5 +1,4 @@
-"""The main job as `make demo` runs it: `dvc repro` in a checkout, then again, then after a change.
-"""
+"""The main job as `make demo` runs it: `dvc repro` in a checkout, again, and after a change."""
 
 import json
 import os
@@ -22,7 +21,10 @@ def test_demo_runs_once_and_then_only_what_changed(tmp_path: Path) -> None:
     checkout = copy_of_checkout(tmp_path / "checkout")
     run(checkout, "dvc", "repro")
     metrics = json.loads((checkout / "metrics/evaluation.json").read_text())
-    wanted = "coco/AP coco/AP50 lvis/AP refcocog/AIGT refcocog/AIGT_plain refcocog/AIGT_relational refcocog/AIGT_unseen"
+    wanted = (
+        "coco/AP coco/AP50 lvis/AP refcocog/AIGT refcocog/AIGT_plain refcocog/AIGT_relational "
+        "refcocog/AIGT_unseen"
+    )
     assert set(wanted.split()) | {"flickr30k/R@1", "flickr30k/R@5", "flickr30k/R@10"} <= set(
         metrics
     )

@@ -33,9 +33,12 @@ def run(options: argparse.Namespace) -> None:
         rows.append((known.model, f"pip:{package}", size, known.licence, speed, here))
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     for row in rows:
-        print("  ".join(f"{cell:{width}}" for cell, width in zip(row, widths, strict=True)).rstrip())
+        print(
+            "  ".join(f"{cell:{width}}" for cell, width in zip(row, widths, strict=True)).rstrip()
+        )
     print(
-        "any other model of timm: model.backbone=timm_vit or timm_features, model.backbone.name=NAME, "
+        "any other model of timm: model.backbone=timm_vit or timm_features, "
+        "model.backbone.name=NAME, "
         "and model.backbone.weights=FILE (local or s3://), `pretrained` (from the hub) or `random`"
     )
 

@@ -71,7 +71,8 @@ def run(options: argparse.Namespace) -> None:
     is_remote = storage.is_s3(options.out)
     if is_remote and options.keep_archives:
         raise ValueError(
-            f"--keep-archives keeps them in a local folder, and --out is {options.out}: leave it out"
+            f"--keep-archives keeps them in a local folder, and --out is {options.out}: leave it "
+            "out"
         )
     if options.scratch and not is_remote:
         raise ValueError(
@@ -95,4 +96,5 @@ def _described(dataset: Any) -> str:
     size = sum(file.size_bytes or 0 for file in dataset.files)
     is_known = all(file.size_bytes for file in dataset.files)
     told = f"{size / 1e9:.1f} GB" if is_known else "size not known"
-    return f"{dataset.name:12} {len(dataset.files):5} files, {told}: {dataset.about} ({dataset.licence})"
+    files = f"{dataset.name:12} {len(dataset.files):5} files"
+    return f"{files}, {told}: {dataset.about} ({dataset.licence})"

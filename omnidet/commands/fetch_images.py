@@ -10,7 +10,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
-TEXT = "lists of addresses and captions (parquet, tsv, csv) -> WebDataset tars that the laion and cc12m readers take"
+TEXT = (
+    "lists of addresses and captions (parquet, tsv, csv) -> WebDataset tars that the laion and "
+    "cc12m readers take"
+)
 
 LISTS_CACHE = ".cache/lists"
 
@@ -80,7 +83,8 @@ def run(options: argparse.Namespace) -> None:
 
     if storage.is_s3(options.out):
         raise ValueError(
-            f"--out {options.out}: pictures are fetched into a local folder; `omnidet shards` writes to s3:// from it"
+            f"--out {options.out}: pictures are fetched into a local folder; `omnidet shards` "
+            "writes to s3:// from it"
         )
     lists = (
         storage.local_copy(options.lists, LISTS_CACHE)

@@ -40,7 +40,8 @@ def add(commands: Any) -> None:
         "--from",
         dest="champion",
         metavar="VERSION",
-        help="champion, NAME or NAME@3; photo-small for a new detector (default: the champion, or a "
+        help="champion, NAME or NAME@3; photo-small for a new detector (default: the champion, or "
+        "a "
         "new detector where the registry holds none)",
     )
     parser.add_argument(
@@ -109,7 +110,8 @@ def run(options: argparse.Namespace) -> int:
             return new_detector.run(options, name, [*options.set, *_reading(options)])
     if options.model_name:
         raise ValueError(
-            f"--as {options.model_name}: a taught detector keeps the name of the one it goes on from; "
+            f"--as {options.model_name}: a taught detector keeps the name of the one it goes on "
+            "from; "
             "give --from photo-small for a new one"
         )
     options.champion = options.champion or "champion"
@@ -220,7 +222,8 @@ def _require_distinct(name: str, data: str, champion: Version) -> None:
     taught = champion.provenance.get(retrain.TAUGHT, [])
     if any(dataset["name"] == name for dataset in taught):
         raise ValueError(
-            f"{data}: {champion} was taught a dataset {name!r} before: give --name {name} if this is "
+            f"{data}: {champion} was taught a dataset {name!r} before: give --name {name} if this "
+            "is "
             f"a later state of it, or another one, such as --name {name}-2, if it is not"
         )
 

@@ -72,7 +72,8 @@ def run(options: argparse.Namespace, name: str, settings: list[str]) -> int:
     if not decision.passed:
         print("\n".join(["not registered:", *decision.reasons]))
         print(
-            f"the detector is in {model}. Train longer (--minutes), correct what the report shows, or "
+            f"the detector is in {model}. Train longer (--minutes), correct what the report shows, "
+            "or "
             "judge again by another limit (--set retrain.min_ap50=X): nothing is trained twice"
         )
         return NOT_PASSED

@@ -89,7 +89,8 @@ def run(options: argparse.Namespace) -> None:
     known = PROTOCOLS[options.benchmark]
     if options.protocol and options.protocol not in known:
         raise ValueError(
-            f"{options.benchmark} has no protocol {options.protocol!r}: give one of {', '.join(known)}"
+            f"{options.benchmark} has no protocol {options.protocol!r}: give one of "
+            f"{', '.join(known)}"
         )
     if options.split and options.benchmark not in SPLITS:
         raise ValueError(
@@ -105,7 +106,8 @@ def run(options: argparse.Namespace) -> None:
     values = dict(metrics.values)
     if not values:
         raise ValueError(
-            f"{options.ground_truth} has no annotation to measure by: give the file of an annotated split"
+            f"{options.ground_truth} has no annotation to measure by: give the file of an "
+            "annotated split"
         )
     if options.json:
         storage.write_text(options.json, json.dumps(values, indent=1) + "\n")

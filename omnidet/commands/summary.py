@@ -37,7 +37,8 @@ def run(options: argparse.Namespace) -> None:
         # DVC brings back what a stage made, and the registry is nobody's output: it belongs to a
         # place.
         print(
-            f"registered  no version in {options.registry} has these metrics: register the detector "
+            f"registered  no version in {options.registry} has these metrics: register the "
+            "detector "
             "with `dvc repro --single-item --force register`"
         )
     print(f"report      {options.report.resolve()}")

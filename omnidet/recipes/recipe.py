@@ -40,8 +40,7 @@ class RegisterConfig:
 
 @dataclass(frozen=True)
 class RetrainConfig:
-    """How a trained detector learns new categories: `retraining.py` makes the recipe of that run.
-    """
+    """How a trained detector learns new categories; `retrain.py` makes the recipe of that run."""
 
     steps: int = 700
     replay_share: float = 0.5
@@ -84,7 +83,8 @@ class RetrainConfig:
         fits = 0 <= self.image_size <= LARGEST_SIDE
         require(
             fits,
-            f"retrain.image_size={self.image_size}: give up to {LARGEST_SIDE}, or 0 for the detector's own",
+            f"retrain.image_size={self.image_size}: give up to {LARGEST_SIDE}, or 0 for the "
+            "detector's own",
         )
         require(
             self.learning_rate > 0,
@@ -131,5 +131,6 @@ class Recipe:
         size = self.retrain.image_size
         require(
             size % multiple == 0,
-            f"retrain.image_size={size}: give a multiple of {multiple}, or 0 for the detector's own",
+            f"retrain.image_size={size}: give a multiple of {multiple}, or 0 for the detector's "
+            "own",
         )

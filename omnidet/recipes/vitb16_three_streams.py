@@ -1,5 +1,4 @@
-"""The detector at full size: a pretrained ViT-B/16 at 640 px, three streams, on one or many GPUs.
-"""
+"""The detector at full size: a pretrained ViT-B/16 at 640 px, three streams, one or many GPUs."""
 
 from __future__ import annotations
 

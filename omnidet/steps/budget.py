@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import io
+import itertools
 import json
 import statistics
 import tempfile
@@ -108,5 +109,5 @@ def seconds_per_step(index: shards.Index, vocabulary_location: Location, recipe:
             folder=folder,
             matching=recipe.matching,
         )
-    taken = [after - before for before, after in zip(marks, marks[1:], strict=False)]
+    taken = [after - before for before, after in itertools.pairwise(marks)]
     return statistics.median(taken[_WARM_UP:])

@@ -293,9 +293,15 @@ def zero_shot(
 
 
 def train(
-    combined: Location, vocabulary: Location, champion: Version, out: Location, recipe: Recipe, name: str,
-    version: str, work: Location | None = None,
-) -> None:  # fmt: skip
+    combined: Location,
+    vocabulary: Location,
+    champion: Version,
+    out: Location,
+    recipe: Recipe,
+    name: str,
+    version: str,
+    work: Location | None = None,
+) -> None:
     """Teach the champion: the new data beside a replay of the old streams, from its weights on."""
     start = storage.local_copy(champion.location, ".cache/models")
     taught = [
@@ -345,9 +351,14 @@ def evaluate(
         storage.join(folder, "before", storage.INDEX_NAME), json.dumps(values, indent=1) + "\n"
     )
     train_detector.write_report(
-        model, combined, storage.join(folder, "evaluation"), storage.join(folder, "report.html"), whole,
-        before=storage.join(folder, "before"), zero_shot=untaught,
-    )  # fmt: skip
+        model,
+        combined,
+        storage.join(folder, "evaluation"),
+        storage.join(folder, "report.html"),
+        whole,
+        before=storage.join(folder, "before"),
+        zero_shot=untaught,
+    )
 
 
 def gate(folder: Location, champion: Version, recipe: Recipe, name: str) -> gate_module.Decision:

@@ -31,9 +31,7 @@ class InterruptedRunError(SystemExit):
 
     def __init__(self, step: int, number: int = signal.SIGTERM) -> None:
         """`number`: of the signal that asked; after Ctrl-C nobody wants a restart."""
-        super().__init__(
-            INTERRUPTED_EXIT_CODE if number == signal.SIGINT else RESTART_EXIT_CODE
-        )
+        super().__init__(INTERRUPTED_EXIT_CODE if number == signal.SIGINT else RESTART_EXIT_CODE)
         self.step = step
 
 

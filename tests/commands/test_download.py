@@ -15,7 +15,8 @@ def catalogue(tmp_path):
         site.files["a.txt"] = b"hello"
         path = tmp_path / "own.toml"
         path.write_text(
-            f'[toy]\nabout = "a toy"\n[[toy.files]]\nname = "a.txt"\nurls = ["{site.url("a.txt")}"]\n',
+            '[toy]\nabout = "a toy"\n[[toy.files]]\nname = "a.txt"\nurls = '
+            f'["{site.url("a.txt")}"]\n',
             encoding="utf-8",
         )
         yield path

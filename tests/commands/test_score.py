@@ -140,7 +140,10 @@ def test_flickr30k_counts_every_phrase_of_every_sentence_as_the_reference(tmp_pa
     (tmp_path / "Sentences").mkdir()
     (tmp_path / "Annotations").mkdir()
     (tmp_path / "test.txt").write_text("7\n")
-    text = "[/EN#1/people Two dogs] on [/EN#2/scene a field] .\n[/EN#0/notvisual It] is fine .\n[/EN#1/people Two dogs] run .\n"
+    text = (
+        "[/EN#1/people Two dogs] on [/EN#2/scene a field] .\n[/EN#0/notvisual It] is fine "
+        ".\n[/EN#1/people Two dogs] run .\n"
+    )
     (tmp_path / "Sentences" / "7.txt").write_text(text)
     boxes = [(1, (0, 0, 10, 10)), (1, (20, 0, 30, 10))]
     things = "".join(

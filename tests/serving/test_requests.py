@@ -49,8 +49,13 @@ def test_the_same_question_in_every_dress():
     )
     assert plain == requests.Question((IMAGE,), ("red star", "Öl"), 0.25, 5)
     assert _read({"image": f"data:image/png;base64,{TEXT}", "phrases": ["ring"]}).images == (IMAGE,)
-    form = _form(FILE, ("phrases", b"red star", ""), ("phrases", "Öl".encode(), ""), ("threshold", b"0.25", ""),
-                 ("max_detections", b"5", ""))  # fmt: skip
+    form = _form(
+        FILE,
+        ("phrases", b"red star", ""),
+        ("phrases", "Öl".encode(), ""),
+        ("threshold", b"0.25", ""),
+        ("max_detections", b"5", ""),
+    )
     assert _read(form, "multipart/form-data; boundary=x") == plain
     query = "phrases=red+star&phrases=%C3%96l&threshold=0.25&max_detections=5"
     assert (

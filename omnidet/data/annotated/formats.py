@@ -182,9 +182,9 @@ allows more), or if its boxes are in another unit than the format wants.
 """
 ABOUT_PICTURES = """
 A picture is found by the path that its annotation gives, from any operating system: `\\` is `/`,
-and Unicode form, case and `%20` do not matter where only one file fits. Where two different files fit,
-neither is taken. Symbolic links are followed. `__MACOSX`, `@eaDir` and names that begin with a dot
-are skipped. Copies of a picture are one picture, with the boxes of all. A picture without an
+and Unicode form, case and `%20` do not matter where only one file fits. Where two different files
+fit, neither is taken. Symbolic links are followed. `__MACOSX`, `@eaDir` and names that begin with
+a dot are skipped. Copies of a picture are one picture, with the boxes of all. A picture without an
 annotation is left out: in YOLO, an empty txt says that nothing is there. Photographs are turned as
 their EXIF tag says, and 16-bit and float greyscale is scaled to 8 bits.
 """

@@ -151,8 +151,7 @@ def single(tmp_path, *records, stream=None, **config) -> Batch:
 
 
 def space(batch: Batch, records, b=0):
-    """{name: (is a negative elsewhere, boxes that it names)} of an image, names by their encoding.
-    """
+    """{name: (is a negative elsewhere, boxes it names)} of an image, names by their encoding."""
     known = {name for r in records for name in (*r.phrases, *r.absent)}
     rows = {tuple(WORDS.encode(name)[0].tolist()): name for name in known}
     ends = [*batch.phrases.offsets_P.tolist()[1:], len(batch.phrases.token_ids_K)]

@@ -296,7 +296,7 @@ def test_a_size_without_an_image_for_each_rank_is_refused(index):
     streams = (*STREAMS[:2], dataclasses.replace(STREAMS[2], image_size=16))
     with pytest.raises(
         ValueError,
-        match="16 px.*give 3",
+        match=r"16 px.*give 3",
     ):
         mixture(index, streams, rank=2, world_size=3)
 

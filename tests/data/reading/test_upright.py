@@ -1,5 +1,4 @@
-"""A photograph that its tag turns: the box lies on the thing, whichever way the boxes were drawn.
-"""
+"""A photograph that its tag turns: the box is on the thing, whichever way boxes were drawn."""
 
 from __future__ import annotations
 
