@@ -1,5 +1,5 @@
-"""A folder in COCO's layout, and what else stands beside it: the main job on real images, at a size
-a laptop can run.
+"""The main job on real images, at a size that a laptop can run: a folder in COCO's layout, and the
+other datasets if they are next to it.
 """
 
 from __future__ import annotations
@@ -15,12 +15,11 @@ from omnidet.training.config import OptimizerConfig, TrainConfig
 
 
 def coco_folder() -> Recipe:
-    """ViT-B/16 at 128 px from random weights: it shows that formats, joins and code paths are
-    right, not what is reachable.
+    """ViT-B/16 at 128 px from random weights: a check of formats, joins and code paths.
 
-    Run it with `make demo-real DATA=<folder>`; a step at 96 px took 2.5 to 4 s on 2 busy cores. For
-    a detector of use, set `model.backbone.weights=pretrained`, `model.image_size=640` and many more
-    steps, on a GPU.
+    It does not show what is reachable. Run it with `make demo-real DATA=<folder>`; a step at 96 px
+    took 2.5 to 4 s on 2 busy cores. For a useful detector, set `model.backbone.weights=pretrained`,
+    `model.image_size=640` and many more steps, on a GPU.
     """
     return Recipe(
         world=None,

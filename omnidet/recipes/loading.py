@@ -17,8 +17,8 @@ def load_recipe(params: Path | None, name: str | None, assignments: list[str]) -
     if params is not None:
         if not params.is_file():
             raise FileNotFoundError(
-                f"--params {params} does not exist: name a YAML file such as params.yaml, or a "
-                "--recipe"
+                f"--params {params} does not exist: "
+                "name a YAML file such as params.yaml, or a --recipe"
             )
         try:
             fields = yaml.safe_load(params.read_text(encoding="utf-8")) or {}

@@ -24,53 +24,50 @@ LOSSES = (
     WeightedLoss("token_alignment", 0.2),
     WeightedLoss("caption", 0.2),
 )
-"""All losses with the weights that every recipe begins from."""
+"""All losses, with the weights that every recipe starts from."""
 
 
 @dataclass(frozen=True)
 class RegisterConfig:
-    """Where the detector goes."""
+    """How the detector is registered."""
 
     name: str
-    """Of the registered model."""
+    """Name of the registered model."""
 
     def __post_init__(self) -> None:
-        versions.check_name(self.name)  # now, and not when a detector was trained for hours
+        versions.check_name(self.name)  # now, not after hours of training
 
 
 @dataclass(frozen=True)
 class RetrainConfig:
-    """How a trained detector learns new categories; `retrain.py` makes the recipe of that run."""
+    """How a trained detector learns new categories: `retrain.py` makes the recipe of that run."""
 
     steps: int = 700
     replay_share: float = 0.5
-    """Of each step's images: from the data that the detector was trained on."""
+    """Share of each step's images that come from the data the detector was trained on."""
     new_images: int = 0
-    """New images a step; 0: as many as the replay leaves of the images of a step of the first
-    training.
-    """
+    """New images in each step. 0: as many as the replay leaves of a step of the first training."""
     new_weight: float = 3.0
-    """Of the losses on the new images; those of each old stream weigh 1."""
+    """Weight of the losses on the new images; each old stream has weight 1."""
     image_size: int = 0
-    """Side in which larger new pictures are shown, pixels, a multiple of the backbone's stride; the
-    old ones keep theirs. 0: as the old ones.
-    """
+    """Side in pixels that larger new images are scaled to, a multiple of the backbone's stride. Old
+    images keep theirs. 0: the same as for old images."""
     learning_rate: float = 7e-4
     new_token_rate: float = 30.0
-    """Factor on it for the tokens of new words (`docs/decisions/0008-new-categories.md`)."""
+    """Factor on the learning rate for the tokens of new words
+    (`docs/decisions/0008-new-categories.md`)."""
     warmup_steps: int = 30
     max_drop: float = 0.02
     """How far a headline number of an old benchmark may fall below the champion's."""
     min_gain: float = 0.0
-    """How far AP on the new data must rise above what the champion reaches there untaught; at 0 it
-    must
-    rise at all. Below 0 it may fall by as much."""
+    """How far AP on the new data must rise above what the champion reaches there before it has seen
+    any of it. 0: by anything at all; below 0: it may fall by as much."""
     min_ap50: float = 0.1
-    """Least AP50 on the new data: above what boxes drawn at random reach."""
+    """Lowest AP50 on the new data that may be registered: above what random boxes reach."""
     min_boxes: int = 5
-    """Least number of boxes that the new data must be measured by."""
+    """Lowest number of boxes that the new data must be measured by."""
     reading: ReadConfig = field(default_factory=ReadConfig)
-    """Of the annotated folder."""
+    """How the annotated folder is read."""
 
     def __post_init__(self) -> None:
         require(self.steps >= 1, f"retrain.steps={self.steps}: give 1 or more")
@@ -83,8 +80,8 @@ class RetrainConfig:
         fits = 0 <= self.image_size <= LARGEST_SIDE
         require(
             fits,
-            f"retrain.image_size={self.image_size}: give up to {LARGEST_SIDE}, or 0 for the "
-            "detector's own",
+            f"retrain.image_size={self.image_size}: give up to {LARGEST_SIDE}, "
+            "or 0 for the detector's own",
         )
         require(
             self.learning_rate > 0,
@@ -103,10 +100,10 @@ class RetrainConfig:
 
 @dataclass(frozen=True)
 class Recipe:
-    """Every part and every number of a run. The fields are in the order of the steps."""
+    """Every part and every number of a run, in the order of the steps."""
 
     world: TinyWorld | None
-    """The synthetic data to draw; None where the data is real."""
+    """The synthetic data to draw; None if the data is real."""
     shards: ShardsConfig
     vocabulary: VocabularyConfig
     model: ModelConfig
@@ -131,6 +128,6 @@ class Recipe:
         size = self.retrain.image_size
         require(
             size % multiple == 0,
-            f"retrain.image_size={size}: give a multiple of {multiple}, or 0 for the detector's "
-            "own",
+            f"retrain.image_size={size}: give a multiple of {multiple}, "
+            "or 0 for the detector's own",
         )

@@ -17,44 +17,43 @@ from omnidet.training.config import OptimizerConfig, TrainConfig
 
 
 def vitb16_three_streams() -> Recipe:
-    """ViT-B/16 with ImageNet weights, 80 images a step (Det 32 and Grd 16 at 640 px, Img 32 at 320
-    px), 150,000 steps.
+    """ViT-B/16 with ImageNet weights, 150,000 steps of 80 images.
 
-    Shards and vocabulary as in `coco_folder`; then
+    Each step has 32 images of Det and 16 of Grd at 640 px, and 32 of Img at 320 px. Make shards and
+    vocabulary as for `coco_folder`; then
 
-        torchrun --nproc-per-node 8 -m omnidet.cli train --recipe vitb16_three_streams --shards ...
-        --vocabulary ... --out ...
+        torchrun --nproc-per-node 8 -m omnidet.cli train --recipe vitb16_three_streams \\
+            --shards ... --vocabulary ... --out ...
 
-    `--set model.backbone.weights=FILE` takes weights from a local file, which must fit; without,
-    timm fetches its own. `vitb16_three_streams_1024` is the same at 1024 px.
+    `--set model.backbone.weights=FILE` takes weights from a local file, which must fit; otherwise
+    timm downloads its own. `vitb16_three_streams_1024` is the same at 1024 px.
 
-    Parameters: backbone 86.9 M at 640 px, of which 85.8 M are those of the bare ViT-B/16 at 224 px
-    and the rest more position embeddings; head 1.4 M; token embeddings 15.4 M (60,000 rows of 256
-    and a bias). A published "86 M" can only mean the bare backbone: it leaves 0.2 M for everything
-    else.
+    Parameters: 86.9 M in the backbone at 640 px (85.8 M of the bare ViT-B/16 at 224 px, the rest
+    more position embeddings), 1.4 M in the head, 15.4 M token embeddings (60,000 rows of 256 and a
+    bias). A published "86 M" can only mean the bare backbone: it leaves 0.2 M for everything else.
 
-    Hours, worked out, not measured: a step is 53 TFLOP forward and backward (319 GFLOP forward an
-    image at 640 px with windows, 74 at 320 px, three times that with the backward), so the run is
-    8.0e18 FLOP: 18 GPU-hours on A100s at 40 % of their 312 TFLOP/s, 6 on H100s at 40 % of 989.
-    benchmarks/README.md has what was measured: step times on a CPU.
+    Hours, calculated and not measured: a step is 53 TFLOP forward and backward (319 GFLOP forward
+    for an image at 640 px with windows, 74 at 320 px, three times that with the backward pass), so
+    the run is 8.0e18 FLOP: 18 GPU-hours on A100s at 40 % of their 312 TFLOP/s, 6 on H100s at 40 %
+    of 989. benchmarks/README.md has what was measured: step times on a CPU.
 
-    Expect, **not yet reached, for nobody has run it**: COCO AP 43.5, LVIS AP 29.9, RefCOCOg .723
-    are what was published for a detector of this kind (protocols not stated). A plain ViT-B/16
-    detector on COCO alone reaches 50 in 12 epochs: below 45 after the first third something is
-    wrong.
+    Expect COCO AP 43.5, LVIS AP 29.9, RefCOCOg .723: published for a detector of this kind
+    (protocols not stated), and **not yet reached here, since nobody has run this**. A plain
+    ViT-B/16 detector on COCO alone reaches 50 in 12 epochs: if it is below 45 after the first
+    third, something is wrong.
     """
     return dataclasses.replace(
         coco_folder(),
         model=ModelConfig(
             image_size=640,
-            # Windows of 20 x 20 patches: 10 would divide both grids too, but see a quarter of the
-            # surroundings for little.
+            # Windows of 20 x 20 patches. 10 would divide both grids too, but it would see a
+            # quarter of the surroundings and save little.
             backbone=TimmVit(drop_path=0.1, window=20, global_blocks=(2, 5, 8, 11)),
             embedding_width=256,
             calibrated_streams=3,
         ),
         streams=(
-            # COCO knows all of its names of each image; LVIS's are filled up to 50 as Detic does.
+            # COCO lists all of its names for each image; LVIS's are filled up to 50, as in Detic.
             Stream(
                 "det",
                 ("train/coco", "train/lvis"),
