@@ -26,7 +26,7 @@ from omnidet.data import vocabulary as vocabulary_module
 from omnidet.data.annotated import cut, write
 from omnidet.data.annotated import read as annotated
 from omnidet.data.annotated.config import ReadConfig
-from omnidet.data.annotated.folder import walk
+from omnidet.data.folder_formats.folder import walk
 from omnidet.data.reading.perceptual_hash import perceptual_hash
 from omnidet.data.sharding import build, finish
 from omnidet.data.sharding.held_out import HeldOut

@@ -12,9 +12,9 @@ from pathlib import Path
 from omnidet.data.annotated import boxes as geometry
 from omnidet.data.annotated import pictures, units
 from omnidet.data.annotated.account import Account
-from omnidet.data.annotated.folder import Folder
 from omnidet.data.annotated.pictures import Opened
-from omnidet.data.annotated.sheets import Corners, Found, Shape, Sheet
+from omnidet.data.folder_formats.folder import Folder
+from omnidet.data.folder_formats.sheets import Corners, Found, Shape, Sheet
 
 OTHER_SIZE = "annotation of a picture of another size"
 WHICH_WAY = (

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from omnidet.data.annotated.account import Account
-from omnidet.data.annotated.sheets import NO_AREA, Corners
+from omnidet.data.folder_formats.sheets import NO_AREA, Corners
 from omnidet.data.reading.quarantine import MIN_BOX_SIDE
 
 OUTSIDE = "box outside of its picture"

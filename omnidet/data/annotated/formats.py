@@ -9,9 +9,9 @@ import textwrap
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from omnidet.data.annotated.folder import OTHER_PICTURES, PICTURES, Folder
-from omnidet.data.annotated.readers import coco, cvat, label_studio, labelme, voc, yolo
-from omnidet.data.annotated.sheets import Found
+from omnidet.data.folder_formats import coco, cvat, label_studio, labelme, voc, yolo
+from omnidet.data.folder_formats.folder import OTHER_PICTURES, PICTURES, Folder
+from omnidet.data.folder_formats.sheets import Found
 
 
 @dataclass(frozen=True)

@@ -13,11 +13,11 @@ from omnidet.data.annotated import assemble, phrases
 from omnidet.data.annotated.account import Account
 from omnidet.data.annotated.assemble import Draft
 from omnidet.data.annotated.config import ReadConfig
-from omnidet.data.annotated.folder import Folder
 from omnidet.data.annotated.formats import FOREIGN, FORMATS
 from omnidet.data.annotated.pictures import Opened
-from omnidet.data.annotated.readers import foreign
-from omnidet.data.annotated.sheets import Found
+from omnidet.data.folder_formats import foreign
+from omnidet.data.folder_formats.folder import Folder
+from omnidet.data.folder_formats.sheets import Found
 
 ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".rar", ".7z")
 ONLY_CROWDS = "box around a group, of a name that has no other box"

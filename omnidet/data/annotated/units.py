@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from omnidet.data.annotated.boxes import overlap
-from omnidet.data.annotated.sheets import Corners, Layout
+from omnidet.data.folder_formats.sheets import Corners, Layout
 
 MAX_OUTSIDE = 0.5
 """Share of boxes that stick out of their pictures above which they make no sense, whatever the

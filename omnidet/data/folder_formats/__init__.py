@@ -1,7 +1,9 @@
-"""Annotation files -> sheets; one file a format.
+"""Annotation files of somebody's folder -> sheets; one file for each format.
 
-    read(folder: Folder) -> Found | None        None: the folder has none of it
+    folder (walk, splits) + lookup (the picture that is meant) --> read(folder) --> Found | None
+                                                                        |
+                                                   sheets: what was written, nothing judged yet
 
-To add one, write a file here with `read` and name it in `formats.FORMATS`, whose row says what is
-read and what is not.
+None means that the folder has none of the format. To add one, write a file here with `read` and name
+it in `annotated/formats.py`, whose row says what is read and what is not.
 """

@@ -13,10 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from omnidet.data.annotated import lookup
-from omnidet.data.annotated.folder import Folder, parts_of, split_of_file, split_of_folders
-from omnidet.data.annotated.readers import json_kinds
-from omnidet.data.annotated.sheets import (
+from omnidet.data.folder_formats import json_kinds, lookup
+from omnidet.data.folder_formats.folder import Folder, parts_of, split_of_file, split_of_folders
+from omnidet.data.folder_formats.sheets import (
     NO_AREA,
     NO_NAME,
     NOT_FOUR_NUMBERS,

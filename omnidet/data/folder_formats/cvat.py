@@ -8,9 +8,9 @@ import math
 from pathlib import Path
 from xml.etree.ElementTree import Element
 
-from omnidet.data.annotated import lookup
-from omnidet.data.annotated.folder import SPLITS, Folder, key, split_of_file, split_of_folders
-from omnidet.data.annotated.sheets import (
+from omnidet.data.folder_formats import lookup
+from omnidet.data.folder_formats.folder import SPLITS, Folder, key, split_of_file, split_of_folders
+from omnidet.data.folder_formats.sheets import (
     NO_BOX,
     NO_NAME,
     NOT_FOUR_NUMBERS,

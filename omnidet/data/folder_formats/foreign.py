@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from omnidet.data.annotated.folder import Folder
+from omnidet.data.folder_formats.folder import Folder
 
 _HEAD_BYTES = 1 << 16
 _JSON_MARKS = {

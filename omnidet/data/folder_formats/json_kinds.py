@@ -7,7 +7,7 @@ import mmap
 from pathlib import Path
 from typing import Literal
 
-from omnidet.data.annotated.folder import Folder
+from omnidet.data.folder_formats.folder import Folder
 
 Kind = Literal["coco", "labelme", "label studio", ""]
 

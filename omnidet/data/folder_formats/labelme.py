@@ -8,11 +8,10 @@ import math
 from pathlib import Path
 from typing import Any
 
-from omnidet.data.annotated import lookup
-from omnidet.data.annotated.folder import Folder, split_of_folders
-from omnidet.data.annotated.lists import Lists
-from omnidet.data.annotated.readers import json_kinds
-from omnidet.data.annotated.sheets import (
+from omnidet.data.folder_formats import json_kinds, lookup
+from omnidet.data.folder_formats.folder import Folder, split_of_folders
+from omnidet.data.folder_formats.lists import Lists
+from omnidet.data.folder_formats.sheets import (
     NO_BOX,
     NO_NAME,
     NOT_FOUR_NUMBERS,

@@ -9,8 +9,8 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from omnidet.data.annotated import lookup
-from omnidet.data.annotated.folder import PICTURES, Folder, key, split_of_list
+from omnidet.data.folder_formats import lookup
+from omnidet.data.folder_formats.folder import PICTURES, Folder, key, split_of_list
 
 _MAX_BYTES = 50_000_000
 _FLAG = re.compile(r"\s+-?[01]$")

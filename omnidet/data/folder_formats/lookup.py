@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import Path
 
-from omnidet.data.annotated.folder import (
+from omnidet.data.folder_formats.folder import (
     PICTURES,
     Folder,
     ending_of,

@@ -12,10 +12,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from xml.etree.ElementTree import Element
 
-from omnidet.data.annotated import lookup
-from omnidet.data.annotated.folder import Folder, split_of_folders
-from omnidet.data.annotated.lists import Lists
-from omnidet.data.annotated.sheets import (
+from omnidet.data.folder_formats import lookup
+from omnidet.data.folder_formats.folder import Folder, split_of_folders
+from omnidet.data.folder_formats.lists import Lists
+from omnidet.data.folder_formats.sheets import (
     NO_NAME,
     NOT_FOUR_NUMBERS,
     Corners,

@@ -10,12 +10,12 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from omnidet.data.annotated import lookup
-from omnidet.data.annotated.folder import Folder, key, split_of_folders
-from omnidet.data.annotated.lists import Lists, text_of
-from omnidet.data.annotated.readers.yolo_names import Names, NamesOf, name_files
-from omnidet.data.annotated.readers.yolo_rows import Reading, Row, looks_like_label, reading, rows
-from omnidet.data.annotated.sheets import NO_AREA, UNKNOWN_CLASS, Found, Shape, Sheet, number
+from omnidet.data.folder_formats import lookup
+from omnidet.data.folder_formats.folder import Folder, key, split_of_folders
+from omnidet.data.folder_formats.lists import Lists, text_of
+from omnidet.data.folder_formats.sheets import NO_AREA, UNKNOWN_CLASS, Found, Shape, Sheet, number
+from omnidet.data.folder_formats.yolo_names import Names, NamesOf, name_files
+from omnidet.data.folder_formats.yolo_rows import Reading, Row, looks_like_label, reading, rows
 
 UNREADABLE = "label file that is not UTF-8"
 NOT_A_BOX = "line that is not a box"

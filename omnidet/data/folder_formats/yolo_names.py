@@ -12,8 +12,8 @@ from typing import Any
 
 import yaml
 
-from omnidet.data.annotated.folder import Folder, parts_of
-from omnidet.data.annotated.lists import text_of
+from omnidet.data.folder_formats.folder import Folder, parts_of
+from omnidet.data.folder_formats.lists import text_of
 from omnidet.data.reading import annotations as files
 
 _MAX_YAML_BYTES = 1_000_000

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from omnidet.data.annotated.sheets import Corners, number, outline_box
+from omnidet.data.folder_formats.sheets import Corners, number, outline_box
 
 _INSIDE = 0.01
 """Rounding: how far a share may lie beyond the picture."""

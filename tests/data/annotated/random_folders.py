@@ -20,8 +20,8 @@ from typing import Any
 
 from omnidet.data.annotated import cut, phrases, write
 from omnidet.data.annotated.config import FORMATS, ReadConfig
-from omnidet.data.annotated.folder import SPLITS
 from omnidet.data.annotated.read import Annotated, read
+from omnidet.data.folder_formats.folder import SPLITS
 from omnidet.data.reading.quarantine import Quarantine, clean
 from omnidet.data.sources import annotated
 from tests.data.annotated import drawing
