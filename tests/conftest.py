@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 import os
 import uuid
 from collections.abc import Iterator
@@ -15,6 +16,14 @@ from tests.containers import engine
 from tests.object_store import ObjectStore, object_store
 
 REAL_SAMPLES = sample_files.real()
+
+
+@pytest.fixture(autouse=True)
+def _logging_of_each_test() -> Iterator[None]:
+    """A command that sets up logging binds it to the stream of its test, which closes with it."""
+    before = logging.root.handlers[:]
+    yield
+    logging.root.handlers[:] = before
 
 
 @pytest.fixture(scope="session")

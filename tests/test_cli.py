@@ -24,7 +24,16 @@ def test_the_commands_are_listed_in_the_order_of_the_work(capsys):
     listed = [line.split()[0] for line in lines if line.startswith("    ") and line[4] != " "]
     assert listed == [
         *("world", "shards", "vocabulary", "train", "evaluate", "report", "gate", "register"),
-        *("finetune", "predict", "summary", "download", "fetch-images", "inspect", "models"),
+        *(
+            "finetune",
+            "backbones",
+            "predict",
+            "summary",
+            "download",
+            "fetch-images",
+            "inspect",
+            "models",
+        ),
         *("score", "compare", "serve"),
     ]
 

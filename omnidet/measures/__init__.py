@@ -6,5 +6,14 @@ Each benchmark has one file, whose `Measure` has the file's name (`coco.coco`); 
 `evaluation/`. To add a benchmark, write such a file and name it in a recipe.
 """
 
-SHARED = ("by_name", "config", "ground_truth", "measure", "prediction_files", "rows", "run")
+SHARED = (
+    "by_name",
+    "config",
+    "ground_truth",
+    "measure",
+    "prediction_files",
+    "rows",
+    "run",
+    "unseen",
+)
 """Files of this folder that are not plug-ins."""

@@ -4,6 +4,6 @@
                                                                         |
                                                    sheets: what was written, nothing judged yet
 
-None means that the folder has none of the format. To add one, write a file here with `read` and name
-it in `annotated/formats.py`, whose row says what is read and what is not.
+None means that the folder has none of the format. To add one, write a file here with `read` and
+name it in `annotated/formats.py`, whose row says what is read and what is not.
 """

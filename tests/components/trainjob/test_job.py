@@ -139,7 +139,7 @@ class TestRun:
         def status(_: int) -> dict[str, Any]:
             with fake.lock:
                 followed = {query["pod"] for query in fake.log_queries}
-                if old[0] in fake.pods and names[0] in followed:
+                if states and old[0] in fake.pods and names[0] in followed:
                     fake.pods.clear()
                     fake.add_pod("again", JOB.name, 0)
                     fake.add_pod("again-1", JOB.name, 1)

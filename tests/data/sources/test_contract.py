@@ -236,6 +236,7 @@ ABOUT_DATASETS = (
     "data/tiny_world",  # draws them
     "data/download",  # where their files are
     "data/annotated",  # COCO is the name of a format here
+    "data/folder_formats",
     "commands/finetune.py",  # likewise
     "recipes",  # choose the datasets
     "commands/score.py",  # names of benchmarks
