@@ -33,6 +33,7 @@ WITHOUT_A_MODULE = {
     "test_dvc_remote.py",
     "test_dvc.py",
     "test_imports.py",
+    "test_to_add.py",
     "test_layout.py",
     "test_real_data.py",
     "test_real_shards.py",
