@@ -4,6 +4,7 @@ account of all the rest.
 
 from __future__ import annotations
 
+import itertools
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -21,6 +22,8 @@ WHICH_WAY = (
     "photograph that EXIF turns, and nothing says which way its boxes were drawn "
     "(--exif upright or --exif stored says it)"
 )
+SAME_BOX = 0.5
+"""Least IoU of two boxes for the same thing, drawn twice."""
 ORIGINS = "picture that annotations from different folders fit"
 NO_ANNOTATION = "picture without an annotation"
 NO_USABLE_ANNOTATION = "picture without an annotation that can be used"
@@ -107,6 +110,8 @@ def assemble(found: Found, folder: Folder, exif: str, account: Account) -> list[
             "some pictures have several annotation files that do not list their names: "
             "what is not drawn in a picture is unknown there, not absent"
         )
+    for draft in drafts:
+        _refuse_contradictions(folder.root, draft)
     merged = _merged(drafts, account)
     for draft in merged:
         doubts = geometry.settle(draft.boxes, account)
@@ -248,6 +253,27 @@ def _mark_open(framed: Sequence[tuple[Draft, Sheet]]) -> bool:
     for draft, _ in framed:
         draft.is_open = is_open
     return is_open
+
+
+def _refuse_contradictions(root: Path, draft: Draft) -> None:
+    """Raise ValueError where two files box a name in the same picture differently.
+
+    One of them is an older state of the other, and nothing says which: with the boxes of both, some
+    would lie on nothing.
+    """
+    by_name: dict[str, dict[str, list[geometry.Placed]]] = defaultdict(lambda: defaultdict(list))
+    for box in draft.boxes:
+        by_name[box.name][box.series].append(box)
+    for name, files in by_name.items():
+        for one, other in itertools.combinations(files.values(), 2):
+            for box, rivals in [(b, other) for b in one] + [(b, one) for b in other]:
+                best = max(geometry.overlap(box.corners, rival.corners) for rival in rivals)
+                if best < SAME_BOX:
+                    raise ValueError(
+                        f"{root / draft.path}: {box.where} and {rivals[0].where} "
+                        f"box {name!r} differently: "
+                        "keep the newer of the two files, and move the other out of the folder"
+                    )
 
 
 def _merged(drafts: Sequence[Draft], account: Account) -> list[Draft]:

@@ -45,6 +45,12 @@ def test_an_old_copy_of_the_annotations_is_in_dispute(folder: Folder):
         annotation["bbox"][0] += 3
     folder.write("annotations/all (copy).json", moved)
     assert "box that two annotations draw differently" in folder.refusal()
+    for annotation in moved["annotations"]:
+        annotation["bbox"][0] = 60  # somewhere else: not one thing drawn twice
+    folder.write("annotations/all (copy).json", moved)
+    said = folder.refusal()
+    assert "annotations/all (copy).json" in said
+    assert "annotations/all.json" in said
 
 
 @pytest.mark.parametrize("orientation", range(2, 9))
