@@ -1,8 +1,8 @@
-"""Change one field of a frozen dataclass by name, and describe a whole one as plain data.
+"""Change fields of a frozen dataclass by name, and describe a whole one as plain data.
 
 A run is a recipe: a nested frozen dataclass (`recipes/`). `override(recipe, "train.steps=100")`
-returns a changed copy and refuses what does not exist or does not fit; `describe` gives the form
-that is written beside each checkpoint.
+returns a changed copy and refuses unknown fields and values that do not fit. `describe` gives the
+form that is saved with each checkpoint, and `parse` reads it back.
 """
 
 from __future__ import annotations
@@ -22,17 +22,16 @@ Config = TypeVar("Config")
 
 
 def require(holds: bool, complaint: str) -> None:
-    """Raise ValueError with the complaint unless it holds: the checks of a part's config, in its
-    `__post_init__`."""
+    """Raise ValueError with the complaint unless `holds`; for checks in `__post_init__`."""
     if not holds:
         raise ValueError(complaint)
 
 
 def override(config: Config, *assignments: str) -> Config:
-    """Copy of `config` with each `path.to.field=value` set; the value is read as YAML and checked
-    against the field's type.
+    """A copy of `config` with each `path.to.field=value` set.
 
-    Raises ValueError with the offending name or value and what would be right.
+    Values are read as YAML and checked against the type of the field. Raises ValueError with the
+    wrong name or value, and with what would be right.
     """
     for assignment in assignments:
         path, equals, text = assignment.partition("=")
@@ -49,7 +48,7 @@ def override(config: Config, *assignments: str) -> Config:
 
 
 def override_nested(config: Config, values: Mapping[str, Any], prefix: str = "") -> Config:
-    """Copy of `config` with the fields of a nested mapping set, such as that of params.yaml."""
+    """A copy of `config` with the fields of a nested mapping set, such as that of params.yaml."""
     for name, value in values.items():
         path = f"{prefix}{name}"
         current = _field(config, name, path)
@@ -71,12 +70,11 @@ def override_nested(config: Config, values: Mapping[str, Any], prefix: str = "")
 
 
 def describe(value: Any) -> Any:
-    """Plain data (dict, list, str, number, bool, None) of a nested config.
+    """A nested config as plain data: dict, list, str, number, bool, None.
 
-    A part with settings of its own (`plugins.py`) is described with its `kind`. Nothing in it
-    depends on where a Python module lies: a run is recognised by a hash over this.
-
-    Raises TypeError for a function: a recipe names its parts.
+    A part with settings of its own (`plugins.py`) is described with its `kind`. Nothing depends on
+    where a Python module is, because a run is recognised by a hash over this form. Raises TypeError
+    for a function: a recipe names its parts.
     """
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         kind = plugins.kind_of(value)
@@ -94,9 +92,9 @@ def describe(value: Any) -> Any:
 
 
 def parse(kind: type[Config], content: Mapping[str, Any]) -> Config:
-    """The dataclass that `describe` made `content` from.
+    """The dataclass from which `describe` made `content`.
 
-    Raises ValueError for a field that it does not have, and for a value that does not fit.
+    Raises ValueError for an unknown field, and for a value that does not fit.
     """
     hints = typing.get_type_hints(kind)
     fields = {f.name: f for f in dataclasses.fields(kind)}  # type: ignore[arg-type]
@@ -121,7 +119,7 @@ def parse(kind: type[Config], content: Mapping[str, Any]) -> Config:
 
 
 def _plugin_value(folder: str, value: Any, path: str) -> Any:
-    """A plug-in as a recipe holds it: its name, its settings, None, or several of these."""
+    """A plug-in as a recipe has it: its name, its settings, None, or several of these."""
     if isinstance(value, (list, tuple)):
         return tuple(_plugin_value(folder, one, path) for one in value)
     if isinstance(value, Mapping):
@@ -134,7 +132,7 @@ def _plugin_value(folder: str, value: Any, path: str) -> Any:
 
 
 def _parsed_part(folder: str, content: Mapping[str, Any], path: str) -> Any:
-    """The settings of a part; without `kind`, as older versions wrote them, the fields decide."""
+    """The settings of a part. Older versions wrote no `kind`; then the fields decide."""
     own = {name: value for name, value in content.items() if name != "kind"}
     if "kind" in content:
         return parse(plugins.load(folder, content["kind"]), own)
@@ -148,7 +146,7 @@ def _parsed_part(folder: str, content: Mapping[str, Any], path: str) -> Any:
 
 
 def _folder_of_plugins(config: Any, name: str) -> str | None:
-    """The package whose plug-ins a field takes, as the metadata of the field says."""
+    """The package whose plug-ins a field takes, from the metadata of the field."""
     (field,) = (f for f in dataclasses.fields(config) if f.name == name)
     folder: str | None = field.metadata.get("plugins")
     return folder
@@ -185,15 +183,12 @@ def _leaves(content: Mapping[str, Any]) -> Iterator[tuple[list[str], Any]]:
 def _with_member(
     members: tuple[Any, ...], of: str, names: list[str], value: Any, path: str
 ) -> tuple[Any, ...]:
-    """The parts with a field of one of them changed, found by its name:
-    `streams.det.images_per_step=8`."""
+    """The parts, with a field of the named one changed: `streams.det.images_per_step=8`."""
     known = [member.name for member in members if hasattr(member, "name")]
     if names[0] not in known or len(names) == 1:
-        parts = (
-            f"its parts are {', '.join(known)}, as {of}.{known[0]}.FIELD"
-            if known
-            else f"{of!r} has no fields of its own"
-        )
+        parts = f"{of!r} has no fields of its own"
+        if known:
+            parts = f"its parts are {', '.join(known)}: give {of}.{known[0]}.FIELD"
         raise ValueError(f"unknown field {path!r}: {parts}")
     return tuple(_replaced(m, names[1:], value, path) if m.name == names[0] else m for m in members)
 
@@ -206,8 +201,10 @@ def _field(config: Any, name: str, path: str) -> Any:
 
 
 def _checked(value: Any, hint: Any, path: str) -> Any:
-    """`value` as the type `hint` asks for; int where float is wanted and lists where tuples are,
-    nothing looser."""
+    """`value` as the type that `hint` asks for.
+
+    An int passes for a float and a list for a tuple, and nothing looser.
+    """
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if origin in (typing.Union, types.UnionType):
         for option in arguments:

@@ -1,13 +1,12 @@
 """Parts that a recipe names: one plug-in per file, and the name of the file is its name.
 
-    "hungarian" in a recipe ──load("omnidet.matching", …)──▶ the function `hungarian` of
-    matching/hungarian.py
+    "hungarian" in a recipe ──load("omnidet.matching", …)──▶ `hungarian` in matching/hungarian.py
 
-A file holds a function of its name, or, where the part has settings, a frozen dataclass of its name
-in CamelCase (`mosaic.py`: `Mosaic`) that states the name in `kind`. A recipe holds names and
-numbers only: reading one imports neither torch nor timm, and its plain form (`config.describe`)
-does not change when a Python module moves. A part from outside of this package is named
-`package.module:attribute`.
+A file contains a function with the file's name. If the part has settings, it contains a frozen
+dataclass with that name in CamelCase instead (`mosaic.py`: `Mosaic`), whose `kind` is the name. A
+recipe contains only names and numbers: reading one imports neither torch nor timm, and its plain
+form (`config.describe`) does not change when a Python module moves. A part from outside this
+package is named `package.module:attribute`.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ from typing import Any
 def load(folder: str, name: str) -> Any:
     """The plug-in `name` of the package `folder`: its function, or the class of its settings.
 
-    Raises ValueError, which lists the plug-ins that there are, if there is no such one.
+    Raises ValueError, which lists the existing plug-ins, if there is none of that name.
     """
     module_name, colon, attribute = name.partition(":")
     if not colon:
@@ -38,18 +37,23 @@ def load(folder: str, name: str) -> Any:
         module = importlib.import_module(module_name)
     except ModuleNotFoundError as error:
         if error.name is None or not f"{module_name}.".startswith(f"{error.name}."):
-            raise  # the plug-in is there, and something that it needs is not
-        raise ValueError(f"{name!r}: there is no module {module_name!r} to import") from error
+            raise  # the plug-in exists, but lacks something that it imports
+        raise ValueError(
+            f"{name!r}: there is no module {module_name!r}: "
+            "correct the name, or install its package"
+        ) from error
     options = [attribute] if colon else [name, _camel_case(name)]
     for option in options:
         if hasattr(module, option):
             return getattr(module, option)
-    raise ValueError(f"{name!r}: the module {module_name!r} has no {' or '.join(options)}")
+    raise ValueError(
+        f"{name!r}: the module {module_name!r} has no {' or '.join(options)}: "
+        "define it there, or correct the name"
+    )
 
 
 def make(folder: str, part: Any) -> Any:
-    """What a recipe means by a part: a name's function, a name's default settings, or the settings
-    given."""
+    """What a recipe means by a part: a name's function or default settings, or given settings."""
     if not isinstance(part, str):
         return part
     loaded = load(folder, part)
@@ -58,7 +62,7 @@ def make(folder: str, part: Any) -> Any:
 
 @functools.cache
 def names(folder: str) -> tuple[str, ...]:
-    """The plug-ins of a package: its modules, but for those it lists in SHARED."""
+    """The plug-ins of a package: its modules, except those that it lists in SHARED."""
     package = importlib.import_module(folder)
     shared = getattr(package, "SHARED", ())
     found = (module.name for module in pkgutil.iter_modules(package.__path__))

@@ -121,14 +121,9 @@ def test_a_part_of_several_is_named():
     ]
     assert override_nested(recipe, {"streams": {"grd": {"images_per_step": 3}}}) == changed
     for wrong in ("streams.gdr.images_per_step=3", "streams.grd=3"):
-        with pytest.raises(
-            ValueError, match=r"its parts are det, grd, img, as streams\.det\.FIELD"
-        ):
+        with pytest.raises(ValueError, match=r"det, grd, img.*streams\.det\.FIELD"):
             override(recipe, wrong)
-    with pytest.raises(
-        ValueError,
-        match=r"unknown field 'streams\.grd\.images': Stream has name, sets, images_per_step",
-    ):
+    with pytest.raises(ValueError, match=r"'streams\.grd\.images'.*images_per_step"):
         override(recipe, "streams.grd.images=3")
 
 

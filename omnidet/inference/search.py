@@ -98,6 +98,8 @@ class _Search:
         self.places = torch.zeros(0, dtype=torch.int64, device=device)
         """region * P + name: each pair has one, so that equal scores have an order."""
         self.bar = float("-inf")
+        # Private, but torch's public calls tell the processor's flags and not what oneDNN, which
+        # multiplies here, makes of them.
         fast = device.type == "cpu" and torch.ops.mkldnn._is_mkldnn_bf16_supported()
         self.type, self.bits = (
             (torch.bfloat16, torch.int16) if fast else (torch.float32, torch.int32)

@@ -1,4 +1,4 @@
-"""Other light: brightness and contrast. Hues stay, since phrases name colours."""
+"""Changes brightness and contrast. Hues stay, since phrases name colours."""
 
 from __future__ import annotations
 
@@ -14,19 +14,20 @@ from omnidet.data.transforms.example import Example
 
 @dataclass(frozen=True)
 class ColourJitter:
-    """Each by a factor around 1; one table look-up a pixel."""
+    """Changes each by a random factor around 1, with one table look-up per pixel."""
 
     kind: ClassVar[str] = "colour_jitter"
 
     brightness: float = 0.3
     contrast: float = 0.3
-    """The factors lie in 1 - x to 1 + x."""
+    """Each factor is drawn from 1 - x to 1 + x."""
 
     def __post_init__(self) -> None:
         fits = 0 <= self.brightness < 1 and 0 <= self.contrast < 1
         require(
             fits,
-            f"ColourJitter({self.brightness}, {self.contrast}): give 0 or more and less than 1",
+            f"ColourJitter(brightness={self.brightness}, contrast={self.contrast}): "
+            "give shares from 0 to below 1",
         )
 
     def __call__(self, example: Example, random: np.random.Generator) -> Example:

@@ -1,4 +1,4 @@
-"""Cut a window out of a picture, through no box."""
+"""Crop an image without cutting through a box."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from omnidet.data.transforms.example import Example, keep_boxes
 def crop(
     example: Example, random: np.random.Generator, min_share: float = 0.6, tries: int = 8
 ) -> Example:
-    """Cut a window out, with `min_share` of each side or more, that cuts through no box.
+    """Crop to a random window with at least `min_share` of each side that cuts through no box.
 
-    A box is kept whole or lies outside altogether. A phrase that loses all its boxes is verified
-    absent if the image's label space was verified at all, else it is dropped. Where no such window
-    is found, the picture stays as it was.
+    Every box lies inside the window or outside it. A phrase that loses all its boxes is verified
+    absent if the image has a verified label space, else it is dropped. If no such window is found
+    in `tries` attempts, the image stays as it was.
     """
     record = example.record
     boxes = record.boxes_xyxy.tolist()
@@ -43,9 +43,9 @@ def crop(
 def _inside(
     boxes: list[list[float]], left: int, top: int, right: int, bottom: int
 ) -> list[bool] | None:
-    """Which boxes lie in a window, or None if it cuts one.
+    """Which boxes lie in a window, or None if it cuts through one.
 
-    Plain numbers: for a few boxes several times as fast as arrays.
+    Plain numbers are several times as fast as arrays for a few boxes.
     """
     inside = []
     for x0, y0, x1, y1 in boxes:

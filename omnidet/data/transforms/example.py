@@ -20,34 +20,34 @@ class Example:
     """A Record whose image is decoded; `record.width`, `height` and boxes are those of `pixels`."""
 
     pixels: Pixels
-    """(H, W, 3) RGB; a view where that saves a copy, so that strides may be negative."""
+    """(H, W, 3) RGB; may be a view, with negative strides, where that saves a copy."""
     record: Record
     frame: float = 0.0
-    """Side of the square that is to be seen, in pixels of the picture, where it is larger than the
-    picture; else 0."""
+    """Side in pixels of a square around the image that is to be shown, if larger than the image;
+    else 0."""
 
 
 Transform = Callable[[Example, np.random.Generator], Example]
 
 
 class Combination(Protocol):
-    """Makes one picture of several of a stream."""
+    """Makes one image of several images of a stream."""
 
     def count(self, random: np.random.Generator) -> int:
-        """How many pictures to make the next one of."""
+        """How many images to make the next one of."""
 
     def side(self, count: int, side: int) -> int:
-        """Side of the square that each of so many pictures gets."""
+        """Side of the square for each of `count` images."""
 
     def __call__(self, examples: Sequence[Example], side: int) -> Example:
-        """The one picture, in a square of that side."""
+        """The combined image, in a square of that side."""
 
 
 def keep_boxes(record: Record, kept: npt.NDArray[np.bool_]) -> Record:
-    """The record with those of its boxes (N,) that are left after a crop.
+    """The record with those of its boxes (N,) that a crop has kept.
 
-    A phrase that names none of them any more is verified absent if the image's label space was
-    verified at all, else dropped.
+    A phrase that has lost all its boxes is verified absent if the image has a verified label space,
+    else it is dropped.
     """
     if kept.all():
         return record
@@ -70,7 +70,7 @@ def keep_boxes(record: Record, kept: npt.NDArray[np.bool_]) -> Record:
 
 
 def resized(record: Record, width: int, height: int) -> Record:
-    """The record of the picture at another size: its boxes are scaled."""
+    """The record of the image at another size, with scaled boxes."""
     if (width, height) == (record.width, record.height):
         return record
     factors = np.array([width / record.width, height / record.height] * 2, np.float32)

@@ -1,4 +1,4 @@
-"""Mirror a picture; the words left and right follow it."""
+"""Mirror an image, and swap the words left and right."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _SIDE = re.compile(r"\b(left|right)(?=\b|most\b|hand\b)", re.IGNORECASE)
 
 
 def flip(example: Example, random: np.random.Generator) -> Example:
-    """Mirror half of the pictures, and swap the words left and right with them."""
+    """Mirror half of the images, and swap the words left and right in what describes them."""
     if random.random() < 0.5:
         return example
     record = example.record
@@ -31,7 +31,7 @@ def flip(example: Example, random: np.random.Generator) -> Example:
     return Example(example.pixels[:, ::-1], flipped, example.frame)
 
 
-@functools.lru_cache(maxsize=10_000)  # the same names stand on image after image
+@functools.lru_cache(maxsize=10_000)  # image after image has the same names
 def _swap_sides(text: str) -> str:
     return _SIDE.sub(
         lambda found: _in_case("right" if found[0].lower() == "left" else "left", found[0]), text

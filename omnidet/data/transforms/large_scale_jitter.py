@@ -1,5 +1,7 @@
-"""Large-scale jitter (Ghiasi et al., Simple Copy-Paste, arXiv 2012.07177): the picture at 0.1 to 2
-times its size."""
+"""Large-scale jitter: the image at 0.1 to 2 times its size.
+
+Ghiasi et al., Simple Copy-Paste, arXiv 2012.07177.
+"""
 
 from __future__ import annotations
 
@@ -16,38 +18,35 @@ from omnidet.schema import FloatArray, Record
 
 @dataclass(frozen=True)
 class LargeScaleJitter:
-    """Zoom out, with padding around the picture, or in, to a window of it.
+    """Zooms out, with padding around the image, or in to a window of it.
 
-    For a stream whose phrases describe, give `largest=1`: zooming out takes nothing away that a
-    phrase may speak of.
+    For a stream whose phrases describe, give `largest=1`: zooming out removes nothing that a phrase
+    may refer to.
     """
 
     kind: ClassVar[str] = "large_scale_jitter"
 
     smallest: float = 0.1
     largest: float = 2.0
-    """1 is the picture as large as it fits."""
+    """Factors on the size; at 1 the longer side of the image fills the square."""
     min_visible: float = 0.6
-    """Share of a box that must be in the window for it to stay, cut to the window (OWL-ViT's value,
-    arXiv 2205.06230)."""
+    """Share of a box that must be inside the window. Such a box is cut to the window, others are
+    removed (OWL-ViT's value, arXiv 2205.06230)."""
 
     def __post_init__(self) -> None:
         given = f"LargeScaleJitter(smallest={self.smallest}, largest={self.largest})"
         require(0 < self.smallest <= self.largest, f"{given}: give 0 < smallest <= largest")
         require(
             0 < self.min_visible <= 1,
-            f"LargeScaleJitter(min_visible={self.min_visible}): give a share above 0",
+            f"LargeScaleJitter(min_visible={self.min_visible}): give a share above 0, up to 1",
         )
 
     def __call__(self, example: Example, random: np.random.Generator) -> Example:
         record = example.record
-        frame = max(record.width, record.height, example.frame) / random.uniform(
-            self.smallest, self.largest
-        )
-        width, height = (
-            min(record.width, max(1, round(frame))),
-            min(record.height, max(1, round(frame))),
-        )
+        factor = random.uniform(self.smallest, self.largest)
+        frame = max(record.width, record.height, example.frame) / factor
+        seen = max(1, round(frame))
+        width, height = min(record.width, seen), min(record.height, seen)
         x0 = int(random.integers(0, record.width - width + 1))
         y0 = int(random.integers(0, record.height - height + 1))
         if (width, height) == (record.width, record.height):
@@ -57,11 +56,11 @@ class LargeScaleJitter:
 
 
 def cut(record: Record, x0: int, y0: int, width: int, height: int, min_visible: float) -> Record:
-    """The record of a window of the picture.
+    """The record of a window of the image.
 
-    A box stays, cut to the window, if so much of it is seen. One of which less is seen is no target
-    any more, and its names may now name more than their boxes; of one that is gone altogether
-    nothing is seen.
+    A box stays, cut to the window, if at least `min_visible` of it is inside. If less is inside,
+    the box is removed, and its names are marked as not exhaustive, since part of the object can
+    still be seen. A box that is completely outside is removed like one that a crop leaves out.
     """
     corner = np.array([x0, y0, x0, y0], np.float32)
     inside: FloatArray = np.clip(

@@ -1,8 +1,7 @@
-"""Scale a picture and pad it to a square, with the picture in its upper left corner: the same in
-training and at inference.
+"""Scale an image and pad it to a square, with the image in the upper left corner.
 
-torch mirrors and scales: smaller with Pillow's own filter, in a quarter of the time
-(`benchmarks/loader.py`).
+Training and inference share this code. torch mirrors and scales: it shrinks with the same filter as
+Pillow in a quarter of the time (`benchmarks/loader.py`).
 """
 
 from __future__ import annotations
@@ -14,19 +13,19 @@ from omnidet.data.transforms.example import Example, Pixels, resized
 from omnidet.schema import Record
 
 PADDING = 128
-"""Grey level of the part of the square that the picture does not fill: in the middle, so that it is
-no strong edge."""
+"""Grey level of the part of the square that the image does not fill: in the middle of the range, so
+that the border is not a strong edge."""
 
 _SMALL = 256 * 256
-"""Pictures of fewer pixels are scaled by Pillow: it costs nothing there, and the drawn world stays
+"""Images with fewer pixels are scaled by Pillow. There it costs nothing, and the drawn world stays
 the same to the bit."""
 
 
 def letterbox(example: Example, side: int, out: Pixels | None = None) -> Example:
-    """Scale the longer side (or the frame) to `side` and pad to a square at the right or below.
+    """Scale the longer side, or the frame if there is one, to `side`; pad on the right or below.
 
     Args:
-        out: where to write the pixels (side, side, 3), so that a batch is written once.
+        out: where to write the pixels (side, side, 3), so that a batch is written only once.
     """
     record, width, height = _fitted(example, side)
     if out is None:
@@ -38,7 +37,7 @@ def letterbox(example: Example, side: int, out: Pixels | None = None) -> Example
 
 
 def resize(example: Example, side: int) -> Example:
-    """Scale the longer side, or the frame where there is one, to `side`, without padding."""
+    """Scale the longer side, or the frame if there is one, to `side`, without padding."""
     record, width, height = _fitted(example, side)
     out = np.empty((height, width, 3), np.uint8)
     _scale_into(out, example.pixels)
@@ -46,7 +45,7 @@ def resize(example: Example, side: int) -> Example:
 
 
 def _fitted(example: Example, side: int) -> tuple[Record, int, int]:
-    """The record in a square of that side, and width and height there."""
+    """The record of the image in a square of that side, and its width and height there."""
     record = example.record
     scale = side / max(record.width, record.height, example.frame)
     width, height = max(1, round(record.width * scale)), max(1, round(record.height * scale))
@@ -54,21 +53,23 @@ def _fitted(example: Example, side: int) -> tuple[Record, int, int]:
 
 
 def _apart(pixels: Pixels, out: Pixels) -> Pixels:
-    """The pixels, copied where they were decoded into `out` and are not all of it, or mirrored all
-    of it."""
+    """The pixels, copied if writing to `out` would overwrite them while they are read.
+
+    That happens if they were decoded into `out` and do not fill it exactly.
+    """
     mirrored = pixels.strides[1] < 0
     upright = pixels[:, ::-1] if mirrored else pixels
     in_place = upright.shape == out.shape and upright.ctypes.data == out.ctypes.data
     if in_place or not np.may_share_memory(upright, out):
         return pixels
-    copied = upright.copy()  # the other way round it takes ten times as long
+    copied = upright.copy()  # copying mirrored memory takes ten times as long
     return copied[:, ::-1] if mirrored else copied
 
 
 def _scale_into(out: Pixels, pixels: Pixels) -> None:
-    """Bilinear, and smooth where the picture gets smaller.
+    """Scale with a bilinear filter, antialiased if the image gets smaller.
 
-    Each pixel is written once where the libraries let it.
+    Each pixel is written only once if the libraries allow it.
     """
     import torch
     from torch.nn import functional
@@ -82,9 +83,8 @@ def _scale_into(out: Pixels, pixels: Pixels) -> None:
         if before != (height, width):
             upright = np.empty(out.shape, np.uint8)
             _scale_into(upright, pixels[:, ::-1])
-        torch.from_numpy(out).copy_(
-            torch.from_numpy(upright).flip(1)
-        )  # numpy takes several times as long
+        # numpy takes several times as long to mirror.
+        torch.from_numpy(out).copy_(torch.from_numpy(upright).flip(1))
     elif before == (height, width):
         if pixels.ctypes.data != out.ctypes.data:
             out[...] = pixels

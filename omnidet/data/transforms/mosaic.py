@@ -1,6 +1,6 @@
-"""Mosaics: several pictures as one, for small objects and many names.
+"""Mosaics: several images in one, for small objects and many names.
 
-For names alone: a mosaic has no left and right.
+For names only: descriptions such as "left of" would no longer be true.
 """
 
 from __future__ import annotations
@@ -20,28 +20,27 @@ from omnidet.schema import Record
 
 @dataclass(frozen=True)
 class Mosaic:
-    """A grid of 1 x 1, 2 x 2 or 3 x 3 pictures."""
+    """A grid of 1 x 1, 2 x 2 or 3 x 3 images."""
 
     kind: ClassVar[str] = "mosaic"
 
     shares: tuple[float, ...] = (0.4, 0.3, 0.3)
-    """How often each grid is drawn, the single picture first (OWL-ViT's shares, arXiv 2205.06230).
-    """
+    """How often each grid is drawn, smallest first (OWL-ViT's shares, arXiv 2205.06230)."""
 
     def __post_init__(self) -> None:
         fits = len(self.shares) >= 1 and min(self.shares) >= 0 and abs(sum(self.shares) - 1) < 1e-6
         require(fits, f"Mosaic(shares={self.shares}): give shares that sum to 1")
 
     def count(self, random: np.random.Generator) -> int:
-        """How many pictures to make the next one of."""
+        """How many images to make the next one of."""
         return int(1 + random.choice(len(self.shares), p=self.shares)) ** 2
 
     def side(self, count: int, side: int) -> int:
-        """Side of the square that each of so many pictures gets."""
+        """Side of the square for each of `count` images."""
         return int(side // round(count**0.5))
 
     def __call__(self, examples: Sequence[Example], side: int) -> Example:
-        """The pictures, row by row."""
+        """The images, row by row."""
         grid = round(len(examples) ** 0.5)
         tile = self.side(len(examples), side)
         pixels = np.full((side, side, 3), PADDING, np.uint8)
@@ -56,11 +55,11 @@ class Mosaic:
 
 
 def joined(records: Sequence[Record], side: int) -> Record:
-    """What is known of a picture made of these.
+    """What is known about an image that is made of these.
 
-    A name is absent where each part says so. Where one part has it and another says nothing of it,
-    it gives positives and no negatives. Where no part has it and one says nothing of it, it is
-    unknown.
+    A name is absent if it is absent from every part. If some part has it and another says nothing
+    about it, it gives positives but no negatives. If no part has it and one says nothing about it,
+    it is unknown.
     """
     starts = np.cumsum([0, *(len(record.boxes_xyxy) for record in records)])
     named: dict[str, list[int]] = {}

@@ -1,4 +1,4 @@
-"""A crop for pictures whose phrases describe: each phrase keeps all it names, or goes."""
+"""A crop for images with descriptions: each phrase keeps everything it names or is dropped."""
 
 from __future__ import annotations
 
@@ -19,23 +19,23 @@ _PLACE = re.compile(
     r"first|second|third|last|other|only|alone|more|less|\w+most|\w\w+est)\b",
     re.IGNORECASE,
 )
-"""Words that speak of the whole picture: of places in it, of an order, or of more and most."""
+"""Words that refer to the whole image: places in it, an order, or comparisons."""
 
 
 @dataclass(frozen=True)
 class PhraseCrop:
-    """Cut out a window that cuts through no box.
+    """Crops to a window that cuts through no box.
 
-    A phrase with a box outside is dropped, with those of its boxes that nothing else names: "two
-    dogs" of which one is left is not "two dogs". What stands in a relation ("star left of circle")
-    or speaks of its place in the picture ("the second from the left", "the biggest") needs the rest
-    of the picture, of which the boxes say nothing: such a picture stays whole.
+    A phrase with a box outside is dropped, together with those of its boxes that no other phrase
+    names: if one of "two dogs" is left, it is not "two dogs". A relation ("star left of circle") or
+    a place in the image ("the second from the left", "the biggest") needs the rest of the image,
+    which the boxes do not cover, so an image with such a phrase is not cropped.
     """
 
     kind: ClassVar[str] = "phrase_crop"
 
     min_share: float = 0.6
-    """Of each side."""
+    """Smallest share of each side."""
     tries: int = 8
 
     def __call__(self, example: Example, random: np.random.Generator) -> Example:
@@ -67,7 +67,7 @@ class PhraseCrop:
 
 
 def needs_the_picture(phrase: str) -> bool:
-    """Whether a phrase may become untrue where a part of the picture is cut away."""
+    """Whether a phrase may become untrue if part of the image is cut away."""
     return is_relational(phrase) or _PLACE.search(phrase) is not None
 
 

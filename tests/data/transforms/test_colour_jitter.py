@@ -1,11 +1,19 @@
-"""Other light, the same colours and boxes."""
+"""Brightness and contrast change; hues and boxes do not."""
 
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from omnidet.data.transforms.colour_jitter import ColourJitter
-from tests.data.transforms.test_example import found, painted
+from tests.data.transforms.paintings import found, painted
+
+
+@pytest.mark.parametrize("field", ["brightness", "contrast"])
+@pytest.mark.parametrize("value", [-0.1, 1.0])
+def test_a_share_outside_0_to_1_is_refused(field, value):
+    with pytest.raises(ValueError, match=f"{field}={value}.*: give"):
+        ColourJitter(**{field: value})
 
 
 def test_light_changes_and_hues_do_not():

@@ -1,4 +1,4 @@
-"""Large-scale jitter: boxes follow, in padding and in windows, and what is cut says so."""
+"""Large-scale jitter: boxes follow, and names of removed boxes are marked."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from omnidet.data.transforms.flip import flip
 from omnidet.data.transforms.large_scale_jitter import LargeScaleJitter, cut
 from omnidet.data.transforms.letterbox import letterbox
 from omnidet.schema import Record
-from tests.data.transforms.test_example import assert_framed, painted
+from tests.data.transforms.paintings import assert_framed, painted
 
 
-def test_zooming_out_keeps_everything_and_pads():
+def test_zooming_out_keeps_everything_and_adds_padding():
     example = painted(100, 80, (10, 8, 60, 40), (70, 50, 96, 76))
     sizes = []
     for seed in range(30):
@@ -27,7 +27,7 @@ def test_zooming_out_keeps_everything_and_pads():
     assert 160 < max(sizes) <= 200
 
 
-def test_zooming_in_keeps_what_is_seen_in_its_place():
+def test_zooming_in_keeps_boxes_on_what_is_still_seen():
     example = painted(100, 80, (60, 45, 90, 75))
     kept = 0
     for seed in range(60):
@@ -39,7 +39,7 @@ def test_zooming_in_keeps_what_is_seen_in_its_place():
 
 
 @pytest.mark.parametrize("order", [(0, 1, 2), (1, 0, 2), (2, 1, 0)])
-def test_with_the_other_transforms_in_any_order(order):
+def test_it_works_with_the_other_transforms_in_any_order(order):
     example = painted(300, 200, (30, 20, 90, 60), (200, 120, 260, 190))
     chain = [LargeScaleJitter(0.3, 1.6), flip, crop]
     for seed in range(25):
@@ -59,24 +59,23 @@ def record(**more):
     return Record(b"", 100, 50, "toy", "toy:1", boxes, **(fields | more))
 
 
-def test_a_box_seen_enough_is_cut_to_the_window():
+def test_a_box_that_is_mostly_inside_is_cut_to_the_window():
     window = cut(record(), 0, 0, 55, 50, 0.6)
     assert window.boxes_xyxy.tolist() == [[0, 0, 10, 10], [40, 0, 55, 10]]
     assert (window.phrases, window.phrase_boxes) == (("star", "dog"), ((0, 1), (1,)))
-    assert (window.absent, window.not_exhaustive) == (("cow", "moon"), ()), (
-        "the moon is gone altogether: verified absent"
-    )
+    # The moon is completely outside: verified absent.
+    assert (window.absent, window.not_exhaustive) == (("cow", "moon"), ())
 
 
-def test_a_box_seen_too_little_makes_its_names_give_no_negatives():
+def test_names_of_a_box_that_is_mostly_outside_give_no_negatives():
     window = cut(record(), 0, 0, 45, 50, 0.6)
     assert window.boxes_xyxy.tolist() == [[0, 0, 10, 10]]
     assert (window.phrases, window.phrase_boxes) == (("star",), ((0,),))
-    assert window.not_exhaustive == ("star",), "a quarter of the other star is seen and has no box"
-    assert window.absent == ("cow", "moon"), "a quarter of the dog is seen: unknown, and not absent"
+    assert window.not_exhaustive == ("star",), "a quarter of the other star is seen without a box"
+    assert window.absent == ("cow", "moon"), "a quarter of the dog is seen, so it is not absent"
 
 
-def test_a_window_says_nothing_of_an_unverified_label_space():
+def test_a_window_claims_nothing_about_an_unverified_label_space():
     window = cut(record(absent=()), 0, 0, 20, 50, 0.6)
     assert (window.phrases, window.absent, window.not_exhaustive) == (("star",), (), ())
 

@@ -1,4 +1,4 @@
-"""Mosaics: boxes in their tiles, and a label space in which nothing unknown is taken for absent."""
+"""Mosaics: boxes follow their tiles, and what is unknown does not become absent."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 
 from omnidet.data.transforms.mosaic import Mosaic, joined
 from omnidet.schema import Record
-from tests.data.transforms.test_example import COLOURS, found, painted
+from tests.data.transforms.paintings import COLOURS, found, painted
 
 
 def tile(phrases=(), absent=(), not_exhaustive=()):
@@ -32,7 +32,7 @@ def tile(phrases=(), absent=(), not_exhaustive=()):
 
 
 @pytest.mark.parametrize(("count", "side"), [(4, 128), (9, 128), (4, 101), (9, 100)])
-def test_boxes_stand_on_their_things_in_every_tile(count, side):
+def test_boxes_are_on_their_objects_in_every_tile(count, side):
     for place in range(count):
         parts = [painted(60, 40) for _ in range(count)]
         parts[place] = painted(60, 40, (12, 8, 48, 32))
@@ -52,7 +52,7 @@ def test_phrases_of_all_tiles_keep_their_boxes():
 
 
 def test_coco_stays_exhaustive():
-    """Each tile knows the same names: so does the mosaic."""
+    """Every tile knows the same names, and so does the mosaic."""
     names = ("star", "dog", "moon", "cow")
     tiles = [tile((name,), [other for other in names if other != name]) for name in names[:3]]
     record = joined([*tiles, tile((), names)], 100)
@@ -63,7 +63,7 @@ def test_coco_stays_exhaustive():
     )
 
 
-def test_what_one_tile_does_not_know_is_not_absent():
+def test_a_name_that_one_tile_does_not_know_is_not_absent():
     record = joined(
         [
             tile(absent=("cow", "dog")),
@@ -73,10 +73,9 @@ def test_what_one_tile_does_not_know_is_not_absent():
         ],
         100,
     )
-    assert record.absent == ("cow",), "of the dog, three tiles say nothing"
-    assert (record.phrases, record.not_exhaustive) == (("star",), ("star",)), (
-        "it may stand in the others too"
-    )
+    assert record.absent == ("cow",), "three tiles say nothing about a dog"
+    # The other tiles may show a star too.
+    assert (record.phrases, record.not_exhaustive) == (("star",), ("star",))
 
 
 def test_absent_in_one_tile_and_present_in_another_is_present():
@@ -85,7 +84,7 @@ def test_absent_in_one_tile_and_present_in_another_is_present():
     assert (record.phrases, record.absent, record.not_exhaustive) == (("star",), (), ())
 
 
-def test_not_exhaustive_in_one_tile_is_so_in_all():
+def test_a_name_that_is_not_exhaustive_in_one_tile_is_not_in_the_mosaic():
     known = [
         tile(("star",), (), ("star",)),
         tile(("star",)),
@@ -95,7 +94,7 @@ def test_not_exhaustive_in_one_tile_is_so_in_all():
     assert joined(known, 100).not_exhaustive == ("star",)
 
 
-def test_grids_come_as_often_as_asked():
+def test_grids_are_drawn_with_their_shares():
     random = np.random.default_rng(0)
     drawn = Counter(Mosaic((0.5, 0.25, 0.25)).count(random) for _ in range(2000))
     assert set(drawn) == {1, 4, 9}

@@ -1,4 +1,4 @@
-"""Crops that respect phrases: whole boxes or no phrase, and nothing is taken from a relation."""
+"""Crops that respect phrases: a phrase keeps all its boxes or goes, and relations are not cut."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from omnidet.data.transforms.phrase_crop import PhraseCrop, needs_the_picture
-from tests.data.transforms.test_example import assert_framed, painted
+from tests.data.transforms.paintings import assert_framed, painted
 
 
 def crops(example, count=200):
@@ -22,13 +22,13 @@ def test_boxes_stay_whole_or_their_phrase_goes():
         assert_framed(cropped, 0)
         assert cropped.pixels.shape[:2] == (cropped.record.height, cropped.record.width)
         assert len(cropped.record.boxes_xyxy) == len(cropped.record.phrases)
-        assert cropped.record.absent == (), "a phrase that went is unknown, not absent"
+        assert cropped.record.absent == (), "a dropped phrase is unknown, not absent"
         seen.add(cropped.record.phrases)
     assert {("a", "b", "c"), ("a", "c"), ("b", "c")} <= seen
-    assert () not in seen, "some phrase stays"
+    assert () not in seen, "at least one phrase stays"
 
 
-def test_a_phrase_with_one_box_outside_goes_with_the_boxes_that_nothing_else_names():
+def test_a_phrase_with_one_box_outside_goes_with_its_own_boxes():
     boxes = [(2, 3, 20, 22), (70, 50, 96, 76), (40, 30, 52, 44)]
     example = painted(
         100,
@@ -61,7 +61,7 @@ def test_a_phrase_with_one_box_outside_goes_with_the_boxes_that_nothing_else_nam
     "phrase",
     ["star left of circle", "the second dog", "leftmost star", "a man next to it", "biggest"],
 )
-def test_what_speaks_of_the_rest_of_the_picture_keeps_all_of_it(phrase):
+def test_an_image_whose_phrase_needs_the_rest_of_it_is_not_cropped(phrase):
     example = painted(100, 80, (2, 3, 20, 22), (70, 50, 96, 76), phrases=(phrase, "b"))
     assert all(cropped is example for cropped in crops(example, 20))
 
@@ -69,9 +69,9 @@ def test_what_speaks_of_the_rest_of_the_picture_keeps_all_of_it(phrase):
 @pytest.mark.parametrize(
     "phrase", ["red star", "a man in a blue shirt", "hot dog", "woman with an umbrella"]
 )
-def test_what_stands_in_its_box_does_not(phrase):
+def test_a_phrase_about_its_own_box_does_not_need_the_rest(phrase):
     assert not needs_the_picture(phrase)
 
 
-def test_a_picture_without_phrases_is_cropped():
+def test_an_image_without_phrases_is_cropped():
     assert any(cropped.record.width < 100 for cropped in crops(painted(100, 80), 5))
