@@ -39,7 +39,7 @@ def test_demo_runs_once_and_then_only_what_changed(tmp_path: Path) -> None:
     params["train"]["steps"] += 1
     (checkout / "params.yaml").write_text(yaml.safe_dump(params))
     changed = json.loads(run(checkout, "dvc", "status", "--json"))
-    assert set(changed) == {"train"}, changed  # what stands behind it follows when train has run
+    assert set(changed) == {"train"}, changed  # later stages follow once train has run
     params["train"]["steps"] -= 1
     params["vocabulary"]["min_frequency"] += 1
     (checkout / "params.yaml").write_text(yaml.safe_dump(params))
@@ -110,9 +110,7 @@ def copy_of_checkout(target: Path) -> Path:
 
 
 def run(folder: Path, *command: str) -> str:
-    """Output of a command that must succeed, with this environment's programs and the checkout's
-    own code.
-    """
+    """Output of a command that must succeed: this environment's programs, the checkout's code."""
     environment = os.environ | {
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
         "PYTHONPATH": str(folder),

@@ -81,7 +81,9 @@ def test_pushed_data_comes_back(s3, project):
     assert "new:" in dvc("status", "--cloud")
     dvc("push")
     assert "in sync" in dvc("status", "--cloud")
-    assert len(storage.list_files(f"{s3.uri}/dvc")) == len(before) + 1  # and the list of the folder
+    assert (
+        len(storage.list_files(f"{s3.uri}/dvc")) == len(before) + 1
+    )  # one more: the folder's list
     shutil.rmtree(folder / ".dvc/cache")
     shutil.rmtree(folder / "data")
     dvc("pull")
@@ -93,9 +95,7 @@ def test_pushed_data_comes_back(s3, project):
 
 
 def test_a_second_clone_pulls_and_trains_nothing_again(s3, tmp_path):
-    """A colleague's shards, vocabulary and detector come out of the store; `dvc.lock` says that
-    they are of this code.
-    """
+    """A colleague's outputs come from the store; `dvc.lock` says that this code made them."""
     first, second = copy_of_checkout(tmp_path / "first"), tmp_path / "second"
     run_in(first, "dvc", "remote", "add", "--default", "store", f"{s3.uri}/dvc")
     run_in(first, "dvc", "remote", "modify", "store", "endpointurl", s3.store.endpoint)

@@ -1,38 +1,40 @@
-"""`omnidet download SOURCE ... --out DIR`: the files of the real datasets, resumed, checked and
-unpacked.
-"""
+"""`omnidet download SOURCE ... --out DIR`: the files of the real datasets."""
 
 from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
-TEXT = "fetch the files of datasets, resumed, checked and unpacked; without SOURCE: list them"
+from omnidet.commands.arguments import Commands, add_command
+
+if TYPE_CHECKING:
+    from omnidet.data.download.catalogue import Dataset
 
 
-def add(commands: Any) -> None:
+def add(commands: Commands) -> None:
     """Register the command."""
-    command: argparse.ArgumentParser = commands.add_parser("download", help=TEXT, description=TEXT)
+    text = "fetch the files of datasets, resumed, checked and unpacked; without SOURCE: list them"
+    command = add_command(commands, "download", text, run)
     command.add_argument(
-        "sources", nargs="*", metavar="SOURCE", help="dataset of the catalogue, as coco"
+        "sources", nargs="*", metavar="SOURCE", help="dataset of the catalogue, for example coco"
     )
     command.add_argument(
-        "--out", help="folder or s3:// URI to write into; coco, lvis and refcocog belong into one"
+        "--out", help="folder or s3:// URI to write into; coco, lvis and refcocog share one"
     )
     command.add_argument(
         "--catalogue",
         help="a catalogue of your own (default: omnidet/data/download/catalogue.toml)",
     )
     command.add_argument(
-        "--path", type=Path, help="file, or folder of files, that only a person could get"
+        "--path", type=Path, help="file, or folder of files, that only a person can get"
     )
     command.add_argument(
         "--files",
         action="append",
         default=[],
         metavar="PATTERN",
-        help="only these, as '*train-00[0-4]?.tar'",
+        help="only these files, for example '*train-00[0-4]?.tar'; repeatable",
     )
     command.add_argument(
         "--threads", type=int, help="files fetched, or for s3:// uploaded, at once (default: 4, 8)"
@@ -43,7 +45,7 @@ def add(commands: Any) -> None:
     command.add_argument(
         "--verify",
         action="store_true",
-        help="hash again what is there; for s3:// fetch it again and compare",
+        help="hash existing files again; for s3:// download them again and compare",
     )
     command.add_argument(
         "--scratch",
@@ -51,7 +53,6 @@ def add(commands: Any) -> None:
         metavar="DIR",
         help="for s3://: local folder to unpack one file at a time (default: a temporary one)",
     )
-    command.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> None:
@@ -71,16 +72,16 @@ def run(options: argparse.Namespace) -> None:
     is_remote = storage.is_s3(options.out)
     if is_remote and options.keep_archives:
         raise ValueError(
-            f"--keep-archives keeps them in a local folder, and --out is {options.out}: leave it "
-            "out"
+            f"--keep-archives keeps them in a local folder, but --out is {options.out}: "
+            "leave it out"
         )
     if options.scratch and not is_remote:
         raise ValueError(
-            f"--scratch is for --out s3://...: files for {options.out} are unpacked there"
+            f"--scratch is for --out s3://: files for {options.out} are unpacked in place"
         )
     threads = files_at_once(options.out) if options.threads is None else options.threads
     if threads < 1:
-        raise ValueError(f"--threads {threads} is less than 1")
+        raise ValueError(f"--threads {threads}: give 1 or more")
     how = selection.Options(
         path=options.path,
         patterns=tuple(options.files),
@@ -92,9 +93,9 @@ def run(options: argparse.Namespace) -> None:
         download(dataset, options.out, how, options.scratch)
 
 
-def _described(dataset: Any) -> str:
+def _described(dataset: Dataset) -> str:
     size = sum(file.size_bytes or 0 for file in dataset.files)
     is_known = all(file.size_bytes for file in dataset.files)
-    told = f"{size / 1e9:.1f} GB" if is_known else "size not known"
+    shown = f"{size / 1e9:.1f} GB" if is_known else "size not known"
     files = f"{dataset.name:12} {len(dataset.files):5} files"
-    return f"{files}, {told}: {dataset.about} ({dataset.licence})"
+    return f"{files}, {shown}: {dataset.about} ({dataset.licence})"

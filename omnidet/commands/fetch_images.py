@@ -1,6 +1,4 @@
-"""`omnidet fetch-images LIST --out FOLDER`: the pictures of LAION's and CC12M's lists as WebDataset
-tars.
-"""
+"""`omnidet fetch-images LIST --out FOLDER`: images from the URL lists of LAION and CC12M."""
 
 from __future__ import annotations
 
@@ -8,70 +6,78 @@ import argparse
 import dataclasses
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, TypeVar
 
-TEXT = (
-    "lists of addresses and captions (parquet, tsv, csv) -> WebDataset tars that the laion and "
-    "cc12m readers take"
-)
+from omnidet.commands.arguments import Commands, add_command
+
+if TYPE_CHECKING:
+    from omnidet.data.web_images.settings import Options
 
 LISTS_CACHE = ".cache/lists"
+COUNTS = (
+    ("--workers", "processes (default: one for each core)"),
+    ("--rows-per-shard", "rows of the list that make one tar (default: 5000)"),
+    ("--connections", "connections at once in a process (default: 64)"),
+    ("--per-host", "connections at once to one host, in a process (default: 4)"),
+    ("--tries", "tries for what may be temporary (default: 3)"),
+    ("--max-bytes", "largest image file (default: 20000000)"),
+    ("--max-pixels", "largest image in pixels (default: 50000000)"),
+    ("--min-side", "shortest side of an image in pixels (default: 16)"),
+)
+"""Options that are whole numbers from 1 up. Their defaults are those of `web_images/settings.py`,
+which is too heavy to import for a help text; a test compares the two."""
+
+_T = TypeVar("_T")
 
 
-def add(commands: Any) -> None:
+def add(commands: Commands) -> None:
     """Register the command."""
-    command: argparse.ArgumentParser = commands.add_parser(
-        "fetch-images", help=TEXT, description=TEXT
-    )
+    text = "URL lists with captions (parquet, tsv, csv) -> WebDataset tars for laion and cc12m"
+    command = add_command(commands, "fetch-images", text, run)
     command.add_argument(
         "lists", metavar="LIST", help="a list, or a folder of lists, local or s3://"
     )
     command.add_argument(
-        "--out", required=True, help="local folder to write; the same command goes on after a break"
-    )
-    command.add_argument("--workers", type=int, help="processes (default: one a core)")
-    command.add_argument(
-        "--rows-per-shard", type=int, help="rows of the list that make a tar (default: 5000)"
+        "--out",
+        required=True,
+        help="local folder to write; after an interruption, the same command continues",
     )
     command.add_argument(
         "--part",
         default="0/1",
         metavar="I/N",
-        help="the I-th of N shares, from 0, for several machines",
+        help="the I-th of N shares, counted from 0, for several machines",
+    )
+    for name, about in COUNTS:
+        command.add_argument(name, type=int, metavar="N", help=about)
+    command.add_argument(
+        "--timeout", type=float, metavar="SECONDS", help="for an image as a whole (default: 40)"
     )
     command.add_argument(
         "--hash-column",
         default="",
-        help="column with MD5, SHA-1 or SHA-256 of each picture: others are refused",
+        help="column with the MD5, SHA-1 or SHA-256 of each image: others are refused",
     )
     command.add_argument(
         "--keep-near-copies",
         action="store_true",
-        help="keep pictures that look like an earlier one",
-    )
-    command.add_argument("--connections", type=int, help="at once in a process (default: 64)")
-    command.add_argument(
-        "--per-host", type=int, help="at once to one host, in a process (default: 4)"
+        help="keep images that look like an earlier one",
     )
     command.add_argument(
-        "--timeout", type=float, help="seconds for a picture as a whole (default: 40)"
-    )
-    command.add_argument("--tries", type=int, help="for what may pass (default: 3)")
-    command.add_argument("--max-bytes", type=int, help="of a picture (default: 20000000)")
-    command.add_argument("--max-pixels", type=int, help="of a picture (default: 50000000)")
-    command.add_argument("--min-side", type=int, help="in pixels (default: 16)")
-    command.add_argument(
-        "--refuse", metavar="DIRECTIVES", help="of X-Robots-Tag (default: noai,noimageai)"
+        "--refuse",
+        metavar="DIRECTIVES",
+        help="X-Robots-Tag directives that are obeyed (default: noai,noimageai)",
     )
     command.add_argument(
         "--dead-links",
         action="store_true",
-        help="go on where not one host of a shard can be reached",
+        help="continue when no host of a shard can be reached",
     )
     command.add_argument(
-        "--allow-private", action="store_true", help="fetch from the own machine and network too"
+        "--allow-private",
+        action="store_true",
+        help="fetch from this machine and the local network too",
     )
-    command.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> None:
@@ -83,19 +89,14 @@ def run(options: argparse.Namespace) -> None:
 
     if storage.is_s3(options.out):
         raise ValueError(
-            f"--out {options.out}: pictures are fetched into a local folder; `omnidet shards` "
-            "writes to s3:// from it"
+            f"--out {options.out}: images are fetched into a local folder; `omnidet shards` "
+            "writes to s3:// from there"
         )
-    lists = (
-        storage.local_copy(options.lists, LISTS_CACHE)
-        if storage.is_s3(options.lists)
-        else Path(options.lists)
-    )
+    is_remote = storage.is_s3(options.lists)
+    lists = storage.local_copy(options.lists, LISTS_CACHE) if is_remote else Path(options.lists)
     how = _options(options)
-    watched = sys.stderr.isatty()
-    with tqdm(
-        desc="rows", unit="row", unit_scale=True, mininterval=1 if watched else 30, delay=1
-    ) as bar:
+    interval = 1 if sys.stderr.isatty() else 30
+    with tqdm(desc="rows", unit="row", unit_scale=True, mininterval=interval, delay=1) as bar:
 
         def show(count: int) -> None:
             bar.update(count)
@@ -104,36 +105,30 @@ def run(options: argparse.Namespace) -> None:
     print(report.describe(counts))
 
 
-def _options(options: argparse.Namespace) -> Any:
+def _options(options: argparse.Namespace) -> Options:
+    """The settings of the arguments. Raises ValueError for a number that does not make sense."""
     from omnidet.data.web_images.settings import Options
 
     part, _, parts = options.part.partition("/")
     if not part.isdecimal() or not parts.isdecimal():
-        raise ValueError(f"--part {options.part!r} is not of the form I/N, as 0/4")
-    limits = {
-        name: getattr(options, name) for name in ("connections", "per_host", "tries", "max_bytes")
-    }
-    more = {
-        name: getattr(options, name)
-        for name in ("workers", "rows_per_shard", "max_pixels", "min_side")
-    }
+        raise ValueError(f"--part {options.part!r} is not of the form I/N, for example 0/4")
+    for name, _ in COUNTS:
+        value = getattr(options, name[2:].replace("-", "_"))
+        if value is not None and value < 1:
+            raise ValueError(f"{name} {value}: give 1 or more")
     if options.timeout is not None and not options.timeout > 0:
-        raise ValueError(f"--timeout {options.timeout} is not more than 0")
-    low = next(
-        (name for name, value in {**limits, **more}.items() if value is not None and value < 1),
-        None,
-    )
-    if low:
-        raise ValueError(f"--{low.replace('_', '-')} {getattr(options, low)} is less than 1")
+        raise ValueError(f"--timeout {options.timeout}: give seconds above 0")
+    directives = None
+    if options.refuse is not None:
+        listed = (directive.strip().lower() for directive in options.refuse.split(","))
+        directives = tuple(directive for directive in listed if directive)
     default = Options()
-    directives = (
-        None
-        if options.refuse is None
-        else tuple(d.strip().lower() for d in options.refuse.split(",") if d.strip())
-    )
     manners = _changed(
         default.manners,
-        **limits,
+        connections=options.connections,
+        per_host=options.per_host,
+        tries=options.tries,
+        max_bytes=options.max_bytes,
         total_seconds=options.timeout,
         refused_directives=directives,
         allow_private=options.allow_private,
@@ -152,8 +147,7 @@ def _options(options: argparse.Namespace) -> Any:
     )
 
 
-def _changed(default: Any, **fields: Any) -> Any:
+def _changed(default: _T, **fields: object) -> _T:
     """A copy with the fields that were given."""
-    return dataclasses.replace(
-        default, **{name: value for name, value in fields.items() if value is not None}
-    )
+    given = {name: value for name, value in fields.items() if value is not None}
+    return dataclasses.replace(default, **given)  # type: ignore[type-var]  # settings are dataclasses

@@ -1,6 +1,4 @@
-"""`omnidet score`: judge any detector's results, in the official formats, by the official
-protocols.
-"""
+"""`omnidet score`: any detector's results, in the official formats, by the official protocols."""
 
 from __future__ import annotations
 
@@ -9,7 +7,12 @@ import dataclasses
 import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from omnidet.commands.arguments import Commands, add_command
+
+if TYPE_CHECKING:
+    from omnidet.schema import Metrics
 
 PROTOCOLS = {
     "coco": ("standard",),
@@ -17,15 +20,15 @@ PROTOCOLS = {
     "refcocog": ("standard",),
     "flickr30k": ("any-box", "merged-box"),
 }
-"""Of each benchmark, the default first; Flickr30K's are both printed where none is chosen."""
+"""For each benchmark, the default first. For Flickr30K both are printed unless one is chosen."""
 SPLITS = {"refcocog": "umd/val", "flickr30k": "test"}
+"""Default splits of the benchmarks whose files hold several."""
 
 
-def add(commands: Any) -> None:
+def add(commands: Commands) -> None:
     """Register the command."""
-    text = "judge any detector's results by the official protocols"
-    command = commands.add_parser("score", help=text, description=text)
-    command.set_defaults(run=run)
+    text = "evaluate any detector's results by the official protocols"
+    command = add_command(commands, "score", text, run)
     command.add_argument("benchmark", choices=list(PROTOCOLS))
     command.add_argument(
         "--ground-truth",
@@ -37,12 +40,13 @@ def add(commands: Any) -> None:
         "--detections", required=True, metavar="FILE", help="results: a JSON list or JSON lines"
     )
     command.add_argument(
-        "--protocol", help="lvis: standard (300 detections an image) or fixed (10,000 a category)"
+        "--protocol",
+        help="lvis: standard (300 detections per image) or fixed (10,000 per category)",
     )
     command.add_argument(
         "--images",
         metavar="FILE",
-        help="lvis: JSON list of image ids, or annotation file, such as minival's",
+        help="lvis: JSON list of image ids, or an annotation file such as minival's",
     )
     command.add_argument(
         "--split",
@@ -56,7 +60,7 @@ def add(commands: Any) -> None:
     command.add_argument(
         "--scrambled-words",
         metavar="OUT",
-        help="refcocog: JSON file to write: those expressions, to ask for",
+        help="refcocog: JSON file to write: the scrambled expressions, to run a detector on",
     )
     command.add_argument(
         "--no-intervals", action="store_true", help="leave out the confidence intervals"
@@ -72,42 +76,17 @@ def add(commands: Any) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
-    """Judge and print. Raises ValueError or FileNotFoundError that names what is wrong."""
+    """Evaluate and print. Raises ValueError or FileNotFoundError that names what is wrong."""
     from omnidet import storage
 
-    read = [options.ground_truth, options.detections, options.images, options.scrambled]
-    if options.benchmark == "refcocog":  # its boxes stand in a file beside the expressions
-        read.append(str(Path(options.ground_truth).with_name("instances.json")))
-    for out in filter(None, (options.json, options.details, options.scrambled_words)):
-        storage.require_file_target(out, *read)
-        is_within = Path(out).resolve().is_relative_to(Path(options.ground_truth).resolve())
-        if options.benchmark == "flickr30k" and is_within and Path(out).suffix in (".txt", ".xml"):
-            raise ValueError(
-                f"{out} has the name of what is read of Flickr30K: give another place to write"
-            )
-        read.append(out)
-    known = PROTOCOLS[options.benchmark]
-    if options.protocol and options.protocol not in known:
-        raise ValueError(
-            f"{options.benchmark} has no protocol {options.protocol!r}: give one of "
-            f"{', '.join(known)}"
-        )
-    if options.split and options.benchmark not in SPLITS:
-        raise ValueError(
-            f"--split is for {' and '.join(SPLITS)}: a file of {options.benchmark} is one split"
-        )
-    if options.images and options.benchmark != "lvis":
-        raise ValueError(
-            "--images is for lvis: of other benchmarks give the annotation file of the part"
-        )
-    if (options.scrambled or options.scrambled_words) and options.benchmark != "refcocog":
-        raise ValueError("--scrambled and --scrambled-words are for refcocog")
-    metrics = _JUDGES[options.benchmark](options)
+    _check_outputs(options)
+    _check_options(options)
+    metrics = _EVALUATE[options.benchmark](options)
     values = dict(metrics.values)
     if not values:
         raise ValueError(
-            f"{options.ground_truth} has no annotation to measure by: give the file of an "
-            "annotated split"
+            f"{options.ground_truth} has no annotation to measure by: "
+            "give the file of an annotated split"
         )
     if options.json:
         storage.write_text(options.json, json.dumps(values, indent=1) + "\n")
@@ -120,8 +99,45 @@ def run(options: argparse.Namespace) -> None:
     print(table(values, metrics.details))
 
 
+def _check_outputs(options: argparse.Namespace) -> None:
+    """Raise ValueError if a file to write is one that is read, or is written twice."""
+    from omnidet import storage
+
+    read = [options.ground_truth, options.detections, options.images, options.scrambled]
+    if options.benchmark == "refcocog":  # its boxes are in a file next to the expressions
+        read.append(str(Path(options.ground_truth).with_name("instances.json")))
+    for out in filter(None, (options.json, options.details, options.scrambled_words)):
+        storage.require_file_target(out, *read)
+        is_within = Path(out).resolve().is_relative_to(Path(options.ground_truth).resolve())
+        if options.benchmark == "flickr30k" and is_within and Path(out).suffix in (".txt", ".xml"):
+            raise ValueError(
+                f"{out} may be a file that is read for Flickr30K: give another place to write"
+            )
+        read.append(out)
+
+
+def _check_options(options: argparse.Namespace) -> None:
+    """Raise ValueError for an option that the benchmark does not have."""
+    known = PROTOCOLS[options.benchmark]
+    if options.protocol and options.protocol not in known:
+        raise ValueError(
+            f"{options.benchmark} has no protocol {options.protocol!r}: "
+            f"give one of {', '.join(known)}"
+        )
+    if options.split and options.benchmark not in SPLITS:
+        raise ValueError(
+            f"--split is for {' and '.join(SPLITS)}: a file of {options.benchmark} is one split"
+        )
+    if options.images and options.benchmark != "lvis":
+        raise ValueError(
+            "--images is for lvis: for other benchmarks, give the annotation file of the part"
+        )
+    if (options.scrambled or options.scrambled_words) and options.benchmark != "refcocog":
+        raise ValueError("--scrambled and --scrambled-words are for refcocog")
+
+
 def table(values: Mapping[str, float], details: Mapping[str, Any]) -> str:
-    """The numbers with their intervals, and the counts, for people."""
+    """The numbers with their confidence intervals, and the counts, for people."""
     intervals = details.get("intervals", {}) if isinstance(details, Mapping) else {}
     width = max(map(len, values), default=0)
     lines = []
@@ -138,40 +154,39 @@ def table(values: Mapping[str, float], details: Mapping[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def _coco(options: argparse.Namespace) -> Any:
+def _coco(options: argparse.Namespace) -> Metrics:
     from omnidet.evaluation import coco, detections
 
     rows = detections.read_rows(options.detections)
     return coco.evaluate(options.ground_truth, rows, intervals=not options.no_intervals)
 
 
-def _lvis(options: argparse.Namespace) -> Any:
+def _lvis(options: argparse.Namespace) -> Metrics:
     from omnidet.evaluation import detections, lvis, truth
 
-    only = None
-    if options.images:
-        content = truth.read_json(options.images)
-        listed = content.get("images") if isinstance(content, dict) else content
-        if not isinstance(listed, list):
-            raise ValueError(
-                f"{options.images} holds no images: give a JSON list of ids or an annotation file"
-            )
-        named = [image.get("id") if isinstance(image, dict) else image for image in listed]
-        only = [image_id for image_id in named if isinstance(image_id, int)]
-        if len(only) < len(named):
-            raise ValueError(
-                f"{options.images} holds images without a number for an id: give a JSON list of ids"
-            )
+    only = _image_ids(options.images, truth.read_json(options.images)) if options.images else None
     return lvis.evaluate(
         options.ground_truth,
         detections.read_rows(options.detections),
-        protocol=options.protocol or "standard",
+        protocol=options.protocol or PROTOCOLS["lvis"][0],
         only_images=only,
         intervals=not options.no_intervals,
     )
 
 
-def _refcocog(options: argparse.Namespace) -> Any:
+def _image_ids(path: str, content: Any) -> list[int]:
+    """The ids in a JSON list, or of the images in an annotation file. Raises ValueError."""
+    listed = content.get("images") if isinstance(content, dict) else content
+    if not isinstance(listed, list):
+        raise ValueError(f"{path} holds no images: give a JSON list of ids or an annotation file")
+    found = [image.get("id") if isinstance(image, dict) else image for image in listed]
+    ids = [image_id for image_id in found if isinstance(image_id, int)]
+    if len(ids) < len(found):
+        raise ValueError(f"{path} holds images whose id is not a number: give a JSON list of ids")
+    return ids
+
+
+def _refcocog(options: argparse.Namespace) -> Metrics:
     from omnidet import storage
     from omnidet.evaluation import detections, refcocog, refcocog_files
 
@@ -203,7 +218,7 @@ def _refcocog(options: argparse.Namespace) -> Any:
     return dataclasses.replace(metrics, protocol=f"RefCOCOg {split}; {metrics.protocol}")
 
 
-def _flickr30k(options: argparse.Namespace) -> Any:
+def _flickr30k(options: argparse.Namespace) -> Metrics:
     from omnidet.evaluation import detections, flickr30k, flickr30k_files
 
     truth = flickr30k_files.read_phrases(options.ground_truth, options.split or SPLITS["flickr30k"])
@@ -224,13 +239,13 @@ def _flickr30k(options: argparse.Namespace) -> Any:
     return _with_counts(metrics, {"sentences_without_result": missing})
 
 
-def _with_counts(metrics: Any, more: Mapping[str, int]) -> Any:
-    return dataclasses.replace(
-        metrics, details={**metrics.details, "counts": {**metrics.details["counts"], **more}}
-    )
+def _with_counts(metrics: Metrics, more: Mapping[str, int]) -> Metrics:
+    """The metrics with more counts in their details."""
+    counts: Any = metrics.details["counts"]
+    return dataclasses.replace(metrics, details={**metrics.details, "counts": {**counts, **more}})
 
 
-_JUDGES: dict[str, Callable[[argparse.Namespace], Any]] = {
+_EVALUATE: dict[str, Callable[[argparse.Namespace], Metrics]] = {
     "coco": _coco,
     "lvis": _lvis,
     "refcocog": _refcocog,

@@ -1,5 +1,7 @@
-"""Stage 9: detector + image + words -> detections.
+"""Stage 9: detector + images + words -> detections.
 
-OmniDet.from_pretrained(folder).detect(images, phrases) -> Detections, through the exact search of
-`search.py`
+    images ──pictures──▶ pixels ──model──▶ regions ─┐
+    phrases ──question, vocabulary──▶ Prompt ───────┴─search──▶ Detections ──drawing──▶ picture
+
+`OmniDet` of `detector.py` is the whole of it, and what `from omnidet import OmniDet` gives.
 """

@@ -1,13 +1,12 @@
-"""The best (region, name) pairs of an image among any number of names: exact, in bounded memory, in
-little time.
+"""The best (region, name) pairs of an image among any number of names: exact, fast, bounded memory.
 
-    all pairs --fast product, an upper bound of each score--> the few that may be among the best
-    --exact score--> the best
+    all pairs --fast product: an upper bound of each score--> the few that may be among the best
+              --exact score--> the best
 
-The exact score of a pair is summed in an order that its width alone decides, so it is the same to
-the bit whatever else is asked, in whatever company. The fast product is in bfloat16 where the
-processor multiplies it; what the rounding may hide is added to it by the Cauchy-Schwarz inequality,
-`|z.r - z'.r'| <= |z - z'| |r| + |z'| |r - r'|`, so no pair is lost.
+The exact score of a pair is summed in an order that depends only on the width of an embedding. So
+it is the same to the bit, whatever else is asked. The fast product is computed in bfloat16 if the
+processor can multiply it. What rounding may hide is added to the product by the Cauchy-Schwarz
+inequality, `|z.r - z'.r'| <= |z - z'| |r| + |z'| |r - r'|`, so no pair is lost.
 """
 
 from __future__ import annotations
@@ -18,19 +17,17 @@ from torch.nn import functional
 
 FIRST_NAMES = 256
 NAMES_AT_ONCE = 4096
-"""Names of one product: memory grows with regions x this, however many names are asked.
-
-The first product is small: it sets the bar that the next ones are measured against.
-"""
+"""Names in one product: memory grows with regions x this, however many names there are. The first
+product is smaller: it sets the bar for the next ones."""
 BLOCK = 64
-"""Neighbouring names whose bounds are looked at together: most blocks hold nothing of use."""
+"""Neighbouring names whose bounds are checked together: most blocks hold nothing useful."""
 EXACT_AT_ONCE = 16_384
-"""Pairs whose exact score is computed together."""
+"""Pairs whose exact scores are computed together."""
 SIGMOIDS_AT_ONCE = 1024
 
-# What a backend may lose of |z| |r| beyond the operands' own rounding: sums of single precision
-# numbers; and where the operands are given in single precision, their rounding too, for a caller
-# may have allowed TF32 or bfloat16 products.
+# What a backend may lose, as a share of |z| |r|, beyond the rounding of bfloat16 operands: sums are
+# in single precision. If the operands are in single precision, their rounding comes on top, since a
+# caller may have allowed TF32 or bfloat16 products.
 _LOST_IN_SUMS = 2.0**-14
 _LOST_IN_PRODUCTS = 2.0**-8
 _ROUNDING_UP = 1 + 2.0**-7
@@ -40,11 +37,12 @@ _ROUNDING_UP = 1 + 2.0**-7
 def best_pairs(
     embeddings_QD: Tensor, rows_PD: Tensor, biases_P: Tensor, count: int
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Probabilities (K,) float32, regions (K,) and names (K,) of the best `count` pairs, best
-    first.
+    """The best `count` pairs, best first; pairs of equal score are in order of region, then name.
 
-    The same pairs, in the same order, as from the exact scores of all pairs; of equal ones the
-    first region, then name.
+    They are the same pairs, in the same order, as if all pairs had been scored exactly.
+
+    Returns:
+        Probabilities (K,) float32, regions (K,) and names (K,).
     """
     if count < 1 or not len(rows_PD):
         nothing = torch.zeros(0, dtype=torch.int64, device=embeddings_QD.device)
@@ -58,14 +56,14 @@ def best_pairs(
 
 
 def exact_logits(embeddings_KD: Tensor, rows_KD: Tensor, biases_K: Tensor) -> Tensor:
-    """Scores (K,) of K pairs in double precision: `z . row + bias`, each independent of the others
-    to the bit.
+    """Scores `z . row + bias` (K,) of K pairs in double precision.
+
+    Each is independent of the others to the bit.
     """
     products_KW = embeddings_KD.double() * rows_KD.double()
     width = 1 << (products_KW.shape[1] - 1).bit_length()
     products_KW = functional.pad(products_KW, (0, width - products_KW.shape[1]))
-    # Halves are added element by element: a library's sum takes another order for another number of
-    # rows.
+    # Add the halves element by element: the order of a library's sum depends on the number of rows.
     while width > 1:
         width //= 2
         products_KW = products_KW[:, :width] + products_KW[:, width:]
@@ -73,8 +71,10 @@ def exact_logits(embeddings_KD: Tensor, rows_KD: Tensor, biases_K: Tensor) -> Te
 
 
 def probabilities(logits_K: Tensor) -> Tensor:
-    """Sigmoid in single precision, the same to the bit for the same logit: at the end of an odd
-    row, or of a thread's share, another instruction would compute it.
+    """Sigmoid in single precision, the same to the bit for the same logit.
+
+    Blocks of a fixed length make it so: at the end of an odd row, or of a thread's share, other
+    instructions compute it.
     """
     padded_K = functional.pad(logits_K, (0, -len(logits_K) % SIGMOIDS_AT_ONCE))
     blocks = [block.sigmoid() for block in torch.split(padded_K, SIGMOIDS_AT_ONCE)]
@@ -87,19 +87,15 @@ class _Search:
     def __init__(
         self, embeddings_QD: Tensor, rows_PD: Tensor, biases_P: Tensor, count: int
     ) -> None:
-        self.embeddings_QD, self.rows_PD, self.biases_P, self.count = (
-            embeddings_QD,
-            rows_PD,
-            biases_P,
-            count,
-        )
+        self.embeddings_QD, self.rows_PD, self.biases_P = embeddings_QD, rows_PD, biases_P
+        self.count = count
         device = embeddings_QD.device
         self.logits = torch.zeros(0, dtype=torch.float64, device=device)
         self.places = torch.zeros(0, dtype=torch.int64, device=device)
-        """region * P + name: each pair has one, so that equal scores have an order."""
+        """region * P + name: unique, so that equal scores have an order."""
         self.bar = float("-inf")
-        # Private, but torch's public calls tell the processor's flags and not what oneDNN, which
-        # multiplies here, makes of them.
+        # Private, but torch's public calls report the processor's flags, and not whether oneDNN,
+        # which multiplies here, uses them.
         fast = device.type == "cpu" and torch.ops.mkldnn._is_mkldnn_bf16_supported()
         self.type, self.bits = (
             (torch.bfloat16, torch.int16) if fast else (torch.float32, torch.int32)
@@ -110,8 +106,8 @@ class _Search:
         self.left_QW = torch.cat([rounded, lost_Q1, norm_Q1, one_Q1, one_Q1, one_Q1], 1)
 
     def look_at(self, first: int, last: int) -> None:
-        """Take what is among the best of the names first..last-1."""
-        if len(self.logits) < self.count:  # nothing to measure against yet
+        """Take what is among the best so far from the names first..last-1."""
+        if len(self.logits) < self.count:  # there is no bar yet
             bounds_QP = self._bounds_above(float(self.biases_P[first:last].mean()), first, last)[
                 :, : last - first
             ]
@@ -120,11 +116,11 @@ class _Search:
                 likely // (last - first) * len(self.rows_PD) + likely % (last - first) + first
             )
             if len(self.logits) < self.count:
-                return  # all of them are
+                return  # there are so few that all of them were taken
         bar = self.bar
         bounds_QP = self._bounds_above(bar, first, last)
-        # A bound below the bar is out. Rounding a sum keeps its sign, so the sign bit tells, and
-        # integers compare fast.
+        # A bound below the bar is out. Rounding a sum keeps its sign, so the sign bit is enough,
+        # and integers are compared fast.
         blocks_KN = bounds_QP.view(self.bits).view(-1, BLOCK)
         for some in torch.split((blocks_KN.amax(1) >= 0).nonzero()[:, 0], EXACT_AT_ONCE):
             block, column = (blocks_KN[some] >= 0).nonzero(as_tuple=True)
@@ -138,25 +134,28 @@ class _Search:
             self._take(place[bound >= self.bar])
 
     def _bounds_above(self, bar: float, first: int, last: int) -> Tensor:
-        """Upper bounds of the scores less `bar`, (Q, names padded to whole blocks); below 0 where
-        padded.
+        """Upper bounds of scores minus `bar`, (Q, names padded to whole blocks).
+
+        Padding is below 0.
         """
         rounded, lost_P1, norm_P1 = self._rounded(self.rows_PD[first:last])
         above_P1 = self.biases_P[first:last, None].double() - bar
         above_P1 = above_P1 + above_P1.abs() * _LOST_IN_SUMS + torch.finfo(torch.float32).tiny
         parts = []
-        for _ in range(3):  # numbers of few digits whose sum is the number itself
+        for _ in range(3):  # numbers of few digits that add up to the number
             parts.append(above_P1.to(self.type))
             above_P1 = above_P1 - parts[-1].double()
-        # The embeddings' loss meets the rows' norm, and their norm the rows' loss.
+        # The product multiplies what rounding took from the embeddings by the norm of the rows, and
+        # the norm of the embeddings by what it took from the rows.
         right_PW = torch.cat([rounded, norm_P1, lost_P1, *parts], 1)
         right_PW = functional.pad(right_PW, (0, 0, 0, -len(right_PW) % BLOCK))
         right_PW[last - first :, -1] = -1.0
         return self.left_QW @ right_PW.T
 
     def _rounded(self, values_ND: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """The values in the type of the fast product and, rounded up, (N, 1): the norm of what that
-        lost, and their norm.
+        """The values in the type of the fast product, with two norms (N, 1), rounded up.
+
+        The first is the norm of what the conversion lost, the second that of the values.
         """
         rounded_ND = values_ND.to(self.type)
         norm_N1 = values_ND.norm(dim=1, keepdim=True) * _ROUNDING_UP
@@ -170,7 +169,7 @@ class _Search:
         )
 
     def _take(self, places: Tensor) -> None:
-        """Compute the exact scores of pairs that are not there yet, and keep the best."""
+        """Score the pairs exactly that have not been scored, and keep the best."""
         for part in torch.split(places[~torch.isin(places, self.places)], EXACT_AT_ONCE):
             region, name = part // len(self.rows_PD), part % len(self.rows_PD)
             logits = exact_logits(

@@ -1,4 +1,4 @@
-"""A new detector for somebody's own photographs, from a small network that has seen photographs."""
+"""A new detector for people's own photographs, from a small network pretrained on photographs."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from omnidet.recipes.recipe import LOSSES, Recipe, RegisterConfig
 from omnidet.training.config import OptimizerConfig, TrainConfig
 
 SOURCE = "annotated"
-"""Adapter of what people bring."""
+"""Source that reads the folders people annotate."""
 
 
 def photographs() -> Recipe:

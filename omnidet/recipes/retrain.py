@@ -1,6 +1,4 @@
-"""A recipe -> the recipe of a retraining: the new data beside a replay of the old streams, all
-benchmarks old and new.
-"""
+"""A recipe -> the recipe of a retraining: new data and a replay of the old, all benchmarks."""
 
 from __future__ import annotations
 
@@ -14,15 +12,15 @@ from omnidet.model.config import ModelConfig
 from omnidet.recipes.recipe import Recipe
 
 SOURCE = "annotated"
-"""Adapter of what people bring."""
+"""Source that reads the folders people annotate."""
 AUGMENTATIONS = ("flip", "crop")
 
 
 def datasets(recipe: Recipe, name: str) -> Recipe:
-    """The recipe whose shards are those of the new data alone: `train/<name>` and `eval/<name>`.
+    """The recipe that builds shards of the new data alone: `train/<name>` and `eval/<name>`.
 
-    Pictures of one dataset may look alike, as cells under a microscope do, and its split is its
-    owner's: only the very same picture is kept out of the training for standing in the evaluation.
+    Images of one dataset may look alike, such as cells under a microscope, and its split is its
+    owner's choice. So an evaluation image holds only itself out of the training, not near copies.
     """
     shards = dataclasses.replace(
         recipe.shards,
@@ -34,12 +32,12 @@ def datasets(recipe: Recipe, name: str) -> Recipe:
 
 
 def retraining(recipe: Recipe, trained: ModelConfig, index: Index, name: str) -> Recipe:
-    """The run that teaches `name` to a detector that was trained with `recipe`.
+    """The recipe that retrains a detector, which was trained with `recipe`, on the data `name`.
 
     Args:
         trained: architecture of the detector.
-        index: the old shards and those of the new data, as `train/<name>` and `eval/<name>`. Sets
-            of earlier retrainings, which the recipe does not know, are replayed and measured too.
+        index: the old shards and those of the new data, `train/<name>` and `eval/<name>`. Sets of
+            earlier retrainings, which the recipe does not know, are replayed and measured too.
     """
     config, new_set = recipe.retrain, f"train/{name}"
     side = _side(index, new_set, trained, config.image_size)
@@ -81,8 +79,9 @@ def retraining(recipe: Recipe, trained: ModelConfig, index: Index, name: str) ->
 def _replay(
     recipe: Recipe, trained: ModelConfig, index: Index, new_set: str, images: int
 ) -> tuple[Stream, ...]:
-    """The old streams in their own proportion and size of image, and what earlier retrainings
-    added; `images` together.
+    """The old streams, and one of what earlier retrainings added: `images` in each step together.
+
+    The streams keep their proportions and image sizes.
     """
     if not images:
         return ()
@@ -114,9 +113,7 @@ def _replay(
 
 
 def _side(index: Index, set_name: str, trained: ModelConfig, wanted: int) -> int:
-    """Side in which the new pictures are shown: as wanted, where they are that large, and never
-    below the old pictures'.
-    """
+    """Side that new images are scaled to: as wanted if they are that large, at least the old."""
     if wanted <= trained.image_size:
         return trained.image_size
     stride = trained.backbone.size_multiple
@@ -125,8 +122,9 @@ def _side(index: Index, set_name: str, trained: ModelConfig, wanted: int) -> int
 
 
 def of_new_data(recipe: Recipe, name: str) -> Recipe:
-    """The recipe of `retraining` with the benchmark of the new data alone: what the champion makes
-    of it untrained.
+    """The recipe of `retraining` with only the benchmark of the new data.
+
+    It measures what the champion finds there before it has seen any of it.
     """
     new = tuple(b for b in recipe.evaluation.benchmarks if b.set_name == f"eval/{name}")
     return dataclasses.replace(recipe, evaluation=EvaluationConfig(new))

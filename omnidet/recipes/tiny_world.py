@@ -86,9 +86,7 @@ def tiny_world() -> Recipe:
 
 
 def tiny_world_det() -> Recipe:
-    """The demo with the Det stream alone, for comparison: what the other two streams bring
-    (docs/decisions/0005).
-    """
+    """The demo with the Det stream alone, to compare with (docs/decisions/0005)."""
     recipe = tiny_world()
     return dataclasses.replace(
         recipe,

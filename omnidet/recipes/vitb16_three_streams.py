@@ -69,7 +69,7 @@ def vitb16_three_streams() -> Recipe:
                 describes=True,
                 transforms=("flip", PhraseCrop(), LargeScaleJitter(0.5, 1.0)),
             ),
-            # Half the resolution says as much of a caption at a quarter of the cost (Detic, arXiv
+            # Half the resolution is enough for captions, at a quarter of the cost (Detic, arXiv
             # 2201.02605).
             Stream(
                 "img",
@@ -84,8 +84,8 @@ def vitb16_three_streams() -> Recipe:
         mixing=MixingConfig(max_names=300, workers=8),
         train=TrainConfig(
             steps=150_000,
-            # ViTDet's rate for LVIS at 64 images a step, its weight decay, and a layer decay as in
-            # LW-DETR.
+            # Learning rate and weight decay of ViTDet on LVIS with 64 images in each step; layer
+            # decay of LW-DETR.
             optimizer=OptimizerConfig(
                 learning_rate=2e-4,
                 weight_decay=0.1,
@@ -102,11 +102,11 @@ def vitb16_three_streams() -> Recipe:
 
 
 def vitb16_three_streams_1024() -> Recipe:
-    """The same at 1024 px (Img at 512), with windows of 16 x 16 patches: 928 GFLOP forward an
-    image, 1,314 without windows.
+    """The same at 1024 px (Img at 512), with windows of 16 x 16 patches.
 
-    Expect more of small objects, **not yet reached, for nobody has run it**. Three times the
-    GPU-hours of 640 px, worked out.
+    The forward pass of an image takes 928 GFLOP, or 1,314 without windows; by calculation, the run
+    takes three times the GPU-hours of 640 px. Expect better numbers on small objects, **not yet
+    reached here, since nobody has run this**.
     """
     recipe = vitb16_three_streams()
     return config.override(

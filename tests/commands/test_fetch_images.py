@@ -4,12 +4,16 @@ torch.
 
 from __future__ import annotations
 
+import argparse
+import re
 import subprocess
 import sys
 
 import pytest
 
 from omnidet.cli import main
+from omnidet.commands import fetch_images
+from omnidet.data.web_images.settings import Options
 from tests.data import hostile_server as hostile
 from tests.data.web_images.pictures import picture
 
@@ -44,10 +48,10 @@ def test_a_list_becomes_a_folder(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("arguments", "problem"),
     [
-        (["--part", "x"], "--part 'x' is not of the form I/N"),
-        (["--part", "4/4"], "part 4 of 4 does not exist"),
-        (["--connections", "0"], "--connections 0 is less than 1"),
-        (["--out", "s3://bucket/pictures"], "are fetched into a local folder"),
+        (["--part", "x"], "--part 'x'"),
+        (["--part", "4/4"], "part 4 of 4"),
+        (["--connections", "0"], "--connections 0"),
+        (["--out", "s3://bucket/pictures"], "--out s3://bucket/pictures"),
         ([], "does not exist"),
     ],
 )
@@ -59,6 +63,25 @@ def test_wrong_input(arguments, problem, tmp_path, capsys):
     told = capsys.readouterr().err
     assert problem in told
     assert len(told.splitlines()) == 1
+
+
+def test_the_help_says_the_defaults_that_are_used():
+    page = re.sub(r"\s+", " ", _help())
+    default = Options()
+    parts = (default, default.manners, default.taste)
+    for name, _ in fetch_images.COUNTS[1:]:
+        field = name[2:].replace("-", "_")
+        (value,) = (getattr(part, field) for part in parts if hasattr(part, field))
+        assert re.search(rf"{name} N [^-]*\(default: {value}\)", page), name
+    assert f"(default: {default.manners.total_seconds:g})" in page
+    assert f"(default: {','.join(default.manners.refused_directives)})" in page
+
+
+def _help() -> str:
+    parser = argparse.ArgumentParser()
+    fetch_images.add(parser.add_subparsers())
+    (action,) = parser._subparsers._group_actions
+    return str(action.choices["fetch-images"].format_help())
 
 
 @pytest.mark.slow

@@ -1,5 +1,5 @@
-"""The best pairs among many names: exact, whatever the fast product rounds, and the same to the bit
-in any company.
+"""The best pairs among many names: exact whatever the fast product rounds, the same to the bit
+whatever else is asked.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ def _case(
 
 
 def _exhaustive(embeddings, rows, biases, count):
-    """Every pair by the exact score; of equal ones the first."""
+    """All pairs by exact score; pairs of equal score in order."""
     region, name = (
         part.flatten()
         for part in torch.meshgrid(
@@ -57,9 +57,7 @@ def test_the_best_are_those_of_an_exhaustive_search(regions, names, width, count
 
 
 def test_scores_that_the_fast_product_cannot_tell_apart():
-    """Ten thousand names so alike that bfloat16 sees one, with the best of them last, and large
-    common parts.
-    """
+    """Ten thousand names that bfloat16 cannot tell apart, the best of them last."""
     embeddings, rows, biases = _case(20, 1, 64)
     draw = torch.Generator().manual_seed(1)
     rows = rows * 30 + torch.randn(10_000, 64, generator=draw) * 1e-4

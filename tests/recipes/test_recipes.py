@@ -1,6 +1,4 @@
-"""Recipes build and describe themselves; params.yaml and dvc.yaml agree with them and with the
-command line.
-"""
+"""Recipes build and describe themselves; params.yaml, dvc.yaml and the command line agree."""
 
 from __future__ import annotations
 
@@ -47,9 +45,7 @@ def test_the_windows_of_a_backbone_fill_the_images_of_every_stream(recipe):
 
 
 def test_params_are_the_defaults_of_the_recipe():
-    """One default, one place: a value in params.yaml that differs from the recipe's own would be a
-    second one.
-    """
+    """A value in params.yaml that differs from the recipe's would be a second default."""
     assert load_recipe(ROOT / "params.yaml", None, []) == by_name(PARAMS["recipe"])
 
 

@@ -1,0 +1,39 @@
+"""What a recipe refuses when it is made, not hours later."""
+
+from __future__ import annotations
+
+import pytest
+
+from omnidet import config
+from omnidet.recipes.tiny_world import tiny_world
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "register.name=My Model",
+        "retrain.steps=0",
+        "retrain.replay_share=1",
+        "retrain.replay_share=-0.1",
+        "retrain.new_images=-1",
+        "retrain.new_weight=0",
+        "retrain.image_size=100",
+        "retrain.image_size=100000",
+        "retrain.learning_rate=0",
+        "retrain.new_token_rate=0",
+        "retrain.warmup_steps=-1",
+        "retrain.min_ap50=1.1",
+        "retrain.min_boxes=0",
+    ],
+)
+def test_a_number_that_makes_no_sense_is_named(change):
+    field, _, value = change.partition("=")
+    with pytest.raises(ValueError, match=f"{field.rpartition('.')[2]}|name") as caught:
+        config.override(tiny_world(), change)
+    assert value in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_the_images_of_a_stream_fit_the_backbone():
+    with pytest.raises(ValueError, match=r"'det'.*image_size=100.*16"):
+        config.override(tiny_world(), "streams.det.image_size=100")

@@ -1,0 +1,93 @@
+"""The recipe of a retraining: the new data, a replay of the old, benchmarks old and new."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+
+from omnidet import config
+from omnidet.data import shards
+from omnidet.recipes import retrain
+from omnidet.recipes.recipe import Recipe
+from omnidet.recipes.tiny_world import tiny_world
+from tests import toys
+
+OLD = ("train/coco", "train/refcocog", "train/cc12m", "eval/coco", "eval/lvis")
+
+
+def _index(folder, *names: str) -> shards.Index:
+    """An index whose every set holds the toys, whose longer side is 64 pixels."""
+    sets = {name: shards.write_set(toys.records(), folder, name, 8) for name in (*OLD, *names)}
+    shards.write_index(folder, sets, {}, {"held_out": {}, "quarantined": {}})
+    return shards.read_index(folder)
+
+
+def _retraining(folder, *changes: str, sets: tuple[str, ...] = ()) -> Recipe:
+    recipe = config.override(tiny_world(), *changes)
+    index = _index(folder, "train/cells", "eval/cells", *sets)
+    return retrain.retraining(recipe, recipe.model, index, "cells")
+
+
+def test_half_of_each_step_is_a_replay_in_the_old_proportions(tmp_path):
+    recipe = _retraining(tmp_path, "retrain.new_images=0")
+    images = {stream.name: stream.images_per_step for stream in recipe.streams}
+    assert images == {"det": 6, "grd": 6, "img": 4, "new": 16}
+    assert recipe.streams[-1].sets == ("train/cells",)
+    assert recipe.streams[-1].weight == recipe.retrain.new_weight
+    assert {name for s in recipe.streams[:-1] for name in s.sets} == set(OLD[:3])
+    assert recipe.train.steps == recipe.retrain.steps
+    assert recipe.train.optimizer.learning_rate == recipe.retrain.learning_rate
+
+
+def test_without_a_replay_only_the_new_data_is_seen(tmp_path):
+    recipe = _retraining(tmp_path, "retrain.replay_share=0")
+    assert [stream.name for stream in recipe.streams] == ["new"]
+
+
+def test_what_earlier_retrainings_added_is_replayed_and_measured(tmp_path):
+    recipe = _retraining(tmp_path, sets=("train/cups", "eval/cups"))
+    (earlier,) = (stream for stream in recipe.streams if stream.name == "earlier")
+    assert earlier.sets == ("train/cups",)
+    measured = {b.name: b.set_name for b in recipe.evaluation.benchmarks}
+    assert measured == {
+        "coco": "eval/coco",
+        "lvis": "eval/lvis",
+        "absent": "eval/lvis",
+        "cups": "eval/cups",
+        "cells": "eval/cells",
+    }
+    only = retrain.of_new_data(recipe, "cells").evaluation.benchmarks
+    assert [b.name for b in only] == ["cells"]
+
+
+@pytest.mark.parametrize(("wanted", "side"), [(0, 128), (64, 128), (256, 128)])
+def test_new_images_are_not_shown_smaller_than_old_ones_nor_enlarged(tmp_path, wanted, side):
+    """The new images are small here: a larger side would show no more of them."""
+    recipe = _retraining(tmp_path, f"retrain.image_size={wanted}")
+    assert recipe.streams[-1].image_size == side
+    assert recipe.model.image_size == side
+
+
+def test_large_new_images_are_shown_larger(tmp_path):
+    large = [dataclasses.replace(record, width=640, height=480) for record in toys.records()]
+    sets = {
+        name: shards.write_set(
+            large if name == "train/cells" else toys.records(), tmp_path, name, 8
+        )
+        for name in (*OLD, "train/cells", "eval/cells")
+    }
+    shards.write_index(tmp_path, sets, {}, {"held_out": {}, "quarantined": {}})
+    recipe = config.override(tiny_world(), "retrain.image_size=256")
+    found = retrain.retraining(recipe, recipe.model, shards.read_index(tmp_path), "cells")
+    assert found.streams[-1].image_size == found.model.image_size == 256
+    assert found.model.min_image_size == 128
+    assert {stream.image_size for stream in found.streams[:-1]} == {128}
+
+
+def test_the_shards_of_the_new_data_are_built_alone():
+    own = retrain.datasets(tiny_world(), "cells")
+    assert own.world is None
+    assert [d.set_name for d in own.shards.train] == ["train/cells"]
+    assert [d.set_name for d in own.shards.evaluation] == ["eval/cells"]
+    assert not own.shards.hash_images
