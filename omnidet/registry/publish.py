@@ -121,13 +121,10 @@ def _card(content: Content, config: Mapping[str, Any]) -> str:
 An OmniDet open-vocabulary detector: it finds what any words name.
 
 ```python
-from pathlib import Path
-
 from omnidet import OmniDet
 
 detector = OmniDet.from_pretrained("<this folder>")
-image = Path("picture.jpg").read_bytes()
-found = detector.detect([image], ["red star", "star left of circle"])
+found = detector.detect("picture.jpg", ["red star", "star left of circle"])
 ```
 
 Input: {config["model"]["image_size"]} px square. Names it was trained on: {len(config["names"])}.

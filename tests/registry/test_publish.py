@@ -48,7 +48,7 @@ def test_the_card_shows_metrics_provenance_and_code_that_works(tmp_path, model):
     code = code.replace("<this folder>", str(model))
     names: dict[str, object] = {}
     exec(code.replace("picture.jpg", str(tmp_path / "picture.jpg")), names)
-    assert len(names["found"]) == 1
+    assert (names["found"].width, names["found"].height) == (64, 64)
 
 
 def test_a_number_that_is_taken_meanwhile_is_not_overwritten(registry, model, monkeypatch):
