@@ -1,5 +1,4 @@
-"""Any picture -> the picture as a viewer shows it: turned as EXIF says, on white where transparent,
-in 8 bits.
+"""Any picture -> the picture as a viewer shows it: turned as EXIF says, on white, in 8 bits.
 
 Encoded pictures that need none of this are kept as they are, for the decoder of
 `data/transforms/decode.py` that training uses.

@@ -1,6 +1,4 @@
-"""What was found, as the JSON of an answer: tensors of the Open Inference Protocol v2, or plain
-objects.
-"""
+"""Detections -> the JSON of an answer: tensors (Open Inference Protocol v2) or plain objects."""
 
 from __future__ import annotations
 

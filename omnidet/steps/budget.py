@@ -1,4 +1,4 @@
-"""How many steps fit into a time: a few are made and measured, on this machine and this data."""
+"""How many steps fit into a time: a few are run and timed, on this machine and this data."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from omnidet.schema import Batch
 
 NAME = "budget.json"
-"""What was measured: a run that goes on takes the same number of steps, however busy the machine
-is."""
+"""What was measured. A run that continues takes the same number of steps, however busy the machine
+is by then."""
 _WARM_UP, _MEASURED = 2, 4
 LEAST_STEPS = 20
 

@@ -67,12 +67,12 @@ def test_limits_decide_the_exit_code(tmp_path, capsys, limits, code):
     assert compare(two, one, "--min-gain", "0.04", "--max-drop", "0") == 0
 
 
-def test_other_data_are_said_to_be_other(tmp_path, capsys):
+def test_different_data_versions_are_noted(tmp_path, capsys):
     assert compare(folder(tmp_path / "a", 0.5), folder(tmp_path / "b", 0.5, version="v2")) == 0
     assert "data versions differ" in capsys.readouterr().out
 
 
-def test_what_is_no_evaluation(tmp_path, capsys):
+def test_a_folder_that_is_not_an_evaluation_is_refused(tmp_path, capsys):
     one = folder(tmp_path / "a", 0.5)
     (tmp_path / "broken").mkdir()
     (tmp_path / "broken" / "index.json").write_text('{"values": {')

@@ -1,6 +1,4 @@
-"""`omnidet fetch-images`: options reach the fetching, wrong ones are named; nothing of it loads
-torch.
-"""
+"""`omnidet fetch-images`: options reach the fetching, wrong ones are named."""
 
 from __future__ import annotations
 
@@ -60,9 +58,9 @@ def test_wrong_input(arguments, problem, tmp_path, capsys):
     if arguments:
         path.write_text("url\tcaption\n", encoding="utf-8")
     assert main(["fetch-images", str(path), "--out", str(tmp_path / "out"), *arguments]) == 2
-    told = capsys.readouterr().err
-    assert problem in told
-    assert len(told.splitlines()) == 1
+    said = capsys.readouterr().err
+    assert problem in said
+    assert len(said.splitlines()) == 1
 
 
 def test_the_help_says_the_defaults_that_are_used():

@@ -164,7 +164,7 @@ def test_flickr30k_counts_every_phrase_of_every_sentence_as_the_reference(tmp_pa
     found = write(tmp_path / "found.json", rows)
     assert score("flickr30k", str(tmp_path), found, "--json", tmp_path / "out.json") == 0
     values = json.loads((tmp_path / "out.json").read_text())
-    # Of the field there is no box: two phrases are left, the same words in two sentences.
+    # The field has no box. Two phrases are left: the same words in two sentences.
     any_box = {"R@1": 0.5, "R@5": 0.5, "R@10": 0.5}
     merged_box = {"R@1_merged": 0, "R@5_merged": 0.5, "R@10_merged": 0.5}
     assert values == any_box | merged_box
@@ -361,7 +361,7 @@ def test_what_is_read_is_not_written_over(tmp_path, capsys, benchmark):
     assert not (tmp_path / "new.json").exists()
 
 
-def test_files_beside_the_ground_truth_are_read_too(tmp_path, capsys):
+def test_files_next_to_the_ground_truth_are_inputs_too(tmp_path, capsys):
     (tmp_path / "refs(umd).p").write_bytes(pickle.dumps([], protocol=2))
     (tmp_path / "test.txt").write_text("7\n")
     found = write(tmp_path / "found.json", [])
@@ -381,7 +381,7 @@ def test_files_beside_the_ground_truth_are_read_too(tmp_path, capsys):
     assert (tmp_path / "test.txt").read_text() == "7\n"
 
 
-def test_truth_that_measures_nothing_and_crowds_that_are_neither(tmp_path, capsys):
+def test_truth_that_measures_nothing_and_crowds_that_are_not_0_or_1(tmp_path, capsys):
     truth, found = TRUTHS["coco"], write(tmp_path / "found.json", [])
     assert (
         score(

@@ -44,7 +44,7 @@ def place(tmp_path_factory) -> Path:
 
 @contextlib.contextmanager
 def serving(*arguments: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """The process and its address; it is ended at the end if it still runs."""
+    """The process and its address; the process is killed afterwards if it still runs."""
     call = [sys.executable, "-m", "omnidet.cli", "serve", "--port", "0", *arguments]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     with subprocess.Popen(
@@ -161,9 +161,7 @@ def test_without_the_packages_the_line_says_which_to_install(place, capsys, monk
 
 
 def test_following_survives_what_it_cannot_load(place, tmp_path, caplog, monkeypatch):
-    """A version that is damaged, or a registry that is away for a while, costs a line in the log
-    and no answers.
-    """
+    """A damaged version, or a registry that is away, costs a line in the log and no answers."""
     from omnidet.commands import serve
     from omnidet.serving.config import ServerConfig
     from omnidet.serving.service import Service

@@ -89,5 +89,5 @@ def test_a_phrase_that_reads_like_a_list_gets_a_hint(phrase, parts):
         "3.5 mm plug",
     ],
 )
-def test_a_description_gets_none(phrase):
+def test_a_description_gets_no_hint(phrase):
     assert question.hint([phrase]) is None

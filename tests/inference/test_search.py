@@ -68,7 +68,7 @@ def test_scores_that_the_fast_product_cannot_tell_apart():
     assert torch.equal(found[2], name)
 
 
-def test_nothing_asked_is_nothing_found():
+def test_nothing_is_found_if_nothing_is_asked():
     embeddings, rows, biases = _case(5, 4, 8)
     assert [len(part) for part in search.best_pairs(embeddings, rows, biases, 0)] == [0, 0, 0]
     assert [len(part) for part in search.best_pairs(embeddings, rows[:0], biases[:0], 3)] == [
@@ -98,7 +98,7 @@ def test_a_score_is_the_same_to_the_bit_alone_and_among_ten_thousand():
 
 
 @pytest.mark.parametrize("threads", [1, 2, 3])
-def test_a_sigmoid_is_the_same_to_the_bit_wherever_it_stands(threads):
+def test_a_sigmoid_is_the_same_to_the_bit_in_any_place(threads):
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:

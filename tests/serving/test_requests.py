@@ -43,7 +43,7 @@ def _form(*parts: tuple[str, bytes, str]) -> bytes:
 FILE = ("image", IMAGE, '; filename="a.png"')
 
 
-def test_the_same_question_in_every_dress():
+def test_the_same_question_in_every_form():
     plain = _read(
         {"image": TEXT, "phrases": ["red star", "Öl"], "threshold": 0.25, "max_detections": 5}
     )

@@ -119,7 +119,7 @@ def test_it_answers_as_the_detector_does(port, detector):
         )
 
 
-def test_a_picture_that_lies_on_its_side_is_turned_as_viewers_turn_it(port):
+def test_a_picture_is_turned_as_its_exif_tag_says(port):
     turned, exif = io.BytesIO(), Image.Exif()
     exif[0x0112] = 6
     Image.open(io.BytesIO(PICTURE)).convert("RGB").save(turned, "JPEG", exif=exif)
@@ -142,13 +142,13 @@ def test_a_picture_that_lies_on_its_side_is_turned_as_viewers_turn_it(port):
         ("GET", "/nowhere", 404, "Not Found"),
     ],
 )
-def test_wrong_places(port, method, path, status, reason):
+def test_a_path_that_does_not_exist(port, method, path, status, reason):
     assert ask(port, method, path)[0] == status
     assert reason in ask(port, method, path)[1]["error"]
 
 
 @pytest.mark.parametrize("image", [b"", b"no picture", PICTURE[:100]])
-def test_what_is_no_picture(port, image):
+def test_an_image_that_cannot_be_read_is_refused(port, image):
     status, answer = ask(port, "POST", "/detect", question("ring", image=image))
     assert status == 400
     assert answer["error"].startswith("the image cannot be read as an image")
@@ -183,7 +183,7 @@ def test_many_at_once_get_what_each_would_get_alone(port):
 
 
 class _Slow:
-    """The detector, once it may."""
+    """A detector that waits for permission to answer."""
 
     def __init__(self, detector: OmniDet) -> None:
         self.detector, self.may, self.prompt = detector, threading.Event(), detector.prompt
@@ -193,7 +193,7 @@ class _Slow:
         return self.detector.detect(*arguments)
 
 
-def test_one_too_many_is_told_to_come_again(detector):
+def test_one_request_too_many_is_asked_to_try_again(detector):
     slow: Any = _Slow(detector)
     with (
         serving(slow, concurrency=1, max_waiting=1) as (service, port),
@@ -227,7 +227,7 @@ def test_another_version_takes_over_between_requests(detector):
     assert before["detections"] != after["detections"]
 
 
-def test_a_fault_of_the_server_tells_nothing_of_its_inside(detector):
+def test_a_fault_of_the_server_reveals_nothing_about_it(detector):
     class Broken:
         prompt = detector.prompt
 

@@ -78,7 +78,7 @@ def test_parts_with_other_settings_than_the_plan_are_refused(in_parts):
     assert shards.num_samples(train_detector.merge_shards(out).shards("train/coco")) == 6
 
 
-def test_a_plan_of_other_data_than_there_is_now_is_refused(in_parts):
+def test_a_plan_for_other_data_than_there_is_now_is_refused(in_parts):
     out = str(in_parts / "out")
     train_detector.build_shards_part(in_parts / "data", out, coco_folder(), (1, 2))
     write_laion(in_parts / "data/laion")

@@ -109,7 +109,7 @@ def test_a_new_run_says_how_it_differs_from_the_last_one(place, tmp_path, capsys
     assert "/00000002 differs in train.steps, train.seed" in other
 
 
-def test_places_that_a_training_may_not_have(place, tmp_path, capsys):
+def test_folders_that_a_training_may_not_write_to(place, tmp_path, capsys):
     def complaint(*arguments: str) -> str:
         code = cli.main([*train_command(place, tmp_path / "model"), *arguments])
         assert code in (1, 2)
