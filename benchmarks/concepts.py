@@ -1,12 +1,12 @@
-"""What one image costs with 80, 1,203 and 100,000 names, beside Grounding DINO and OWL-ViT B/16
-with the same names.
+"""What one image costs with 80, 1,203 and 100,000 names, also in Grounding DINO and OWL-ViT B/16.
 
     python benchmarks/concepts.py --json concepts.json --plot concepts.svg [--device cuda]
 
-ViT-B/16 at 640 px from random weights. Names are encoded before (`OmniDet.prompt`), as the two
-peers' prompts are tokenized before. Grounding DINO takes 256 tokens in a pass: its time is that of
-one pass times the passes. OWL-ViT reads any number of names; its text encoder's time is measured on
-1,203 and, for 100,000, worked out. It may keep what it read: "cached".
+This detector has ViT-B/16 at 640 px and random weights. Its names are encoded in advance
+(`OmniDet.prompt`), as the peers' prompts are tokenized in advance. Grounding DINO takes 256 tokens
+per pass: its time is that of one pass, multiplied by the number of passes. OWL-ViT takes any number
+of names: its text encoder is timed on 1,203 names, and the time for 100,000 is estimated from that.
+It can keep encoded names: "cached".
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from contestants import TINY, Size, batch, detector, grounding_dino, owlvit, owl
 from side_by_side import (
     arguments,
     device,
-    judge,
     machine,
     peak_memory,
+    print_bars,
     print_table,
     take_turns,
     write,
@@ -39,6 +39,7 @@ BARS = {
     "top_300_as_exhaustive": ("at least", 1.0),
 }
 TOP = 300
+KEYS = ("ours", "grounding_dino", "owlvit", "owlvit_cached")
 PROMPT_TOKENS = {80: 195, 1203: 4283}
 """Tokens of the names of COCO and LVIS in Grounding DINO's prompt, separators included: 195 for
 COCO,
@@ -63,34 +64,19 @@ def main() -> None:
     measured = take_turns(peers, options.rounds, on, options.clock)
     table, drawn = [], {}
     for count in counts:
-        own = times[f"{count:,} names"]
-        passes = _passes(keys[count])
-        dino = passes * measured["Grounding DINO, one pass"]
-        text = measured["OWL-ViT, text"] * count / counts[1]
-        owl_cached = measured[f"OWL-ViT, {min(count, counts[1]):,} names cached"]
-        cells = {
-            "OmniDet": own,
-            f"Grounding DINO, {passes:,} passes": dino,
-            "OWL-ViT": text + owl_cached,
-        }
-        cells["OWL-ViT, names cached"] = owl_cached
-        for name, taken in cells.items():
-            worked_out = (
-                "worked out"
-                if name != "OmniDet" and ((passes > 1 and "DINO" in name) or count == counts[2])
-                else ""
+        costs = _costs(counts, count, keys[count], times, measured)
+        own, key = costs["OmniDet"], keys[count]
+        for name, taken in costs.items():
+            is_estimate = name != "OmniDet" and (
+                count == counts[2] or ("DINO" in name and _passes(key) > 1)
             )
-            table.append([f"{count:,}", name, f"{taken:.3f} s", f"{taken / own:.2f}", worked_out])
+            note = "estimated" if is_estimate else ""
+            table.append([f"{count:,}", name, f"{taken:.3f} s", f"{taken / own:.2f}", note])
             drawn[f"{count:,} names: {name.partition(',')[0] if 'DINO' in name else name}"] = taken
-        for key, taken in (
-            ("ours", own),
-            ("grounding_dino", dino),
-            ("owlvit", text + owl_cached),
-            ("owlvit_cached", owl_cached),
-        ):
-            values[f"seconds_{key}_{keys[count]}"] = taken
-            if key != "ours":
-                values[f"{key}_{keys[count]}_over_ours"] = taken / own
+        for short, taken in zip(KEYS, costs.values(), strict=True):
+            values[f"seconds_{short}_{key}"] = taken
+            if short != "ours":
+                values[f"{short}_{key}_over_ours"] = taken / own
     print_table("One image", ["names", "detector", "time", "over OmniDet", ""], table)
     values["top_300_as_exhaustive"] = float(
         _as_exhaustive(size, on, rows, biases, counts[2] if options.tiny else 20_000)
@@ -101,20 +87,43 @@ def main() -> None:
         )
         pairs = (size.image_size // 16) ** 2 * counts[2] * 4
         print(
-            f"\nMemory of a search of {counts[2]:,} names: "
-            f"{values['search_memory_bytes_100000'] / 2**20:.0f} MiB with the"
+            f"\nMemory of a search of {counts[2]:,} names, with the names: "
+            f"{values['search_memory_bytes_100000'] / 2**20:.0f} MiB; "
+            f"all scores at once would take {pairs / 2**20:.0f} MiB."
         )
-        print(f"names themselves; all scores at once would be {pairs / 2**20:.0f} MiB.")
     print(f"\nOn {machine(on, options.clock)}; medians of {options.rounds} turns.")
     if not options.tiny:
-        judge(values, BARS)
+        print_bars(values, BARS)
     write(options, values, drawn, "s", "One image, by number of names")
+
+
+def _costs(
+    counts: tuple[int, ...],
+    count: int,
+    names: int,
+    times: dict[str, float],
+    measured: dict[str, float],
+) -> dict[str, float]:
+    """Seconds of each detector for so many names, in the order of `KEYS`.
+
+    Args:
+        names: what `count` stands for if the sizes are toys.
+    """
+    passes = _passes(names)
+    text = measured["OWL-ViT, text"] * count / counts[1]
+    cached = measured[f"OWL-ViT, {min(count, counts[1]):,} names cached"]
+    return {
+        "OmniDet": times[f"{count:,} names"],
+        f"Grounding DINO, {passes:,} passes": passes * measured["Grounding DINO, one pass"],
+        "OWL-ViT": text + cached,
+        "OWL-ViT, names cached": cached,
+    }
 
 
 def _ours(
     size: Size, on: torch.device, counts: tuple[int, ...]
 ) -> tuple[dict[str, Callable[[], object]], Tensor, Tensor]:
-    """Pixels to the best 300, for each number of names; and the rows and biases of all names."""
+    """From pixels to the best 300, for each number of names; and rows and biases of all names."""
     model, image = detector(size, on).eval(), batch(size).images_BCHW[:1].to(on)
     rows, biases = _names(counts[-1], model.config.embedding_width)
     rows, biases = rows.to(on), biases.to(on)
@@ -128,8 +137,7 @@ def _ours(
 
 
 def _names(count: int, width: int) -> tuple[Tensor, Tensor]:
-    """Rows and biases of names of one to three tokens from a table such as the detector begins
-    with."""
+    """Rows and biases of names with one to three tokens, from a table of random tokens."""
     draw = torch.Generator().manual_seed(0)
     tokens = torch.randn(30_000, width, generator=draw) * width**-0.5
     chosen = torch.randint(0, len(tokens), (count, 3), generator=draw)
@@ -177,13 +185,13 @@ def _peers(
 
 
 def _passes(count: int) -> int:
-    """Passes of Grounding DINO: whole names, packed as full as their mean length lets them."""
+    """Passes of Grounding DINO, each with as many whole names of mean length as it holds."""
     tokens_of_a_name = PROMPT_TOKENS.get(count, count * PROMPT_TOKENS[1203] / 1203) / count
     return math.ceil(count / math.floor((PASS_TOKENS - 2) / tokens_of_a_name))
 
 
 def _as_exhaustive(size: Size, on: torch.device, rows: Tensor, biases: Tensor, count: int) -> bool:
-    """Whether the best 300 are the same pairs, scores and order as of all pairs' exact scores."""
+    """Whether the best 300 have the pairs, scores and order of an exhaustive search."""
     model, image = detector(size, on).eval(), batch(size).images_BCHW[:1].to(on)
     with torch.inference_mode():
         embeddings_QD = model.regions(image)[0][0].float()
@@ -206,10 +214,8 @@ def _as_exhaustive(size: Size, on: torch.device, rows: Tensor, biases: Tensor, c
 
 
 def _search_alone(image_size: int, count: int) -> Callable[[], object]:
-    rows, biases = (
-        torch.randn(count, 256),
-        torch.randn(count),
-    )  # to encode names takes more for a moment: it is done once
+    # Random rows: encoding names takes more memory for a moment, but happens only once.
+    rows, biases = torch.randn(count, 256), torch.randn(count)
     embeddings = torch.randn((image_size // 16) ** 2, 256)
     return lambda: best_pairs(embeddings, rows, biases, TOP)
 

@@ -1,5 +1,7 @@
-"""Who is measured: this detector, its bare backbone, and two detectors of `transformers`, all from
-random weights."""
+"""What is measured: this detector, its bare backbone, and two detectors from `transformers`.
+
+All have random weights.
+"""
 
 from __future__ import annotations
 
@@ -39,8 +41,7 @@ from omnidet.training.objective import Loss, objective, resolve
 STREAMS = ("det", "grd", "img")
 MAX_GRADIENT_NORM = 1.0
 DOT, SEPARATOR, CLASSIFIER = 1012, 102, 101
-"""Ids of ".", "[SEP]" and "[CLS]" in BERT's vocabulary, which Grounding DINO divides its prompt by.
-"""
+"""Ids of ".", "[SEP]" and "[CLS]" in BERT's vocabulary; they divide Grounding DINO's prompt."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +77,7 @@ def batch(size: Size) -> Batch:
     draw = torch.Generator().manual_seed(0)
     det, grd, img = size.images
     num_images, named_images = det + grd + img, det + grd
-    captions = 12  # tokens of one
+    captions = 12  # tokens in each
     lengths = torch.cat(
         [torch.randint(2, 4, (size.names,), generator=draw), torch.full((img,), captions)]
     )
@@ -133,14 +134,14 @@ def bare_backbone(size: Size, on: torch.device) -> Callable[[], None]:
 
 
 def detector(size: Size, on: torch.device) -> Detector:
-    """This detector at that size."""
+    """This detector."""
     return Detector(
         ModelConfig(size.image_size, size.backbone, 32 if size.tiny else 256), 2 * size.words
     ).to(on)
 
 
 def training_step(size: Size, on: torch.device, compiled: bool = False) -> Callable[[], None]:
-    """All of a step: forward, matching, losses, backward, clipping, AdamW, moving average."""
+    """A complete step: forward, matching, losses, backward, clipping, AdamW, moving average."""
     model, data = detector(size, on).train(), batch(size).to(on)
     if compiled:
         model.backbone.compile()
@@ -148,9 +149,8 @@ def training_step(size: Size, on: torch.device, compiled: bool = False) -> Calla
     adamw = optimizer.build(model, OptimizerConfig())
     losses = resolve(LOSSES)
     average = Average(model, decay=0.9998)
-    for parameter in (
-        model.parameters()
-    ):  # the first step makes what AdamW keeps: it is there before anything is measured
+    # The first step makes AdamW's state, which must exist before anything is measured.
+    for parameter in model.parameters():
         parameter.grad = torch.zeros_like(parameter)
     adamw.step()
     adamw.zero_grad()
@@ -170,7 +170,7 @@ def training_step(size: Size, on: torch.device, compiled: bool = False) -> Calla
 
 
 def matching_and_losses(size: Size, on: torch.device) -> Callable[[], None]:
-    """Matching, losses and their own backward, on predictions that are there."""
+    """Matching and losses, and their own backward, on given predictions."""
     model, data = detector(size, on), batch(size).to(on)
     with torch.no_grad(), autocast(on, "auto"):
         made = model(data)
@@ -222,10 +222,7 @@ def grounding_dino(tiny: bool) -> GroundingDinoForObjectDetection:
 
 
 def prompt_ids(num_names: int, tokens_of_a_name: int, most: int = 256) -> Tensor:
-    """A prompt "[CLS] name .
-
-    name . [SEP]" (1, tokens): as many of the names as `most` tokens hold.
-    """
+    """A prompt "[CLS] name . name . [SEP]" (1, tokens) with as many names as fit."""
     fitting = min(num_names, (most - 2) // (tokens_of_a_name + 1))
     draw = torch.Generator().manual_seed(0)
     words = torch.randint(2000, 28_000, (fitting, tokens_of_a_name), generator=draw)
@@ -234,10 +231,9 @@ def prompt_ids(num_names: int, tokens_of_a_name: int, most: int = 256) -> Tensor
 
 
 def grounding_dino_step(size: Size, on: torch.device) -> Callable[[], None]:
-    """Forward, its own loss (Hungarian), backward, clipping and AdamW, on the batch's pixels.
+    """Forward, its own loss (Hungarian), backward, clipping and AdamW on the batch's pixels.
 
-    Its prompt holds 256 tokens at most: it gets the 127 of the names that fit at one token each,
-    fewer than the others.
+    Its prompt holds at most 256 tokens, so it gets only the 127 names that fit at one token each.
     """
     model, data = grounding_dino(size.tiny).to(on).train(), batch(size).to(on)
     ids = prompt_ids(size.names, 1).to(on).expand(len(data.images_BCHW), -1)
@@ -286,7 +282,7 @@ def owlvit(size: Size) -> OwlViTForObjectDetection:
 
 
 def owlvit_ids(num_names: int) -> Tensor:
-    """Names (P, 16) of three tokens: begin, one word, end, padding, as its tokenizer makes them."""
+    """Names (P, 16) as its tokenizer makes them: begin, one word, end, padding."""
     draw = torch.Generator().manual_seed(0)
     ids = torch.zeros(num_names, 16, dtype=torch.int64)
     ids[:, 0], ids[:, 2] = 49406, 49407
@@ -295,8 +291,7 @@ def owlvit_ids(num_names: int) -> Tensor:
 
 
 def owlvit_step(size: Size, on: torch.device) -> Callable[[], None]:
-    """Forward, a loss like ours (focal, L1, GIoU after Hungarian matching), backward, clipping and
-    AdamW."""
+    """Forward, our focal, L1 and GIoU losses after matching, backward, clipping and AdamW."""
     model, data = owlvit(size).to(on).train(), batch(size).to(on)
     num_images = len(data.images_BCHW)
     ids = owlvit_ids(size.names).to(on).repeat(num_images, 1)

@@ -1,14 +1,12 @@
-"""How fast and in what memory evaluators count, and whether they agree: ours, the official ones,
-faster-coco-eval.
+"""Time and memory of evaluators, and whether they agree: ours, the official ones, faster-coco-eval.
 
-    python benchmarks/evaluators.py --json OUT          # 500 images for all, and 20,000 for ours
-    alone python benchmarks/evaluators.py --golden FOLDER     # and the golden files:
-    coco_eval_golden, lvis_eval_golden
+    python benchmarks/evaluators.py --json OUT        # 500 images for all, 20,000 for ours alone
+    python benchmarks/evaluators.py --golden FOLDER   # also coco_eval_golden and lvis_eval_golden
 
-Sets are drawn: 1,203 categories, 8 present and 5 absent ones an image, 12 true boxes, 300
-detections of which a half are near true boxes; on disk as JSON lines. Every evaluator runs in a
-process of its own, from reading the files to the numbers; its peak memory is that of the process.
-faster-coco-eval is left out where it is not installed.
+The sets are synthetic: 1,203 categories; per image 8 present and 5 absent ones, 12 true boxes, and
+300 detections, half of them near true boxes; stored as JSON lines. Each evaluator runs in a process
+of its own, from reading the files to the numbers, and memory is the peak of that process.
+faster-coco-eval is left out if it is not installed.
 """
 
 from __future__ import annotations
@@ -31,7 +29,7 @@ EVALUATORS = ("ours", "ours, no intervals", "official", "faster-coco-eval")
 
 
 def draw(folder: Path, kind: str, images: int, seed: int = 0) -> tuple[Path, Path]:
-    """Ground truth and detections of a set in `folder`."""
+    """Write a synthetic set into `folder`; the paths of its ground truth and detections."""
     random = np.random.default_rng(seed)
     truth_path, found_path = (
         folder / f"{kind}_{images}.json",
@@ -106,8 +104,8 @@ def count(evaluator: str, kind: str, truth: str, found: str) -> dict[str, float]
 
     rows = read_rows(found)
     if evaluator.startswith("ours"):
-        judge = coco.evaluate if kind == "coco" else lvis.evaluate
-        return dict(judge(truth, rows, intervals=evaluator == "ours").values)
+        evaluate = coco.evaluate if kind == "coco" else lvis.evaluate
+        return dict(evaluate(truth, rows, intervals=evaluator == "ours").values)
     if evaluator == "official":
         if kind == "coco":
             return dict(
@@ -125,7 +123,7 @@ def _faster(kind: str, truth: str, rows: list[dict[str, Any]]) -> dict[str, floa
     from omnidet.evaluation import coco
 
     ground_truth = COCO(truth)
-    if kind == "lvis":  # its loader does not limit an image to 300
+    if kind == "lvis":  # its loader does not limit detections to 300 per image
         by_image: dict[int, list[dict[str, Any]]] = {}
         for row in rows:
             by_image.setdefault(row["image_id"], []).append(row)
@@ -161,7 +159,7 @@ def _mute(*_: object) -> None:
 
 
 def measure(evaluator: str, kind: str, truth: Path, found: Path) -> dict[str, Any]:
-    """Seconds, peak memory in MB and the numbers, of a process of its own."""
+    """Seconds, peak memory in MB and numbers of an evaluator, in a process of its own."""
     command = [sys.executable, __file__, "--one", evaluator, kind, str(truth), str(found)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
@@ -182,8 +180,7 @@ def compare(
     evaluators: tuple[str, ...],
     out: dict[str, float],
 ) -> None:
-    """Print a line for each evaluator, with its largest difference from the official one where that
-    ran."""
+    """Print a line for each evaluator, with its largest difference from the official one."""
     results = {name: measure(name, kind, truth, found) for name in evaluators}
     reference = results.get("official", {}).get("values", {})
     for name, result in results.items():
@@ -204,7 +201,35 @@ def compare(
 
 
 def main() -> None:
-    """Run."""
+    """Compare the evaluators on every set and print a table."""
+    options = _options()
+    if options.one:
+        _count_one(options.one)
+        return
+    has_faster = importlib.util.find_spec("faster_coco_eval") is not None
+    evaluators = EVALUATORS if has_faster else EVALUATORS[:3]
+    out: dict[str, float] = {}
+    print(f"{'set':22} {'evaluator':20} {'time':>10} {'peak':>11}   largest difference", flush=True)
+    if options.golden:
+        coco, lvis = options.golden / "coco_eval_golden", options.golden / "lvis_eval_golden"
+        truth, found = "instances_val2014_100.json", "instances_val2014_fakebbox100_results.json"
+        compare("coco golden", "coco", coco / truth, coco / found, evaluators, out)
+        truth, found = "lvis_val_100.json", "lvis_val_100_synthetic_dets.json"
+        compare("lvis golden", "lvis", lvis / truth, lvis / found, evaluators, out)
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = options.folder or Path(temporary)
+        folder.mkdir(parents=True, exist_ok=True)
+        small, large = options.small, options.large
+        for kind in ("coco", "lvis"):
+            compare(f"{kind} {small}", kind, *draw(folder, kind, small), evaluators, out)
+        if large:
+            drawn = draw(folder, "lvis", large)
+            compare(f"lvis {large}", "lvis", *drawn, EVALUATORS[:2], out)
+    if options.json:
+        options.json.write_text(json.dumps(out, indent=1) + "\n")
+
+
+def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -213,66 +238,26 @@ def main() -> None:
         "--golden", type=Path, help="folder with coco_eval_golden and lvis_eval_golden"
     )
     parser.add_argument(
-        "--small", type=int, default=500, help="images of the set for all evaluators"
+        "--small", type=int, default=500, help="images in the set for all evaluators"
     )
     parser.add_argument(
-        "--large", type=int, default=20_000, help="images of the set for ours alone; 0 for none"
+        "--large", type=int, default=20_000, help="images in the set for ours alone; 0 for none"
     )
     parser.add_argument(
-        "--folder", type=Path, help="where the drawn sets go and stay (default: a temporary folder)"
+        "--folder", type=Path, help="where to keep the drawn sets (default: a temporary folder)"
     )
     parser.add_argument("--json", type=Path, help="file to write")
-    options = parser.parse_args()
-    if options.one:
-        started = time.perf_counter()
-        values = count(*options.one)
-        seconds, peak = (
-            time.perf_counter() - started,
-            resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
-        )
-        print(
-            json.dumps(
-                {
-                    "seconds": seconds,
-                    "megabytes": peak,
-                    "values": {k: v for k, v in values.items() if v > -1},
-                }
-            )
-        )
-        return
-    has_faster = importlib.util.find_spec("faster_coco_eval") is not None
-    evaluators = EVALUATORS if has_faster else EVALUATORS[:3]
-    out: dict[str, float] = {}
-    print(f"{'set':22} {'evaluator':20} {'time':>10} {'peak':>11}   largest difference", flush=True)
-    if options.golden:
-        coco, lvis = options.golden / "coco_eval_golden", options.golden / "lvis_eval_golden"
-        found = coco / "instances_val2014_fakebbox100_results.json"
-        compare("coco golden", "coco", coco / "instances_val2014_100.json", found, evaluators, out)
-        compare(
-            "lvis golden",
-            "lvis",
-            lvis / "lvis_val_100.json",
-            lvis / "lvis_val_100_synthetic_dets.json",
-            evaluators,
-            out,
-        )
-    with tempfile.TemporaryDirectory() as temporary:
-        folder = options.folder or Path(temporary)
-        folder.mkdir(parents=True, exist_ok=True)
-        for kind in ("coco", "lvis"):
-            compare(
-                f"{kind} {options.small}", kind, *draw(folder, kind, options.small), evaluators, out
-            )
-        if options.large:
-            compare(
-                f"lvis {options.large}",
-                "lvis",
-                *draw(folder, "lvis", options.large),
-                EVALUATORS[:2],
-                out,
-            )
-    if options.json:
-        options.json.write_text(json.dumps(out, indent=1) + "\n")
+    return parser.parse_args()
+
+
+def _count_one(arguments: list[str]) -> None:
+    """In a process of its own: print what one evaluator takes and finds."""
+    started = time.perf_counter()
+    values = count(*arguments)
+    seconds = time.perf_counter() - started
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    known = {name: value for name, value in values.items() if value > -1}
+    print(json.dumps({"seconds": seconds, "megabytes": peak, "values": known}))
 
 
 if __name__ == "__main__":

@@ -1,23 +1,23 @@
-"""What a training step reaches on a GPU: images a second, share of the measured matrix rate,
-memory, and what is left.
+"""What a training step reaches on a GPU: images per second, share of the matrix rate, memory.
 
     python benchmarks/gpu.py --json gpu.json [--images 8 4 4] [--trace trace.json]
 
-The same step as `train_step.py` in bfloat16, plain and with `torch.compile`, with AdamW in one
-kernel. The model's FLOPs are counted by torch on the uncompiled model; the matrix rate is that of a
-square bfloat16 product on the same device. Without a GPU it says "not measured" and ends; `--tiny
---device cpu` rehearses every line of it.
+The step of `train_step.py` in bfloat16, plain and with `torch.compile`, with AdamW in one kernel.
+torch counts the model's FLOPs on the uncompiled model; the matrix rate is that of a square bfloat16
+product on the same device. Without a GPU it prints "not measured" and ends; `--tiny --device cpu`
+runs every line of it.
 """
 
 from __future__ import annotations
 
+import argparse
 import warnings
 from collections.abc import Callable
 from pathlib import Path
 
 import torch
 from contestants import TINY, Size, bare_backbone, batch, detector, training_step
-from side_by_side import arguments, judge, machine, peak_memory, print_table, take_turns, write
+from side_by_side import arguments, machine, peak_memory, print_bars, print_table, take_turns, write
 from torch.profiler import ProfilerActivity, profile
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -32,15 +32,7 @@ PLAIN, COMPILED, BACKBONE = "training step", "training step, compiled", "bare ba
 
 def main() -> None:
     """Measure, print, write."""
-    parser = arguments(__doc__)
-    parser.set_defaults(device="cuda", rounds=10)
-    parser.add_argument(
-        "--images", type=int, nargs=3, default=(8, 4, 4), help="images of each stream in a step"
-    )
-    parser.add_argument(
-        "--trace", type=Path, metavar="OUT", help="write a trace for chrome://tracing"
-    )
-    options = parser.parse_args()
+    options = _options()
     if options.device.startswith("cuda") and not torch.cuda.is_available():
         print("not measured: no CUDA device")
         return
@@ -82,12 +74,24 @@ def main() -> None:
         values |= {"step_over_backbone_memory": step / backbone, "memory_bytes_step": float(step)}
     print(f"\nOn {machine(on)}; medians of {options.rounds} turns.")
     if not options.tiny:
-        judge(values, BARS)
+        print_bars(values, BARS)
     write(options, values, times, "s", f"Seconds for {num_images} images")
 
 
+def _options() -> argparse.Namespace:
+    parser = arguments(__doc__)
+    parser.set_defaults(device="cuda", rounds=10)
+    parser.add_argument(
+        "--images", type=int, nargs=3, default=(8, 4, 4), help="images of each stream in a step"
+    )
+    parser.add_argument(
+        "--trace", type=Path, metavar="OUT", help="write a trace for chrome://tracing"
+    )
+    return parser.parse_args()
+
+
 def _matrix_rate(on: torch.device, side: int) -> float:
-    """FLOP a second of a square bfloat16 product, the best of ten."""
+    """FLOP per second of a square bfloat16 product, the best of ten."""
     left, right = (torch.randn(side, side, device=on, dtype=torch.bfloat16) for _ in range(2))
     times = [take_turns({"product": lambda: left @ right}, 1, on)["product"] for _ in range(10)]
     return 2 * side**3 / min(times)

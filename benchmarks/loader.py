@@ -1,15 +1,14 @@
-"""How fast batches are made: the loader with all three streams mixed, beside bare loops over the
-same images.
+"""How fast batches are made, compared with bare loops over the same images.
 
     python benchmarks/loader.py --data path/to/coco_sample --json OUT
 
-The bare loop holds the encoded images in memory, decodes each one and resizes it to the square that
-the model takes, with the same libraries in the same number of processes, and does nothing else. A
-second one only decodes, and resizes where a picture does not fit the square: a COCO photo at 640 px
-needs none. The loader reads shards, decodes, flips, crops, resizes and pads, encodes the words,
-stacks and hands the batches to another process. All see exactly the same images. Rounds alternate,
-the medians count. Beside them the loader as the full-size recipe asks for it: scale jitter, mosaics
-of up to nine photos, crops by phrase, sampled negatives, captions at half the resolution.
+The loader mixes three streams. The bare loop has the encoded images in memory, decodes each one and
+resizes it to the model's square, with the same libraries in the same number of processes, and does
+nothing else. A second loop only decodes, and resizes only images that do not fit the square; a COCO
+photo at 640 px does. The loader reads shards, decodes, flips, crops, resizes and pads, encodes the
+words, stacks, and hands the batches to another process. All see exactly the same images. They take
+turns, and medians count. A fourth contestant is the loader of the full-size recipe: scale jitter,
+mosaics of up to nine photos, crops by phrase, sampled negatives, captions at half the resolution.
 """
 
 from __future__ import annotations
@@ -50,7 +49,7 @@ STREAMS = (
 
 
 def full_streams(index: shards.Index) -> tuple[Stream, ...]:
-    """Those of the full-size recipe, a fifth of the images, with the sets that there are."""
+    """The streams of the full-size recipe with a fifth of its images, and only sets that exist."""
     streams = []
     for stream in vitb16_three_streams().streams:
         sets = tuple(name for name in stream.sets if name in index.sets)
@@ -62,7 +61,7 @@ def full_streams(index: shards.Index) -> tuple[Stream, ...]:
 
 
 def prepare(data: Path, work: Path) -> tuple[shards.Index, vocabulary.Vocabulary]:
-    """The photos as shards, and a vocabulary of their words."""
+    """Shards of the photos, and a vocabulary of their words."""
     index = build.build(data, str(work / "shards"), coco_folder().shards)
     words = [
         text
@@ -74,12 +73,12 @@ def prepare(data: Path, work: Path) -> tuple[shards.Index, vocabulary.Vocabulary
 
 
 def drawn(mixture: Mixture, steps: int) -> list[Record]:
-    """The images that the loader draws, as they stand in the shards."""
+    """The images that the loader draws, as they are in the shards."""
     return [record for step in range(steps) for record in mixture.records(step)]
 
 
 def bare_loop(images: list[Record], side: int) -> None:
-    """Decode and resize to the square, nothing else."""
+    """Decode, and resize to the square."""
     for record in images:
         planes = torch.from_numpy(decode(record, side).pixels).permute(2, 0, 1)[None]
         functional.interpolate(
@@ -112,7 +111,7 @@ def _timed(
 def measure_bare(
     loop: Callable[[list[Record], int], None], images: list[Record], side: int, processes: int
 ) -> tuple[float, float]:
-    """Images a second, and milliseconds of processor time an image."""
+    """Images per second, and milliseconds of processor time per image."""
     context = multiprocessing.get_context("fork")
     barrier, cpu = context.Barrier(processes + 1), context.SimpleQueue()
     running = [
@@ -130,8 +129,10 @@ def measure_bare(
 
 
 def measure_loader(mixture: Mixture, steps: int, warm_up: int) -> tuple[float, float]:
-    """The same of the loader, from the batch number `warm_up` on; processor time is that of the
-    workers and of this process."""
+    """What `measure_bare` gives, for the loader from batch number `warm_up` on.
+
+    Processor time is that of the workers and of this process together.
+    """
     started, used, images = 0.0, 0.0, 0
     for step, batch in enumerate(Loader(mixture, steps), 1):
         if step == warm_up:
@@ -144,7 +145,7 @@ def measure_loader(mixture: Mixture, steps: int, warm_up: int) -> tuple[float, f
 
 
 def _processor_seconds() -> float:
-    """Of this process and the workers so far."""
+    """Processor time of this process and the workers so far."""
     return time.process_time() + sum(
         sum(psutil.Process(child.pid).cpu_times()[:2])
         for child in multiprocessing.active_children()
@@ -152,52 +153,20 @@ def _processor_seconds() -> float:
 
 
 def main() -> None:
-    """Print the table, write the ratio."""
+    """Measure, print the table, write the numbers."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--data", type=Path, required=True, help="folder in COCO's layout")
-    parser.add_argument("--size", type=int, default=640, help="side of the square, pixels")
+    parser.add_argument("--size", type=int, default=640, help="side of the square in pixels")
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--steps", type=int, default=40)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     warnings.filterwarnings("ignore", category=DeprecationWarning)
-    with tempfile.TemporaryDirectory() as work:
-        index, words = prepare(options.data, Path(work))
-        streams = tuple(s for s in STREAMS if all(name in index.sets for name in s.sets))
-        mixing = MixingConfig(workers=options.workers)
-        mixture = Mixture(index, words, streams, mixing, image_size=options.size, seed=0)
-        full = Mixture(index, words, full_streams(index), mixing, image_size=options.size, seed=0)
-        images = drawn(mixture, options.steps)
-        rows: dict[str, list[tuple[float, float]]] = {
-            "bare loop": [],
-            "bare decoding": [],
-            "loader": [],
-            "full recipe": [],
-        }
-        for _ in range(options.rounds):
-            rows["bare loop"].append(measure_bare(bare_loop, images, options.size, options.workers))
-            rows["bare decoding"].append(
-                measure_bare(bare_decoding, images, options.size, options.workers)
-            )
-            rows["loader"].append(
-                measure_loader(mixture, options.steps, warm_up=4 * options.workers + 1)
-            )
-            rows["full recipe"].append(
-                measure_loader(full, options.steps, warm_up=4 * options.workers + 1)
-            )
-    print(
-        f"{len(images)} images a round "
-        f"({', '.join(f'{s.name} {s.images_per_step}' for s in streams)} a step) "
-        f"at {options.size} px, {options.workers} processes, {options.rounds} rounds, medians"
-    )
+    medians = _medians(options)
     print("| | images a second | a second and core | processor ms an image |\n|---|---|---|---|")
-    medians = {
-        name: [statistics.median(column) for column in zip(*each, strict=True)]
-        for name, each in rows.items()
-    }
     for name, (speed, used) in medians.items():
         print(f"| {name} | {speed:.0f} | {speed / options.workers:.0f} | {used:.2f} |")
     result = {
@@ -215,10 +184,40 @@ def main() -> None:
         f"over bare decoding: {result['loader_over_bare_decoding']:.2f}"
     )
     if options.json:
-        options.json.write_text(
-            json.dumps({k: round(v, 4) for k, v in result.items()}, indent=1) + "\n",
-            encoding="utf-8",
-        )
+        rounded = {key: round(value, 4) for key, value in result.items()}
+        options.json.write_text(json.dumps(rounded, indent=1) + "\n", encoding="utf-8")
+
+
+def _medians(options: argparse.Namespace) -> dict[str, list[float]]:
+    """Median images per second and processor milliseconds per image of each contestant."""
+    size, workers, steps = options.size, options.workers, options.steps
+    warm_up = 4 * workers + 1
+    with tempfile.TemporaryDirectory() as work:
+        index, words = prepare(options.data, Path(work))
+        streams = tuple(s for s in STREAMS if all(name in index.sets for name in s.sets))
+        mixing = MixingConfig(workers=workers)
+        mixture = Mixture(index, words, streams, mixing, image_size=size, seed=0)
+        full = Mixture(index, words, full_streams(index), mixing, image_size=size, seed=0)
+        images = drawn(mixture, steps)
+        contestants: dict[str, Callable[[], tuple[float, float]]] = {
+            "bare loop": lambda: measure_bare(bare_loop, images, size, workers),
+            "bare decoding": lambda: measure_bare(bare_decoding, images, size, workers),
+            "loader": lambda: measure_loader(mixture, steps, warm_up),
+            "full recipe": lambda: measure_loader(full, steps, warm_up),
+        }
+        rows: dict[str, list[tuple[float, float]]] = {name: [] for name in contestants}
+        for _ in range(options.rounds):
+            for name, measure in contestants.items():
+                rows[name].append(measure())
+    mix = ", ".join(f"{stream.name} {stream.images_per_step}" for stream in streams)
+    print(
+        f"{len(images)} images a round ({mix} a step) at {size} px, {workers} processes, "
+        f"{options.rounds} rounds, medians"
+    )
+    return {
+        name: [statistics.median(column) for column in zip(*each, strict=True)]
+        for name, each in rows.items()
+    }
 
 
 if __name__ == "__main__":

@@ -1,12 +1,13 @@
-"""How soon a detector knows new categories: from the champion's weights, and from scratch.
+"""How fast a detector learns new categories: from the champion's weights, and from scratch.
 
     python benchmarks/retraining.py --data FOLDER --registry registry --from NAME@1 --folder SCRATCH
-    --json OUT
 
-warm start: as `omnidet finetune` trains. all from scratch: the same batches, from random weights,
-so that it ends with what the warm start ends with. new alone from scratch: the new pictures and
-nothing else. Each run keeps a checkpoint every `--every` steps; afterwards the averaged weights of
-each are measured on the new benchmark and on the first of the old ones, for what is wanted is a
+- warm start: trained like `omnidet finetune`.
+- all from scratch: the same batches from random weights, so that it ends with the same knowledge.
+- new alone from scratch: only the new pictures.
+
+Each run keeps a checkpoint every `--every` steps. Afterwards the averaged weights of each
+checkpoint are measured on the new benchmark and on the first of the old ones, since the goal is a
 detector that knows both. `--measure-only` measures runs whose checkpoints are in the folder
 already. The time of a checkpoint is that of training alone, from the first step on.
 """
@@ -40,18 +41,20 @@ KINDS = ("warm start", "all from scratch", "new alone from scratch")
 
 
 def main() -> None:
-    """Train both, measure their checkpoints, print the table."""
+    """Train, measure the checkpoints, print the table."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--data", required=True)
     parser.add_argument("--registry", default="registry")
     parser.add_argument("--from", dest="champion", default="champion")
-    parser.add_argument("--shards", help="that the champion was trained on, if they moved")
+    parser.add_argument(
+        "--shards", help="shards that the champion was trained on, if they have moved"
+    )
     parser.add_argument("--folder", type=Path, required=True)
     parser.add_argument("--every", type=int, default=50)
     parser.add_argument("--scratch-steps", type=int, default=1400)
-    parser.add_argument("--only", nargs="+", choices=KINDS, default=KINDS, help="some of the runs")
+    parser.add_argument("--only", nargs="+", choices=KINDS, default=KINDS, help="which of the runs")
     parser.add_argument("--measure-only", action="store_true")
     parser.add_argument("--set", action="append", default=[])
     parser.add_argument("--json", type=Path)
@@ -95,7 +98,7 @@ def main() -> None:
 def _prepare(
     options: argparse.Namespace, champion: Version, recipe: Recipe, place: dict[str, str]
 ) -> None:
-    """Shards of old and new, and the vocabulary: as `omnidet finetune` makes them."""
+    """Shards of old and new data and the vocabulary, made like those of `omnidet finetune`."""
     version = retraining.data_version(options.data)
     retraining.read(options.data, place["dataset"], version)
     replay = retraining.replay_of(champion, options.shards)
@@ -125,7 +128,7 @@ def _curve(out: Path, combined: str, recipe: Recipe) -> list[dict[str, Any]]:
         known = {"AP50": values[f"{NAME}/AP50"], "old": values[OLD]}
         rows.append({"step": int(path.name), "seconds": made - began, **known})
     first = rows[0]
-    # the first checkpoint has no one before it: its steps took as long as those of the others did
+    # the first checkpoint has none before it: assume the speed of the other steps
     for row in rows:
         row["seconds"] = row["seconds"] + first["step"] * rows[-1]["seconds"] / max(
             rows[-1]["step"] - first["step"], 1

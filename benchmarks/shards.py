@@ -1,17 +1,16 @@
-"""Shard building at full size: memory on annotation files as large as the real ones, and speed
-beside `tar`.
+"""Shard building at full size: memory with large annotation files, and speed compared with `tar`.
 
     python benchmarks/shards.py [--only memory|speed] [--folder SCRATCH] [--json OUT]
 
-memory: `omnidet shards` on synthetic COCO train2017 and LVIS v1 train, each with as many images,
-    boxes, mask points and captions as the real one. The images are links to a few small ones:
-    annotations are what takes memory. What counts is the largest resident size that any process of
-    the build ever had.
+memory: `omnidet shards` on synthetic COCO train2017 and LVIS v1 train, with as many images, boxes,
+mask points and captions as the real ones. The images are links to a few small files, since
+annotations are what takes memory. The result is the largest resident size that any process of the
+build ever had.
 
-speed: the same build on photographs-like JPEG files of 640 x 480 pixels, hashes and checks
-    included, beside `tar` of the same files on the same disk. Rounds alternate, the medians count;
-    each ends when the disk has it all. With --cold each begins with no file in memory, as datasets
-    do that are larger than it.
+speed: the same build on photograph-like JPEGs of 640 x 480 pixels, with all hashes and checks,
+compared with `tar` of the same files on the same disk. They take turns, and medians count; each run
+ends when everything is on the disk. With --cold, each starts with no file in memory, as for
+datasets that are larger than memory.
 """
 
 from __future__ import annotations
@@ -42,7 +41,7 @@ LVIS_BYTES = 1_100_000_000
 COCO_BYTES = 470_000_000
 ALLOWED_BYTES = 2_000_000_000
 LINKS = 50_000
-"""Of one file: file systems allow some 65,000."""
+"""Links to one file; file systems allow about 65,000."""
 IMAGES = 20_000
 ROUNDS = 3
 
@@ -58,13 +57,16 @@ def main() -> None:
         nargs="+",
         choices=("coco", "lvis"),
         default=["coco", "lvis"],
-        help="of the memory",
+        help="datasets whose memory is measured",
     )
     parser.add_argument(
         "--folder", type=Path, help="where the synthetic data goes (default: a temporary folder)"
     )
     parser.add_argument(
-        "--images", type=int, default=IMAGES, help=f"of the speed (default: {IMAGES}, 2.6 GB)"
+        "--images",
+        type=int,
+        default=IMAGES,
+        help=f"images for the speed (default: {IMAGES}, 2.6 GB)",
     )
     parser.add_argument(
         "--cold", action="store_true", help="read all files from the disk in each round"
@@ -84,7 +86,7 @@ def main() -> None:
 
 
 def memory(root: Path, datasets: list[str]) -> dict[str, float]:
-    """Bytes and seconds of a build of each dataset alone."""
+    """Peak bytes and seconds of a build of each dataset."""
     results: dict[str, float] = {}
     for name, (images, boxes, categories), size in (
         ("coco", COCO, COCO_BYTES),
@@ -120,7 +122,7 @@ def memory(root: Path, datasets: list[str]) -> dict[str, float]:
 
 
 def speed(root: Path, images: int, is_cold: bool) -> dict[str, float]:
-    """Megabytes a second of the build and of tar."""
+    """Megabytes per second of the build and of tar."""
     write_images(
         root / "data/train2017", images, [jpeg(640, 480, seed) for seed in range(40)], link=False
     )
@@ -130,16 +132,9 @@ def speed(root: Path, images: int, is_cold: bool) -> dict[str, float]:
         path, images, boxes, COCO[2], COCO_BYTES * images // COCO[0], is_lvis=False, side=640
     )
     size = sum(file.stat().st_size for file in (root / "data").rglob("*") if file.is_file())
+    tar = ["tar", "--create", "--file", str(root / "all.tar"), "--directory", str(root / "data")]
     commands = {
-        "tar": [
-            "tar",
-            "--create",
-            "--file",
-            str(root / "all.tar"),
-            "--directory",
-            str(root / "data"),
-            ".",
-        ],
+        "tar": [*tar, "."],
         "build": build_command(root / "data", root / "out", "train/coco"),
     }
     seconds: dict[str, list[float]] = {name: [] for name in commands}
@@ -154,15 +149,7 @@ def speed(root: Path, images: int, is_cold: bool) -> dict[str, float]:
             subprocess.run(command, check=True, capture_output=True)
             os.sync()
             seconds[name].append(time.monotonic() - started)
-    # A build of next to nothing: what starting Python and its libraries costs, whatever the size.
-    few = root / "few"
-    write_images(few / "train2017", 1, [jpeg(64, 48, 0)], link=False)
-    write_annotations(few / "annotations/instances_train2017.json", 1, 1, COCO[2], 0, is_lvis=False)
-    started = time.monotonic()
-    subprocess.run(
-        build_command(few, root / "out_few", "train/coco"), check=True, capture_output=True
-    )
-    start_seconds = time.monotonic() - started
+    start_seconds = _seconds_of_nothing(root)
     medians = {name: statistics.median(times) for name, times in seconds.items()}
     return {
         "speed_images": images,
@@ -174,6 +161,17 @@ def speed(root: Path, images: int, is_cold: bool) -> dict[str, float]:
         "start_seconds": start_seconds,
         "build_over_tar_without_start": medians["tar"] / (medians["build"] - start_seconds),
     }
+
+
+def _seconds_of_nothing(root: Path) -> float:
+    """Seconds of a build of one image: what it costs to start Python and its libraries."""
+    few = root / "few"
+    write_images(few / "train2017", 1, [jpeg(64, 48, 0)], link=False)
+    write_annotations(few / "annotations/instances_train2017.json", 1, 1, COCO[2], 0, is_lvis=False)
+    command = build_command(few, root / "out_few", "train/coco")
+    started = time.monotonic()
+    subprocess.run(command, check=True, capture_output=True)
+    return time.monotonic() - started
 
 
 BUILD = """
@@ -188,12 +186,12 @@ build.build(sys.argv[1], sys.argv[2], ShardsConfig((dataset,), (), hash_images=F
 
 
 def build_command(data: Path, out: Path, set_name: str) -> list[str]:
-    """A process that builds the shards of one set."""
+    """The command that builds the shards of one set."""
     return [sys.executable, "-c", BUILD, str(data), str(out), set_name]
 
 
 def watched(command: list[str]) -> tuple[int, float]:
-    """Largest resident size of any process of the command's session in bytes, and seconds."""
+    """Largest resident size in bytes of any process that the command starts, and seconds."""
     started = time.monotonic()
     process = subprocess.Popen(command, start_new_session=True, stderr=subprocess.DEVNULL)
     peaks: dict[int, int] = {}
@@ -218,7 +216,7 @@ def watched(command: list[str]) -> tuple[int, float]:
 
 
 def forget(folder: Path) -> None:
-    """Let the kernel drop the files of a folder from memory; they must be on the disk."""
+    """Make the kernel drop the files of a folder from memory; they must be on the disk."""
     for file in folder.rglob("*"):
         if file.is_file():
             descriptor = os.open(file, os.O_RDONLY)
@@ -227,19 +225,19 @@ def forget(folder: Path) -> None:
 
 
 def resident(session: int) -> Iterator[tuple[int, int]]:
-    """The most that each process of a session ever held, by the kernel's own count."""
+    """Each process of a session, and the most memory that it ever had, as the kernel counts it."""
     for folder in Path("/proc").iterdir():
         if folder.name.isdecimal():
             try:
                 if os.getsid(int(folder.name)) == session:
                     status = (folder / "status").read_text()
                     yield int(folder.name), int(status.partition("VmHWM:")[2].split()[0]) * 1024
-            except (OSError, IndexError):  # it has just ended
+            except (OSError, IndexError):  # the process has just ended
                 continue
 
 
 def jpeg(width: int, height: int, seed: int) -> bytes:
-    """As large as a photograph of that size: smooth areas, edges and grain."""
+    """A JPEG with as many bytes as a photograph: smooth areas, edges and grain."""
     generator = np.random.default_rng(seed)
     smooth = np.asarray(
         Image.fromarray(generator.integers(0, 256, (6, 8, 3), dtype=np.uint8)).resize(
@@ -254,7 +252,7 @@ def jpeg(width: int, height: int, seed: int) -> bytes:
 
 
 def write_images(folder: Path, count: int, contents: list[bytes], link: bool) -> None:
-    """Images 1 to `count`; as links to a few files, or each a file of its own."""
+    """Write images 1 to `count`, as links to a few files or as separate files."""
     folder.mkdir(parents=True)
     for i in range(count):
         path, content = (
@@ -270,7 +268,7 @@ def write_images(folder: Path, count: int, contents: list[bytes], link: bool) ->
 def write_annotations(
     path: Path, images: int, boxes: int, categories: int, size: int, is_lvis: bool, side: int = 64
 ) -> None:
-    """Boxes with masks of so many points that the file is of about `size` bytes."""
+    """Write boxes with masks of so many points that the file has about `size` bytes."""
     path.parent.mkdir(parents=True, exist_ok=True)
     generator = random.Random(0)
     width, height = side, side * 3 // 4
@@ -321,7 +319,7 @@ def write_annotations(
 
 
 def write_captions(path: Path, images: int) -> None:
-    """Five captions an image."""
+    """Write five captions per image."""
     content = {
         "images": [
             {"id": i, "file_name": f"{i:012d}.jpg", "width": 64, "height": 48}

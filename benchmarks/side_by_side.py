@@ -1,5 +1,4 @@
-"""What the benchmarks share: contestants that take turns, medians, peak memory, a table, a plot and
-flat JSON."""
+"""What the benchmarks share: taking turns, medians, peak memory, tables, plots and flat JSON."""
 
 from __future__ import annotations
 
@@ -22,7 +21,7 @@ Contestant = Callable[[], object]
 
 
 def arguments(description: str | None) -> argparse.ArgumentParser:
-    """What every benchmark takes."""
+    """The options of every benchmark."""
     parser = argparse.ArgumentParser(description=(description or "").partition("\n")[0])
     parser.add_argument("--json", type=Path, metavar="OUT", help="write the numbers as flat JSON")
     parser.add_argument("--plot", type=Path, metavar="OUT.svg", help="draw the times")
@@ -49,14 +48,14 @@ def arguments(description: str | None) -> argparse.ArgumentParser:
 
 
 def device(name: str) -> torch.device:
-    """The device of that name. Exits with one line where the machine has none."""
+    """The device of that name. Exits with one line if the machine does not have it."""
     if name.startswith("cuda") and not torch.cuda.is_available():
         raise SystemExit("not measured: no CUDA device")
     return torch.device(name)
 
 
 def seconds(run: Contestant, on: torch.device, clock: str = "wall") -> float:
-    """Time of one run, to the end of its work on the device."""
+    """Seconds of one run, until the device has finished its work."""
     read = time.process_time if clock == "cpu" else time.perf_counter
     _wait(on)
     started = read()
@@ -70,7 +69,7 @@ def take_turns(
 ) -> dict[str, float]:
     """Median seconds of each contestant.
 
-    They take turns, so that what else the machine does meets all of them.
+    They take turns, so that other work on the machine affects all of them.
     """
     times: dict[str, list[float]] = {name: [] for name in contestants}
     for turn in range(rounds + 1):
@@ -83,10 +82,10 @@ def take_turns(
 
 
 def peak_memory(make: Callable[..., Contestant], *given: Any, on: torch.device) -> int:
-    """Bytes at the worst moment of a run of `make(*given)()`, what is built before it included.
+    """Peak bytes of `make(*given)()`, including what `make` builds.
 
-    On the CPU in a process of its own, above what the process held before; on a GPU as the
-    allocator counts.
+    On a CPU this runs in a process of its own and counts from what that process had before. On a
+    GPU the allocator counts.
     """
     if on.type == "cuda":
         torch.cuda.empty_cache()
@@ -95,16 +94,15 @@ def peak_memory(make: Callable[..., Contestant], *given: Any, on: torch.device) 
         make(*given)()
         _wait(on)
         return torch.cuda.max_memory_allocated(on) - before
-    with ProcessPoolExecutor(
-        1, multiprocessing.get_context("spawn")
-    ) as pool:  # one that is killed is an error, no wait
+    # An executor raises an error if its process is killed; a Pool would wait for it forever.
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
         return pool.submit(_resident_peak, make, given).result()
 
 
 def _resident_peak(make: Callable[..., Contestant], given: tuple[Any, ...]) -> int:
-    # Not getrusage: its peak begins with what the parent held when it started this process.
+    # Not getrusage: its peak includes what the parent had when it started this process.
     before = _status_bytes("VmRSS")
-    Path("/proc/self/clear_refs").write_text("5")  # the peak of the kernel's count begins anew
+    Path("/proc/self/clear_refs").write_text("5")  # reset the kernel's count of the peak
     make(*given)()
     return _status_bytes("VmHWM") - before
 
@@ -114,7 +112,7 @@ def _status_bytes(field: str) -> int:
 
 
 def machine(on: torch.device, clock: str = "wall") -> str:
-    """What it ran on, in words."""
+    """The device and the settings that it ran with, in words."""
     if on.type == "cuda":
         return f"{torch.cuda.get_device_name(on)}, torch {torch.__version__}"
     return (
@@ -124,7 +122,7 @@ def machine(on: torch.device, clock: str = "wall") -> str:
 
 
 def print_table(title: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """A table in Markdown, ready for the README."""
+    """Print a table in Markdown, ready for the README."""
     widths = [max(len(row[i]) for row in (header, *rows)) for i in range(len(header))]
     print(f"\n{title}\n")
     for number, row in enumerate((header, *rows)):
@@ -137,8 +135,8 @@ def print_table(title: str, header: Sequence[str], rows: Sequence[Sequence[str]]
             print("|" + "|".join("-" * (width + 2) for width in widths) + "|")
 
 
-def judge(values: Mapping[str, float], bars: Mapping[str, tuple[str, float]]) -> None:
-    """Print each number beside its bar: ("at most" or "at least", number)."""
+def print_bars(values: Mapping[str, float], bars: Mapping[str, tuple[str, float]]) -> None:
+    """Print each number with its bar: ("at most" or "at least", number)."""
     rows = []
     for key, (kind, bar) in bars.items():
         if key in values:
@@ -156,7 +154,7 @@ def write(
     unit: str,
     title: str,
 ) -> None:
-    """The flat JSON and the plot, where they are asked for.
+    """Write the flat JSON and the plot if the options ask for them.
 
     Args:
         bars: what the plot shows, by name, in `unit`.

@@ -1,17 +1,18 @@
-"""What a training step costs beside its bare backbone, Grounding DINO and OWL-ViT B/16, on the same
-pixels.
+"""What a training step costs, compared with its bare backbone, Grounding DINO and OWL-ViT B/16.
 
     python benchmarks/train_step.py --json train_step.json --plot train_step.svg [--device cuda]
 
-ViT-B/16 at 640 px, one image of each of the three streams, 300 names an image, 30,000 tokens
-(60,000 with their context twins), random weights. The step is all of it: forward, matching, losses,
-backward, clipping, AdamW, moving average.
+All see the same pixels at 640 px. This detector has ViT-B/16, one image of each of the three
+streams, 300 names per image, 30,000 tokens (60,000 with their context twins), and random weights. A
+step is complete: forward, matching, losses, backward, clipping, AdamW, moving average.
 """
 
 from __future__ import annotations
 
+import argparse
 import dataclasses
 import functools
+from dataclasses import dataclass, field
 
 import torch
 from contestants import (
@@ -26,11 +27,12 @@ from contestants import (
     training_step,
 )
 from side_by_side import (
+    Contestant,
     arguments,
     device,
-    judge,
     machine,
     peak_memory,
+    print_bars,
     print_table,
     take_turns,
     write,
@@ -56,97 +58,120 @@ DINO, OWL = "Grounding DINO (Swin-T)", "OWL-ViT B/16"
 
 def main() -> None:
     """Measure, print, write."""
+    options = _options()
+    on = device(options.device)
+    size = TINY if options.tiny else Size(images=tuple(options.images))
+    _print_parameters(size)
+    measured = _Measured(options, on, size)
+    for group in GROUPS:
+        if group in options.only:
+            getattr(measured, group)()
+    print(f"\nOn {machine(on, options.clock)}; medians of {options.rounds} turns.")
+    if not options.tiny:
+        print_bars(measured.values, BARS)
+    write(options, measured.values, measured.drawn, "s", "Seconds for the same images")
+
+
+def _options() -> argparse.Namespace:
     parser = arguments(__doc__)
     parser.add_argument(
         "--only",
         choices=GROUPS,
         nargs="+",
         default=GROUPS[:-1],
-        help="parts to measure, each by its own turns; all but the windows",
+        help="what to measure, each in turns of its own (default: everything except windows)",
     )
     parser.add_argument(
         "--images",
         type=int,
         nargs=3,
         default=(1, 1, 1),
-        help="images of each stream in the timed step",
+        help="images of each stream in the step that is timed",
     )
     parser.add_argument(
         "--memory-images",
         type=int,
         nargs=3,
         default=(6, 5, 5),
-        help="and in the one whose memory is read: what a GPU holds",
+        help="images of each stream in the step whose memory is measured: as many as a GPU holds",
     )
-    options = parser.parse_args()
-    on = device(options.device)
-    size = TINY if options.tiny else Size(images=tuple(options.images))
-    larger = dataclasses.replace(size, words=10 * size.words)
-    values: dict[str, float] = {}
-    drawn: dict[str, float] = {}
-    _print_parameters(size)
-    if "backbone" in options.only:
+    return parser.parse_args()
+
+
+@dataclass
+class _Measured:
+    """The numbers so far; one method for each group of them."""
+
+    options: argparse.Namespace
+    on: torch.device
+    size: Size
+    values: dict[str, float] = field(default_factory=dict)
+    drawn: dict[str, float] = field(default_factory=dict)
+
+    def backbone(self) -> None:
+        """The step and its parts compared with the bare backbone."""
         contestants = {
-            BACKBONE: bare_backbone(size, on),
-            STEP: training_step(size, on),
-            LOSSES: matching_and_losses(size, on),
+            BACKBONE: bare_backbone(self.size, self.on),
+            STEP: training_step(self.size, self.on),
+            LOSSES: matching_and_losses(self.size, self.on),
         }
-        medians = take_turns(contestants, options.rounds, on, options.clock)
-        values["step_over_backbone_time"] = medians[STEP] / medians[BACKBONE]
-        values["matching_and_losses_share"] = medians[LOSSES] / medians[STEP]
-        _report("Beside the bare backbone's forward and backward", medians, size, values, drawn)
-        del contestants
-    if "vocabulary" in options.only:
-        medians = take_turns(
-            {STEP: training_step(size, on), LARGE: training_step(larger, on)},
-            options.rounds,
-            on,
-            options.clock,
-        )
-        values["step_vocabulary_300000_over_30000"] = medians[LARGE] / medians[STEP]
-        _report("Ten times the vocabulary", medians, size, values, drawn)
-    if "peers" in options.only:
-        # One after the other: with AdamW's state of all three 24 GB do not hold the step of the
-        # third.
+        medians = self._turns("Compared with the bare backbone's forward and backward", contestants)
+        self.values["step_over_backbone_time"] = medians[STEP] / medians[BACKBONE]
+        self.values["matching_and_losses_share"] = medians[LOSSES] / medians[STEP]
+
+    def vocabulary(self) -> None:
+        """The step with ten times as many tokens."""
+        larger = dataclasses.replace(self.size, words=10 * self.size.words)
+        contestants = {
+            STEP: training_step(self.size, self.on),
+            LARGE: training_step(larger, self.on),
+        }
+        medians = self._turns("Ten times the vocabulary", contestants)
+        self.values["step_vocabulary_300000_over_30000"] = medians[LARGE] / medians[STEP]
+
+    def peers(self) -> None:
+        """The step compared with that of other detectors.
+
+        One peer after the other: with the AdamW states of all three detectors, the third step does
+        not fit into 24 GB.
+        """
         for key, name, peer in (
             ("owlvit", OWL, owlvit_step),
             ("grounding_dino", DINO, grounding_dino_step),
         ):
-            medians = take_turns(
-                {STEP: training_step(size, on), name: peer(size, on)},
-                options.rounds,
-                on,
-                options.clock,
-            )
-            values[f"speed_over_{key}"] = medians[name] / medians[STEP]
-            _report("Beside another detector", medians, size, values, drawn)
-    if "windows" in options.only and not options.tiny:
+            contestants = {
+                STEP: training_step(self.size, self.on),
+                name: peer(self.size, self.on),
+            }
+            medians = self._turns("Compared with another detector", contestants)
+            self.values[f"speed_over_{key}"] = medians[name] / medians[STEP]
+
+    def memory(self) -> None:
+        """The peak memory of the step compared with that of the bare backbone."""
+        images = self.size.images if self.options.tiny else tuple(self.options.memory_images)
+        self.values |= _memory(dataclasses.replace(self.size, images=images), self.on)
+
+    def windows(self) -> None:
+        """The backbone with windowed attention; there is no toy size of this."""
+        if self.options.tiny:
+            return
         for image_size, windows in ((640, (0, 20, 10)), (1024, (0, 16))):
-            one = dataclasses.replace(size, images=(1, 0, 0), image_size=image_size)
+            one = dataclasses.replace(self.size, images=(1, 0, 0), image_size=image_size)
             contestants = {
                 _setting(image_size, window): bare_backbone(
-                    dataclasses.replace(one, window=window), on
+                    dataclasses.replace(one, window=window), self.on
                 )
                 for window in windows
             }
-            _report(
-                "Backbone with windows, forward and backward",
-                take_turns(contestants, options.rounds, on, options.clock),
-                one,
-                values,
-                drawn,
-            )
-    if "memory" in options.only:
-        values |= _memory(
-            size
-            if options.tiny
-            else dataclasses.replace(size, images=tuple(options.memory_images)),
-            on,
-        )
-    print(f"\nOn {machine(on, options.clock)}; medians of {options.rounds} turns.")
-    if not options.tiny:
-        judge(values, BARS)
-    write(options, values, drawn, "s", "Seconds for the same images")
+            self._turns("Backbone with windows, forward and backward", contestants, one)
+
+    def _turns(
+        self, title: str, contestants: dict[str, Contestant], size: Size | None = None
+    ) -> dict[str, float]:
+        """Median seconds of each contestant, printed and kept."""
+        medians = take_turns(contestants, self.options.rounds, self.on, self.options.clock)
+        _report(title, medians, size or self.size, self.values, self.drawn)
+        return medians
 
 
 def _setting(image_size: int, window: int) -> str:
@@ -184,8 +209,7 @@ def _report(
 
 
 def _memory(size: Size, on: torch.device) -> dict[str, float]:
-    """Peaks; `..._state` is what AdamW's moments and the moving average hold, which the bare
-    backbone has none of."""
+    """Peak memory, also without AdamW's moments and the average, which a bare backbone lacks."""
     backbone = peak_memory(functools.partial(bare_backbone, size, on), on=on)
     step = peak_memory(functools.partial(training_step, size, on), on=on)
     weights = 4 * sum(detector(size, torch.device("cpu")).num_parameters().values())

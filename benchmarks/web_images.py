@@ -1,12 +1,11 @@
-"""`omnidet fetch-images` beside img2dataset: the same list, the same server on this machine.
+"""`omnidet fetch-images` compared with img2dataset: the same list and server on this machine.
 
-    python benchmarks/web_images.py --images 20000 --img2dataset VENV/bin/python --json
-    web_images.json
+    python benchmarks/web_images.py --images 20000 --img2dataset VENV/bin/python --json OUT
 
-A server of its own process gives 20,000 different JPEGs of 256 x 256 pixels. Measured of each
-client with all its processes: seconds, CPU seconds (user and system), pictures a second and core
-(pictures by CPU seconds), and the largest sum of the processes' memory (proportional set size, so
-shared pages count once).
+A server in a process of its own provides 20,000 different JPEGs of 256 x 256 pixels. For each
+client, with all its processes, this measures seconds, CPU seconds (user and system), pictures per
+second and core (pictures divided by CPU seconds), and the largest sum of the processes' memory
+(proportional set size, so that shared pages count once).
 """
 
 from __future__ import annotations
@@ -25,6 +24,7 @@ import tarfile
 import tempfile
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -36,7 +36,7 @@ SIDE = 256
 
 
 def picture(number: int) -> bytes:
-    """A JPEG that looks like no other: coarse noise, smoothly enlarged."""
+    """A JPEG unlike all others: coarse noise, smoothly enlarged."""
     noise = np.random.default_rng(number).integers(0, 256, (24, 24, 3), np.uint8)
     out = io.BytesIO()
     Image.fromarray(noise).resize((SIDE, SIDE), Image.Resampling.BILINEAR).save(
@@ -46,7 +46,7 @@ def picture(number: int) -> bytes:
 
 
 def draw(folder: Path, count: int) -> None:
-    """The pictures as files, drawn once."""
+    """Write the pictures as files, unless they exist."""
     folder.mkdir(parents=True, exist_ok=True)
     missing = [i for i in range(count) if not (folder / f"{i}.jpg").exists()]
     with multiprocessing.Pool() as pool:
@@ -55,8 +55,7 @@ def draw(folder: Path, count: int) -> None:
 
 
 def serve(folder: str, count: int, port: object) -> None:
-    """A bare HTTP server: everything in memory, connections kept, so that the client is what is
-    measured."""
+    """A bare HTTP server with everything in memory, so that the client is the limit."""
     contents = [Path(folder, f"{i}.jpg").read_bytes() for i in range(count)]
 
     class Connection(asyncio.Protocol):
@@ -87,7 +86,7 @@ def serve(folder: str, count: int, port: object) -> None:
 
 
 def family(parent: int) -> list[int]:
-    """A process and all below it."""
+    """A process and all its descendants."""
     found = [parent]
     for entry in Path("/proc").iterdir():
         if entry.name.isdecimal():
@@ -109,7 +108,7 @@ def memory_bytes(processes: list[int]) -> int:
 
 
 def measure(command: list[str], environment: dict[str, str]) -> dict[str, float]:
-    """Run a command to its end."""
+    """Run a command; its seconds, CPU seconds and peak memory."""
     peak = 0
     begin, cpu = time.monotonic(), os.times()
     process = subprocess.Popen(
@@ -133,7 +132,7 @@ def measure(command: list[str], environment: dict[str, str]) -> dict[str, float]
 
 
 def count_pictures(folder: Path) -> int:
-    """Pictures in the tars of a folder."""
+    """Number of pictures in the tars of a folder."""
     total = 0
     for path in folder.glob("*.tar"):
         with tarfile.open(path) as tar:
@@ -142,60 +141,24 @@ def count_pictures(folder: Path) -> int:
 
 
 def main() -> None:
-    """Print the table."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--images", type=int, default=20_000)
-    parser.add_argument(
-        "--workers", type=int, default=1, help="processes of each client (default: 1)"
-    )
-    parser.add_argument("--connections", type=int, default=32, help="of each process (default: 32)")
-    parser.add_argument(
-        "--only", help="one of omnidet, img2dataset-decoded, img2dataset-unseen (default: all)"
-    )
-    parser.add_argument(
-        "--img2dataset", help="python of an environment with img2dataset; without it: not measured"
-    )
-    parser.add_argument(
-        "--pictures", type=Path, default=Path(tempfile.gettempdir(), "omnidet-web-pictures")
-    )
-    parser.add_argument("--json", type=Path)
-    options = parser.parse_args()
+    """Measure each client and print the table."""
+    options = _options()
     draw(options.pictures, options.images)
-    port = multiprocessing.Value("i", 0)
-    server = multiprocessing.Process(
-        target=serve, args=(str(options.pictures), options.images, port), daemon=True
-    )
-    server.start()
-    while not port.value:
-        time.sleep(0.05)
     scratch = Path(tempfile.mkdtemp(prefix="omnidet-web-"))
-    urls = [f"http://127.0.0.1:{port.value}/{i}.jpg" for i in range(options.images)]
-    captions = [f"picture number {i}" for i in range(options.images)]
-    pq.write_table(pa.table({"url": urls, "caption": captions}), scratch / "list.parquet")
     flat: dict[str, float] = {}
     print(
         f"{'':28}{'pictures':>9}{'seconds':>9}{'CPU s':>8}{'/s':>8}{'/s/core':>9}{'peak MB':>9}",
         flush=True,
     )
     try:
-        for name, command in clients(options, scratch).items():
-            if options.only and name != options.only:
-                continue
-            r = measure(command, {"NO_ALBUMENTATIONS_UPDATE": "1", "OMP_NUM_THREADS": "1"})
-            r["pictures"] = count_pictures(scratch / name)
-            shutil.rmtree(scratch / name)
-            r["per_second"], r["per_second_and_core"] = (
-                r["pictures"] / r["seconds"],
-                r["pictures"] / r["cpu_seconds"],
-            )
-            flat |= {f"{name}.{key}": round(value, 2) for key, value in r.items()}
-            print(
-                f"{name:28}{r['pictures']:9}{r['seconds']:9.1f}{r['cpu_seconds']:8.1f}"
-                f"{r['per_second']:8.0f}{r['per_second_and_core']:9.0f}{r['peak_mb']:9.0f}",
-                flush=True,
-            )
+        with _served(options) as port:
+            urls = [f"http://127.0.0.1:{port}/{i}.jpg" for i in range(options.images)]
+            captions = [f"picture number {i}" for i in range(options.images)]
+            pq.write_table(pa.table({"url": urls, "caption": captions}), scratch / "list.parquet")
+            for name, command in clients(options, scratch).items():
+                if not options.only or name == options.only:
+                    flat |= _measured(name, command, scratch / name)
     finally:
-        server.terminate()
         shutil.rmtree(scratch)
     if not options.img2dataset:
         print("img2dataset: not measured: no --img2dataset")
@@ -203,65 +166,78 @@ def main() -> None:
         options.json.write_text(json.dumps(flat, indent=1) + "\n", encoding="utf-8")
 
 
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--images", type=int, default=20_000)
+    parser.add_argument(
+        "--workers", type=int, default=1, help="processes of each client (default: 1)"
+    )
+    parser.add_argument(
+        "--connections", type=int, default=32, help="connections of each process (default: 32)"
+    )
+    parser.add_argument(
+        "--only", help="one of omnidet, img2dataset-decoded, img2dataset-unseen (default: all)"
+    )
+    parser.add_argument(
+        "--img2dataset",
+        help="python of an environment with img2dataset (default: img2dataset is not measured)",
+    )
+    parser.add_argument(
+        "--pictures", type=Path, default=Path(tempfile.gettempdir(), "omnidet-web-pictures")
+    )
+    parser.add_argument("--json", type=Path)
+    return parser.parse_args()
+
+
+@contextlib.contextmanager
+def _served(options: argparse.Namespace) -> Iterator[int]:
+    """The port of a server of the pictures, which is a process of its own."""
+    port = multiprocessing.Value("i", 0)
+    arguments = (str(options.pictures), options.images, port)
+    server = multiprocessing.Process(target=serve, args=arguments, daemon=True)
+    server.start()
+    try:
+        while not port.value:
+            time.sleep(0.05)
+        yield port.value
+    finally:
+        server.terminate()
+
+
+def _measured(name: str, command: list[str], out: Path) -> dict[str, float]:
+    """Run a client, print its row, and return its numbers by `<name>.<key>`."""
+    r = measure(command, {"NO_ALBUMENTATIONS_UPDATE": "1", "OMP_NUM_THREADS": "1"})
+    r["pictures"] = count_pictures(out)
+    shutil.rmtree(out)
+    r["per_second"] = r["pictures"] / r["seconds"]
+    r["per_second_and_core"] = r["pictures"] / r["cpu_seconds"]
+    print(
+        f"{name:28}{r['pictures']:9}{r['seconds']:9.1f}{r['cpu_seconds']:8.1f}"
+        f"{r['per_second']:8.0f}{r['per_second_and_core']:9.0f}{r['peak_mb']:9.0f}",
+        flush=True,
+    )
+    return {f"{name}.{key}": round(value, 2) for key, value in r.items()}
+
+
 def clients(options: argparse.Namespace, scratch: Path) -> dict[str, list[str]]:
-    """Name of the output folder -> command."""
-    own = [
-        sys.executable,
-        "-m",
-        "omnidet.cli",
-        "fetch-images",
-        str(scratch / "list.parquet"),
-        "--allow-private",
-    ]
-    own += [
-        "--workers",
-        str(options.workers),
-        "--connections",
-        str(options.connections),
-        "--per-host",
-        str(options.connections),
-    ]
+    """The command of each client, by the name of its output folder in `scratch`."""
+    urls, workers, connections = scratch / "list.parquet", options.workers, options.connections
+    own = [sys.executable, "-m", "omnidet.cli", "fetch-images", str(urls), "--allow-private"]
+    own += f"--workers {workers} --connections {connections} --per-host {connections}".split()
     own += ["--rows-per-shard", "5000", "--out"]
     found = {"omnidet": [*own, str(scratch / "omnidet")]}
     if options.img2dataset:
-        # As pictures come, as ours: no resizing. The second form writes the bytes unseen, without
-        # decoding them.
-        theirs = [
-            str(Path(options.img2dataset).with_name("img2dataset")),
-            "--url_list",
-            str(scratch / "list.parquet"),
-        ]
-        theirs += [
-            "--input_format",
-            "parquet",
-            "--url_col",
-            "url",
-            "--caption_col",
-            "caption",
-            "--output_format",
-            "webdataset",
-        ]
-        theirs += [
-            "--processes_count",
-            str(options.workers),
-            "--thread_count",
-            str(options.connections),
-        ]
-        theirs += [
-            "--number_sample_per_shard",
-            "5000",
-            "--enable_wandb",
-            "False",
-            "--output_folder",
-        ]
-        checked = ["--resize_mode", "no", "--skip_reencode", "True"]
-        found["img2dataset-decoded"] = [*theirs, str(scratch / "img2dataset-decoded"), *checked]
-        found["img2dataset-unseen"] = [
-            *theirs,
-            str(scratch / "img2dataset-unseen"),
-            "--disable_all_reencoding",
-            "True",
-        ]
+        # Like ours, without resizing. The second form writes the bytes without decoding them.
+        theirs = [str(Path(options.img2dataset).with_name("img2dataset")), "--url_list", str(urls)]
+        theirs += ["--input_format", "parquet", "--url_col", "url", "--caption_col", "caption"]
+        theirs += f"--processes_count {workers} --thread_count {connections}".split()
+        theirs += ["--output_format", "webdataset", "--number_sample_per_shard", "5000"]
+        theirs += ["--enable_wandb", "False", "--output_folder"]
+        for name, how in (
+            ("img2dataset-decoded", "--resize_mode no --skip_reencode True"),
+            ("img2dataset-unseen", "--disable_all_reencoding True"),
+        ):
+            found[name] = [*theirs, str(scratch / name), *how.split()]
     return found
 
 

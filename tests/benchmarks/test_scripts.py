@@ -1,4 +1,4 @@
-"""Every benchmark runs, at toy size, prints a table and writes its numbers and a plot."""
+"""Every benchmark runs at toy size, prints a table and writes its numbers."""
 
 from __future__ import annotations
 
@@ -11,24 +11,34 @@ from pathlib import Path
 import pytest
 import torch
 
+from omnidet.steps import train_detector
+from tests import toys
+
 ROOT = Path(__file__).parents[2]
 KEYS = {
-    "train_step": {
-        *(
-            "step_over_backbone_time",
-            "step_over_backbone_memory",
-            "speed_over_grounding_dino",
-            "speed_over_owlvit",
-        ),
-        *("matching_and_losses_share", "step_vocabulary_300000_over_30000"),
-    },
-    "concepts": {
+    "train_step": (
+        "step_over_backbone_time",
+        "step_over_backbone_memory",
+        "speed_over_grounding_dino",
+        "speed_over_owlvit",
+        "matching_and_losses_share",
+        "step_vocabulary_300000_over_30000",
+    ),
+    "concepts": (
         "time_1203_over_80",
         "time_100000_over_80",
         "top_300_as_exhaustive",
         "grounding_dino_1203_over_ours",
-    },
+        "seconds_owlvit_cached_100000",
+    ),
 }
+SMALL = {
+    "evaluators": (["--small", "10", "--large", "0"], "coco_10/ours/difference"),
+    "shards": (["--only", "speed", "--images", "20"], "build_over_tar"),
+    "web_images": (["--images", "20"], "omnidet.per_second_and_core"),
+    "loader": (["--size", "64", "--steps", "10", "--rounds", "1"], "loader_over_bare_loop"),
+}
+"""Options for a small run, and a key that it writes."""
 
 
 def _run(name: str, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -39,30 +49,45 @@ def _run(name: str, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", KEYS)
-def test_a_benchmark_runs_and_writes_its_keys(name, tmp_path):
-    ran = _run(
-        name,
-        "--tiny",
-        "--rounds",
-        "1",
-        "--json",
-        str(tmp_path / "out.json"),
-        "--plot",
-        str(tmp_path / "out.svg"),
-    )
+def test_a_benchmark_of_models_writes_its_keys_and_a_plot(name, tmp_path):
+    out, plot = tmp_path / "out.json", tmp_path / "out.svg"
+    ran = _run(name, "--tiny", "--rounds", "1", "--json", str(out), "--plot", str(plot))
     assert ran.returncode == 0, ran.stderr
-    values = json.loads((tmp_path / "out.json").read_text())
-    assert KEYS[name] <= set(values)
-    assert all(
-        0 <= value < float("inf") for value in values.values()
-    )  # toys need no memory to speak of
-    assert (tmp_path / "out.svg").read_text().count("<rect") > 2
+    values = json.loads(out.read_text())
+    assert set(KEYS[name]) <= set(values)
+    # A toy may take no memory to speak of.
+    assert all(0 <= value < float("inf") for value in values.values())
+    assert plot.read_text().count("<rect") > 2
     assert ran.stdout.count("|---") >= 2
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("name", SMALL)
+def test_a_benchmark_of_data_writes_its_keys(name, tmp_path):
+    options, key = SMALL[name]
+    more = {
+        "shards": ["--folder", str(tmp_path)],
+        "web_images": ["--pictures", str(tmp_path / "pictures")],
+        "loader": ["--data", str(tmp_path / "world" / "coco")],
+    }.get(name, [])
+    if name == "loader":
+        train_detector.draw_world(str(tmp_path / "world"), toys.recipe())
+    ran = _run(name, *options, *more, "--json", str(tmp_path / "out.json"))
+    assert ran.returncode == 0, ran.stderr
+    values = json.loads((tmp_path / "out.json").read_text())
+    assert values[key] >= 0
+
+
+@pytest.mark.slow
+def test_the_benchmark_of_retraining_names_its_options():
+    ran = _run("retraining", "--help")
+    assert ran.returncode == 0, ran.stderr
+    assert "--measure-only" in ran.stdout
+
+
+@pytest.mark.slow
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
-def test_without_a_gpu_nothing_is_measured_and_that_is_said():
+def test_without_a_gpu_the_benchmark_says_that_nothing_is_measured():
     ran = _run("gpu")
     assert ran.returncode == 0, ran.stderr
     assert ran.stdout.strip() == "not measured: no CUDA device"

@@ -24,7 +24,7 @@ FIRST = {name: 50 * i for i, name in enumerate(COUNTS)}
 
 
 def png(shade, width=40, height=20):
-    """A picture all of one grey, by which a batch shows what it holds."""
+    """An image of one grey, by which it is recognised in a batch."""
     out = io.BytesIO()
     Image.new("L", (width, height), int(shade)).save(out, "PNG")
     return out.getvalue()
@@ -136,7 +136,7 @@ def differs(one: Batch, other: Batch):
 
 
 def shades(batch: Batch) -> list[int]:
-    """Which picture each image of a batch is: its upper left pixel."""
+    """Which image each one in a batch is: the grey of its upper left pixel."""
     return batch.images_BCHW[:, 0, 0, 0].tolist()
 
 

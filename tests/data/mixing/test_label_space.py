@@ -35,8 +35,8 @@ def test_coco_names_that_are_absent_are_negatives(tmp_path):
     assert batch.caption_B.tolist() == [-1], "the stream does not supervise captions"
 
 
-def test_lvis_unknown_gives_nothing_and_not_exhaustive_no_negatives(tmp_path):
-    """Beside COCO in one batch: what is COCO's label space stays COCO's."""
+def test_in_lvis_unknown_names_are_left_out_and_not_exhaustive_ones_give_no_negatives(tmp_path):
+    """Next to COCO in one batch: COCO's label space is COCO's alone."""
     records = [coco(0), lvis(1)]
     batch = single(tmp_path, *records)
     assert set(space(batch, records, 0)) == set(COCO)
@@ -51,14 +51,14 @@ def test_lvis_unknown_gives_nothing_and_not_exhaustive_no_negatives(tmp_path):
     assert len(batch.phrases) == len(COCO), "each name once in the batch"
 
 
-def test_grounding_knows_its_own_phrases_only(tmp_path):
+def test_grounding_data_knows_only_its_own_phrases(tmp_path):
     records = [coco(0), grounding(1)]
     batch = single(tmp_path, *records, stream=Stream("grd", (), 0, describes=True))
     assert space(batch, records, 1) == {"star left of circle": (True, [0]), "both": (True, [0, 1])}
     assert batch.describes_B.tolist() == [True, True]
 
 
-def test_image_stream_has_no_label_space(tmp_path):
+def test_a_stream_without_boxes_has_no_label_space(tmp_path):
     records = [coco(0), lvis(1)]
     batch = single(tmp_path, *records, stream=Stream("img", (), 0, boxes=False, captions=True))
     assert batch.name_BL.shape == (2, 0)
@@ -70,7 +70,7 @@ def test_image_stream_has_no_label_space(tmp_path):
 
 
 def test_boxes_are_shares_of_the_square(tmp_path):
-    """A 40x20 picture in a square of 32: scaled by 0.8, so 32x16 at the top."""
+    """A 40x20 image in a square of 32 is scaled by 0.8, to 32x16 at the top."""
     batch = single(
         tmp_path, coco(200), make(90, [(0, 0, 40, 20)], phrases=("dog",), phrase_boxes=((0,),))
     )
@@ -97,7 +97,7 @@ def crowd(num_boxes=30, **more):
     )
 
 
-def test_cap_of_boxes(tmp_path):
+def test_boxes_are_limited_and_names_that_lose_some_give_no_negatives(tmp_path):
     record = crowd()
     batch = single(tmp_path, record, max_boxes=10)
     assert batch.boxes_cxcywh_BN4.shape == (1, 10, 4)
@@ -105,17 +105,15 @@ def test_cap_of_boxes(tmp_path):
     assert centres == sorted(set(centres))
     assert set(centres) <= set(range(30))
     found = space(batch, [record])
-    assert found["star"] == (False, list(range(10))), (
-        "some of its boxes were left out: no negatives"
-    )
+    assert found["star"] == (False, list(range(10))), "some of its boxes were left out"
     assert found["dog"] == (False, [centres.index(3)] if 3 in centres else [])
-    assert found["moon"] == (True, []), "absent is absent, however crowded"
+    assert found["moon"] == (True, []), "absent from a crowded image too"
     whole = space(single(tmp_path / "whole", record, max_boxes=30), [record])
     assert whole["star"] == (True, list(range(30)))
     assert whole["dog"] == (True, [3])
 
 
-def test_cap_of_names_leaves_out_absent_ones_at_random(tmp_path):
+def test_names_are_limited_by_leaving_out_absent_ones_at_random(tmp_path):
     record = crowd(4)
     index = write(tmp_path, {"train/0": [record]})
     stream = Stream("det", ("train/0",), 1)
@@ -123,14 +121,14 @@ def test_cap_of_names_leaves_out_absent_ones_at_random(tmp_path):
     for step in range(60):
         batch = mixture(index, (stream,), max_names=3)[step]
         found = space(batch, [record])
-        assert list(found)[:2] == ["star", "dog"], "what is there comes first"
+        assert list(found)[:2] == ["star", "dog"], "what the image shows comes first"
         assert len(found) == 3
         kept.update(list(found)[2:])
     assert set(kept) == {"moon", "circle", "hot dog"}
     assert min(kept.values()) > 8
 
 
-def test_cap_below_the_present_names(tmp_path):
+def test_a_box_whose_name_is_left_out_is_not_matched(tmp_path):
     boxes = [(0, 0, 9, 9), (10, 0, 20, 9), (20, 0, 30, 9)]
     record = make(
         1,
@@ -141,11 +139,9 @@ def test_cap_below_the_present_names(tmp_path):
     )
     batch = single(tmp_path, record, max_names=2)
     assert space(batch, [record]) == {"star": (True, [0]), "dog": (True, [1])}
-    assert batch.box_valid_BN.tolist() == [[True, True, False]], (
-        "the box of the third has no name to be matched by"
-    )
+    assert batch.box_valid_BN.tolist() == [[True, True, False]]
 
 
-def test_box_without_a_name_is_not_matched(tmp_path):
+def test_a_box_without_a_name_is_not_matched(tmp_path):
     record = make(1, [(0, 0, 9, 9), (10, 0, 20, 9)], phrases=("dog",), phrase_boxes=((1,),))
     assert single(tmp_path, record).box_valid_BN.tolist() == [[False, True]]

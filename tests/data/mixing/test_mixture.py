@@ -36,8 +36,8 @@ from tests.data.mixing.mixes import (
 )
 
 pytestmark = [
-    # Not of this package: forking from a process with threads (Python 3.12), and fewer cores than
-    # workers.
+    # Neither is about this package: forking a process with threads (Python 3.12), and too few
+    # cores.
     pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning"),
     pytest.mark.filterwarnings("ignore:This DataLoader will create:UserWarning"),
 ]
@@ -51,7 +51,7 @@ def test_same_batches_for_any_number_of_workers(index):
             assert_same(one, other)
 
 
-def test_resumed_run_gets_the_next_batch(index):
+def test_a_resumed_run_gets_the_next_batch(index):
     whole = batches(index, steps=6)
     loader = Loader(mixture(index), 6)
     assert loader.state_dict() == {"step": 0}
@@ -103,7 +103,7 @@ def test_ranks_together_hold_the_images_of_one(index, world_size):
 
 
 def spaces(batch: Batch) -> Counter:
-    """The label space of each image with the image: its names as their tokens."""
+    """Each image with its label space, whose names are given by their tokens."""
     ends = [*batch.phrases.offsets_P.tolist()[1:], len(batch.phrases.token_ids_K)]
     words = [
         tuple(batch.phrases.token_ids_K[a:b].tolist())
@@ -117,19 +117,16 @@ def spaces(batch: Batch) -> Counter:
 
 
 def test_names_that_are_left_out_are_the_same_on_any_number_of_ranks(index):
-    # Of three, as pictures of the set with more names than that then go to several ranks.
-    alone, ranks = (
-        mixture(index, max_names=3),
-        [mixture(index, rank=r, world_size=3, max_names=3) for r in range(3)],
-    )
+    # With three ranks, images with more than three names go to different ranks.
+    alone = mixture(index, max_names=3)
+    ranks = [mixture(index, rank=rank, world_size=3, max_names=3) for rank in range(3)]
     for step in range(6):
         assert spaces(alone[step]) == sum((spaces(rank[step]) for rank in ranks), Counter())
-    assert any(
-        spaces(alone[step]) != spaces(mixture(index, max_names=4)[step]) for step in range(6)
-    ), "some are left out"
+    more = mixture(index, max_names=4)
+    assert any(spaces(alone[step]) != spaces(more[step]) for step in range(6)), "some are left out"
 
 
-def test_order_depends_on_seed_and_step_alone(index):
+def test_the_order_depends_only_on_seed_and_step(index):
     first = mixture(index)
     expected = [first[step] for step in range(3)]
     again = mixture(index)
@@ -170,7 +167,7 @@ def test_a_set_named_twice_is_seen_twice_as_often(index):
     assert seen == {True: 16, False: 8}
 
 
-def test_streams_and_sets_are_shuffled_apart(index):
+def test_streams_and_sets_are_shuffled_independently(index):
     streams = (Stream("one", ("train/coco",), 12), Stream("two", ("train/coco",), 12))
     here = shades(batches(index, steps=1, streams=streams)[0])
     assert sorted(here[:12]) == sorted(here[12:]) == list(range(12))
@@ -238,24 +235,20 @@ def test_every_batch_has_the_types_of_the_schema(index, tmp_path):
         assert {f.name for f in dataclasses.fields(batch)} == {*kinds, "phrases", "more"}
 
 
-def test_empty_set_is_refused(tmp_path):
+def test_an_empty_or_missing_set_is_refused(tmp_path):
     index = write(tmp_path, {"train/coco": []})
-    with pytest.raises(
-        ValueError, match="set 'train/coco' of stream 'det' is empty: take it out of the recipe"
-    ):
+    with pytest.raises(ValueError, match="'train/coco' of stream 'det' is empty"):
         mixture(index, (Stream("det", ("train/coco",), 1),))
-    with pytest.raises(ValueError, match="has no set 'train/other'"):
+    with pytest.raises(ValueError, match="'train/other'"):
         mixture(index, (Stream("det", ("train/other",), 1),))
 
 
 @pytest.mark.parametrize("workers", [0, 1])
-def test_corrupt_shard_is_named_in_one_line(tmp_path, workers):
+def test_a_corrupt_shard_is_named_in_one_line(tmp_path, workers):
     index = write(tmp_path, {"train/coco": [coco(i) for i in range(3)]})
     path = tmp_path / "train/coco/000000.tar"
     path.write_bytes(path.read_bytes()[:-1])
-    with pytest.raises(
-        ValueError, match=r"^\S+train/coco/000000.tar is corrupt .*: build the shards again$"
-    ):
+    with pytest.raises(ValueError, match=r"^\S+train/coco/000000\.tar is corrupt .*$"):
         batches(index, workers, steps=1, streams=(Stream("det", ("train/coco",), 1),))
 
 
@@ -294,10 +287,7 @@ def test_each_size_is_a_batch_of_its_own(index):
 
 def test_a_size_without_an_image_for_each_rank_is_refused(index):
     streams = (*STREAMS[:2], dataclasses.replace(STREAMS[2], image_size=16))
-    with pytest.raises(
-        ValueError,
-        match=r"16 px.*give 3",
-    ):
+    with pytest.raises(ValueError, match=r"16 px.*give 3"):
         mixture(index, streams, rank=2, world_size=3)
 
 
@@ -313,25 +303,19 @@ def test_everything_at_once_is_the_same_for_any_number_of_workers_and_after_a_re
         assert_same(batch, alone[step])
 
 
-def test_combined_pictures_are_other_ones_at_each_draw(tmp_path):
+def test_each_draw_combines_different_images(tmp_path):
     index = write(tmp_path, {"train/coco": [coco(i) for i in range(30)]})
     stream = Stream("det", ("train/coco",), 1, combine=Mosaic((0.0, 1.0)))
     seen = set()
     for step in range(30):
         batch = mixture(index, (stream,))[step]
         tiles = [int(batch.images_BCHW[0, 0, y, x]) for y in (0, 16) for x in (0, 16)]
-        assert len(set(tiles)) >= 2, "in a set this small one may come again"
+        assert len(set(tiles)) >= 2, "in a small set an image may come twice"
         seen.update(tiles[1:])
     assert len(seen) > 20
 
 
-@pytest.mark.parametrize("more", [{"describes": True}, {"captions": True}])
-def test_what_describes_a_picture_is_not_combined(more):
-    with pytest.raises(ValueError, match=r"grd.*Mosaic.*describes"):
-        Stream("grd", ("train/coco",), 1, combine=Mosaic(), **more)
-
-
-def test_names_are_filled_up_behind_the_verified_ones(tmp_path):
+def test_sampled_names_come_after_the_verified_ones(tmp_path):
     records = [
         lvis(1),
         make(2, phrases=("circle",), phrase_boxes=((0,),)),
@@ -346,14 +330,8 @@ def test_names_are_filled_up_behind_the_verified_ones(tmp_path):
         "dog": (False, [0]),
         "moon": (True, []),
         "circle": (True, []),
-    }, "not the hot dog, which may be meant by the dog"
-    assert (
-        len(
-            space(
-                mixture(index, (dataclasses.replace(stream, sampled_negatives=3),))[0], records, b
-            )
-        )
-        == 3
-    )
+    }, "not the hot dog, which the dog may be"
+    fewer = mixture(index, (dataclasses.replace(stream, sampled_negatives=3),))[0]
+    assert len(space(fewer, records, b)) == 3
     plain = mixture(index, (dataclasses.replace(stream, sampled_negatives=0),))[0]
     assert set(space(plain, records, b)) == {"star", "dog", "moon"}

@@ -1,4 +1,4 @@
-"""The order of a set: a shuffled one that any process finds by itself, at any place, at once."""
+"""The order of a set: shuffled, and computed by any process for any position at once."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def test_order_differs_between_epochs_and_seeds():
     assert firsts == set(range(len(SIZES))), "each shard comes first in some epoch"
 
 
-def test_samples_within_a_shard_change_places_too():
+def test_samples_within_a_shard_are_shuffled_too():
     orders = {
         tuple(epoch_order(epoch, seed, sizes=[6]))
         for epoch, seed in itertools.product(range(5), range(2))
@@ -70,7 +70,7 @@ def test_order_mixes_the_shards_of_a_window():
     assert changes > 30
 
 
-def test_an_empty_shard_is_passed_over():
+def test_an_empty_shard_is_skipped():
     assert sorted(epoch_order(0, sizes=[0, 3, 0, 0, 2, 0])) == [
         (1, 0),
         (1, 1),
@@ -81,7 +81,7 @@ def test_an_empty_shard_is_passed_over():
 
 
 @pytest.mark.parametrize("window", [1, 2, 3, 100])
-def test_what_is_needed_soon_is_the_next_window(window):
+def test_the_shards_needed_soon_are_those_of_the_next_window(window):
     windows = []
     for epoch in range(3):
         left = epoch_order(epoch, window=window)
@@ -96,8 +96,8 @@ def test_what_is_needed_soon_is_the_next_window(window):
             position += 1
 
 
-def test_hundreds_of_thousands_of_shards_cost_nothing_a_draw():
-    """A web dataset of 400 M images: what an epoch costs is paid once."""
+def test_a_draw_takes_no_time_even_with_hundreds_of_thousands_of_shards():
+    """A web dataset of 400 M images: the cost of an epoch is paid once."""
     order = Order([1000] * 400_000, 0, 16)
     order.place(200_000_000)
     started = time.process_time()

@@ -1,5 +1,4 @@
-"""Processes that make batches: images stand in shared memory, and are nobody else's while somebody
-holds them."""
+"""Processes that make batches: images are in shared memory that is not reused while held."""
 
 from __future__ import annotations
 
@@ -21,8 +20,8 @@ pytestmark = [
 ]
 
 
-def test_a_batch_stays_as_it_is_while_it_is_held(index):
-    """One worker has 4 batches ahead of the consumer, who keeps every third."""
+def test_a_batch_does_not_change_while_it_is_held(index):
+    """One worker is four batches ahead of the consumer, which keeps every third."""
     made = mixture(index)
     kept = {
         step: batch
@@ -33,7 +32,7 @@ def test_a_batch_stays_as_it_is_while_it_is_held(index):
         assert_same(batch, made[step])
 
 
-def test_what_is_made_of_a_batch_keeps_its_memory(index):
+def test_a_view_of_a_batch_keeps_its_memory(index):
     made = mixture(index)
     views = [
         batch.images_BCHW[1:2, :, :5]
@@ -43,15 +42,15 @@ def test_what_is_made_of_a_batch_keeps_its_memory(index):
         assert torch.equal(view, made[step].images_BCHW[1:2, :, :5])
 
 
-def test_memory_is_used_again(index):
-    """A consumer who holds one batch at a time sees no more places than there are slots."""
+def test_memory_is_reused(index):
+    """A consumer that holds one batch at a time sees only as many addresses as there are slots."""
     places = {
         batch.images_BCHW.data_ptr() for batch in workers.batches(mixture(index), range(40), 1)
     }
     assert len(places) <= workers.PREFETCHED + workers.HELD
 
 
-def test_groups_of_other_sizes_stand_behind_one_another(index):
+def test_groups_of_different_sizes_follow_one_another_in_memory(index):
     streams = (*STREAMS[:2], dataclasses.replace(STREAMS[2], image_size=16))
     made = mixture(index, streams)
     for step, batch in enumerate(workers.batches(made, range(12), 2)):
@@ -80,7 +79,7 @@ for _ in workers.batches(Large(), range(100), 2):
 
 @pytest.mark.slow
 def test_workers_end_with_a_process_that_is_killed():
-    """They hold its output open: it ends when the last of them does."""
+    """Workers keep its output open, so reading it ends when the last worker has ended."""
     root = Path(__file__).parents[3]
     killed = subprocess.run(
         [sys.executable, "-c", KILLED], cwd=root, capture_output=True, text=True, timeout=200
