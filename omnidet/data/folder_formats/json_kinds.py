@@ -9,6 +9,7 @@ from typing import Literal
 
 from omnidet.data.folder_formats.folder import Folder
 
+_MAX_PARSED_BYTES = 64 << 20
 Kind = Literal["coco", "labelme", "label studio", ""]
 
 
@@ -33,7 +34,23 @@ def _kind(path: Path) -> Kind:
         begin = content[:1000].decode(encoding, "replace").lstrip()[:1]
         if begin == "[":
             has_tasks = has("result") and has("annotations", "completions")
-            return "label studio" if has_tasks or has("original_width") else ""
-        if has("shapes") and has("imagePath", "imageData"):
+            has_tasks = has_tasks or has("original_width")
+            is_cut = has("annotations", "completions") and not _is_json(content)
+            return "label studio" if has_tasks or is_cut else ""
+        # A file that was cut off may have lost the words that tell it from others.
+        if has("shapes") and (has("imagePath", "imageData") or not _is_json(content)):
             return "labelme"
-        return "coco" if has("images") and has("annotations", "categories") else ""
+        if has("images") and (has("annotations", "categories") or not _is_json(content)):
+            return "coco"
+        return ""
+
+
+def _is_json(content: mmap.mmap) -> bool:
+    """Whether a file is whole; of a large one only the end is looked at."""
+    if len(content) > _MAX_PARSED_BYTES:
+        return content[-100:].rstrip()[-1:] in (b"}", b"]")
+    try:
+        json.loads(content[:])
+    except (ValueError, RecursionError):
+        return False
+    return True

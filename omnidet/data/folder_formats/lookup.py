@@ -96,7 +96,9 @@ def find_by_either(folder: Folder, declared: str, near: Path, split: str = "") -
     if not parts_of(declared):
         return called
     spelled = find(folder, declared, near, split)
-    was_renamed = key(Path(parts_of(declared)[-1]).stem) != key(near.stem)
+    was_renamed = key(near.stem) not in {
+        key(Path(n).stem) for n in _decoded(parts_of(declared)[-1])
+    }
     if spelled.problem == NOT_THERE and called.picture is not None and was_renamed:
         return called
     if spelled.picture is None or called.picture in (None, spelled.picture):
@@ -113,23 +115,25 @@ def _spellings(folder: Folder, name: str) -> Iterable[tuple[str, Sequence[Path]]
     for is_spelled in (lambda p: p.name == name, lambda p: _form(p.name) == _form(name)):
         yield name, list(filter(is_spelled, same_key))
     yield name, same_key
-    decoded = urllib.parse.unquote(name.partition("?")[0])
-    if decoded != name:
-        yield decoded, folder.by_name.get(key(decoded), [])
-    plain = _HASHED.sub("", decoded)
-    if plain != decoded:
-        yield plain, folder.by_name.get(key(plain), [])
+    _, decoded, plain = _decoded(name)
+    for other in dict.fromkeys((decoded, plain)):
+        yield other, folder.by_name.get(key(other), [])
     path = Path(decoded)
     others = folder.by_stem.get(key(path.stem), [])
     if re.fullmatch(r"\.[A-Za-z]{2,4}[0-9]?", path.suffix):
         synonyms = [p for p in others if ending_of(p) == ending_of(path)]
         yield path.stem, synonyms
-        if (
-            ending_of(path) not in folder.endings
-        ):  # all pictures were converted after the annotation
+        # All pictures were converted after they were annotated.
+        if ending_of(path) not in folder.endings:
             yield path.stem, others
     for stem in dict.fromkeys((decoded, plain)):
         yield stem, folder.by_stem.get(key(stem), [])
+
+
+def _decoded(name: str) -> tuple[str, str, str]:
+    """A name as spelled, without percent signs, and without the tool's prefix."""
+    decoded = urllib.parse.unquote(name.partition("?")[0])
+    return name, decoded, _HASHED.sub("", decoded)
 
 
 def _form(text: str) -> str:

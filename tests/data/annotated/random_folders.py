@@ -407,8 +407,8 @@ def _two_endings(made: Made) -> None:
     """Another picture of the same stem beside each."""
     made.note("two endings")
     for number, path in list(made.pictures.items())[:3]:
-        if made.kind == "yolo" and not path.exists():
-            continue  # the label then means the only picture of its stem
+        if not path.exists():
+            continue  # the only picture of its stem may be a converted one
         other = path.with_suffix(".gif")
         drawing.put(other, Scene(f"other {number}", []), made.truth)
 

@@ -213,3 +213,12 @@ def test_lvis_says_what_is_absent(folder: Folder):
     folder.coco(change=change)
     for picture in folder.read().pictures():
         assert picture.unknown == {"cat"}
+
+
+@pytest.mark.parametrize("end", ['"file_name"', '"annotations"', '"categories"'])
+def test_a_json_that_was_cut_off_is_refused(folder: Folder, end):
+    folder.coco()
+    path = folder.root / "annotations/instances_train.json"
+    text = path.read_text()
+    path.write_text(text[: text.index(end)])
+    assert "instances_train.json looks like COCO json and is not JSON" in folder.refusal()

@@ -113,3 +113,14 @@ def test_a_missing_picture_is_not_one_of_another_ending(folder: Folder):
         folder.write(f"{scene.stem}.xml", drawing.voc(scene))
     (folder.root / own[0].file).unlink()
     assert "picture that is not there" in folder.refusal()
+
+
+def test_a_missing_picture_with_a_blank_is_not_one_of_another_ending(folder: Folder):
+    own = folder.pictures(scenes(8, prefix="my photo "))
+    folder.pictures(scenes(1, prefix="my photo ", ending=".gif", seed=3))
+    for scene in own:
+        spelled = scene.file.replace(" ", "%20")
+        folder.write(f"{scene.stem}.xml", drawing.voc(scene, spelled))
+    assert folder.num_read() == 8
+    (folder.root / own[0].file).unlink()
+    assert "picture that is not there" in folder.refusal()
