@@ -8,7 +8,7 @@ import filecmp
 import os
 import re
 import unicodedata
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -148,8 +148,8 @@ class Folder:
         for path in self.files:
             self.endings_in[path.parent].add(path.suffix.lower())
         for path in self.pictures:
-            self.by_name[key(path.name)].append(path)
-            self.by_stem[key(path.stem)].append(path)
+            self.by_name[self.key(path.name)].append(path)
+            self.by_stem[self.key(path.stem)].append(path)
 
     def with_suffix(self, *suffixes: str) -> list[Path]:
         """Files with one of the endings, in any case, sorted."""
@@ -162,6 +162,44 @@ class Folder:
     def read_bytes(self, path: Path) -> bytes:
         """The content of a file of the index."""
         return (self.root / path).read_bytes()
+
+    def key(self, text: str) -> str:
+        """What names of pictures are compared by: case counts where it tells two of them apart."""
+        return unicodedata.normalize("NFC", text) if self.is_case_telling else key(text)
+
+    def with_stem(self, stem: str) -> list[Path]:
+        """Pictures of the name, whatever their ending; but not if they are variants of others.
+
+        Where pictures lie side by side under two endings, the rarer ending is that of the variants.
+        """
+        found = self.by_stem.get(self.key(stem), [])
+        is_variant = all(ending_of(path) in self.variant_endings for path in found)
+        return [] if is_variant else found
+
+    @cached_property
+    def by_folded_stem(self) -> dict[str, Path]:
+        """The first picture of each stem, without case."""
+        return {key(path.stem): path for path in reversed(self.pictures)}
+
+    @cached_property
+    def is_case_telling(self) -> bool:
+        """Whether the names of two pictures differ in case alone."""
+        stems = {unicodedata.normalize("NFC", path.stem) for path in self.pictures}
+        return len({stem.casefold() for stem in stems}) < len(stems)
+
+    @cached_property
+    def variant_endings(self) -> frozenset[str]:
+        """Endings of pictures next to others of the same stem and a more common ending."""
+        counts = Counter(ending_of(path) for path in self.pictures)
+        together: dict[Path, set[str]] = defaultdict(set)
+        for path in self.pictures:
+            together[path.with_suffix("")].add(ending_of(path))
+        return frozenset(
+            ending
+            for endings in together.values()
+            for ending in endings
+            if counts[ending] < max(counts[other] for other in endings)
+        )
 
     @cached_property
     def are_names_reused(self) -> bool:

@@ -83,7 +83,7 @@ def find(
 
 def find_by_stem(folder: Folder, stem: str, near: Path, split: str = "") -> Hit:
     """The picture that a file without a path to it belongs to, by its own name without ending."""
-    hit = _choose(folder, folder.by_stem.get(key(stem), []), [stem], near, split)
+    hit = _choose(folder, folder.with_stem(stem), [stem], near, split)
     return hit or Hit(None, NOT_THERE, _instead(folder, stem, stem))
 
 
@@ -96,11 +96,14 @@ def find_by_either(folder: Folder, declared: str, near: Path, split: str = "") -
     if not parts_of(declared):
         return called
     spelled = find(folder, declared, near, split)
-    was_renamed = key(near.stem) not in {
-        key(Path(n).stem) for n in _decoded(parts_of(declared)[-1])
-    }
-    if spelled.problem == NOT_THERE and called.picture is not None and was_renamed:
-        return called
+    if spelled.problem == NOT_THERE and called.picture is not None:
+        # Only if nothing in the whole folder has the spelled name was the picture renamed.
+        stems = {key(Path(name).stem) for name in _decoded(parts_of(declared)[-1])}
+        others = [folder.by_folded_stem[stem] for stem in stems if stem in folder.by_folded_stem]
+        if not others:
+            return called
+        if called.picture not in others:
+            return Hit(None, CONTRADICTION, f"{others[0]} or {called.picture}")
     if spelled.picture is None or called.picture in (None, spelled.picture):
         return spelled
     both = [path for path in (spelled.picture, called.picture) if path is not None]
@@ -111,15 +114,15 @@ def _spellings(folder: Folder, name: str) -> Iterable[tuple[str, Sequence[Path]]
     """Candidates by name, from the letter to the spirit: as spelled, other form or case, percent
     signs, other endings.
     """
-    same_key = folder.by_name.get(key(name), [])
+    same_key = folder.by_name.get(folder.key(name), [])
     for is_spelled in (lambda p: p.name == name, lambda p: _form(p.name) == _form(name)):
         yield name, list(filter(is_spelled, same_key))
     yield name, same_key
     _, decoded, plain = _decoded(name)
     for other in dict.fromkeys((decoded, plain)):
-        yield other, folder.by_name.get(key(other), [])
+        yield other, folder.by_name.get(folder.key(other), [])
     path = Path(decoded)
-    others = folder.by_stem.get(key(path.stem), [])
+    others = folder.with_stem(path.stem)
     if re.fullmatch(r"\.[A-Za-z]{2,4}[0-9]?", path.suffix):
         synonyms = [p for p in others if ending_of(p) == ending_of(path)]
         yield path.stem, synonyms
@@ -127,7 +130,7 @@ def _spellings(folder: Folder, name: str) -> Iterable[tuple[str, Sequence[Path]]
         if ending_of(path) not in folder.endings:
             yield path.stem, others
     for stem in dict.fromkeys((decoded, plain)):
-        yield stem, folder.by_stem.get(key(stem), [])
+        yield stem, folder.with_stem(stem)
 
 
 def _decoded(name: str) -> tuple[str, str, str]:
@@ -230,5 +233,5 @@ def _instead(folder: Folder, name: str, declared: str) -> str:
     others = [p for p in folder.other_pictures if key(p.stem) == key(stem)]
     if others:
         return f"{others[0]}: pictures ending in {others[0].suffix} are not read, convert them"
-    found = folder.by_name.get(key(name)) or folder.by_stem.get(key(stem)) or []
+    found = folder.by_name.get(folder.key(name)) or folder.by_stem.get(folder.key(stem)) or []
     return f"{declared}; the folder has {found[0]}" if found else declared

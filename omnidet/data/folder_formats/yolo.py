@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from omnidet.data.folder_formats import lookup
-from omnidet.data.folder_formats.folder import Folder, key, split_of_folders
+from omnidet.data.folder_formats.folder import Folder, split_of_folders
 from omnidet.data.folder_formats.lists import Lists, text_of
 from omnidet.data.folder_formats.sheets import NO_AREA, UNKNOWN_CLASS, Found, Shape, Sheet, number
 from omnidet.data.folder_formats.yolo_names import Names, NamesOf, name_files
@@ -60,15 +60,27 @@ def _labels(folder: Folder, lists: Lists) -> dict[Path, list[Row] | None]:
     """
     others = {*lists.files, *name_files(folder)}
     found: dict[Path, list[Row] | None] = {}
+    unclear: dict[Path, list[Row]] = {}
     for path in folder.with_suffix(".txt"):
         if path in others:
             continue
-        has_picture = key(path.stem) in folder.by_stem or key(path.stem) in folder.by_name
+        has_picture = (
+            folder.key(path.stem) in folder.by_stem or folder.key(path.stem) in folder.by_name
+        )
         text = text_of(folder, path)
         own = None if text is None else rows(text)
         if has_picture or (own is not None and looks_like_label(own)):
             found[path] = own
-    return found
+        elif own:
+            unclear[path] = own
+    # Without a picture and a row that can be read, it is a label if it lies among labels.
+    folders = {path.parent for path in found}
+    found |= {
+        path: own
+        for path, own in unclear.items()
+        if path.parent in folders and all(number(row.kind) is not None for row in own)
+    }
+    return dict(sorted(found.items()))
 
 
 def _sheet(
@@ -101,7 +113,7 @@ def _sheet(
 
 def _picture(folder: Folder, path: Path, split: str) -> lookup.Hit:
     """`a.jpg.txt` belongs to `a.jpg`, else a label to the picture of its name without ending."""
-    if key(path.stem) not in folder.by_name:
+    if folder.key(path.stem) not in folder.by_name:
         hit = lookup.find_by_stem(folder, path.stem, path, split)
         if hit.problem != lookup.NOT_THERE:
             return hit

@@ -487,6 +487,60 @@ def _digest(path: Path) -> bytes:
     return hashlib.sha256(path.read_bytes()).digest()
 
 
+def _case_twins(made: Made) -> None:
+    """Other pictures whose names differ in case alone."""
+    made.note("case twins")
+    for number, path in list(made.pictures.items())[:3]:
+        twin = path.with_name(path.name[0].swapcase() + path.name[1:])
+        if not twin.exists() and path.exists():
+            drawing.put(twin, Scene(f"twin {number}", []), made.truth)
+
+
+def _renamed_pictures(made: Made) -> None:
+    """Pictures that got other names after they were annotated."""
+    made.note("renamed pictures")
+    for path in sorted(made.pictures.values())[:2]:
+        # Of twins the other one would be the only picture of the name, as on a system without case.
+        if path.exists() and "case twins" not in made.dirt:
+            path.rename(path.with_name(f"holiday {path.name}"))
+
+
+def _one_folder(made: Made) -> None:
+    """Pictures of several folders moved into one; of the same names only one is left."""
+    made.note("one folder")
+    first = made.draw.choice(sorted(made.pictures.values())).parent
+    if not any(path.is_symlink() for path in made.root.rglob("*")):
+        for path in sorted(made.pictures.values()):
+            if path.exists() and path.parent != first:
+                if (first / path.name).exists():
+                    path.unlink()
+                else:
+                    path.rename(first / path.name)
+
+
+def _predictions(made: Made) -> None:
+    """What a detector said of the pictures, where it left it."""
+    if made.kind != "yolo":
+        return
+    made.note("predictions")
+    made.is_countable = False
+    for scene in made.scenes[:3]:
+        row = "0 0.3 0.3 0.25 0.25 0.81\n"
+        place = made.draw.choice(["runs/detect/predict/labels", "predictions", "labels2"])
+        drawing.write(made.root / place / f"{scene.stem}.txt", row)
+
+
+def _more_columns(made: Made) -> None:
+    """A confidence, a track or keypoints behind each box."""
+    if made.kind != "yolo":
+        return
+    made.note("more columns")
+    behind = made.draw.choice(["0.5", "0.9 7", "0.5 0.5 2 0 0 0"])
+    for path in _annotation_files(made):
+        lines = path.read_text(encoding="utf-8").splitlines()
+        drawing.write(path, "".join(f"{line} {behind}\n" for line in lines))
+
+
 def _shifted_names(made: Made) -> None:
     """Annotation files renamed in turn, what they say of their pictures kept."""
     if made.kind not in ("voc", "labelme"):
@@ -512,6 +566,11 @@ DIRT: tuple[Callable[[Made], None], ...] = (
     _moved_to_another_split,
     _wrong_unit,
     _resized,
+    _case_twins,
+    _renamed_pictures,
+    _one_folder,
+    _predictions,
+    _more_columns,
     _shifted_names,
     _truncated,
 )

@@ -55,3 +55,24 @@ def test_data_of_the_file_system(folder: Folder):
     (folder.root / os.fsdecode(b"\xff.png")).write_bytes(b"x")
     assert folder.num_read() == 12
     assert json.dumps(folder.read().account.describe())
+
+
+def test_case_counts_where_it_tells_two_pictures_apart(folder: Folder):
+    own = folder.pictures(scenes(8))
+    for scene in own:
+        folder.write(f"{scene.stem}.xml", drawing.voc(scene, scene.file.upper()))
+    assert folder.num_read() == 8
+    folder.pictures(scenes(2, prefix="Img_", seed=4))
+    assert "picture that is not there" in folder.refusal()
+
+
+def test_variants_are_not_taken_for_missing_pictures(folder: Folder):
+    own = folder.pictures(scenes(8))
+    folder.pictures(scenes(3, ending=".gif", seed=4))
+    for scene in own[3:]:
+        folder.write(f"{scene.stem}.txt", drawing.yolo(scene))
+    folder.write("classes.txt", "cat\ndog\n")
+    assert folder.num_read() == 5
+    (folder.root / own[0].file).unlink()
+    folder.write(f"{own[0].stem}.txt", drawing.yolo(own[0]))
+    assert "picture that is not there" in folder.refusal()

@@ -138,3 +138,13 @@ def test_the_layout_of_darknet_and_cvat(folder: Folder):
     folder.write("test.txt", "".join(f"data/obj_train_data/{s.file}\n" for s in own[6:]))
     found = folder.read()
     assert {split: len(p) for split, p in found.splits.items()} == {"train": 6, "test": 2}
+
+
+def test_a_label_without_a_picture_and_a_row_that_can_be_read_is_counted(folder: Folder):
+    own = folder.pictures(scenes(12))
+    for scene in own:
+        folder.write(f"labels/{scene.stem}.txt", drawing.yolo(scene))
+    folder.write("classes.txt", "cat\ndog\n")
+    folder.write("labels/gone.txt", "0 abc 0.5 0.1 0.1\n")
+    folder.write("notes/readme.txt", "3 pictures are missing\n")
+    assert folder.read().account.tallies["boxes"].lost == 1
