@@ -50,7 +50,7 @@ class Size:
 
     image_size: int = 640
     images: tuple[int, int, int] = (1, 1, 1)
-    """Of each stream."""
+    """Number of images of each stream."""
     names: int = 300
     """Label space of an image."""
     boxes: int = 20

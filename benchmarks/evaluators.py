@@ -192,8 +192,8 @@ def compare(
             (abs(reference[key] - result["values"][key]) for key in shared), default=None
         )
         cost = f"{result['seconds']:8.1f} s {result['megabytes']:8.0f} MB"
-        told = "not compared" if difference is None else f"{difference:.1e} over {len(shared)}"
-        print(f"{title:22} {name:20} {cost}   {told}", flush=True)
+        compared = "not compared" if difference is None else f"{difference:.1e} over {len(shared)}"
+        print(f"{title:22} {name:20} {cost}   {compared}", flush=True)
         key = f"{title}/{name}".replace(", ", "_").replace(" ", "_")
         out |= {f"{key}/seconds": result["seconds"], f"{key}/megabytes": result["megabytes"]}
         if difference is not None:

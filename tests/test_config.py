@@ -182,7 +182,7 @@ def test_describe_gives_plain_data():
 
 @pytest.mark.parametrize("part", [describe, json, Optimizer])
 def test_a_function_in_a_recipe_is_refused(part):
-    """Its name would be that of the Python module it lies in today."""
+    """Its name would depend on the Python module that contains it today."""
     with pytest.raises(TypeError, match="give its name"):
         describe({"part": part})
 

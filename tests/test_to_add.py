@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
 ROOT = Path(__file__).parents[1]
 FILES = {
@@ -149,3 +150,64 @@ def test_one_file_and_a_name_in_a_recipe_are_all_that_a_part_needs(tmp_path):
         timeout=300,
     )  # fmt: skip
     assert ran.returncode == 0, ran.stderr
+
+
+STEP = """
+import json
+
+from omnidet import storage
+
+def count_tokens(vocabulary, out):
+    facts = json.loads(storage.read_text(storage.join(vocabulary, "vocabulary.json")))
+    storage.write_text(out, json.dumps({"num_tokens": facts["num_tokens"]}))
+"""
+COMPONENT = """
+from kfp import dsl
+
+from components import images
+
+@dsl.component(base_image=images.DATA, install_kfp_package=False)
+def count_tokens(vocabulary: str, out: str) -> str:
+    from omnidet.steps import count_tokens as step
+
+    step.count_tokens(vocabulary, out)
+    return out
+"""
+PIPELINE = """
+import json, sys
+from pathlib import Path
+from kfp import compiler, dsl
+from components.build_vocabulary import build_vocabulary
+from components.count_tokens import count_tokens
+from tests import toys
+
+@dsl.pipeline(name="with-one-more-step")
+def pipeline(shards: str, folder: str, recipe: str = "tiny_world"):
+    words = build_vocabulary(shards=shards, data_folder=folder, recipe=recipe, settings=[])
+    count_tokens(vocabulary=words.output, out="counts.json")
+
+folder = sys.argv[1]
+compiler.Compiler().compile(pipeline, f"{folder}/pipeline.yaml")
+words = toys.write_vocabulary(Path(folder, "words"))
+counts = count_tokens.python_func(f"{folder}/words", f"{folder}/counts.json")
+assert json.loads(Path(counts).read_text()) == {"num_tokens": words.num_tokens}
+"""
+
+
+@pytest.mark.slow
+def test_a_step_is_one_function_and_one_component_that_a_pipeline_names(tmp_path):
+    for folder in ("omnidet", "components"):
+        ignored = shutil.ignore_patterns("__pycache__")
+        shutil.copytree(ROOT / folder, tmp_path / folder, ignore=ignored)
+    (tmp_path / "omnidet" / "steps" / "count_tokens.py").write_text(STEP)
+    (tmp_path / "components" / "count_tokens.py").write_text(COMPONENT)
+    path = os.pathsep.join([str(tmp_path), str(ROOT)])
+    ran = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", PIPELINE, str(tmp_path)],
+        cwd=tmp_path, env=os.environ | {"PYTHONPATH": path}, capture_output=True, text=True,
+        timeout=120,
+    )  # fmt: skip
+    assert ran.returncode == 0, ran.stderr
+    compiled = yaml.safe_load((tmp_path / "pipeline.yaml").read_text())
+    tasks = compiled["root"]["dag"]["tasks"]
+    assert tasks["count-tokens"]["dependentTasks"] == ["build-vocabulary"]

@@ -15,7 +15,7 @@ class Backbone(nn.Module, abc.ABC):
     mean: Tensor
     std: Tensor
     weights_sha256: str = ""
-    """Of the file that it began with; empty for random weights and those of a hub."""
+    """Hash of the file that it started from; empty for random weights and those of a hub."""
 
     def __init__(
         self, width: int, stride: int, mean: tuple[float, ...], std: tuple[float, ...]

@@ -86,12 +86,12 @@ def world() -> Iterator[World]:
             if reason is None and not is_lost:
                 raise
             seen = (str(error).strip().splitlines() or ["?"])[0]
-            told = reason or (
+            why = reason or (
                 "it ended without giving a reason; see torchrun's summary or the log of its node "
                 f"({seen})"
             )
             raise ConnectionError(
-                f"rank {here.rank} stops because another rank is gone: {told}"
+                f"rank {here.rank} stops because another rank is gone: {why}"
             ) from error
     # Not after an error: this would wait for ranks that never come.
     torch.distributed.destroy_process_group()

@@ -30,7 +30,7 @@ class InterruptedRunError(SystemExit):
     """
 
     def __init__(self, step: int, number: int = signal.SIGTERM) -> None:
-        """`number`: of the signal that asked; after Ctrl-C nobody wants a restart."""
+        """`number` is the signal that asked; after Ctrl-C, the code does not ask for a restart."""
         super().__init__(INTERRUPTED_EXIT_CODE if number == signal.SIGINT else RESTART_EXIT_CODE)
         self.step = step
 
@@ -47,7 +47,7 @@ class StopSignal:
         self._vote: Later | None = None
         self._before: dict[int, object] = {}
         self.number: int = signal.SIGTERM
-        """Of the signal that asked, on this rank."""
+        """The number of the signal that asked, on this rank."""
 
     def __enter__(self) -> StopSignal:
         if threading.current_thread() is threading.main_thread():  # only there may handlers be set
