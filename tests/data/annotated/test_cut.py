@@ -1,0 +1,54 @@
+"""What is trained on and what is evaluated on: as the folder says, else by the names of the files."""
+
+from __future__ import annotations
+
+import pytest
+
+from omnidet.data.annotated import cut
+from omnidet.data.annotated.read import read
+from tests.data.annotated import drawing
+from tests.data.annotated.drawing import Folder, scenes
+
+
+def _cut(folder: Folder, **counts: int) -> cut.Cut:
+    """A YOLO folder with so many pictures in each split; `unnamed` has none."""
+    folder.write("data.yaml", "names: [cat, dog]\n")
+    for split, count in counts.items():
+        below = "" if split == "unnamed" else f"{split}/"
+        own = folder.pictures(scenes(count, prefix=f"{split}_"), f"{below}images")
+        for scene in own:
+            folder.write(f"{below}labels/{scene.stem}.txt", drawing.yolo(scene))
+    return cut.cut(read(folder.root))
+
+
+@pytest.mark.parametrize(
+    ("counts", "train", "evaluation"),
+    [
+        ({"train": 4, "val": 2}, 4, 2),
+        ({"train": 4, "val": 2, "test": 3}, 6, 3),
+    ],
+)
+def test_the_splits_of_the_folder(folder, counts, train, evaluation):
+    made = _cut(folder, **counts)
+    assert (len(made.train), len(made.evaluation)) == (train, evaluation)
+    assert not {p.opened.digest for p in made.train} & {p.opened.digest for p in made.evaluation}
+
+
+def test_without_a_split_a_picture_keeps_its_side_when_the_dataset_grows(folder):
+    first = {p.path.name for p in _cut(folder, unnamed=20).evaluation}
+    assert 1 <= len(first) <= 10
+    second = _cut(folder, unnamed=40)
+    assert first <= {p.path.name for p in second.evaluation}
+    assert "no split was found" in second.why
+
+
+def test_one_picture_cannot_be_cut(folder):
+    with pytest.raises(ValueError, match="one annotated picture"):
+        _cut(folder, unnamed=1)
+
+
+def test_the_report_counts_names_and_says_what_is_thin(folder):
+    said = cut.describe(_cut(folder, train=6, val=1))
+    for part in ("YOLO", "7 pictures", "read 7 boxes: 7 kept", "evaluated on val"):
+        assert part in said
+    assert "is in no evaluation picture" in said

@@ -1,0 +1,63 @@
+"""Names as people type them are the phrases that the vocabulary knows."""
+
+from __future__ import annotations
+
+import pytest
+
+from omnidet.data.annotated.phrases import phrase, phrases, read_table, words
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        *((name, "bolt washer") for name in ("BoltWasher", "bolt_washer", "bolt-washer")),
+        ("BOLT WASHER", "bolt washer"),
+        ("USBCable", "usb cable"),
+        ("iPhone", "iPhone"),
+        ("RBC", "RBC"),
+        ("LEDs", "LEDs"),
+        ("7", "7"),
+        ("cat", "cat"),
+    ],
+)
+def test_words_of_a_name(name, meant):
+    assert phrase(name) == meant
+
+
+def test_words_as_the_vocabulary_reads_them():
+    assert words("Köln’s (big) CAKE") == "kölns big cake"
+
+
+def test_a_table_maps_names_and_may_make_several_one():
+    names = ("BoltWasher", "washer_small", "nut")
+    given = {"BoltWasher": "washer", "washer_small": "washer"}
+    assert phrases(names, given, "data") == {
+        "BoltWasher": "washer", "washer_small": "washer", "nut": "nut",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("names", "given", "value"),
+    [
+        (("BoltWasher", "bolt_washer"), {}, "bolt_washer"),
+        (("cat", "???"), {}, r"\?\?\?"),
+        (("cat",), {"dog": "hound"}, "dog"),
+    ],
+)
+def test_names_that_cannot_be_told_apart_or_have_no_words(names, given, value):
+    with pytest.raises(ValueError, match=value):
+        phrases(names, given, "data")
+
+
+def test_the_file_of_a_table(tmp_path):
+    (tmp_path / "names.yaml").write_text("BoltWasher: lock washer\n7: seven\nno: negative\n")
+    assert read_table(tmp_path / "names.yaml") == {
+        "BoltWasher": "lock washer", "7": "seven", "no": "negative",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("text", ["- a\n- b\n", "a: [1]\n", "a: '  '\n", "{", "a: ''\n"])
+def test_a_file_that_is_no_table(tmp_path, text):
+    (tmp_path / "names.yaml").write_text(text)
+    with pytest.raises(ValueError, match=r"names\.yaml"):
+        read_table(tmp_path / "names.yaml")
