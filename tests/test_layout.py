@@ -110,6 +110,18 @@ def test_every_test_file_mirrors_a_module():
     assert strays == []
 
 
+def test_every_module_has_a_test_file_of_its_own():
+    """At the place that mirrors it: the name alone would let a test of another room stand for it."""
+    lacking = []
+    for package in ("omnidet", "components", "pipelines"):
+        for path in sorted((ROOT / package).rglob("*.py")):
+            relative = path.relative_to(ROOT / "omnidet" if package == "omnidet" else ROOT)
+            own = ROOT / "tests" / relative.parent / f"test_{path.name}"
+            if path.stem not in ("__init__", "__main__") and not own.is_file():
+                lacking.append(path.relative_to(ROOT).as_posix())
+    assert lacking == []
+
+
 def test_the_list_of_exceptions_is_not_longer_than_needed():
     assert [
         name for name in sorted(WITHOUT_A_MODULE) if not (ROOT / "tests" / name).is_file()

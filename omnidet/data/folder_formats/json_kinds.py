@@ -24,14 +24,17 @@ def _kind(path: Path) -> Kind:
     if not path.stat().st_size:
         return ""
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-        encoding = json.detect_encoding(content[:4])
+        encoding = json.detect_encoding(content[:4]).replace("-sig", "")
+        if encoding in (
+            "utf-16",
+            "utf-32",
+        ):  # encoding a word would put a byte order mark before it
+            encoding += "-le" if content[:2] == b"\xff\xfe" else "-be"
 
         def has(*words: str) -> bool:
-            return any(
-                content.find(f'"{w}"'.encode(encoding.replace("-sig", ""))) >= 0 for w in words
-            )
+            return any(content.find(f'"{w}"'.encode(encoding)) >= 0 for w in words)
 
-        begin = content[:1000].decode(encoding, "replace").lstrip()[:1]
+        begin = content[:1000].decode(encoding, "replace").lstrip("\ufeff \t\r\n")[:1]
         if begin == "[":
             has_tasks = has("result") and has("annotations", "completions")
             has_tasks = has_tasks or has("original_width")

@@ -4,6 +4,7 @@ in place of these.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,8 @@ from omnidet.data.folder_formats.sheets import Corners, number, outline_box
 
 _INSIDE = 0.01
 """Rounding: how far a share may lie beyond the picture."""
+_USUAL = 0.5
+"""Share of the rows that decides how many numbers every row has."""
 
 
 @dataclass(frozen=True)
@@ -84,13 +87,19 @@ def reading(found: Sequence[tuple[Path, Row]], keypoints: int | None) -> Reading
             )
     if any(len(values) == 5 for _, values in sound):
         behind.add(1)
+    usual, count = (
+        Counter(len(values) - 4 for _, values in sound).most_common(1)[0] if sound else (0, 0)
+    )
+    if usual == 1 and count >= _USUAL * len(sound):
+        behind = {1}  # a row that lacks a number is not a box without a confidence
     long = [(path, values) for path, values in sound if len(values) >= 6]
     lengths = {len(values) for _, values in long}
     if len(lengths) != 1:  # outlines differ in length, and nothing else does
         return Reading(frozenset(behind), True)
     length = lengths.pop()
     if _are_tracks([values for _, values in long]) or _have_flags([values for _, values in long]):
-        return Reading(frozenset({*behind, length - 4}), False)
+        is_usual = usual == length - 4 and count >= _USUAL * len(sound)
+        return Reading(frozenset({usual} if is_usual else {*behind, length - 4}), False)
     if length % 2 == 0 and all(_is_box_with_points(values) for _, values in long):
         raise ValueError(
             f"{long[0][0]}: rows of {length + 1} numbers may be outlines or boxes with keypoints: "

@@ -1,4 +1,4 @@
-"""What is trained on and what is evaluated on: as the folder says, else by the names of the files."""
+"""What is trained on and what is evaluated on: as the folder says, else by names of files."""
 
 from __future__ import annotations
 

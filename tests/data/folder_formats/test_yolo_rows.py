@@ -18,6 +18,16 @@ def test_numbers_behind_the_box(folder: Folder, behind):
     assert folder.num_read() == 8
 
 
+def test_a_row_that_lacks_a_number_is_not_a_box_without_a_confidence(folder: Folder):
+    own = folder.pictures(scenes(12))
+    for number, scene in enumerate(own):
+        kind, cx, *rest = drawing.yolo(scene).split()
+        words = [kind, *([cx] if number else []), *rest, "0.87"]
+        folder.write(f"{scene.stem}.txt", " ".join(words) + "\n")
+    folder.write("classes.txt", "cat\ndog\n")
+    assert folder.num_read() == 11
+
+
 def test_keypoints_need_their_shape(folder: Folder):
     own = folder.pictures(scenes(8))
     for scene in own:

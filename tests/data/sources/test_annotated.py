@@ -29,7 +29,11 @@ def root(tmp_path):
             {"id": 1, "image_id": 7, "category_id": 1, **box},
             {"id": 2, "image_id": 3, "category_id": 2, **box},
         ],
-        "categories": [{"id": 1, "name": "cup"}, {"id": 2, "name": "key"}, {"id": 3, "name": "pen"}],
+        "categories": [
+            {"id": 1, "name": "cup"},
+            {"id": 2, "name": "key"},
+            {"id": 3, "name": "pen"},
+        ],
     }
     (tmp_path / "annotations" / "train.json").write_text(json.dumps(content))
     return tmp_path
@@ -39,7 +43,11 @@ def test_what_is_not_shown_is_absent_unless_it_is_in_doubt(root):
     quarantine = Quarantine()
     first, second = annotated.read(str(root), "train", quarantine)
     assert (first.image_id, second.image_id) == ("annotated:3", "annotated:7")
-    assert (first.phrases, first.absent, first.not_exhaustive) == (("key",), ("cup", "pen"), ("key",))
+    assert (first.phrases, first.absent, first.not_exhaustive) == (
+        ("key",),
+        ("cup", "pen"),
+        ("key",),
+    )
     assert (second.phrases, second.absent, second.not_exhaustive) == (("cup",), ("key", "pen"), ())
     assert first.boxes_xyxy.tolist() == [[2, 2, 20, 20]]
     assert quarantine.counts == {"annotated: record: missing image file": 1}

@@ -1,0 +1,62 @@
+"""Lists of pictures say the split, whatever stands behind the names."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from omnidet.data.folder_formats.folder import Folder
+from omnidet.data.folder_formats.lists import Lists, text_of
+
+
+@pytest.fixture
+def root(tmp_path):
+    for name in ("a", "b", "my photo"):
+        (tmp_path / "JPEGImages").mkdir(exist_ok=True)
+        (tmp_path / "JPEGImages" / f"{name}.jpg").write_bytes(b"x")
+    (tmp_path / "ImageSets" / "Main").mkdir(parents=True)
+    return tmp_path
+
+
+def _lists(root: Path, **content: str) -> Lists:
+    for name, text in content.items():
+        (root / "ImageSets" / "Main" / f"{name}.txt").write_text(text)
+    return Lists(Folder(root))
+
+
+@pytest.mark.parametrize("line", ["a", "a.jpg", "a  1", "a -1", "JPEGImages/a.jpg", "  a  "])
+def test_a_line_names_a_picture(root, line):
+    made = _lists(root, train=f"{line}\n", test="b\n")
+    assert made.of(Path("JPEGImages/a.jpg")) == "train"
+    assert made.of(Path("JPEGImages/b.jpg")) == "test"
+    assert made.of(Path("JPEGImages/my photo.jpg"), None) == ""
+
+
+def test_a_name_with_blanks(root):
+    assert _lists(root, val="my photo\n").of(Path("JPEGImages/my photo.jpg")) == "val"
+
+
+def test_a_picture_of_several_lists_is_evaluated_on_and_said(root):
+    made = _lists(root, train="a\nb\n", test="a\n")
+    assert made.of(Path("JPEGImages/a.jpg")) == "test"
+    assert any("a.jpg" in note for note in made.notes())
+
+
+def test_names_of_nothing_are_counted(root):
+    made = _lists(root, train="a\nghost\n")
+    assert any("1 pictures that are not there" in note for note in made.notes())
+
+
+@pytest.mark.parametrize(
+    ("content", "text"),
+    [
+        ("kö\n".encode(), "kö\n"),
+        ("kö\n".encode("utf-8-sig"), "kö\n"),
+        ("kö\n".encode("utf-16"), "kö\n"),
+        ("猫狗鸟\n".encode("gbk"), None),
+    ],
+)
+def test_text_in_a_known_encoding_or_none(tmp_path, content, text):
+    (tmp_path / "classes.txt").write_bytes(content)
+    assert text_of(Folder(tmp_path), Path("classes.txt")) == text

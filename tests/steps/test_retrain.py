@@ -1,0 +1,70 @@
+"""The steps of a retraining, as far as they need no training."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from omnidet import config
+from omnidet.recipes import by_name
+from omnidet.recipes.photographs import of_folder
+from omnidet.recipes.recipe import RetrainConfig
+from omnidet.registry.versions import Version
+from omnidet.steps import retrain
+
+
+def _champion(name: str, **provenance) -> Version:
+    folder = Path(tempfile.mkdtemp(prefix="champion-"))
+    (folder / "provenance.json").write_text(json.dumps(provenance))
+    return Version(name, 1, str(folder))
+
+
+def test_a_recipe_that_registers_under_the_name_comes_first():
+    champion = _champion("omnidet-tiny-world", recipe=config.describe(by_name("coco_folder")))
+    found = retrain.base_recipe(champion, ["retrain.steps=7"])
+    assert found == config.override(by_name("tiny_world"), "retrain.steps=7")
+
+
+def test_otherwise_the_one_that_the_champion_carries_without_how_it_was_judged():
+    carried = of_folder(by_name("photographs"), "cups")
+    new = dataclasses.replace(carried.streams[0], name="new", weight=3.0)
+    lax = config.override(
+        dataclasses.replace(carried, streams=(*carried.streams, new)),
+        *("retrain.min_ap50=0", "gate.max_drop=1", "model.embedding_width=64"),
+    )
+    found = retrain.base_recipe(_champion("cups", recipe=config.describe(lax)), [])
+    assert found.model == lax.model
+    assert found.retrain == RetrainConfig()
+    assert found.gate == carried.gate
+    assert [(s.name, s.weight) for s in found.streams] == [("det", 1.0), ("earlier_1", 1.0)]
+
+
+@pytest.mark.parametrize("provenance", [{}, {"recipe": {"model": 3}}, {"recipe": {"old": 1}}])
+def test_a_champion_without_a_recipe_that_can_be_read(provenance):
+    with pytest.raises(ValueError, match=r"'cups'.*--recipe"):
+        retrain.base_recipe(_champion("cups", **provenance), [])
+
+
+@pytest.mark.parametrize("name", ["cups", "a", "blood-cells_2"])
+def test_names_of_datasets(name):
+    retrain.check_name(name)
+
+
+@pytest.mark.parametrize("name", ["", "Cups", "a b", "-a", "a" * 60, "../x"])
+def test_names_that_no_metric_could_have(name):
+    with pytest.raises(ValueError, match="dataset name"):
+        retrain.check_name(name)
+
+
+def test_the_version_of_data_is_that_of_its_contents(tmp_path):
+    (tmp_path / "a.txt").write_text("1")
+    first = retrain.data_version(str(tmp_path))
+    assert retrain.data_version(str(tmp_path)) == first
+    (tmp_path / "a.txt").write_text("2")
+    assert retrain.data_version(str(tmp_path)) != first
+    with pytest.raises(FileNotFoundError, match="nowhere"):
+        retrain.data_version(str(tmp_path / "nowhere"))
