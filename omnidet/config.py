@@ -8,6 +8,7 @@ form that is saved with each checkpoint, and `parse` reads it back.
 from __future__ import annotations
 
 import dataclasses
+import re
 import types
 import typing
 from collections.abc import Iterator, Mapping, Sequence
@@ -27,6 +28,15 @@ def require(holds: bool, complaint: str) -> None:
         raise ValueError(complaint)
 
 
+def require_decimal(name: str, text: str) -> None:
+    """Raise ValueError for a whole number that YAML 1.1 reads otherwise than people.
+
+    `010` is 8 there, and `1:30` is 90.
+    """
+    if not re.fullmatch(r"[-+]?(0|[1-9][0-9_]*)", text.strip()):
+        raise ValueError(f"{name}={text.strip()}: write the number in decimals, such as 100")
+
+
 def override(config: Config, *assignments: str) -> Config:
     """A copy of `config` with each `path.to.field=value` set.
 
@@ -43,6 +53,8 @@ def override(config: Config, *assignments: str) -> Config:
             value = yaml.safe_load(text)
         except yaml.YAMLError as error:
             raise ValueError(f"{assignment!r}: {text!r} is not a YAML value") from error
+        if isinstance(value, int) and not isinstance(value, bool):
+            require_decimal(path.strip(), text)
         config = _replaced(config, path.strip().split("."), value, path.strip())
     return config
 

@@ -11,6 +11,8 @@ from typing import Any
 
 import yaml
 
+from omnidet.config import require_decimal
+
 MOST_BYTES = 10_000
 """KFP refuses a run whose parameters are longer; long lists belong in a file."""
 KINDS: Mapping[str, tuple[tuple[type, ...], str]] = {
@@ -66,6 +68,8 @@ def _value(name: str, text: str, kind: str) -> Any:
     if kind == "NUMBER_DOUBLE" and isinstance(value, str):  # YAML 1.1 reads 1e-3 as text
         with contextlib.suppress(ValueError):
             value = float(value)
+    if isinstance(value, int) and not isinstance(value, bool):
+        require_decimal(name, text)
     fits = isinstance(value, types) and (kind == "BOOLEAN" or not isinstance(value, bool))
     if kind == "NUMBER_DOUBLE" and fits and not math.isfinite(value):
         raise ValueError(f"{name}={text!r} is not finite: give a number")

@@ -342,3 +342,10 @@ def test_a_number_that_makes_no_sense_is_refused_by_name(assignment):
     field, _, value = assignment.partition("=")
     with pytest.raises(ValueError, match=rf"^{field}={value}.*give"):
         override(by_name("tiny_world"), assignment)
+
+
+@pytest.mark.parametrize("text", ["010", "0x10", "1:30", "-007"])
+def test_numbers_that_yaml_reads_otherwise_than_people(text):
+    with pytest.raises(ValueError, match=f"train.steps={text}"):
+        override(Run(), f"train.steps={text}")
+    assert override(Run(), "train.steps=1_000").train.steps == 1000

@@ -111,7 +111,7 @@ def test_every_test_file_mirrors_a_module():
 
 
 def test_every_module_has_a_test_file_of_its_own():
-    """At the place that mirrors it: the name alone would let a test of another room stand for it."""
+    """At the place that mirrors it: by the name alone, a test of another room would do."""
     lacking = []
     for package in ("omnidet", "components", "pipelines"):
         for path in sorted((ROOT / package).rglob("*.py")):

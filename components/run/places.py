@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -79,6 +80,9 @@ def check(places: Mapping[str, str], is_on_cluster: bool | None = None) -> None:
     for name, place in places.items():
         if not place.strip():  # an empty one would mean the root
             raise ValueError(f"{name} is empty: give a folder or s3:// URI")
+        if re.match(r"s3:/*[^/]", place, re.IGNORECASE) and not storage.is_s3(place):
+            bucket = re.sub(r"^s3:/*", "", place, flags=re.IGNORECASE)
+            raise ValueError(f"{name}={place} is not an S3 URI: write s3://{bucket}")
         if "://" in place and not storage.is_s3(place):
             raise ValueError(
                 f"{name}={place} is neither a folder nor an s3:// URI: give one of them"

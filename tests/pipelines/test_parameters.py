@@ -35,6 +35,7 @@ def test_a_parameter_without_default_is_asked_for():
         ("train_stps=20", r"did you mean train_steps\?"),
         ("xyz=1", "'xyz': it has catalogue, cpu, data"),
         ("train_steps=many", "'many'.* a whole number"),
+        ("train_steps=010", "train_steps=010"),
         ("train_steps=1.5", "'1.5'.* a whole number"),
         ("train_steps=true", "'true'.* a whole number"),
         ("learning_rate=fast", "'fast'.* a number"),

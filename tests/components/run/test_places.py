@@ -57,3 +57,10 @@ def test_a_registry_that_is_away_is_refused(tmp_path, monkeypatch):
     places.check_registry(str(tmp_path))
     with pytest.raises(ValueError, match=f"registry={__file__}"):
         places.check_registry(__file__)
+
+
+@pytest.mark.parametrize("place", ["s3:/b/x", "s3:b/x", "S3://b/x", "s3:///b/x"])
+def test_an_address_that_is_nearly_one_of_s3(place):
+    with pytest.raises(ValueError, match="workspace") as caught:
+        places.check({"workspace": place})
+    assert place in str(caught.value)
