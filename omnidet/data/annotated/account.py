@@ -91,9 +91,9 @@ class Account:
             f"retrain.reading.max_lost={_enough(boxes):g}"
         )
 
-    def reasons(self, num_reasons: int = 3) -> str:
-        """Why boxes are lost, and where the first of each reason is."""
-        lost = [item for item in self.tallies["boxes"].left_out.items() if item[1].is_loss]
+    def reasons(self, kind: Kind = "boxes", num_reasons: int = 3) -> str:
+        """Why things of a kind are lost, and where the first of each reason is."""
+        lost = [item for item in self.tallies[kind].left_out.items() if item[1].is_loss]
         lost.sort(key=lambda item: -item[1].count)
         said = [f"{out.count} x {reason} ({out.first})" for reason, out in lost[:num_reasons]]
         more = len(lost) - num_reasons

@@ -128,21 +128,40 @@ FORMATS: tuple[Format, ...] = (
     ),
 )
 EXPORT = "export COCO json, or Pascal VOC xml"
+BOXES = "convert it to COCO json or YOLO txt"
 FOREIGN = {
     "via": Foreign("VGG Image Annotator json or csv", "export it as COCO json"),
     "createml": Foreign("CreateML json", EXPORT),
     "csv": Foreign("a csv table of boxes", "convert it, for example to COCO json"),
-    "kitti": Foreign("KITTI or DOTA txt", "convert it to YOLO txt or COCO json"),
+    "kitti": Foreign("KITTI txt", BOXES),
+    "dota": Foreign("DOTA txt", BOXES),
+    "mot": Foreign("txt in pixels, as MOT Challenge and VisDrone write it", BOXES),
+    "icdar": Foreign("ICDAR txt", BOXES),
+    "paths": Foreign("a txt of paths and corners, as keras-yolo3 reads it", BOXES),
+    "wider": Foreign("a txt of paths, as WIDER FACE has it", BOXES),
+    "oid": Foreign("txt of OIDv4 ToolKit", BOXES),
     "supervisely": Foreign("Supervisely json", EXPORT),
     "datumaro": Foreign("Datumaro json", EXPORT),
     "scalabel": Foreign("BDD100K or Scalabel json", EXPORT),
     "darwin": Foreign("Darwin json of V7", EXPORT),
     "fiftyone": Foreign("FiftyOne json", EXPORT),
     "vott": Foreign("VoTT json", EXPORT),
-    "labelbox": Foreign("lines of json, as Labelbox and SageMaker write them", EXPORT),
+    "encord": Foreign("Encord json", EXPORT),
+    "labelbox": Foreign("Labelbox json", EXPORT),
+    "lines": Foreign("lines of json, as Labelbox, SageMaker and Hugging Face write them", EXPORT),
+    "cityscapes": Foreign("Cityscapes json", "convert it to COCO json"),
     "tfrecord": Foreign("TFRecord", EXPORT),
+    "parquet": Foreign("Parquet or Arrow", "write the pictures as files, the boxes as COCO json"),
+    "sheet": Foreign("a spreadsheet", "write the boxes as COCO json"),
+    "panoptic": Foreign("COCO panoptic json, masks of whole pictures", "give the instances json"),
+    "captions": Foreign("captions, which have no boxes", "give the instances json"),
+    "results": Foreign(
+        "what a detector said, without names", "give what people drew, as COCO json"
+    ),
+    "binary": Foreign("a file of Matlab, NumPy or pickle", BOXES),
+    "video": Foreign("a video", "export its frames as pictures with their boxes"),
 }
-"""Formats that people have as well, by what `readers/foreign.py` finds."""
+"""Formats that people have as well, by what `folder_formats/foreign.py` finds."""
 
 
 def markdown() -> str:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import re
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,13 @@ UNREADABLE = "picture that cannot be read"
 TRUNCATED = "picture that is truncated"
 TOO_LARGE = f"picture of more than {MAX_PIXELS // 1_000_000} million pixels"
 EMPTY = "picture file that is empty"
+FORBIDDEN = "picture file that may not be opened, by its permissions"
+DISGUISED = {
+    re.compile(rb"....ftyp(hei|hev|mif1|msf1)"): "HEIC picture under another ending: convert it",
+    re.compile(rb"version https://git-lfs"): "pointer of Git LFS: get the file with git lfs pull",
+    re.compile(rb"\s*<(!doctype|html|\?xml|svg)", re.I): "web page in place of a picture",
+}
+"""What stands in files that are called like pictures and are none."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +59,10 @@ def open_picture(path: Path) -> Opened | str:
 
     It is decoded, unless it is a JPEG with all its parts.
     """
-    content = path.read_bytes()
+    try:
+        content = path.read_bytes()
+    except PermissionError:
+        return FORBIDDEN
     if not content:
         return EMPTY
     try:
@@ -68,7 +79,9 @@ def open_picture(path: Path) -> Opened | str:
     except Image.DecompressionBombError:
         return TOO_LARGE
     except (OSError, SyntaxError, ValueError, EOFError, ArithmeticError) as error:
-        return TRUNCATED if "truncated" in str(error).lower() else UNREADABLE
+        if "truncated" in str(error).lower():
+            return TRUNCATED
+        return next((what for mark, what in DISGUISED.items() if mark.match(content)), UNREADABLE)
 
 
 def upright(path: Path) -> tuple[bytes, str]:

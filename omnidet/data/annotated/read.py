@@ -6,20 +6,18 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from omnidet.data.annotated import assemble, phrases
+from omnidet.data.annotated import assemble, phrases, refusals
 from omnidet.data.annotated.account import Account
 from omnidet.data.annotated.assemble import Draft
 from omnidet.data.annotated.config import ReadConfig
-from omnidet.data.annotated.formats import FOREIGN, FORMATS
+from omnidet.data.annotated.formats import FORMATS
 from omnidet.data.annotated.pictures import Opened
-from omnidet.data.folder_formats import foreign
 from omnidet.data.folder_formats.folder import Folder
 from omnidet.data.folder_formats.sheets import Found
 
-ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".rar", ".7z")
 ONLY_CROWDS = "box around a group, of a name that has no other box"
 
 
@@ -85,9 +83,10 @@ def read(root: Path, config: ReadConfig | None = None) -> Annotated:
     drafts = assemble.assemble(found, folder, config.exif, account)
     kept = Counter(b.name for draft in drafts for b in draft.boxes if not b.is_crowd)
     if not kept:
+        why = account.reasons() or account.reasons("annotations") or "there is no box"
+        hints = refusals.hints(folder)
         raise ValueError(
-            f"{root} has no usable annotation ({found.title}; "
-            f"{account.reasons() or 'there is no box'})"
+            f"{root} has no usable annotation ({found.title}; {why})" + (hints and f"; {hints}")
         )
     account.require_share(config.max_lost, str(root))
     names = _names(found, drafts, kept, account)
@@ -114,6 +113,9 @@ def _found(folder: Folder, kind: str) -> Found:
         for name, result in found.items()
         if any(sheet.picture is not None and sheet.shapes for sheet in result.sheets)
     }
+    for name in [name for name in found if usable and name not in usable]:
+        unused = f"not read: {found[name].title}, of which no box has a picture"
+        usable = {own: replace(f, notes=[*f.notes, unused]) for own, f in usable.items()}
     found = usable or found
     if len(found) + len(problems) > 1:
         raise ValueError(
@@ -121,49 +123,11 @@ def _found(folder: Folder, kind: str) -> Found:
             "name one with --format"
         )
     for problem in problems.values():
-        raise problem
+        named = "" if kind else refusals.not_read(folder, ".txt")
+        raise ValueError(named or str(problem)) from problem
     if not found:
-        raise ValueError(_nothing(folder, kind))
+        raise ValueError(refusals.nothing(folder, kind))
     return next(iter(found.values()))
-
-
-def _nothing(folder: Folder, kind: str) -> str:
-    """Why there is nothing to read, and what to do."""
-    root = folder.root
-    others = [e.name for e in FORMATS if e.name != kind and _reads(e.name, folder)] if kind else []
-    if others:
-        return (
-            f"{root} has no {kind} annotations, but {' and '.join(others)}: "
-            "leave out --format, or give that"
-        )
-    for name, path in foreign.find(folder).items():
-        found = FOREIGN[name]
-        return f"{root} holds {found.title} ({path}), which is not read: {found.remedy}"
-    packed = [path for path in folder.files if path.suffix.lower() in ARCHIVES]
-    if packed and not folder.pictures:
-        return f"{root} holds {packed[0]} and no pictures: unpack it there"
-    for path in folder.files:
-        if not path.suffix and not folder.pictures and (root / path).stat().st_size < 300:
-            target = folder.read_bytes(path).decode("utf-8", "replace").strip()
-            if "/" in target and "\n" not in target:
-                return (
-                    f"{root / path} is a file that holds {target!r}, a link that was copied as "
-                    "text: "
-                    "put the folder itself there"
-                )
-    titles = ", ".join(entry.title for entry in FORMATS)
-    return (
-        f"{root} has {len(folder.pictures)} pictures and no annotations that are read: put one "
-        "of these "
-        f"next to them: {titles} (docs/formats.md)"
-    )
-
-
-def _reads(name: str, folder: Folder) -> bool:
-    try:
-        return next(e for e in FORMATS if e.name == name).read(folder) is not None
-    except ValueError:
-        return True
 
 
 def _names(

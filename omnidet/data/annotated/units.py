@@ -16,7 +16,12 @@ cause.
 """
 SUSPICIOUS = 0.1
 """Share of such boxes above which another layout is looked for that explains all of them."""
+LEAST_TELLING = 0.02
+"""Share of them, three at least, from which another layout is taken if under it not one box sticks
+out: centres and corners are mistaken for one another without more where the boxes are small.
+"""
 _SLACK, _SLACK_PIXELS = 0.02, 2.0
+_FINE, _FINE_PIXELS = 0.002, 1.0
 _WANTS: dict[Layout, str] = {
     "xywh": "the upper left corner, width and height",
     "cxcywh": "the centre, width and height",
@@ -107,17 +112,23 @@ def _both(box: Drawn) -> tuple[Corners, Corners]:
 def _check_inside(
     boxes: Sequence[Drawn], layout: Layout, is_in_shares: bool, refuse: Refuse
 ) -> None:
-    outside = [box for box in boxes if not _is_inside(box.corners, box.size, is_in_shares)]
-    if len(outside) >= max(2, SUSPICIOUS * len(boxes)):
-        for other, wanted in _WANTS.items():
-            if other == layout:
-                continue
-            stray = sum(
-                not _is_inside(_as(other, _written(box.corners, layout)), box.size, is_in_shares)
-                for box in boxes
-            )
-            if stray <= 0.01 * len(boxes):
-                refuse(outside, "stick out of their pictures", f"these look like {wanted}")
+    others = {name: wanted for name, wanted in _WANTS.items() if name != layout}
+
+    def outside_as(other: Layout, fine: bool) -> list[Drawn]:
+        def is_inside(box: Drawn) -> bool:
+            corners = _as(other, _written(box.corners, layout))
+            return _is_inside(corners, box.size, is_in_shares, fine)
+
+        return [box for box in boxes if not is_inside(box)]
+
+    outside, finely = outside_as(layout, False), outside_as(layout, True)
+    for other, wanted in others.items():
+        cause = f"these look like {wanted}"
+        is_suspicious = len(outside) >= max(2, SUSPICIOUS * len(boxes))
+        if is_suspicious and len(outside_as(other, False)) <= 0.01 * len(boxes):
+            refuse(outside, "stick out of their pictures", cause)
+        if len(finely) >= max(3, LEAST_TELLING * len(boxes)) and not outside_as(other, True):
+            refuse(finely, "stick out of their pictures", cause)
     if len(outside) > MAX_OUTSIDE * len(boxes):
         refuse(outside, "stick out of their pictures", "these are in another unit")
 
@@ -142,13 +153,16 @@ def _as(layout: Layout, numbers: Corners) -> Corners:
     return a - c / 2, b - d / 2, a + c / 2, b + d / 2
 
 
-def _is_inside(corners: Corners, size: tuple[int, int], is_in_shares: bool) -> bool:
+def _is_inside(
+    corners: Corners, size: tuple[int, int], is_in_shares: bool, fine: bool = False
+) -> bool:
     x0, y0, x1, y1 = corners
     if x1 <= x0 or y1 <= y0:
         return False
+    share, pixels = (_FINE, _FINE_PIXELS) if fine else (_SLACK, _SLACK_PIXELS)
     for low, high, side in ((x0, x1, size[0]), (y0, y1, size[1])):
         whole = 1 if is_in_shares else side
-        slack = max(_SLACK, _SLACK_PIXELS / side) * whole
+        slack = max(share, pixels / side) * whole
         if low < -slack or high > whole + slack:
             return False
     return True

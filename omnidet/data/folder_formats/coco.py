@@ -247,7 +247,7 @@ def _shape(
         is_outline=box is None,
         area=number(entry.get("area")),
         outline=outline,
-        where=f"annotations[{place}]",
+        where=f"annotations[{place}]" + (f" of category {own!r}" if own not in names.by_id else ""),
     )
 
 

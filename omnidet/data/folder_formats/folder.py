@@ -173,8 +173,8 @@ class Folder:
         Where pictures lie side by side under two endings, the rarer ending is that of the variants.
         """
         found = self.by_stem.get(self.key(stem), [])
-        is_variant = all(ending_of(path) in self.variant_endings for path in found)
-        return [] if is_variant else found
+        plain = {p.parent for p in found if ending_of(p) not in self.variant_endings}
+        return [path for path in found if path.parent in plain]
 
     @cached_property
     def by_folded_stem(self) -> dict[str, Path]:

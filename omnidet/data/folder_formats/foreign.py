@@ -8,46 +8,79 @@ from pathlib import Path
 from omnidet.data.folder_formats.folder import Folder
 
 _HEAD_BYTES = 1 << 16
-_JSON_MARKS = {
-    "via": (b'"_via_', b'"regions"'),
+_JSON_MARKS: dict[str, tuple[bytes, ...]] = {
+    "vott": (b'"vott"', b'"boundingBox":{"height"', b'"videoSettings"'),
+    "via": (b'"_via_', b'"shape_attributes"'),
     "createml": (b'"coordinates"',),
     "supervisely": (b'"classTitle"',),
-    "datumaro": (b'"dm_format_version"',),
+    "datumaro": (b'"dm_format_version"', b'"label_id"'),
     "scalabel": (b'"box2d"',),
     "darwin": (b'"bounding_box"',),
-    "fiftyone": (b'"ground_truth":{"_cls"', b'"_cls": "Detection'),
-    "vott": (b'"vott"', b'"boundingBox"'),
+    "fiftyone": (b'"_cls":"Detection',),
+    "labelbox": (b'"data_row"', b'"LabeledData"', b'"ExternalID"'),
+    "encord": (b'"label_hash"', b'"data_units"'),
+    "cityscapes": (b'"imgHeight"',),
+    "panoptic": (b'"segments_info"',),
+    "captions": (b'"caption"',),
+    "results": (b'"score"',),
 }
-_COLUMNS = re.compile(rb"(xmin|x_min|x1|bbox|left|region_shape_attributes)", re.IGNORECASE)
-_KITTI = re.compile(r"[A-Za-z_]+( -?[0-9.]+){14,15}|( ?-?[0-9.]+){8} [A-Za-z-]+ [0-9]")
-_CREATED_BY = {".tfrecord": "tfrecord", ".tfrecords": "tfrecord", ".record": "tfrecord"}
+"""Words, the first that fits; without the blanks between them."""
+_COLUMNS = re.compile(
+    rb"(xmin|x_min|\bx1\b|bbox|left|region_shape_attributes|rectanglelabels)", re.I
+)
+_ROWS = re.compile(rb"[^,\n]+(,-?[0-9.]*){4,6},?[^,\n]*\r?$|(TRAIN|TEST|VALIDATION?|UNASSIGNED),")
+"""Tables without a head line, as RetinaNet and AutoML have them."""
+_TEXTS = {
+    "kitti": re.compile(r"[A-Za-z_-]+( -?[0-9.]+){14,15}$"),
+    "dota": re.compile(r"imagesource:|gsd:|(-?[0-9.]+ ){8}[A-Za-z-]+ [0-9]$"),
+    "mot": re.compile(r"[0-9]+, ?-?[0-9]+(, ?-?[0-9.]+){4,8}$"),
+    "icdar": re.compile(r"(-?[0-9.]+, ?){8}\D"),
+    "paths": re.compile(r"\S+\.(jpe?g|png|bmp)( -?[0-9.]+(,-?[0-9.]+){4})+$", re.I),
+    "wider": re.compile(r"\S+/\S+\.(jpe?g|png)\s+[0-9]+\s", re.I),
+    "oid": re.compile(r"(?=.* [1-9][0-9]+\.)[A-Za-z][A-Za-z_ ]*( -?[0-9]+\.[0-9]+){4}$"),
+}
+"""By their first line that is not empty, of WIDER FACE by the second as well."""
+_ENDINGS = {
+    **dict.fromkeys((".tfrecord", ".tfrecords", ".record"), "tfrecord"),
+    **dict.fromkeys((".parquet", ".arrow", ".feather"), "parquet"),
+    **dict.fromkeys((".xls", ".xlsx", ".ods"), "sheet"),
+    **dict.fromkeys((".mat", ".pkl", ".pickle", ".npy", ".npz", ".h5", ".hdf5"), "binary"),
+    **dict.fromkeys((".mp4", ".mov", ".avi", ".mkv", ".webm"), "video"),
+}
+_SHARD = re.compile(r"\.(tfrecords?|record)-[0-9]+-of-[0-9]+$", re.IGNORECASE)
 _LINES = (".jsonl", ".ndjson", ".manifest")
+_LAST = ("panoptic", "captions", "results", "video", "binary", "wider")
+"""What may lie beside the annotations that were meant."""
 
 
 def find(folder: Folder) -> dict[str, Path]:
-    """The first file of each format that is known and not read."""
+    """The first file of each format that is known and not read, the likeliest first."""
     found: dict[str, Path] = {}
     for path in folder.files:
         kind = _kind(folder, path)
         if kind:
             found.setdefault(kind, path)
-    return found
+    return dict(sorted(found.items(), key=lambda item: item[0] in _LAST))
 
 
 def _kind(folder: Folder, path: Path) -> str:
     ending = path.suffix.lower()
-    if ending in _CREATED_BY:
-        return _CREATED_BY[ending]
-    if ending not in (".json", ".csv", ".txt", ".vott", *_LINES):
+    if _SHARD.search(path.name):
+        return "tfrecord"
+    if ending in _ENDINGS:
+        return _ENDINGS[ending]
+    if ending not in (".json", ".csv", ".tsv", ".txt", ".vott", *_LINES):
         return ""
     with (folder.root / path).open("rb") as file:
         head = file.read(_HEAD_BYTES)
     if ending in (".json", ".vott"):
-        return next((k for k, marks in _JSON_MARKS.items() if any(m in head for m in marks)), "")
-    first = head.split(b"\n", 1)[0]
+        words = re.sub(rb"\s+", b"", head)
+        return next((k for k, marks in _JSON_MARKS.items() if any(m in words for m in marks)), "")
+    first = head.lstrip().split(b"\n", 1)[0]
     if ending in _LINES:
-        return "labelbox" if first.lstrip()[:1] == b"{" else ""
-    if ending == ".csv":
-        is_via = b"region_shape_attributes" in first
-        return "via" if is_via else "csv" if _COLUMNS.search(first) else ""
-    return "kitti" if _KITTI.match(first.decode("utf-8", "replace")) else ""
+        return "lines" if first[:1] == b"{" else ""
+    if ending in (".csv", ".tsv"):
+        return "csv" if _COLUMNS.search(first) or _ROWS.match(first) else ""
+    line, text = (part.decode("utf-8", "replace").strip() for part in (first, head))
+    lines = {kind: text if kind == "wider" else line for kind in _TEXTS}
+    return next((kind for kind, known in _TEXTS.items() if known.match(lines[kind])), "")

@@ -22,9 +22,10 @@ def text_of(folder: Folder, path: Path) -> str | None:
     content = folder.read_bytes(path)
     encoding = "utf-16" if content[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
     try:
-        return content.decode(encoding)
+        text = content.decode(encoding)
     except UnicodeDecodeError:
         return None
+    return None if "\0" in text else text  # UTF-16 without a mark is UTF-8 as well
 
 
 class Lists:
@@ -65,8 +66,13 @@ class Lists:
             self.splits[meant] = min(known, split, key=("test", "val", "train").index)
 
     def of(self, *paths: Path | None) -> str:
-        """The split of the first of these files that a list names."""
-        return next((self.splits[p] for p in paths if p is not None and p in self.splits), "")
+        """The split of the first of these files that a list names, else of the annotation file that
+        is called like one of them.
+        """
+        given = [path for path in paths if path is not None]
+        beside = [self._stems.get(key(path.stem), []) for path in given]
+        called = [found[0] for found in beside if len(found) == 1]
+        return next((self.splits[p] for p in [*given, *called] if p in self.splits), "")
 
     def notes(self) -> list[str]:
         """What people should know of them."""

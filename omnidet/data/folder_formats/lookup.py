@@ -233,5 +233,10 @@ def _instead(folder: Folder, name: str, declared: str) -> str:
     others = [p for p in folder.other_pictures if key(p.stem) == key(stem)]
     if others:
         return f"{others[0]}: pictures ending in {others[0].suffix} are not read, convert them"
+    plain = next(
+        (p for p in folder.files if not p.suffix and key(p.name) in (key(name), key(stem))), None
+    )
+    if plain is not None:
+        return f"{plain}: a picture needs an ending, as .jpg"
     found = folder.by_name.get(folder.key(name)) or folder.by_stem.get(folder.key(stem)) or []
     return f"{declared}; the folder has {found[0]}" if found else declared

@@ -43,7 +43,7 @@ def read(folder: Folder) -> Found | None:
         broken = [path for path in broken if _looks_like(folder, path)]
     if not ours and not broken:
         return None
-    lists = Lists(folder, ours)
+    lists = Lists(folder, [*ours, *broken])
     _require_corners(folder, [root for root in parsed.values() if root is not None])
     sheets = []
     for path in sorted([*ours, *broken]):
@@ -114,9 +114,9 @@ def _sheet(folder: Folder, path: Path, root: Element, lists: Lists) -> Sheet:
         for place, thing in enumerate(root.iter("object"))
         if not _is_deleted(thing)
     )
-    listed = lists.of(path, hit.picture)
-    if not listed and not lists.files:
-        listed = split_of_folders(path) or (split_of_folders(hit.picture) if hit.picture else "")
+    listed = lists.of(path, hit.picture) or split_of_folders(path)
+    if not listed and hit.picture:
+        listed = split_of_folders(hit.picture)
     return Sheet(
         path,
         hit.picture,

@@ -20,7 +20,16 @@ _MAX_YAML_BYTES = 1_000_000
 _MAX_CLASSES = 100_000
 _DESCRIPTIONS = ("data.yaml", "data.yml", "dataset.yaml", "dataset.yml")
 """What tools call the file; one of another name that is not YAML belongs to something else."""
-_NAME_FILES = ("classes.txt", "labels.txt", "predefined_classes.txt", "_darknet.labels")
+_NAME_FILES = (
+    "classes.txt",
+    "class.txt",
+    "names.txt",
+    "labels.txt",
+    "predefined_classes.txt",
+    "_darknet.labels",
+)
+_COMMENT = re.compile(r"#(\s|$)")
+_COUNTED = re.compile(r"([0-9]+)(?:\s*[:,.)=]\s*|\s+)(?=\S)")
 _NOTHING = ("", "~", "null", "Null", "NULL")
 _SPLITS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
 
@@ -108,10 +117,26 @@ def _text(folder: Folder, path: Path) -> Names:
     if text is None:
         raise ValueError(f"{folder.root / path} is not UTF-8: save it as UTF-8, with a name a line")
     lines = [files.plain(line) for line in text.rstrip().splitlines()]
-    counted = [re.match(r"([0-9]+)\s*[:,.)]?\s+(?=\S)", line) for line in lines]
-    if lines and [m[1] for m in counted if m] == [str(i) for i in range(len(lines))]:
-        lines = [line[m.end() :] for line, m in zip(lines, counted, strict=True) if m]
-    return Names(path, {number: name for number, name in enumerate(lines) if name})
+    while lines and _COMMENT.match(lines[0]):
+        del lines[0]
+    for line in filter(_COMMENT.match, lines):
+        raise ValueError(
+            f"{folder.root / path}: {line!r} among the names may be a comment or a class: take it "
+            "out, or spell it without '#'"
+        )
+    return Names(path, {number: name for number, name in _numbered(lines).items() if name})
+
+
+def _numbered(lines: Sequence[str]) -> dict[int, str]:
+    """Names by number: their place, or the number before each, which counts from 0 or 1."""
+    counted = [_COUNTED.match(line) for line in lines]
+    for first in (0, 1):
+        numbers = range(first, first + len(lines))
+        if [match[1] for match in counted if match] == [str(number) for number in numbers]:
+            names = [line[m.end() :] for line, m in zip(lines, counted, strict=True) if m]
+            if len(set(names)) == len(names):  # not `1 euro`, `2 euro`
+                return dict(zip(numbers, names, strict=True))
+    return dict(enumerate(lines))
 
 
 def _description(folder: Folder) -> Names | None:

@@ -4,6 +4,7 @@ in place of these.
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,6 +14,8 @@ from omnidet.data.folder_formats.sheets import Corners, number, outline_box
 
 _INSIDE = 0.01
 """Rounding: how far a share may lie beyond the picture."""
+_DECIMAL_COMMA = re.compile(r"-?[0-9]+(,[0-9]+)?")
+"""As programs write numbers whose system is set to German, French or the like."""
 _USUAL = 0.5
 """Share of the rows that decides how many numbers every row has."""
 
@@ -33,6 +36,8 @@ def rows(text: str) -> list[Row]:
     found = []
     for place, line in enumerate(text.splitlines(), start=1):
         words = line.replace(", ", " ").replace(";", " ").split()
+        if len(words) >= 5 and all(_DECIMAL_COMMA.fullmatch(word) for word in words[1:]):
+            words = [word.replace(",", ".") for word in words]
         if len(words) == 1 and "," in line:
             words = [word.strip() for word in line.split(",")]
         if words:
@@ -81,9 +86,8 @@ def reading(found: Sequence[tuple[Path, Row]], keypoints: int | None) -> Reading
         if len(values) == 5 and not -_INSIDE <= values[4] <= 1 + _INSIDE:
             raise ValueError(
                 f"{path}: the sixth number of a row is {values[4]:g}: a confidence lies between "
-                "0 and 1, and boxes "
-                "with an angle are not read; write the four corners, as `class x1 y1 x2 y2 x3 y3 "
-                "x4 y4`"
+                "0 and 1, and boxes with an angle are not read: take the column out if it numbers "
+                "tracks; of turned boxes write the corners, as `class x1 y1 x2 y2 x3 y3 x4 y4`"
             )
     if any(len(values) == 5 for _, values in sound):
         behind.add(1)

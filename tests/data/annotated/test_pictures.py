@@ -21,12 +21,29 @@ def test_pictures_that_cannot_be_read_are_named(folder: Folder):
     left = found.account.tallies["pictures"].left_out
     assert {reason: out.first for reason, out in left.items()} == {
         "picture file that is empty": "img_000.jpg",
-        "picture that cannot be read": "img_001.jpg",
+        "web page in place of a picture": "img_001.jpg",
         "picture that is truncated": "img_002.jpg",
         "picture that ends in .heic, which is not read": "img_003.heic",
     }
     lost = found.account.tallies["annotations"].left_out["picture that is not there"]
     assert "convert them" in lost.first
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", "HEIC"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "git lfs pull"),
+        (b"<!DOCTYPE html><html>404</html>", "web page"),
+        (b"nothing known", "picture that cannot be read"),
+    ],
+)
+def test_what_is_called_like_a_picture_is_named(folder: Folder, content, reason):
+    own = folder.pictures(scenes(4, ending=".jpg"))
+    for scene in own:
+        (folder.root / scene.file).write_bytes(content)
+    folder.write("a.json", drawing.coco(own))
+    assert reason in folder.refusal()
 
 
 @pytest.mark.parametrize("ending", [".gif", ".jfif", ".webp", ".bmp", ".tif", ".JPEG"])

@@ -172,7 +172,7 @@ def test_16_bits_are_scaled(tmp_path):
     ("files", "complaint"),
     [
         ({}, "0 pictures and no annotations"),
-        ({"all.zip": "PK"}, "holds all.zip and no pictures: unpack it there"),
+        ({"all.zip": "PK"}, "all.zip is packed: unpack it there"),
         ({"a.xml": "<annotation></annotation>", "a.png": "picture"}, "no usable annotation"),
         ({"a.xml": "<annotation", "a.png": "picture"}, "no usable annotation"),
         ({"a.png": "picture", "a.txt": "0 .5 .5 .1 .1\n"}, "no names"),

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from omnidet.data.annotated.read import read
 from tests.data.annotated import drawing
-from tests.data.annotated.drawing import Folder, scenes
+from tests.data.annotated.drawing import Folder, Thing, scenes
 
 
 @pytest.mark.parametrize("unit", ["pixels", "corners", "upper left corner"])
@@ -22,6 +23,21 @@ def test_yolo_in_another_unit(folder: Folder, unit):
         folder.write(f"{scene.stem}.txt", " ".join(map(str, (kind, *numbers))))
     folder.write("classes.txt", "cat\ndog\n")
     assert unit in folder.refusal()
+
+
+@pytest.mark.parametrize("num_near_edge", [0, 3])
+def test_a_few_boxes_tell_corners_from_centres(folder: Folder, num_near_edge):
+    """As centres a few of them stick out, as corners not one."""
+    for number, scene in enumerate(folder.pictures(scenes(50))):
+        x, y = 1 if number < num_near_edge else 20 + number % 40, 20
+        scene.things = [Thing("cat", (x, y, 10, 8))]
+        drawing.put(folder.root / scene.file, scene, folder.truth)
+        folder.write(f"{scene.stem}.txt", f"0 {x / 96} {y / 64} {10 / 96} {8 / 64}")
+    folder.write("classes.txt", "cat\n")
+    if num_near_edge:
+        assert "upper left corner" in folder.refusal()
+    else:
+        assert sum(len(p.boxes) for p in read(folder.root).pictures()) == 50
 
 
 @pytest.mark.parametrize(("unit", "cause"), [("shares", "shares"), ("corners", "corners")])

@@ -124,3 +124,26 @@ def test_a_missing_picture_with_a_blank_is_not_one_of_another_ending(folder: Fol
     assert folder.num_read() == 8
     (folder.root / own[0].file).unlink()
     assert "picture that is not there" in folder.refusal()
+
+
+def test_a_file_without_an_ending_is_named(folder: Folder):
+    own = folder.pictures(scenes(4))
+    for scene in own:
+        (folder.root / scene.file).rename(folder.root / scene.stem)
+    folder.write("a.json", drawing.coco(own, spelled={s.file: s.stem for s in own}))
+    assert "img_000: a picture needs an ending" in folder.refusal()
+
+
+def test_labels_of_renamed_pictures_take_no_preview_of_the_name(folder: Folder):
+    own = folder.pictures(scenes(6), "train")
+    for scene in own:
+        folder.write(f"train/{scene.stem}.txt", drawing.yolo(scene))
+        (folder.root / "train" / scene.file).rename(folder.root / "train" / f"new {scene.file}")
+    folder.write("classes.txt", "cat\ndog\n")
+    folder.pictures(scenes(1, ending=".gif", seed=7), "train")
+    whole = folder.pictures(scenes(2, seed=8), "val")
+    folder.pictures(scenes(1, ending=".gif", seed=9), "val")
+    for scene in whole:
+        folder.write(f"val/{scene.stem}.txt", drawing.yolo(scene))
+    found = folder.read(LOSSY)
+    assert [str(p.path.name) for p in found.pictures()] == ["img_001.png"]

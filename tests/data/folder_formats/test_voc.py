@@ -89,3 +89,26 @@ def test_an_empty_text_makes_no_yolo_of_a_voc_folder(folder: Folder):
     folder.write("img_000.txt", "")
     folder.write("README.txt", "Pictures of 2020\n")
     assert folder.read().format == "Pascal VOC xml"
+
+
+def test_a_split_outlives_a_damaged_file_with_a_copy_beside(folder: Folder):
+    for split, count in (("train", 8), ("test", 4)):
+        own = folder.pictures(scenes(count, prefix=split[:2]), split)
+        for scene in own:
+            folder.write(f"{split}/{scene.stem}.xml", drawing.voc(scene))
+        listed = "".join(f"{scene.stem}\n" for scene in own)
+        folder.write(f"ImageSets/Main/{split}.txt", listed)
+    whole = (folder.root / "train/tr000.xml").read_text()
+    folder.write("train/tr000 (copy).xml", whole)
+    folder.write("train/tr000.xml", whole[: len(whole) * 2 // 3])
+    found = folder.read()
+    assert {split: len(own) for split, own in found.splits.items()} == {"train": 8, "test": 4}
+
+
+def test_what_no_list_names_is_in_the_split_of_its_folder(folder: Folder):
+    for split in ("train", "val"):
+        for scene in folder.pictures(scenes(4, prefix=split[:2]), split):
+            folder.write(f"{split}/{scene.stem}.xml", drawing.voc(scene))
+    folder.write("ImageSets/Main/train.txt", "tr000\ntr001\n")
+    found = folder.read()
+    assert {split: len(own) for split, own in found.splits.items()} == {"train": 4, "val": 4}

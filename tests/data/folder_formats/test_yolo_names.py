@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.data.annotated import drawing
 from tests.data.annotated.drawing import Folder, scenes
 
@@ -37,3 +39,33 @@ def test_each_folder_may_have_names_in_its_own_order(folder: Folder):
             folder.write(f"{split}/{scene.stem}.txt", drawing.yolo(scene, names))
         folder.write(f"{split}/classes.txt", "\n".join(names))
     assert folder.num_read() == 12
+
+
+@pytest.mark.parametrize("file", ["classes.txt", "names.txt"])
+@pytest.mark.parametrize(
+    "text", ["# our classes\n#\ncat\ndog\n", "0: cat\n1: dog\n", "0 cat\n1 dog", "0,cat\n1,dog"]
+)
+def test_comments_and_numbers_in_lists_of_names(folder: Folder, file, text):
+    folder.yolo()
+    folder.write(file, text)
+    assert folder.read().names == ("cat", "dog")
+
+
+def test_numbers_before_names_are_those_of_the_labels(folder: Folder):
+    for scene in folder.pictures(scenes(8)):
+        row = drawing.yolo(scene, ("none", "cat", "dog"))
+        folder.write(f"{scene.stem}.txt", row)
+    folder.write("classes.txt", "1 cat\n2 dog\n")
+    assert folder.read().names == ("cat", "dog")
+
+
+def test_a_comment_among_the_names_may_be_a_class(folder: Folder):
+    folder.yolo()
+    folder.write("classes.txt", "cat\n# bird\ndog\n")
+    assert "'# bird'" in folder.refusal()
+
+
+def test_names_in_utf_16_without_a_mark(folder: Folder):
+    folder.yolo()
+    folder.write("classes.txt", "cat\r\ndog\r\n".encode("utf-16-le"))
+    assert "not UTF-8" in folder.refusal()

@@ -59,3 +59,17 @@ def test_outlines_and_oriented_boxes(folder: Folder, corners):
         folder.write(f"{scene.stem}.txt", f"{kind} {row}\n")
     folder.write("classes.txt", "cat\ndog\n")
     assert folder.num_read() == 8
+
+
+def test_decimal_commas(folder: Folder):
+    for scene in folder.pictures(scenes(8)):
+        folder.write(f"{scene.stem}.txt", drawing.yolo(scene).replace(".", ","))
+    folder.write("classes.txt", "cat\ndog\n")
+    assert folder.num_read() == 8
+
+
+def test_a_track_without_a_confidence_is_named(folder: Folder):
+    for number, scene in enumerate(folder.pictures(scenes(8))):
+        folder.write(f"{scene.stem}.txt", drawing.yolo(scene).replace("\n", f" {number + 5}\n"))
+    folder.write("classes.txt", "cat\ndog\n")
+    assert "numbers tracks" in folder.refusal()

@@ -1,0 +1,95 @@
+"""Why a folder gives nothing, and what to do: what it holds in place of annotations or pictures."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from omnidet.data.annotated.formats import FOREIGN, FORMATS
+from omnidet.data.folder_formats import foreign
+from omnidet.data.folder_formats.folder import LEFTOVERS, Folder
+
+ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".zst", ".rar", ".7z")
+_MAX_LINK_BYTES = 300
+
+
+def nothing(folder: Folder, kind: str) -> str:
+    """Why there are no annotations of the format, or of any where `kind` is empty."""
+    root = folder.root
+    others = [e.name for e in FORMATS if e.name != kind and _reads(e.name, folder)] if kind else []
+    if others:
+        return (
+            f"{root} has no {kind} annotations, but {' and '.join(others)}: "
+            "leave out --format, or give that"
+        )
+    known = not_read(folder)
+    if known:
+        return known
+    found = hints(folder)
+    if found:
+        return f"{root} has no annotations that are read: {found}"
+    titles = ", ".join(entry.title for entry in FORMATS)
+    others = [str(path) for path in folder.files if path not in {*folder.pictures}][:3]
+    there = f" (there is {', '.join(others)})" if others else ""
+    return (
+        f"{root} has {len(folder.pictures)} pictures and no annotations that are read{there}: put "
+        f"one of these next to them: {titles} (docs/formats.md)"
+    )
+
+
+def not_read(folder: Folder, *endings: str) -> str:
+    """That the folder holds a format that is known and not read, `` where it does not.
+
+    Args:
+        endings: of the files to look at; all where none is given.
+    """
+    for name, path in foreign.find(folder).items():
+        if not endings or path.suffix.lower() in endings:
+            known = FOREIGN[name]
+            return f"{folder.root} holds {known.title} ({path}), which is not read: {known.remedy}"
+    return ""
+
+
+def hints(folder: Folder) -> str:
+    """What stands in place of files that may be missed, and what to do, `` where nothing does."""
+    said = [f"{folder.root / path} is packed: unpack it there" for path in _packed(folder)]
+    said += [
+        f"{folder.root / path} is a link to {target}, which is not there: put the folder itself "
+        "there"
+        for path, target in _dead_links(folder.root)
+    ]
+    said += [
+        f"{folder.root / path} is a file that holds {target!r}, a link that was copied as text: "
+        "put the folder itself there"
+        for path, target in _links_as_text(folder)
+    ]
+    return "; ".join(said[:2])
+
+
+def _packed(folder: Folder) -> list[Path]:
+    return [path for path in folder.files if path.suffix.lower() in ARCHIVES]
+
+
+def _dead_links(root: Path) -> Iterator[tuple[Path, str]]:
+    for folder, names, files in os.walk(root):
+        names[:] = sorted(n for n in names if n[0] != "." and n.lower() not in LEFTOVERS)
+        for name in sorted(files):
+            path = Path(folder, name)
+            if path.is_symlink() and not path.exists():
+                yield path.relative_to(root), str(path.readlink())
+
+
+def _links_as_text(folder: Folder) -> Iterator[tuple[Path, str]]:
+    for path in folder.files:
+        if not path.suffix and 0 < (folder.root / path).stat().st_size < _MAX_LINK_BYTES:
+            target = folder.read_bytes(path).decode("utf-8", "replace").strip()
+            if "/" in target and "\n" not in target:
+                yield path, target
+
+
+def _reads(name: str, folder: Folder) -> bool:
+    try:
+        return next(e for e in FORMATS if e.name == name).read(folder) is not None
+    except ValueError:
+        return True

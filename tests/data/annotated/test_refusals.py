@@ -1,0 +1,56 @@
+"""What stands in place of annotations or pictures is named, with what to do."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.data.annotated import drawing
+from tests.data.annotated.drawing import Folder, scenes
+
+
+def test_a_link_that_was_copied_as_text(folder: Folder):
+    folder.write("images", "../disk/images")
+    assert "a link that was copied as text" in folder.refusal()
+
+
+def test_links_in_place_of_pictures_are_named_beside_sound_annotations(folder: Folder):
+    folder.write("a.json", drawing.coco(scenes(4)))
+    (folder.root / "images").symlink_to("/nowhere/images")
+    assert "images is a link to /nowhere/images, which is not there" in folder.refusal()
+    (folder.root / "images").unlink()
+    folder.write("images", "../disk/images")
+    assert "images is a file that holds '../disk/images'" in folder.refusal()
+
+
+@pytest.mark.parametrize("what", ["pictures", "annotations", "all"])
+@pytest.mark.parametrize("file", ["set.zip", "set.tar.gz", "a.json.gz"])
+def test_what_is_packed_is_named(folder: Folder, what, file):
+    if what == "annotations":
+        folder.pictures(scenes(4))
+    elif what == "pictures":
+        folder.write("a.json", drawing.coco(scenes(4)))
+    folder.write(file, b"PK")
+    assert f"{file} is packed: unpack it there" in folder.refusal()
+
+
+def test_other_files_are_named(folder: Folder):
+    folder.pictures(scenes(2))
+    folder.write("boxes.json", {"img_000.png": [[1, 2, 3, 4, "cat"]]})
+    assert "there is boxes.json" in folder.refusal()
+
+
+def test_a_format_without_a_picture_is_said_beside_one_that_is_read(folder: Folder):
+    folder.yolo()
+    folder.write("data.yaml", "names: [cat, dog]")
+    folder.write("old.xml", drawing.voc(scenes(1, prefix="gone")[0]))
+    found = folder.read()
+    assert found.format == "YOLO txt"
+    assert any("Pascal VOC xml" in note for note in found.account.notes)
+
+
+def test_tasks_with_predictions_alone_say_so(folder: Folder):
+    tasks = drawing.label_studio(folder.pictures(scenes(4)))
+    for task in tasks:
+        task["predictions"], task["annotations"] = task["annotations"], []
+    folder.write("export.json", tasks)
+    assert "task without a submitted annotation" in folder.refusal()
