@@ -9,8 +9,8 @@ mean of the tokens' logits. Three things make that more than a bag of subwords:
 - **Context tokens**: every token has a twin for the words after the first spatial relation of a
   phrase. In "star left of circle" the region shows the star, and the circle is next to it: two
   different tokens. The twin of token t is t + the size of the tokenizer when its block was made.
-- **Whole names**: a name of several words that misleads gets a token of its own. "hot dog" misleads
-  if an annotator found one and verified that there is no "dog". "red star" does not: it is a star.
+- **Whole names**: a name of several words that misleads, such as "hot dog" where "dog" was verified
+  absent, gets a token of its own (`tokenization.py`).
 
 A vocabulary grows by whole blocks at its end (`extend`): token ids never change, and the score of
 every phrase stays the same.
@@ -22,7 +22,7 @@ import functools
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,13 +30,11 @@ from typing import Any
 import numpy as np
 import tokenizers
 from safetensors.numpy import load_file, save_file
-from tokenizers import normalizers, pre_tokenizers
 
 from omnidet.config import require
+from omnidet.data import tokenization
 from omnidet.data.relations import split_relation
 from omnidet.schema import FloatArray, IntArray, PhraseTable, Record
-
-_SPECIAL_TOKENS = ("<pad>",)
 
 
 @dataclass(frozen=True)
@@ -81,7 +79,9 @@ class Vocabulary:
         """Vocabulary id of each token of the tokenizer: each block is followed by its twins."""
         self.context_T = self.own_T + np.repeat(self.blocks, self.blocks)
         """Vocabulary id of the twin of each token."""
-        self.special_ids = frozenset(tokenizer.token_to_id(token) for token in _SPECIAL_TOKENS)
+        self.special_ids = frozenset(
+            tokenizer.token_to_id(token) for token in tokenization.SPECIAL_TOKENS
+        )
         self.encode = functools.lru_cache(maxsize=200_000)(self._encode)
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -182,7 +182,7 @@ class Vocabulary:
         from transformers import PreTrainedTokenizerFast
 
         wrapped = PreTrainedTokenizerFast(
-            tokenizer_object=self.tokenizer, pad_token=_SPECIAL_TOKENS[0]
+            tokenizer_object=self.tokenizer, pad_token=tokenization.SPECIAL_TOKENS[0]
         )  # type: ignore[no-untyped-call]
         wrapped.save_pretrained(folder)
         # transformers writes its own copy of this file; the content hash is made from ours.
@@ -233,38 +233,8 @@ def build(records: Sequence[Record] | Iterable[Record], config: VocabularyConfig
             an object that can be iterated again for large data.
         config: the size.
     """
-    tokenizer = tokenizers.Tokenizer(tokenizers.models.BPE())
-    tokenizer.normalizer = normalizers.Sequence(
-        [
-            normalizers.NFKC(),
-            normalizers.Lowercase(),
-            normalizers.Replace(tokenizers.Regex(r"['’]"), ""),
-            normalizers.Replace(tokenizers.Regex(r"[\p{P}\p{Z}\p{C}]+"), " "),
-            normalizers.Strip(),
-        ]
-    )
-    # Every word gets the same leading mark, so that "star" is the same token everywhere. Subwords
-    # are made of bytes, so that no word is unknown.
-    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
-        [
-            pre_tokenizers.WhitespaceSplit(),
-            pre_tokenizers.ByteLevel(add_prefix_space=True, use_regex=False),
-        ]
-    )
-    tokenizer.decoder = tokenizers.decoders.ByteLevel()
-    trainer = tokenizers.trainers.BpeTrainer(
-        vocab_size=config.size,
-        min_frequency=config.min_frequency,
-        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
-        special_tokens=list(_SPECIAL_TOKENS),
-        show_progress=False,
-    )
-    tokenizer.train_from_iterator((text for record in records for text in _texts(record)), trainer)
-    whole = _misleading_names(tokenizer, records)
-    tokenizer.add_tokens(
-        [tokenizers.AddedToken(name, single_word=True, lstrip=True, rstrip=True) for name in whole]
-    )
-    return Vocabulary(tokenizer, _inverse_document_frequency(tokenizer, records))
+    tokenizer = tokenization.train(records, config.size, config.min_frequency)
+    return Vocabulary(tokenizer, tokenization.inverse_document_frequency(tokenizer, records))
 
 
 def extend(
@@ -281,13 +251,15 @@ def extend(
         records: the new data, without images if you like. All names in it count.
         min_frequency: how many captions a word must occur in.
     """
+
+    def split(text: str) -> list[str]:
+        return tokenization.normalized(vocabulary.tokenizer, text).split()
+
     words: Counter[str] = Counter()
     for record in records:
         for text in {*record.phrases, *record.absent}:
-            words.update(
-                dict.fromkeys(_normalized(vocabulary.tokenizer, text).split(), min_frequency)
-            )
-        words.update(set(_normalized(vocabulary.tokenizer, record.caption).split()))
+            words.update(dict.fromkeys(split(text), min_frequency))
+        words.update(set(split(record.caption)))
     tokenizer = tokenizers.Tokenizer.from_str(vocabulary.tokenizer.to_str())
     new, weights = [], []
     for word in sorted(word for word, count in words.items() if count >= min_frequency):
@@ -318,68 +290,6 @@ def require_extension(old: Vocabulary, new: Vocabulary) -> None:
             f"the vocabulary {new.content_hash[:12]} does not extend {old.content_hash[:12]}, with "
             "which the detector was trained: extend that one"
         )
-
-
-def _texts(record: Record) -> Iterator[str]:
-    yield from record.phrases
-    if record.caption:
-        yield record.caption
-
-
-def _inverse_document_frequency(
-    tokenizer: tokenizers.Tokenizer, records: Iterable[Record]
-) -> FloatArray:
-    # Each distinct text counts once: the class names of a detection dataset are on every image, and
-    # would make every other word look rare, even "the".
-    texts = {text for record in records for text in _texts(record)}
-    containing = np.zeros(tokenizer.get_vocab_size())
-    for encoding in tokenizer.encode_batch(sorted(texts)):
-        containing[np.unique(encoding.ids).astype(np.int64)] += 1
-    idf_T = np.log((len(texts) + 1) / (containing + 1))
-    for token in _SPECIAL_TOKENS:
-        idf_T[tokenizer.token_to_id(token)] = 0.0
-    return idf_T.astype(np.float32)
-
-
-def _misleading_names(tokenizer: tokenizers.Tokenizer, records: Iterable[Record]) -> list[str]:
-    """Names of several words, some of which form a name that was verified absent in the same image.
-
-    Also names that are the same bag of words as such a name. Short names come first: once "hot dog"
-    is one token, "red hot dog" is "red" and "hot dog", and no longer misleads to "red dog".
-    """
-    normalized = functools.lru_cache(maxsize=None)(functools.partial(_normalized, tokenizer))
-    verified: set[tuple[str, str]] = set()
-    for record in records:
-        if record.absent:
-            present = [normalized(name) for name in record.phrases]
-            absent = {
-                normalized(name): frozenset(normalized(name).split()) for name in record.absent
-            }
-            for name in present:
-                words = frozenset(name.split())
-                verified.update(
-                    (name, other)
-                    for other, parts in absent.items()
-                    if len(words) > 1 and parts <= words
-                )
-    whole: list[str] = []
-    for name, other in sorted(verified, key=lambda pair: (len(pair[0]), pair)):
-        if name not in whole and _units(other, whole) <= _units(name, whole):
-            whole.append(name)
-    return whole
-
-
-def _units(name: str, whole: Sequence[str]) -> set[str]:
-    """Words of a name; each whole name in it counts as one word."""
-    marked = f" {name} "
-    for other in whole:
-        marked = marked.replace(f" {other} ", f" {other.replace(' ', '_')} ")
-    return set(marked.split())
-
-
-def _normalized(tokenizer: tokenizers.Tokenizer, text: str) -> str:
-    normalized: str = tokenizer.normalizer.normalize_str(text)
-    return normalized
 
 
 def _restore(tokenizer: str, idf_T: FloatArray, blocks: Sequence[int]) -> Vocabulary:
