@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from omnidet.data import shards
+from omnidet.data import shard_writer, shards
 from omnidet.measures.config import Benchmark
 from omnidet.schema import Record
 from tests import toys
@@ -53,8 +53,8 @@ def index(folder: Path, label: str = "") -> shards.Index:
     truth = ground_truth(label)
     made = [record(i, ("star" + label, "circle" + label), ((0,), (1,))) for i in FOUND]
     phrases = [record(i, (phrase + label,), ((0,),)) for i, (phrase, _, _) in PHRASES.items()]
-    sets = {"eval/coco": shards.write_set(made, folder, "eval/coco", 4)}
-    sets["eval/refcocog"] = shards.write_set(phrases, folder, "eval/refcocog", 4)
+    sets = {"eval/coco": shard_writer.write_set(made, folder, "eval/coco", 4)}
+    sets["eval/refcocog"] = shard_writer.write_set(phrases, folder, "eval/refcocog", 4)
     content = json.dumps(truth).encode()
     (folder / "truth.json").write_bytes(content)
     names = {str(number): word + label for number, word in CATEGORIES.items()}

@@ -6,7 +6,7 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
-from omnidet.data import shards
+from omnidet.data import shard_writer, shards
 from omnidet.measures.config import Benchmark, EvaluationConfig
 from omnidet.recipes.recipe import Recipe
 from tests import toys
@@ -20,7 +20,7 @@ def write(folder: Path) -> tuple[dict[str, Any], Recipe]:
     """
     records = [dataclasses.replace(r, image_id=f"coco:{n}") for n, r in enumerate(toys.records())]
     sets = {"train/coco": records[:5], "train/laion": toys.records(), "eval/refcocog": records[3:]}
-    written = {name: shards.write_set(own, folder, name, 4) for name, own in sets.items()}
+    written = {name: shard_writer.write_set(own, folder, name, 4) for name, own in sets.items()}
     shards.write_index(folder, written, {}, {"held_out": {}, "quarantined": {}})
     streams = [{"name": "det", "sets": ["train/coco", "train/laion", "train/lvis"]}]
     version = shards.read_index(folder).dataset_version

@@ -14,7 +14,7 @@ from PIL import Image, ImageDraw
 from torch import Tensor
 
 from omnidet import config
-from omnidet.data import shards, vocabulary
+from omnidet.data import shard_writer, shards, vocabulary
 from omnidet.data.mixing.config import MixingConfig, Stream
 from omnidet.data.mixing.mixture import Loader, Mixture
 from omnidet.data.vocabulary import Vocabulary, VocabularyConfig
@@ -257,7 +257,7 @@ def write_shards(folder: Path) -> shards.Index:
         ("train/refcocog", everything[1::2]),
         ("train/laion", everything),
     ):
-        sets[name] = shards.write_set(chosen, folder, name, 4)
+        sets[name] = shard_writer.write_set(chosen, folder, name, 4)
     shards.write_index(folder, sets, {}, {"held_out": {}, "quarantined": {}})
     return shards.read_index(str(folder))
 

@@ -15,7 +15,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import random
 import shutil
 import sys
 from collections.abc import Mapping
@@ -23,28 +22,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import torch
 from safetensors import SafetensorError
 from safetensors.torch import load, save_file
-from torch import Tensor, nn, optim
+from torch import Tensor
 
 from omnidet import storage
 from omnidet.storage import Location
-from omnidet.training import distributed
-from omnidet.training.average import Average
+from omnidet.training import distributed, run_state
+from omnidet.training.run_state import State
 
-_PARTS = ("model", "average", "optimizer", "random")
 _LOG, _PROVENANCE = "metrics.jsonl", "provenance.json"
 _OWN = "index_sha256"
-
-
-@dataclass(frozen=True)
-class State:
-    """What a run changes: references, not copies."""
-
-    model: nn.Module
-    average: Average
-    optimizer: optim.Optimizer
 
 
 @dataclass(frozen=True)
@@ -73,24 +61,8 @@ def snapshot(
     log: bytes = b"",
 ) -> Snapshot | None:
     """A copy of everything on the main rank, None on the others. Every rank must call this."""
-    generators = distributed.gather(_random_state())
-    names = {id(parameter): name for name, parameter in state.model.named_parameters()}
-    moments = {
-        f"{names[id(parameter)]}/{key}": value
-        for parameter, values in state.optimizer.state.items()
-        for key, value in values.items()
-    }
-    tensors = {
-        "model": distributed.whole(state.model.state_dict()),
-        "average": state.average.whole(),
-        "optimizer": distributed.whole(moments),
-        "random": {
-            f"{rank}/{name}": value
-            for rank, own in enumerate(generators)
-            for name, value in own.items()
-        },
-    }
-    counts = {"average_updates": state.average.num_updates, "world_size": len(generators)}
+    tensors = run_state.collect(state)
+    counts = {"average_updates": state.average.num_updates, "world_size": distributed.size()}
     if not distributed.is_main():
         return None
     return Snapshot(step, tensors, {**counts, **(facts or {})}, provenance or {}, log)
@@ -105,7 +77,7 @@ def write(folder: Location, taken: Snapshot, keep: int = 2, keep_every: int = 0)
     target = storage.join(folder, f"{taken.step:08d}")
     try:
         with storage.staged_directory(target) as stage:
-            for part in _PARTS:
+            for part in run_state.PARTS:
                 save_file(dict(taken.tensors[part]), stage / f"{part}.safetensors")
             (stage / _LOG).write_bytes(taken.log)
             (stage / _PROVENANCE).write_text(
@@ -147,11 +119,11 @@ def read(location: Location) -> Snapshot:
             raise DamagedError(f"{storage.INDEX_NAME} is not what was written")
         digests, step = index.pop("sha256"), int(index.pop("step"))
         content = {}
-        for name in (*(f"{part}.safetensors" for part in _PARTS), _LOG, _PROVENANCE):
+        for name in (*(f"{part}.safetensors" for part in run_state.PARTS), _LOG, _PROVENANCE):
             content[name] = (path / name).read_bytes()
             if _sha256(content[name]) != digests[name]:
                 raise DamagedError(f"{name} is not what was written")
-        tensors = {part: load(content[f"{part}.safetensors"]) for part in _PARTS}
+        tensors = {part: load(content[f"{part}.safetensors"]) for part in run_state.PARTS}
         return Snapshot(step, tensors, index, json.loads(content[_PROVENANCE]), content[_LOG])
     except DamagedError:
         raise
@@ -192,13 +164,11 @@ def restore(folder: Location, state: State, world: distributed.World) -> Snapsho
         return None
     tensors: dict[str, dict[str, Tensor]] = {
         part: distributed.tensors_from_main(found.tensors[part] if found else {}, world.device)
-        for part in _PARTS
+        for part in run_state.PARTS
     }
     step, facts, provenance, log = plain
     try:
-        _fill(state.model.state_dict(), tensors["model"])
-        _fill(state.average.tensors, tensors["average"])
-        _fill_optimizer(state, tensors["optimizer"])
+        run_state.fill(state, tensors)
         state.average.num_updates = int(facts["average_updates"])
     except (RuntimeError, ValueError, KeyError) as error:
         place = storage.join(folder, f"{step:08d}")
@@ -209,10 +179,7 @@ def restore(folder: Location, state: State, world: distributed.World) -> Snapsho
     # With another number of ranks the saved generators are of no use. Each step seeds its own
     # anyway.
     if facts["world_size"] == world.size:
-        own, saved = f"{world.rank}/", tensors["random"].items()
-        _set_random_state(
-            {name.removeprefix(own): value for name, value in saved if name.startswith(own)}
-        )
+        run_state.set_generators(tensors["random"], world.rank)
     return Snapshot(step, tensors, facts, provenance, log)
 
 
@@ -234,59 +201,6 @@ def _newest_undamaged(folder: Location) -> Snapshot | None:
             f"every checkpoint in {folder} is damaged: remove the folder to start again"
         )
     return None
-
-
-def _fill(targets: Mapping[str, Tensor], sources: Mapping[str, Tensor]) -> None:
-    unpaired = sorted(targets.keys() ^ sources.keys())
-    if unpaired:
-        raise ValueError(f"{unpaired[0]} and {len(unpaired) - 1} more are in only one of the two")
-    for name, target in targets.items():
-        there, here = tuple(sources[name].shape), tuple(target.shape)
-        if there != here:
-            raise ValueError(f"{name} has shape {there} in the checkpoint and {here} in the model")
-        with torch.no_grad():
-            target.copy_(distributed.like(sources[name], target))
-
-
-def _fill_optimizer(state: State, moments: Mapping[str, Tensor]) -> None:
-    own = state.optimizer.state_dict()
-    names = {id(parameter): name for name, parameter in state.model.named_parameters()}
-    parameters = [
-        parameter for group in state.optimizer.param_groups for parameter in group["params"]
-    ]
-    content: dict[int, dict[str, Tensor]] = {}
-    for i, parameter in enumerate(parameters):
-        prefix = f"{names[id(parameter)]}/"
-        for key, value in moments.items():
-            if key.startswith(prefix):
-                alike = (
-                    distributed.like(value, parameter.detach())
-                    if value.shape == parameter.shape
-                    else value
-                )
-                content.setdefault(i, {})[key.removeprefix(prefix)] = alike
-    state.optimizer.load_state_dict({"state": content, "param_groups": own["param_groups"]})
-
-
-def _random_state() -> dict[str, Tensor]:
-    """The state of this rank's generators: torch's, the GPU's and Python's."""
-    version, words, gauss = random.getstate()
-    found = {"torch": torch.get_rng_state(), "python": torch.tensor([version, *words])}
-    if gauss is not None:
-        found["python_gauss"] = torch.tensor([gauss], dtype=torch.float64)
-    if torch.cuda.is_available():
-        found["cuda"] = torch.cuda.get_rng_state()
-    return found
-
-
-def _set_random_state(saved: Mapping[str, Tensor]) -> None:
-    torch.set_rng_state(saved["torch"])
-    version, *words = saved["python"].tolist()
-    random.setstate(
-        (version, tuple(words), saved["python_gauss"].item() if "python_gauss" in saved else None)
-    )
-    if "cuda" in saved and torch.cuda.is_available():
-        torch.cuda.set_rng_state(saved["cuda"])
 
 
 def _remove_old(folder: Location, step: int, keep: int, keep_every: int) -> None:

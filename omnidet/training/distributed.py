@@ -145,6 +145,11 @@ def is_main() -> bool:
     return not _is_joined() or torch.distributed.get_rank() == 0
 
 
+def size() -> int:
+    """How many ranks there are."""
+    return torch.distributed.get_world_size() if _is_joined() else 1
+
+
 def barrier() -> None:
     """Wait for all ranks."""
     if _is_joined():

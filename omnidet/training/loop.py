@@ -26,6 +26,7 @@ from omnidet.training.finite import FiniteGuard
 from omnidet.training.metrics import MetricLog
 from omnidet.training.objective import Loss, Parts, objective
 from omnidet.training.progress import Progress
+from omnidet.training.run_state import State
 from omnidet.training.stop import InterruptedRunError, StopSignal
 from omnidet.training.writer import Writer
 
@@ -138,7 +139,7 @@ def _require_images_for_all_ranks(loader: Loader, world: distributed.World) -> N
 
 def _prepare(
     detector: Detector, config: TrainConfig, world: distributed.World
-) -> tuple[nn.Module, checkpoint.State]:
+) -> tuple[nn.Module, State]:
     """The model whose forward pass trains the detector, and what training changes."""
     model = distributed.parallel(detector.to(world.device), world, config.parallel)
     if config.compile:
@@ -146,7 +147,7 @@ def _prepare(
         detector.head.compile()
     average = Average(detector, config.average_decay)
     adamw = optimizer.build(detector, config.optimizer)
-    return model, checkpoint.State(detector, average, adamw)
+    return model, State(detector, average, adamw)
 
 
 def log_path(folder: Location) -> Path:

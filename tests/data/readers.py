@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from omnidet.data import shards
+from omnidet.data import shard_writer, shards
 from omnidet.data.annotated import cut
 from omnidet.data.annotated import read as annotated
 from omnidet.data.annotated.config import FORMATS, ReadConfig
@@ -126,7 +126,8 @@ def _write_shards(root: Path) -> None:
         "eval/a": {"file": "eval/a/ground_truth.json", "sha256": "0" * 64, "names": {"1": "star"}}
     }
     written = {
-        name: shards.write_set(toys.records(3), root, name, 2) for name in ("train/a", "eval/a")
+        name: shard_writer.write_set(toys.records(3), root, name, 2)
+        for name in ("train/a", "eval/a")
     }
     report = {"held_out": {}, "quarantined": {}}
     shards.write_index(root, written, truth, report, {"train/a": {"star": 2}})

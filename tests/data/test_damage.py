@@ -16,7 +16,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from omnidet.data import shards
+from omnidet.data import shard_writer, shards
 from omnidet.data.reading.quarantine import Quarantine, clean
 from omnidet.data.sharding.held_out import perceptual_hash
 from omnidet.data.sources import by_name, cc12m, refcocog
@@ -99,7 +99,7 @@ def test_every_file_of_every_dataset(written, name):
 @pytest.fixture(scope="module")
 def shard(tmp_path_factory) -> tuple[Path, bytes]:
     folder = tmp_path_factory.mktemp("shards")
-    (written,) = shards.write_set(toys.records(4), folder, "train/a", 4)
+    (written,) = shard_writer.write_set(toys.records(4), folder, "train/a", 4)
     return folder, (folder / written.path).read_bytes()
 
 

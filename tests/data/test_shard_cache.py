@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from omnidet import storage
-from omnidet.data import shard_cache, shards
+from omnidet.data import shard_cache, shard_writer, shards
 from omnidet.data.mixing.config import MixingConfig, Stream
 from omnidet.data.mixing.mixture import Loader, Mixture
 from omnidet.data.shard_cache import ShardCache
@@ -36,7 +36,7 @@ def write(folder: Path) -> shards.Index:
         pixels = np.random.default_rng(i).bytes(12_000)
         return Record(png(i) + pixels, 40, 20, "toy", f"toy:{i}", caption="a red star")
 
-    written = shards.write_set(
+    written = shard_writer.write_set(
         (record(i) for i in range(NUM_SHARDS * PER_SHARD)), folder, "train/toy", PER_SHARD
     )
     shards.write_index(folder, {"train/toy": written}, {}, {})

@@ -7,7 +7,7 @@ import dataclasses
 import pytest
 
 from omnidet import config
-from omnidet.data import shards
+from omnidet.data import shard_writer, shards
 from omnidet.recipes import retrain
 from omnidet.recipes.recipe import Recipe
 from omnidet.recipes.tiny_world import tiny_world
@@ -18,7 +18,9 @@ OLD = ("train/coco", "train/refcocog", "train/cc12m", "eval/coco", "eval/lvis")
 
 def _index(folder, *names: str) -> shards.Index:
     """An index whose every set holds the toys, whose longer side is 64 pixels."""
-    sets = {name: shards.write_set(toys.records(), folder, name, 8) for name in (*OLD, *names)}
+    sets = {
+        name: shard_writer.write_set(toys.records(), folder, name, 8) for name in (*OLD, *names)
+    }
     shards.write_index(folder, sets, {}, {"held_out": {}, "quarantined": {}})
     return shards.read_index(folder)
 
@@ -72,7 +74,7 @@ def test_new_images_are_not_shown_smaller_than_old_ones_nor_enlarged(tmp_path, w
 def test_large_new_images_are_shown_larger(tmp_path):
     large = [dataclasses.replace(record, width=640, height=480) for record in toys.records()]
     sets = {
-        name: shards.write_set(
+        name: shard_writer.write_set(
             large if name == "train/cells" else toys.records(), tmp_path, name, 8
         )
         for name in (*OLD, "train/cells", "eval/cells")

@@ -1,6 +1,6 @@
 import numpy as np
 
-from omnidet.data import shards
+from omnidet.data import shard_writer, shards
 from omnidet.data.sharding import survey as surveys
 from omnidet.report import survey
 from omnidet.schema import Record
@@ -23,7 +23,7 @@ def index(folder, count=5):
         )
         for n in range(count)
     ]
-    sets = {"train/coco": shards.write_set(records, folder, "train/coco", 2)}
+    sets = {"train/coco": shard_writer.write_set(records, folder, "train/coco", 2)}
     shards.write_index(folder, sets, {}, {"held_out": {}, "quarantined": {}})
     return shards.read_index(str(folder))
 

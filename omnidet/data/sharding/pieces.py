@@ -22,7 +22,7 @@ import numpy as np
 from PIL import Image
 
 from omnidet import storage
-from omnidet.data import shards
+from omnidet.data import shard_writer
 from omnidet.data.reading.annotations import Piece
 from omnidet.data.reading.quarantine import Quarantine, clean
 from omnidet.data.reading.record_json import SCHEMA_VERSION
@@ -86,11 +86,15 @@ def build_piece(wanted: SetToBuild, numbered: tuple[int, Piece]) -> dict[str, An
     records = _counted(_usable(piece, wanted, quarantine, dropped), names)
     if storage.is_s3(location):
         with tempfile.TemporaryDirectory(prefix="omnidet-") as temporary:
-            written = shards.write_piece(records, Path(temporary), number, config.samples_per_shard)
+            written = shard_writer.write_piece(
+                records, Path(temporary), number, config.samples_per_shard
+            )
             for shard in written:
                 storage.upload(Path(temporary, shard.path), storage.join(location, shard.path))
     else:
-        written = shards.write_piece(records, Path(location), number, config.samples_per_shard)
+        written = shard_writer.write_piece(
+            records, Path(location), number, config.samples_per_shard
+        )
     receipt = {
         "number": number,
         "input": own_input,

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from omnidet.data import shards, vocabulary
+from omnidet.data import shard_writer, shards, vocabulary
 from omnidet.data.mixing.config import MixingConfig, Stream
 from omnidet.data.mixing.mixture import Loader, Mixture
 from omnidet.data.transforms.crop import crop
@@ -92,7 +92,9 @@ STREAMS = (
 
 
 def write(folder, sets) -> shards.Index:
-    written = {name: shards.write_set(records, folder, name, 3) for name, records in sets.items()}
+    written = {
+        name: shard_writer.write_set(records, folder, name, 3) for name, records in sets.items()
+    }
     shards.write_index(folder, written, {}, {})
     return shards.read_index(str(folder))
 

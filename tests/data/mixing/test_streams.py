@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from omnidet.data import shards
+from omnidet.data import shard_writer, shards
 from omnidet.data.mixing import streams
 from omnidet.data.mixing.config import Stream
 from tests import toys
@@ -34,7 +34,7 @@ def test_class_names_are_those_whose_absence_is_known(tmp_path):
         "train/refcocog": [r for r in toys.records() if not r.absent],
     }
     assert all(by_set.values())
-    written = {name: shards.write_set(own, tmp_path, name, 4) for name, own in by_set.items()}
+    written = {name: shard_writer.write_set(own, tmp_path, name, 4) for name, own in by_set.items()}
     shards.write_index(tmp_path, written, {}, {"held_out": {}, "quarantined": {}})
     index = shards.read_index(tmp_path)
     both = [Stream("det", tuple(by_set), 4), Stream("img", ("train/coco",), 4, boxes=False)]

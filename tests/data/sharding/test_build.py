@@ -361,12 +361,12 @@ def test_evaluation_images_are_not_held_out_of_their_own_set(tmp_path):
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from omnidet.data import shards
+from omnidet.data import shard_writer
 from omnidet.data.sharding import build
 from omnidet.data.sharding.config import ShardsConfig
 from tests.data.sharding.small import WEB, one
 
-real, count = shards._write_shard, 0
+real, count = shard_writer._write_shard, 0
 def write_shard(keyed, folder, path):
     global count
     count += 1
@@ -376,7 +376,7 @@ def write_shard(keyed, folder, path):
             if count == 2:
                 os.kill(os.getpid(), signal.SIGKILL)
     return real(dying(), folder, path)
-shards._write_shard = write_shard
+shard_writer._write_shard = write_shard
 config = ShardsConfig((WEB,), (one("eval/coco", "coco"),), 1)
 build.build(Path(sys.argv[1]), sys.argv[1] + "/out", config)
 """

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from omnidet.cli import main
-from omnidet.data import shards
+from omnidet.data import shard_writer, shards
 from omnidet.data.sharding import survey
 from omnidet.schema import Record
 from tests import toys
@@ -49,7 +49,9 @@ def index(tmp_path) -> shards.Index:
         "train/img": captioned,
         "eval/lvis": named,
     }
-    sets = {name: shards.write_set(own, tmp_path, name, 2) for name, own in everything.items()}
+    sets = {
+        name: shard_writer.write_set(own, tmp_path, name, 2) for name, own in everything.items()
+    }
     names = {"1": "cat", "2": "tea kettle", "3": "red zebra", "4": "zebra", "5": "wok"}
     content = {
         "categories": [
@@ -161,7 +163,7 @@ def test_wrong_input_is_one_line(tmp_path, capsys):
 
 
 def test_samples_are_taken_at_even_distances(tmp_path):
-    members = shards.write_set(
+    members = shard_writer.write_set(
         [record(i, [], caption="x") for i in range(10)], tmp_path, "train/a", 3
     )
     shards.write_index(tmp_path, {"train/a": members}, {}, {})
