@@ -66,13 +66,26 @@ def _add_limits(parser: argparse.ArgumentParser) -> None:
         "--concurrency",
         type=int,
         default=config.concurrency,
-        help="detections at the same time (default: %(default)s)",
+        help="requests whose pictures are decoded at the same time (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--batch",
+        type=int,
+        default=config.batch,
+        help="pictures of different requests that go through the detector together, if so many "
+        "wait (default: %(default)s)",
     )
     parser.add_argument(
         "--max-request-megabytes",
         type=int,
         default=config.limits.max_request_bytes >> 20,
         help="larger requests get 413 (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--max-megapixels",
+        type=int,
+        default=config.limits.max_pixels // 1_000_000,
+        help="of each picture; larger ones get 400 (default: %(default)s)",
     )
     parser.add_argument(
         "--max-phrases",
@@ -89,9 +102,13 @@ def run(options: argparse.Namespace) -> None:
             f"--follow {options.follow:g}: give {LEAST_SECONDS:g} second or more, or 0 for never"
         )
     limits = Limits(
-        max_request_bytes=options.max_request_megabytes << 20, max_phrases=options.max_phrases
+        max_request_bytes=options.max_request_megabytes << 20,
+        max_pixels=options.max_megapixels * 1_000_000,
+        max_phrases=options.max_phrases,
     )
-    config = ServerConfig(options.host, options.port, options.concurrency, limits=limits)
+    config = ServerConfig(
+        options.host, options.port, options.concurrency, options.batch, limits=limits
+    )
     folder, name, version = find_model(options.model, options.registry)
     if options.follow and not version:
         raise ValueError(

@@ -6,9 +6,7 @@ Encoded pictures that need none of this are kept as they are, for the decoder of
 
 from __future__ import annotations
 
-import io
 import os
-import warnings
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,22 +14,13 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from omnidet import storage
+from omnidet.data.reading import picture_files
+from omnidet.data.reading.picture_files import DAMAGED, STANDARD, PictureLimits
 from omnidet.data.reading.pixels import DEEP_MODES, eight_bits, orientation
-from omnidet.data.reading.quarantine import MAX_PIXELS
 from omnidet.data.transforms.decode import decode
 from omnidet.data.transforms.example import Example, Pixels
 from omnidet.data.transforms.letterbox import letterbox
 from omnidet.schema import Record
-
-_DAMAGED = (
-    OSError,
-    SyntaxError,
-    ValueError,
-    EOFError,
-    ArithmeticError,
-    Image.DecompressionBombError,
-)
-"""What Pillow raises for a file that is damaged or too large."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,8 +34,11 @@ class Picture:
     content: bytes | Pixels
     """The file where it can be decoded as it is, or RGB pixels (height, width, 3)."""
 
-    def letterboxed(self, side: int) -> Example:
+    def letterboxed(self, side: int, deadline: float | None = None) -> Example:
         """The picture in a square as the detector takes it.
+
+        Args:
+            deadline: of `time.monotonic`; decoding is given up after it.
 
         Raises ValueError if the file is damaged.
         """
@@ -55,8 +47,8 @@ class Picture:
             return letterbox(Example(self.content, record), side)
         record = Record(self.content, self.width, self.height, source="", image_id="")
         try:
-            decoded = decode(record, side)
-        except _DAMAGED as error:
+            decoded = decode(record, side, deadline=deadline)
+        except DAMAGED as error:
             raise ValueError(_unreadable(self.name, error)) from error
         return letterbox(decoded, side)
 
@@ -65,9 +57,9 @@ class Picture:
         if not isinstance(self.content, bytes):
             return Image.fromarray(self.content)
         try:
-            with Image.open(io.BytesIO(self.content)) as opened:
+            with picture_files.opened(self.content) as opened:
                 return opened.convert("RGB")
-        except _DAMAGED as error:
+        except DAMAGED as error:
             raise ValueError(_unreadable(self.name, error)) from error
 
 
@@ -85,22 +77,29 @@ def is_one(given: object) -> bool:
     return isinstance(given, kinds)
 
 
-def read(given: AnyPicture, name: str = "the image") -> Picture:
+def read(
+    given: AnyPicture,
+    name: str = "the image",
+    limits: PictureLimits = STANDARD,
+    deadline: float | None = None,
+) -> Picture:
     """Open a picture. Raises ValueError or FileNotFoundError that says what is wrong with it.
 
     Args:
         name: for messages; files are called by their path instead.
+        limits: what a file's header may say.
+        deadline: of `time.monotonic`; decoding is given up after it.
     """
     if isinstance(given, Picture):
         return given
     if isinstance(given, str | os.PathLike):
-        return _from_file(os.fspath(given))
+        return _from_file(os.fspath(given), limits, deadline)
     if isinstance(given, bytes | bytearray | memoryview):
-        return _from_bytes(bytes(given), name)
+        return _from_bytes(bytes(given), name, limits, deadline)
     if isinstance(given, Image.Image):
         try:
             return _from_pixels(_viewed(given), name)
-        except _DAMAGED as error:
+        except DAMAGED as error:
             raise ValueError(_unreadable(name, error)) from error
     if isinstance(given, np.ndarray):
         return _from_array(given, name)
@@ -110,26 +109,24 @@ def read(given: AnyPicture, name: str = "the image") -> Picture:
     )
 
 
-def _from_file(path: str) -> Picture:
+def _from_file(path: str, limits: PictureLimits, deadline: float | None) -> Picture:
     try:
         content = storage.read_bytes(path)
     except FileNotFoundError:
         raise FileNotFoundError(f"image {path} does not exist: name a picture") from None
     except IsADirectoryError:
         raise IsADirectoryError(f"image {path} is a folder: name one picture in it") from None
-    return _from_bytes(content, path)
+    return _from_bytes(content, path, limits, deadline)
 
 
-def _from_bytes(content: bytes, name: str) -> Picture:
+def _from_bytes(
+    content: bytes, name: str, limits: PictureLimits, deadline: float | None
+) -> Picture:
     try:
-        with warnings.catch_warnings():
-            # Pillow's limit is larger than the one below.
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            opened = Image.open(io.BytesIO(content))
-        with opened:
+        with picture_files.opened(content, deadline) as opened:
             width, height = opened.size
-            if width * height > MAX_PIXELS:
-                raise ValueError(f"{width} x {height} pixels are more than {MAX_PIXELS}")
+            limits.require(width, height)
+            picture_files.require_few_passes(content, width, height)
             if _is_plain(opened):
                 return Picture(name, width, height, content)
             return _from_pixels(_viewed(opened), name)
@@ -137,7 +134,7 @@ def _from_bytes(content: bytes, name: str) -> Picture:
         raise ValueError(
             f"{name} cannot be read as an image: it is in no known format, or empty"
         ) from error
-    except _DAMAGED as error:
+    except DAMAGED as error:
         raise ValueError(_unreadable(name, error)) from error
 
 

@@ -11,6 +11,7 @@ from typing import Literal
 import numpy as np
 from PIL import Image
 
+from omnidet.data.reading import picture_files
 from omnidet.evaluation.box_iou import iou_xyxy
 from omnidet.evaluation.mistakes import LEAST_IOU
 from omnidet.report.charts import number
@@ -65,7 +66,7 @@ def encode(images: Sequence[bytes], most_bytes: int = MOST_BYTES) -> list[tuple[
     # boxes on it.
     opened = []
     for content in images:
-        with Image.open(io.BytesIO(content)) as picture:
+        with picture_files.opened(content) as picture:
             full = picture.convert("RGB")
         size = full.size
         full.thumbnail((IMAGE_SIDES[0], IMAGE_SIDES[0]))

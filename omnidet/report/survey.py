@@ -12,10 +12,10 @@ from collections import Counter
 from collections.abc import Iterable
 
 import jinja2
-from PIL import Image
 
 from omnidet import storage
 from omnidet.data import shards
+from omnidet.data.reading import picture_files
 from omnidet.data.sharding.survey import AREAS, LENGTHS, SetSurvey, Survey, facts
 from omnidet.schema import Record
 
@@ -83,7 +83,7 @@ def _bars(counts: Counter[str], order: Iterable[str]) -> list[tuple[str, int, fl
 def _picture(record: Record) -> dict[str, object]:
     # Encoded again without metadata: a browser would rotate a JPEG by its orientation, but not the
     # boxes on it.
-    with Image.open(io.BytesIO(record.image)) as opened:
+    with picture_files.opened(record.image) as opened:
         opened.draft("RGB", (IMAGE_SIDE, IMAGE_SIDE))
         image = opened.convert("RGB")
     image.thumbnail((IMAGE_SIDE, IMAGE_SIDE))

@@ -1,27 +1,35 @@
-"""Detections -> the JSON of an answer: tensors (Open Inference Protocol v2) or plain objects."""
+"""Detections -> the bytes of an answer: tensors (Open Inference Protocol v2) or plain objects."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Sequence
 from typing import Any
 
-from omnidet.inference.detector import Detections
-from omnidet.serving.requests import OUTPUTS, Question, chosen_outputs
+from omnidet.serving.batching import Found
+from omnidet.serving.requests import Question
+from omnidet.serving.tensors import OUTPUTS, Wanted, packed
+
+_MOST_OF_A_MESSAGE = 500
 
 
 def to_tensors(
-    content: Mapping[str, Any],
+    wanted: Wanted,
     question: Question,
-    found: Sequence[Detections],
+    found: Sequence[Found],
     name: str,
     version: str,
-) -> dict[str, Any]:
+    warnings: Sequence[str] = (),
+) -> tuple[bytes, int | None]:
     """The answer to an inference request (v2): for each detection its image, box, score and phrase.
 
     Args:
-        content: the request, which says by which `id` and with which outputs it wants its answer.
         found: for each image of the question.
         name: of the model.
+        warnings: for people; among the answer's parameters.
+
+    Returns:
+        The body, and the length of the JSON in it if binary data follows.
     """
     count = sum(len(detections.scores) for detections in found)
     data: dict[str, list[Any]] = {
@@ -30,14 +38,24 @@ def to_tensors(
         "scores": [_rounded(score, 6) for d in found for score in d.scores],
         "phrases": [question.phrases[int(index)] for d in found for index in d.phrase],
     }
-    chosen = chosen_outputs(content)
-    outputs = [
-        {"name": key, "datatype": kind, "shape": [count, *more], "data": data[key]}
-        for key, kind, more in OUTPUTS
-        if key in chosen
-    ]
-    own = {"id": content["id"]} if isinstance(content.get("id"), str) else {}
-    return {"model_name": name, "model_version": version, **own, "outputs": outputs}
+    outputs, binary = [], []
+    for key, kind, more in OUTPUTS:
+        if key not in wanted.outputs:
+            continue
+        tensor: dict[str, Any] = {"name": key, "datatype": kind, "shape": [count, *more]}
+        if wanted.outputs[key]:
+            binary.append(packed(data[key], kind))
+            tensor["parameters"] = {"binary_data_size": len(binary[-1])}
+        else:
+            tensor["data"] = data[key]
+        outputs.append(tensor)
+    answer: dict[str, Any] = {"model_name": name, "model_version": version}
+    if wanted.id is not None:
+        answer["id"] = wanted.id
+    if warnings:
+        answer["parameters"] = {"warnings": " | ".join(warnings)}
+    header = to_json({**answer, "outputs": outputs})
+    return b"".join([header, *binary]), len(header) if binary else None
 
 
 def metadata(name: str, version: str) -> dict[str, Any]:
@@ -55,7 +73,7 @@ def metadata(name: str, version: str) -> dict[str, Any]:
     }
 
 
-def to_plain(found: Detections, phrases: Sequence[str]) -> dict[str, Any]:
+def to_plain(found: Found, phrases: Sequence[str], warnings: Sequence[str] = ()) -> dict[str, Any]:
     """The answer of `POST /detect`; boxes are x0, y0, x1, y1 in pixels of the image as a viewer
     shows it.
     """
@@ -67,7 +85,30 @@ def to_plain(found: Detections, phrases: Sequence[str]) -> dict[str, Any]:
         }
         for box, score, index in zip(found.boxes_xyxy, found.scores, found.phrase, strict=True)
     ]
-    return {"width": found.width, "height": found.height, "detections": detections}
+    plain: dict[str, Any] = {"width": found.width, "height": found.height, "detections": detections}
+    return {**plain, "warnings": list(warnings)} if warnings else plain
+
+
+def to_json(content: Any) -> bytes:
+    """JSON in UTF-8."""
+    return json.dumps(content, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
+
+
+def error(message: str) -> bytes:
+    """The body of a refusal."""
+    return to_json({"error": line(message)})
+
+
+def line(message: str) -> str:
+    """One line that can be printed, whatever a client wrote into it."""
+    shown = "".join(c if c.isprintable() else _escaped(c) for c in " ".join(message.split()))
+    if len(shown) > _MOST_OF_A_MESSAGE:
+        shown = f"{shown[:_MOST_OF_A_MESSAGE]}..."
+    return shown
+
+
+def _escaped(character: str) -> str:
+    return character.encode("unicode_escape").decode()
 
 
 def _rounded(value: Any, digits: int = 2) -> float:

@@ -2,20 +2,21 @@
 /detect` for people.
 
     GET  /v2 · /v2/health/live · /v2/health/ready · /v2/models/NAME · /v2/models/NAME/ready
-    POST /v2/models/NAME/infer   tensors `image` (base64) and `phrases`
+    POST /v2/models/NAME/infer   tensors `image` and `phrases`, in JSON or binary
                                  -> `images`, `boxes`, `scores`, `phrases`
     POST /detect                 JSON (image in base64), a form (`curl -F`), or the image itself
                                  with the rest in the query
+    GET  /metrics                counters for Prometheus
 
-A wrong request is answered with 4xx and `{"error": one line}`. Requests run in threads,
-`concurrency` at a time; `max_waiting` more wait, and further ones get 503. Sockets, HTTP and forms
-are handled by uvicorn, starlette and python-multipart: slow clients hold no thread, and a server
-that is stopped finishes the requests that have begun.
+A wrong request is answered with 4xx and `{"error": one line}`. A body is read first, which costs
+memory alone (`bodies.py`); then the request takes a place, is parsed and its pictures are decoded
+in threads (`service.py`), and they go through the detector with others (`batching.py`).
+`concurrency` requests are prepared at a time; `max_waiting` more wait, and further ones get 503.
 """
 
 from __future__ import annotations
 
-import asyncio
+import functools
 import logging
 import signal
 import socket
@@ -27,28 +28,30 @@ import uvicorn
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 from starlette.routing import Route
 
 import omnidet
-from omnidet.serving import answers, requests
-from omnidet.serving.service import Service
+from omnidet.inference import question as questions
+from omnidet.inference import spelling
+from omnidet.serving import answers, metrics, requests, tensors
+from omnidet.serving.bodies import Bodies
+from omnidet.serving.config import Patience
+from omnidet.serving.connections import Connection, Idle
+from omnidet.serving.service import Loaded, Service
 
-STOP_SECONDS = 25
-"""For requests that have begun when the server is stopped: less than the 30 seconds of Kubernetes.
-"""
-BODY_SECONDS = 60.0
-"""A request that takes longer to arrive is given up."""
+STOP_SECONDS = Patience().stop_seconds
+"""For requests that have begun when the server is stopped."""
 CLIENT_CLOSED = 499
 """nginx's status, for the log, of a request whose client went away."""
 
 log = logging.getLogger("omnidet.server")
 
 
-def application(service: Service) -> Starlette:
-    """The routes. Every answer is JSON."""
+def application(service: Service, bodies: Bodies | None = None) -> Starlette:
+    """The routes. Every answer but that of `/metrics` is JSON, or begins with it."""
     of_model = ("/v2/models/{name}", "/v2/models/{name}/versions/{version}")
-    handle = _Handlers(service)
+    handle = _Handlers(service, bodies or Bodies(service.config.patience))
     routes = [
         Route("/v2", handle.about),
         Route("/v2/health/live", handle.live),
@@ -57,11 +60,40 @@ def application(service: Service) -> Starlette:
         *(Route(f"{path}/ready", handle.model_ready) for path in of_model),
         *(Route(f"{path}/infer", handle.infer, methods=["POST"]) for path in of_model),
         Route("/detect", handle.detect, methods=["POST"]),
+        Route("/metrics", handle.metrics),
     ]
     errors: Mapping[Any, Any] = {HTTPException: _refused, ValueError: _wrong, Exception: _failed}
     app = Starlette(routes=routes, exception_handlers=errors)
-    app.add_middleware(_RequestLog)
+    app.router.redirect_slashes = False
+    app.add_middleware(_RequestLog, metrics=service.metrics)
     return app
+
+
+class Server(uvicorn.Server):
+    """The server of a service."""
+
+    def __init__(self, service: Service) -> None:
+        patience = service.config.patience
+        self._bodies = Bodies(patience)
+        protocol: Any = functools.partial(Connection, patience=patience, idle=Idle())
+        super().__init__(
+            uvicorn.Config(
+                application(service, self._bodies),
+                http=protocol,
+                ws="none",
+                log_level="critical",
+                access_log=False,
+                server_header=False,
+                lifespan="off",
+                timeout_keep_alive=int(patience.keep_alive_seconds),
+                timeout_graceful_shutdown=int(patience.stop_seconds),
+            )
+        )
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Finish what has begun."""
+        self._bodies.stop()
+        await super().shutdown(sockets)
 
 
 def run(service: Service) -> None:
@@ -71,21 +103,11 @@ def run(service: Service) -> None:
         host = f"[{host}]" if ":" in host else host
         address = f"http://{host}:{listener.getsockname()[1]}"
         print(f"{service.name} version {service.loaded.version} at {address}", flush=True)
-        server = uvicorn.Server(
-            uvicorn.Config(
-                application(service),
-                log_level="warning",
-                access_log=False,
-                server_header=False,
-                lifespan="off",
-                timeout_graceful_shutdown=STOP_SECONDS,
-            )
-        )
         # uvicorn finishes the requests, then raises the signal again for the handler that was there
         # before it. The default handler would end the process with an error.
         before = signal.signal(signal.SIGTERM, lambda *_: None)
         try:
-            server.run(sockets=[listener])
+            Server(service).run(sockets=[listener])
         finally:
             signal.signal(signal.SIGTERM, before)
 
@@ -113,109 +135,119 @@ def _listener(host: str, port: int) -> socket.socket:
 class _Handlers:
     """One method for each route."""
 
-    def __init__(self, service: Service) -> None:
-        self.service, self.limits = service, service.config.limits
+    def __init__(self, service: Service, bodies: Bodies) -> None:
+        self.service, self.bodies, self.limits = service, bodies, service.config.limits
 
     async def about(self, _: Request) -> Response:
-        return JSONResponse({"name": "omnidet", "version": omnidet.__version__, "extensions": []})
+        extensions = ["binary_tensor_data"]
+        return _json({"name": "omnidet", "version": omnidet.__version__, "extensions": extensions})
 
     async def live(self, _: Request) -> Response:
-        return JSONResponse({"live": True})
+        return _json({"live": True})
 
     async def ready(self, _: Request) -> Response:
         """Always: the server listens once the detector is loaded."""
-        return JSONResponse({"ready": True})
+        return _json({"ready": True})
 
     async def metadata(self, request: Request) -> Response:
-        return JSONResponse(answers.metadata(self.service.name, self._version(request)))
+        loaded = self._loaded(request)
+        return _json(answers.metadata(self.service.name, loaded.version))
 
     async def model_ready(self, request: Request) -> Response:
-        self._version(request)
-        return JSONResponse({"name": self.service.name, "ready": True})
+        self._loaded(request)
+        return _json({"name": self.service.name, "ready": True})
+
+    async def metrics(self, _: Request) -> Response:
+        return Response(self.service.metrics.text(), headers={"Content-Type": metrics.CONTENT_TYPE})
 
     async def infer(self, request: Request) -> Response:
-        self._version(request)
-        with self.service.place():
-            content = requests.json_object(await _body(request, self.limits.max_request_bytes))
-            question = requests.from_tensors(content, self.limits)
-            version, found = await self.service.answer(question)
-        name = self.service.name
-        return JSONResponse(answers.to_tensors(content, question, found, name, version))
+        loaded = self._loaded(request)  # this version answers, whatever is promoted meanwhile
+        kind = request.headers.get("content-type", "application/json")
+        kind = kind.partition(";")[0].strip().lower()
+        header = request.headers.get(tensors.HEADER)
+        if kind != "application/json" and (kind, header is None) != (_BINARY, False):
+            raise HTTPException(
+                415,
+                f"content type {kind!r} is not supported: send application/json, or {_BINARY} with "
+                f"{tensors.HEADER}",
+            )
+        async with self.bodies.held(request, self.limits.max_request_bytes) as body:
+            with self.service.place():
+                read = functools.partial(tensors.read, body, header, self.limits)
+                question, wanted = await self.service.work(read)
+                found = await self.service.answer(question, loaded)
+        body, length = answers.to_tensors(
+            wanted, question, found, self.service.name, loaded.version, _doubts(question)
+        )
+        if length is None:
+            return Response(body, media_type="application/json")
+        return Response(body, headers={tensors.HEADER: str(length)}, media_type=_BINARY)
 
     async def detect(self, request: Request) -> Response:
-        with self.service.place():
-            body = await _body(request, self.limits.max_request_bytes)
-            kind = request.headers.get("content-type", "")
-            question = await requests.read(kind, body, request.query_params, self.limits)
-            version, (found,) = await self.service.answer(question)
-        model = {"name": self.service.name, "version": version}
-        return JSONResponse({"model": model, **answers.to_plain(found, question.phrases)})
+        loaded = self.service.loaded
+        kind, query = request.headers.get("content-type", ""), request.scope["query_string"]
+        async with self.bodies.held(request, self.limits.max_request_bytes) as body:
+            with self.service.place():
+                read = functools.partial(requests.read, kind, body, query, self.limits)
+                question = await self.service.work(read)
+                (found,) = await self.service.answer(question, loaded)
+        model = {"name": self.service.name, "version": loaded.version}
+        plain = answers.to_plain(found, question.phrases, _doubts(question))
+        return _json({"model": model, **plain})
 
-    def _version(self, request: Request) -> str:
+    def _loaded(self, request: Request) -> Loaded:
         """The version that answers.
 
         Raises HTTPException (404) if the path names another model or version.
         """
-        name, version = request.path_params["name"], self.service.loaded.version
-        asked = request.path_params.get("version", version)
-        if (name, asked) != (self.service.name, version):
+        name, loaded = request.path_params["name"], self.service.loaded
+        asked = request.path_params.get("version", loaded.version)
+        if (name, asked) != (self.service.name, loaded.version):
             raise HTTPException(
                 404,
-                f"no model {name!r}, version {asked}, here: "
-                f"this is {self.service.name!r}, version {version}",
+                f"no model {name!r:.80}, version {asked!r:.40}, here: "
+                f"this is {self.service.name!r}, version {loaded.version}",
             )
-        return version
+        return loaded
 
 
-async def _body(request: Request, most: int) -> bytes:
-    """The request's body. Raises HTTPException if it is too large (413) or too slow (408)."""
-    length = request.headers.get("content-length", "")
-    parts, size = [], 0
-    try:
-        async with asyncio.timeout(BODY_SECONDS):
-            if length.isdecimal() and int(length) > most:
-                raise _too_large(most)
-            async for part in request.stream():
-                size += len(part)
-                if size > most:
-                    raise _too_large(most)
-                parts.append(part)
-    except TimeoutError:
-        raise HTTPException(
-            408, f"the request did not arrive within {BODY_SECONDS:.0f} seconds"
-        ) from None
-    return b"".join(parts)
+_BINARY = "application/octet-stream"
 
 
-def _too_large(most: int) -> HTTPException:
-    # The rest of it is not read: the connection ends with the answer.
-    return HTTPException(
-        413,
-        f"the request is larger than {most} bytes: send a smaller image",
-        {"Connection": "close"},
-    )
+def _doubts(question: requests.Question) -> list[str]:
+    """What a person should know about the phrases."""
+    several = questions.hint(question.phrases)
+    found = spelling.doubts(question.phrases) + ([several] if several else [])
+    return [answers.line(doubt) for doubt in found]
+
+
+def _json(content: Any, status: int = 200) -> Response:
+    return Response(answers.to_json(content), status, media_type="application/json")
 
 
 async def _refused(_: Request, error: HTTPException) -> Response:
-    return JSONResponse({"error": error.detail}, error.status_code, error.headers)
+    body = answers.error(error.detail)
+    return Response(body, error.status_code, error.headers, media_type="application/json")
 
 
 async def _wrong(_: Request, error: ValueError) -> Response:
-    return JSONResponse({"error": " ".join(str(error).split())}, 400)
+    return Response(answers.error(str(error)), 400, media_type="application/json")
 
 
 async def _failed(_: Request, error: Exception) -> Response:
-    return JSONResponse({"error": f"the server failed ({type(error).__name__}): see its log"}, 500)
+    message = f"the server failed ({type(error).__name__}): see its log"
+    return Response(answers.error(message), 500, media_type="application/json")
 
 
 class _RequestLog:
-    """One line for each request but those of probes.
+    """One line for each request but those of probes, and the counters of `/metrics`.
 
-    What was asked for is private: no query is logged.
+    What was asked for is private: no query is logged. A path is logged as it was sent, in percent
+    signs, so that it cannot begin a line of its own.
     """
 
-    def __init__(self, app: Callable[..., Awaitable[None]]) -> None:
-        self.app = app
+    def __init__(self, app: Callable[..., Awaitable[None]], metrics: metrics.Metrics) -> None:
+        self.app, self.metrics = app, metrics
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         started, status = time.monotonic(), 500
@@ -229,7 +261,21 @@ class _RequestLog:
             await self.app(scope, receive, watched)
         except ClientDisconnect:
             status = CLIENT_CLOSED
+        except Exception:
+            log.exception("a fault of the server")
+            raise
         finally:
-            if scope["type"] == "http" and "/health/" not in scope["path"]:
-                seconds = time.monotonic() - started
-                log.info("%s %s %d %.3f s", scope["method"], scope["path"], status, seconds)
+            seconds = time.monotonic() - started
+            self.metrics.answered(_route(scope), status, seconds)
+            if "/health/" not in scope["path"] and scope["path"] != "/metrics":
+                path = scope["raw_path"].decode("ascii", "backslashreplace")[:_SHOWN_OF_A_PATH]
+                log.info("%s %s %d %.3f s", scope["method"][:20], path, status, seconds)
+
+
+_SHOWN_OF_A_PATH = 200
+
+
+def _route(scope: Any) -> str:
+    """The pattern that a path belongs to."""
+    endpoint = scope.get("endpoint")
+    return getattr(endpoint, "__name__", "none")

@@ -2,22 +2,34 @@
 
 from __future__ import annotations
 
+import asyncio
+import functools
+import threading
+import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import TypeVar
 
-import anyio
-from anyio import to_thread
 from starlette.exceptions import HTTPException
 
+from omnidet.data.reading import picture_files
+from omnidet.data.reading.picture_files import PictureLimits
 from omnidet.inference import pictures
-from omnidet.inference.detector import Detections, OmniDet, Prompt
+from omnidet.inference.detector import OmniDet, Prompt
+from omnidet.serving.batching import Batcher, Found, Prepared, Task
 from omnidet.serving.config import ServerConfig
+from omnidet.serving.metrics import Metrics
 from omnidet.serving.requests import Question
 
 PROMPTS_KEPT = 64
 """Lists of phrases that are kept encoded."""
+_LARGE = 4_000_000
+"""Pixels. Larger pictures are decoded one at a time: each takes hundreds of megabytes."""
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -31,17 +43,22 @@ class Loaded:
 
 
 class Service:
-    """A detector that answers `concurrency` requests at a time; `max_waiting` more may wait."""
+    """A detector that works on `concurrency` requests at a time; `max_waiting` more may wait."""
 
     def __init__(self, detector: OmniDet, name: str, version: str, config: ServerConfig) -> None:
         self.name, self.config = name, config
+        self.metrics = Metrics(name, waiting=lambda: self._under_way)
         self.use(detector, version)
-        self._threads = anyio.CapacityLimiter(config.concurrency)
+        self._threads = ThreadPoolExecutor(config.concurrency, "omnidet-pictures")
+        self._batcher = Batcher(config.batch, self.metrics.batch)
+        self._limits = PictureLimits(max_pixels=config.limits.max_pixels)
+        self._large = threading.Lock()
         self._under_way = 0
 
     def use(self, detector: OmniDet, version: str) -> None:
         """Answer with this version from now on; requests that have begun keep the one before."""
         self.loaded = Loaded(detector, version, lru_cache(PROMPTS_KEPT)(detector.prompt))
+        self.metrics.version(version)
 
     @contextmanager
     def place(self) -> Iterator[None]:
@@ -54,22 +71,54 @@ class Service:
         finally:
             self._under_way -= 1
 
-    async def answer(self, question: Question) -> tuple[str, list[Detections]]:
-        """The version that answers, and what it found in each image.
+    async def work(self, function: Callable[[], T]) -> T:
+        """Do it in one of the threads that prepare requests, off the event loop."""
+        return await asyncio.get_running_loop().run_in_executor(self._threads, function)
+
+    async def answer(self, question: Question, loaded: Loaded) -> list[Found]:
+        """What this version finds in each image.
 
         Raises ValueError for an image that cannot be read or a phrase that cannot be encoded.
         """
-        return await to_thread.run_sync(self._detect, question, limiter=self._threads)
+        prompt = await self.work(functools.partial(loaded.prompt, question.phrases))
+        left = float(self.config.limits.max_decoding_seconds)
+        running = []
+        try:
+            for number, given in enumerate(question.images):
+                name = "the image" if len(question.images) == 1 else f"image {number}"
+                prepare = functools.partial(self._prepare, loaded.detector, given, name, left)
+                picture, seconds = await self.work(prepare)
+                left -= seconds
+                task = Task(
+                    loaded.detector, picture, prompt, question.max_detections, question.threshold
+                )
+                running.append(asyncio.create_task(self._batcher.run(task)))
+            return await asyncio.gather(*running)
+        finally:
+            for one in running:  # those that are left when another image cannot be read
+                one.cancel()
 
-    def _detect(self, question: Question) -> tuple[str, list[Detections]]:
-        loaded = self.loaded
-        prompt = loaded.prompt(question.phrases)
-        found = []
-        # One by one: many images take no more memory than one.
-        for number, given in enumerate(question.images):
-            name = "the image" if len(question.images) == 1 else f"image {number}"
-            picture = pictures.read(given, name)
-            found.append(
-                loaded.detector.detect(picture, prompt, question.max_detections, question.threshold)
-            )
-        return loaded.version, found
+    def _prepare(
+        self, detector: OmniDet, content: bytes, name: str, seconds: float
+    ) -> tuple[Prepared, float]:
+        """The picture in the detector's square, and the seconds that it took."""
+        if seconds <= 0:
+            raise ValueError(f"{name} was not decoded in time: send fewer or smaller pictures")
+        with self._turn(content):
+            started = time.monotonic()
+            deadline = started + seconds
+            picture = pictures.read(content, name, self._limits, deadline)
+            side = detector.detector.config.side(picture.width, picture.height)
+            square = picture.letterboxed(side, deadline)
+        taken = time.monotonic() - started
+        self.metrics.decoding.observe(taken)
+        return Prepared(name, picture.width, picture.height, b"", square), taken
+
+    def _turn(self, content: bytes) -> AbstractContextManager[object]:
+        """What a picture waits for before it is decoded: large ones go one at a time."""
+        try:
+            with picture_files.opened(content) as image:
+                is_large = image.width * image.height > _LARGE
+        except picture_files.DAMAGED:
+            is_large = False  # who reads it says what is wrong with it
+        return self._large if is_large else nullcontext()

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from omnidet.data.reading.picture_files import PictureLimits
 from omnidet.inference import pictures
 from tests import toys
 
@@ -163,11 +164,10 @@ def test_other_things_are_refused_by_name(form, words):
     assert all(word in str(caught.value) for word in words)
 
 
-def test_a_picture_that_is_too_large_is_refused_before_it_is_decoded(monkeypatch):
-    monkeypatch.setattr(pictures, "MAX_PIXELS", 2699)
+def test_a_picture_that_is_too_large_is_refused_before_it_is_decoded():
     half = encoded(Image.fromarray(PIXELS), "JPEG")[:700]
-    with pytest.raises(ValueError, match="90 x 30 pixels are more than 2699"):
-        pictures.read(half)
+    with pytest.raises(ValueError, match="90 x 30 pixels: at most 2699"):
+        pictures.read(half, limits=PictureLimits(2699))
 
 
 def test_damage_in_a_picture_that_is_turned():

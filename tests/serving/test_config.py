@@ -14,7 +14,8 @@ def test_a_limit_is_1_at_least(name):
 
 
 @pytest.mark.parametrize(
-    ("field", "value"), [("port", -1), ("port", 65536), ("concurrency", 0), ("max_waiting", -1)]
+    ("field", "value"),
+    [("port", -1), ("port", 65536), ("concurrency", 0), ("batch", 0), ("max_waiting", -1)],
 )
 def test_what_a_server_cannot_do_is_refused(field, value):
     with pytest.raises(ValueError, match=f"{field} {value}"):
@@ -25,6 +26,7 @@ def test_the_command_line_has_the_same_defaults():
     options = cli._parser().parse_args(["serve", "--model", "m"])
     config = ServerConfig()
     assert (options.host, options.port) == (config.host, config.port)
-    assert options.concurrency == config.concurrency
+    assert (options.concurrency, options.batch) == (config.concurrency, config.batch)
+    assert options.max_megapixels * 1_000_000 == config.limits.max_pixels
     assert options.max_request_megabytes << 20 == config.limits.max_request_bytes
     assert options.max_phrases == config.limits.max_phrases

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import json
 
 import pytest
-from starlette.datastructures import QueryParams
 from starlette.exceptions import HTTPException
 
 from omnidet.serving import requests
@@ -22,11 +20,7 @@ def _read(
     body: bytes | dict[str, object], kind: str = "application/json", query: str = ""
 ) -> requests.Question:
     content = body if isinstance(body, bytes) else json.dumps(body).encode()
-    return asyncio.run(requests.read(kind, content, QueryParams(query), LIMITS))
-
-
-def _tensor(name: str, content: object, **other: object) -> dict[str, object]:
-    return {"name": name, "datatype": "BYTES", "shape": [len(content)], "data": content, **other}  # type: ignore[arg-type]
+    return requests.read(kind, content, query.encode(), LIMITS)
 
 
 def _form(*parts: tuple[str, bytes, str]) -> bytes:
@@ -61,19 +55,26 @@ def test_the_same_question_in_every_form():
     assert (
         _read(IMAGE, "image/png", query) == _read(IMAGE, "application/octet-stream", query) == plain
     )
-    inputs = [_tensor("image", [TEXT]), _tensor("phrases", [["red star", "Öl"]], shape=[1, 2])]
-    parameters = {"threshold": 0.25, "max_detections": 5, "binary_data_output": False}
-    assert requests.from_tensors({"inputs": inputs, "parameters": parameters}, LIMITS) == plain
 
 
 @pytest.mark.parametrize(
     ("wrong", "reason"),
     [
         (b"{", "not JSON"),
-        (b"[" * 100_000, "not JSON"),
+        (b"[" * 50_000, "nested too deeply"),
+        (b"[" * 1_000_000, "bytes that are not text"),
         (b"[]", "JSON object"),
         ({"phrases": ["a"]}, "image must be text"),
         ({"image": "?", "phrases": ["a"]}, "image is not base64"),
+        ({"image": "_-__", "phrases": ["a"]}, "URL-safe"),
+        ({"image": TEXT, "phrases": ["a\ufffd"]}, "phrase 0 holds U"),
+        ({"image": TEXT, "phrases": ["a"], "threshold": 10**400}, "threshold of more than 30"),
+        ({"image": TEXT, "phrases": ["a"], "threshold": True}, "threshold True"),
+        ({"image": TEXT, "phrases": ["a"], "max_detections": 10**400}, "max_detections of more"),
+        (b'{"image": "", "phrases": ["a"], "threshold": 1e999}', "threshold inf"),
+        (b'{"image": "", "image": ""}', "'image' twice"),
+        (b'{"image": "\xff"}', "not UTF-8"),
+        (json.dumps({"image": TEXT}).encode("utf-16"), "not UTF-8"),
         ({"image": TEXT}, "phrases must be a list"),
         ({"image": TEXT, "phrases": "red star"}, "phrases must be a list"),
         ({"image": TEXT, "phrases": [1]}, "phrase 0 is 1"),
@@ -85,7 +86,7 @@ def test_the_same_question_in_every_form():
         ({"image": TEXT, "phrases": ["a"], "threshold": "high"}, "threshold 'high'"),
         (
             {"image": TEXT, "phrases": ["a"], "threshold": float("nan")},
-            "threshold nan",
+            "NaN is no number",
         ),
         (
             {"image": TEXT, "phrases": ["a"], "max_detections": 0},
@@ -114,12 +115,12 @@ def test_wrong_json(wrong, reason):
         (
             _form(FILE, FILE, ("phrases", b"a", "")),
             "multipart/form-data; boundary=x",
-            "Too many files",
+            "more than one file",
         ),
         (
             _form(FILE, *[("phrases", b"a", "")] * 9),
             "multipart/form-data; boundary=x",
-            "Too many fields",
+            "more than 3 phrases|4 phrases|9 phrases",
         ),
         (_form(FILE), "multipart/form-data; boundary=x", "phrases must be a list"),
         (_form(FILE), "multipart/form-data", "the form cannot be read: "),
@@ -138,49 +139,28 @@ def test_another_kind_of_body(kind):
     assert caught.value.status_code == 415
 
 
+def test_base64_with_line_breaks():
+    wrapped = "\r\n".join(TEXT[i : i + 8] for i in range(0, len(TEXT), 8)) + "\n"
+    assert _read({"image": wrapped, "phrases": ["ring"]}).images == (IMAGE,)
+
+
 @pytest.mark.parametrize(
-    ("content", "reason"),
+    ("query", "reason"),
     [
-        ({}, '"inputs" must be a list'),
-        (
-            {"inputs": [_tensor("image", [TEXT])]},
-            '"inputs" holds image',
-        ),
-        ({"inputs": [_tensor("image", [TEXT])] * 2}, '"inputs" holds image'),
-        (
-            {"inputs": [_tensor("image", [TEXT], datatype="UINT8"), _tensor("phrases", ["a"])]},
-            "'UINT8'",
-        ),
-        (
-            {"inputs": [_tensor("image", [TEXT], shape=[2]), _tensor("phrases", ["a"])]},
-            r"has shape \[2\] and 1 elements",
-        ),
-        (
-            {"inputs": [_tensor("image", [TEXT], shape="1"), _tensor("phrases", ["a"])]},
-            "no valid shape",
-        ),
-        (
-            {"inputs": [_tensor("image", [TEXT], data=None), _tensor("phrases", ["a"])]},
-            'has no list "data"',
-        ),
-        (
-            {"inputs": [_tensor("image", [TEXT] * 3), _tensor("phrases", ["a"])]},
-            "3 images.*2",
-        ),
-        ({"inputs": [_tensor("image", []), _tensor("phrases", ["a"])]}, "0 images"),
-        (
-            {"inputs": [_tensor("image", [TEXT]), _tensor("phrases", ["a"])], "parameters": 1},
-            '"parameters" must be',
-        ),
-        (
-            {
-                "inputs": [_tensor("image", [TEXT]), _tensor("phrases", ["a"])],
-                "outputs": [{"name": "x"}],
-            },
-            '"outputs" must be',
-        ),
+        ("phrases=a&threshold=0.1&threshold=0.9", "'threshold' is given twice"),
+        ("phrases=a&max_detections=true", "max_detections 'true'"),
+        ("phrases=a&threshold=NaN", "threshold"),
+        ("phrases=%ff", "not UTF-8"),
+        ("phrases=a&&x", "cannot be read"),
+        ("phrases=a&x=1", "unknown x"),
+        ("phrases=a&" * 9 + "phrases=a", "Max number of fields|phrases"),
     ],
 )
-def test_wrong_tensors(content, reason):
+def test_wrong_queries(query, reason):
     with pytest.raises(ValueError, match=reason):
-        requests.from_tensors(content, LIMITS)
+        _read(IMAGE, "image/png", query)
+
+
+def test_a_query_beside_a_body_that_says_it_all():
+    with pytest.raises(ValueError, match="put it into the body"):
+        _read({"image": TEXT, "phrases": ["a"]}, query="threshold=0.9")

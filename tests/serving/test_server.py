@@ -7,80 +7,26 @@ import contextlib
 import http.client
 import io
 import json
+import socket
 import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import numpy as np
 import pytest
-import uvicorn
 from PIL import Image
 
 from omnidet.inference.detector import OmniDet
-from omnidet.serving import server
-from omnidet.serving.config import Limits, ServerConfig
-from omnidet.serving.service import Service
+from omnidet.serving.config import Limits, Patience
 from tests import toys
-
-PICTURE = toys.png(90, 30, [(5, 5, 20, 20)])
+from tests.serving.running import PICTURE, ask, question, raw, serving, toy, until_closed
 
 
 @pytest.fixture(scope="module")
 def detector() -> OmniDet:
-    return OmniDet(toys.toy_detector(), toys.toy_vocabulary(), {})
-
-
-@contextlib.contextmanager
-def serving(detector: OmniDet, **config: Any) -> Iterator[tuple[Service, int]]:
-    service = Service(detector, "toy", "3", ServerConfig(port=0, **config))
-    running = uvicorn.Server(
-        uvicorn.Config(
-            server.application(service),
-            port=0,
-            log_level="critical",
-            lifespan="off",
-            access_log=False,
-        )
-    )
-    thread = threading.Thread(target=running.run)
-    thread.start()
-    try:
-        while not running.started:
-            time.sleep(0.01)
-        yield service, running.servers[0].sockets[0].getsockname()[1]
-    finally:
-        running.should_exit = True
-        thread.join()
-
-
-def ask(
-    port: int, method: str, path: str, body: Any = None, **headers: str
-) -> tuple[int, dict[str, Any]]:
-    with contextlib.closing(
-        http.client.HTTPConnection("127.0.0.1", port, timeout=30)
-    ) as connection:
-        if isinstance(body, dict):
-            body, headers = (
-                json.dumps(body).encode(),
-                {"Content-Type": "application/json", **headers},
-            )
-        connection.request(method, path, body, headers)
-        answer = connection.getresponse()
-        content = json.loads(answer.read())
-        if answer.status >= 400:
-            assert set(content) == {"error"}
-            assert "\n" not in content["error"]
-        return answer.status, content
-
-
-def question(*phrases: str, image: bytes = PICTURE, **more: Any) -> dict[str, Any]:
-    return {
-        "image": base64.b64encode(image).decode(),
-        "phrases": list(phrases),
-        "threshold": 0,
-        **more,
-    }
+    return toy()
 
 
 @pytest.fixture(scope="module")
@@ -134,9 +80,9 @@ def test_a_picture_is_turned_as_its_exif_tag_says(port):
             "GET",
             "/v2/models/other",
             404,
-            "no model 'other', version 3, here: this is 'toy', version 3",
+            "no model 'other', version '3', here: this is 'toy', version 3",
         ),
-        ("GET", "/v2/models/toy/versions/2", 404, "no model 'toy', version 2, here"),
+        ("GET", "/v2/models/toy/versions/2", 404, "no model 'toy', version '2', here"),
         ("POST", "/v2/models/other/infer", 404, "no model 'other'"),
         ("GET", "/detect", 405, "Method Not Allowed"),
         ("GET", "/nowhere", 404, "Not Found"),
@@ -179,18 +125,27 @@ def test_many_at_once_get_what_each_would_get_alone(port):
         together = list(
             pool.map(lambda number: ask(port, "POST", "/detect", asked[number % 4]), range(24))
         )
-    assert [answer for _, answer in together] == alone * 6
+    for (status, answer), one in zip(together, alone * 6, strict=True):
+        assert status == 200
+        assert [d["phrase"] for d in answer["detections"]] == [
+            d["phrase"] for d in one["detections"]
+        ]
+        scores = [d["score"] for d in one["detections"]]
+        # Sums of a batch are rounded otherwise.
+        assert [d["score"] for d in answer["detections"]] == pytest.approx(scores, abs=1e-5)
 
 
 class _Slow:
     """A detector that waits for permission to answer."""
 
     def __init__(self, detector: OmniDet) -> None:
-        self.detector, self.may, self.prompt = detector, threading.Event(), detector.prompt
+        self.whole, self.may, self.begun = detector, threading.Event(), threading.Event()
+        self.prompt, self.detector = detector.prompt, detector.detector
 
-    def detect(self, *arguments: Any) -> Any:
+    def regions(self, *arguments: Any) -> Any:
+        self.begun.set()
         assert self.may.wait(30)
-        return self.detector.detect(*arguments)
+        return self.whole.regions(*arguments)
 
 
 def test_one_request_too_many_is_asked_to_try_again(detector):
@@ -214,28 +169,165 @@ def test_one_request_too_many_is_asked_to_try_again(detector):
 def test_another_version_takes_over_between_requests(detector):
     slow: Any = _Slow(detector)
     other = OmniDet(toys.toy_detector(seed=1), toys.toy_vocabulary(), {})
-    with serving(slow) as (service, port), ThreadPoolExecutor(1) as pool:
+    with serving(slow) as (service, port), ThreadPoolExecutor(2) as pool:
         begun = pool.submit(ask, port, "POST", "/detect", question("ring"))
-        while service._under_way < 1 or service._threads.borrowed_tokens < 1:
-            time.sleep(0.01)
-        time.sleep(0.1)
+        assert slow.begun.wait(30)
         service.use(other, "4")
-        _, after = ask(port, "POST", "/detect", question("ring"))
+        later = pool.submit(ask, port, "POST", "/detect", question("ring"))
         slow.may.set()
-        _, before = begun.result()
+        (_, before), (_, after) = begun.result(), later.result()
     assert (before["model"]["version"], after["model"]["version"]) == ("3", "4")
     assert before["detections"] != after["detections"]
 
 
 def test_a_fault_of_the_server_reveals_nothing_about_it(detector):
-    class Broken:
-        prompt = detector.prompt
+    broken: Any = _Slow(detector)
 
-        def detect(self, *_: Any) -> Any:
-            raise RuntimeError("/secret/path\nand more")
+    def fail(*_: Any) -> Any:
+        raise RuntimeError("/secret/path\nand more")
 
-    broken: Any = Broken()
+    broken.regions = fail
     with serving(broken) as (_, port):
         status, answer = ask(port, "POST", "/detect", question("ring"))
         assert (status, answer["error"]) == (500, "the server failed (RuntimeError): see its log")
         assert ask(port, "GET", "/v2/health/ready")[0] == 200
+
+
+@pytest.mark.parametrize("path", ["/detect", "/v2/models/toy/versions/3/infer"])
+def test_the_version_that_was_asked_answers_though_another_is_promoted_meanwhile(detector, path):
+    """The promotion comes between the header of a request and its body."""
+    other = OmniDet(toys.toy_detector(seed=1), toys.toy_vocabulary(), {})
+    content = question("ring")
+    if path != "/detect":
+        content = {
+            "inputs": [
+                {"name": "image", "datatype": "BYTES", "shape": [1], "data": [content["image"]]},
+                {"name": "phrases", "datatype": "BYTES", "shape": [1], "data": ["ring"]},
+            ]
+        }
+    body = json.dumps(content).encode()
+    head = (
+        f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+        f"Connection: close\r\nContent-Length: {len(body)}\r\n\r\n"
+    ).encode()
+    with serving(detector) as (service, port):
+        with socket.create_connection(("127.0.0.1", port), timeout=30) as connection:
+            connection.sendall(head + body[:9])
+            time.sleep(0.5)
+            service.use(other, "4")
+            connection.sendall(body[9:])
+            answer = until_closed(connection)
+        assert b'"version":"3"' in answer or b'"model_version":"3"' in answer
+        assert ask(port, "GET", "/v2/models/toy/versions/3")[0] == 404
+
+
+def test_lines_of_the_log_cannot_be_forged(port, caplog):
+    with caplog.at_level("INFO", "omnidet.server"):
+        ask(port, "GET", "/v2/models/a%0d%0a2026-01-01%20POST%20/detect%20200")
+        ask(port, "GET", "/%e2%80%a8%1b[31m")
+        raw(port, b"GET /a\x0bb HTTP/1.1\r\nHost: x\r\n\r\n")
+    messages = [record.getMessage() for record in caplog.records]
+    assert len(messages) == 3
+    assert all(message.isascii() and message.isprintable() for message in messages)
+
+
+def test_letters_that_mislead_are_told(port):
+    _, answer = ask(port, "POST", "/detect", question("red st\u200bar", "r\u0435d star", "ring"))
+    assert [("U+200B" in line, "U+0435" in line) for line in answer["warnings"]] == [
+        (True, False),
+        (False, True),
+    ]
+    assert "warnings" not in ask(port, "POST", "/detect", question("ring", "звезда", "星"))[1]
+
+
+def test_a_large_json_does_not_keep_others_waiting(detector):
+    """Whatever it is made of: all clients share one interpreter."""
+    with serving(detector) as (_, port), ThreadPoolExecutor(4) as pool:
+        bombs = [
+            b'{"a":[' + b"1," * 7_000_000 + b"1]}",
+            b'{"a":[' + b'"",' * 5_000_000 + b'""]}',
+            b'{"a":' + b"[" * 7_000_000,
+            b'{"a":"' + b"\\u0041" * 2_400_000 + b'"}',
+        ]
+        headers = {"Content-Type": "application/json"}
+        asked = [pool.submit(ask, port, "POST", "/detect", bomb, **headers) for bomb in bombs]
+        slowest = 0.0
+        while not all(one.done() for one in asked):
+            started = time.monotonic()
+            assert ask(port, "GET", "/v2/health/live")[0] == 200
+            slowest = max(slowest, time.monotonic() - started)
+        assert [one.result()[0] for one in asked] == [400] * 4
+        assert slowest < 3.0  # parsing them takes longer
+
+
+@pytest.mark.parametrize(("method", "status"), [("HEAD", 200), ("OPTIONS", 405), ("TRACE", 405)])
+def test_other_methods(port, method, status):
+    answer = raw(port, f"{method} /v2 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
+    assert answer.startswith(b"HTTP/1.1 %d " % status)
+    assert (answer.partition(b"\r\n\r\n")[2] == b"") == (method == "HEAD")
+
+
+@pytest.mark.parametrize(
+    "path", ["/../etc/passwd", "/v2/models/..%2f..%2fetc%2fpasswd", "//v2", "/v2/", "/%00", "/%ff"]
+)
+def test_paths_that_lead_nowhere(port, path):
+    answer = raw(port, f"GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
+    assert answer.startswith(b"HTTP/1.1 404 ")
+    assert b"passwd" not in answer or b"no model" in answer
+
+
+def test_an_old_client(port):
+    answer = raw(port, b"GET /v2/health/ready HTTP/1.0\r\n\r\n")
+    assert answer.endswith(b'{"ready":true}')
+
+
+def test_binary_tensors_over_http(port, detector):
+    (found,) = detector.detect([PICTURE], ["ring"], 3)
+    image = len(PICTURE).to_bytes(4, "little") + PICTURE
+    phrases = b"\x04\0\0\0ring"
+    sizes = {"image": len(image), "phrases": len(phrases)}
+    inputs = [
+        {
+            "name": name,
+            "datatype": "BYTES",
+            "shape": [1],
+            "parameters": {"binary_data_size": size},
+        }
+        for name, size in sizes.items()
+    ]
+    parameters = {"threshold": 0, "max_detections": 3, "binary_data_output": True}
+    head = json.dumps({"inputs": inputs, "parameters": parameters}).encode()
+    with contextlib.closing(http.client.HTTPConnection("127.0.0.1", port)) as connection:
+        connection.request(
+            "POST",
+            "/v2/models/toy/infer",
+            head + image + phrases,
+            {
+                "Content-Type": "application/octet-stream",
+                "Inference-Header-Content-Length": str(len(head)),
+            },
+        )
+        answer = connection.getresponse()
+        body, length = answer.read(), int(answer.headers["Inference-Header-Content-Length"])
+    assert answer.status == 200
+    at, values = length, {}
+    for output in json.loads(body[:length])["outputs"]:
+        size = output["parameters"]["binary_data_size"]
+        values[output["name"]] = body[at : at + size]
+        at += size
+    scores = np.frombuffer(values["scores"], "<f4")
+    assert scores == pytest.approx(found.scores, abs=1e-6)
+    assert ask(port, "GET", "/v2")[1]["extensions"] == ["binary_tensor_data"]
+
+
+@pytest.mark.slow
+def test_a_stop_with_a_slow_body_is_quick(detector):
+    with serving(detector, patience=Patience(stop_body_seconds=1)) as (_, port):
+        slow = socket.create_connection(("127.0.0.1", port), timeout=30)
+        slow.sendall(b"POST /detect HTTP/1.1\r\nHost: x\r\nContent-Type: image/png\r\n")
+        slow.sendall(b"Content-Length: 1000\r\n\r\nx")
+        time.sleep(0.3)
+        stopped = time.monotonic()
+    assert time.monotonic() - stopped < 8
+    assert b" 408 " in until_closed(slow)
+    slow.close()

@@ -24,7 +24,8 @@ def service() -> Service:
 
 
 def _answer(service: Service, *images: bytes, phrases: tuple[str, ...] = ("ring",)) -> Any:
-    return asyncio.run(service.answer(Question(images, phrases, 0.0, 5)))
+    question = Question(images, phrases, 0.0, 5)
+    return service.loaded.version, asyncio.run(service.answer(question, service.loaded))
 
 
 def test_each_image_gets_its_answer(service):

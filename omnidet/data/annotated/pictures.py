@@ -7,18 +7,20 @@ from __future__ import annotations
 import hashlib
 import io
 import re
-import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
 from PIL import Image, ImageOps
 
-from omnidet.data.reading import jpeg_markers, pixels
-from omnidet.data.reading.quarantine import MAX_PIXELS
+from omnidet.data.reading import jpeg_markers, picture_files, pixels
 
 UNREADABLE = "picture that cannot be read"
 TRUNCATED = "picture that is truncated"
-TOO_LARGE = f"picture of more than {MAX_PIXELS // 1_000_000} million pixels"
+TOO_LARGE = (
+    f"picture of more than {picture_files.MAX_PIXELS // 1_000_000} million pixels, "
+    f"or {picture_files.MAX_SIDE} on a side"
+)
+TOO_LONG = f"picture with one side more than {picture_files.MAX_ASPECT} times the other"
 EMPTY = "picture file that is empty"
 FORBIDDEN = "picture file that may not be opened, by its permissions"
 DISGUISED = {
@@ -66,16 +68,15 @@ def open_picture(path: Path) -> Opened | str:
     if not content:
         return EMPTY
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            with Image.open(io.BytesIO(content)) as image:
-                if image.width * image.height > MAX_PIXELS:
-                    return TOO_LARGE
-                if jpeg_markers.size_if_whole(content) is None:
-                    image.load()
-                digest = hashlib.sha256(content).digest()
-                is_deep = image.mode in pixels.DEEP_MODES
-                return Opened(digest, image.size, pixels.orientation(image), is_deep)
+        with picture_files.opened(content) as image:
+            problem = picture_files.STANDARD.problem(*image.size)
+            if problem:
+                return TOO_LARGE if problem == picture_files.TOO_LARGE else TOO_LONG
+            if jpeg_markers.size_if_whole(content) is None:
+                image.load()
+            digest = hashlib.sha256(content).digest()
+            is_deep = image.mode in pixels.DEEP_MODES
+            return Opened(digest, image.size, pixels.orientation(image), is_deep)
     except Image.DecompressionBombError:
         return TOO_LARGE
     except (OSError, SyntaxError, ValueError, EOFError, ArithmeticError) as error:
@@ -86,7 +87,7 @@ def open_picture(path: Path) -> Opened | str:
 
 def upright(path: Path) -> tuple[bytes, str]:
     """The content of a file that is turned or deep as an upright one of 8 bits, and its ending."""
-    with Image.open(path) as image:
+    with picture_files.opened(path) as image:
         is_jpeg = image.format in ("JPEG", "MPO") and image.mode in ("RGB", "L", "CMYK")
         turned = pixels.eight_bits(ImageOps.exif_transpose(image))
     out = io.BytesIO()

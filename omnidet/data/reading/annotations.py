@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import functools
-import io
 import itertools
 import reprlib
-import warnings
 from collections import defaultdict
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,7 +15,7 @@ import numpy as np
 from PIL import Image
 
 from omnidet import storage
-from omnidet.data.reading import json_stream
+from omnidet.data.reading import json_stream, picture_files
 from omnidet.data.reading.dataset_folder import DataFolder
 from omnidet.data.reading.quarantine import Quarantine
 from omnidet.schema import FloatArray, Record
@@ -232,11 +230,8 @@ def chained(pieces: Iterable[Piece], quarantine: Quarantine) -> Iterator[Record]
 def image_size(content: bytes) -> tuple[int, int] | str:
     """(width, height) from the image's header, or the reason why it cannot be read."""
     try:
-        with warnings.catch_warnings():
-            # quarantine.clean judges the size.
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            with Image.open(io.BytesIO(content)) as image:
-                return image.size
+        with picture_files.opened(content) as image:
+            return image.size  # quarantine.clean judges it
     except Image.DecompressionBombError:
         return "image too large"
     # What Pillow's readers raise.

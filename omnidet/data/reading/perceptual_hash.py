@@ -5,12 +5,12 @@ Does not import torch, so that processes that fetch pictures stay small.
 
 from __future__ import annotations
 
-import io
-import warnings
 from array import array
 
 import numpy as np
 from PIL import Image
+
+from omnidet.data.reading import picture_files
 
 HASH_BITS = 64
 BANDS = 4
@@ -38,14 +38,14 @@ def perceptual_hash(content: bytes) -> np.uint64 | None:
     filters measured, Lanczos separates copies from other pictures best.
     """
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(io.BytesIO(content)) as image:
-                return np.uint64(dhash(image))
+        with picture_files.opened(content) as image:
+            if picture_files.STANDARD.problem(*image.size):
+                return None
+            return np.uint64(dhash(image))
     # What Pillow's decoders raise. quarantine.clean reports such an image.
     except (OSError, SyntaxError, ValueError, EOFError, ArithmeticError):
         return None
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+    except Image.DecompressionBombError:
         return None
 
 

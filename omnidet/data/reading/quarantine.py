@@ -4,23 +4,19 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import io
 import json
 import math
 import unicodedata
-import warnings
 from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
 from PIL import Image
 
-from omnidet.data.reading import jpeg_markers
+from omnidet.data.reading import jpeg_markers, picture_files
 from omnidet.data.reading.upright import upright
 from omnidet.schema import FloatArray, Record
 
-MAX_PIXELS = 50_000_000
-"""Larger images are refused before decoding (decompression bombs). Real images stay far below."""
 MIN_BOX_SIDE = 1.0
 """In pixels. Boxes with a shorter side cannot be seen or matched."""
 MAX_OVERSHOOT = 2.0
@@ -177,8 +173,9 @@ def _image_problem(record: Record, decode: bool) -> str | None:
 
 
 def _size_problem(size: tuple[int, int], record: Record) -> str | None:
-    if size[0] * size[1] > MAX_PIXELS:
-        return "image too large"
+    problem = picture_files.STANDARD.problem(*size)
+    if problem:
+        return problem
     return (
         "image size differs from the annotation" if size != (record.width, record.height) else None
     )
@@ -186,16 +183,13 @@ def _size_problem(size: tuple[int, int], record: Record) -> str | None:
 
 def _decoding_problem(record: Record) -> str | None:
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            image = Image.open(io.BytesIO(record.image))
-        with image:
+        with picture_files.opened(record.image) as image:
             problem = _size_problem(image.size, record)
-            if problem != "image too large":
+            if problem not in (picture_files.TOO_LARGE, picture_files.TOO_LONG):
                 image.load()
             return problem
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
-        return "image too large"
+    except Image.DecompressionBombError:
+        return picture_files.TOO_LARGE
     # What Pillow's decoders raise.
     except (OSError, SyntaxError, ValueError, EOFError, ArithmeticError) as error:
         return "truncated image" if "truncated" in str(error).lower() else "unreadable image"

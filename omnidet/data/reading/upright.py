@@ -15,6 +15,7 @@ import re
 
 from PIL import Image, ImageOps
 
+from omnidet.data.reading import picture_files
 from omnidet.schema import Record
 
 ORIENTATION = 0x0112
@@ -36,7 +37,7 @@ def orientation(image: bytes) -> int:
     """
     if not _may_have_a_tag(image):
         return 1
-    with Image.open(io.BytesIO(image)) as opened:
+    with picture_files.opened(image) as opened:
         value = opened.getexif().get(ORIENTATION, 1)
     return value if isinstance(value, int) and 1 <= value <= 8 else 1
 
@@ -52,7 +53,7 @@ def upright(record: Record) -> Record | str:
         return record  # the checks that follow say what is wrong with it
     if turn == 1:
         return record
-    with Image.open(io.BytesIO(record.image)) as opened:
+    with picture_files.opened(record.image) as opened:
         stored = opened.size
     turned = stored[::-1] if turn >= 5 else stored
     declared = (record.width, record.height)
@@ -77,7 +78,7 @@ def _may_have_a_tag(image: bytes) -> bool:
 
 
 def _turned(image: bytes) -> bytes:
-    with Image.open(io.BytesIO(image)) as opened:
+    with picture_files.opened(image) as opened:
         picture = ImageOps.exif_transpose(opened)
         return _encoded(picture, opened.format)
 
@@ -91,7 +92,7 @@ def _without_tag(image: bytes) -> bytes:
         whole = patched + image[_HEAD_BYTES:]
         if orientation(whole) == 1:
             return whole
-    with Image.open(io.BytesIO(image)) as opened:
+    with picture_files.opened(image) as opened:
         picture = opened.copy()
         return _encoded(picture, opened.format)
 

@@ -23,6 +23,7 @@ from PIL import Image
 
 from omnidet import storage
 from omnidet.data import shard_writer
+from omnidet.data.reading import picture_files
 from omnidet.data.reading.annotations import Piece
 from omnidet.data.reading.quarantine import Quarantine, clean
 from omnidet.data.reading.record_json import SCHEMA_VERSION
@@ -169,7 +170,7 @@ def scaled_down(record: Record, max_side: int) -> Record:
     width, height = (
         max(1, round(side * max_side / longest)) for side in (record.width, record.height)
     )
-    with Image.open(io.BytesIO(record.image)) as image:
+    with picture_files.opened(record.image) as image:
         image.draft("RGB", (width, height))
         smaller = image.convert("RGB").resize(
             (width, height), Image.Resampling.BICUBIC, reducing_gap=3.0

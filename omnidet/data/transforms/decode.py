@@ -5,20 +5,24 @@ simplejpeg decodes JPEGs to the same pixels as Pillow in 0.7 of the time (`bench
 
 from __future__ import annotations
 
-import io
 from typing import Any
 
 import numpy as np
 import simplejpeg
-from PIL import Image
 
+from omnidet.data.reading import picture_files
 from omnidet.data.transforms.example import Example, Pixels, resized
 from omnidet.schema import Record
 
 _JPEG = b"\xff\xd8"
 
 
-def decode(record: Record, side: int | None = None, out: Pixels | None = None) -> Example:
+def decode(
+    record: Record,
+    side: int | None = None,
+    out: Pixels | None = None,
+    deadline: float | None = None,
+) -> Example:
     """Decode an image.
 
     JPEGs much larger than `side` are decoded at a reduced scale, boxes with them.
@@ -26,10 +30,11 @@ def decode(record: Record, side: int | None = None, out: Pixels | None = None) -
     Args:
         out: the square (side, side, 3) that `letterbox` will fill; a JPEG that fits without scaling
             is decoded straight into it.
+        deadline: of `time.monotonic`; decoding ends with TimeoutError after it.
     """
     pixels = _decode_jpeg(record, side, out) if record.image.startswith(_JPEG) else None
     if pixels is None:
-        with Image.open(io.BytesIO(record.image)) as image:
+        with picture_files.opened(record.image, deadline) as image:
             if (
                 side is not None
             ):  # never below the size asked for; formats other than JPEG ignore it

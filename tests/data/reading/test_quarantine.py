@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from omnidet.data.reading import quarantine as module
+from omnidet.data.reading import picture_files
+from omnidet.data.reading.picture_files import PictureLimits
 from omnidet.data.reading.quarantine import Quarantine, clean
 from omnidet.data.tiny_world.damage import _bomb
 from omnidet.schema import Record
@@ -107,9 +108,9 @@ def test_unusable_image(image, reason):
 
 
 def test_the_largest_image_that_is_read(monkeypatch):
-    monkeypatch.setattr(module, "MAX_PIXELS", 40 * 30)
+    monkeypatch.setattr(picture_files, "STANDARD", PictureLimits(40 * 30))
     assert cleaned(record([GOOD], ["dog"]))[0] is not None
-    monkeypatch.setattr(module, "MAX_PIXELS", 40 * 30 - 1)
+    monkeypatch.setattr(picture_files, "STANDARD", PictureLimits(40 * 30 - 1))
     assert cleaned(record([GOOD], ["dog"]))[1] == {"toy: record: image too large": 1}
 
 
