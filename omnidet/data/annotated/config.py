@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from omnidet.config import require
 
-FORMATS = ("coco", "voc", "yolo", "cvat", "labelme", "label-studio")
+FORMATS = ("coco", "voc", "yolo", "cvat", "labelme", "label-studio", "createml", "via", "csv")
 """Names of the formats of `formats.FORMATS`."""
 EXIF = ("upright", "stored")
 

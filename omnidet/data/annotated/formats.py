@@ -9,7 +9,17 @@ import textwrap
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from omnidet.data.folder_formats import coco, cvat, label_studio, labelme, voc, yolo
+from omnidet.data.folder_formats import (
+    coco,
+    createml,
+    cvat,
+    label_studio,
+    labelme,
+    tables,
+    via,
+    voc,
+    yolo,
+)
 from omnidet.data.folder_formats.folder import OTHER_PICTURES, PICTURES, Folder
 from omnidet.data.folder_formats.sheets import Found
 
@@ -34,6 +44,8 @@ class Format:
     """Which names count as looked for, and so absent where they have no box."""
     turned: str
     """Which way photographs are up that EXIF turns."""
+    is_second: bool = False
+    """Left alone where another format is found as well, and none is asked for."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +56,7 @@ class Foreign:
     remedy: str
 
 
+UNDECLARED = "nothing in the files says it: such photographs are left out unless `--exif` says it"
 DECLARED = "the declared size says whether boxes were drawn on the picture as shown or as stored"
 FORMATS: tuple[Format, ...] = (
     Format(
@@ -88,7 +101,7 @@ FORMATS: tuple[Format, ...] = (
         "`train`, `val`, `test` of data.yaml (folders, lists of folders, text files), else "
         "lists, else folders",
         "the names of data.yaml or classes.txt; an empty txt says that nothing is there",
-        "nothing in the files says it: such photographs are left out unless `--exif` says it",
+        UNDECLARED,
     ),
     Format(
         "cvat",
@@ -126,13 +139,59 @@ FORMATS: tuple[Format, ...] = (
         "all names of the folder; none where several annotations share a picture",
         DECLARED,
     ),
+    Format(
+        "createml",
+        "CreateML json",
+        createml.read,
+        "json: a list of pictures with `annotations` and `coordinates`",
+        "`coordinates`: the centre, width and height, in pixels",
+        "annotations without four numbers or without a label",
+        "`image` or `imagefilename`",
+        "the name of the json, else folders",
+        "all names of the folder; none where several files share a picture",
+        UNDECLARED,
+        is_second=True,
+    ),
+    Format(
+        "via",
+        "VGG Image Annotator json or csv",
+        via.read,
+        "json, csv or project of VIA 1 and 2",
+        "`rect`; the box around `polygon`, `circle` and `ellipse`; named by the attribute `label`, "
+        "`class`, `name`, `category`, `type` or `object`, or by the only one",
+        "points and lines; pictures without a region, which nobody may have looked at",
+        "`filename`",
+        "the name of the file, else folders",
+        "all names of the folder; none where several files share a picture",
+        UNDECLARED,
+        is_second=True,
+    ),
+    Format(
+        "csv",
+        "table of boxes",
+        tables.read,
+        "csv or tsv with columns for the picture, the class and four corners, such as `filename, "
+        "class, xmin, ymin, xmax, ymax`; Open Images; `path,x1,y1,x2,y2,class` without a head",
+        "the corners, in pixels, or as shares where all are from 0 to 1; `IsGroupOf` frames a "
+        "group",
+        "rows without four numbers or without a class; tables with x, y, width and height, which "
+        "may begin at the corner or the centre, are not read",
+        "the column `filename`, `image`, `path` or `ImageID`",
+        "the column `split`, else the name of the table, else folders",
+        "all names of the folder; of Open Images none; none where several tables share a picture",
+        "the columns `width` and `height` say it; without these such photographs are left out "
+        "unless `--exif` says it",
+        is_second=True,
+    ),
 )
 EXPORT = "export COCO json, or Pascal VOC xml"
 BOXES = "convert it to COCO json or YOLO txt"
 FOREIGN = {
-    "via": Foreign("VGG Image Annotator json or csv", "export it as COCO json"),
-    "createml": Foreign("CreateML json", EXPORT),
-    "csv": Foreign("a csv table of boxes", "convert it, for example to COCO json"),
+    "via": Foreign("a file of VGG Image Annotator without pictures", "export the annotations"),
+    "csv": Foreign(
+        "a csv table without columns for four corners",
+        "give `filename, class, xmin, ymin, xmax, ymax` in pixels, or COCO json",
+    ),
     "kitti": Foreign("KITTI txt", BOXES),
     "dota": Foreign("DOTA txt", BOXES),
     "mot": Foreign("txt in pixels, as MOT Challenge and VisDrone write it", BOXES),

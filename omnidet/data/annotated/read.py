@@ -108,15 +108,7 @@ def _found(folder: Folder, kind: str) -> Found:
                 continue
             if result is not None:
                 found[entry.name] = result
-    usable = {
-        name: result
-        for name, result in found.items()
-        if any(sheet.picture is not None and sheet.shapes for sheet in result.sheets)
-    }
-    for name in [name for name in found if usable and name not in usable]:
-        unused = f"not read: {found[name].title}, of which no box has a picture"
-        usable = {own: replace(f, notes=[*f.notes, unused]) for own, f in usable.items()}
-    found = usable or found
+    found, problems = _first(found, problems)
     if len(found) + len(problems) > 1:
         raise ValueError(
             f"{folder.root} has annotations in several formats ({', '.join([*found, *problems])}): "
@@ -128,6 +120,33 @@ def _found(folder: Folder, kind: str) -> Found:
     if not found:
         raise ValueError(refusals.nothing(folder, kind))
     return next(iter(found.values()))
+
+
+def _first(
+    found: Mapping[str, Found], problems: Mapping[str, ValueError]
+) -> tuple[dict[str, Found], dict[str, ValueError]]:
+    """Without formats of which no box has a picture, and without those that are second to others
+    that are found.
+    """
+    usable = {name for name, result in found.items() if _has_pictures(result)} or set(found)
+    second = {entry.name for entry in FORMATS if entry.is_second}
+    left_out = second if usable - second else set()
+    notes = [
+        f"not read: {result.title}, of which no box has a picture"
+        if name not in usable
+        else f"not read: {result.title}, which --format {name} reads"
+        for name, result in found.items()
+        if name not in usable or name in left_out
+    ]
+    kept = {name: found[name] for name in found if name in usable - left_out}
+    return (
+        {name: replace(result, notes=[*result.notes, *notes]) for name, result in kept.items()},
+        {name: problem for name, problem in problems.items() if name not in left_out},
+    )
+
+
+def _has_pictures(found: Found) -> bool:
+    return any(sheet.picture is not None and sheet.shapes for sheet in found.sheets)
 
 
 def _names(

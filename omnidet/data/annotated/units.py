@@ -52,9 +52,6 @@ def check(
     boxes: Sequence[Drawn], layout: Layout, is_in_shares: bool, title: str, root: str
 ) -> None:
     """Raise ValueError, with the likely cause, where most boxes make no sense."""
-    boxes = [b for b in boxes if b.corners[0] < b.corners[2] and b.corners[1] < b.corners[3]]
-    if not boxes:
-        return
     wants = (
         f"{title} wants {_WANTS[layout]}, in {'shares from 0 to 1' if is_in_shares else 'pixels'}"
     )
@@ -65,6 +62,12 @@ def check(
             f"{wants}; {cause}: convert them, or export them again"
         )
 
+    turned = [b for b in boxes if b.corners[0] > b.corners[2] or b.corners[1] > b.corners[3]]
+    if len(turned) > max(1, SUSPICIOUS * len(boxes)):
+        refuse(turned, "end before they begin", "these look like width and height")
+    boxes = [b for b in boxes if b.corners[0] < b.corners[2] and b.corners[1] < b.corners[3]]
+    if not boxes:
+        return
     if is_in_shares:
         large = [box for box in boxes if max(map(abs, box.corners)) > 2]
         if len(large) > MAX_OUTSIDE * len(boxes):

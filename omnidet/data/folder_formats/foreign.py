@@ -11,7 +11,6 @@ _HEAD_BYTES = 1 << 16
 _JSON_MARKS: dict[str, tuple[bytes, ...]] = {
     "vott": (b'"vott"', b'"boundingBox":{"height"', b'"videoSettings"'),
     "via": (b'"_via_', b'"shape_attributes"'),
-    "createml": (b'"coordinates"',),
     "supervisely": (b'"classTitle"',),
     "datumaro": (b'"dm_format_version"', b'"label_id"'),
     "scalabel": (b'"box2d"',),

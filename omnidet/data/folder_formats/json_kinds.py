@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import mmap
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from omnidet.data.folder_formats.folder import Folder
 
 _MAX_PARSED_BYTES = 64 << 20
-Kind = Literal["coco", "labelme", "label studio", ""]
+Kind = Literal["coco", "labelme", "label studio", "createml", "via", ""]
 
 
 def paths_of(folder: Folder, kind: Kind) -> list[Path]:
@@ -18,6 +18,16 @@ def paths_of(folder: Folder, kind: Kind) -> list[Path]:
     if not folder.kinds:
         folder.kinds |= {path: _kind(folder.root / path) for path in folder.with_suffix(".json")}
     return [path for path, found in folder.kinds.items() if found == kind]
+
+
+def load(folder: Folder, path: Path, title: str) -> Any:
+    """The content of a file. Raises ValueError for one that is damaged."""
+    try:
+        return json.loads(folder.read_bytes(path))
+    except (ValueError, RecursionError) as error:
+        raise ValueError(
+            f"{folder.root / path} looks like {title} and is not JSON ({error}): export it again"
+        ) from error
 
 
 def _kind(path: Path) -> Kind:
@@ -35,6 +45,10 @@ def _kind(path: Path) -> Kind:
             return any(content.find(f'"{w}"'.encode(encoding)) >= 0 for w in words)
 
         begin = content[:1000].decode(encoding, "replace").lstrip("\ufeff \t\r\n")[:1]
+        if begin == "[" and has("coordinates") and not has("result", "original_width", "type"):
+            return "createml"
+        if begin == "{" and has("_via_img_metadata", "shape_attributes"):
+            return "via"
         if begin == "[":
             has_tasks = has("result") and has("annotations", "completions")
             has_tasks = has_tasks or has("original_width")

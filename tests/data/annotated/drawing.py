@@ -280,6 +280,43 @@ def label_studio(found: Sequence[Scene], prefix: str = "/data/upload/1/0a1b2c3d-
     return tasks
 
 
+def createml(found: Sequence[Scene]) -> list[Any]:
+    entries = []
+    for scene in found:
+        boxes = []
+        for thing in scene.things:
+            x, y, w, h = thing.xywh
+            centre = {"x": x + w / 2, "y": y + h / 2, "width": w, "height": h}
+            boxes.append({"label": thing.name, "coordinates": centre})
+        entries.append({"image": scene.file, "annotations": boxes})
+    return entries
+
+
+def via(found: Sequence[Scene], attribute: str = "label") -> dict[str, Any]:
+    content = {}
+    for scene in found:
+        regions = []
+        for thing in scene.things:
+            x, y, w, h = thing.xywh
+            shape = {"name": "rect", "x": x, "y": y, "width": w, "height": h}
+            named = {attribute: thing.name}
+            regions.append({"shape_attributes": shape, "region_attributes": named})
+        content[f"{scene.file}-1"] = {"filename": scene.file, "size": -1, "regions": regions}
+    return content
+
+
+def table(found: Sequence[Scene], is_in_shares: bool = False) -> str:
+    lines = ["filename,width,height,class,xmin,ymin,xmax,ymax"]
+    for scene in found:
+        width, height = scene.size
+        across, down = (width, height) if is_in_shares else (1, 1)
+        for thing in scene.things:
+            x0, y0, x1, y1 = _corners(thing.xywh)
+            corners = f"{x0 / across},{y0 / down},{x1 / across},{y1 / down}"
+            lines.append(f'"{scene.file}",{width},{height},{thing.name},{corners}')
+    return "\n".join(lines) + "\n"
+
+
 class Folder:
     """A folder that is being made, and what it shows."""
 

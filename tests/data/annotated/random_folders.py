@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import json
 import random
+import re
 import shutil
 import sys
 import tempfile
@@ -29,7 +30,7 @@ from tests.data.annotated.drawing import SIZE, Scene, Thing, Truth
 
 NAMES = ("cat", "dog", "BoltWasher", "soda_can", "7", "Köln cake")
 PREFIXES = ("img_", "train_station_", "COCO_val2014_", "my photo ", "Köln_", "a.b.", "test-", "0")
-DECLARED = ("coco", "voc", "cvat", "labelme")
+DECLARED = ("coco", "voc", "cvat", "labelme", "csv")
 """Formats that declare the size of the picture, so that EXIF can be told."""
 
 
@@ -158,7 +159,7 @@ def _write(made: Made, places: Sequence[_Place], rows: Sequence[Sequence[Thing]]
         own = made.scenes[number * per_place : (number + 1) * per_place]
         folder = made.root / place.annotations
         made.num_rows += sum(len(scene.things) for scene in own)
-        if made.kind in ("coco", "cvat", "label-studio"):
+        if made.kind in ("coco", "cvat", "label-studio", "createml", "via", "csv"):
             _write_together(made, place, own, folder, spell)
             continue
         for scene in own:
@@ -189,6 +190,13 @@ def _write_together(
     if made.kind == "cvat":
         renamed = [Scene(spelled[s.file], s.things, s.size) for s in own]
         drawing.write(folder / f"{stem}.xml", drawing.cvat(renamed, made.names))
+    elif made.kind in ("createml", "via", "csv"):
+        renamed = [Scene(spelled[s.file], s.things, s.size) for s in own]
+        if made.kind == "csv":
+            drawing.write(folder / f"{stem}.csv", drawing.table(renamed))
+        else:
+            content = (drawing.createml if made.kind == "createml" else drawing.via)(renamed)
+            drawing.write(folder / f"{stem}.json", content)
     elif made.kind == "label-studio":
         prefix = draw.choice(["/data/upload/3/0a1b2c3d-", "s3://bucket/", "/data/local-files/?d="])
         drawing.write(folder / f"{stem}.json", drawing.label_studio(own, prefix))
@@ -267,7 +275,7 @@ def _image_sets(made: Made) -> None:
 
 
 def _annotation_files(made: Made) -> list[Path]:
-    ending = {"voc": ".xml", "cvat": ".xml", "yolo": ".txt"}.get(made.kind, ".json")
+    ending = {"voc": ".xml", "cvat": ".xml", "yolo": ".txt", "csv": ".csv"}.get(made.kind, ".json")
     others = ("ImageSets", "__MACOSX", "README.txt", "classes.txt", "package.json", "captions.json")
     files = sorted(made.root.rglob(f"*{ending}"))
     return [p for p in files if not p.name.startswith("._") and not set(p.parts) & set(others)]
@@ -349,6 +357,10 @@ def _broken_rows(made: Made) -> None:
                     [{"points": [[1, 2]]}, {"shape_type": "point"}, {"points": 7}]
                 )
             drawing.write(path, content)
+        elif made.kind in ("createml", "via"):
+            drawing.write(path, text.replace('"width": ', '"width": "a", "w": ', 1))
+        elif made.kind == "csv":
+            drawing.write(path, re.sub(r"(.*\n.*,)[0-9]+(,[0-9]+,[0-9]+\n)", r"\1abc\2", text))
         elif made.kind == "label-studio":
             tasks = json.loads(text)
             for task in tasks:
@@ -383,7 +395,7 @@ def _unknown_classes(made: Made) -> None:
 def _truncated(made: Made) -> None:
     made.note("a truncated file")
     files = _annotation_files(made)
-    if files and made.kind != "yolo":  # of lines nobody sees that some are gone
+    if files and made.kind not in ("yolo", "csv"):  # of lines nobody sees that some are gone
         path = made.draw.choice(files)
         content = path.read_bytes()
         path.write_bytes(content[: len(content) * 2 // 3])

@@ -17,4 +17,4 @@ def test_the_page_is_made_from_the_table():
 
 def test_every_format_says_all_of_itself():
     for entry in formats.FORMATS:
-        assert all(vars(entry).values()), entry.name
+        assert all(value for value in vars(entry).values() if value is not False), entry.name

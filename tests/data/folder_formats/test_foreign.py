@@ -12,7 +12,6 @@ from tests.data.annotated.drawing import Folder, scenes
     ("name", "content", "title"),
     [
         ("x.csv", "image_id,width,bbox\na,1,[1 2 3 4]\n", "csv table"),
-        ("x.csv", "images/a.png,1,2,3,4,cat\n", "csv table"),
         ("x.csv", "TRAIN,gs://b/a.png,cat,0.1,0.1,,,0.2,0.2,,\n", "csv table"),
         ("x.jsonl", '{"data": 1}\n', "lines of json"),
         ("x.json", [{"data_row": {"id": "x"}}], "Labelbox"),

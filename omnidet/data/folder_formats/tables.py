@@ -1,0 +1,171 @@
+"""Tables of boxes, a row a box: `filename,width,height,class,xmin,ymin,xmax,ymax` as scripts for
+TensorFlow and Roboflow write it, Open Images, and `path,x1,y1,x2,y2,class` without a head line.
+
+Only corners are read: of four numbers called x, y, width and height nothing says whether they begin
+at a corner or at the centre.
+"""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from omnidet.data.folder_formats import lookup
+from omnidet.data.folder_formats.folder import (
+    PICTURES,
+    SPLITS,
+    Folder,
+    key,
+    parts_of,
+    split_of_file,
+    split_of_folders,
+)
+from omnidet.data.folder_formats.lists import text_of
+from omnidet.data.folder_formats.sheets import (
+    NO_NAME,
+    NOT_FOUR_NUMBERS,
+    Corners,
+    Found,
+    Shape,
+    Sheet,
+    number,
+    size_of,
+)
+from omnidet.data.reading import annotations as files
+
+_COLUMNS = {
+    "picture": "filename file image imagename imagefilename imageid imageurl imagepath path "
+    "filepath img imgname externalid",
+    "name": "class label classname labelname category categoryname name object objectclass",
+    "x0": "xmin x1 left bboxxmin xtl",
+    "y0": "ymin y1 top bboxymin ytl",
+    "x1": "xmax x2 right bboxxmax xbr",
+    "y1": "ymax y2 bottom bboxymax ybr",
+    "width": "width imagewidth imgwidth",
+    "height": "height imageheight imgheight",
+    "split": "split subset set dataset partition",
+    "group": "isgroupof",
+}
+"""Words for the columns, without case, blanks and signs; of several the first."""
+_NEEDED = ("picture", "name", "x0", "y0", "x1", "y1")
+_BARE = ("picture", "x0", "y0", "x1", "y1", "name")
+_ENDINGS = (".csv", ".tsv")
+_MAX_SHARE = 1.001
+_Row = Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class _Table:
+    path: Path
+    rows: Sequence[tuple[int, _Row]]
+    """By the number of the line."""
+    is_in_shares: bool
+    is_open_images: bool
+
+
+def read(folder: Folder) -> Found | None:
+    """All the tables of the folder that have the columns."""
+    tables = [table for path in folder.with_suffix(*_ENDINGS) if (table := _table(folder, path))]
+    if not tables:
+        return None
+    described = _descriptions(folder) if any(table.is_open_images for table in tables) else {}
+    sheets = [sheet for table in tables for sheet in _sheets(folder, table, described)]
+    notes = [
+        f"{table.path}: corners as shares, all of them from 0 to 1"
+        for table in tables
+        if table.is_in_shares
+    ]
+    return Found("table of boxes", "xyxy", sheets, notes=notes)
+
+
+def _table(folder: Folder, path: Path) -> _Table | None:
+    lines = (text_of(folder, path) or "").splitlines()
+    if not lines:
+        return None
+    mark = max(",;\t", key=lines[0].count)
+    cells = [(place, row) for place, row in enumerate(csv.reader(lines, delimiter=mark), start=1)]
+    head = [re.sub(r"[^a-z0-9]", "", cell.casefold()) for cell in cells[0][1]]
+    columns = {what: _place(head, words.split()) for what, words in _COLUMNS.items()}
+    if all(columns[what] is not None for what in _NEEDED):
+        cells = cells[1:]
+    elif _is_bare(cells[0][1]):
+        columns = {what: place for place, what in enumerate(_BARE)}
+    else:
+        return None
+    rows = [
+        (place, {w: row[c].strip() for w, c in columns.items() if c is not None and c < len(row)})
+        for place, row in cells
+        if any(cell.strip() for cell in row)
+    ]
+    numbers = [number(row.get(side)) for _, row in rows for side in ("x0", "y0", "x1", "y1")]
+    found = [value for value in numbers if value is not None]
+    is_in_shares = bool(found) and max(map(abs, found)) <= _MAX_SHARE
+    return _Table(path, rows, is_in_shares, "imageid" in head and "labelname" in head)
+
+
+def _place(head: Sequence[str], words: Iterable[str]) -> int | None:
+    return next((head.index(word) for word in words if word in head), None)
+
+
+def _is_bare(row: Sequence[str]) -> bool:
+    """Whether the first line is a box, or a picture without one, and no head."""
+    if len(row) != len(_BARE) or Path(row[0]).suffix.lower() not in PICTURES:
+        return False
+    return all(number(cell) is not None for cell in row[1:5]) or not any(map(str.strip, row[1:]))
+
+
+def _descriptions(folder: Folder) -> dict[str, str]:
+    """Names behind the marks of Open Images, `/m/01yrx,Cat`."""
+    found = {}
+    for path in folder.with_suffix(".csv"):
+        for row in csv.reader((text_of(folder, path) or "").splitlines()):
+            if len(row) != 2 or not row[0].startswith("/"):
+                break
+            found[row[0]] = files.plain(row[1])
+    return found
+
+
+def _sheets(folder: Folder, table: _Table, described: Mapping[str, str]) -> Iterator[Sheet]:
+    by_picture: dict[tuple[str, str], list[tuple[int, _Row]]] = {}
+    for place, row in table.rows:
+        spelled = row.get("picture", ""), row.get("split", "")
+        by_picture.setdefault(spelled, []).append((place, row))
+    is_sole = len({tuple(parts_of(name)[:-1]) for name, _ in by_picture}) == 1
+    for (declared, given), rows in by_picture.items():
+        split = SPLITS.get(key(given), "") or split_of_file(table.path)
+        hit = lookup.find(folder, declared, table.path, split, is_sole)
+        shapes = tuple(_shape(row, place, described) for place, row in rows if not _is_empty(row))
+        sizes = {size_of(row.get("width"), row.get("height")) for _, row in rows}
+        where = "" if shapes else f"line {rows[0][0]}"
+        shown = frozenset(shape.name for shape in shapes if shape.name is not None)
+        yield Sheet(
+            table.path,
+            hit.picture,
+            shapes,
+            hit.problem,
+            sizes.pop() if len(sizes) == 1 else None,
+            unit="shares" if table.is_in_shares else "pixels",
+            covers=shown if table.is_open_images else None,
+            split=split or (split_of_folders(hit.picture) if hit.picture else ""),
+            origin=hit.origin,
+            where=f"{where} ({hit.detail})".strip() if hit.detail else where,
+        )
+
+
+def _is_empty(row: _Row) -> bool:
+    """Whether a row says that a picture shows nothing."""
+    return not any(row.get(what) for what in ("name", "x0", "y0", "x1", "y1"))
+
+
+def _shape(row: _Row, place: int, described: Mapping[str, str]) -> Shape:
+    spelled = row.get("name", "")
+    name = described.get(spelled) or files.plain(spelled) or None
+    x0, y0, x1, y1 = (number(row.get(side)) for side in ("x0", "y0", "x1", "y1"))
+    corners: Corners | None = None
+    if x0 is not None and y0 is not None and x1 is not None and y1 is not None:
+        corners = x0, y0, x1, y1
+    problem = NO_NAME if name is None else "" if corners else NOT_FOUR_NUMBERS
+    return Shape(name, corners, problem, is_crowd=row.get("group") == "1", where=f"line {place}")

@@ -1,0 +1,81 @@
+"""VGG Image Annotator."""
+
+from __future__ import annotations
+
+import json
+import math
+
+import pytest
+
+from tests.data.annotated import drawing
+from tests.data.annotated.drawing import LOSSY, Folder, Scene, Thing, scenes
+
+
+def _csv(content) -> str:
+    lines = ["#filename,file_size,region_count,region_id,region_shape_attributes,region_attributes"]
+    for entry in content.values():
+        for place, region in enumerate(entry["regions"] or [{}]):
+            cells = [
+                '"' + json.dumps(region.get(key, {})).replace('"', '""') + '"'
+                for key in ("shape_attributes", "region_attributes")
+            ]
+            lines.append(f"{entry['filename']},1,{len(entry['regions'])},{place},{','.join(cells)}")
+    return "\n".join(lines)
+
+
+@pytest.mark.parametrize("style", ["json", "project", "version 1", "csv"])
+@pytest.mark.parametrize("attribute", ["label", "Class", "thing"])
+def test_via(folder: Folder, style, attribute):
+    own = folder.pictures([*scenes(8), Scene("not_yet.png", [Thing("cat", (5, 5, 20, 20))])])
+    own[-1].things = []
+    content = drawing.via(own, attribute)
+    if style == "version 1":
+        for entry in content.values():
+            entry["regions"] = {str(i): region for i, region in enumerate(entry["regions"])}
+    if style == "csv":
+        folder.write("via.csv", _csv(content))
+    else:
+        project = {"_via_settings": {}, "_via_img_metadata": content, "_via_attributes": {}}
+        folder.write("via.json", project if style == "project" else content)
+    found = folder.read()
+    assert sum(len(p.boxes) for p in found.pictures()) == 8
+    left = found.account.tallies["annotations"].left_out
+    assert left["picture without a region"].count == 1
+
+
+def test_shapes_of_via(folder: Folder):
+    own = folder.pictures(scenes(8))
+    content = drawing.via(own)
+    regions = [entry["regions"][0] for entry in content.values()]
+    shapes = [region["shape_attributes"] for region in regions]
+    for kind, shape in zip(("polygon", "ellipse", "turned"), shapes, strict=False):
+        x, y, w, h = (shape.pop(k) for k in ("x", "y", "width", "height"))
+        if kind == "polygon":
+            points = {"all_points_x": [x, x + w, x], "all_points_y": [y, y, y + h]}
+            shape |= {"name": "polygon", **points}
+        else:
+            radii = {"rx": w / 2, "ry": h / 2} if kind == "ellipse" else {"rx": h / 2, "ry": w / 2}
+            angle = 0 if kind == "ellipse" else math.pi / 2
+            shape |= {"name": "ellipse", "cx": x + w / 2, "cy": y + h / 2, **radii, "theta": angle}
+    shapes[3]["name"] = "point"
+    regions[4]["region_attributes"] = {"label": {"cat": True, "dog": False}}
+    regions[5]["region_attributes"] = {"label": {"cat": True, "dog": True}}
+    folder.write("via.json", content)
+    found = folder.read(LOSSY)
+    assert sum(len(p.boxes) for p in found.pictures()) == 6
+    left = found.account.tallies["boxes"].left_out
+    assert left["shape that frames nothing: point, line or tag"].count == 1
+    assert left["shape without a name"].count == 1
+
+
+def test_attributes_that_may_all_be_the_name_are_refused(folder: Folder):
+    content = drawing.via(folder.pictures(scenes(4)), "thing")
+    for entry in content.values():
+        entry["regions"][0]["region_attributes"]["colour"] = "red"
+    folder.write("via.json", content)
+    assert "'colour', 'thing'" in folder.refusal()
+    for entry in content.values():
+        named = entry["regions"][0]["region_attributes"]
+        named["label"] = named.pop("thing")
+    folder.write("via.json", content)
+    assert folder.num_read() == 4
