@@ -17,7 +17,7 @@ from timm.optim import param_groups_layer_decay  # type: ignore[attr-defined]
 from torch import Tensor, nn
 from torch.nn import functional
 
-from omnidet.model import weights
+from omnidet.model import folding, weights
 from omnidet.model.backbone import Backbone
 
 if TYPE_CHECKING:
@@ -38,6 +38,8 @@ class FeatureBackbone(Backbone):
         network.prune_intermediate_layers(self.indices, prune_norm=True, prune_head=True)
         # On a CPU a step takes three quarters of the time that way; the images come so already.
         self.network = network.to(memory_format=torch.channels_last)
+        if config.frozen_norms:
+            folding.fold_batch_norms(self.network, self.fixed_side or image_size)
         self.lateral = nn.ModuleList(nn.Conv2d(count, config.width, 1) for count in channels)
         self.norm = nn.LayerNorm(config.width)
         rates = torch.linspace(0, config.drop_path, config.depth).tolist()
