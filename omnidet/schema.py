@@ -154,6 +154,9 @@ class Predictions:
     """For few matched regions and images: its cost grows with the size of the vocabulary."""
     calibration_B2: Tensor | None = None
     """Temperature and bias of each image's stream, already in `scores_BQL`; None without them."""
+    early: Predictions | None = None
+    """Those before the last blocks, where regions do not know about each other; in training only,
+    if asked for."""
     more: tuple[Predictions, ...] = ()
     """Those for images of other sizes, one per batch in `Batch.more`."""
 

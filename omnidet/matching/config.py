@@ -9,6 +9,7 @@ from omnidet.config import require
 
 MATCHERS = "omnidet.matching"
 """The package of the matchers that a recipe names."""
+MAX_EARLY_REGIONS = 100
 
 
 @dataclass(frozen=True)
@@ -35,3 +36,15 @@ class MatchingConfig:
     matcher: str = field(default="hungarian", metadata={"plugins": MATCHERS})
     """The name of a file in this folder."""
     cost: CostConfig = field(default_factory=CostConfig)
+    early_regions: int = 0
+    """Regions that each box is also assigned to in predictions made before the backbone's last
+    blocks; 0 for no such predictions. More of the network's output learns from each box, and the
+    last blocks still learn to give one region a box (H-DETR, arXiv 2207.13080)."""
+    early_losses: tuple[str, ...] = ("names", "boxes_l1", "boxes_giou")
+    """Those of the recipe's losses that the early predictions are trained with."""
+
+    def __post_init__(self) -> None:
+        require(
+            0 <= self.early_regions <= MAX_EARLY_REGIONS,
+            f"matching.early_regions={self.early_regions}: give 0 to {MAX_EARLY_REGIONS}",
+        )

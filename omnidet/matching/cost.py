@@ -30,6 +30,30 @@ def match(predictions: Predictions, batch: Batch, config: CostConfig, matcher: M
     return dataclasses.replace(first, more=tuple(rest))
 
 
+def match_early(
+    predictions: Predictions, batch: Batch, config: CostConfig, matcher: Matcher, regions: int
+) -> Matches:
+    """Match each true box to several regions of the early predictions.
+
+    Args:
+        regions: for each box; fewer where boxes are many. A region still has one box at most.
+    """
+
+    def repeated(cost_QN: npt.NDArray[np.float32]) -> tuple[IntArray, IntArray]:
+        times = max(1, min(regions, cost_QN.shape[0] // cost_QN.shape[1]))
+        chosen, columns = matcher(np.repeat(cost_QN, times, axis=1))
+        return chosen, columns // times
+
+    return match(early(predictions), batch, config, repeated)
+
+
+def early(predictions: Predictions) -> Predictions:
+    """The early predictions of all image sizes. Raises ValueError if there are none."""
+    groups = [group.early for group in predictions.groups()]
+    first, *rest = (group for group in groups if group is not None)
+    return dataclasses.replace(first, more=tuple(rest))
+
+
 def _match_group(
     predictions: Predictions, batch: Batch, config: CostConfig, matcher: Matcher
 ) -> Matches:

@@ -14,6 +14,8 @@ class Backbone(nn.Module, abc.ABC):
 
     mean: Tensor
     std: Tensor
+    gives_early = False
+    """Whether `forward(images, early=True)` also gives the tokens before the last blocks."""
     weights_sha256: str = ""
     """Hash of the file that it started from; empty for random weights and those of a hub."""
 

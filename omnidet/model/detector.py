@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from omnidet.model.config import ModelConfig
 from omnidet.model.heads import RegionHead, StreamCalibration, TokenTable
-from omnidet.schema import Batch, PhraseTable, Predictions
+from omnidet.schema import Batch, LogPartition, PhraseTable, Predictions
 
 
 class Detector(nn.Module):
@@ -34,6 +34,8 @@ class Detector(nn.Module):
         self.tokens = TokenTable(num_tokens, config.embedding_width)
         if config.calibrated_streams:
             self.head.calibration = StreamCalibration(config.calibrated_streams)
+        self.predicts_early = False
+        """Whether training also wants the predictions of the tokens before the last blocks."""
 
     def forward(self, batch: Batch) -> Predictions:
         """Everything that the losses need."""
@@ -42,8 +44,24 @@ class Detector(nn.Module):
 
     def predict(self, batch: Batch) -> Predictions:
         """`forward` for images of one size."""
-        embeddings_BQD, boxes_BQ4, image_BD = self.regions(batch.images_BCHW)
-        rows_PD, biases_P, log_partition = self.tokens.in_training(batch.phrases)
+        phrases = self.tokens.in_training(batch.phrases)
+        if not self.predicts_early:
+            return self._predictions(self.regions(batch.images_BCHW), phrases, batch)
+        grid = self.backbone.grid(batch.images_BCHW)
+        last, before = (
+            self._predictions(self.head(tokens_BQW, grid), phrases, batch)
+            for tokens_BQW in self.backbone(batch.images_BCHW, early=True)
+        )
+        return dataclasses.replace(last, early=before)
+
+    def _predictions(
+        self,
+        regions: tuple[Tensor, Tensor, Tensor],
+        phrases: tuple[Tensor, Tensor, LogPartition],
+        batch: Batch,
+    ) -> Predictions:
+        embeddings_BQD, boxes_BQ4, image_BD = regions
+        rows_PD, biases_P, log_partition = phrases
         # Each image is scored on its own label space alone, so that memory grows with regions x
         # names and not with regions x vocabulary.
         own_BL = batch.name_BL.clamp(min=0)

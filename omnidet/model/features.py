@@ -47,10 +47,16 @@ class FeatureBackbone(Backbone):
             Block(config.width, config.num_heads, qkv_bias=True, drop_path=rate) for rate in rates
         )
         self.final_norm = nn.LayerNorm(config.width) if config.depth else nn.Identity()
+        self.gives_early = config.depth > 0
         self._freeze()
 
-    def forward(self, images_BCHW: Tensor) -> Tensor:
-        """Images (B, 3, H, W) -> tokens (B, H/stride * W/stride, width), row by row."""
+    def forward(self, images_BCHW: Tensor, early: bool = False) -> Any:
+        """Images (B, 3, H, W) -> tokens (B, H/stride * W/stride, width), row by row.
+
+        Args:
+            early: give the tokens before the blocks as well, in which a region does not know about
+                others.
+        """
         rows, columns = self.grid(images_BCHW)
         side = self.fixed_side
         if side and images_BCHW.shape[-2:] != (side, side):
@@ -74,11 +80,11 @@ class FeatureBackbone(Backbone):
         places_QW = build_sincos2d_pos_embed(
             [rows, columns], dim=self.width, device=tokens_BQW.device, dtype=tokens_BQW.dtype
         )
-        tokens_BQW = tokens_BQW + places_QW
+        tokens_BQW = early_BQW = tokens_BQW + places_QW
         for block in self.blocks:
             tokens_BQW = block(tokens_BQW)
         out: Tensor = self.final_norm(tokens_BQW)
-        return out
+        return (out, early_BQW) if early else out
 
     def train(self, mode: bool = True) -> FeatureBackbone:
         """Set the mode of all modules except frozen batch norms, which stay in inference mode."""

@@ -75,7 +75,8 @@ def _pairs(network: Any, images: Tensor) -> list[tuple[nn.Conv2d, nn.BatchNorm2d
 
 
 def _folded(convolution: nn.Conv2d, norm: nn.BatchNorm2d, images_BCHW: Tensor) -> Tensor:
-    assert norm.running_mean is not None and norm.running_var is not None
+    assert norm.running_mean is not None
+    assert norm.running_var is not None
     scale = (norm.running_var + norm.eps).rsqrt()
     if norm.affine:
         scale = scale * norm.weight

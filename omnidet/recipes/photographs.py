@@ -9,6 +9,7 @@ from omnidet.data.sharding.config import Dataset, ShardsConfig
 from omnidet.data.transforms.colour_jitter import ColourJitter
 from omnidet.data.transforms.large_scale_jitter import LargeScaleJitter
 from omnidet.data.vocabulary import VocabularyConfig
+from omnidet.matching.config import MatchingConfig
 from omnidet.measures.config import Benchmark, EvaluationConfig
 from omnidet.model.backbones.timm_features import TimmFeatures
 from omnidet.model.config import ModelConfig
@@ -37,6 +38,7 @@ def photographs() -> Recipe:
             mixing=MixingConfig(max_names=100, workers=1),
             # Names and boxes: there is neither a description nor a caption to learn from.
             losses=tuple(w for w in LOSSES if w.name in ("names", "boxes_l1", "boxes_giou")),
+            matching=MatchingConfig(early_regions=4),
             train=TrainConfig(
                 steps=600,
                 optimizer=OptimizerConfig(learning_rate=1e-3, weight_decay=0.05, warmup_steps=30),

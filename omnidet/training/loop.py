@@ -12,11 +12,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from omnidet import plugins, storage
+from omnidet import storage
 from omnidet.config import require
 from omnidet.data.mixing.mixture import Loader
-from omnidet.matching.config import MATCHERS, MatchingConfig
-from omnidet.matching.cost import match
+from omnidet.matching.config import MatchingConfig
 from omnidet.model.detector import Detector
 from omnidet.storage import Location
 from omnidet.training import checkpoint, distributed, optimizer, pictures
@@ -24,10 +23,11 @@ from omnidet.training.average import Average
 from omnidet.training.config import TrainConfig
 from omnidet.training.finite import FiniteGuard
 from omnidet.training.metrics import MetricLog
-from omnidet.training.objective import Loss, Parts, objective
+from omnidet.training.objective import Loss, Parts
 from omnidet.training.progress import Progress
 from omnidet.training.run_state import State
 from omnidet.training.stop import InterruptedRunError, StopSignal
+from omnidet.training.supervision import Supervision
 from omnidet.training.writer import Writer
 
 
@@ -54,10 +54,10 @@ def fit(
     Raises FloatingPointError, before the weights change, if a loss or gradient is not finite, and
     InterruptedRunError, after writing a checkpoint, if SIGTERM came.
     """
-    matching = matching or MatchingConfig()
-    matcher = plugins.load(MATCHERS, matching.matcher)
-    streams = loader.mixture.streams
-    names, weights = [stream.name for stream in streams], [stream.weight for stream in streams]
+    supervision = Supervision(
+        losses, loader.mixture.streams, world.size, matching or MatchingConfig()
+    )
+    supervision.prepare(detector)
     _require_images_for_all_ranks(loader, world)
     averaged = copy.deepcopy(detector)
     model, state = _prepare(detector, config, world)
@@ -89,10 +89,9 @@ def fit(
             with autocast(world.device, config.precision):
                 predictions = model(batch)
             try:
-                matches = match(predictions, batch, matching.cost, matcher)
+                loss, parts = supervision(predictions, batch)
             except FloatingPointError as error:
                 raise FloatingPointError(f"step {step}: {error}") from error
-            loss, parts = objective(losses, names, world.size, predictions, batch, matches, weights)
             guard.loss(step, loss, parts)
             loss.backward()  # type: ignore[no-untyped-call]
             norm = distributed.whole_norm(

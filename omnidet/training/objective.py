@@ -48,6 +48,17 @@ class Parts:
     counts_KS: Tensor
     """Positives of all ranks."""
 
+    def with_early(self, early: Parts) -> Parts:
+        """These, and those of the early predictions as `stream/early_loss`."""
+        names = tuple(
+            tuple(name.replace("/", "/early_", 1) for name in row) for row in early.names_KS
+        )
+        return Parts(
+            self.names_KS + names,
+            torch.cat([self.means_KS, early.means_KS]),
+            torch.cat([self.counts_KS, early.counts_KS]),
+        )
+
     def over_ranks(self) -> Parts:
         """The means over the images of all ranks. Every rank must call this."""
         return Parts(self.names_KS, sum_over_ranks(self.means_KS), self.counts_KS)

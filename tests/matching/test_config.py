@@ -29,3 +29,8 @@ def test_a_wrong_weight_is_named(field, value, remedy):
 
 def test_the_default_matcher_is_a_file_of_the_folder():
     assert plugins.load(MATCHERS, MatchingConfig().matcher) is hungarian
+
+
+def test_early_regions_out_of_range_are_refused():
+    with pytest.raises(ValueError, match=r"matching.early_regions=-1.*0 to 100"):
+        MatchingConfig(early_regions=-1)

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections import Counter
 
 import numpy as np
 import pytest
 import torch
 
 from omnidet.matching.config import CostConfig
-from omnidet.matching.cost import match, matching_cost
+from omnidet.matching.cost import match, match_early, matching_cost
 from omnidet.matching.hungarian import hungarian
+from omnidet.schema import Matches
 from tests import toys
 
 ONE = CostConfig(names=1, l1=0, giou=0)
@@ -157,3 +159,38 @@ def test_scores_of_padded_names_do_not_matter():
         dataclasses.replace(predictions, scores_BQL=scores), batch, CostConfig(), hungarian
     )
     np.testing.assert_array_equal(before.region_M.numpy(), after.region_M.numpy())
+
+
+def _early_matches(regions: int) -> tuple[Matches, Matches]:
+    predictions, batch = _case()
+    with_early = dataclasses.replace(
+        toys.predictions(batch, toys.leaves(seed=1)), early=predictions
+    )
+    several = match_early(with_early, batch, CostConfig(), hungarian, regions)
+    return match(predictions, batch, CostConfig(), hungarian), several
+
+
+def _pairs(matches: Matches) -> set[tuple[int, int, int]]:
+    parts = (matches.image_M, matches.region_M, matches.box_M)
+    return set(zip(*(part.tolist() for part in parts), strict=True))
+
+
+def test_one_early_region_a_box_is_the_same_matching():
+    single, several = _early_matches(1)
+    assert _pairs(several) == _pairs(single)
+
+
+def test_each_box_gets_several_early_regions_and_a_region_one_box():
+    single, several = _early_matches(2)
+    boxes = Counter((image, box) for image, _, box in _pairs(several))
+    assert boxes.keys() == {(image, box) for image, _, box in _pairs(single)}
+    assert set(boxes.values()) == {2}
+    assert max(Counter((image, region) for image, region, _ in _pairs(several)).values()) == 1
+
+
+def test_more_early_regions_than_there_are_gives_each_box_its_share():
+    single, several = _early_matches(100)
+    num_regions = toys.leaves().z_BQD.shape[1]
+    of_image = Counter(image for image, _, _ in _pairs(several))
+    for image, num_boxes in Counter(image for image, _, _ in _pairs(single)).items():
+        assert of_image[image] == num_regions // num_boxes * num_boxes

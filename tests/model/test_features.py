@@ -65,3 +65,13 @@ def test_a_stride_that_the_network_does_not_have_is_refused():
     config = TimmFeatures("levit_128s", "random", from_strides=(8,), stride=8)
     with pytest.raises(ValueError, match=r"from_strides=\[8\].*levit_128s.*give some of 16, 32"):
         config.build(224)
+
+
+def test_early_tokens_are_those_before_the_blocks():
+    backbone = _build(1).eval()
+    with torch.no_grad():
+        tokens, early = backbone(_images(), early=True)
+        torch.testing.assert_close(tokens, backbone(_images()))
+        torch.testing.assert_close(backbone.final_norm(backbone.blocks[0](early)), tokens)
+    assert backbone.gives_early
+    assert not _build(0).gives_early
