@@ -103,5 +103,5 @@ def _folded(convolution: nn.Conv2d, norm: nn.BatchNorm2d, images_BCHW: Tensor) -
 def _activation(norm: Any, images_BCHW: Tensor) -> Tensor:
     """What follows the batch norm in timm's combined module; nothing in PyTorch's."""
     if isinstance(norm, BatchNormAct2d):
-        images_BCHW = norm.act(norm.drop(images_BCHW))  # type: ignore[operator]
+        images_BCHW = norm.act(norm.drop(images_BCHW))
     return images_BCHW
