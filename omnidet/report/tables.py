@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from omnidet.data import shards
+from omnidet.data.annotated.account import KINDS
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,23 @@ def of_run(index: shards.Index, provenance: Mapping[str, Any]) -> list[Table]:
         ),
         Table("Every field of the recipe", ("Field", "value"), list(_flat(recipe)), folded=True),
     ]
+    accounts = index.report.get("accounts", {}).items()
+    tables[:0] = [_read(name, account) for name, account in accounts]
     return [table for table in tables if table.rows]
+
+
+def _read(name: str, account: Mapping[str, Any]) -> Table:
+    """What became of an annotated folder: read = kept + left out, each reason with its first."""
+    rows: list[tuple[str, str, str, str, str]] = []
+    for kind in KINDS:
+        read, kept = account[kind]["read"], account[kind]["kept"]
+        rows.append((kind, f"{read:,}", f"{kept:,}", f"{read - kept:,}", ""))
+        rows += [
+            (reason, "", "", f"{out['count']:,}", out["first"])
+            for reason, out in account[kind]["left_out"].items()
+        ]
+    columns = ("", "read", "kept", "left out", "the first of them")
+    return Table(f"What was read of {name}", columns, rows, "; ".join(account["notes"]))
 
 
 def _streams(recipe: Mapping[str, Any]) -> list[tuple[str, str, str]]:

@@ -1,5 +1,8 @@
+import dataclasses
+
 import pytest
 
+from omnidet.data.annotated.account import Account
 from omnidet.report import tables
 from omnidet.report.tables import Table
 from tests import evaluations
@@ -31,6 +34,22 @@ def test_data_streams_and_recipe_become_tables(tmp_path):
         "2.0",
         "1, 2",
     )
+
+
+def test_the_account_of_an_annotated_folder_is_a_table(tmp_path):
+    account = Account()
+    account.keep("boxes", 1200)
+    account.leave("boxes", "box without an area", "a.txt line 3", 2)
+    account.notes.append("names from data.yaml")
+    index = evaluations.index(tmp_path)
+    report = {**index.report, "accounts": {"bolts": account.describe()}}
+    first = tables.of_run(dataclasses.replace(index, report=report), {})[0]
+    assert first.title == "What was read of bolts"
+    assert first.rows[2:] == [
+        ("boxes", "1,202", "1,200", "2", ""),
+        ("box without an area", "", "", "2", "a.txt line 3"),
+    ]
+    assert first.note == "names from data.yaml"
 
 
 def test_without_a_recipe_its_tables_are_left_out(tmp_path):

@@ -83,7 +83,10 @@ class Lists:
         ]
         if self.in_several:
             first = min(self.in_several)
-            said.append(f"in the lists of several splits: {len(self.in_several)} (first: {first})")
+            said.append(
+                f"in the lists of several splits, and evaluated on: {len(self.in_several)} (first: "
+                f"{first})"
+            )
         return said
 
     def _meant(self, line: str, near: Path) -> Path | None:

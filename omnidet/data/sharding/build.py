@@ -138,6 +138,7 @@ def build_set(
         "quarantine": quarantine.lines,  # faults of the split as a whole
         "counts": dict(quarantine.counts),
         "ground_truth": _copy_ground_truth(dataset, root, location) if part[0] == 1 else None,
+        "account": sources.account(dataset.source, root),
         "pieces": written,
     }
     storage.write_text(storage.join(location, PARTS, finish.part_file(part)), json.dumps(content))

@@ -55,6 +55,7 @@ def finish_set(out: str, set_name: str) -> None:
         "held_out": dict(sorted(dropped.items())),
         "names": dict(sorted(names.items())) if len(names) <= shards.MAX_COUNTED_NAMES else {},
         "quarantined": dict(sorted(quarantine.counts.items())),
+        "account": parts[0].get("account"),
     }
     storage.write_text(
         storage.join(location, QUARANTINE), "".join(line + "\n" for line in quarantine.lines)
@@ -72,6 +73,7 @@ def merge(out: str, set_names: Sequence[str]) -> None:
     dropped: dict[str, Any] = {}
     names: dict[str, Mapping[str, int]] = {}
     quarantined: Counter[str] = Counter()
+    accounts: dict[str, Any] = {}
     lines: list[str] = []
     for name in set_names:
         content = json.loads(storage.read_text(storage.join(out, name, storage.INDEX_NAME)))
@@ -83,6 +85,8 @@ def merge(out: str, set_names: Sequence[str]) -> None:
         quarantined += Counter(content["quarantined"])
         if content["held_out"]:
             dropped[name] = content["held_out"]
+        if content.get("account"):
+            accounts[name.partition("/")[2]] = content["account"]
         if name.startswith("train/") and content.get("names"):
             names[name] = content["names"]
         _clear(out, name, content)
@@ -92,13 +96,10 @@ def merge(out: str, set_names: Sequence[str]) -> None:
                 "file": f"{name}/{content['ground_truth']['file']}",
             }
     storage.write_text(storage.join(out, QUARANTINE), "".join(lines))
-    shards.write_index(
-        out,
-        sets,
-        truths,
-        {"held_out": dropped, "quarantined": dict(sorted(quarantined.items()))},
-        names,
-    )
+    report = {"held_out": dropped, "quarantined": dict(sorted(quarantined.items()))}
+    if accounts:
+        report["accounts"] = accounts
+    shards.write_index(out, sets, truths, report, names)
 
 
 def describe(index: shards.Index) -> str:

@@ -8,7 +8,7 @@ and hands what it cannot use to the quarantine. It knows nothing of torch, token
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Protocol
+from typing import Any, Protocol
 
 from omnidet.data.reading.annotations import GroundTruth, Piece
 from omnidet.data.reading.quarantine import Quarantine
@@ -97,6 +97,11 @@ def by_name(name: str) -> Source:
     if name not in known:
         raise ValueError(f"unknown dataset {name!r}: the known ones are {', '.join(known)}")
     return known[name]
+
+
+def account(name: str, root: str) -> dict[str, Any] | None:
+    """What was read and left out of a folder whose layout was not known; None for datasets."""
+    return annotated.account(root) if name == annotated.SOURCE else None
 
 
 def is_curated(image_id: str) -> bool:

@@ -8,7 +8,9 @@ A name that an image does not show is verified absent there, unless it is among 
 from __future__ import annotations
 
 import functools
+import json
 from collections.abc import Iterator
+from typing import Any
 
 from omnidet import storage
 from omnidet.data.reading import annotations as files
@@ -105,6 +107,15 @@ def ground_truth(root: str, split: str) -> GroundTruth | None:
     told = f"ground_truth/{split}.json"
     name = told if DataFolder(root).has(told) else _name(split)
     return coco_json.ground_truth(root, name, REMEDY)
+
+
+def account(root: str) -> dict[str, Any] | None:
+    """What was read of the folder that somebody annotated, kept and left out, as
+    `data/annotated/account.py` describes it; None where the summary is not there.
+    """
+    content = DataFolder(root).read("summary.json")
+    found = json.loads(content).get("account") if content else None
+    return found if isinstance(found, dict) else None
 
 
 def _name(split: str) -> str:

@@ -12,8 +12,11 @@ from pathlib import Path
 import pytest
 
 from omnidet.data import shards
+from omnidet.data.annotated import cut, write
+from omnidet.data.annotated.read import read
 from omnidet.data.sharding import build, finish
 from omnidet.data.sharding.config import Dataset, ShardsConfig
+from tests.data.annotated.drawing import LOSSY, Folder
 from tests.data.sharding.small import CONFIG, WEB, one
 from tests.data.sources.handmade import coco_files, write_coco, write_laion
 
@@ -137,3 +140,20 @@ def test_a_merge_leaves_only_what_the_folder_needs(tmp_path):
         "train/laion/index.json",
         "train/laion/quarantine.jsonl",
     ]
+
+
+def test_the_account_of_an_annotated_folder_goes_into_the_index(tmp_path):
+    folder, dataset = Folder(tmp_path / "in"), tmp_path / "dataset"
+    folder.coco(count=12, change=lambda content: content["annotations"].append({"category_id": 1}))
+    dataset.mkdir()
+    summary = write.write(cut.cut(read(folder.root, LOSSY)), dataset, "1")
+    assert summary["account"]["boxes"]["left_out"]
+    config = ShardsConfig(
+        (Dataset("train/mine", "annotated", ".", "train"),),
+        (Dataset("eval/mine", "annotated", ".", "evaluation"),),
+        hash_images=False,
+    )
+    index = build.build(dataset, str(tmp_path / "shards"), config)
+    assert index.report["accounts"] == {"mine": summary["account"]}
+    combined = shards.combine(tmp_path / "combined", [index])
+    assert combined.report["accounts"] == index.report["accounts"]
