@@ -29,16 +29,11 @@ def find_model(model: str, registry: str) -> tuple[Path, str, str]:
     empty.
 
     Args:
-        model: a folder, local or `s3://`, or a registered model: NAME, NAME@3 or NAME@champion.
+        model: a folder, local or `s3://`, a registered model: NAME, NAME@3 or NAME@champion, or
+            OWNER/NAME of the Hugging Face hub.
         registry: folder or `s3://` URI.
     """
-    from omnidet import storage
-    from omnidet.registry import versions
+    from omnidet.inference import references
 
-    if storage.is_s3(model):
-        return storage.local_copy(model, ".cache/models"), model.rstrip("/").rpartition("/")[2], ""
-    folder = Path(model)
-    if (folder / "config.json").is_file():
-        return folder, folder.resolve().name, ""
-    found = versions.find(registry, model)
-    return found.folder(), found.name, str(found.number)
+    found = references.find(model, registry)
+    return found.folder, found.name, found.version

@@ -10,3 +10,5 @@ THRESHOLD = 0.3
 """Detections with a lower score are not shown to people; benchmarks take every score."""
 MAX_DETECTIONS = 100
 """For each image."""
+BATCH = 8
+"""Images of a list that go through the detector together, so that memory is bounded."""

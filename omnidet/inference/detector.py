@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, overload
@@ -14,38 +14,22 @@ from torch import Tensor
 
 from omnidet import boxes
 from omnidet.data.vocabulary import Vocabulary
-from omnidet.inference import pictures
-from omnidet.inference.defaults import MAX_DETECTIONS
+from omnidet.inference import explain, pictures, references, saving
+from omnidet.inference.choice import checked_box, checked_overlap, choose, overlaps
+from omnidet.inference.defaults import BATCH, MAX_DETECTIONS
+from omnidet.inference.detections import Detections
+from omnidet.inference.devices import checked_device, checked_precision
+from omnidet.inference.explain import Explanation
+from omnidet.inference.names import Wanted, wanted
 from omnidet.inference.pictures import AnyPicture, Picture
-from omnidet.inference.question import checked_phrases, checked_threshold, hint
+from omnidet.inference.prompt import Prompt
+from omnidet.inference.question import checked_count, checked_threshold, hint
 from omnidet.inference.search import best_pairs
 from omnidet.model import bundle
 from omnidet.model.detector import Detector
-from omnidet.schema import FloatArray, IntArray, Record
+from omnidet.schema import FloatArray, Record
 
-
-@dataclass(frozen=True, eq=False)
-class Prompt:
-    """A list of phrases, encoded once."""
-
-    phrases: tuple[str, ...]
-    rows_PD: Tensor
-    biases_P: Tensor
-
-
-@dataclass(frozen=True, eq=False)
-class Detections:
-    """What was found in one image, best first."""
-
-    boxes_xyxy: FloatArray
-    """(K, 4) in pixels of the image as a viewer shows it, turned as its EXIF tag says."""
-    scores: FloatArray
-    """(K,) probabilities."""
-    phrase: IntArray
-    """(K,) index into the phrases that were asked for."""
-    width: int
-    """Of the image as a viewer shows it, in pixels."""
-    height: int
+__all__ = ["Detections", "OmniDet", "Prompt"]
 
 
 class OmniDet:
@@ -56,99 +40,229 @@ class OmniDet:
     are transparent, and with more than 8 bits a channel scaled to 8.
     """
 
-    def __init__(self, detector: Detector, vocabulary: Vocabulary, config: dict[str, Any]) -> None:
+    def __init__(
+        self,
+        detector: Detector,
+        vocabulary: Vocabulary,
+        config: dict[str, Any],
+        precision: torch.dtype = torch.float32,
+    ) -> None:
         self.detector, self.vocabulary, self.config = detector.eval(), vocabulary, config
+        self.precision = precision
         self.image_size = detector.config.image_size
         """Side of the square that large images are scaled to; `ModelConfig.side` has that of
         others.
         """
 
     @classmethod
-    def from_pretrained(cls, folder: str | Path, device: str = "cpu") -> OmniDet:
-        """The detector in a folder: a registered version, or what training wrote.
+    def from_pretrained(
+        cls,
+        model: str | Path,
+        device: str = "cpu",
+        precision: str = "float32",
+        registry: str | Path = "registry",
+    ) -> OmniDet:
+        """A detector by name.
+
+        Args:
+            model: a folder, local or `s3://`; a registered model: NAME, NAME@3 or NAME@champion; or
+                OWNER/NAME of the Hugging Face hub.
+            device: `cpu`, `cuda`, `cuda:1` or `mps`.
+            precision: `float32`, `bfloat16` or, on a GPU, `float16`.
+            registry: folder or `s3://` URI that holds the registered models.
 
         Raises FileNotFoundError or ValueError that names what does not fit.
         """
-        detector, vocabulary, config = bundle.load(Path(folder))
-        return cls(detector.to(device), vocabulary, config)
+        where = checked_device(device)
+        multiplied_in = checked_precision(precision, where)
+        found = references.find(str(model), registry)
+        detector, vocabulary, config = bundle.load(found.folder)
+        return cls(detector.to(where), vocabulary, config, multiplied_in)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names that the detector was trained on: what is looked for if nothing is asked."""
+        return tuple(self.config.get("names", ()))
 
     @torch.inference_mode()
-    def prompt(self, phrases: str | Iterable[str]) -> Prompt:
+    def prompt(self, phrases: Wanted) -> Prompt:
         """Encode any list of phrases; what it costs is paid once for any number of images.
+
+        Args:
+            phrases: one phrase, a list of them, or a mapping `{"dog": ["dog", "puppy"]}` of names
+                to the phrases that stand for them. `inference.names.read` reads them from a file.
 
         Raises ValueError for a phrase that is empty or not text.
         """
-        checked = checked_phrases(phrases)
-        table = self.vocabulary.table(checked).to(self.detector.tokens.biases.device)
-        return Prompt(checked, *self.detector.phrases(table))
+        names = wanted(phrases)
+        flat = tuple(phrase for name in names for phrase in name.phrases)
+        table = self.vocabulary.table(flat).to(self.detector.tokens.biases.device)
+        encoded = self.detector.phrases(table)
+        thresholds = tuple(name.threshold for name in names)
+        if all(name.phrases == (name.name,) for name in names):
+            own = thresholds if any(value is not None for value in thresholds) else ()
+            return Prompt(flat, *encoded, thresholds=own)
+        name_of = tuple(place for place, name in enumerate(names) for _ in name.phrases)
+        return Prompt(flat, *encoded, tuple(name.name for name in names), name_of, thresholds)
 
     @overload
     def detect(  # type: ignore[overload-overlap]  # text is a sequence of texts: here it is a path
         self,
         images: AnyPicture,
-        prompt: Prompt | str | Iterable[str],
+        prompt: Prompt | Wanted | None = ...,
         max_detections: int = ...,
         threshold: float = ...,
+        *,
+        no_overlaps: bool | float = ...,
+        batch: int = ...,
     ) -> Detections: ...
     @overload
     def detect(
         self,
         images: Sequence[AnyPicture],
-        prompt: Prompt | str | Iterable[str],
+        prompt: Prompt | Wanted | None = ...,
         max_detections: int = ...,
         threshold: float = ...,
+        *,
+        no_overlaps: bool | float = ...,
+        batch: int = ...,
     ) -> list[Detections]: ...
     def detect(
         self,
         images: AnyPicture | Sequence[AnyPicture],
-        prompt: Prompt | str | Iterable[str],
+        prompt: Prompt | Wanted | None = None,
         max_detections: int = MAX_DETECTIONS,
         threshold: float = 0.0,
+        *,
+        no_overlaps: bool | float = False,
+        batch: int = BATCH,
     ) -> Detections | list[Detections]:
         """The best boxes of each image over all the phrases.
 
         The score of a phrase does not depend on what else is asked. A box may be found under
-        several phrases.
+        several phrases, and several boxes may frame one thing: there is no NMS unless it is asked
+        for.
 
         Args:
             images: one image, or a list of them: the answer is one `Detections`, or a list.
-            prompt: one phrase, a list of them, or what `prompt` made of them. A phrase that reads
-                like a list of several ("cat, dog") is searched for as it is, with a warning.
+            prompt: one phrase, a list of them, a mapping of names to phrases, or what `prompt` made
+                of them; None asks for the detector's own `names`. A phrase that reads like a list
+                of several ("cat, dog") is searched for as it is, with a warning.
             max_detections: for each image.
             threshold: lowest score, from 0 to 1.
+            no_overlaps: keep only the better of two boxes under one phrase or name whose
+                intersection over union is above .7, or above the share that is given.
+            batch: how many images of a list go through the detector together.
 
         Raises ValueError or FileNotFoundError that names the image, phrase or threshold that is
         wrong.
         """
-        threshold = checked_threshold(threshold)
+        how = _How(
+            checked_count(max_detections, "max_detections"),
+            checked_threshold(threshold),
+            checked_overlap(no_overlaps),
+        )
+        checked_count(batch, "batch", least=1)
         if not isinstance(prompt, Prompt):
-            prompt = self.prompt(prompt)
+            prompt = self.prompt(self._own_names() if prompt is None else prompt)
             if several := hint(prompt.phrases):
                 warnings.warn(several, stacklevel=2)
-        if pictures.is_one(images):
-            picture = pictures.read(images)  # type: ignore[arg-type]  # `is_one` has looked
-            return self._detect([picture], prompt, max_detections, threshold)[0]
-        return self._detect(_read_all(images), prompt, max_detections, threshold)
+        is_one = pictures.is_one(images)
+        found: list[Detections] = []
+        for given in _batches([images] if is_one else images, batch):
+            found += self._detect(given, prompt, how)
+        return found[0] if is_one else found
 
     def _detect(
-        self, opened: Sequence[Picture], prompt: Prompt, max_detections: int, threshold: float
-    ) -> list[Detections]:
-        found = []
-        for picture, (boxes_Q4, embeddings_QD) in zip(opened, self._regions(opened), strict=True):
-            scores, region, phrase = best_pairs(
-                embeddings_QD, prompt.rows_PD, prompt.biases_P, max_detections
+        self, given: Sequence[tuple[AnyPicture, str]], prompt: Prompt, how: _How
+    ) -> Iterator[Detections]:
+        """What is found in each of the pictures, which come with their names for messages."""
+        opened = [pictures.read(image, name) for image, name in given]
+        for (image, _), picture, (boxes_Q4, embeddings_QD) in zip(
+            given, opened, self._regions(opened), strict=True
+        ):
+            chosen = choose(
+                boxes_Q4, embeddings_QD, prompt, how.count, how.threshold, how.same_thing
             )
-            kept = scores >= threshold
-            found.append(
-                Detections(
-                    boxes_Q4[region[kept].cpu().numpy()],
-                    scores[kept].cpu().numpy(),
-                    phrase[kept].cpu().numpy(),
-                    picture.width,
-                    picture.height,
-                )
+            yield Detections(
+                boxes_Q4[chosen.region],
+                chosen.scores,
+                chosen.label,
+                picture.width,
+                picture.height,
+                prompt.labels,
+                tuple(prompt.phrases[phrase] for phrase in chosen.phrase.tolist()),
+                embeddings_QD[torch.from_numpy(chosen.region)].float().cpu().numpy(),
+                image,
             )
-        return found
+
+    def explain(
+        self,
+        image: AnyPicture,
+        phrases: str | Iterable[str],
+        box: Sequence[float] | None = None,
+    ) -> list[Explanation]:
+        """Why each phrase has its score: the weight and the logit of each of its tokens.
+
+        Args:
+            box: corners x0, y0, x1, y1 in pixels of the thing that is meant; the region that
+                overlaps it most is explained. None: for each phrase the region that it fits best.
+
+        Raises ValueError for a box that is not four finite numbers.
+        """
+        prompt = self.prompt(phrases)
+        ((boxes_Q4, embeddings_QD),) = self._regions([pictures.read(image)])
+        if box is None:
+            pairs = zip(
+                torch.split(prompt.rows_PD, 1), torch.split(prompt.biases_P, 1), strict=True
+            )
+            regions = [int(best_pairs(embeddings_QD, row, bias, 1)[1][0]) for row, bias in pairs]
+        else:
+            nearest = int(overlaps(checked_box(box), boxes_Q4).argmax())
+            regions = [nearest] * len(prompt.phrases)
+        return self._explained(embeddings_QD[regions], prompt.phrases, boxes_Q4[regions])
+
+    def explain_found(self, found: Detections) -> list[Explanation]:
+        """Why each detection has its score, without looking at the picture again."""
+        embeddings_KD = torch.from_numpy(found.embeddings_KD)
+        return self._explained(embeddings_KD, found.matched, found.boxes_xyxy)
+
+    def _explained(
+        self, embeddings_KD: Tensor, phrases: Sequence[str], boxes_K4: FloatArray
+    ) -> list[Explanation]:
+        embeddings_KD = embeddings_KD.to(self.detector.tokens.biases.device)
+        corners = [tuple(box) for box in boxes_K4.tolist()]
+        return explain.explain(self.detector, self.vocabulary, embeddings_KD, phrases, corners)
+
+    def unknown_words(self, phrase: str) -> tuple[str, ...]:
+        """Words of a phrase that the vocabulary has only in parts: they were rare or absent in
+        training, and their scores mean little.
+        """
+        return explain.unknown_words(self.vocabulary, phrase)
+
+    def save_pretrained(self, folder: str | Path) -> Path:
+        """Write the detector into a folder that `from_pretrained` and `transformers` load.
+
+        Raises FileExistsError if the folder holds anything: nothing is written over.
+        """
+        return saving.save_pretrained(self.detector, self.vocabulary, self.config, Path(folder))
+
+    def push_to_hub(self, repository: str, *, private: bool = False, **upload: Any) -> str:
+        """Upload what `save_pretrained` writes to the Hugging Face hub; returns its address.
+
+        Args:
+            repository: `OWNER/NAME`; made if it does not exist.
+            private: whether a new one is.
+            upload: passed on to `huggingface_hub.HfApi.upload_folder`, as `revision=` or
+                `commit_message=`.
+        """
+        content = self.detector, self.vocabulary, self.config
+        return saving.push_to_hub(*content, repository, private=private, **upload)
+
+    def _own_names(self) -> tuple[str, ...]:
+        if not self.names:
+            raise ValueError("this detector was trained on no names: give phrases to look for")
+        return self.names
 
     def locate(
         self, image: AnyPicture, phrases: str | Iterable[str], top: int = 1
@@ -170,7 +284,7 @@ class OmniDet:
 
     def regions(self, images: Sequence[AnyPicture]) -> list[tuple[FloatArray, Tensor]]:
         """Boxes (Q, 4) of each image in its own pixels, and its region embeddings (Q, D)."""
-        return self._regions(_read_all(images))
+        return self._regions([pictures.read(image, name) for image, name in _named(images)])
 
     @torch.inference_mode()
     def _regions(self, opened: Sequence[Picture]) -> list[tuple[FloatArray, Tensor]]:
@@ -181,9 +295,10 @@ class OmniDet:
             members = [i for i, own in enumerate(sides) if own == side]
             stacked_BHWC = np.stack([prepared[i].pixels for i in members])
             pixels_BCHW = torch.from_numpy(stacked_BHWC).permute(0, 3, 1, 2)
-            embeddings_BQD, boxes_BQ4, _ = self.detector.regions(
-                pixels_BCHW.to(self.detector.tokens.biases.device)
-            )
+            device = self.detector.tokens.biases.device
+            is_half = self.precision != torch.float32
+            with torch.autocast(device.type, self.precision, enabled=is_half):
+                embeddings_BQD, boxes_BQ4, _ = self.detector.regions(pixels_BCHW.to(device))
             corners_BQ4 = (boxes.cxcywh_to_xyxy(boxes_BQ4) * side).cpu().numpy()
             for i, corners_Q4, embeddings_QD in zip(
                 members, corners_BQ4, embeddings_BQD, strict=True
@@ -193,8 +308,24 @@ class OmniDet:
         return [found[i] for i in range(len(opened))]
 
 
-def _read_all(images: Any) -> list[Picture]:
-    """The images of a list. Raises ValueError that names the one that cannot be read."""
+@dataclass(frozen=True)
+class _How:
+    """What is kept of the pairs of an image."""
+
+    count: int
+    threshold: float
+    same_thing: float | None
+
+
+def _batches(images: Any, size: int) -> Iterator[list[tuple[AnyPicture, str]]]:
+    """The images of a list with their names for messages, `size` at a time."""
+    named = _named(images)
+    for begin in range(0, len(named), size):
+        yield named[begin : begin + size]
+
+
+def _named(images: Any) -> list[tuple[AnyPicture, str]]:
+    """The images of a list with their names for messages. Raises ValueError if it is no list."""
     if not isinstance(images, Iterable):
         raise ValueError(
             f"images are of type {type(images).__name__}: give a file's path, its bytes, "
@@ -202,8 +333,8 @@ def _read_all(images: Any) -> list[Picture]:
         )
     given = list(images)
     if len(given) == 1:
-        return [pictures.read(given[0])]
-    return [pictures.read(image, f"image {number}") for number, image in enumerate(given)]
+        return [(given[0], "the image")]
+    return [(image, f"image {number}") for number, image in enumerate(given)]
 
 
 def _to_pixels(boxes_xyxy: FloatArray, letterboxed: Record, picture: Picture) -> FloatArray:

@@ -6,6 +6,7 @@ This file imports nothing heavy: commands and the server check with it what they
 from __future__ import annotations
 
 import math
+import operator
 import re
 from collections.abc import Iterable
 from typing import Any
@@ -43,6 +44,21 @@ def checked_threshold(given: Any, name: str = "threshold") -> float:
         value = math.nan
     if not 0 <= value <= 1:  # NaN compares false
         raise ValueError(f"{name} {given!r}: give a score from 0 to 1")
+    return value
+
+
+def checked_count(given: Any, name: str, least: int = 0) -> int:
+    """The count as a number. Raises ValueError unless it is whole and `least` or more.
+
+    Args:
+        name: for the message.
+    """
+    try:
+        value = -1 if isinstance(given, bool) else operator.index(given)
+    except TypeError:
+        value = -1
+    if value < least:
+        raise ValueError(f"{name} {given!r}: give a whole number, {least} or more")
     return value
 
 

@@ -1,0 +1,185 @@
+"""Which of the pairs (region, phrase) of an image are shown: the best, or one for each thing.
+
+A name may have several phrases, the best of which counts, and a threshold of its own. Where boxes
+must not overlap, the better one of two under the same name is kept. All of this is exact: as many
+pairs are searched as it takes.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from torch import Tensor
+
+from omnidet.inference.prompt import Prompt
+from omnidet.inference.search import best_pairs
+from omnidet.schema import FloatArray, IntArray
+
+SAME_THING = 0.7
+"""Intersection over union above which two boxes of a name are taken for the same thing, where
+that is asked for."""
+
+
+@dataclass(frozen=True, eq=False)
+class Chosen:
+    """The pairs that are shown, best first."""
+
+    scores: FloatArray
+    region: IntArray
+    label: IntArray
+    """Index into the prompt's labels."""
+    phrase: IntArray
+    """Index into its phrases."""
+
+
+def choose(
+    boxes_Q4: FloatArray,
+    embeddings_QD: Tensor,
+    prompt: Prompt,
+    count: int,
+    threshold: float,
+    same_thing: float | None,
+) -> Chosen:
+    """The best pairs.
+
+    Args:
+        count: most pairs.
+        threshold: least score of names without one of their own.
+        same_thing: intersection over union above which only the better of two boxes of a name is
+            kept; None keeps all.
+    """
+    if prompt.is_plain and same_thing is None:
+        found = _pairs(embeddings_QD, prompt, range(len(prompt.phrases)), count, threshold)[0]
+        return Chosen(found.scores, found.region, found.phrase, found.phrase)
+    name_of = np.array(prompt.name_of_P or range(len(prompt.phrases)), np.int64)
+    most_phrases = int(np.bincount(name_of).max()) if len(name_of) else 1
+    asked = count * most_phrases
+    while True:
+        parts, is_all = _by_threshold(embeddings_QD, prompt, name_of, asked, threshold)
+        kept = _one_each(boxes_Q4, parts, name_of, same_thing)
+        if is_all or len(kept) >= count:
+            kept = kept[:count]
+            return Chosen(
+                parts.scores[kept],
+                parts.region[kept],
+                name_of[parts.phrase[kept]],
+                parts.phrase[kept],
+            )
+        asked *= 4
+
+
+@dataclass(frozen=True, eq=False)
+class _Pairs:
+    scores: FloatArray
+    region: IntArray
+    phrase: IntArray
+
+
+def _by_threshold(
+    embeddings_QD: Tensor, prompt: Prompt, name_of: IntArray, asked: int, threshold: float
+) -> tuple[_Pairs, bool]:
+    """The best pairs of each group of phrases with one threshold, together; whether these are all
+    that reach it.
+    """
+    own = prompt.thresholds or (None,) * (int(name_of.max(initial=-1)) + 1)
+    groups: dict[float, list[int]] = {}
+    for phrase, name in enumerate(name_of.tolist()):
+        value = own[name]
+        groups.setdefault(threshold if value is None else value, []).append(phrase)
+    found = [
+        _pairs(embeddings_QD, prompt, members, asked, least) for least, members in groups.items()
+    ]
+    if not found:
+        nothing = np.zeros(0, np.int64)
+        return _Pairs(np.zeros(0, np.float32), nothing, nothing), True
+    scores = np.concatenate([pairs.scores for pairs, _ in found])
+    order = np.argsort(-scores, kind="stable")
+    together = _Pairs(
+        scores[order],
+        np.concatenate([pairs.region for pairs, _ in found])[order],
+        np.concatenate([pairs.phrase for pairs, _ in found])[order],
+    )
+    return together, all(is_all for _, is_all in found)
+
+
+def _pairs(
+    embeddings_QD: Tensor,
+    prompt: Prompt,
+    members: range | list[int],
+    asked: int,
+    threshold: float,
+) -> tuple[_Pairs, bool]:
+    rows_PD, biases_P = prompt.rows_PD, prompt.biases_P
+    if len(members) != len(rows_PD):
+        rows_PD, biases_P = rows_PD[list(members)], biases_P[list(members)]
+    scores, region, phrase = best_pairs(embeddings_QD, rows_PD, biases_P, asked)
+    keep = scores >= threshold
+    is_all = len(scores) < asked or not bool(keep.all())
+    chosen = np.array(members, np.int64)[phrase[keep].cpu().numpy()]
+    return _Pairs(scores[keep].cpu().numpy(), region[keep].cpu().numpy(), chosen), is_all
+
+
+def _one_each(
+    boxes_Q4: FloatArray, pairs: _Pairs, name_of: IntArray, same_thing: float | None
+) -> list[int]:
+    """Places of the pairs that are no second phrase, or box, of a better one of the same name."""
+    kept: list[int] = []
+    seen: set[tuple[int, int]] = set()
+    by_name: dict[int, list[int]] = {}
+    for place, (region, phrase) in enumerate(
+        zip(pairs.region.tolist(), pairs.phrase.tolist(), strict=True)
+    ):
+        name = int(name_of[phrase])
+        if (region, name) in seen:
+            continue
+        seen.add((region, name))
+        others = by_name.setdefault(name, [])
+        if same_thing is not None and others:
+            shares = overlaps(boxes_Q4[region], boxes_Q4[others])
+            if float(shares.max()) > same_thing:
+                continue
+        others.append(region)
+        kept.append(place)
+    return kept
+
+
+def overlaps(box: FloatArray, others_K4: FloatArray) -> FloatArray:
+    """Intersection over union (K,) of a box with others."""
+    width = np.minimum(box[2], others_K4[:, 2]) - np.maximum(box[0], others_K4[:, 0])
+    height = np.minimum(box[3], others_K4[:, 3]) - np.maximum(box[1], others_K4[:, 1])
+    common = np.maximum(width, 0) * np.maximum(height, 0)
+    area = (box[2] - box[0]) * (box[3] - box[1])
+    areas_K = (others_K4[:, 2] - others_K4[:, 0]) * (others_K4[:, 3] - others_K4[:, 1])
+    shares: FloatArray = common / np.maximum(area + areas_K - common, 1e-9)
+    return shares
+
+
+def checked_box(given: Sequence[float]) -> FloatArray:
+    """Corners (4,) of a box. Raises ValueError unless they are finite and enclose an area."""
+    try:
+        box = np.array([float(value) for value in given], np.float32)
+    except (TypeError, ValueError):
+        box = np.zeros(0, np.float32)
+    if box.shape != (4,) or not np.isfinite(box).all() or not (box[:2] < box[2:]).all():
+        raise ValueError(
+            f"box {given!r}: give four numbers, x0, y0, x1 and y1 in pixels, x0 < x1 and y0 < y1"
+        )
+    return box
+
+
+def checked_overlap(given: bool | float) -> float | None:
+    """The share above which boxes overlap too much; None where all are kept.
+
+    Raises ValueError unless it is True, False or a share from 0 to 1.
+    """
+    if isinstance(given, bool):
+        return SAME_THING if given else None
+    if not isinstance(given, int | float) or math.isnan(given) or not 0 <= given <= 1:
+        raise ValueError(
+            f"no_overlaps {given!r}: give True, False, or the share of overlap from 0 to 1 above "
+            "which two boxes are the same thing"
+        )
+    return float(given)

@@ -1,0 +1,170 @@
+"""Why a region got its score: the weight and the logit of each token of the phrase."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from omnidet.data.relations import split_relation
+from omnidet.data.vocabulary import Vocabulary
+from omnidet.inference.search import exact_logits, probabilities
+from omnidet.model.detector import Detector
+from omnidet.schema import PhraseTable
+
+
+@dataclass(frozen=True)
+class Token:
+    """A token of a phrase, and what a region says of it."""
+
+    text: str
+    word: str
+    """The word that it is, or is a part of."""
+    weight: float
+    """Share of the phrase's score; the weights of a phrase sum to 1."""
+    logit: float
+    score: float
+    """Sigmoid of the logit: how sure the region is of this token alone."""
+    is_context: bool
+    """It names what the thing is next to, not the thing: "circle" in "star left of circle"."""
+    is_known: bool
+    """The vocabulary has the word as a whole. A word that it has only in parts was rare or absent
+    in training, and its score means little."""
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """Why a phrase got its score on a box."""
+
+    phrase: str
+    box: tuple[float, float, float, float]
+    """Corners in pixels."""
+    score: float
+    logit: float
+    """The sum of weight x logit over the tokens."""
+    tokens: tuple[Token, ...]
+    """In the order of the phrase."""
+
+    @property
+    def unknown_words(self) -> tuple[str, ...]:
+        """Words of the phrase that the vocabulary has only in parts."""
+        return tuple(dict.fromkeys(t.word for t in self.tokens if not t.is_known))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain objects that JSON can hold."""
+        tokens = [
+            {
+                "text": token.text,
+                "word": token.word,
+                "weight": round(token.weight, 4),
+                "logit": round(token.logit, 4),
+                "score": round(token.score, 6),
+                "context": token.is_context,
+                "known": token.is_known,
+            }
+            for token in self.tokens
+        ]
+        return {
+            "phrase": self.phrase,
+            "box": [round(value, 2) for value in self.box],
+            "score": round(self.score, 6),
+            "logit": round(self.logit, 4),
+            "tokens": tokens,
+            "unknown_words": list(self.unknown_words),
+        }
+
+    def lines(self) -> list[str]:
+        """A line for each token, for people."""
+        width = max((len(_shown(token)) for token in self.tokens), default=0)
+        return [
+            f"{_shown(token):{width}}  weight {token.weight:.2f}  logit {token.logit:+6.2f}  "
+            f"score {token.score:.3f}" + ("" if token.is_known else "  unknown word")
+            for token in self.tokens
+        ]
+
+
+def _shown(token: Token) -> str:
+    part = "" if token.text == token.word else f" (of {token.word})"
+    return f"{token.text}{part}{' (context)' if token.is_context else ''}"
+
+
+@dataclass(frozen=True)
+class _Piece:
+    place: int
+    """Vocabulary id."""
+    text: str
+    word: str
+    is_context: bool
+    is_known: bool
+
+
+@torch.inference_mode()
+def explain(
+    detector: Detector,
+    vocabulary: Vocabulary,
+    embeddings_KD: Tensor,
+    phrases: Sequence[str],
+    boxes: Sequence[tuple[float, float, float, float]],
+) -> list[Explanation]:
+    """Why the k-th region has its score for the k-th phrase."""
+    found = []
+    for embedding_D, phrase, box in zip(embeddings_KD, phrases, boxes, strict=True):
+        ids, weights = vocabulary.encode(phrase)
+        weight_of = dict(zip(ids.tolist(), weights.tolist(), strict=True))
+        pieces = [piece for piece in _pieces(vocabulary, phrase) if piece.place in weight_of]
+        places = torch.tensor([piece.place for piece in pieces], dtype=torch.int64)
+        single = PhraseTable(places, torch.ones(len(places)), torch.arange(len(places)))
+        rows_TD, biases_T = detector.phrases(single.to(detector.tokens.biases.device))
+        logits_T = exact_logits(embedding_D.expand(len(places), -1), rows_TD, biases_T)
+        whole = vocabulary.table([phrase]).to(detector.tokens.biases.device)
+        logit = exact_logits(embedding_D[None], *detector.phrases(whole))
+        tokens = tuple(
+            Token(
+                piece.text,
+                piece.word,
+                weight_of[piece.place],
+                float(own),
+                float(score),
+                piece.is_context,
+                piece.is_known,
+            )
+            for piece, own, score in zip(pieces, logits_T, probabilities(logits_T), strict=True)
+        )
+        score = float(probabilities(logit)[0])
+        found.append(Explanation(phrase, box, score, float(logit[0]), tokens))
+    return found
+
+
+def unknown_words(vocabulary: Vocabulary, phrase: str) -> tuple[str, ...]:
+    """Words of a phrase that the vocabulary has only in parts."""
+    pieces = _pieces(vocabulary, phrase)
+    return tuple(dict.fromkeys(piece.word for piece in pieces if not piece.is_known))
+
+
+def _pieces(vocabulary: Vocabulary, phrase: str) -> list[_Piece]:
+    """The tokens of a phrase in its order, each once."""
+    own, context = split_relation(phrase)
+    found: dict[int, _Piece] = {}
+    for part, ids_T, is_context in (
+        (own, vocabulary.own_T, False),
+        (context, vocabulary.context_T, True),
+    ):
+        encoding = vocabulary.tokenizer.encode(part)
+        sizes = Counter(encoding.word_ids)
+        spans: dict[Any, tuple[int, int]] = {}
+        for word, (begin, end) in zip(encoding.word_ids, encoding.offsets, strict=True):
+            first, last = spans.get(word, (begin, end))
+            spans[word] = min(first, begin), max(last, end)
+        for token, word in zip(encoding.ids, encoding.word_ids, strict=True):
+            if token in vocabulary.special_ids:
+                continue
+            place = int(ids_T[token])
+            text = vocabulary.tokenizer.decode([token]).strip()
+            whole = part[slice(*spans[word])].strip() if sizes[word] > 1 else text
+            piece = _Piece(place, text, whole, is_context, sizes[word] == 1)
+            found.setdefault(place, piece)
+    return list(found.values())
