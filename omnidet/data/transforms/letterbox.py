@@ -21,16 +21,24 @@ _SMALL = 256 * 256
 the same to the bit."""
 
 
-def letterbox(example: Example, side: int, out: Pixels | None = None) -> Example:
+def letterbox(
+    example: Example, side: int, out: Pixels | None = None, *, by_pillow: bool = False
+) -> Example:
     """Scale the longer side, or the frame if there is one, to `side`; pad on the right or below.
 
     Args:
         out: where to write the pixels (side, side, 3), so that a batch is written only once.
+        by_pillow: scale with Pillow whatever the size, so that torch is not needed. No channel of a
+            pixel differs by more than one level of 255.
     """
     record, width, height = _fitted(example, side)
     if out is None:
         out = np.empty((side, side, 3), np.uint8)
-    _scale_into(out[:height, :width], _apart(example.pixels, out[:height, :width]))
+    inside = out[:height, :width]
+    if by_pillow:
+        inside[...] = _by_pillow(example.pixels, width, height)
+    else:
+        _scale_into(inside, _apart(example.pixels, inside))
     out[height:] = PADDING
     out[:height, width:] = PADDING
     return Example(out, record)
@@ -66,6 +74,14 @@ def _apart(pixels: Pixels, out: Pixels) -> Pixels:
     return copied[:, ::-1] if mirrored else copied
 
 
+def _by_pillow(pixels: Pixels, width: int, height: int) -> Pixels:
+    """Scaled with a bilinear filter, antialiased if the image gets smaller."""
+    if pixels.shape[:2] == (height, width):
+        return pixels
+    whole = Image.fromarray(np.ascontiguousarray(pixels))
+    return np.asarray(whole.resize((width, height), Image.Resampling.BILINEAR))
+
+
 def _scale_into(out: Pixels, pixels: Pixels) -> None:
     """Scale with a bilinear filter, antialiased if the image gets smaller.
 
@@ -76,8 +92,7 @@ def _scale_into(out: Pixels, pixels: Pixels) -> None:
 
     (height, width), before = out.shape[:2], pixels.shape[:2]
     if before != (height, width) and before[0] * before[1] < _SMALL:
-        whole = Image.fromarray(np.ascontiguousarray(pixels))
-        out[...] = np.asarray(whole.resize((width, height), Image.Resampling.BILINEAR))
+        out[...] = _by_pillow(pixels, width, height)
     elif pixels.strides[1] < 0:
         upright = pixels[:, ::-1]
         if before != (height, width):

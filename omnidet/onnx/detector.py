@@ -1,0 +1,210 @@
+"""An exported detector to ask: images and words in, boxes out, as `omnidet.OmniDet` gives them."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, overload
+
+import numpy as np
+
+from omnidet.inference import pictures
+from omnidet.inference.defaults import MAX_DETECTIONS
+from omnidet.inference.detections import Detections
+from omnidet.inference.pictures import AnyPicture
+from omnidet.inference.question import checked_phrases, checked_threshold
+from omnidet.onnx.best import Best
+from omnidet.onnx.facts import KEY, Facts
+from omnidet.onnx.words import Words
+from omnidet.schema import FloatArray
+
+MODEL = "model.onnx"
+"""The file in an exported folder."""
+NAMES_AT_ONCE = 4096
+"""More words than these are scored outside of the model, so that memory stays bounded."""
+
+
+class OnnxDetector:
+    """A detector that `omnidet export` wrote. It does not need torch."""
+
+    def __init__(self, session: Any, facts: Facts, words: Words | None) -> None:
+        """`session` is an `onnxruntime.InferenceSession`; `words` is None if they are folded in."""
+        self.session, self.facts, self.words = session, facts, words
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        path: str | Path,
+        threads: int = 0,
+        providers: Sequence[str] = ("CPUExecutionProvider",),
+    ) -> OnnxDetector:
+        """The detector in a folder that `omnidet export --format onnx` wrote.
+
+        Args:
+            path: the folder, or the ONNX file in it.
+            threads: of ONNX Runtime; 0 for as many as there are cores.
+            providers: what ONNX Runtime computes with, best first.
+
+        Raises FileNotFoundError or ValueError that names what does not fit.
+        """
+        import onnxruntime
+
+        file = Path(path)
+        file = file / MODEL if file.is_dir() else file
+        if not file.is_file():
+            raise FileNotFoundError(
+                f"{file} does not exist: write it with `omnidet export --format onnx`"
+            )
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.log_severity_level = 3  # errors: warnings of its optimiser are no one's concern
+        try:
+            session = onnxruntime.InferenceSession(file, options, providers=list(providers))
+        except Exception as error:  # ONNX Runtime's own classes have no public common name
+            reason = " ".join(str(error).split())[:300]
+            raise ValueError(f"{file} cannot be loaded ({reason}): export it again") from error
+        stored = session.get_modelmeta().custom_metadata_map.get(KEY)
+        if stored is None:
+            raise ValueError(
+                f"{file} was not written by `omnidet export`: its metadata has no key {KEY!r}"
+            )
+        facts = Facts.from_json(stored, str(file))
+        words = None if facts.words else Words.load(file.parent, facts.blocks)
+        return cls(session, facts, words)
+
+    @overload
+    def detect(  # type: ignore[overload-overlap]  # text is a sequence of texts: here it is a path
+        self,
+        images: AnyPicture,
+        phrases: str | Iterable[str] | None = ...,
+        max_detections: int = ...,
+        threshold: float = ...,
+    ) -> Detections: ...
+    @overload
+    def detect(
+        self,
+        images: Sequence[AnyPicture],
+        phrases: str | Iterable[str] | None = ...,
+        max_detections: int = ...,
+        threshold: float = ...,
+    ) -> list[Detections]: ...
+    def detect(
+        self,
+        images: AnyPicture | Sequence[AnyPicture],
+        phrases: str | Iterable[str] | None = None,
+        max_detections: int = MAX_DETECTIONS,
+        threshold: float = 0.0,
+    ) -> Detections | list[Detections]:
+        """The best boxes of each image over all the phrases.
+
+        Args:
+            images: one image, or a list of them: the answer is one `Detections`, or a list.
+            phrases: one phrase or a list of them; None where the words are folded into the model.
+            max_detections: for each image.
+            threshold: lowest score, from 0 to 1.
+
+        Raises ValueError or FileNotFoundError that names the image, phrase or threshold that is
+        wrong.
+        """
+        least, most = checked_threshold(threshold), _checked_count(max_detections)
+        asked = self._asked(phrases)
+        rows = self.words.rows(asked) if self.words else None
+        if pictures.is_one(images):
+            return self._look(images, "the image", asked, rows, most, least)
+        if not isinstance(images, Iterable):
+            raise ValueError(
+                f"images are of type {type(images).__name__}: give a file's path, its bytes, "
+                "a PIL image or an array of RGB pixels, or a list of them"
+            )
+        return [
+            self._look(image, f"image {place}", asked, rows, most, least)
+            for place, image in enumerate(images)
+        ]
+
+    def _asked(self, phrases: str | Iterable[str] | None) -> tuple[str, ...]:
+        """The phrases. Raises ValueError if the model cannot be asked for them."""
+        if self.words is None:
+            asked = self.facts.words if phrases is None else checked_phrases(phrases)
+            if asked != self.facts.words:
+                other = next((p for p in asked if p not in self.facts.words), asked)
+                raise ValueError(
+                    f"{other!r}: {len(self.facts.words)} words are folded into this model, and "
+                    "it is asked for all of them, in their order; give no phrases, or export "
+                    "without --words"
+                )
+            return self.facts.words
+        if phrases is None:
+            raise ValueError("no phrases: this model takes any words, so say which")
+        return checked_phrases(phrases)
+
+    def _look(
+        self,
+        image: Any,
+        name: str,
+        asked: tuple[str, ...],
+        rows: tuple[FloatArray, FloatArray] | None,
+        most: int,
+        least: float,
+    ) -> Detections:
+        picture = pictures.read(image, name)
+        side = self.facts.side(picture.width, picture.height)
+        square = picture.letterboxed(side, by_pillow=True)
+        pixels_1CHW = np.ascontiguousarray(square.pixels.transpose(2, 0, 1)[None])
+        boxes_Q4, best = self._best(pixels_1CHW, rows, most)
+        kept = best.scores >= least
+        scale = np.array(
+            [
+                side * picture.width / square.record.width,
+                side * picture.height / square.record.height,
+            ]
+            * 2,
+            np.float32,
+        )
+        limits = np.array([picture.width, picture.height] * 2, np.float32)
+        labels = best.phrase[kept]
+        return Detections(
+            np.clip(boxes_Q4[best.region[kept]] * scale, 0, limits),
+            best.scores[kept],
+            labels,
+            picture.width,
+            picture.height,
+            phrases=asked,
+            matched=tuple(asked[int(place)] for place in labels),
+            image=image,
+        )
+
+    def _best(
+        self, pixels_1CHW: Any, rows: tuple[FloatArray, FloatArray] | None, most: int
+    ) -> tuple[FloatArray, Best]:
+        """All boxes (Q, 4) and the best pairs."""
+        if rows is None:
+            boxes_1Q4, scores_1QP = self.session.run(["boxes", "scores"], {"images": pixels_1CHW})
+            return boxes_1Q4[0], Best.of(scores_1QP[0], most)
+        rows_PD, biases_P = rows
+        first = {"rows": rows_PD[:NAMES_AT_ONCE], "biases": biases_P[:NAMES_AT_ONCE]}
+        boxes_1Q4, scores_1QP, embeddings_1QD = self.session.run(
+            ["boxes", "scores", "embeddings"], {"images": pixels_1CHW, **first}
+        )
+        best = Best.of(scores_1QP[0], most)
+        for begin in range(NAMES_AT_ONCE, len(rows_PD), NAMES_AT_ONCE):
+            some = slice(begin, begin + NAMES_AT_ONCE)
+            logits_QP = embeddings_1QD[0] @ rows_PD[some].T + biases_P[some]
+            best = best.with_more(_sigmoid(logits_QP), begin, most)
+        return boxes_1Q4[0], best
+
+
+def _sigmoid(logits: FloatArray) -> FloatArray:
+    # By tanh, which does not overflow.
+    values: FloatArray = (np.tanh(logits * np.float32(0.5)) + 1) * np.float32(0.5)
+    return values
+
+
+def _checked_count(given: int) -> int:
+    try:
+        count = -1 if isinstance(given, bool) else operator.index(given)
+    except TypeError:
+        count = -1
+    if count < 0:
+        raise ValueError(f"max_detections {given!r}: give a whole number, 0 or more")
+    return count

@@ -1,0 +1,75 @@
+"""Phrases -> rows and biases, from the token table that lies beside an exported model."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import tokenizers
+
+from omnidet.data.vocabulary import Vocabulary
+from omnidet.schema import FloatArray
+
+TOKENIZER, TABLE = "tokenizer.json", "tokens.npz"
+"""The files."""
+
+
+class Words:
+    """The vocabulary and the embedding and bias of each of its tokens."""
+
+    def __init__(
+        self, vocabulary: Vocabulary, embeddings_TD: FloatArray, biases_T: FloatArray
+    ) -> None:
+        self.vocabulary, self.embeddings_TD, self.biases_T = vocabulary, embeddings_TD, biases_T
+
+    @classmethod
+    def load(cls, folder: Path, blocks: Sequence[int]) -> Words:
+        """Read what `save` wrote. Raises FileNotFoundError or ValueError with the remedy."""
+        for name in (TOKENIZER, TABLE):
+            if not (folder / name).is_file():
+                raise FileNotFoundError(
+                    f"{folder / name} does not exist: a detector for any words needs it beside "
+                    "model.onnx; export again, or export with --words"
+                )
+        try:
+            tokenizer = tokenizers.Tokenizer.from_file(str(folder / TOKENIZER))
+            with np.load(folder / TABLE, allow_pickle=False) as table:
+                embeddings_TD, biases_T, idf_T = (
+                    table[key] for key in ("embeddings", "biases", "idf")
+                )
+            vocabulary = Vocabulary(tokenizer, idf_T, blocks)
+        except Exception as error:  # tokenizers raises plain Exception
+            raise ValueError(f"{folder} is damaged ({error}): export again") from error
+        shapes = embeddings_TD.shape[:1], biases_T.shape
+        if shapes != ((vocabulary.num_tokens,),) * 2:
+            raise ValueError(
+                f"{folder / TABLE} has {len(embeddings_TD)} tokens, and {TOKENIZER} "
+                f"{vocabulary.num_tokens}: the files are of two exports; export again"
+            )
+        return cls(vocabulary, embeddings_TD, biases_T)
+
+    def save(self, folder: Path) -> None:
+        """Write both files into an existing folder."""
+        (folder / TOKENIZER).write_text(
+            self.vocabulary.tokenizer.to_str(pretty=True), encoding="utf-8"
+        )
+        np.savez(
+            folder / TABLE,
+            embeddings=self.embeddings_TD,
+            biases=self.biases_T,
+            idf=self.vocabulary.idf_T,
+        )
+
+    def rows(self, phrases: Sequence[str]) -> tuple[FloatArray, FloatArray]:
+        """Rows (P, D) and biases (P,) of the score `z . row + bias`.
+
+        Raises ValueError for a phrase without a letter, digit or symbol.
+        """
+        rows_PD = np.zeros((len(phrases), self.embeddings_TD.shape[1]), np.float32)
+        biases_P = np.zeros(len(phrases), np.float32)
+        for place, phrase in enumerate(phrases):
+            ids, weights = self.vocabulary.encode(phrase)
+            rows_PD[place] = weights @ self.embeddings_TD[ids]
+            biases_P[place] = weights @ self.biases_T[ids]
+        return rows_PD, biases_P

@@ -1,0 +1,51 @@
+from __future__ import annotations
+
+import pytest
+
+from omnidet import cli
+from omnidet.onnx import OnnxDetector
+from tests import toys
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("export") / "model"
+    toys.write_bundle(folder)
+    return folder
+
+
+@pytest.mark.slow
+def test_words_of_a_file_are_folded_in_and_the_differences_said(model, tmp_path, capsys):
+    words = tmp_path / "words.txt"
+    words.write_text("red star\n\nstar left of circle\n")
+    out = tmp_path / "out"
+    arguments = ["export", "--model", str(model), "--words", str(words), "--out", str(out)]
+    assert cli.main(arguments) == 0
+    said = capsys.readouterr().out
+    assert "2 words" in said
+    assert "opset 20" in said
+    assert "limit" in said
+    assert said.splitlines()[-1] == str(out / "model.onnx")
+    assert OnnxDetector.from_pretrained(out).facts.words == ("red star", "star left of circle")
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        (["--words", "{t}/nowhere.txt"], "nowhere.txt"),
+        (["--format", "torch", "--int8"], "--int8"),
+        (["--model", "{t}/nobody"], "nobody"),
+        (["--out", "{t}/full"], "full"),
+        (["--out", "{m}/inside"], "inside"),
+    ],
+)
+def test_wrong_arguments_end_before_anything_is_loaded(model, tmp_path, capsys, more, said):
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "mine.txt").write_text("kept")
+    given = [text.format(t=tmp_path, m=model) for text in more]
+    arguments = ["export", "--model", str(model), "--out", str(tmp_path / "out"), *given]
+    assert cli.main(arguments) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert said in line
+    assert not (tmp_path / "out").exists()
+    assert (tmp_path / "full" / "mine.txt").read_text() == "kept"

@@ -1,0 +1,60 @@
+from __future__ import annotations
+
+import shutil
+
+import numpy as np
+import pytest
+import torch
+
+from omnidet.inference.detector import OmniDet
+from omnidet.onnx.words import TABLE, TOKENIZER, Words
+from tests import toys
+
+PHRASES = ("red star", "star left of circle", "thing never heard of")
+
+
+def _words() -> Words:
+    tokens = toys.toy_detector().tokens
+    return Words(
+        toys.toy_vocabulary(), tokens.embeddings.detach().numpy(), tokens.biases.detach().numpy()
+    )
+
+
+def test_rows_are_those_of_the_detector(tmp_path):
+    _words().save(tmp_path)
+    words = Words.load(tmp_path, toys.toy_vocabulary().blocks)
+    rows, biases = words.rows(PHRASES)
+    with torch.no_grad():
+        wanted = toys.toy_detector().phrases(toys.toy_vocabulary().table(PHRASES))
+    np.testing.assert_allclose(rows, wanted[0].numpy(), atol=1e-6)
+    np.testing.assert_allclose(biases, wanted[1].numpy(), atol=1e-6)
+
+
+def test_a_calibration_is_folded_in(exported):
+    """`_token_table` of `export/write.py` does so: exported rows are those of the prompt."""
+    prompt = OmniDet.from_pretrained(exported.bundle).prompt(PHRASES)
+    rows, biases = Words.load(exported.onnx, toys.toy_vocabulary().blocks).rows(PHRASES)
+    np.testing.assert_allclose(rows, prompt.rows_PD.numpy(), atol=1e-6)
+    np.testing.assert_allclose(biases, prompt.biases_P.numpy(), atol=1e-6)
+
+
+@pytest.mark.parametrize("name", [TOKENIZER, TABLE])
+def test_files_that_are_missing_or_damaged_are_named(tmp_path, name):
+    _words().save(tmp_path)
+    (tmp_path / name).write_bytes(b"{")
+    with pytest.raises(ValueError, match=str(tmp_path)):
+        Words.load(tmp_path, toys.toy_vocabulary().blocks)
+    (tmp_path / name).unlink()
+    with pytest.raises(FileNotFoundError, match=name):
+        Words.load(tmp_path, toys.toy_vocabulary().blocks)
+
+
+def test_files_of_two_exports_are_refused(tmp_path):
+    words = _words()
+    words.save(tmp_path)
+    other = Words(words.vocabulary, words.embeddings_TD[:-2], words.biases_T[:-2])
+    (tmp_path / "other").mkdir()
+    other.save(tmp_path / "other")
+    shutil.copy(tmp_path / "other" / TABLE, tmp_path / TABLE)
+    with pytest.raises(ValueError, match=TABLE.replace(".", r"\.")):
+        Words.load(tmp_path, words.vocabulary.blocks)
