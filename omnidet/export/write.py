@@ -149,7 +149,8 @@ def _token_table(omnidet: OmniDet) -> tuple[FloatArray, FloatArray]:
     The weights of a phrase sum to 1, so that the calibration of its tokens is that of the phrase.
     """
     tokens, calibration = omnidet.detector.tokens, omnidet.detector.head.calibration
-    rows_TD, biases_T = tokens.embeddings, tokens.biases
+    rows_TD: Tensor = tokens.embeddings
+    biases_T: Tensor = tokens.biases
     if calibration is not None:
         rows_TD, biases_T = calibration.rows(rows_TD, biases_T)
     return rows_TD.numpy(), biases_T.numpy()

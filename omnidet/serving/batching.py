@@ -28,7 +28,13 @@ class Prepared(Picture):
 
     square: Example
 
-    def letterboxed(self, side: int, deadline: float | None = None) -> Example:  # noqa: ARG002
+    def letterboxed(
+        self,
+        side: int,
+        deadline: float | None = None,  # noqa: ARG002
+        *,
+        by_pillow: bool = False,  # noqa: ARG002
+    ) -> Example:
         """The square."""
         return self.square
 
