@@ -30,7 +30,7 @@ class Prepared(Picture):
 
     def letterboxed(
         self,
-        side: int,
+        side: int,  # noqa: ARG002
         deadline: float | None = None,  # noqa: ARG002
         *,
         by_pillow: bool = False,  # noqa: ARG002
