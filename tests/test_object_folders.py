@@ -76,9 +76,7 @@ def test_more_names_than_fit_into_one_response(s3, tmp_path):
 
 def test_unknown_bucket_is_named_before_any_work(s3, tmp_path):
     location, has_begun = "s3://no-such-bucket-here/a", False
-    missing = pytest.raises(
-        FileNotFoundError, match=r"there is no bucket 'no-such-bucket-here' at http"
-    )
+    missing = pytest.raises(FileNotFoundError, match=r"'no-such-bucket-here' at http")
     with missing, storage.staged_directory(location):
         has_begun = True
     assert not has_begun
@@ -328,7 +326,7 @@ def test_local_copy_follows_the_object_store(s3, tmp_path, fetched):
 
 def test_local_copy_stays_in_its_cache(s3, tmp_path):
     s3_client.client().put_object(s3.uri[5:], "a/x//y", io.BytesIO(b"x"), 1)
-    with pytest.raises(ValueError, match="a/x//y cannot be the name of a local file"):
+    with pytest.raises(ValueError, match=r"a/x//y.*local file"):
         storage.local_copy(f"{s3.uri}/a", tmp_path / "cache")
 
 

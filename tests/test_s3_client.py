@@ -60,7 +60,7 @@ def test_unreachable_endpoint_is_named_in_time(s3, reconnect, host):
     started = time.monotonic()
     with pytest.raises(
         OSError,
-        match=rf"s3://bucket/a: no object store answers at http://{host} .*AWS_ENDPOINT_URL",
+        match=rf"s3://bucket/a: .*http://{host} .*AWS_ENDPOINT_URL",
     ) as caught:
         storage.read_bytes("s3://bucket/a")
     assert time.monotonic() - started < 40
@@ -101,7 +101,7 @@ def test_a_server_that_is_not_an_object_store_is_named(s3, reconnect):
         reconnect(AWS_ENDPOINT_URL=between.endpoint)
         with pytest.raises(
             OSError,
-            match=r"127.0.0.1:\d+ does not answer as an object store .*404.*AWS_ENDPOINT_URL",
+            match=r"127.0.0.1:\d+ .*404.*AWS_ENDPOINT_URL",
         ):
             storage.read_bytes(f"{s3.uri}/a")
         s3_client.forget()
@@ -144,9 +144,7 @@ def test_a_private_ca_is_trusted_only_if_it_is_named(s3, tmp_path, reconnect, na
     with Between(s3.store.endpoint, tls=context) as between:
         reconnect(AWS_ENDPOINT_URL=between.endpoint)
         started = time.monotonic()
-        with pytest.raises(
-            OSError, match=r"certificate of https://127.* is not trusted .*AWS_CA_BUNDLE"
-        ):
+        with pytest.raises(OSError, match=r"certificate of https://127.*AWS_CA_BUNDLE"):
             storage.exists(f"{s3.uri}/a")
         assert time.monotonic() - started < 10
         reconnect(**{name: str(certificate)})

@@ -96,9 +96,9 @@ def test_files_of_several_datasets(catalogue, tmp_path, capsys):
         str(tmp_path / "out"),
     ]
     assert main(arguments) == 2
-    assert (
-        "other: b.txt is available only to those who accept its licence" in capsys.readouterr().err
-    )
+    said = capsys.readouterr().err
+    assert "other: b.txt" in said
+    assert "licence" in said
     assert main([*arguments, "--files", "a*", "--files", "zz*"]) == 2
     assert not (tmp_path / "out").exists()
     assert (

@@ -147,7 +147,9 @@ def test_a_port_that_is_taken(place, capsys):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         assert cli.main(["serve", "--model", str(place / "model0"), "--port", str(port)]) == 2
-    assert f"127.0.0.1:{port} cannot be used (Address already in use)" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert f"127.0.0.1:{port}" in said
+    assert "in use" in said
 
 
 def test_without_the_packages_the_line_says_which_to_install(place, capsys, monkeypatch):

@@ -68,7 +68,7 @@ def test_what_cannot_be_counted_is_refused():
         evaluate([expression(), expression()], [0, 0, 1, 1])
     with pytest.raises(ValueError, match=r"'red ball' of image coco:1 is .*nan"):
         evaluate([expression()], [0, 0, np.nan, 1])
-    with pytest.raises(ValueError, match="'red ball' of image coco:1 has no box"):
+    with pytest.raises(ValueError, match=r"'red ball' of image coco:1 .*no box"):
         evaluate([expression(boxes_xyxy=np.zeros((0, 4), np.float32))], [0, 0, 1, 1])
 
 

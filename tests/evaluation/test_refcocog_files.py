@@ -85,5 +85,5 @@ def test_the_best_box_of_each_expression(tmp_path):
     ):
         with pytest.raises(ValueError, match=problem):
             refcocog_files.best_boxes(expressions, [row])
-    with pytest.raises(ValueError, match="id 7 has several boxes and no score"):
+    with pytest.raises(ValueError, match=r"id 7 .*score"):
         refcocog_files.best_boxes(expressions, [rows[0], {"id": 7, "bbox": [0, 0, 1, 1]}])

@@ -40,7 +40,7 @@ def test_fields_and_ids():
 @pytest.mark.parametrize("content", ["{}", "[1]", "[[]]", "3"])
 def test_a_file_of_something_else_is_named(tmp_path, content):
     (tmp_path / "rows.json").write_text(content)
-    with pytest.raises(ValueError, match=r"rows\.json is not a JSON list of objects"):
+    with pytest.raises(ValueError, match=r"rows\.json .*list"):
         row_checks.read_objects(str(tmp_path / "rows.json"))
 
 

@@ -93,7 +93,7 @@ def test_one_window_over_the_whole_image_changes_nothing():
 
 
 def test_windows_that_do_not_fill_the_image_are_refused():
-    with pytest.raises(ValueError, match="window=3 does not divide the 4 x 4 patches"):
+    with pytest.raises(ValueError, match=r"window=3 .*4 x 4"):
         _windowed(3)
     images = torch.zeros(1, 3, 96, 96, dtype=torch.uint8)
     with pytest.raises(ValueError, match=r"window=4 .* 6 x 6 patches"), torch.no_grad():

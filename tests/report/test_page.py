@@ -51,7 +51,7 @@ FACTS = {"recipe": "tiny_world", "git commit": "8c9bcc3"}
 class Page(HTMLParser):
     """A parsed page: its elements with their attributes, its text, the elements left open."""
 
-    VOID = ("meta", "img", "input", "link", "br")
+    VOID = ("meta", "img", "input", "link", "br", "wbr")
 
     def __init__(self, content):
         super().__init__()

@@ -83,7 +83,7 @@ def test_a_set_that_was_not_evaluated_is_left_out_only_if_optional(index, folder
 )
 def test_damaged_predictions_are_named_in_one_line(index, folder, name, content, reason):
     (folder / name).write_text(content if isinstance(content, str) else json.dumps(content))
-    with pytest.raises(ValueError, match=f"^.*{name}.*{reason}.*evaluate the model again$"):
+    with pytest.raises(ValueError, match=f"{name}.*{reason}.*evaluate"):
         sections(index, evaluations.BENCHMARKS, folder)
 
 

@@ -172,7 +172,7 @@ def test_a_checkpoint_under_another_number_is_damaged(tmp_path):
 def test_if_all_are_damaged_the_error_names_the_remedy(tmp_path):
     for step in (4, 8):
         (_save(tmp_path, step, states.make(1)) / "model.safetensors").write_bytes(b"")
-    with pytest.raises(ValueError, match=f"in {tmp_path} is damaged: remove the folder"):
+    with pytest.raises(ValueError, match=f"{tmp_path} .*damaged.*remove"):
         checkpoint.restore(tmp_path, states.make(2), ALONE)
 
 
@@ -187,7 +187,7 @@ def test_a_run_that_went_back_keeps_what_it_writes(tmp_path):
 def test_one_of_another_model_is_refused(tmp_path):
     path = _save(tmp_path, 4, states.make(1))
     state = states.make(0, model=dataclasses.replace(toys.MODEL, embedding_width=12))
-    with pytest.raises(ValueError, match=r"does not fit this run \(.*12.*remove it") as caught:
+    with pytest.raises(ValueError, match=r"does not fit.*12.*remove") as caught:
         checkpoint.restore(tmp_path, state, ALONE)
     assert str(path) in str(caught.value)
     assert "\n" not in str(caught.value)

@@ -43,7 +43,7 @@ def test_sets_that_nobody_built_are_refused(tmp_path, monkeypatch):
     facts = train_detector.merge_shards(str(tmp_path), names, str(out))
     assert facts["samples_train_coco"] == shards.num_samples(index.sets["train/coco"])
     assert json.loads(out.read_text())["dataset_version"] == index.dataset_version
-    with pytest.raises(ValueError, match=r"train/laion.* built were train/coco, train/refcocog"):
+    with pytest.raises(ValueError, match=r"train/laion.* train/coco, train/refcocog"):
         train_detector.merge_shards(str(tmp_path), names[:2], str(out))
 
 

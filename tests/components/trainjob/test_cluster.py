@@ -69,7 +69,7 @@ def test_without_a_cluster_there_are_no_credentials(tmp_path, monkeypatch) -> No
 
 def test_a_missing_runtime_names_the_remedy(fake: Fake) -> None:
     api(fake).check_runtime("omnidet-torch")
-    with pytest.raises(ClusterError, match=r"ClusterTrainingRuntime other: .*kubectl apply -k"):
+    with pytest.raises(ClusterError, match=r"Runtime other\b.*kubectl apply"):
         api(fake).check_runtime("other")
 
 

@@ -99,7 +99,7 @@ class TestRun:
 
     @pytest.mark.slow
     def test_a_job_that_never_ends_is_deleted_after_its_deadline(self, fake: Fake) -> None:
-        with pytest.raises(JobError, match="has not ended 1 s after its start"):
+        with pytest.raises(JobError, match="not ended 1 s"):
             run(dataclasses.replace(JOB, deadline_seconds=1), api(fake), _fine, QUICK)
         assert fake.deleted == DELETED
 
@@ -170,7 +170,7 @@ class TestRun:
             return running(reads)
 
         fake.status = status
-        with pytest.raises(JobError, match=f"{JOB.full_name} was deleted by someone else"):
+        with pytest.raises(JobError, match=f"{JOB.full_name} .*deleted"):
             run(JOB, api(fake), _fine, QUICK)
 
 

@@ -227,9 +227,7 @@ def test_two_formats_need_a_word(tmp_path):
     with pytest.raises(ValueError, match="--format"):
         read(tmp_path)
     assert read(tmp_path, ReadConfig("voc")).format == "Pascal VOC xml"
-    with pytest.raises(
-        ValueError, match="has no yolo annotations, but coco and voc: leave out --format"
-    ):
+    with pytest.raises(ValueError, match=r"yolo.*coco and voc.*--format"):
         read(tmp_path, ReadConfig("yolo"))
 
 
@@ -330,9 +328,8 @@ def test_names_of_a_folder_become_phrases(tmp_path):
     _write(tmp_path / "in", "voc", {"train": scenes(8, names), "val": scenes(4, names, prefix="v")})
     found = read(tmp_path / "in")
     assert found.names == ("bolt washer", "soda can")
-    assert (
-        "names as phrases: BoltWasher -> bolt washer, soda_can -> soda can" in found.account.notes
-    )
+    (note,) = (n for n in found.account.notes if "BoltWasher" in n)
+    assert "BoltWasher -> bolt washer, soda_can -> soda can" in note
     table = drawing.write(tmp_path / "names.yaml", "BoltWasher: thing\nsoda_can: thing\n")
     assert read(tmp_path / "in", ReadConfig(names=str(table))).names == ("thing",)
     drawing.write(table, "Boltwasher: lock washer")

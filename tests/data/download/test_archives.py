@@ -286,7 +286,7 @@ except OSError as error:
     printed = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, check=True
     ).stdout
-    assert (
-        printed == f"[Errno 27] {archive} cannot be unpacked into {tmp_path}/new: File too large\n"
-    )
+    for part in (str(archive), f"{tmp_path}/new", "File too large"):
+        assert part in printed
+    assert printed.count("\n") == 1
     assert everything(tmp_path / "new") == []

@@ -48,7 +48,7 @@ def test_a_file_gets_the_size_and_hash_of_its_entry():
 def test_a_catalogue_that_disagrees_is_an_error(known):
     file = RemoteFile("a", ("https://a/b",), **known)
     ours, theirs = next(iter(known.values())), ENTRY[next(iter(known))]
-    with pytest.raises(ValueError, match=f"a: the-lock says {theirs}, the catalogue {ours}"):
+    with pytest.raises(ValueError, match=f"a: the-lock .*{theirs}.*{ours}"):
         lock_file.expected(file, {"a": ENTRY}, "the-lock")
 
 

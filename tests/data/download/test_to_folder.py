@@ -113,7 +113,7 @@ def test_a_file_that_changed_after_it_was_first_seen_is_an_error(site, tmp_path)
     site.files["c.txt"] = b"lies"
     with pytest.raises(
         TransferError,
-        match=r"1 of 3 .*: c\.txt .*SHA-256 is \w{64}, expected \w{64}.*download\.lock",
+        match=r"1 of 3 .*c\.txt .*\w{64}.*\w{64}.*download\.lock",
     ):
         download_to_folder(dataset(site), out, OPTIONS)
     assert data_files(out) == {name: content for name, content in WHOLE.items() if name != "c.txt"}
@@ -156,9 +156,7 @@ def test_one_failure_leaves_the_others_whole(site, tmp_path):
         download_to_folder(
             dataset(site), tmp_path / "out", Options(patience=QUICK, patterns=("b*",))
         )
-    with pytest.raises(
-        TransferError, match=r"1 of 2 files failed: a\.zip cannot be fetched: .*HTTP 404"
-    ):
+    with pytest.raises(TransferError, match=r"1 of 2 .*a\.zip .*HTTP 404"):
         download_to_folder(
             dataset(site), tmp_path / "out", Options(patience=QUICK, patterns=("a.zip", "c*"))
         )

@@ -87,7 +87,7 @@ def test_weights_survive_being_saved_and_loaded(settings):
 
 
 def test_a_side_that_is_not_a_multiple_of_the_stride_is_refused(settings):
-    with pytest.raises(ValueError, match=f"63 is not a multiple .* {settings.size_multiple}"):
+    with pytest.raises(ValueError, match=f"63 .* {settings.size_multiple}"):
         settings.build(63)
     with pytest.raises(ValueError, match="63"):
         dataclasses.replace(ModelConfig(image_size=64, backbone=settings), image_size=63)

@@ -20,7 +20,7 @@ def test_a_wrong_value_is_named(field, value):
 
 
 def test_heads_must_divide_the_width():
-    with pytest.raises(ValueError, match="width=32 is not a multiple of num_heads=3"):
+    with pytest.raises(ValueError, match=r"width=32 .*num_heads=3"):
         ConvStemVit(32, 2, 3).build(64)
 
 

@@ -33,7 +33,7 @@ def test_a_wrong_value_is_named(field, value):
 def test_windows_must_divide_the_patches_of_a_side():
     config = TimmVit(window=7)
     config.check_side(7 * 16 * 3)
-    with pytest.raises(ValueError, match="window=7 does not divide the 20 x 20 patches") as caught:
+    with pytest.raises(ValueError, match=r"window=7 .*20 x 20") as caught:
         config.check_side(320)
     assert "give 4, 5, 10, 20" in str(caught.value)
     TimmVit(window=0).check_side(320)
