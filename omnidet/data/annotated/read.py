@@ -73,9 +73,7 @@ def read(root: Path, config: ReadConfig | None = None) -> Annotated:
     """
     config = config or ReadConfig()
     if not root.is_dir():
-        raise FileNotFoundError(
-            f"{root} is not a folder: give the one with pictures and their annotations"
-        )
+        raise FileNotFoundError(refusals.not_a_folder(root))
     table = phrases.read_table(Path(config.names)) if config.names else {}
     folder, account = Folder(root), Account()
     found = _found(folder, config.format)

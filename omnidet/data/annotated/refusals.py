@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +13,21 @@ from omnidet.data.folder_formats.folder import LEFTOVERS, Folder
 
 ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".zst", ".rar", ".7z")
 _MAX_LINK_BYTES = 300
+
+
+def not_a_folder(root: Path) -> str:
+    """Why what was given is not read, and what to give in its place."""
+    remedy = "give the one with pictures and their annotations"
+    scheme = re.match(r"([a-z][a-z0-9+.-]+):/+", str(root))
+    if scheme and scheme[1] == "s3":
+        remedy = "addresses begin with s3://, followed by the bucket"
+    elif scheme:
+        remedy = "download what is there, and give the folder"
+    elif root.suffix.lower() in ARCHIVES and root.is_file():
+        remedy = "unpack it, and give the folder"
+    elif root.is_file():
+        remedy = f"give the one that it lies in, {root.parent}"
+    return f"{root} is not a folder: {remedy}"
 
 
 def nothing(folder: Folder, kind: str) -> str:

@@ -2,10 +2,31 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
+from omnidet.data.annotated.read import read
 from tests.data.annotated import drawing
 from tests.data.annotated.drawing import Folder, scenes
+
+
+@pytest.mark.parametrize(
+    ("given", "remedy"),
+    [
+        ("nowhere", "give the one with pictures"),
+        ("set.zip", "unpack it"),
+        ("data.yaml", "that it lies in"),
+        ("https:/host/set.zip", "download"),
+        ("s3:/bucket/set", "s3://"),
+    ],
+)
+def test_what_is_not_a_folder(tmp_path, monkeypatch, given, remedy):
+    monkeypatch.chdir(tmp_path)
+    for name in ("set.zip", "data.yaml"):
+        drawing.write(tmp_path / name, "x")
+    with pytest.raises(FileNotFoundError, match=f"{given} is not a folder: .*{remedy}"):
+        read(Path(given))
 
 
 def test_a_link_that_was_copied_as_text(folder: Folder):
