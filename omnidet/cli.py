@@ -20,6 +20,7 @@ from omnidet import __version__, extras
 from omnidet.commands import (
     backbones,
     compare,
+    demo,
     download,
     export,
     fetch_images,
@@ -36,7 +37,7 @@ from omnidet.commands.exit_codes import FAILED, INTERRUPTED, WRONG_INPUT
 
 _COMMANDS = (
     *(steps, finetune, backbones, predict, export, summary),
-    *(download, fetch_images, inspect, models, score, compare, serve),
+    *(download, fetch_images, inspect, models, score, compare, serve, demo),
 )
 """In the order of `omnidet --help`."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import functools
 import logging
 import shutil
 import sys
@@ -45,6 +46,9 @@ def add(commands: Commands) -> None:
         metavar="SECONDS",
         help="check this often whether NAME@champion has become another version, and switch to "
         "it without interruption (default: never)",
+    )
+    parser.add_argument(
+        "--page", action="store_true", help="also serve a page for trying words, at /"
     )
     _add_limits(parser)
 
@@ -124,7 +128,12 @@ def run(options: argparse.Namespace) -> None:
     service = Service(detector, options.name or name, version or "1", config)
     if options.follow:
         threading.Thread(target=follow, args=(service, options, folder), daemon=True).start()
-    server.run(service)
+    more = None
+    if options.page:
+        from omnidet.page.routes import routes
+
+        more = functools.partial(routes, [service])
+    server.run(service, more)
 
 
 def load(folder: Path, device: str) -> OmniDet:

@@ -29,7 +29,7 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
-from starlette.routing import Route
+from starlette.routing import BaseRoute, Route
 
 import omnidet
 from omnidet.inference import question as questions
@@ -48,11 +48,18 @@ CLIENT_CLOSED = 499
 log = logging.getLogger("omnidet.server")
 
 
-def application(service: Service, bodies: Bodies | None = None) -> Starlette:
+MoreRoutes = Callable[[Bodies], list[BaseRoute]]
+"""Makes routes that read bodies under the server's budget."""
+
+
+def application(
+    service: Service, bodies: Bodies | None = None, more: MoreRoutes | None = None
+) -> Starlette:
     """The routes. Every answer but that of `/metrics` is JSON, or begins with it."""
+    bodies = bodies or Bodies(service.config.patience)
     of_model = ("/v2/models/{name}", "/v2/models/{name}/versions/{version}")
-    handle = _Handlers(service, bodies or Bodies(service.config.patience))
-    routes = [
+    handle = _Handlers(service, bodies)
+    routes: list[BaseRoute] = [
         Route("/v2", handle.about),
         Route("/v2/health/live", handle.live),
         Route("/v2/health/ready", handle.ready),
@@ -61,6 +68,7 @@ def application(service: Service, bodies: Bodies | None = None) -> Starlette:
         *(Route(f"{path}/infer", handle.infer, methods=["POST"]) for path in of_model),
         Route("/detect", handle.detect, methods=["POST"]),
         Route("/metrics", handle.metrics),
+        *(more(bodies) if more else ()),
     ]
     errors: Mapping[Any, Any] = {HTTPException: _refused, ValueError: _wrong, Exception: _failed}
     app = Starlette(routes=routes, exception_handlers=errors)
@@ -72,13 +80,14 @@ def application(service: Service, bodies: Bodies | None = None) -> Starlette:
 class Server(uvicorn.Server):
     """The server of a service."""
 
-    def __init__(self, service: Service) -> None:
+    def __init__(self, service: Service, more: MoreRoutes | None = None) -> None:
+        """`more` makes further routes, such as those of the page."""
         patience = service.config.patience
         self._bodies = Bodies(patience)
         protocol: Any = functools.partial(Connection, patience=patience, idle=Idle())
         super().__init__(
             uvicorn.Config(
-                application(service, self._bodies),
+                application(service, self._bodies, more),
                 http=protocol,
                 ws="none",
                 log_level="critical",
@@ -96,7 +105,7 @@ class Server(uvicorn.Server):
         await super().shutdown(sockets)
 
 
-def run(service: Service) -> None:
+def run(service: Service, more: MoreRoutes | None = None) -> None:
     """Serve until SIGTERM or Ctrl-C. Raises ValueError if the address cannot be used."""
     with _listener(service.config.host, service.config.port) as listener:
         host = service.config.host
@@ -107,7 +116,7 @@ def run(service: Service) -> None:
         # before it. The default handler would end the process with an error.
         before = signal.signal(signal.SIGTERM, lambda *_: None)
         try:
-            Server(service).run(sockets=[listener])
+            Server(service, more).run(sockets=[listener])
         finally:
             signal.signal(signal.SIGTERM, before)
 

@@ -16,6 +16,13 @@ from tests import toys
 
 ROOT = Path(__file__).parents[2]
 KEYS = {
+    "inference": (
+        "onnx_over_eager_demo_1",
+        "int8_over_eager_demo_8",
+        "compile_over_eager_vit_1",
+        "grounding_dino_over_eager_vit_1",
+        "owlvit_over_eager_vit_1",
+    ),
     "train_step": (
         "step_over_backbone_time",
         "step_over_backbone_memory",

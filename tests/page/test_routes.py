@@ -1,0 +1,131 @@
+"""The page in a real browser: pictures, words, threshold, why, two versions, phone and desktop."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import re
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+
+import pytest
+
+from tests import browser, toys
+
+WIDE = "document.documentElement.scrollWidth <= document.documentElement.clientWidth"
+NAMELESS = """
+[...document.querySelectorAll('button, input, textarea')]
+  .filter(e => !(e.textContent.trim() || e.getAttribute('aria-label') || e.labels?.length))
+  .map(e => e.outerHTML)
+"""
+"""Controls that a screen reader could not name."""
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory):
+    """A server of the page, with two detectors side by side."""
+    folder = tmp_path_factory.mktemp("page")
+    for seed in (0, 1):
+        toys.write_bundle(folder / f"toy{seed}", seed)
+    command = [sys.executable, "-m", "omnidet.cli", "demo", "--model", str(folder / "toy0")]
+    command += ["--compare", str(folder / "toy1"), "--port", "0"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            process.stdout.readline()
+            yield re.search(r"http://\S+", process.stdout.readline())[0]
+        finally:
+            process.terminate()
+
+
+def _post(url, content):
+    request = urllib.request.Request(
+        url, json.dumps(content).encode(), {"Content-Type": "application/json"}
+    )
+    with urllib.request.urlopen(request) as answer:
+        return json.load(answer)
+
+
+def test_the_page_loads_nothing_from_elsewhere(address):
+    with urllib.request.urlopen(address) as answer:
+        text, policy = answer.read().decode(), answer.headers["Content-Security-Policy"]
+    assert "default-src 'none'" in policy
+    assert not re.search(r"""(src|href)=["']?(https?:)?//""", text)
+
+
+def test_both_versions_answer_and_differ(address):
+    with urllib.request.urlopen(f"{address}/page/versions") as answer:
+        first, second = json.load(answer)["versions"]
+    assert (first["name"], second["name"]) == ("toy0", "toy1")
+    image = base64.b64encode(toys.png(64, 64, [(5, 5, 30, 30)])).decode()
+    asked = {"image": image, "phrases": ["red star"], "threshold": 0.01}
+    found = [_post(f"{address}{v['path']}/detect", asked)["detections"] for v in (first, second)]
+    assert found[0] != found[1]
+
+
+def test_a_box_is_explained_by_its_words(address):
+    image = base64.b64encode(toys.png(64, 64, [(5, 5, 30, 30)])).decode()
+    why = _post(
+        f"{address}/page/explain",
+        {"image": image, "phrase": "red star", "box": [5, 5, 30, 30]},
+    )
+    assert {token["text"] for token in why["tokens"]} == {"red", "star"}
+    assert sum(token["weight"] for token in why["tokens"]) == pytest.approx(1, abs=1e-3)
+    total = sum(token["weight"] * token["logit"] for token in why["tokens"])
+    assert total == pytest.approx(why["logit"], abs=0.01)
+
+
+@pytest.mark.parametrize("wrong", [{"box": [1, 2]}, {"box": None}, {"phrase": ""}, {"image": 3}])
+def test_a_wrong_question_is_refused(address, wrong):
+    image = base64.b64encode(toys.png(64, 64, [])).decode()
+    content = {"image": image, "phrase": "red star", "box": [1, 2, 3, 4], **wrong}
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        _post(f"{address}/page/explain", content)
+    assert refused.value.code == 400
+    assert json.load(refused.value)["error"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("width", [390, 1280])
+def test_words_are_tried_in_a_browser(address, tmp_path, width):
+    if browser.program() is None and os.environ.get("OMNIDET_TEST_BROWSER") != "required":
+        pytest.skip("no Chromium")
+    picture = base64.b64encode(toys.png(96, 64, [(5, 5, 30, 30)])).decode()
+    with browser.browser(tmp_path / "profile") as tab:
+        tab.call(
+            "Emulation.setDeviceMetricsOverride",
+            width=width,
+            height=900,
+            deviceScaleFactor=1,
+            mobile=width < 600,
+        )
+        tab.call("Page.navigate", url=address)
+        tab.run("new Promise(done => setTimeout(done, 1500))")
+        tab.run(
+            f"const bytes = Uint8Array.from(atob('{picture}'), c => c.charCodeAt(0));"
+            "choose([new File([bytes], 'a.png', {type: 'image/png'})]);"
+            "document.getElementById('word').value = 'red <b>star';"
+            "document.getElementById('add').requestSubmit();"
+        )
+        tab.run("document.getElementById('threshold').value = .01; find()")
+        drawn = "document.querySelectorAll('svg rect').length"
+        many = tab.run(drawn)
+        assert tab.run("document.querySelectorAll('figure').length") == 2
+        assert many > 0
+        assert tab.run("document.querySelector('#chips b')") is None  # words are text, not HTML
+        before = tab.run("performance.getEntriesByType('resource').length")
+        tab.run("threshold.value = .99; threshold.oninput()")
+        assert tab.run(drawn) < many
+        tab.run("threshold.value = .01; threshold.oninput()")
+        assert tab.run(drawn) == many
+        assert tab.run("performance.getEntriesByType('resource').length") == before
+        tab.run("explain(state.results[0], state.results[0].answer.detections[0])")
+        assert "star" in tab.run("document.getElementById('why').textContent")
+        tab.run("document.querySelector('[data-copy=curl]').click()")
+        assert "curl http://" in tab.run("document.getElementById('code').value")
+        assert tab.run(WIDE)
+        assert tab.run(NAMELESS) == []
+        tab.screenshot(tmp_path / "page.png")
+        assert [line for line in tab.logged if "favicon" not in line] == []
