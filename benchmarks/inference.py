@@ -1,6 +1,6 @@
 """A picture from pixels to scores: eager, exported, compiled; and two other detectors.
 
-    python benchmarks/inference.py --json inference.json --plot inference.svg [--only demo vit peers]
+    python benchmarks/inference.py --json OUT --plot OUT.svg [--only demo vit peers]
 
 The contestants take turns in one run, with the same pixels and 80 names and random weights: this
 detector eager, in bfloat16 where the processor multiplies it, with `torch.compile`, in ONNX Runtime

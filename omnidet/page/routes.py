@@ -69,7 +69,7 @@ def _explained(detector: OmniDet, body: bytes, limits: Any) -> dict[str, Any]:
     """Why a phrase has its score on a box. Raises ValueError for a wrong request."""
     content = requests.json_object(body, limits)
     picture = pictures.read(requests.picture(content.get("image"), "image"), "the image")
-    phrases = checked_phrases([content.get("phrase")])
+    phrases = checked_phrases([content.get("phrase", "")])
     box = content.get("box")
     if not isinstance(box, list) or len(box) != 4:
         raise ValueError("box must be four numbers: x0, y0, x1, y1 in pixels")
