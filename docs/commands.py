@@ -91,7 +91,8 @@ def _row(action: argparse.Action) -> str:
     name = (
         ", ".join(f"`{option}{value}`" for option in action.option_strings) or f"`{value.strip()}`"
     )
-    parts = [_text(action.help)] if action.help else []
+    help_text = (action.help or "").replace("%(default)s", str(action.default))
+    parts = [_text(help_text)] if help_text else []
     if action.choices:
         parts.append(
             "one of " + ", ".join(f"`{choice}`" for choice in action.choices if choice != "")

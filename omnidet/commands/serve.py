@@ -58,7 +58,7 @@ def _add_limits(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--host",
         default=config.host,
-        help="address to listen on, 0.0.0.0 for every one (default: %(default)s)",
+        help="address to listen on, 0.0.0.0 for all of them (default: %(default)s)",
     )
     parser.add_argument(
         "--port",

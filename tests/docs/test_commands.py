@@ -64,6 +64,9 @@ def test_the_page_of_omnidet_has_every_command(tmp_path):
         timeout=60,
     )
     page = out.read_text(encoding="utf-8")
+    assert "%(" not in page
+    assert "address to listen on" in page
+    assert "(default: 127.0.0.1)" in page
     headings = [line for line in page.splitlines() if line.startswith("### ")]
     for command in ("train", "predict", "download", "models rollback", "finetune"):
         assert f"### omnidet {command}" in headings

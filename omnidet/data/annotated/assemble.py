@@ -134,8 +134,9 @@ def _opened(folder: Folder, path: Path, sheets: Sequence[Sheet]) -> Opened | str
 
 
 def _is_usable(sheet: Sheet, draft: Draft, exif: str, account: Account) -> bool:
-    """Whether the sheet tells where its shapes lie; if not, it is accounted for, and what it shows
-    is in doubt.
+    """Whether the positions of the sheet's shapes are known.
+
+    If not, the reason goes into the account, and the names on the sheet are marked as in doubt.
     """
     problem = sheet.problem or _frame_problem(sheet, draft.opened, exif)
     if not problem:
@@ -174,13 +175,13 @@ def _lies_across(one: tuple[int, int], other: tuple[int, int]) -> bool:
 
 
 def _is_same_size(one: tuple[int, int], other: tuple[int, int]) -> bool:
-    """Tools round."""
+    """Whether two sizes are equal up to one pixel, because tools round."""
     return abs(one[0] - other[0]) <= 1 and abs(one[1] - other[1]) <= 1
 
 
 def _is_stored(sheet: Sheet, opened: Opened, exif: str) -> bool | None:
-    """Whether the shapes were drawn on the picture as it is stored, not as it is shown; None where
-    nothing says.
+    """Whether the shapes were drawn on the picture as it is stored, not as it is shown; None if
+    that cannot be known.
     """
     if opened.orientation == 1:
         return False
@@ -197,8 +198,8 @@ def _is_stored(sheet: Sheet, opened: Opened, exif: str) -> bool | None:
 
 
 def _frame(draft: Draft, sheet: Sheet, exif: str) -> tuple[tuple[int, int], int]:
-    """(width, height) of the picture that was drawn on, and the orientation that turns it as it is
-    shown.
+    """(width, height) of the picture as the annotator saw it, and the EXIF orientation still to be
+    applied to show it upright.
     """
     opened = draft.opened
     if _is_stored(sheet, opened, exif):

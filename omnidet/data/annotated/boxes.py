@@ -52,8 +52,8 @@ def clipped(corners: Corners, size: tuple[int, int]) -> Corners | str:
 
 
 def settle(boxes: list[Placed], account: Account) -> set[str]:
-    """Account for the boxes of a picture, and leave each one once; gives the names in dispute,
-    whose boxes are taken out.
+    """Count the boxes of a picture and remove duplicates. Returns the names in dispute, whose boxes
+    are removed.
     """
     by_name: dict[tuple[str, bool], list[Placed]] = defaultdict(list)
     for box in boxes:

@@ -61,7 +61,7 @@ def _has_box(pictures: Sequence[Picture]) -> bool:
 
 
 def _measurable(made: Cut) -> Cut:
-    """The same, or ValueError where one of the parts holds no box."""
+    """The cut itself. Raises ValueError if one of its two parts holds no box."""
     for part, pictures in (("evaluation", made.evaluation), ("training", made.train)):
         if not _has_box(pictures):
             raise ValueError(

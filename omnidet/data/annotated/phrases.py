@@ -38,8 +38,8 @@ def _humps(text: str) -> list[str]:
 
 
 def words(name: str) -> str:
-    """As the vocabulary reads a name: without case, and with a space for whatever is no letter,
-    digit or symbol.
+    """The name as the vocabulary sees it: lower case, with a space for everything that is not a
+    letter, a digit or a symbol.
     """
     text = unicodedata.normalize("NFKC", name).lower().replace("'", "").replace("’", "")
     plain = "".join(" " if unicodedata.category(c)[0] in "PZC" else c for c in text)

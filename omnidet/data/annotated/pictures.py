@@ -28,7 +28,7 @@ DISGUISED = {
     re.compile(rb"version https://git-lfs"): "pointer of Git LFS: get the file with git lfs pull",
     re.compile(rb"\s*<(!doctype|html|\?xml|svg)", re.I): "web page in place of a picture",
 }
-"""What stands in files that are called like pictures and are none."""
+"""What else a file with the name of a picture may hold, recognised by its first bytes."""
 
 
 @dataclass(frozen=True)

@@ -94,7 +94,10 @@ def read(root: Path, config: ReadConfig | None = None) -> Annotated:
 
 
 def _found(folder: Folder, kind: str) -> Found:
-    """What the one format of the folder gave. Raises ValueError where there is none, or several."""
+    """What the reader of the folder's only format found.
+
+    Raises ValueError if there are annotations in no format, or in several.
+    """
     found: dict[str, Found] = {}
     problems: dict[str, ValueError] = {}
     for entry in FORMATS:
@@ -123,8 +126,8 @@ def _found(folder: Folder, kind: str) -> Found:
 def _first(
     found: Mapping[str, Found], problems: Mapping[str, ValueError]
 ) -> tuple[dict[str, Found], dict[str, ValueError]]:
-    """Without formats of which no box has a picture, and without those that are second to others
-    that are found.
+    """The formats that remain without those whose boxes have no pictures, and without those that
+    another one takes precedence over.
     """
     usable = {name for name, result in found.items() if _has_pictures(result)} or set(found)
     second = {entry.name for entry in FORMATS if entry.is_second}

@@ -55,7 +55,7 @@ def nothing(folder: Folder, kind: str) -> str:
 
 
 def not_read(folder: Folder, *endings: str) -> str:
-    """That the folder holds a format that is known and not read, `` where it does not.
+    """A sentence that names a known format that is not read, or "" if the folder holds none.
 
     Args:
         endings: of the files to look at; all where none is given.
@@ -68,7 +68,7 @@ def not_read(folder: Folder, *endings: str) -> str:
 
 
 def hints(folder: Folder) -> str:
-    """What stands in place of files that may be missed, and what to do, `` where nothing does."""
+    """What the folder holds where files seem to be missing, and what to do; "" if nothing."""
     said = [f"{folder.root / path} is packed: unpack it there" for path in _packed(folder)]
     said += [
         f"{folder.root / path} is a link to {target}, which is not there: put the folder itself "

@@ -1,5 +1,5 @@
-"""Whether boxes are in the unit that their format wants: judged over all of them, before any is
-taken for what it is not.
+"""Whether boxes are in the unit that their format prescribes, judged over all boxes of a folder
+before any of them is used.
 """
 
 from __future__ import annotations

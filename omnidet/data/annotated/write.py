@@ -93,8 +93,8 @@ def _coco(members: Sequence[Picture], category_ids: dict[str, int], images: Path
 
 
 def _truth(content: dict[str, Any]) -> dict[str, Any]:
-    """The same for the evaluation, which knows no unknown names: a crowd over the whole picture is
-    neither hit nor miss.
+    """The same as ground truth. Evaluation has no notion of an unknown name, so the name gets a
+    crowd box over the whole picture: detections in it are neither right nor wrong.
     """
     rows = list(content["annotations"])
     for image in content["images"]:
@@ -106,7 +106,7 @@ def _truth(content: dict[str, Any]) -> dict[str, Any]:
 
 
 def _put(picture: Picture, images: Path, name: str) -> str:
-    """Put the picture into the folder, upright and in 8 bits; gives the name of its file."""
+    """Put the picture into the folder, upright and in 8 bits. Returns the name of its file."""
     if not picture.opened.is_plain:
         content, ending = pictures.upright(picture.path)
         (images / (name + ending)).write_bytes(content)

@@ -107,7 +107,7 @@ def _load(folder: Folder, path: Path, keep: Mapping[str, Sequence[str]]) -> dict
 
 
 def _not_boxes(content: Mapping[str, Any]) -> str:
-    """Why a json file in this style gives no boxes, `` where it does."""
+    """Why a json file in this style gives no boxes; "" if it does."""
     if "categories" not in content:
         return "no list of categories: captions, or another format"
     annotations = content.get("annotations")

@@ -164,7 +164,7 @@ class Folder:
         return (self.root / path).read_bytes()
 
     def key(self, text: str) -> str:
-        """What names of pictures are compared by: case counts where it tells two of them apart."""
+        """The form in which names are compared. Case counts if two names differ in it alone."""
         return unicodedata.normalize("NFC", text) if self.is_case_telling else key(text)
 
     def with_stem(self, stem: str) -> list[Path]:
@@ -239,7 +239,7 @@ def walk(root: Path) -> Iterator[Path]:
 
 
 def key(text: str) -> str:
-    """The text without what file systems and tools change: Unicode form and case."""
+    """The text in one Unicode form and without case: file systems and tools change both."""
     return unicodedata.normalize("NFC", text).casefold()
 
 
@@ -266,8 +266,8 @@ def telling(folders: Sequence[str]) -> list[str]:
 
 
 def split_of_folders(path: Path) -> str:
-    """The split that the folders of a file say, `` where none does: a name that says more than a
-    split is none.
+    """The split that a folder above the file is named after, or "". A folder whose name says more
+    than a split does not count.
     """
     for part in reversed(telling(path.parent.parts)):
         if part in ("train", "val", "test"):

@@ -49,7 +49,7 @@ _ENDINGS = {
 _SHARD = re.compile(r"\.(tfrecords?|record)-[0-9]+-of-[0-9]+$", re.IGNORECASE)
 _LINES = (".jsonl", ".ndjson", ".manifest")
 _LAST = ("panoptic", "captions", "results", "video", "binary", "wider")
-"""What may lie beside the annotations that were meant."""
+"""Formats named last, because such files often lie next to the annotations that were meant."""
 
 
 def find(folder: Folder) -> dict[str, Path]:

@@ -1,4 +1,4 @@
-"""Which tool wrote a json file, by the words in it: large files are not parsed for that."""
+"""Which tool wrote a json file, judged by the words in it, so that large files need no parsing."""
 
 from __future__ import annotations
 

@@ -138,8 +138,8 @@ def _size(result: list[Mapping[str, Any]]) -> tuple[int, int] | None:
 
 
 def _shapes(result: list[Mapping[str, Any]]) -> Iterator[Shape]:
-    """Each region under each of its labels, which may stand in an entry of their own with the
-    region's id.
+    """One shape for each label of each region. Labels may be in a separate entry with the id of the
+    region.
     """
     labels: dict[Any, dict[str, None]] = defaultdict(dict)
     regions: dict[Any, Mapping[str, Any]] = {}
@@ -163,7 +163,7 @@ def _shapes(result: list[Mapping[str, Any]]) -> Iterator[Shape]:
 
 
 def _box(entry: Mapping[str, Any]) -> tuple[Corners | None, str, bool]:
-    """Corners as shares, or why there are none; whether they were computed."""
+    """Corners as shares of the picture, or why there are none; whether they were computed."""
     value: Mapping[str, Any] = entry["value"] if isinstance(entry.get("value"), dict) else {}
     if number(entry.get("image_rotation")):
         return None, TURNED, False

@@ -45,7 +45,7 @@ def read(folder: Folder) -> Found | None:
 
 def _sheet(folder: Folder, path: Path, lists: Lists) -> Sheet:
     try:
-        # The members that are no lists, as the picture itself in `imageData`, come as they are.
+        # Members that are not lists, such as the picture itself in `imageData`, come as they are.
         keep = dict.fromkeys(_MEMBERS, _FIELDS)
         content = json_stream.load(folder.root / path, keep)
     except (ValueError, RecursionError):

@@ -66,8 +66,8 @@ class Lists:
             self.splits[meant] = min(known, split, key=("test", "val", "train").index)
 
     def of(self, *paths: Path | None) -> str:
-        """The split of the first of these files that a list names, else of the annotation file that
-        is called like one of them.
+        """The split of the first of these files that a list names, otherwise that of the annotation
+        file with the same name as one of them.
         """
         given = [path for path in paths if path is not None]
         beside = [self._stems.get(key(path.stem), []) for path in given]
@@ -75,7 +75,7 @@ class Lists:
         return next((self.splits[p] for p in [*given, *called] if p in self.splits), "")
 
     def notes(self) -> list[str]:
-        """What people should know of them."""
+        """Sentences for the report: lists with missing pictures, and pictures in two splits."""
         said = [
             f"{path} lists {count} pictures that are not there"
             for path, count in self.missing.items()

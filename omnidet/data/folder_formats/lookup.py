@@ -1,5 +1,5 @@
-"""The picture that an annotation means: by the path it spells, never by a guess between two that
-differ.
+"""Find the picture of an annotation by the path in it, without ever guessing between two different
+pictures.
 """
 
 from __future__ import annotations
@@ -82,13 +82,13 @@ def find(
 
 
 def find_by_stem(folder: Folder, stem: str, near: Path, split: str = "") -> Hit:
-    """The picture that a file without a path to it belongs to, by its own name without ending."""
+    """The picture named like an annotation file that has no path, whatever its ending."""
     hit = _choose(folder, folder.with_stem(stem), [stem], near, split)
     return hit or Hit(None, NOT_THERE, _instead(folder, stem, stem))
 
 
 def find_by_either(folder: Folder, declared: str, near: Path, split: str = "") -> Hit:
-    """The picture that an annotation file spells, else the one that is called like the file.
+    """The picture whose path is in an annotation file, otherwise the one with the name of the file.
 
     Where both are there and differ, one of the two was renamed or copied, and nothing says which.
     """
@@ -111,8 +111,8 @@ def find_by_either(folder: Folder, declared: str, near: Path, split: str = "") -
 
 
 def _spellings(folder: Folder, name: str) -> Iterable[tuple[str, Sequence[Path]]]:
-    """Candidates by name, from the letter to the spirit: as spelled, other form or case, percent
-    signs, other endings.
+    """Candidates by name, closest first: as spelled, in another Unicode form or case, with percent
+    signs decoded, with another ending.
     """
     same_key = folder.by_name.get(folder.key(name), [])
     for is_spelled in (lambda p: p.name == name, lambda p: _form(p.name) == _form(name)):

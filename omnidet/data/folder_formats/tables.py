@@ -111,7 +111,7 @@ def _place(head: Sequence[str], words: Iterable[str]) -> int | None:
 
 
 def _is_bare(row: Sequence[str]) -> bool:
-    """Whether the first line is a box, or a picture without one, and no head."""
+    """Whether the first line is not a header but already a box, or a picture without one."""
     if len(row) != len(_BARE) or Path(row[0]).suffix.lower() not in PICTURES:
         return False
     return all(number(cell) is not None for cell in row[1:5]) or not any(map(str.strip, row[1:]))
@@ -156,7 +156,7 @@ def _sheets(folder: Folder, table: _Table, described: Mapping[str, str]) -> Iter
 
 
 def _is_empty(row: _Row) -> bool:
-    """Whether a row says that a picture shows nothing."""
+    """Whether a row says that its picture shows no object."""
     return not any(row.get(what) for what in ("name", "x0", "y0", "x1", "y1"))
 
 

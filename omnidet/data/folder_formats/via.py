@@ -147,7 +147,7 @@ def _shape(region: Mapping[str, Any], place: int, attribute: str) -> Shape:
 
 
 def _name(value: object) -> str | None:
-    """A text, or of boxes to tick the only one that is."""
+    """The text of an attribute; of check boxes, the only one that is ticked."""
     if isinstance(value, dict):
         ticked = [own for own, is_set in value.items() if is_set]
         value = ticked[0] if len(ticked) == 1 else ""

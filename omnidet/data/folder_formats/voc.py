@@ -61,9 +61,7 @@ def read(folder: Folder) -> Found | None:
 
 
 def _require_corners(folder: Folder, roots: list[Element]) -> None:
-    """Raise ValueError where many boxes end before they begin: then the fields hold something else
-    than corners.
-    """
+    """Raise ValueError if many boxes end before they begin: their fields are not corners."""
     ends = [
         (number(box.findtext("xmin")), number(box.findtext("xmax")))
         for root in roots
@@ -130,7 +128,7 @@ def _sheet(folder: Folder, path: Path, root: Element, lists: Lists) -> Sheet:
 
 
 def _is_deleted(thing: Element) -> bool:
-    """LabelMe of the web keeps what was deleted."""
+    """Whether an object was deleted: the web version of LabelMe keeps it in the file."""
     return (thing.findtext("deleted") or "").strip() == "1"
 
 

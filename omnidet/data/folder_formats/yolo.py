@@ -141,8 +141,8 @@ def _named(kind: str, names: Names) -> str | None:
 
 
 def _described_split(names: Names, picture: Path | None) -> str:
-    """The split whose folder in data.yaml lies nearest above the picture; `` where two splits name
-    the same.
+    """The split whose folder in data.yaml is the nearest one above the picture; "" if two splits
+    share that folder.
     """
     if picture is None:
         return ""

@@ -61,7 +61,7 @@ class NamesOf:
     """Which names a label file means."""
 
     def __init__(self, folder: Folder) -> None:
-        """Raises ValueError where files cannot be read, or contradict one another."""
+        """Read the names. Raises ValueError if files cannot be read or contradict one another."""
         self._folder = folder
         self.description = _description(folder)
         self._texts: dict[Path, Names] = {}
@@ -162,9 +162,7 @@ def _description(folder: Folder) -> Names | None:
 
 
 def _yaml(folder: Folder, path: Path) -> Any:
-    """The content, every scalar as the text that stands there: `no`, `7` and `07` are names like
-    others.
-    """
+    """The content, with every scalar as it is written: `no`, `7` and `07` are names too."""
     where, is_ours = folder.root / path, path.name.lower() in _DESCRIPTIONS
     if where.stat().st_size > _MAX_YAML_BYTES:
         if is_ours:
@@ -246,8 +244,8 @@ def _folders(
 
 
 def _resolved(folder: Folder, near: Path, base: str, entry: str) -> Path | None:
-    """A folder or file that a YAML file names, whatever it takes paths to begin from, and on
-    whatever machine.
+    """The folder or file that a YAML file names, whichever folder its paths start from and
+    whichever machine they were written on.
     """
     known = {*folder.files, *(parent for path in folder.files for parent in path.parents)}
     parts = [part for part in parts_of(entry) if "*" not in part]

@@ -1,5 +1,5 @@
-"""The rows of YOLO labels: `class cx cy width height`, and what other tasks and tools put behind or
-in place of these.
+"""The rows of YOLO labels: `class cx cy width height`, and what other tasks and tools write
+after or instead of these numbers.
 """
 
 from __future__ import annotations
@@ -114,13 +114,13 @@ def reading(found: Sequence[tuple[Path, Row]], keypoints: int | None) -> Reading
 
 
 def _are_tracks(found: Sequence[tuple[float, ...]]) -> bool:
-    """A confidence and the number of a track behind the box."""
+    """Whether a confidence and the number of a track follow each box."""
     ids = [values[5] for values in found if len(values) == 6]
     return len(ids) == len(found) and all(i == int(i) for i in ids) and any(i > 1 for i in ids)
 
 
 def _have_flags(found: Sequence[tuple[float, ...]]) -> bool:
-    """Keypoints of three numbers each, the last of which says whether it is seen."""
+    """Whether keypoints have three numbers each, the last of which says if the point is visible."""
     return all(
         (len(values) - 4) % 3 == 0 and all(flag in (0.0, 1.0, 2.0) for flag in values[6::3])
         for values in found
@@ -128,7 +128,7 @@ def _have_flags(found: Sequence[tuple[float, ...]]) -> bool:
 
 
 def _is_box_with_points(values: Sequence[float]) -> bool:
-    """Whether the first four can be a box in the picture that holds the points behind."""
+    """Whether the first four numbers can be a box in the picture that holds the other points."""
     cx, cy, width, height = values[:4]
     sides = (cx - width / 2, cy - height / 2, cx + width / 2, cy + height / 2)
     if min(sides) < -_INSIDE or max(sides) > 1 + _INSIDE:
