@@ -11,8 +11,7 @@ from components import images
 @dsl.component(base_image=images.CONTROL, install_kfp_package=False)
 def gate(metrics: str, registry: str, run_folder: str, recipe: str, settings: list[str]) -> bool:
     """Compare with the registry's champion; `gate.json` in the run's folder holds the numbers."""
-    from components.run import places
-    from omnidet.steps import train_detector
+    from components.run import places, train_detector
 
     chosen = places.recipe(recipe, settings)
     return train_detector.gate(metrics, registry, places.decision(run_folder), chosen)

@@ -4,7 +4,7 @@ Exit codes:
     0  done, and the run succeeded
     1  the run failed, was cancelled or skipped, or a package is stale
     2  the input is wrong, or the server is away or refuses
-    3  the gate refused the detector (only `run-local`)
+    3  the gate refused the detector (`run-local`; the others with --fail-if-refused)
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ import contextlib
 import os
 import signal
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -22,7 +21,7 @@ import psutil
 from kfp_server_api import ApiException
 from urllib3.exceptions import HTTPError
 
-from pipelines import checks, client, local, package, parameters, schedules
+from pipelines import checks, client, local, on_server, package, parameters
 
 DEFAULT_EXPERIMENT = "omnidet"
 PLACES = ("workspace", "registry", "data", "replay", "catalogue")
@@ -44,7 +43,7 @@ def main(arguments: list[str] | None = None) -> int:
         _say(options, client.explain(error))
         return 2
     except KeyboardInterrupt:
-        _say(options, "stopped; a run that was submitted goes on")
+        _say(options, "stopped")
         return 130
 
 
@@ -56,13 +55,15 @@ def _parser() -> argparse.ArgumentParser:
     text = "write nothing; fail if a package is stale"
     add.add_argument("--check", action="store_true", help=text)
 
-    _add_submit(_on_server(commands, "submit", "upload the pipeline and run it", _submit))
+    _add_submit(_on_server(commands, "submit", "upload the pipeline and run it", on_server.submit))
     text = "run the pipeline again and again, at fixed times"
-    _add_schedule(_on_server(commands, "schedule", text, _schedule))
+    _add_schedule(_on_server(commands, "schedule", text, on_server.schedule))
 
-    status = _command(commands, "status", "show the state of a run", _status)
+    text = "show a run, its steps, and what became of it"
+    status = _command(commands, "status", text, on_server.status)
     status.add_argument("run_id", metavar="RUN_ID")
     _server_options(status)
+    _outcome_options(status)
 
     text = "run the pipeline on this machine, without a cluster"
     _add_run_local(_command(commands, "run-local", text, _run_local))
@@ -78,6 +79,14 @@ def _add_submit(submit: argparse.ArgumentParser) -> None:
     submit.add_argument("--timeout", type=float, default=7 * 86400, metavar="SECONDS", help=text)
     text = "between two looks at the run (default: 10)"
     submit.add_argument("--poll", type=float, default=10, metavar="SECONDS", help=text)
+    _outcome_options(submit)
+
+
+def _outcome_options(command: argparse.ArgumentParser) -> None:
+    text = "exit code 3 if the run succeeded, but the gate refused the detector"
+    command.add_argument("--fail-if-refused", action="store_true", help=text)
+    text = "print one JSON object; what is for people goes to stderr"
+    command.add_argument("--json", action="store_true", help=text)
 
 
 def _add_schedule(schedule: argparse.ArgumentParser) -> None:
@@ -120,6 +129,8 @@ def _server_options(command: argparse.ArgumentParser) -> None:
     environment = os.environ
     text = "URL of Kubeflow Pipelines (or KFP_ENDPOINT)"
     command.add_argument("--host", default=environment.get("KFP_ENDPOINT"), help=text)
+    text = "URL of the UI, for the links that are printed (or KFP_UI; default: the host)"
+    command.add_argument("--ui-host", default=environment.get("KFP_UI"), help=text)
     text = "of the profile (or KFP_NAMESPACE)"
     command.add_argument("--namespace", default=environment.get("KFP_NAMESPACE"), help=text)
     text = "file with a bearer token (or KFP_TOKEN_FILE, KFP_TOKEN)"
@@ -144,56 +155,6 @@ def _compile(options: argparse.Namespace) -> int:
         package.compile_to(name, package.path(name))
         print(package.path(name))
     return 0
-
-
-def _submit(options: argparse.Namespace) -> int:
-    given = _given(options)
-    server = _server(options)
-    connection = server.connect()
-    uploaded = client.upload(connection, server.namespace, given.name, given.version, given.package)
-    run_name = options.run_name or f"{given.name} {given.version}"
-    job = client.Job(uploaded, options.experiment, run_name, given.parameters)
-    caching = False if options.no_cache else None
-    run_id = client.submit(connection, server.namespace, job, caching)
-    url = server.url("runs", run_id)
-    print(f"run {run_id} of {given.name} {given.version}: {url}", flush=True)
-    if options.no_wait:
-        return 0
-    return _ended(client.wait(server.connect, run_id, options.timeout, options.poll))
-
-
-def _schedule(options: argparse.Namespace) -> int:
-    schedules.check(options.cron, options.max_concurrency)
-    given = _given(options)
-    server = _server(options)
-    connection = server.connect()
-    uploaded = client.upload(connection, server.namespace, given.name, given.version, given.package)
-    job = client.Job(
-        uploaded, options.experiment, options.schedule_name or given.name, given.parameters
-    )
-    wanted = schedules.Schedule(job, options.cron, options.max_concurrency)
-    identity, what = schedules.schedule(connection, server.namespace, wanted)
-    url = server.url("recurringrun", identity)
-    print(f"schedule {job.name} of {given.name} {given.version} {what}: {url}")
-    return 0
-
-
-def _status(options: argparse.Namespace) -> int:
-    server = _server(options)
-    connection = server.connect()
-    run = connection.get_run(options.run_id)
-    if run.state in client.ENDED:
-        return _ended(run)
-    print(f"run {run.run_id}: {run.state}")
-    return 0
-
-
-def _ended(run: Any) -> int:
-    if run.state == "SUCCEEDED":
-        print(f"run {run.run_id}: SUCCEEDED")
-        return 0
-    print(f"run {run.run_id}: {run.state}: {client.why(run)}", file=sys.stderr)
-    return 1
 
 
 def _run_local(options: argparse.Namespace) -> int:
@@ -253,42 +214,6 @@ def _end_with_steps(*_: object) -> NoReturn:
         flush=True,
     )
     os._exit(128 + signal.SIGTERM)  # kfp would take an exception for a failed step, and go on
-
-
-@dataclass(frozen=True)
-class _Given:
-    """What a command line asks for, checked before anything is sent.
-
-    Attributes:
-        name: of the pipeline on the server.
-        parameters: those that were given.
-    """
-
-    package: Path
-    name: str
-    version: str
-    parameters: dict[str, Any]
-
-
-def _given(options: argparse.Namespace) -> _Given:
-    file = options.package or package.path(options.pipeline)
-    if not file.is_file():
-        raise FileNotFoundError(
-            f"{file} does not exist: make it with `python -m pipelines compile`"
-        )
-    spec = package.spec(file)
-    values = parameters.parse(spec, options.parameters)
-    if options.package is None:  # made from this very code, which knows what its first step takes
-        checks.check(options.pipeline, values, is_on_cluster=True)
-    name = options.name or spec["pipelineInfo"]["name"]
-    return _Given(file, name, package.version(file), values)
-
-
-def _server(options: argparse.Namespace) -> client.Server:
-    if not options.host:
-        raise ValueError("no host: give --host or KFP_ENDPOINT, such as http://localhost:8080")
-    token_file = Path(options.token_file) if options.token_file else None
-    return client.Server(options.host, options.namespace, os.environ.get("KFP_TOKEN"), token_file)
 
 
 def _say(options: argparse.Namespace, error: object) -> None:

@@ -6,7 +6,10 @@ run was cancelled. `schedules` does the same for recurring runs.
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
+import logging
 import time
 import warnings
 from collections.abc import Callable, Mapping
@@ -35,27 +38,24 @@ class Server:
         namespace: of the profile; None on a server without profiles.
         token_file: read again for each connection, because tokens of service accounts change while
             a run is waited for.
+        ui_host: where people see the UI, if that is not at `host`.
     """
 
     host: str
     namespace: str | None = None
     token: str | None = None
     token_file: Path | None = None
+    ui_host: str | None = None
 
     def connect(self) -> Any:
         """A `kfp.Client`. Raises ServerError within seconds if no Kubeflow Pipelines answers."""
-        token = self.token
-        if self.token_file is not None:
-            try:
-                token = self.token_file.read_text(encoding="utf-8").strip()
-            except OSError as error:
-                raise ServerError(
-                    f"token file {self.token_file} cannot be read: {error.strerror}"
-                ) from error
+        token = self._read_token()
         self._probe(token)
         from kfp.client import Client
 
-        with warnings.catch_warnings():
+        # It repeats each failed call by itself, with a warning each time: `wait` says it once.
+        logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)
+        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
             warnings.simplefilter("ignore", FutureWarning)  # "works only with KFP 2", each time
             return Client(
                 host=self.host, namespace=self.namespace or "kubeflow", existing_token=token
@@ -63,7 +63,33 @@ class Server:
 
     def url(self, kind: str, identity: str) -> str:
         """Page of a run or schedule in the UI."""
-        return f"{self.host.rstrip('/')}/#/{kind}/details/{identity}"
+        return f"{(self.ui_host or self.host).rstrip('/')}/#/{kind}/details/{identity}"
+
+    def log(self, run_id: str, node: str) -> str | None:
+        """The log of a node of a run; None if the server does not have it or does not answer.
+
+        The SDK has no call for it: it is what the UI asks.
+        """
+        token = self._read_token()
+        url = f"{self.host.rstrip('/')}/apis/v1alpha1/runs/{run_id}/nodes/{node}/log"
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        try:
+            response = connections(url).request(
+                "GET", url, headers=headers, timeout=30, retries=Retry(2, redirect=5, status=0)
+            )
+        except HTTPError:
+            return None
+        return response.data.decode(errors="replace") if response.status == 200 else None
+
+    def _read_token(self) -> str | None:
+        if self.token_file is None:
+            return self.token
+        try:
+            return self.token_file.read_text(encoding="utf-8").strip()
+        except OSError as error:
+            raise ServerError(
+                f"token file {self.token_file} cannot be read: {error.strerror}"
+            ) from error
 
     def _probe(self, token: str | None) -> None:
         """Ask once: `kfp.Client` would try for half a minute and end with a page of traceback."""
@@ -123,6 +149,11 @@ def explain(error: Exception) -> str:
 
 def upload(client: Any, namespace: str | None, name: str, version: str, package: Path) -> Uploaded:
     """The named pipeline and this version of it; uploaded unless they exist."""
+    with contextlib.redirect_stdout(io.StringIO()):  # links that lead to the API's address
+        return _upload(client, namespace, name, version, package)
+
+
+def _upload(client: Any, namespace: str | None, name: str, version: str, package: Path) -> Uploaded:
     pipeline = _pipeline_id(client, namespace, name)
     if pipeline is None:
         try:
@@ -152,15 +183,16 @@ def submit(client: Any, namespace: str | None, job: Job, enable_caching: bool | 
     Args:
         enable_caching: for all steps; None leaves it to the pipeline.
     """
-    experiment = client.create_experiment(job.experiment, namespace=namespace)
-    made = client.run_pipeline(
-        experiment.experiment_id,
-        job.name,
-        params=dict(job.parameters),
-        pipeline_id=job.pipeline.pipeline_id,
-        version_id=job.pipeline.version_id,
-        enable_caching=enable_caching,
-    )
+    with contextlib.redirect_stdout(io.StringIO()):  # links that lead to the API's address
+        experiment = client.create_experiment(job.experiment, namespace=namespace)
+        made = client.run_pipeline(
+            experiment.experiment_id,
+            job.name,
+            params=dict(job.parameters),
+            pipeline_id=job.pipeline.pipeline_id,
+            version_id=job.pipeline.version_id,
+            enable_caching=enable_caching,
+        )
     return str(made.run_id)
 
 
@@ -170,52 +202,50 @@ def wait(
     timeout_seconds: float,
     poll_seconds: float = 10,
     patience_seconds: float = 600,
+    look: Callable[[Any], None] | None = None,
+    say: Callable[[str], None] = print,
 ) -> Any:
     """Wait until a run has ended, in whatever state, and return it.
 
     Args:
         connect: makes a client, again when the token has expired.
         patience_seconds: how long the server may stay away.
+        look: gets the run each time that the server was asked.
+        say: gets a line when the server goes away, and when it is back.
 
     Raises ServerError after `timeout_seconds`, and what the client raised if the server stays away.
     """
-    client, state = connect(), None
+    client, is_away = connect(), False
     started = answered = time.monotonic()
     while True:
         try:
             run = client.get_run(run_id)
-            answered = time.monotonic()
         except (ApiException, HTTPError) as error:
             status = getattr(error, "status", None)
             is_refusal = status is not None and status not in {401, *RETRY_STATUSES}
             if is_refusal or time.monotonic() - answered > patience_seconds:
                 raise
+            if not is_away and status != 401:
+                say(f"the server is away, which the run does not mind: {explain(error)}")
+                is_away = True
             time.sleep(poll_seconds)
             if status == 401:  # the token has expired
                 client = connect()
             continue
-        if run.state != state:
-            state = run.state
-            print(f"run {run_id}: {state or 'PENDING'}", flush=True)
-        if state in ENDED:
+        answered = time.monotonic()
+        if is_away:
+            say("the server answers again")
+            is_away = False
+        if look is not None:
+            look(run)
+        if run.state in ENDED:
             return run
-        if time.monotonic() - started > timeout_seconds:
+        if answered - started > timeout_seconds:
             raise ServerError(
-                f"run {run_id} is {state} after {timeout_seconds:.0f} s and goes on: "
+                f"run {run_id} is {run.state} after {timeout_seconds:.0f} s and goes on: "
                 f"see `status {run_id}`"
             )
         time.sleep(poll_seconds)
-
-
-def why(run: Any) -> str:
-    """Why a run did not succeed, in one line, as far as the server says."""
-    said = [run.error.message] if getattr(run, "error", None) and run.error.message else []
-    details = getattr(run, "run_details", None)
-    for task in (details.task_details if details else None) or []:
-        if task.state == "FAILED":
-            message = task.error.message if task.error and task.error.message else "failed"
-            said.append(f"{task.display_name}: {message}")
-    return " ".join("; ".join(said).split()) or "the server gives no reason: see the run's page"
 
 
 def named(name: str) -> str:

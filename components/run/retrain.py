@@ -15,7 +15,7 @@ import sys
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from components.run import artifacts, places, training
+from components.run import artifacts, outcome, places, training
 from omnidet import storage
 from omnidet.recipes.recipe import Recipe
 from omnidet.registry import versions
@@ -43,8 +43,10 @@ def notice(data: str, dataset: str, registry: str, champion: str, folder: str) -
     places.check({"data": data, "registry": registry})
     places.check_registry(registry)
     found = retrain.notice(data, registry, champion, dataset)
-    print(found.why)
-    if found.is_new:
+    if not found.is_new:
+        outcome.nothing_to_do(found.why)
+    else:
+        print(found.why)
         retrain.require_whole(found.champion)
         content = {
             "champion": str(found.champion),
@@ -114,7 +116,7 @@ def gate(folder: str, registry: str, recipe: Recipe) -> bool:
     """Whether the new categories were learned and nothing old was forgotten."""
     run = read_notice(folder, registry)
     decision = retrain.gate(folder, run.champion, recipe, run.dataset)
-    print("\n".join(decision.reasons) or "passed")
+    outcome.judged(decision.passed, decision.reasons)
     return decision.passed
 
 
@@ -128,6 +130,8 @@ def register(folder: str, registry: str, recipe: Recipe, out: str) -> dict[str, 
         model, folder, registry, run.champion, recipe, run.dataset, run.data_version
     )
     print(said)
+    is_champion = versions.aliases(registry, version.name).get(versions.CHAMPION) == version.number
+    outcome.registered(version, ("champion",) if is_champion else ())
     return artifacts.note_registered(folder, out, version, registry, model)
 
 

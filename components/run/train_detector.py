@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from types import EllipsisType
 
-from components.run import artifacts, configuration, places
+from components.run import artifacts, configuration, outcome, places
 from omnidet import storage
 from omnidet.data import shards as shard_folder
 from omnidet.data.download import datasets as downloading
@@ -105,6 +105,13 @@ def evaluate(
     return values
 
 
+def gate(metrics: str, registry: str, decision: str, recipe: Recipe) -> bool:
+    """Whether the detector may follow the champion; the decision goes to this location."""
+    passed = train_detector.gate(metrics, registry, decision, recipe)
+    outcome.judged(passed, json.loads(storage.read_text(decision))["reasons"])
+    return passed
+
+
 def register(
     model: str,
     metrics: str,
@@ -127,6 +134,7 @@ def register(
         model, metrics, registry, recipe, "champion", expected
     )
     print(f"{version} {'registered' if is_new else 'was registered already'} in {registry}")
+    outcome.registered(version, ("champion",))
     return artifacts.note_registered(run_folder, out, version, registry, model)
 
 

@@ -1,7 +1,8 @@
 """A small Kubeflow Pipelines server on loopback: real HTTP and JSON of the v2beta1 REST API.
 
 It knows the calls that `pipelines/client.py` and `pipelines/schedules.py` make, and follows a
-script of what runs do. Any other call gets a 404 and is noted in `unexpected`.
+script of what runs do; the steps of a run, and its logs, are those of real servers. Any other call
+gets a 404 and is noted in `unexpected`.
 """
 
 from __future__ import annotations
@@ -16,8 +17,12 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+from tests.samples.kfp import failed_step_log, recorded
+
 Object = dict[str, Any]
 PREFIX = "/apis/v2beta1"
+FAILED_NODE = "omnidet-train-detector-wxzrr-3415874556"
+"""The pod of the step that failed in the recording `run_failed`."""
 
 
 @dataclass(frozen=True)
@@ -36,12 +41,17 @@ class Fake:
     Attributes:
         states: what a run goes through, one for each look; the last one stays.
         failures: by "METHOD path", the statuses to answer before the call is served.
+        recordings: names of recorded answers, one for each look, instead of `states`.
+        logs: of nodes, by their ids.
         token: what every call must carry.
         blind: names of pipelines that exist but are not listed the first time.
     """
 
     states: tuple[str, ...] = ("PENDING", "RUNNING", "SUCCEEDED")
     failures: dict[str, list[int]] = field(default_factory=dict)
+    recordings: tuple[Any, ...] = ()
+    logs: dict[str, str] = field(default_factory=dict)
+    asked_logs: list[str] = field(default_factory=list)
     token: str | None = None
     blind: set[str] = field(default_factory=set)
     pipelines: list[Object] = field(default_factory=list)
@@ -149,18 +159,15 @@ class Fake:
         if asked.identity not in self.runs:
             return 404, {"error_message": f"run {asked.identity} not found"}
         run = self.runs[asked.identity]
-        state = self.states[min(run["looks"], len(self.states) - 1)]
         run["looks"] += 1
+        if self.recordings:
+            answer = self.recordings[min(run["looks"], len(self.recordings)) - 1]
+            return 200, {**answer, "run_id": asked.identity}
+        state = self.states[min(run["looks"], len(self.states)) - 1]
         shown = {key: value for key, value in run.items() if key != "looks"} | {"state": state}
         if state == "FAILED":
-            task = {
-                "display_name": "train",
-                "state": "FAILED",
-                "error": {"code": 9, "message": "loss is not\nfinite"},
-            }
-            shown["run_details"] = {
-                "task_details": [{"display_name": "configure", "state": "SUCCEEDED"}, task]
-            }
+            shown["run_details"] = recorded("run_failed")["run_details"]
+            self.logs.setdefault(FAILED_NODE, failed_step_log())
         return 200, shown
 
     def _list_schedules(self, asked: Asked) -> tuple[int, Object]:
@@ -234,7 +241,23 @@ class _Handler(BaseHTTPRequestHandler):
             body: Any = _uploaded(self.headers["Content-Type"], content)
         else:
             body = json.loads(content) if content else None
+        log = re.fullmatch(r"/apis/v1alpha1/runs/[^/]+/nodes/([^/]+)/log", url.path)
+        if log and method == "GET":
+            self._send_log(log[1])
+            return
         self._send(*self.fake.answer(method, url.path.removeprefix(PREFIX), query, body))
+
+    def _send_log(self, node: str) -> None:
+        self.fake.asked_logs.append(node)
+        if node not in self.fake.logs:
+            self._send(500, {"error_message": f"no pod {node}"})
+            return
+        data = self.fake.logs[node].encode()
+        self.send_response(200)
+        self.send_header("Content-Type", "text/plain")
+        self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        self.wfile.write(data)
 
     def _send(self, status: int, content: Object) -> None:
         data = json.dumps(content).encode()

@@ -9,7 +9,6 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 from kfp_server_api import ApiException
@@ -133,16 +132,24 @@ def test_a_refusal_is_one_line(fake, status, words):
     assert "\n" not in said
 
 
-def test_why_a_run_failed():
-    error = SimpleNamespace(message="loss is not\nfinite")
-    details = [
-        SimpleNamespace(display_name="configure", state="SUCCEEDED", error=None),
-        SimpleNamespace(display_name="train", state="FAILED", error=error),
-        SimpleNamespace(display_name="gate", state="FAILED", error=None),
+def test_an_outage_is_said_once_and_so_is_its_end(fake, capfd):
+    run_id = _submit(fake)
+    fake.failures[f"GET /runs/{run_id}"] = [503] * 5
+    said: list[str] = []
+    client.wait(client.Server(fake.host).connect, run_id, 60, poll_seconds=0.01, say=said.append)
+    assert [("503" in line, "answers again" in line) for line in said] == [
+        (True, False),
+        (False, True),
     ]
-    run = SimpleNamespace(error=None, run_details=SimpleNamespace(task_details=details))
-    assert client.why(run) == "train: loss is not finite; gate: failed"
-    assert "no reason" in client.why(SimpleNamespace(error=None, run_details=None))
+    assert capfd.readouterr() == ("", "")
+
+
+def test_the_log_of_a_node(fake):
+    fake.logs["wf-1"] = "first\nsecond\n"
+    fake.token = "right"
+    assert client.Server(fake.host, token="right").log("run-0", "wf-1") == "first\nsecond\n"
+    assert client.Server(fake.host, token="right").log("run-0", "wf-2") is None
+    assert client.Server(fake.host, token="wrong").log("run-0", "wf-1") is None
 
 
 @pytest.mark.slow
