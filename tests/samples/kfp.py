@@ -1,4 +1,4 @@
-"""What real servers of Kubeflow Pipelines and Trainer answered; `kfp_real/README.md` lists it."""
+"""What real servers of Kubeflow Pipelines 2.17 and Kubeflow Trainer 2.3 answered."""
 
 from __future__ import annotations
 
