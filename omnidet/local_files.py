@@ -192,14 +192,14 @@ def give_default_modes(folder: Path) -> None:
 
     Temporary folders are private, and some libraries write private files.
     """
-    folder.chmod(0o755)
+    _give_default_mode(folder)
     for path in folder.rglob("*"):
-        if path.is_file():
+        if not path.is_symlink():
             _give_default_mode(path)
 
 
 def _give_default_mode(path: Path) -> None:
-    """Temporary files are private; a published file gets the mode of any new file."""
+    """What is temporary is private; what is published gets the mode of any new file or folder."""
     mask = os.umask(0)
     os.umask(mask)
-    path.chmod(0o666 & ~mask)
+    path.chmod((0o777 if path.is_dir() else 0o666) & ~mask)

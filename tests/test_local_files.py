@@ -13,7 +13,7 @@ import threading
 
 import pytest
 
-from omnidet import storage
+from omnidet import local_files, storage
 
 KILLED = f"""
 import os, signal, sys
@@ -272,3 +272,17 @@ def test_a_lock_is_released_when_its_process_is_killed_even_if_a_forked_one_live
                 pass
         finally:
             os.kill(child, signal.SIGKILL)
+
+
+@pytest.mark.parametrize("mask", [0o077, 0o022, 0o027])
+def test_the_mask_holds_for_folders_too(tmp_path, mask):
+    before = os.umask(mask)
+    try:
+        with local_files.staged_directory(tmp_path / "out") as stage:
+            (stage / "inner").mkdir()
+            (stage / "inner" / "file").write_text("x")
+    finally:
+        os.umask(before)
+    found = [tmp_path / "out" / name for name in ("", "inner", "inner/file")]
+    modes = [path.stat().st_mode & 0o777 for path in found]
+    assert modes == [0o777 & ~mask, 0o777 & ~mask, 0o666 & ~mask]

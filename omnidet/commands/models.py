@@ -33,7 +33,7 @@ def add(commands: Commands) -> None:
 
 def list_versions(options: argparse.Namespace) -> None:
     """Print every version with its aliases and metrics."""
-    from omnidet.registry import versions
+    from omnidet.registry import pointers, versions
 
     versions.check(options.registry)
     names = versions.models(options.registry)
@@ -43,7 +43,11 @@ def list_versions(options: argparse.Namespace) -> None:
             "or register one first"
         )
     for name in names:
-        aliases = versions.aliases(options.registry, name)
+        try:
+            aliases = versions.aliases(options.registry, name)
+        except pointers.LostError as error:  # the versions are there all the same
+            aliases = {}
+            print(f"note: {error}")
         for version in versions.versions(options.registry, name):
             print(f"{_with_aliases(version, aliases)}\n{table(version.metrics, indent='  ')}")
 

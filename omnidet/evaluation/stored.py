@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from omnidet import storage
@@ -16,6 +18,9 @@ _PARTS = ("counts", "intervals", "resamples", "per_category_AP", "per_category_i
 """The mappings that the details of a benchmark may hold."""
 
 
+_SEAL, _OWN = "sha256", "index"
+
+
 @dataclass(frozen=True)
 class Stored:
     """The index of an evaluation folder."""
@@ -24,6 +29,18 @@ class Stored:
     """`coco/AP50` and the like."""
     protocols: Mapping[str, str]
     details: Mapping[str, Any]
+
+
+def sealed(content: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+    """The content of an index with a hash of itself and of every JSON file in the folder."""
+    files = {path.name: storage.sha256(path) for path in sorted(folder.glob("*.json"))}
+    return {**content, _SEAL: {_OWN: _digest(content), **files}}
+
+
+def _digest(content: Mapping[str, Any]) -> str:
+    """The same before the content was written and after it was read."""
+    plain = json.loads(json.dumps(content))
+    return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()
 
 
 def read(folder: Location) -> Stored:
@@ -71,6 +88,11 @@ def _index(folder: Location, *fields: str) -> dict[str, Any]:
         raise ValueError(f"{path} is not JSON ({error}): {REMEDY}") from error
     if not isinstance(content, dict):
         raise ValueError(f"{path} holds a {type(content).__name__}: {REMEDY}")
+    seal = content.get(_SEAL)  # evaluations of version 0.1 have none
+    if seal is not None:
+        rest = {key: value for key, value in content.items() if key != _SEAL}
+        if not isinstance(seal, dict) or seal.get(_OWN) != _digest(rest):
+            raise ValueError(f"{path} is not as it was written, by its hash: {REMEDY}")
     for field in fields:
         if not isinstance(content.get(field), dict):
             raise ValueError(f"{path} has no {field}: {REMEDY}")
@@ -89,6 +111,11 @@ def rows(folder: Location, set_name: str) -> Iterator[dict[str, Any]]:
     path = place(folder, set_name)
     if not storage.exists(path):
         raise FileNotFoundError(f"{path} does not exist: {REMEDY}")
+    has_index = storage.exists(storage.join(folder, storage.INDEX_NAME))
+    seal = _index(folder, "values").get(_SEAL) if has_index else None
+    digest = (seal or {}).get(Path(path).name)
+    if digest and hashlib.sha256(storage.read_bytes(path)).hexdigest() != digest:
+        raise ValueError(f"{path} is not as it was written, by its hash: {REMEDY}")
     try:
         yield from read_rows(path)
     except ValueError as error:

@@ -15,6 +15,7 @@ from safetensors import SafetensorError
 
 from omnidet import config, storage
 from omnidet.data.vocabulary import Vocabulary
+from omnidet.model import seal
 from omnidet.model.config import ModelConfig
 
 if TYPE_CHECKING:
@@ -71,6 +72,7 @@ def read_config(folder: Path) -> dict[str, Any]:
             f"{folder} is not a trained detector, for it has no config.json: "
             "train one, or give a registered version"
         )
+    seal.check(folder, "config.json")
     try:
         content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
@@ -94,6 +96,7 @@ def check(folder: Path) -> tuple[Vocabulary, dict[str, Any]]:
     Does not need torch. Raises FileNotFoundError or ValueError, which names what does not fit.
     """
     content = read_config(folder)
+    sealed = seal.check(folder)
     vocabulary = Vocabulary.load(folder / "vocabulary")
     if vocabulary.content_hash != content["vocabulary_hash"]:
         raise ValueError(
@@ -104,7 +107,8 @@ def check(folder: Path) -> tuple[Vocabulary, dict[str, Any]]:
     weights = folder / "model.safetensors"
     if not weights.is_file():
         raise FileNotFoundError(f"{weights} does not exist: fetch or train the detector again")
-    if storage.sha256(weights) != content["weights_sha256"]:
+    digest = sealed.get(weights.name) or storage.sha256(weights)
+    if digest != content["weights_sha256"]:
         raise ValueError(
             f"{weights} is corrupt: its hash is not the one in config.json; "
             "fetch or train the detector again"

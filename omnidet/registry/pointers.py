@@ -7,6 +7,10 @@ Each change is a file with the next number, written only if that file does not e
 simultaneous changes one gets the number; the other one sees that, and decides again. So changes
 have an order, none is lost, and the files are the alias's whole history.
 
+Each change is copied to `promoted/champion/`. An alias that lacks changes which are there was lost,
+and that is another thing than an alias that was never set: a gate that took one for the other would
+compare with nothing.
+
 A registry of version 0.1 has one file, `aliases/champion.json`; it counts as number 0.
 """
 
@@ -21,6 +25,7 @@ from omnidet import storage
 from omnidet.storage import Location
 
 FOLDER = "aliases"
+COPIES = "promoted"
 ALIAS = re.compile(r"[a-z][a-z0-9._-]{0,62}")
 
 _CHANGE = re.compile(r"([0-9]{8})\.json")
@@ -40,10 +45,23 @@ class Pointer:
     change: int
 
 
+class LostError(ValueError):
+    """An alias was set and is not there any more.
+
+    Attributes:
+        last: what it said last.
+    """
+
+    def __init__(self, message: str, last: Pointer) -> None:
+        super().__init__(message)
+        self.last = last
+
+
 def names(registry: Location, model: str) -> list[str]:
-    """The aliases of a model, sorted."""
+    """The aliases of a model that were ever set, sorted."""
     found = set()
-    for file in storage.list_files(storage.join(registry, model, FOLDER)):
+    folders = [storage.join(registry, model, folder) for folder in (FOLDER, COPIES)]
+    for file in [file for folder in folders for file in storage.list_files(folder)]:
         alias, slash, change = file.partition("/")
         if slash and _CHANGE.fullmatch(change):
             found.add(alias)
@@ -53,17 +71,32 @@ def names(registry: Location, model: str) -> list[str]:
 
 
 def read(registry: Location, model: str, alias: str) -> Pointer | None:
-    """What the alias says, or None if it was never set. Raises ValueError if it is damaged."""
+    """What the alias says, or None if it was never set.
+
+    Raises LostError if it was set later than its files say, ValueError if it is damaged.
+    """
     files = storage.list_files(storage.join(registry, model, FOLDER, alias))
     change = max((int(match[1]) for match in map(_CHANGE.fullmatch, files) if match), default=0)
     # Some object stores list a new file late.
     while storage.exists(_location(registry, model, alias, change + 1)):
         change += 1
+    copies = storage.list_files(storage.join(registry, model, COPIES, alias))
+    last = max((int(match[1]) for match in map(_CHANGE.fullmatch, copies) if match), default=0)
+    if last > change:
+        pointer = _parsed(storage.join(registry, model, COPIES, alias, f"{last:08}.json"), last)
+        raise LostError(
+            f"{model}@{alias} in {registry} is lost: {FOLDER}/{alias}/{last:08}.json is missing, "
+            f"which said version {pointer.version}: restore it, or set it again with "
+            f"`omnidet models promote {model}@{pointer.version} --alias {alias}`",
+            pointer,
+        )
     location = _location(registry, model, alias, change)
+    return _parsed(location, change) if storage.exists(location) else None
+
+
+def _parsed(location: str, change: int) -> Pointer:
     try:
         content = json.loads(storage.read_text(location))
-    except FileNotFoundError:
-        return None
     except ValueError as error:
         raise ValueError(
             f"{location} is not JSON ({error}): remove it and promote a version"
@@ -93,9 +126,12 @@ def change(
     time = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
     content = json.dumps({"version": version, "history": history, "time": time}, indent=1) + "\n"
     number = before.change + 1 if before else 1
-    return storage.write_bytes_if_absent(
-        _location(registry, model, alias, number), content.encode()
-    )
+    location = _location(registry, model, alias, number)
+    if not storage.write_bytes_if_absent(location, content.encode()):
+        return False
+    copy = storage.join(registry, model, COPIES, alias, f"{number:08}.json")
+    storage.write_bytes(copy, content.encode())
+    return True
 
 
 def _is_pointer(version: object, history: object) -> bool:

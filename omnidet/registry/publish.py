@@ -20,10 +20,9 @@ from typing import Any
 
 from omnidet import local_files, storage
 from omnidet.model import bundle
+from omnidet.model.seal import INDEX_NAME
 from omnidet.storage import Location
 
-INDEX_NAME = "version.json"
-"""The file that makes a numbered folder a version."""
 CLAIM_NAME = "CLAIM"
 """On an object store: whoever wrote it owns the number."""
 NUMBER = re.compile(r"[1-9][0-9]*")
@@ -102,7 +101,15 @@ def _next_number(registry: Location, name: str) -> int:
 
 
 def _fill(stage: Path, content: Content) -> None:
-    shutil.copytree(content.model, stage, dirs_exist_ok=True)
+    try:
+        shutil.copytree(content.model, stage, dirs_exist_ok=True)
+    except shutil.Error as error:  # it holds a list, an entry for each file
+        source, _, reason = error.args[0][0]
+        short = reason.partition("] ")[2].partition(": ")[0] or reason
+        raise OSError(
+            f"{source} cannot be copied to {stage.parent} ({short}): "
+            "make room or correct the permissions there, then register again"
+        ) from error
     (stage / "metrics.json").write_bytes(_json(dict(content.metrics)))
     (stage / "provenance.json").write_bytes(_json(dict(content.facts)))
     card = _card(content, bundle.read_config(content.model))

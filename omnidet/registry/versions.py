@@ -5,6 +5,8 @@
         version.json                     hashes of all the others: publish.py
     <registry>/<name>/aliases/champion/00000001.json
                                          what the alias points to: pointers.py
+    <registry>/<name>/promoted/champion/00000001.json
+                                         a copy, so that a lost alias is not taken for none
 
 Everything is read from these files: no index next to them could say otherwise. A number belongs to
 one registration. Registering the same weights with the same metrics again gives the same version.
@@ -12,6 +14,7 @@ one registration. Registering the same weights with the same metrics again gives
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from collections.abc import Mapping
@@ -22,8 +25,9 @@ from typing import Any
 
 from omnidet import storage
 from omnidet.model import bundle
+from omnidet.model.seal import INDEX_NAME
 from omnidet.registry import pointers
-from omnidet.registry.publish import INDEX_NAME, NUMBER, Content, publish
+from omnidet.registry.publish import NUMBER, Content, publish
 from omnidet.storage import Location
 
 CHAMPION = "champion"
@@ -88,10 +92,15 @@ class Version:
 
     def _read(self, name: str) -> dict[str, Any]:
         try:
-            content = json.loads(storage.read_text(storage.join(self.location, name)))
+            stored = storage.read_bytes(storage.join(self.location, name))
+            if name != INDEX_NAME and hashlib.sha256(stored).hexdigest() != self.hashes.get(name):
+                raise self._damaged(name, "not as it was registered")
+            content = json.loads(stored)
         except FileNotFoundError:
             raise self._damaged(name, "missing") from None
-        except ValueError as error:
+        except json.JSONDecodeError as error:
+            raise self._damaged(name, f"not JSON ({error})") from error
+        except UnicodeDecodeError as error:
             raise self._damaged(name, f"not JSON ({error})") from error
         if not isinstance(content, dict):
             raise self._damaged(name, "not a JSON object")
@@ -178,12 +187,14 @@ def find(registry: Location, reference: str) -> Version:
         raise ValueError(f"no model {name!r} in {registry}: it holds {held}")
     if not at:
         return found[-1]
-    known = aliases(registry, name)
-    wanted = which if NUMBER.fullmatch(which) else str(known.get(which))
+    is_number = bool(NUMBER.fullmatch(which))
+    known = {} if is_number else aliases(registry, name)
+    wanted = which if is_number else str(known.get(which))
     for version in found:
         if str(version.number) == wanted:
             return version
-    kind = "version" if NUMBER.fullmatch(which) else "alias"
+    kind = "version" if is_number else "alias"
+    known = aliases(registry, name)
     listed = ", ".join(f"{alias} ({number})" for alias, number in known.items()) or "none"
     raise ValueError(
         f"no {kind} {which} of {name!r} in {registry}: "
@@ -192,7 +203,10 @@ def find(registry: Location, reference: str) -> Version:
 
 
 def aliases(registry: Location, name: str) -> dict[str, int]:
-    """The aliases of a model and the number that each points to."""
+    """The aliases of a model and the number that each points to.
+
+    Raises ValueError if one is lost: set once, and not there any more.
+    """
     if not _NAME.fullmatch(name):
         return {}
     found = {
@@ -232,9 +246,13 @@ def promote(
     check_alias(alias)
     version = find(registry, f"{name}@{number}")
     for _ in range(_TRIES):
-        before = pointers.read(registry, name, alias)
+        is_lost = False
+        try:
+            before = pointers.read(registry, name, alias)
+        except pointers.LostError as error:
+            before, is_lost = error.last, True
         current = before.version if before else None
-        if current == number:
+        if current == number and not is_lost:
             return version
         if expected is not ... and current != expected:
             raise ValueError(
@@ -242,6 +260,8 @@ def promote(
                 f"expected: compare {version} with what it points to now, then promote again"
             )
         history = (*before.history, before.version) if before else ()
+        if is_lost and current == number:
+            history = before.history if before else ()
         if pointers.change(registry, name, alias, before, number, history):
             return version
     raise OSError(

@@ -1,3 +1,5 @@
+import json
+
 import pytest
 
 from omnidet.evaluation import stored
@@ -49,6 +51,23 @@ def test_a_damaged_index_is_named(tmp_path, content, reason):
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
     with pytest.raises(ValueError, match=f"index.json .*{reason}.*evaluate"):
         stored.read(tmp_path)
+
+
+def test_one_digit_that_was_changed_is_found(tmp_path):
+    folder = evaluations.evaluation(tmp_path / "evaluation")
+    index = folder / "index.json"
+    content = stored.sealed(json.loads(index.read_text()), folder)
+    index.write_text(json.dumps(content, indent=3))  # how it is laid out does not matter
+    assert stored.read(folder).values["coco/AP"] == 0.5
+    assert list(stored.rows(folder, "eval/coco")) == evaluations.detections()
+    predictions = folder / "eval_coco.json"
+    predictions.write_text(predictions.read_text().replace("1", "2", 1))
+    with pytest.raises(ValueError, match=r"eval_coco\.json is not as it was written"):
+        list(stored.rows(folder, "eval/coco"))
+    index.write_text(index.read_text().replace('"coco/AP": 0.5', '"coco/AP": 0.6', 1))
+    for read in (stored.read, stored.values):
+        with pytest.raises(ValueError, match=r"index\.json is not as it was written"):
+            read(folder)
 
 
 @pytest.mark.parametrize("content", ["", "[1]", '["image_id"]', "none", '[{"image_id": 1}'])

@@ -154,3 +154,23 @@ def test_a_registered_version_can_be_read_by_others(tmp_path, model):
     _publish(str(tmp_path / "registry"), model, AP=0.5)  # some files of the model are private
     files = [path for path in (tmp_path / "registry").rglob("*") if path.is_file()]
     assert {path.stat().st_mode & 0o444 for path in files} == {0o444}
+
+
+def test_a_full_disk_is_one_line(tmp_path, model):
+    """A limit of the size of files is met where a full disk would be."""
+    code = (
+        "import resource, sys, pathlib\n"
+        "from omnidet.registry import versions\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))\n"
+        "try:\n"
+        "    versions.register(sys.argv[1], 'toy', pathlib.Path(sys.argv[2]), {'AP': 0.5}, {})\n"
+        "except OSError as error:\n"
+        "    print(error)\n"
+    )
+    call = [sys.executable, "-c", code, str(tmp_path / "registry"), str(model)]
+    done = subprocess.run(call, capture_output=True, text=True, check=False)
+    assert "cannot be copied" in done.stdout
+    assert "(File too large)" in done.stdout
+    assert "[(" not in done.stdout
+    assert done.stdout.count("\n") == 1
+    assert storage.list_files(tmp_path / "registry") == []

@@ -93,10 +93,44 @@ def test_a_damaged_version_is_named(tmp_path, model):
     weights.unlink()
     with pytest.raises(ValueError, match=r"toy@1 .*model\.safetensors is missing"):
         version.check_whole()
-    for text, how in (("{", "not JSON"), ("[]", "not a JSON object"), ('{"AP": "1"}', "numbers")):
+    for text in ("{", "[]", '{"AP": "1"}', '{"AP": 0.4}'):
         (folder / "metrics.json").write_text(text)
-        with pytest.raises(ValueError, match=rf"toy@1 .*metrics\.json is {how}|not {how}"):
+        with pytest.raises(ValueError, match=r"toy@1 .*metrics\.json is not as it was registered"):
             _ = version.metrics
+    (folder / "version.json").write_text("[]")
+    with pytest.raises(ValueError, match=r"toy@1 .*version\.json is not a JSON object"):
+        _ = version.metrics
+
+
+def test_one_digit_of_the_numbers_stops_a_gate(tmp_path, model):
+    """A detector half as good would follow a champion whose number lost its first digit."""
+    version, _ = versions.register(str(tmp_path / "registry"), "toy", model, {"AP": 0.55}, {})
+    path = Path(version.location) / "metrics.json"
+    path.write_text(path.read_text().replace("0.55", "0.05"))
+    with pytest.raises(ValueError, match=r"metrics\.json is not as it was registered"):
+        versions.register(str(tmp_path / "registry"), "toy", model, {"AP": 0.2}, {})
+
+
+@pytest.mark.parametrize("gone", ["aliases", "aliases/champion", "aliases/champion/00000002.json"])
+def test_a_lost_alias_is_not_taken_for_none(registry, gone):
+    place_versions(registry, 2)
+    assert versions.aliases(registry, "toy") == {}  # never set
+    for number in (1, 2):
+        versions.promote(registry, "toy", number)
+    for name in storage.list_files(f"{registry}/toy"):
+        if name.startswith(gone):
+            storage.remove(f"{registry}/toy/{name}")
+    for ask in (
+        lambda: versions.aliases(registry, "toy"),
+        lambda: versions.find(registry, "toy@champion"),
+        lambda: versions.rollback(registry, "toy"),
+    ):
+        with pytest.raises(ValueError, match=r"toy@champion .* is lost: .*promote toy@2"):
+            ask()
+    assert versions.find(registry, "toy@1").number == 1
+    versions.promote(registry, "toy", 2, expected=2)
+    assert versions.aliases(registry, "toy") == {"champion": 2}
+    assert versions.rollback(registry, "toy").number == 1
 
 
 def test_find(registry, model):
@@ -138,7 +172,11 @@ def test_promote_and_rollback(registry, model):
     with pytest.raises(ValueError, match="toy@champion has no version before 1"):
         versions.rollback(registry, "toy")
     assert versions.aliases(registry, "toy") == {"challenger": 3, "champion": 1}
-    others = {name: data for name, data in content(registry).items() if "aliases" not in name}
+    others = {
+        name: data
+        for name, data in content(registry).items()
+        if not name.startswith(("toy/aliases", "toy/promoted"))
+    }
     assert others == before
 
 

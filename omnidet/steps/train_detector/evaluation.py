@@ -69,7 +69,8 @@ def evaluate(
                 "dataset_version": index.dataset_version,
                 "training_images_compared": is_checked,
             }
-            storage.write_text(stage / storage.INDEX_NAME, json.dumps(content, indent=1) + "\n")
+            whole = stored.sealed(content, stage)
+            storage.write_text(stage / storage.INDEX_NAME, json.dumps(whole, indent=1) + "\n")
         storage.remove(parts)
     storage.write_text(metrics_path, json.dumps(result.values, indent=1) + "\n")
     return result
