@@ -50,7 +50,7 @@ def main() -> None:
     for model, (side, backbone) in models.items():
         if model not in options.only:
             continue
-        for count in (1, 8):
+        for count in (1,) if options.tiny else (1, 8):
             runs = _ours(ModelConfig(side, backbone, 32 if options.tiny else 192), count, on)
             if model == "vit" and count == 1 and "peers" in options.only:
                 runs |= _peers(size)

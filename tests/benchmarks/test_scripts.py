@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[2]
 KEYS = {
     "inference": (
         "onnx_over_eager_demo_1",
-        "int8_over_eager_demo_8",
+        "int8_over_eager_demo_1",
         "compile_over_eager_vit_1",
         "grounding_dino_over_eager_vit_1",
         "owlvit_over_eager_vit_1",
