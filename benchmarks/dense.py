@@ -42,11 +42,11 @@ IMAGES_AT_ONCE = 16
 class Dense:
     """Settings found by short tries (benchmarks/README.md)."""
 
-    strides: tuple[int, ...] = (8, 16, 32)
+    strides: tuple[int, ...] = (16, 32)
     width: int = 128
     num_convs: int = 2
     """Layers of each head before its last."""
-    learning_rate: float = 1e-3
+    learning_rate: float = 2e-3
     network_rate: float = 0.3
     max_gradient_norm: float = 10.0
     score_threshold: float = 0.01
