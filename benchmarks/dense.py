@@ -29,7 +29,7 @@ from omnidet.data.vocabulary import Vocabulary
 from omnidet.evaluation import coco
 from omnidet.inference import pictures
 from omnidet.measures.ground_truth import ground_truth
-from omnidet.model import weights
+from omnidet.model import folding, weights
 from omnidet.recipes.recipe import Recipe
 from omnidet.schema import Batch
 from omnidet.training import optimizer
@@ -56,7 +56,9 @@ class Dense:
 class Pyramid(nn.Module):
     """A timm network with pretrained weights and a feature pyramid."""
 
-    def __init__(self, name: str, source: str, dense: Dense, *, frozen_norms: bool) -> None:
+    def __init__(
+        self, name: str, source: str, dense: Dense, side: int, *, frozen_norms: bool
+    ) -> None:
         super().__init__()
         network: Any = weights.create(name, source)[0]
         known = [int(stage["reduction"]) for stage in network.feature_info]
@@ -67,6 +69,7 @@ class Pyramid(nn.Module):
         self.pyramid = FeaturePyramidNetwork(channels, dense.width)
         self.out_channels, self.frozen_norms = dense.width, frozen_norms
         if frozen_norms:
+            folding.fold_batch_norms(self.network, side)
             for module in self._norms():
                 module.requires_grad_(False)
 
@@ -120,9 +123,11 @@ class Head(FCOSHead):
 def build(recipe: Recipe, num_names: int, dense: Dense) -> FCOS:
     """The detector for images of the recipe's size."""
     backbone: Any = recipe.model.backbone
-    pyramid = Pyramid(backbone.name, backbone.weights, dense, frozen_norms=backbone.frozen_norms)
-    own: Any = pyramid.network.pretrained_cfg
     side = recipe.model.image_size
+    pyramid = Pyramid(
+        backbone.name, backbone.weights, dense, side, frozen_norms=backbone.frozen_norms
+    )
+    own: Any = pyramid.network.pretrained_cfg
     return FCOS(
         pyramid,
         num_names,

@@ -181,3 +181,39 @@ def test_the_dense_detector_gets_the_boxes_and_names_of_the_batch(tmp_path):
         assert found == expected
         unlisted = set(toys.NAMES) - {*record.phrases, *record.absent}
         assert {toys.NAMES[i] for i in torch.nonzero(target["unknown"])[:, 0]} == unlisted
+
+
+def test_the_table_has_means_over_seeds_and_over_sets_only_where_every_set_was_run():
+    import photographs as script
+
+    rows = [
+        ("cups", "photo", 1, 0, 0.5),
+        ("cups", "photo", 1, 1, 0.7),
+        ("keys", "photo", 1, 0, 0.2),
+    ]
+    rows += [("cups", "dense", 1, 0, 0.4), ("cups", "photo", 3, 0, 0.8)]
+    keys = ("set", "contestant", "minutes", "seed", "AP50")
+    told = script.table([dict(zip(keys, row, strict=True)) | {"AP": row[4] / 2} for row in rows])
+    lines = [[cell.strip() for cell in line.split("|")[1:-1]] for line in told.splitlines()]
+    assert lines[0] == ["set", "contestant", "1 min", "3 min"]
+    assert ["cups", "photo", "0.300 / 0.600", "0.400 / 0.800"] in lines
+    assert ["cups", "dense", "0.200 / 0.400", ""] in lines
+    assert ["mean AP50", "photo", "0.400", ""] in lines
+    assert not any(line[:2] == ["mean AP50", "dense"] for line in lines)
+
+
+def test_the_share_of_pairs_in_the_right_order():
+    import words
+
+    score_N = np.array([0.9, 0.5, 0.5, 0.1])
+    own, near = np.array([[0, 1], [1, 1]]), np.array([[2, 3], [2, 2]])
+    assert words._auc(score_N, own, near).tolist() == [(1 + 1 + 0.5 + 1) / 4, 0.5]
+
+
+def test_curves_are_higher_where_the_share_is():
+    import curves
+
+    low, high = (curves._place(0, [1, 3, 10], (3, share)) for share in (0.2, 0.9))
+    assert low[0] == high[0]
+    assert low[1] > high[1]
+    assert curves.svg({"a & b": {"photo": [(1, 0.5)]}}).count("<circle") == 1
