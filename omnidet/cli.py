@@ -26,6 +26,7 @@ from omnidet.commands import (
     fetch_images,
     finetune,
     inspect,
+    label,
     models,
     predict,
     score,
@@ -36,7 +37,7 @@ from omnidet.commands import (
 from omnidet.commands.exit_codes import FAILED, INTERRUPTED, WRONG_INPUT
 
 _COMMANDS = (
-    *(steps, finetune, backbones, predict, export, summary),
+    *(steps, finetune, backbones, predict, label, export, summary),
     *(download, fetch_images, inspect, models, score, compare, serve, demo),
 )
 """In the order of `omnidet --help`."""

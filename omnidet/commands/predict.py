@@ -1,105 +1,291 @@
-"""`omnidet predict IMAGE --phrases WORDS ...`: find any words in an image, and draw the result."""
+"""`omnidet predict PICTURES --phrases WORDS ...`: find any words in pictures, and write the result
+in any form.
+"""
 
 from __future__ import annotations
 
 import argparse
+import json
 import sys
+from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from omnidet.commands.arguments import Commands, add_command, add_registry
-from omnidet.commands.loading import find_model, loading
+from omnidet.commands import asking
+from omnidet.commands.arguments import Commands, add_command
+from omnidet.commands.exit_codes import FAILED
 from omnidet.inference import question
-from omnidet.inference.defaults import THRESHOLD
 
 if TYPE_CHECKING:
-    from omnidet.inference.detector import Detections
+    from omnidet.inference.detections import Detections
+    from omnidet.inference.detector import OmniDet
+    from omnidet.predictions.inputs import Item
+    from omnidet.predictions.journal import Journal
+    from omnidet.predictions.run import Settings
+
+SAVE_DIR = "predictions"
 
 
 def add(commands: Commands) -> None:
     """Register the command."""
-    parser = add_command(commands, "predict", "find any words in an image", run)
-    parser.add_argument("image", type=Path, help="picture in any format that Pillow reads")
+    parser = add_command(commands, "predict", "find any words in pictures", run)
     parser.add_argument(
-        "--phrases",
+        "pictures",
         nargs="+",
-        required=True,
-        metavar="WORDS",
-        help='one or more phrases, for example "red star" "star left of circle"',
+        metavar="PICTURE",
+        help="pictures, folders, glob patterns, text files with a name a line, http(s):// or "
+        "s3:// addresses, videos, camera:0, or - for standard input",
+    )
+    asking.add_question(parser)
+    parser.add_argument(
+        "--no-overlaps",
+        action="store_true",
+        help="keep only the better of two boxes of one phrase that overlap by more than .7",
     )
     parser.add_argument(
-        "--model",
-        default="omnidet-tiny-world",
-        help="registered model (NAME, NAME@3, NAME@champion), or a folder, local or s3:// "
-        "(default: %(default)s)",
-    )
-    add_registry(parser)
-    parser.add_argument(
-        "--threshold",
-        type=float,
-        default=THRESHOLD,
-        help="lowest score that is shown (default: %(default)s)",
+        "--out",
+        type=Path,
+        help="picture to draw, for one picture (default: <picture>.detections.png in this folder)",
     )
     parser.add_argument(
-        "--out", type=Path, help="picture to draw (default: <image>.detections.png in this folder)"
+        "--save-dir",
+        type=Path,
+        metavar="FOLDER",
+        help=f"folder for all that is written (default for several pictures: {SAVE_DIR}); the "
+        "same command goes on where it was stopped",
+    )
+    parser.add_argument(
+        "--formats",
+        nargs="+",
+        metavar="FORMAT",
+        help="what is written: drawn, crops, jsonl, csv, coco, yolo, voc, cvat, labelme, "
+        "label-studio (default: drawn jsonl)",
+    )
+    parser.add_argument(
+        "--json", action="store_true", help="print a JSON object a line for each picture"
+    )
+    parser.add_argument(
+        "--explain",
+        action="store_true",
+        help="say for each box what every word of the phrase adds to its score",
+    )
+    parser.add_argument(
+        "--every", type=int, default=1, metavar="N", help="look at every Nth frame of videos"
+    )
+    parser.add_argument(
+        "--most-frames", type=int, metavar="N", help="look at so many frames of a video at most"
+    )
+    parser.add_argument(
+        "--allow-private",
+        action="store_true",
+        help="also fetch from addresses of this machine and its network",
     )
 
 
-def run(options: argparse.Namespace) -> None:
-    """Print a line for each detection, and draw all of them.
+def run(options: argparse.Namespace) -> int:
+    """Print what is found in each picture, and write it.
 
     Raises ValueError or OSError before anything is loaded if an argument is wrong.
     """
-    out = options.out or Path(f"{options.image.stem}.detections.png")
-    _check(options, out)
-    if several := question.hint(options.phrases):
-        print(f"hint: {several}", file=sys.stderr)
-    folder, _, _ = find_model(options.model, options.registry)
-    with loading():
-        from omnidet.inference import drawing, pictures
-        from omnidet.inference.detector import OmniDet
+    from omnidet.predictions import inputs
 
-        picture = pictures.read(options.image)
-        detector = OmniDet.from_pretrained(folder)
-    prompt = detector.prompt(options.phrases)
-    found = detector.detect(picture, prompt, threshold=options.threshold)
-    print(_lines(found, options.phrases, options.threshold))
-    drawing.draw(picture, found, options.phrases).save(out)
-    print(out)
+    asked = asking.asked(options)
+    if options.explain and asked.like:
+        raise ValueError("--explain says what words add to a score, and --like has none: give one")
+    question.checked_count(options.every, "--every", least=1)
+    if options.most_frames is not None:
+        question.checked_count(options.most_frames, "--most-frames", least=1)
+    items, notes = inputs.expand(options.pictures)
+    is_one = inputs.is_one_picture(options.pictures) and options.save_dir is None
+    if options.out is not None and not is_one:
+        raise ValueError(f"--out {options.out} is for one picture: give --save-dir for several")
+    if is_one and options.formats is None:
+        return _one(options, asked, items[0])
+    for note in notes:
+        print(f"note: {note}", file=sys.stderr)
+    return _several(options, asked, items)
 
 
-def _check(options: argparse.Namespace, out: Path) -> None:
-    """Raise ValueError or OSError for an argument that is wrong."""
+def _one(options: argparse.Namespace, asked: asking.Asked, item: Item) -> int:
+    """A line for each detection, and the picture with all of them."""
+    out = None if options.json and options.out is None else options.out or _free(item)
+    if out is not None:
+        _check_out(out, Path(item.name))
+    from omnidet.inference import pictures
+
+    picture = pictures.read(item.name)
+    detector, _ = asking.open_detector(options)
+    found = detector.detect(
+        picture,
+        asking.prompt_of(detector, asked),
+        options.max_detections,
+        options.threshold,
+        no_overlaps=options.no_overlaps,
+    )
+    if options.json:
+        print(json.dumps(_line(item, found, detector, options.explain), ensure_ascii=False))
+    else:
+        print(_text(found, detector, options))
+    if out is not None:
+        found.draw().save(out)
+        if not options.json:
+            print(out)
+    return 0
+
+
+def _free(item: Item) -> Path:
+    """Where the drawn picture goes if nobody says: nothing is written over."""
+    stem = Path(item.name).stem
+    out, number = Path(f"{stem}.detections.png"), 1
+    while out.exists():
+        number += 1
+        out = Path(f"{stem}.detections-{number}.png")
+    return out
+
+
+def _check_out(out: Path, picture: Path) -> None:
+    """Raise ValueError or OSError for an `--out` that cannot be written, or is there."""
     from PIL import Image
 
     from omnidet import storage
 
-    if not options.image.is_file():
-        problem = (
-            "is a folder: name one picture in it"
-            if options.image.is_dir()
-            else "does not exist: name a picture"
-        )
-        raise FileNotFoundError(f"image {options.image} {problem}")
-    question.checked_phrases(options.phrases)
-    question.checked_threshold(options.threshold, "--threshold")
     if out.suffix.lower() not in Image.registered_extensions() or not out.parent.is_dir():
         raise ValueError(
             f"--out {out}: give a picture file such as found.png in a folder that exists"
         )
-    if out.resolve() == options.image.resolve():
+    if out.resolve() == picture.resolve():
         raise ValueError(
             f"--out {out} is the picture itself, which would be lost: give another file"
         )
     storage.require_file_target(out)
+    if out.exists():
+        raise ValueError(f"--out {out} exists and would be lost: give another file, or remove it")
     storage.require_writable(out)
 
 
-def _lines(found: Detections, phrases: list[str], threshold: float) -> str:
+def _line(item: Item, found: Detections, detector: OmniDet, explain: bool) -> dict[str, Any]:
+    from omnidet.predictions.run import line_of
+
+    return line_of(item, found, detector if explain else None)
+
+
+def _text(found: Detections, detector: OmniDet, options: argparse.Namespace) -> str:
     """Score, box and phrase of each detection; or that there is none."""
-    if not len(found.scores):
-        return f"nothing scores {threshold} or more: lower --threshold to see what comes next"
-    return "\n".join(
-        f"{score:.3f}  {' '.join(f'{v:7.1f}' for v in box)}  {phrases[phrase]}"
-        for box, score, phrase in zip(found.boxes_xyxy, found.scores, found.phrase, strict=True)
+    if not len(found):
+        return f"nothing scores {options.threshold} or more: lower --threshold to see what is next"
+    reasons = detector.explain_found(found) if options.explain else [None] * len(found)
+    lines = []
+    for box, score, label, why in zip(
+        found.boxes_xyxy, found.scores, found.labels, reasons, strict=True
+    ):
+        lines.append(f"{score:.3f}  {' '.join(f'{v:7.1f}' for v in box)}  {label}")
+        lines += [f"         {line}" for line in (why.lines() if why else ())]
+    return "\n".join(lines)
+
+
+def _several(options: argparse.Namespace, asked: asking.Asked, items: list[Item]) -> int:
+    """All pictures; what is written goes to a folder, which says what is done."""
+    from omnidet.predictions import formats
+    from omnidet.predictions.journal import Journal
+    from omnidet.predictions.run import Settings
+
+    save_dir = options.save_dir
+    if save_dir is None and (not options.json or options.formats is not None):
+        save_dir = Path(SAVE_DIR)
+    chosen = formats.checked(options.formats or formats.DEFAULT)
+    settings = Settings(
+        options.threshold,
+        options.max_detections,
+        options.no_overlaps,
+        options.batch,
+        options.explain,
+        options.every,
+        options.most_frames,
+        options.allow_private,
     )
+    facts = {
+        **asking.facts(options, asked),
+        "no_overlaps": options.no_overlaps,
+        "formats": list(chosen),
+        "explain": options.explain,
+        "every": options.every,
+    }
+    if save_dir is not None:
+        Journal(save_dir, facts, "--save-dir").check(without=("model",))
+    detector, weights = asking.open_detector(options)
+    if save_dir is None:
+        return _streamed(asked, items, settings, detector)
+    with Journal(save_dir, {**facts, "model": weights}, "--save-dir") as journal:
+        return _saved(options, asked, items, settings, detector, journal, chosen)
+
+
+def _streamed(
+    asked: asking.Asked,
+    items: list[Item],
+    settings: Settings,
+    detector: OmniDet,
+) -> int:
+    """JSON lines on standard output, and nothing else."""
+    from omnidet.predictions.run import predict
+
+    def take(item: Item, line: Mapping[str, Any], found: Detections) -> None:  # noqa: ARG001
+        print(json.dumps(line, ensure_ascii=False), flush=True)
+
+    prompt = asking.prompt_of(detector, asked)
+    outcome = predict(detector, prompt, items, settings, take, _complain)
+    return _ended(outcome.pictures, len(outcome.failed))
+
+
+def _saved(
+    options: argparse.Namespace,
+    asked: asking.Asked,
+    items: list[Item],
+    settings: Settings,
+    detector: OmniDet,
+    journal: Journal,
+    chosen: tuple[str, ...],
+) -> int:
+    """The files of each picture as it is done, and those about all of them in the end."""
+    from omnidet.predictions.files import PictureFiles
+    from omnidet.predictions.folder import run_into
+    from omnidet.predictions.tables import tables
+
+    def show(line: Mapping[str, Any]) -> None:
+        print(json.dumps(line, ensure_ascii=False) if options.json else summary(line))
+
+    prompt = asking.prompt_of(detector, asked)
+    result = run_into(
+        journal,
+        detector,
+        prompt,
+        items,
+        settings,
+        PictureFiles(journal.folder, chosen, prompt.labels),
+        tables(journal, chosen, prompt.labels),
+        show,
+        _complain,
+    )
+    if result.before and not result.pictures:
+        print(f"{result.before} pictures were done before", file=sys.stderr)
+    if not options.json:
+        print(journal.folder)
+    return _ended(result.before + result.pictures, result.failed)
+
+
+def summary(line: Mapping[str, Any]) -> str:
+    """A picture in one line: `a.jpg  2 red star, 1 ring`."""
+    counts = Counter(entry["label"] for entry in line["detections"])
+    listed = ", ".join(f"{count} {label}" for label, count in counts.most_common())
+    return f"{line['image']}  {listed or 'nothing'}"
+
+
+def _complain(reason: str) -> None:
+    print(f"omnidet predict: {reason}", file=sys.stderr)
+
+
+def _ended(done: int, failed: int) -> int:
+    if not failed:
+        return 0
+    print(f"omnidet predict: {failed} of {done + failed} could not be read", file=sys.stderr)
+    return FAILED

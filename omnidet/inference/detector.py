@@ -14,12 +14,13 @@ from torch import Tensor
 
 from omnidet import boxes
 from omnidet.data.vocabulary import Vocabulary
-from omnidet.inference import explain, pictures, references, saving
+from omnidet.inference import explain, likeness, pictures, references, saving
 from omnidet.inference.choice import checked_box, checked_overlap, choose, overlaps
 from omnidet.inference.defaults import BATCH, MAX_DETECTIONS
 from omnidet.inference.detections import Detections
 from omnidet.inference.devices import checked_device, checked_precision
 from omnidet.inference.explain import Explanation
+from omnidet.inference.likeness import Example
 from omnidet.inference.names import Wanted, wanted
 from omnidet.inference.pictures import AnyPicture, Picture
 from omnidet.inference.prompt import Prompt
@@ -164,7 +165,7 @@ class OmniDet:
         )
         checked_count(batch, "batch", least=1)
         if not isinstance(prompt, Prompt):
-            prompt = self.prompt(self._own_names() if prompt is None else prompt)
+            prompt = self.prompt(self.own_names() if prompt is None else prompt)
             if several := hint(prompt.phrases):
                 warnings.warn(several, stacklevel=2)
         is_one = pictures.is_one(images)
@@ -234,6 +235,24 @@ class OmniDet:
         corners = [tuple(box) for box in boxes_K4.tolist()]
         return explain.explain(self.detector, self.vocabulary, embeddings_KD, phrases, corners)
 
+    @torch.inference_mode()
+    def like(self, examples: Sequence[Example]) -> Prompt:
+        """What pictures show, as a prompt: each example is a row that regions are scored by.
+
+        Raises ValueError for a picture that cannot be read or a box outside of it.
+        """
+        rows, biases = [], []
+        for number, one in enumerate(examples):
+            picture = pictures.read(one.image, f"example {number}")
+            shown, box = likeness.shown(picture, one.box, self.image_size)
+            ((boxes_Q4, embeddings_QD),) = self._regions([shown])
+            shares_Q = torch.from_numpy(overlaps(box, boxes_Q4)).to(embeddings_QD.device)
+            row_D, bias = likeness.row(embeddings_QD, shares_Q, self.detector.tokens.embeddings)
+            rows.append(row_D)
+            biases.append(bias)
+        names = tuple(one.name or f"example {i}" for i, one in enumerate(examples))
+        return Prompt(names, torch.stack(rows), torch.stack(biases))
+
     def unknown_words(self, phrase: str) -> tuple[str, ...]:
         """Words of a phrase that the vocabulary has only in parts: they were rare or absent in
         training, and their scores mean little.
@@ -259,7 +278,8 @@ class OmniDet:
         content = self.detector, self.vocabulary, self.config
         return saving.push_to_hub(*content, repository, private=private, **upload)
 
-    def _own_names(self) -> tuple[str, ...]:
+    def own_names(self) -> tuple[str, ...]:
+        """`names`. Raises ValueError if there are none."""
         if not self.names:
             raise ValueError("this detector was trained on no names: give phrases to look for")
         return self.names

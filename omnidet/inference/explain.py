@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -78,18 +79,22 @@ class Explanation:
         }
 
     def lines(self) -> list[str]:
-        """A line for each token, for people."""
-        width = max((len(_shown(token)) for token in self.tokens), default=0)
-        return [
-            f"{_shown(token):{width}}  weight {token.weight:.2f}  logit {token.logit:+6.2f}  "
-            f"score {token.score:.3f}" + ("" if token.is_known else "  unknown word")
-            for token in self.tokens
-        ]
-
-
-def _shown(token: Token) -> str:
-    part = "" if token.text == token.word else f" (of {token.word})"
-    return f"{token.text}{part}{' (context)' if token.is_context else ''}"
+        """A line for each word, for people; what a word has in parts is added up."""
+        words: dict[tuple[str, bool], list[Token]] = {}
+        for token in self.tokens:
+            words.setdefault((token.word, token.is_context), []).append(token)
+        shown = {key: f"{key[0]}{' (context)' if key[1] else ''}" for key in words}
+        width = max(map(len, shown.values()), default=0)
+        lines = []
+        for key, parts in words.items():
+            weight = sum(part.weight for part in parts)
+            logit = sum(part.weight * part.logit for part in parts) / weight
+            known = "" if parts[0].is_known else "  unknown word"
+            lines.append(
+                f"{shown[key]:{width}}  weight {weight:.2f}  logit {logit:+6.2f}  "
+                f"score {1 / (1 + math.exp(-logit)):.3f}{known}"
+            )
+        return lines
 
 
 @dataclass(frozen=True)

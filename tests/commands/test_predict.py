@@ -52,12 +52,13 @@ def test_the_champion_answers(place, registry, tmp_path, refused):
     call = ["predict", str(place / "picture.png"), "--registry", registry, "--phrases", "ring"]
     call += ["--out", str(tmp_path / "o.png"), "--model"]
     assert cli.main([*call, "toy@champion"]) == 0
+    call[call.index("--out") + 1] = str(tmp_path / "other.png")
     assert "nobody" in refused(*call, "toy@nobody")
 
 
 WRONG = {
     "nowhere.png --phrases star": "{p}/nowhere.png does not exist",
-    "empty --phrases star": "{p}/empty is a folder",
+    "empty --phrases star": "{p}/empty holds no picture",
     "no-picture.png --phrases star": "{p}/no-picture.png cannot be read as an image",
     "half-picture.png --phrases star": "{p}/half-picture.png cannot be read as an image",
     "picture.png --phrases=": "phrase 0 is empty",

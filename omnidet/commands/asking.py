@@ -1,0 +1,161 @@
+"""What commands that ask a detector share: the phrases, the detector, and how it is asked."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from omnidet.commands.arguments import add_registry
+from omnidet.commands.loading import find_model, loading
+from omnidet.inference import names, question
+from omnidet.inference.defaults import BATCH, MAX_DETECTIONS, THRESHOLD
+
+if TYPE_CHECKING:
+    from omnidet.inference.detector import OmniDet
+    from omnidet.inference.prompt import Prompt
+
+MOST_SHOWN = 2000
+"""Letters of a question that is stored as it is: a longer one by its hash."""
+
+
+def add_question(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments that say what is looked for, and by which detector."""
+    parser.add_argument(
+        "--phrases",
+        nargs="+",
+        metavar="WORDS",
+        help='one or more phrases, for example "red star" "star left of circle" (default: the '
+        "names that the detector was trained on)",
+    )
+    parser.add_argument(
+        "--phrases-file",
+        metavar="FILE",
+        help="phrases, one a line; or YAML with lines `name: [phrase, phrase]` or "
+        "`name: {phrases: [...], threshold: 0.4}`",
+    )
+    parser.add_argument(
+        "--like",
+        nargs="+",
+        metavar="PICTURE",
+        help="look for what a picture shows: a cut-out, or PICTURE:x0,y0,x1,y1 for a box in it",
+    )
+    parser.add_argument(
+        "--model",
+        default="omnidet-tiny-world",
+        help="registered model (NAME, NAME@3, NAME@champion), a folder, local or s3://, or "
+        "OWNER/NAME of the Hugging Face hub (default: %(default)s)",
+    )
+    add_registry(parser)
+    parser.add_argument(
+        "--threshold",
+        type=float,
+        default=THRESHOLD,
+        help="lowest score that is shown (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--max-detections",
+        type=int,
+        default=MAX_DETECTIONS,
+        help="most boxes of a picture (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--device", default="cpu", help="cpu, cuda, cuda:1 or mps (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--precision",
+        default="float32",
+        help="float32, bfloat16, or float16 on a GPU (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--batch",
+        type=int,
+        default=BATCH,
+        help="pictures that go through the detector together (default: %(default)s)",
+    )
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What is looked for, as it was given and checked."""
+
+    wanted: tuple[names.Name, ...]
+    """Empty where only pictures are given, or nothing."""
+    like: tuple[str, ...]
+
+    def facts(self) -> list[Any]:
+        """What the results depend on."""
+        words: list[Any] = [[one.name, one.phrases, one.threshold] for one in self.wanted]
+        return [*words, *self.like]
+
+
+def asked(options: argparse.Namespace) -> Asked:
+    """The question. Raises ValueError or OSError before anything heavy is loaded."""
+    question.checked_threshold(options.threshold, "--threshold")
+    question.checked_count(options.max_detections, "--max-detections", least=1)
+    question.checked_count(options.batch, "--batch", least=1)
+    found = []
+    if options.phrases is not None:
+        found += names.wanted(options.phrases)
+        if several := question.hint(options.phrases):
+            print(f"hint: {several}", file=sys.stderr)
+    if options.phrases_file is not None:
+        found += names.read(options.phrases_file)
+    seen: dict[str, names.Name] = {}
+    for one in found:
+        other = seen.setdefault(one.name, one)
+        if other != one:
+            raise ValueError(
+                f"{one.name!r} is given by --phrases and by --phrases-file: take one out"
+            )
+    return Asked(tuple(seen.values()), tuple(options.like or ()))
+
+
+def facts(options: argparse.Namespace, question_asked: Asked) -> dict[str, Any]:
+    """What the results depend on, for a run that is gone on with; the detector comes later."""
+    from omnidet.predictions.journal import digest_of
+
+    words = question_asked.facts()
+    return {
+        "question": words if len(str(words)) < MOST_SHOWN else digest_of(words),
+        "threshold": options.threshold,
+        "max_detections": options.max_detections,
+        "precision": options.precision,
+        "model": "",
+    }
+
+
+def open_detector(options: argparse.Namespace) -> tuple[OmniDet, str]:
+    """The detector, and the hash of its weights."""
+    folder, _, _ = find_model(options.model, options.registry)
+    with loading():
+        from omnidet.inference.detector import OmniDet
+
+        detector = OmniDet.from_pretrained(folder, options.device, options.precision)
+    return detector, str(detector.config["weights_sha256"])
+
+
+def prompt_of(detector: OmniDet, question_asked: Asked) -> Prompt:
+    """The question in the detector's numbers; its own names where nothing was asked."""
+    from omnidet.inference import likeness
+
+    wanted = question_asked.wanted
+    if not wanted and not question_asked.like:
+        wanted = names.wanted(detector.own_names())
+        listed = ", ".join(name.name for name in wanted[:8])
+        more = f" and {len(wanted) - 8} more" if len(wanted) > 8 else ""
+        print(f"no phrases are given: looking for {listed}{more}", file=sys.stderr)
+    prompt = detector.prompt(wanted)
+    if question_asked.like:
+        examples = [likeness.example(given) for given in question_asked.like]
+        prompt = likeness.joined(prompt, detector.like(examples))
+    for name in wanted:
+        for phrase in name.phrases:
+            if unknown := detector.unknown_words(phrase):
+                words = ", ".join(map(repr, unknown))
+                print(
+                    f"hint: {phrase!r}: the detector does not know the word {words}",
+                    file=sys.stderr,
+                )
+    return prompt

@@ -1,0 +1,113 @@
+"""Ask by picture: what an example shows, as a row that regions of other pictures are scored by."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from omnidet.inference.choice import checked_box
+from omnidet.inference.pictures import AnyPicture, Picture
+from omnidet.inference.prompt import Prompt
+from omnidet.schema import FloatArray
+
+_BOX = re.compile(r"(.+):(-?[\d.]+),(-?[\d.]+),(-?[\d.]+),(-?[\d.]+)")
+_GREY = 127
+_LEAST_SIDE = 64
+_BACKGROUND = 0.1
+"""Regions that frame less of the example than this are its background."""
+SURE = 3.0
+"""Logit of the example itself: a score of .95."""
+
+
+@dataclass(frozen=True, eq=False)
+class Example:
+    """A thing in a picture."""
+
+    image: AnyPicture
+    box: tuple[float, float, float, float] | None = None
+    """Corners in pixels; None: the picture is cut out around the thing."""
+    name: str = ""
+    """What detections like it are called."""
+
+
+def example(given: str) -> Example:
+    """The example that `PICTURE` or `PICTURE:x0,y0,x1,y1` names."""
+    found = None if Path(given).is_file() else _BOX.fullmatch(given)
+    if found is None:
+        return Example(given, None, f"like {Path(given).name}")
+    try:
+        x0, y0, x1, y1 = (float(value) for value in found.groups()[1:])
+    except ValueError:
+        raise ValueError(f"--like {given}: give PICTURE:x0,y0,x1,y1 in pixels") from None
+    return Example(found[1], (x0, y0, x1, y1), f"like {Path(found[1]).name}")
+
+
+def joined(one: Prompt, other: Prompt) -> Prompt:
+    """Both in one prompt, the first one's labels first."""
+    count = len(one.labels)
+    first = one.name_of_P or tuple(range(count))
+    second = other.name_of_P or tuple(range(len(other.labels)))
+    none = (None,)
+    return Prompt(
+        one.phrases + other.phrases,
+        torch.cat([one.rows_PD, other.rows_PD]),
+        torch.cat([one.biases_P, other.biases_P]),
+        one.labels + other.labels,
+        first + tuple(count + place for place in second),
+        (one.thresholds or none * count) + (other.thresholds or none * len(other.labels)),
+    )
+
+
+def shown(
+    picture: Picture, box: tuple[float, float, float, float] | None, image_size: int
+) -> tuple[Picture, FloatArray]:
+    """The picture that an example is looked at in, and the corners (4,) of the thing in it.
+
+    A cut-out is put into the middle of a larger grey picture: a thing that fills its picture is
+    nothing that a detector is trained on.
+
+    Raises ValueError for a box outside of the picture.
+    """
+    if box is not None:
+        corners = checked_box(box)
+        limits = np.array([picture.width, picture.height] * 2, np.float32)
+        inside = np.clip(corners, 0, limits)
+        if not (inside[:2] < inside[2:]).all():
+            raise ValueError(
+                f"box {box} lies outside of {picture.name}, which is {picture.width} x "
+                f"{picture.height}: give a box in it"
+            )
+        return picture, inside
+    side = max(2 * max(picture.width, picture.height), min(image_size, 4 * _LEAST_SIDE))
+    canvas = np.full((side, side, 3), _GREY, np.uint8)
+    left, top = (side - picture.width) // 2, (side - picture.height) // 2
+    canvas[top : top + picture.height, left : left + picture.width] = np.asarray(picture.image())
+    corners = np.array([left, top, left + picture.width, top + picture.height], np.float32)
+    return Picture(picture.name, side, side, canvas), corners
+
+
+def row(embeddings_QD: Tensor, shares_Q: Tensor, tokens_TD: Tensor) -> tuple[Tensor, Tensor]:
+    """Row (D,) and bias of the score `z . row + bias`, "how much like the example is z".
+
+    Two regions are alike if the tokens say the same of them: the product of their token logits,
+    `(E z) . (E r)`, which is a row as every phrase has one. The background of the example's own
+    picture is the zero of it, and the scale is such that the example itself gets a high score.
+
+    Args:
+        embeddings_QD: of all regions of the example's picture.
+        shares_Q: how much of the example each of them frames, intersection over union.
+        tokens_TD: the detector's token table.
+    """
+    embeddings_QD = embeddings_QD.float()
+    own_D = embeddings_QD[int(shares_Q.argmax())]
+    others = shares_Q < _BACKGROUND
+    around_QD = embeddings_QD[others] if bool(others.any()) else embeddings_QD
+    away_D = own_D - around_QD.mean(0)
+    alike_D = (tokens_TD.float() @ away_D) @ tokens_TD.float()
+    row_D = alike_D * (2 * SURE / (alike_D @ away_D).clamp(min=1e-9))
+    return row_D, SURE - row_D @ own_D

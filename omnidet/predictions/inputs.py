@@ -1,0 +1,219 @@
+"""What a person names -> the pictures that are meant, in a fixed order and each one once."""
+
+from __future__ import annotations
+
+import glob
+import os
+import re
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
+from urllib.parse import unquote, urlsplit
+
+from omnidet import storage
+from omnidet.data.folder_formats.folder import OTHER_PICTURES, PICTURES, walk
+
+if TYPE_CHECKING:
+    from omnidet.data.transforms.example import Pixels
+
+VIDEOS = (".mp4", ".mov", ".avi", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg", ".wmv", ".ts")
+LISTS = (".txt", ".lst", ".list")
+STDIN = "-"
+CAMERA = "camera:"
+_WEB = ("http://", "https://")
+_MAGIC = (
+    *(b"\xff\xd8\xff", b"\x89PNG\r\n", b"GIF8", b"BM", b"II*\0", b"MM\0*"),
+    *(b"RIFF", b"P5\n", b"P6\n", b"\0\0\0"),
+)
+"""How picture files begin: on standard input they are told from a list of names by it."""
+
+
+@dataclass(frozen=True, eq=False)
+class Item:
+    """A picture to look at, or a video to look through."""
+
+    name: str
+    """As the person knows it: a path, an address."""
+    key: str
+    """Path without an ending, with `/`, that its output files are called by."""
+    content: bytes | Pixels | None = None
+    """Where it is not read from `name`."""
+    is_video: bool = False
+
+    @property
+    def is_web(self) -> bool:
+        """Whether it is fetched from a web server."""
+        return self.content is None and self.name.startswith(_WEB)
+
+
+def expand(given: Sequence[str]) -> tuple[list[Item], list[str]]:
+    """The pictures and videos that the arguments name, and notes about what was passed over.
+
+    Args:
+        given: each a picture, a video, a folder, a glob pattern, a text file with a name a line,
+            an `http(s)://` or `s3://` address, `camera:0`, or `-` for standard input: a picture,
+            or names.
+
+    Raises ValueError or FileNotFoundError for one that names nothing.
+    """
+    notes: list[str] = []
+    found: dict[str, Item] = {}
+    for argument in given:
+        for item in _one(argument, notes):
+            found.setdefault(_identity(item.name), item)
+    return list(found.values()), notes
+
+
+def is_one_picture(given: Sequence[str]) -> bool:
+    """Whether the arguments are a single picture, whose result is shown at once."""
+    if len(given) != 1:
+        return False
+    name = given[0]
+    if name == STDIN or name.startswith((*_WEB, "s3://", CAMERA)) or Path(name).is_dir():
+        return False
+    return Path(name).suffix.lower() not in (*LISTS, *VIDEOS) and not _is_pattern(name)
+
+
+def _one(argument: str, notes: list[str]) -> Iterable[Item]:
+    """What one argument names."""
+    if not argument.strip():
+        raise ValueError("an empty name: name a picture, a folder or an address")
+    if argument == STDIN:
+        return _of_stdin(sys.stdin.buffer.read())
+    if argument.startswith(_WEB):
+        return [_of_address(argument)]
+    if argument.startswith(CAMERA):
+        return [Item(argument, argument.replace(":", ""), is_video=True)]
+    if storage.is_s3(argument):
+        return _of_store(argument)
+    path = Path(argument)
+    if path.is_dir():
+        return _of_folder(path, notes)
+    if _is_pattern(argument) and not path.exists():
+        return _of_pattern(argument, notes)
+    if not path.exists():
+        raise FileNotFoundError(f"image {argument} does not exist: name a picture")
+    if path.suffix.lower() in LISTS:
+        return _of_list(path)
+    return [_of_file(argument)]
+
+
+def _of_file(name: str, base: str = "") -> Item:
+    relative = name.removeprefix(base).lstrip("/") if base else Path(name).name
+    key = PurePosixPath(*[part for part in PurePosixPath(relative).parts if part != ".."])
+    is_video = key.suffix.lower() in VIDEOS
+    return Item(name, _plain(key.with_suffix("").as_posix()), is_video=is_video)
+
+
+def _of_address(address: str) -> Item:
+    parts = urlsplit(address)
+    name = PurePosixPath(unquote(parts.path)).name or "index"
+    return Item(address, _plain(f"{parts.hostname}/{PurePosixPath(name).stem}"))
+
+
+def _of_folder(root: Path, notes: list[str]) -> list[Item]:
+    """The pictures below a folder, in order."""
+    items, others = [], {"videos": 0, "pictures of formats that are not read": 0}
+    for path in sorted(walk(root)):
+        ending = path.suffix.lower()
+        if ending in PICTURES:
+            key = _plain(path.with_suffix("").as_posix())
+            items.append(Item(str(root / path), key))
+        elif ending in VIDEOS:
+            others["videos"] += 1
+        elif ending in OTHER_PICTURES:
+            others["pictures of formats that are not read"] += 1
+    notes += [f"{root}: {count} {kind} are passed over" for kind, count in others.items() if count]
+    if not items:
+        endings = ", ".join(sorted(PICTURES))
+        raise ValueError(f"image folder {root} holds no picture: name one with {endings}")
+    return items
+
+
+def _of_pattern(pattern: str, notes: list[str]) -> list[Item]:
+    base = pattern[: re.search(r"[*?\[]", pattern).start()].rpartition("/")  # type: ignore[union-attr]  # it is a pattern
+    items, passed = [], 0
+    for name in sorted(glob.glob(pattern, recursive=True)):  # noqa: PTH207  # absolute patterns too
+        if Path(name).is_file():
+            if Path(name).suffix.lower() in (*PICTURES, *VIDEOS):
+                items.append(_of_file(name, base[0] + base[1]))
+            else:
+                passed += 1
+    if not items:
+        raise ValueError(f"image pattern {pattern} fits no picture: correct it, or name a folder")
+    if passed:
+        notes.append(f"{pattern}: {passed} files that are no pictures are passed over")
+    return items
+
+
+def _of_list(path: Path) -> list[Item]:
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"list {path} is not UTF-8 text: give a name a line") from error
+    return list(_named(text, path.parent, f"list {path}"))
+
+
+def _of_stdin(content: bytes) -> list[Item]:
+    if content.startswith(_MAGIC) or content[4:8] == b"ftyp":
+        return [Item("standard input", "stdin", content)]
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ValueError(
+            "standard input is neither a picture nor UTF-8 text with a name a line: give one"
+        ) from error
+    return list(_named(text, Path(), "standard input"))
+
+
+def _named(text: str, folder: Path, source: str) -> Iterator[Item]:
+    """A name or an address a line; `#` begins a comment. Files that are not there are said later,
+    by name, as those that cannot be read.
+
+    Args:
+        folder: what relative names begin from.
+        source: for messages.
+    """
+    count = 0
+    for line in text.splitlines():
+        name = line.strip()
+        if not name or name.startswith("#"):
+            continue
+        count += 1
+        if name.startswith(_WEB):
+            yield _of_address(name)
+        elif storage.is_s3(name):
+            yield _of_file(name, name.rpartition("/")[0])
+        else:
+            is_below = folder != Path() and not Path(name).is_absolute()
+            base = "" if Path(name).is_absolute() else f"{folder}/" if is_below else "./"
+            yield _of_file(str(folder / name) if is_below else name, base)
+    if not count:
+        raise ValueError(f"{source} names no picture: give a name or an address a line")
+
+
+def _of_store(location: str) -> list[Item]:
+    """An object, or the pictures below a prefix."""
+    if storage.exists(location):
+        return [_of_file(location, location.rpartition("/")[0])]
+    found = [p for p in storage.list_files(location) if Path(p).suffix.lower() in PICTURES]
+    if not found:
+        raise FileNotFoundError(f"image {location} does not exist: name an object or a folder")
+    base = location.rstrip("/")
+    return [_of_file(f"{base}/{path}", base) for path in found]
+
+
+def _identity(name: str) -> str:
+    """What two spellings of a file have in common."""
+    return name if "://" in name else os.path.normpath(name)
+
+
+def _is_pattern(name: str) -> bool:
+    return any(mark in name for mark in "*?[")
+
+
+def _plain(key: str) -> str:
+    """A path that every file system takes."""
+    return re.sub(r'[\x00-\x1f<>:"|?*\\]', "_", key) or "picture"

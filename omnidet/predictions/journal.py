@@ -1,0 +1,182 @@
+"""`predictions.jsonl`: a line for each picture that is done, which a killed run goes on from."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from omnidet import storage
+
+NAME = "predictions.jsonl"
+SETTINGS = ".run.json"
+WRITTEN = ".written.json"
+LOCK = ".lock"
+_TEXT: Any = {"encoding": "utf-8", "errors": "surrogateescape"}
+"""Names of files that are not UTF-8 stay the bytes that they are."""
+
+
+class Journal:
+    """The run in a folder; a context manager, which keeps other processes out.
+
+    Raises ValueError if the folder holds something else, a run with other settings, or one that is
+    under way.
+    """
+
+    def __init__(self, folder: Path, settings: Mapping[str, Any], flag: str) -> None:
+        """Args:
+        settings: what the results depend on; JSON.
+        flag: the option that named the folder, for messages.
+        """
+        self.folder, self._flag = folder, flag
+        self._settings = json.loads(json.dumps(settings))
+        self.done: dict[str, str] = {}
+        """Output key by name of the picture."""
+
+    def check(self, without: Sequence[str] = ()) -> None:
+        """Raise ValueError if the folder holds something else, or a run with other settings.
+
+        Args:
+            without: settings that are not known yet.
+        """
+        folder, flag = self.folder, self._flag
+        if storage.is_s3(str(folder)) or str(folder).startswith("s3:/"):
+            raise ValueError(f"{flag} {folder}: give a local folder")
+        if folder.exists() and not folder.is_dir():
+            raise ValueError(f"{flag} {folder} is a file: give a folder")
+        settings = folder / SETTINGS
+        if not settings.is_file():
+            if folder.is_dir() and any(path.name != LOCK for path in folder.iterdir()):
+                raise ValueError(
+                    f"{flag} {folder} holds other files, which nothing is written over: "
+                    "give a new folder"
+                )
+            return
+        try:
+            before = json.loads(settings.read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise ValueError(f"{settings} is damaged: give another {flag}") from error
+        for key in sorted((self._settings.keys() | before.keys()) - set(without)):
+            if before.get(key) != self._settings.get(key):
+                raise ValueError(
+                    f"{flag} {folder} holds a run with {key} {_short(before.get(key))}, not "
+                    f"{_short(self._settings.get(key))}: give another folder, or the same settings"
+                )
+
+    def __enter__(self) -> Journal:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        busy = f"another run works in {self.folder}: wait for it, or give another {self._flag}"
+        self._lock: AbstractContextManager[None] = storage.locked(self.folder / LOCK, busy)
+        self._lock.__enter__()
+        try:
+            self.check()
+            text = json.dumps(self._settings, indent=1, ensure_ascii=False)
+            storage.write_text(self.folder / SETTINGS, text + "\n")
+            self._mend()
+            self.done = {line["image"]: line["file"] for line in self.lines()}
+            self._file = open(self.folder / NAME, "a", **_TEXT)
+        except BaseException:
+            self._lock.__exit__(None, None, None)
+            raise
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._file.close()
+        self._lock.__exit__(kind, error, trace)
+
+    def add(self, line: Mapping[str, Any]) -> None:
+        """Say that a picture is done: its files are written."""
+        self._file.write(json.dumps(line, ensure_ascii=False) + "\n")
+        self._file.flush()
+        self.done[line["image"]] = line["file"]
+
+    def lines(self) -> Iterator[dict[str, Any]]:
+        """What is done, in the order in which it was done."""
+        path = self.folder / NAME
+        if not path.is_file():
+            return
+        with open(path, **_TEXT) as file:
+            for number, line in enumerate(file, start=1):
+                try:
+                    content = json.loads(line)
+                    _ = content["image"], content["file"], content["detections"]
+                except (ValueError, KeyError, TypeError) as error:
+                    raise ValueError(
+                        f"{path}: line {number} was changed and cannot be read: restore it, or "
+                        f"give another {self._flag}"
+                    ) from error
+                yield content
+
+    def publish(self, name: str, parts: Iterator[str]) -> None:
+        """Write a file about all pictures, whole or not at all.
+
+        Raises ValueError if somebody changed the one that was written before: it stays.
+        """
+        target, before = self.folder / name, self._written()
+        self._require_ours(target, before)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        temporary = target.with_name(f".{target.name}.part")
+        with open(temporary, "w", newline="", **_TEXT) as file:
+            file.writelines(parts)
+        digest = storage.sha256(temporary)
+        # Said first: a run that is killed in between finds its own file, or none.
+        known = [*before.get(name, []), digest]
+        storage.write_text(self.folder / WRITTEN, json.dumps({**before, name: known}))
+        temporary.replace(target)
+
+    def require_ours(self, names: list[str]) -> None:
+        """Raise ValueError if one of the files about all pictures was changed since."""
+        before = self._written()
+        for name in names:
+            self._require_ours(self.folder / name, before)
+
+    def _require_ours(self, target: Path, before: Mapping[str, list[str]]) -> None:
+        name = target.relative_to(self.folder).as_posix()
+        if target.is_file() and storage.sha256(target) not in before.get(name, []):
+            raise ValueError(
+                f"{target} was changed since it was written, and would be lost: give another "
+                f"{self._flag}, or move the file away"
+            )
+
+    def _written(self) -> dict[str, list[str]]:
+        path = self.folder / WRITTEN
+        return dict(json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else {}
+
+    def _mend(self) -> None:
+        """Take off what a killed process wrote of its last line."""
+        path = self.folder / NAME
+        if not path.is_file():
+            return
+        with open(path, "r+b") as file:
+            size = end = file.seek(0, os.SEEK_END)
+            while end > 0:
+                begin = max(0, end - 65536)
+                file.seek(begin)
+                at = file.read(end - begin).rfind(b"\n")
+                if at >= 0:
+                    end = begin + at + 1
+                    break
+                end = begin
+            if end < size:
+                file.truncate(end)
+
+
+def digest_of(content: object) -> str:
+    """A short name for settings that are too long to show."""
+    text = json.dumps(content, sort_keys=True, ensure_ascii=False)
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+
+
+def _short(value: object) -> str:
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= 60 else f"{text[:57]}..."

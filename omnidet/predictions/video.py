@@ -1,0 +1,61 @@
+"""Frames of a video file or a camera, by PyAV (`pip install 'omnidet[video]'`)."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from contextlib import closing
+
+import numpy as np
+
+from omnidet.data.transforms.example import Pixels
+from omnidet.predictions.inputs import CAMERA
+
+DIGITS = 6
+"""Of the number of a frame, in the names of files."""
+
+
+def frames(name: str, every: int = 1, most: int | None = None) -> Iterator[tuple[int, Pixels]]:
+    """Every `every`-th frame with its number, from 0; RGB (height, width, 3) of uint8.
+
+    Args:
+        name: a file, or `camera:0`.
+        most: end after so many.
+
+    Raises ValueError for a file without a video or that breaks off, OSError for a camera that
+    cannot be opened.
+    """
+    import av
+
+    is_camera = name.startswith(CAMERA)
+    try:
+        opened = (
+            av.open(f"/dev/video{name.removeprefix(CAMERA)}", format="v4l2")
+            if is_camera
+            else av.open(name)
+        )
+    except (av.FFmpegError, ValueError) as error:
+        what = "no such camera can be opened" if is_camera else "cannot be read as a video"
+        raise ValueError(f"{name}: {what} ({_brief(error)}): name another") from error
+    with closing(opened):
+        if not opened.streams.video:
+            raise ValueError(f"{name} holds no video: name another file")
+        numbered = enumerate(opened.decode(opened.streams.video[0]))
+        try:
+            for number, frame in itertools.islice(numbered, 0, None, every):
+                if most is not None and number // every >= most:
+                    return
+                yield number, np.ascontiguousarray(_upright(frame))
+        except av.FFmpegError as error:
+            raise ValueError(f"{name} breaks off ({_brief(error)}): mend it") from error
+
+
+def _upright(frame: object) -> Pixels:
+    """The pixels as a player shows them: telephones store a turn beside the video."""
+    pixels: Pixels = frame.to_ndarray(format="rgb24")  # type: ignore[attr-defined]  # av has no types
+    turn = round(getattr(frame, "rotation", 0) / 90) % 4
+    return np.rot90(pixels, turn) if turn else pixels
+
+
+def _brief(error: Exception) -> str:
+    return " ".join(str(error).split())[:200]
