@@ -6,6 +6,9 @@ The folder is one that `OmniDet.save_pretrained` wrote, or a repository of the h
 installed. Importing this module registers the classes with the Auto classes as well.
 """
 
+# Methods of transformers are typed for tensors, and overridden with other arguments by all models.
+# mypy: disable-error-code="override, no-untyped-call, union-attr, operator"
+
 from __future__ import annotations
 
 from collections.abc import Iterator
@@ -30,6 +33,9 @@ from omnidet.inference.question import checked_phrases, checked_threshold
 PIPELINE_THRESHOLD = 0.1
 """The default of the task in `transformers`."""
 
+MOST = 10_000
+"""Detections of a picture: the task gives all that reach the threshold."""
+
 
 class OmniDetConfig(PreTrainedConfig):
     """The content of a detector's `config.json`."""
@@ -53,11 +59,11 @@ class OmniDetForZeroShotObjectDetection(PreTrainedModel):
     def from_pretrained(
         cls,
         pretrained_model_name_or_path: str | Path,
-        *args: Any,
+        *args: Any,  # noqa: ARG003
         config: OmniDetConfig | None = None,
         revision: str | None = None,
         dtype: Any = None,
-        **kwargs: Any,
+        **kwargs: Any,  # noqa: ARG003
     ) -> OmniDetForZeroShotObjectDetection:
         """The detector of a folder or of the hub.
 
@@ -80,7 +86,8 @@ class OmniDetForZeroShotObjectDetection(PreTrainedModel):
         return cls(config, found)
 
     def save_pretrained(self, save_directory: str | Path, *args: Any, **kwargs: Any) -> None:
-        """`OmniDet.save_pretrained`."""
+        """`OmniDet.save_pretrained`, which takes no other arguments."""
+        del args, kwargs
         self.omnidet.save_pretrained(save_directory)
 
     def forward(self, images: Any, phrases: Any, threshold: float = 0.0) -> list[Detections]:
@@ -100,6 +107,7 @@ class OmniDetPipeline(ZeroShotObjectDetectionPipeline):
 
     def check_model_type(self, supported_models: Any) -> None:
         """Raise ValueError for another model: this pipeline knows its own alone."""
+        del supported_models
         if not isinstance(self.model, OmniDetForZeroShotObjectDetection):
             raise ValueError(
                 f"model is a {type(self.model).__name__}: give an OmniDet detector, or leave out "
@@ -119,7 +127,7 @@ class OmniDetPipeline(ZeroShotObjectDetectionPipeline):
 
     def _forward(self, model_inputs: dict[str, Any]) -> dict[str, Any]:
         prompt = self.model.omnidet.prompt(model_inputs["labels"])
-        found = self.model.omnidet.detect(model_inputs["picture"], prompt)
+        found = self.model.omnidet.detect(model_inputs["picture"], prompt, MOST)
         return {"is_last": model_inputs["is_last"], "found": found}
 
     def postprocess(

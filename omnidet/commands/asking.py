@@ -95,7 +95,7 @@ def asked(options: argparse.Namespace) -> Asked:
     question.checked_threshold(options.threshold, "--threshold")
     question.checked_count(options.max_detections, "--max-detections", least=1)
     question.checked_count(options.batch, "--batch", least=1)
-    found = []
+    found: list[names.Name] = []
     if options.phrases is not None:
         found += names.wanted(options.phrases)
         if several := question.hint(options.phrases):

@@ -46,7 +46,7 @@ def wanted(given: Wanted) -> tuple[Name, ...]:
         given = tuple(given)
         if given and all(isinstance(one, Name) for one in given):
             return given  # type: ignore[return-value]  # all of them are
-    return tuple(Name(phrase, (phrase,)) for phrase in checked_phrases(given))
+    return tuple(Name(phrase, (phrase,)) for phrase in checked_phrases(given))  # type: ignore[arg-type]  # it looks
 
 
 def read(path: str | Path) -> tuple[Name, ...]:

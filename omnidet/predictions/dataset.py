@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from omnidet import storage
 from omnidet.data.annotated.boxes import clipped
 from omnidet.data.annotated.phrases import phrases
-from omnidet.data.reading import annotations
+from omnidet.data.reading.annotations import plain
 from omnidet.data.reading.pixels import orientation
 from omnidet.predictions import formats
 from omnidet.predictions.files import QUALITY, labelled, write_bytes, write_text
@@ -43,7 +43,7 @@ def check_names(names: Sequence[str], source: str) -> None:
         source: where they come from, for messages.
     """
     for name in names:
-        if annotations.plain(name) != name or "\n" in name:
+        if plain(name) != name or "\n" in name:
             raise ValueError(
                 f"{source}: the name {name!r} has spaces at its ends, or characters that "
                 "annotation files lose: rename it"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import PurePosixPath
+from typing import Any
 
 from omnidet.data.label_files.labelled import Labelled
 
@@ -22,7 +23,7 @@ def each(picture: Labelled, names: Sequence[str]) -> str:  # noqa: ARG001  # nam
         if picture.scores is not None:
             shape["description"] = f"score {picture.scores[place]:.3f}"
         shapes.append({**shape, "flags": {}})
-    content = {
+    content: dict[str, Any] = {
         "version": "5.5.0",
         "flags": {},
         "shapes": shapes,

@@ -1,0 +1,99 @@
+"""Names of several phrases, thresholds of their own, and boxes that must not overlap: as an
+exhaustive count says."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from omnidet.inference.choice import checked_box, checked_overlap, choose, overlaps
+from omnidet.inference.prompt import Prompt
+
+
+def _world(regions=60, phrases=6, seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    embeddings = torch.randn(regions, 8, generator=generator)
+    rows = torch.randn(phrases, 8, generator=generator)
+    near = torch.rand(regions, 2, generator=generator) * 60
+    boxes = torch.cat([near, near + 20 + 20 * torch.rand(regions, 2, generator=generator)], 1)
+    return boxes.numpy(), embeddings, rows, torch.randn(phrases, generator=generator)
+
+
+def _exhaustive(boxes, embeddings, prompt, count, threshold, same_thing):
+    scores = (embeddings.double() @ prompt.rows_PD.T.double() + prompt.biases_P.double()).sigmoid()
+    name_of = prompt.name_of_P or tuple(range(len(prompt.phrases)))
+    own = prompt.thresholds or (None,) * len(prompt.phrases)
+    pairs = []
+    for region in range(len(boxes)):
+        best = {}
+        for phrase, name in enumerate(name_of):
+            least = threshold if own[name] is None else own[name]
+            score = float(scores[region, phrase])
+            if score >= least and score > best.get(name, (0.0,))[0]:
+                best[name] = (score, phrase)
+        pairs += [(score, region, name, phrase) for name, (score, phrase) in best.items()]
+    kept = []
+    for score, region, name, phrase in sorted(pairs, reverse=True):
+        others = [boxes[r] for _, r, n, _ in kept if n == name]
+        if (
+            same_thing is None
+            or not others
+            or overlaps(boxes[region], np.array(others)).max() <= (same_thing)
+        ):
+            kept.append((score, region, name, phrase))
+    return kept[:count]
+
+
+@pytest.mark.parametrize("same_thing", [None, 0.3, 0.7])
+@pytest.mark.parametrize("count", [1, 5, 40, 1000])
+@pytest.mark.parametrize(
+    ("names", "name_of", "thresholds"),
+    [
+        ((), (), ()),
+        (("a", "b"), (0, 0, 0, 1, 1, 1), (None, None)),
+        (("a", "b", "c"), (0, 1, 1, 2, 0, 1), (0.9, None, 0.1)),
+    ],
+)
+def test_the_pairs_are_those_of_an_exhaustive_count(names, name_of, thresholds, count, same_thing):
+    boxes, embeddings, rows, biases = _world()
+    prompt = Prompt(tuple("uvwxyz"), rows, biases, names, name_of, thresholds)
+    chosen = choose(boxes, embeddings, prompt, count, 0.4, same_thing)
+    expected = _exhaustive(boxes, embeddings, prompt, count, 0.4, same_thing)
+    assert len(expected) > min(count, 8) - 1
+    assert chosen.region.tolist() == [region for _, region, _, _ in expected]
+    assert chosen.label.tolist() == [name for _, _, name, _ in expected]
+    assert chosen.phrase.tolist() == [phrase for _, _, _, phrase in expected]
+    np.testing.assert_allclose(chosen.scores, [score for score, *_ in expected], atol=1e-6)
+
+
+def test_nothing_is_asked():
+    boxes, embeddings, rows, biases = _world(phrases=1)
+    nothing = Prompt((), rows[:0], biases[:0])
+    assert len(choose(boxes, embeddings, nothing, 5, 0.0, None).scores) == 0
+    assert len(choose(boxes, embeddings, nothing, 5, 0.0, 0.7).scores) == 0
+
+
+def test_overlap_is_intersection_over_union():
+    box = np.array([0, 0, 10, 10], np.float32)
+    others = np.array([[0, 0, 10, 10], [5, 0, 15, 10], [20, 20, 30, 30], [0, 0, 0, 0]], np.float32)
+    np.testing.assert_allclose(overlaps(box, others), [1, 1 / 3, 0, 0], atol=1e-6)
+
+
+@pytest.mark.parametrize(("given", "share"), [(True, 0.7), (False, None), (0.25, 0.25), (1, 1.0)])
+def test_what_overlaps_too_much(given, share):
+    assert checked_overlap(given) == share
+
+
+@pytest.mark.parametrize("given", [float("nan"), -0.1, 1.5, "yes", None])
+def test_what_is_no_share_is_refused(given):
+    with pytest.raises(ValueError, match="no_overlaps"):
+        checked_overlap(given)
+
+
+@pytest.mark.parametrize(
+    "given", [[1, 2, 3], [0, 0, float("nan"), 1], [5, 0, 5, 9], ["a"] * 4, 7, [0, 0, 1e999, 1]]
+)
+def test_what_is_no_box_is_refused(given):
+    with pytest.raises(ValueError, match="box"):
+        checked_box(given)

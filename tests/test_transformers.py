@@ -1,0 +1,89 @@
+"""The pipeline of `transformers` gives the task's own output, from a folder, without a network."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from omnidet.inference.detector import OmniDet
+from tests import toys
+
+WORDS = ["red star", "blue ring"]
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("transformers")
+    toys.write_bundle(folder / "model")
+    OmniDet.from_pretrained(folder / "model").save_pretrained(folder / "saved")
+    (folder / "a.png").write_bytes(toys.png(90, 30, [(5, 5, 20, 20)]))
+    (folder / "b.png").write_bytes(toys.png(40, 64, [(5, 5, 20, 20)]))
+    return folder
+
+
+PROGRAM = """
+import json, sys
+from PIL import Image
+from transformers import pipeline, AutoModelForZeroShotObjectDetection
+words = ["red star", "blue ring"]
+detector = pipeline("zero-shot-object-detection", "saved", trust_remote_code=True)
+opened = Image.open("b.png")
+said = {
+    "path": detector("a.png", candidate_labels=words, threshold=0.2),
+    "text": detector(opened, candidate_labels="red star, blue ring", threshold=0.2, top_k=2),
+    "list": detector([opened, opened], candidate_labels=words, threshold=0.2, batch_size=2),
+    "dicts": detector([{"image": "a.png", "candidate_labels": words}], threshold=0.2),
+    "default": detector("a.png", candidate_labels=words),
+}
+model = AutoModelForZeroShotObjectDetection.from_pretrained("saved", trust_remote_code=True)
+said["auto"] = model([opened], words)[0].to_dict()
+json.dump(said, sys.stdout)
+"""
+
+
+def test_the_task_s_own_output(place, tmp_path):
+    own = {"HF_HUB_OFFLINE": "1", "HF_MODULES_CACHE": str(tmp_path / "modules")}
+    ran = subprocess.run(
+        [sys.executable, "-c", PROGRAM],
+        cwd=place,
+        env={**os.environ, **own, "PYTHONPATH": ":".join(p for p in sys.path if p)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert ran.returncode == 0, ran.stderr
+    said = json.loads(ran.stdout)
+    detector = OmniDet.from_pretrained(place / "model")
+    a = detector.detect(str(place / "a.png"), WORDS, 1000)
+    b = detector.detect(str(place / "b.png"), WORDS, 1000)
+    kept = a.scores >= 0.2
+    assert 0 < kept.sum() < (a.scores >= 0.1).sum() == len(said["default"])
+    assert [entry["label"] for entry in said["path"]] == np.array(a.labels)[kept].tolist()
+    for entry, box, score in zip(said["path"], a.boxes[kept], a.scores[kept], strict=True):
+        assert list(entry["box"]) == ["xmin", "ymin", "xmax", "ymax"]
+        assert list(entry["box"].values()) == [int(v) for v in box]
+        assert entry["score"] == pytest.approx(float(score), abs=1e-6)
+    assert len(said["text"]) == 2
+    assert said["list"][0] == said["list"][1]
+    assert said["list"][0][:2] == said["text"]
+    assert said["dicts"] == [said["path"]]
+    assert len(said["auto"]["detections"]) == min(100, len(b))
+
+
+def test_labels_that_are_no_text_are_refused(place, tmp_path, monkeypatch):
+    from omnidet.transformers import OmniDetForZeroShotObjectDetection, OmniDetPipeline
+
+    model = OmniDetForZeroShotObjectDetection.from_pretrained(place / "saved")
+    detector = OmniDetPipeline(model=model, task="zero-shot-object-detection")
+    for labels in ([], [""], [7]):
+        with pytest.raises(ValueError, match="phrase|candidate_labels"):
+            detector(str(place / "a.png"), candidate_labels=labels)
+    with pytest.raises(ValueError, match="nan"):
+        detector(str(place / "a.png"), candidate_labels=WORDS, threshold=float("nan"))
+    model.save_pretrained(tmp_path / "again")
+    assert OmniDet.from_pretrained(tmp_path / "again").names == toys.NAMES
