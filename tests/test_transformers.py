@@ -81,7 +81,7 @@ def test_labels_that_are_no_text_are_refused(place, tmp_path, monkeypatch):
     model = OmniDetForZeroShotObjectDetection.from_pretrained(place / "saved")
     detector = OmniDetPipeline(model=model, task="zero-shot-object-detection")
     for labels in ([], [""], [7]):
-        with pytest.raises(ValueError, match="phrase|candidate_labels"):
+        with pytest.raises(ValueError, match=r"phrase|candidate_labels"):
             detector(str(place / "a.png"), candidate_labels=labels)
     with pytest.raises(ValueError, match="nan"):
         detector(str(place / "a.png"), candidate_labels=WORDS, threshold=float("nan"))

@@ -21,7 +21,7 @@ def test_a_phrase_is_its_own_name():
 
 @pytest.mark.parametrize("given", [7, [""], {"": "dog"}, {3: "dog"}, b"dog", [None]])
 def test_what_is_no_phrase_is_refused(given):
-    with pytest.raises(ValueError, match="phrase|name"):
+    with pytest.raises(ValueError, match=r"phrase|name"):
         names.wanted(given)
 
 
@@ -80,7 +80,7 @@ def test_a_wrong_file_is_named_with_what_is_wrong(tmp_path, file, text):
 
 
 def test_files_that_cannot_be_read(tmp_path):
-    with pytest.raises(FileNotFoundError, match="nowhere.txt"):
+    with pytest.raises(FileNotFoundError, match=r"nowhere\.txt"):
         names.read(tmp_path / "nowhere.txt")
     with pytest.raises(IsADirectoryError, match="--phrases-file"):
         names.read(tmp_path)

@@ -18,5 +18,5 @@ def test_formats_are_given_apart_or_with_commas():
 
 @pytest.mark.parametrize("given", [["xls"], ["csv", "Coco"], [""], [","]])
 def test_others_are_refused_by_name(given):
-    with pytest.raises(ValueError, match="--formats.*label-studio"):
+    with pytest.raises(ValueError, match=r"--formats.*label-studio"):
         formats.checked(given)

@@ -1,0 +1,70 @@
+"""What is looked for is checked and put together before a detector is loaded."""
+
+from __future__ import annotations
+
+import argparse
+
+import pytest
+
+from omnidet.commands import asking
+from omnidet.inference.detector import OmniDet
+
+
+def _options(*arguments):
+    parser = argparse.ArgumentParser()
+    asking.add_question(parser)
+    return parser.parse_args(arguments)
+
+
+def test_phrases_and_a_file_are_put_together(tmp_path, capsys):
+    (tmp_path / "p.yaml").write_text("dog: [dog, puppy]\nring:")
+    options = _options("--phrases", "star", "ring", "--phrases-file", str(tmp_path / "p.yaml"))
+    asked = asking.asked(options)
+    assert [one.name for one in asked.wanted] == ["star", "ring", "dog"]
+    assert asked.facts() == [
+        ["star", ("star",), None],
+        ["ring", ("ring",), None],
+        ["dog", ("dog", "puppy"), None],
+    ]
+    (tmp_path / "p.yaml").write_text("ring: [ring, torus]")
+    with pytest.raises(ValueError, match="'ring'"):
+        asking.asked(options)
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("--threshold", "nan"), ("--max-detections", "0"), ("--batch", "-1"), ("--phrases", "")],
+)
+def test_what_is_wrong_is_named(arguments):
+    with pytest.raises(ValueError, match="phrase 0" if "--phrases" in arguments else arguments[0]):
+        asking.asked(_options(*arguments))
+
+
+def test_a_long_question_is_kept_by_its_hash():
+    short = asking.facts(_options("--phrases", "a"), asking.asked(_options("--phrases", "a")))
+    assert short["question"] == [["a", ("a",), None]]
+    many = _options("--phrases", *[f"word {n}" for n in range(500)])
+    assert isinstance(asking.facts(many, asking.asked(many))["question"], str)
+
+
+def test_nothing_asked_is_the_detector_s_own_names(place, capsys):
+    detector = OmniDet.from_pretrained(place / "model")
+    prompt = asking.prompt_of(detector, asking.asked(_options()))
+    assert prompt.labels == detector.names
+    assert "red star" in capsys.readouterr().err
+
+
+def test_unknown_words_are_said(place, capsys):
+    detector = OmniDet.from_pretrained(place / "model")
+    asking.prompt_of(detector, asking.asked(_options("--phrases", "red xylophone", "star")))
+    said = capsys.readouterr().err
+    assert "'xylophone'" in said
+    assert "'star'" not in said
+
+
+def test_the_detector_and_the_hash_of_its_weights(place):
+    options = _options("--model", str(place / "model"), "--precision", "bfloat16")
+    detector, weights = asking.open_detector(options)
+    assert weights == detector.config["weights_sha256"]
+    assert str(detector.precision) == "torch.bfloat16"
