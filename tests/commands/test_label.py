@@ -1,4 +1,4 @@
-"""`omnidet label`: a draft that the reader of `finetune` reads back, and what people correct stays."""
+"""`omnidet label`: a draft that `finetune` reads back, and what people correct stays."""
 
 from __future__ import annotations
 
