@@ -68,12 +68,23 @@ def list_files(location: str) -> list[str]:
     Empty if the folder does not exist.
     """
     root = Path(location)
-    return sorted(p.relative_to(root).as_posix() for p in root.rglob("*") if p.is_file())
+    return sorted(path.relative_to(root).as_posix() for path in _files(root))
 
 
 def has_files(location: str) -> bool:
     """Whether there is any file below a folder."""
-    return any(path.is_file() for path in Path(location).rglob("*"))
+    return any(True for _ in _files(Path(location)))
+
+
+def _files(root: Path) -> Iterator[Path]:
+    """The files below a folder that others may write meanwhile.
+
+    `os.walk` passes over a folder that vanishes under it, which `Path.rglob` does not; what is
+    being staged is not there yet.
+    """
+    for folder, folders, names in os.walk(root):
+        folders[:] = [name for name in folders if not (name[0] == "." and ".stage-" in name)]
+        yield from (path for name in names if (path := Path(folder, name)).is_file())
 
 
 def list_folders(location: str) -> list[str]:

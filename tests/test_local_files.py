@@ -286,3 +286,22 @@ def test_the_mask_holds_for_folders_too(tmp_path, mask):
     found = [tmp_path / "out" / name for name in ("", "inner", "inner/file")]
     modes = [path.stat().st_mode & 0o777 for path in found]
     assert modes == [0o777 & ~mask, 0o777 & ~mask, 0o666 & ~mask]
+
+
+def test_listing_bears_what_vanishes_and_never_looks_into_stages(tmp_path, monkeypatch):
+    (tmp_path / "model" / "1").mkdir(parents=True)
+    (tmp_path / "model" / "1" / "a").touch()
+    (tmp_path / "model" / "2").mkdir()
+    with local_files.staged_directory(tmp_path / "model" / "3") as stage:
+        (stage / "b").touch()
+        scan = os.scandir
+
+        def vanishing(folder):
+            if str(folder).endswith("2"):
+                Path(folder).rmdir()
+            return scan(folder)
+
+        monkeypatch.setattr(os, "scandir", vanishing)
+        assert local_files.list_files(str(tmp_path)) == ["model/1/a"]
+        monkeypatch.undo()
+    assert local_files.list_files(str(tmp_path)) == ["model/1/a", "model/3/b"]

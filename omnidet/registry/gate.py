@@ -147,5 +147,5 @@ def _reason(row: Comparison, allowed_drop: float, floor: float | None) -> str:
         return f"{row.metric}: {row.candidate:.4f} is below the minimum of {floor:.4f}"
     return (
         f"{row.metric}: {row.candidate:.4f} against the champion's {row.champion:.4f}, "
-        f"a drop of {allowed_drop:g} is allowed"
+        f"a drop of {allowed_drop + 0.0:g} is allowed"  # no "-0"
     )
