@@ -14,7 +14,7 @@ SUFFIX = ".json"
 
 def each(picture: Labelled, names: Sequence[str]) -> str:  # noqa: ARG001  # names stand in it
     """The annotation of a picture that lies in the same folder."""
-    shapes = []
+    shapes: list[dict[str, Any]] = []
     for place, ((x0, y0, x1, y1), name) in enumerate(
         zip(picture.boxes, picture.names, strict=True)
     ):
