@@ -23,7 +23,6 @@ from typing import Any
 
 from safetensors.torch import load_file
 
-from omnidet import config, recipes
 from omnidet.data import shards
 from omnidet.inference.detector import OmniDet
 from omnidet.measures import run
@@ -65,7 +64,7 @@ def main() -> None:
         "train.keep_checkpoints=1000",
         "train.log_every=1",
     ]
-    recipe = config.override(recipes.by_name(retraining.recipe_of(champion)), *options.set, *kept)
+    recipe = retraining.base_recipe(champion, [*options.set, *kept])
     place = {
         part: str(options.folder / part) for part in ("dataset", "new", "shards", "vocabulary")
     }

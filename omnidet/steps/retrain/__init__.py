@@ -1,0 +1,48 @@
+"""New categories for a trained detector: one function a step, for `omnidet finetune` and the
+pipeline.
+
+    notice -> read -> shards -> vocabulary -> zero_shot -> train -> evaluate -> gate -> register
+
+Nothing that exists is touched before the last step, and that one changes the alias only if it still
+points to the champion that all the others started from. Callers use this module,
+`retrain.train(...)`, and need not know which file a step is in.
+"""
+
+from omnidet.steps.retrain.champion import (
+    TAUGHT,
+    Notice,
+    base_recipe,
+    check_name,
+    data_version,
+    find_champion,
+    notice,
+    replay_of,
+    require_whole,
+)
+from omnidet.steps.retrain.data import build_shards, count_boxes, extend_vocabulary, read
+from omnidet.steps.retrain.evaluation import evaluate
+from omnidet.steps.retrain.judging import gate
+from omnidet.steps.retrain.registration import register
+from omnidet.steps.retrain.training import recipe_for, train, zero_shot
+
+__all__ = [
+    "TAUGHT",
+    "Notice",
+    "base_recipe",
+    "build_shards",
+    "check_name",
+    "count_boxes",
+    "data_version",
+    "evaluate",
+    "extend_vocabulary",
+    "find_champion",
+    "gate",
+    "notice",
+    "read",
+    "recipe_for",
+    "register",
+    "replay_of",
+    "require_whole",
+    "train",
+    "zero_shot",
+]

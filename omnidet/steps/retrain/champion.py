@@ -1,0 +1,169 @@
+"""The champion that is taught, the data, and whether there is anything new to learn."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from omnidet import config, recipes, storage
+from omnidet.data.folder_formats.folder import walk
+from omnidet.model import bundle
+from omnidet.recipes.recipe import Recipe, RetrainConfig
+from omnidet.registry import gate as gate_module
+from omnidet.registry import versions
+from omnidet.registry.versions import Version
+from omnidet.storage import Location
+
+TAUGHT = "taught"
+"""In the provenance of a version: what it was taught beyond its first training, the newest last."""
+_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,40}")
+
+
+@dataclass(frozen=True)
+class Notice:
+    """Whether there is anything to learn."""
+
+    is_new: bool
+    data_version: str
+    """Hash over the names and contents of all files of the data."""
+    champion: Version
+    why: str
+    """For people."""
+
+
+def notice(data: Location, registry: Location, reference: str, name: str) -> Notice:
+    """Compare the data with what the champion was taught.
+
+    Args:
+        data: annotated folder, local or `s3://`.
+        reference: the champion, as `find_champion` takes it.
+        name: of the dataset.
+    """
+    check_name(name)
+    champion = find_champion(registry, reference)
+    version = data_version(data)
+    known = [taught for taught in champion.provenance.get(TAUGHT, []) if taught["name"] == name]
+    if any(taught["data_version"] == version for taught in known):
+        return Notice(
+            False,
+            version,
+            champion,
+            f"nothing new: {champion} was taught {name} {version[:12]} already",
+        )
+    before = f", it knows {name} {known[-1]['data_version'][:12]}" if known else ""
+    return Notice(True, version, champion, f"{name} {version[:12]} is new to {champion}{before}")
+
+
+def check_name(name: str) -> None:
+    """Raise ValueError for a dataset name that cannot name shards and metrics."""
+    if not _NAME.fullmatch(name):
+        raise ValueError(
+            f"dataset name {name!r}: use lower-case letters, digits, dashes and underscores, as "
+            "--name blood-cells"
+        )
+
+
+def find_champion(registry: Location, reference: str) -> Version:
+    """The version that `champion`, `NAME` or `NAME@3` means; without an alias of that name the
+    newest version.
+
+    Raises ValueError that lists what there is.
+    """
+    name, at, _ = reference.partition("@")
+    if name == versions.CHAMPION and not at:
+        models = versions.models(registry)
+        if not models:
+            raise ValueError(
+                f"{registry} holds no model: name the registry with --registry, or train a "
+                "detector first"
+            )
+        if len(models) > 1:
+            held = ", ".join(models)
+            raise ValueError(
+                f"--from champion: {registry} holds {held}: name the model, as --from NAME@champion"
+            )
+        name = models[0]
+    if not at or reference.endswith(f"@{versions.CHAMPION}"):
+        return versions.find(
+            registry,
+            f"{name}@champion" if versions.CHAMPION in versions.aliases(registry, name) else name,
+        )
+    return versions.find(registry, reference)
+
+
+def require_whole(champion: Version) -> None:
+    """Raise ValueError now, and not after the data was read, if the champion's files do not fit
+    together.
+    """
+    bundle.load(storage.local_copy(champion.location, ".cache/models"))
+
+
+def base_recipe(champion: Version, settings: list[str]) -> Recipe:
+    """What a retraining goes on from: the recipe that registers under the champion's name, else the
+    one that the champion carries, with `field=value` settings.
+
+    How that one was taught and judged is not carried on: each retraining says so for itself. Raises
+    ValueError where there is neither.
+    """
+    registered = {recipe().register.name: recipe for recipe in recipes.RECIPES}
+    if champion.name in registered:
+        return config.override(registered[champion.name](), *settings)
+    try:
+        carried = config.parse(Recipe, champion.provenance["recipe"])
+    except (KeyError, TypeError, ValueError):
+        known = ", ".join(recipe.__name__ for recipe in recipes.RECIPES)
+        raise ValueError(
+            f"no recipe registers {champion.name!r}, and it carries none that can be read: "
+            f"name the one it was trained with, --recipe one of {known}"
+        ) from None
+    streams = tuple(
+        dataclasses.replace(stream, name=f"earlier_{number}", weight=1.0)
+        if stream.name == "new"
+        else stream
+        for number, stream in enumerate(carried.streams)
+    )
+    plain = dataclasses.replace(
+        carried, streams=streams, gate=gate_module.GateConfig(), retrain=RetrainConfig()
+    )
+    return config.override(plain, *settings)
+
+
+def data_version(data: Location) -> str:
+    """Hash over the names and contents of all files, links followed; on an object store over the
+    store's own hashes.
+    """
+    if storage.is_s3(data):
+        entries = storage.fingerprints(data)
+    else:
+        root = Path(data)
+        if not root.is_dir():
+            raise FileNotFoundError(
+                f"{data} is not a folder: give the one with pictures and their annotations"
+            )
+        entries = {path.as_posix(): storage.sha256(root / path) for path in sorted(walk(root))}
+    if not entries:
+        raise FileNotFoundError(
+            f"{data} holds no file: give the folder with pictures and their annotations"
+        )
+    return hashlib.sha256(json.dumps(entries, sort_keys=True).encode()).hexdigest()
+
+
+def replay_of(champion: Version, given: str | None) -> str | None:
+    """Location of the shards to replay: as given, `none` for no replay, or where the champion's
+    training had them.
+    """
+    if given == "none":
+        return None
+    place = given or str(champion.provenance.get("shards", ""))
+    if not place or not storage.exists(storage.join(place, storage.INDEX_NAME)):
+        told = f"not at {place}" if place else "not noted"
+        raise ValueError(
+            f"the shards that {champion} was trained on are {told}: give their folder with "
+            "--replay, or --replay none to "
+            "train on the new data alone, which forgets"
+        )
+    return place

@@ -1,0 +1,146 @@
+"""An annotated folder -> shards beside the old ones, and a vocabulary that knows its words."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from typing import Any
+
+import numpy as np
+
+from omnidet import storage
+from omnidet.data import shards
+from omnidet.data import vocabulary as vocabulary_module
+from omnidet.data.annotated import cut, write
+from omnidet.data.annotated import read as annotated
+from omnidet.data.annotated.config import ReadConfig
+from omnidet.data.reading.perceptual_hash import perceptual_hash
+from omnidet.data.sharding import build, finish
+from omnidet.data.sharding.held_out import HeldOut
+from omnidet.model import bundle
+from omnidet.recipes import retrain as variants
+from omnidet.recipes.recipe import Recipe
+from omnidet.storage import Location
+
+
+def read(data: Location, out: Location, version: str, reading: ReadConfig | None = None) -> str:
+    """An annotated folder in the one layout; gives the account of what was read, for people."""
+    storage.require_replaceable(out, write.SUMMARY_NAME, data)
+    storage.require_outside(out, data)
+    reading = reading or ReadConfig()
+    if reading.names:
+        table = storage.local_copy(reading.names, ".cache/names")
+        reading = dataclasses.replace(reading, names=str(table))
+    made = cut.cut(annotated.read(storage.local_copy(data, ".cache/annotated"), reading))
+    with storage.staged_directory(out) as stage:
+        write.write(made, stage, version)
+    return cut.describe(made)
+
+
+def build_shards(
+    dataset: Location,
+    replay: Location | None,
+    new: Location,
+    out: Location,
+    recipe: Recipe,
+    name: str,
+) -> str:
+    """Shards of the new data in `new`, and in `out` an index over these and the old ones; gives the
+    report for people.
+
+    Evaluation images of the old shards are kept out of the new training data, as those of the new
+    are.
+    """
+    _require_free(name, recipe)
+    own = variants.datasets(recipe, name).shards
+    old = shards.read_index(replay) if replay else None
+    planned = build.plan(dataset, own)
+    kept_out = _union(planned.held_out, _held_out(old)) if old else planned.held_out
+    storage.require_replaceable(new, "quarantine.jsonl", dataset)
+    with storage.staged_directory(new) as stage:
+        for set_name in planned.sets:
+            build.build_set(dataset, str(stage), set_name, kept_out, own)
+            finish.finish_set(str(stage), set_name)
+        finish.merge(str(stage), planned.sets)
+    index = shards.read_index(new)
+    if not shards.num_samples(index.shards(f"train/{name}")) or not shards.num_samples(
+        index.shards(f"eval/{name}")
+    ):
+        raise ValueError(
+            f"{dataset}: no picture is left to train or to evaluate on: {finish.describe(index)}"
+        )
+    shards.combine(out, [old, index] if old else [index])
+    return finish.describe(index)
+
+
+def _require_free(name: str, recipe: Recipe) -> None:
+    """Raise ValueError for the name of a dataset or benchmark of the first training, which the new
+    one would replace.
+    """
+    taken = {benchmark.name for benchmark in recipe.evaluation.benchmarks}
+    taken |= {set_name.partition("/")[2] for stream in recipe.streams for set_name in stream.sets}
+    if name in taken:
+        raise ValueError(
+            f"dataset name {name!r} is that of a dataset of the first training: give another "
+            f"one, as --name my-{name}"
+        )
+
+
+def extend_vocabulary(
+    combined: Location, champion: Location, out: Location, name: str, min_frequency: int = 2
+) -> str:
+    """The champion's vocabulary with the words of the new data behind its end; gives the report for
+    people.
+
+    Raises ValueError if the vocabulary is not the champion's or two of the new names are the same
+    to it.
+    """
+    index = shards.read_index(combined)
+    _, old, content = bundle.load(storage.local_copy(champion, ".cache/models"))
+    extended, words = vocabulary_module.extend(
+        old, shards.texts(index, f"train/{name}"), min_frequency
+    )
+    names = list(index.ground_truth[f"eval/{name}"]["names"].values())
+    extended.check_names(names)
+    storage.require_replaceable(out, "vocabulary.json", combined)
+    with storage.staged_directory(out) as stage:
+        extended.save(stage)
+    known = {n.lower(): n for n in content["names"]}
+    lines = [f"vocabulary: {len(words)} new words{': ' if words else ''}{', '.join(words[:20])}"]
+    shared = [n for n in names if n.lower() in known]
+    lines += [
+        f"  {name!r} is a name the champion knows: its old pictures and the new ones teach the "
+        "same words"
+        for name in shared
+    ]
+    return "\n".join(lines)
+
+
+def count_boxes(combined: Location, name: str) -> int:
+    """True boxes of the new benchmark that count; crowds do not."""
+    index = shards.read_index(combined)
+    truth = json.loads(
+        storage.read_text(storage.join(index.location, index.ground_truth[f"eval/{name}"]["file"]))
+    )
+    return sum(not annotation.get("iscrowd", 0) for annotation in truth["annotations"])
+
+
+def _held_out(index: shards.Index) -> HeldOut:
+    """Ids and perceptual hashes of the evaluation images of a shard folder."""
+    names: dict[str, str] = {}
+    hashes: dict[str, Any] = {}
+    for set_name in (name for name in index.sets if name.startswith("eval/")):
+        for record in shards.records(index, set_name):
+            names.setdefault(record.image_id, set_name)
+            own = perceptual_hash(record.image) if record.image_id not in hashes else None
+            if own is not None:
+                hashes[record.image_id] = own
+    return HeldOut(names, np.array(list(hashes.values()), np.uint64), tuple(hashes))
+
+
+def _union(first: HeldOut, second: HeldOut) -> HeldOut:
+    return HeldOut(
+        {**second.benchmarks, **first.benchmarks},
+        np.concatenate([first.hashes, second.hashes]),
+        (*first.hash_ids, *second.hash_ids),
+    )

@@ -1,0 +1,95 @@
+"""The taught detector as the next version and champion."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+
+from omnidet import storage
+from omnidet.recipes.recipe import Recipe
+from omnidet.registry import versions
+from omnidet.registry.versions import Version
+from omnidet.steps import train_detector
+from omnidet.steps.retrain.champion import TAUGHT, find_champion
+from omnidet.storage import Location
+
+
+def register(
+    model: Location,
+    folder: Location,
+    registry: Location,
+    champion: Version,
+    recipe: Recipe,
+    name: str,
+    version: str,
+) -> tuple[Version, str]:
+    """The taught detector as the next version and champion; gives it and what became of it, for
+    people.
+
+    Where another run was faster with the same data, its version stays the champion. Raises
+    ValueError if the champion is another one by now and was not taught this data: what was compared
+    is no longer in service.
+    """
+    decision = json.loads(storage.read_text(storage.join(folder, "gate.json")))
+    if not decision["passed"]:
+        raise ValueError(
+            f"{folder}: the gate said no ({'; '.join(decision['reasons'])}): {champion} stays"
+        )
+    taught = _taught_meanwhile(registry, champion, name, version)
+    if taught is not None:
+        return (
+            taught,
+            f"{taught} was taught {name} {version[:12]} by another run meanwhile: it stays the "
+            "champion",
+        )
+    named = dataclasses.replace(
+        recipe, register=dataclasses.replace(recipe.register, name=champion.name)
+    )
+    own, is_new = train_detector.register(
+        model, storage.join(folder, "metrics.json"), registry, named
+    )
+    try:
+        if versions.CHAMPION not in versions.aliases(
+            registry, champion.name
+        ):  # then there is something to roll back to
+            versions.promote(registry, champion.name, champion.number, expected=None)
+        versions.promote(registry, own.name, own.number, expected=champion.number)
+    except ValueError:
+        taught = _taught_meanwhile(
+            registry, champion, name, version
+        )  # between the look and the move
+        if taught is None:
+            raise
+        return (
+            taught,
+            f"{taught} was taught {name} {version[:12]} by another run meanwhile: it stays the "
+            "champion",
+        )
+    done = "registered" if is_new else "was registered already"
+    return (
+        own,
+        f"{own} {done} in {own.location}; {own.name}@champion is {own} (back: omnidet models "
+        f"rollback {own.name})",
+    )
+
+
+def _taught_meanwhile(
+    registry: Location, champion: Version, name: str, version: str
+) -> Version | None:
+    """The champion of now if it was taught this data since; None if it is still the one that the
+    run started from.
+
+    Raises ValueError if it is a third one.
+    """
+    now = find_champion(registry, f"{champion.name}@{versions.CHAMPION}")
+    has_alias = versions.CHAMPION in versions.aliases(registry, champion.name)
+    if now.number == champion.number or not has_alias:
+        return None
+    if any(
+        (t["name"], t["data_version"]) == (name, version) for t in now.provenance.get(TAUGHT, [])
+    ):
+        return now
+    raise ValueError(
+        f"{champion.name}@champion is {now} by now, this run started from {champion} and was "
+        "compared with it: run it again"
+    )
