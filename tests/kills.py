@@ -24,6 +24,8 @@ from omnidet.training import checkpoint
 from tests import toys
 
 CONFIG = dataclasses.replace(toys.TRAIN, steps=180, log_every=1, checkpoint_every=3)
+SCORE_EVERY = 7
+"""Steps after which weights are measured; the checkpoints are at others."""
 SPARE = 60
 """Steps at the end without kills at random times, left for the kills in checkpoints."""
 
@@ -83,7 +85,7 @@ def run(index: toys.shards.Index, folder: Path, kill_at: int | None) -> None:
     checkpoint.save_file = counted(checkpoint.save_file)
     checkpoint._to_disk = counted(checkpoint._to_disk)
     storage.remove = counted(storage.remove)
-    toys.train(index, folder, train=CONFIG)
+    toys.train(index, folder, train=CONFIG, scoring=toys.toy_scoring(folder, SCORE_EVERY))
 
 
 def fork(action: Callable[[], None]) -> int:

@@ -79,11 +79,17 @@ class TrainConfig:
     """How many of the newest checkpoints stay; older ones are removed."""
     keep_checkpoint_every: int = 0
     """Number of steps after which a checkpoint stays for good; 0 for never."""
+    score_every: int = 0
+    """Number of steps after which the averaged weights are measured on evaluation pictures. The
+    best weights become the detector. 0: nothing is measured, and the last ones do."""
+    score_images: int = 200
+    """How many evaluation pictures of a benchmark are measured each time, at most."""
 
     def __post_init__(self) -> None:
-        for name in ("steps", "log_every", "checkpoint_every", "keep_checkpoints"):
+        at_least_1 = ("steps", "log_every", "checkpoint_every", "keep_checkpoints", "score_images")
+        for name in at_least_1:
             require(getattr(self, name) >= 1, f"train.{name}={getattr(self, name)}: give 1 or more")
-        for name in ("seed", "keep_checkpoint_every", "pictures_every"):
+        for name in ("seed", "keep_checkpoint_every", "pictures_every", "score_every"):
             require(getattr(self, name) >= 0, f"train.{name}={getattr(self, name)}: give 0 or more")
         require(self.seed <= MAX_SEED, f"train.seed={self.seed}: give {MAX_SEED} or less")
         require(

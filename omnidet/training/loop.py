@@ -26,6 +26,7 @@ from omnidet.training.metrics import MetricLog
 from omnidet.training.objective import Loss, Parts
 from omnidet.training.progress import Progress
 from omnidet.training.run_state import State
+from omnidet.training.scoring import Scoring
 from omnidet.training.stop import InterruptedRunError, StopSignal
 from omnidet.training.supervision import Supervision
 from omnidet.training.writer import Writer
@@ -41,6 +42,7 @@ def fit(
     folder: Location,
     matching: MatchingConfig | None = None,
     provenance: Mapping[str, Any] | None = None,
+    scoring: Scoring | None = None,
 ) -> Detector:
     """Train to `config.steps` and return the averaged detector.
 
@@ -50,6 +52,7 @@ def fit(
 
     Args:
         provenance: recipe and hashes of the data, written into each checkpoint.
+        scoring: measures the averaged weights as training goes.
 
     Raises FloatingPointError, before the weights change, if a loss or gradient is not finite, and
     InterruptedRunError, after writing a checkpoint, if SIGTERM came.
@@ -111,6 +114,11 @@ def fit(
             if log and config.pictures_every and loader.step % config.pictures_every == 0:
                 drawn = pictures.draw(batch, predictions, loader.mixture.vocabulary)
                 progress.pictures(drawn, loader.step)
+            if scoring and scoring.is_due(loader.step, is_last):
+                row = _score(scoring, loader.step, state, averaged, world)
+                if log:
+                    log.write(row)
+                    progress.show_score(row)
             if loader.step % config.checkpoint_every == 0 or is_last or is_stopped:
                 guard.settle()
                 facts = {
@@ -190,6 +198,20 @@ def _row(
         **{name: round(value, 6) for name, value in numbers.items()},
         "learning_rate": rate,
     }
+
+
+def _score(
+    scoring: Scoring,
+    step: int,
+    state: State,
+    averaged: Detector,
+    world: distributed.World,
+) -> dict[str, float]:
+    """The row of the main rank, which measures while the others wait; theirs is empty."""
+    averaged.load_state_dict(state.average.whole())
+    row = scoring.score(step, averaged.to(world.device).eval()) if world.is_main else {}
+    distributed.barrier()
+    return row
 
 
 def _leave(

@@ -21,6 +21,9 @@ from omnidet.data.mixing.mixture import Loader
 from omnidet.data.transforms.example import Pixels
 from omnidet.schema import Batch
 
+_BAR_WIDTH = 40
+"""Characters of the bar of a perfect score."""
+
 
 class Progress:
     """Counts, times and shows. On ranks that do not show, it only passes the batches on."""
@@ -112,11 +115,35 @@ class Progress:
                 _line(step, self._loader.last_step, row, speed, left), file=sys.stderr, flush=True
             )
 
+    def show_score(self, row: Mapping[str, float]) -> None:
+        """Show what the averaged weights reach on evaluation pictures: a bar for each time."""
+        if self._writer is None:
+            return
+        step = int(row["step"])
+        for name, value in row.items():
+            if name != "step":
+                self._writer.add_scalar(f"evaluation/{name}", value, step)
+        line = _score_line(step, self._loader.last_step, row)
+        if self._bar is not None:
+            self._bar.write(line, file=sys.stderr)
+        else:
+            print(line, file=sys.stderr, flush=True)
+
     def pictures(self, drawn: Sequence[Pixels], step: int) -> None:
         """Show RGB images of what the model finds."""
         for number, pixels_HWC in enumerate(drawn):
             if self._writer is not None:
                 self._writer.add_image(f"found/{number}", pixels_HWC, step, dataformats="HWC")
+
+
+def _score_line(step: int, last: int, row: Mapping[str, float]) -> str:
+    """Numbers and a bar: below one another, the lines of a run are its curve."""
+    numbers = "  ".join(
+        f"{name} {value:.3f}".replace(" 0.", " .") for name, value in row.items() if name != "step"
+    )
+    shown = row.get("AP50", row.get("AP", 0.0))
+    bar = "█" * round(shown * _BAR_WIDTH)
+    return f"step {step:{len(str(last))}}/{last}  {numbers}  {bar}"
 
 
 def _line(

@@ -32,9 +32,12 @@ _OPERATION = {
         "checkpoint_every",
         "keep_checkpoints",
         "keep_checkpoint_every",
+        "score_every",
+        "score_images",
     ),
 }
-"""Fields that change how a run proceeds but not its result: a run continues when they change."""
+"""Fields that change how a run proceeds and what is kept of it, but none of the weights on the way:
+a run continues when they change."""
 
 
 def provenance(

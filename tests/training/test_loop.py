@@ -98,6 +98,23 @@ def test_killed_twenty_times_it_ends_as_if_it_had_been_left_alone(tmp_path):
     ).read_bytes()
     left = sorted(p.name for p in (tmp_path / "run" / "checkpoints").iterdir())
     assert left == sorted(p.name for p in (tmp_path / "whole" / "checkpoints").iterdir())
+    (kept,), (as_whole,) = (list((tmp_path / n / "best").iterdir()) for n in ("run", "whole"))
+    assert kept.name == as_whole.name
+    for file in ("index.json", "model.safetensors"):
+        assert (kept / file).read_bytes() == (as_whole / file).read_bytes()
+
+
+def test_measuring_changes_no_weight_and_the_best_is_kept(index, tmp_path):
+    toys.train(index, tmp_path / "alone")
+    scoring = toys.toy_scoring(tmp_path / "run", 5)
+    toys.train(index, tmp_path / "run", scoring=scoring)
+    _assert_equal(_weights(tmp_path / "alone"), _weights(tmp_path / "run"))
+    rows = _rows(tmp_path / "run")
+    assert [row for row in rows if "loss" in row] == _rows(tmp_path / "alone")
+    scores = {row["step"]: row["AP"] for row in rows if "AP" in row}
+    assert list(scores) == [5, 10, 12]
+    (kept,) = (tmp_path / "run" / "best").iterdir()
+    assert int(kept.name) == max(scores, key=lambda step: scores[step])
 
 
 def test_sigterm_writes_a_checkpoint_and_exits_with_the_restart_code(index, tmp_path, capsys):

@@ -20,7 +20,7 @@ from omnidet.steps.train_detector.data import (
 )
 from omnidet.steps.train_detector.evaluation import evaluate, write_report
 from omnidet.steps.train_detector.registration import gate, register
-from omnidet.steps.train_detector.training import train
+from omnidet.steps.train_detector.training import take_best, train
 
 __all__ = [
     "build_shard_set",
@@ -33,6 +33,7 @@ __all__ = [
     "merge_shards",
     "plan_shards",
     "register",
+    "take_best",
     "train",
     "write_report",
 ]

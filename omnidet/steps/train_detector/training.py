@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from omnidet import config, storage
 from omnidet.data import shards
+from omnidet.data.mixing.config import Stream
 from omnidet.data.mixing.streams import class_names, with_data
 from omnidet.data.vocabulary import Vocabulary
 from omnidet.model import bundle
@@ -17,6 +20,96 @@ from omnidet.storage import Location
 
 if TYPE_CHECKING:
     from omnidet.model.config import ModelConfig
+    from omnidet.model.detector import Detector
+    from omnidet.training.scoring import Kept, Scoring
+
+
+@dataclass(frozen=True, eq=False)
+class _Run:
+    """What a training works on; read once."""
+
+    index: shards.Index
+    vocabulary: Vocabulary
+    streams: tuple[Stream, ...]
+    left_out: tuple[str, ...]
+    """For people: streams without data."""
+    model: ModelConfig
+    trained: tuple[Detector, Vocabulary, dict[str, Any]] | None
+    """The detector to start from."""
+    origin: dict[str, Any]
+    """Provenance."""
+    work: Location
+    recipe: Recipe
+
+    @property
+    def folder(self) -> str:
+        return storage.join(self.work, self.origin["run"])
+
+    @property
+    def names(self) -> list[str]:
+        known = self.trained[2]["names"] if self.trained else ()
+        return sorted(class_names(self.streams, self.index) | set(known))
+
+    def detector(self) -> Detector:
+        """The detector as training begins with it."""
+        from omnidet.model import grow
+        from omnidet.model.detector import Detector
+        from omnidet.training import loop
+
+        loop.seed_everything(self.recipe.train.seed)
+        made = Detector(self.model, self.vocabulary.num_tokens)
+        if made.backbone.weights_sha256:
+            self.origin["backbone_weights_sha256"] = made.backbone.weights_sha256
+        if self.trained:
+            grow.load_grown(made, self.trained[0], self.trained[1], self.vocabulary)
+        return made
+
+    def save(self, folder: Path, detector: Detector) -> None:
+        """Write the bundle."""
+        bundle.save(folder, detector, self.vocabulary, self.names, self.origin)
+
+    def scoring(self, scored: Collection[str] | None) -> Scoring | None:
+        """What measures the detector as training goes, if the recipe asks for it."""
+        from omnidet.measures import sample
+        from omnidet.training.scoring import Scoring
+
+        own = [
+            b
+            for b in self.recipe.evaluation.benchmarks
+            if b.measure == sample.MEASURE
+            and b.set_name in self.index.sets
+            and (scored is None or b.name in scored)
+        ]
+        every = self.recipe.train.score_every
+        if not every or not own:
+            return None
+        most = self.recipe.train.score_images
+        measure = sample.Samples(self.index, own, most, self.vocabulary)
+        return Scoring(self.folder, every, measure, self.save)
+
+
+def _begin(
+    shards_location: Location,
+    vocabulary_location: Location,
+    out: Location,
+    recipe: Recipe,
+    work: Location | None,
+    start: Location | None,
+    facts: Mapping[str, Any] | None,
+) -> _Run:
+    from omnidet.training import runs
+
+    index = shards.read_index(shards_location)
+    vocabulary = Vocabulary.load(storage.local_copy(vocabulary_location, ".cache/vocabulary"))
+    streams, left_out = with_data(recipe.streams, index)
+    model = _model_config(recipe, len(streams))
+    trained = bundle.load(storage.local_copy(start, ".cache/models")) if start else None
+    if trained:  # its weights replace those that the backbone began with, once
+        model = dataclasses.replace(model, backbone=model.backbone.without_weights())
+    plain, weights = config.describe(recipe), trained[2]["weights_sha256"] if trained else ""
+    origin = runs.provenance(plain, index, vocabulary, weights) | dict(facts or {})
+    work = _require_places(shards_location, vocabulary_location, out, work)
+    return _Run(index, vocabulary, streams, tuple(left_out), model, trained, origin, work, recipe)
 
 
 def train(
@@ -28,8 +121,11 @@ def train(
     *,
     start: Location | None = None,
     facts: Mapping[str, Any] | None = None,
+    scored: Collection[str] | None = None,
 ) -> None:
     """Shards + vocabulary -> trained detector in the folder `out`.
+
+    With `train.score_every`, it is the best that was measured on the way; else the last.
 
     Args:
         work: folder for checkpoints and the metric log, local or `s3://`; default `<out>.work`. A
@@ -38,62 +134,117 @@ def train(
         start: trained detector to start from, whose vocabulary this one extends; without it,
             training is from scratch.
         facts: more provenance for `config.json`.
+        scored: names of the benchmarks that are measured on the way; default: all that can be.
     """
     from omnidet.data.mixing.mixture import Loader, Mixture
-    from omnidet.model import grow
-    from omnidet.model.detector import Detector
-    from omnidet.training import distributed, loop, objective, runs
+    from omnidet.training import distributed, loop, objective, runs, scoring
+    from omnidet.training.stop import InterruptedRunError
 
     started = time.monotonic()
-    index = shards.read_index(shards_location)
-    vocabulary = Vocabulary.load(storage.local_copy(vocabulary_location, ".cache/vocabulary"))
-    streams, left_out = with_data(recipe.streams, index)
-    model = _model_config(recipe, len(streams))
-    trained = bundle.load(storage.local_copy(start, ".cache/models")) if start else None
-    if trained:  # its weights replace those that the backbone began with, once
-        model = dataclasses.replace(model, backbone=model.backbone.without_weights())
-    plain, weights = config.describe(recipe), trained[2]["weights_sha256"] if trained else ""
-    origin = runs.provenance(plain, index, vocabulary, weights) | dict(facts or {})
-    work = _require_places(shards_location, vocabulary_location, out, work)
-    folder = storage.join(work, origin["run"])
-    with distributed.world() as world, runs.alone(folder, world):
+    run = _begin(shards_location, vocabulary_location, out, recipe, work, start, facts)
+    with distributed.world() as world, runs.alone(run.folder, world):
         if world.is_main:
-            for line in (*left_out, *runs.others(work, origin)):
+            for line in (*run.left_out, *runs.others(run.work, run.origin)):
                 print(line)
-        loop.seed_everything(recipe.train.seed)
-        detector = Detector(model, vocabulary.num_tokens)
-        if detector.backbone.weights_sha256:
-            origin["backbone_weights_sha256"] = detector.backbone.weights_sha256
-        if trained:
-            grow.load_grown(detector, trained[0], trained[1], vocabulary)
+        detector = run.detector()
         mixture = Mixture(
-            index,
-            vocabulary,
-            streams,
+            run.index,
+            run.vocabulary,
+            run.streams,
             recipe.mixing,
             image_size=recipe.model.image_size,
             seed=recipe.train.seed,
             rank=world.rank,
             world_size=world.size,
         )
-        averaged = loop.fit(
-            detector,
-            Loader(mixture, recipe.train.steps),
-            losses=objective.resolve(recipe.losses),
-            config=recipe.train,
-            world=world,
-            folder=folder,
-            matching=recipe.matching,
-            provenance={**origin, "shard_sha256": _hashes(index)},
-        )
+        try:
+            averaged = loop.fit(
+                detector,
+                Loader(mixture, recipe.train.steps),
+                losses=objective.resolve(recipe.losses),
+                config=recipe.train,
+                world=world,
+                folder=run.folder,
+                matching=recipe.matching,
+                provenance={**run.origin, "shard_sha256": _hashes(run.index)},
+                scoring=run.scoring(scored),
+            )
+        except InterruptedRunError:
+            kept = scoring.best(run.folder) if world.is_main else None
+            if kept:
+                print(f"the best detector so far {_reached(kept)} is in {kept.location}")
+            raise
         if world.is_main:
-            origin["train_seconds"] = round(time.monotonic() - started)
-            names = class_names(streams, index) | set(trained[2]["names"] if trained else ())
-            with storage.staged_directory(out) as stage:
-                bundle.save(stage, averaged, vocabulary, sorted(names), origin)
-                log = storage.read_bytes(loop.log_path(folder))
-                storage.write_bytes(stage / "training.jsonl", log)
-            print(f"trained detector in {out}")
+            run.origin["train_seconds"] = round(time.monotonic() - started)
+            kept = scoring.best(run.folder) if recipe.train.score_every else None
+            _write(run, out, averaged, kept)
+
+
+def take_best(
+    shards_location: Location,
+    vocabulary_location: Location,
+    out: Location,
+    recipe: Recipe,
+    work: Location | None = None,
+    *,
+    start: Location | None = None,
+    facts: Mapping[str, Any] | None = None,
+    scored: Collection[str] | None = None,
+) -> None:
+    """What an interrupted `train` with the same arguments has reached, as the detector in `out`.
+
+    That is the best that was measured on the way, or the newest checkpoint, which is measured now.
+    Raises ValueError where there is neither.
+    """
+    from omnidet.training import checkpoint, distributed, runs, scoring
+
+    run = _begin(shards_location, vocabulary_location, out, recipe, work, start, facts)
+    with distributed.world() as world, runs.alone(run.folder, world):
+        detector = run.detector()
+        newest = checkpoint.latest(storage.join(run.folder, "checkpoints"))
+        kept = scoring.best(run.folder)
+        if newest is None:
+            raise ValueError(
+                f"no training has reached a checkpoint in {run.folder}: run the same command "
+                "without --finish"
+            )
+        taken = checkpoint.read(newest)
+        detector.load_state_dict(dict(taken.tensors["average"]))
+        measuring = run.scoring(scored)
+        if measuring and (kept is None or kept.step < taken.step):
+            measuring.score(taken.step, detector.eval())
+            kept = scoring.best(run.folder)
+        run.origin["stopped_after_step"] = taken.step
+        storage.write_bytes(_log_path(run.folder), taken.log)
+        _write(run, out, detector.eval(), kept)
+
+
+def _write(run: _Run, out: Location, averaged: Detector, kept: Kept | None) -> None:
+    """The bundle with the metric log: of the weights that were kept, else of these."""
+    if kept:
+        from safetensors.torch import load_file
+
+        place = storage.local_copy(kept.location, ".cache/models")
+        averaged.load_state_dict(load_file(place / "model.safetensors"))
+        run.origin["best_step"] = kept.step
+        print(f"the best detector {_reached(kept)} is kept")
+    with storage.staged_directory(out) as stage:
+        run.save(stage, averaged)
+        log = storage.read_bytes(_log_path(run.folder))
+        storage.write_bytes(stage / "training.jsonl", log)
+    print(f"trained detector in {out}")
+
+
+def _log_path(folder: Location) -> Path:
+    """The metric log of the run in this folder."""
+    from omnidet.training import loop
+
+    return loop.log_path(folder)
+
+
+def _reached(kept: Kept) -> str:
+    numbers = ", ".join(f"{name} {value:.3f}" for name, value in kept.values.items())
+    return f"(step {kept.step}: {numbers})"
 
 
 def _model_config(recipe: Recipe, num_streams: int) -> ModelConfig:
