@@ -376,7 +376,9 @@ def toy_scoring(folder: Path, every: int) -> Scoring:
     """A score that rises and falls as the weights move, and is the same for the same weights."""
 
     def measure(detector: Detector) -> dict[str, float]:
-        return {"AP": float(detector.tokens.embeddings.detach().double().sum().mul(1e4).sin().abs())}
+        return {
+            "AP": float(detector.tokens.embeddings.detach().double().sum().mul(1e4).sin().abs())
+        }
 
     def save(place: Path, detector: Detector) -> None:
         bundle.save(place, detector, toy_vocabulary(), list(NAMES), {})

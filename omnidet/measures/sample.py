@@ -76,6 +76,7 @@ class Samples:
         """`most` is the number of pictures of each, at most."""
         self._samples = {b.name: Sample(index, b, most) for b in benchmarks}
         self._vocabulary = vocabulary
+        self.num_images = sum(len(sample.records) for sample in self._samples.values())
 
     def __call__(self, detector: Detector) -> dict[str, float]:
         """`AP` and `AP50`; with several benchmarks the means, and `AP NAME` of each."""

@@ -1,4 +1,5 @@
-"""How many steps fit into a time: a few are run and timed, on this machine and this data."""
+"""How a training fits into a time: a few steps and a few pictures are timed, on this machine and
+this data."""
 
 from __future__ import annotations
 
@@ -7,9 +8,11 @@ import dataclasses
 import io
 import itertools
 import json
+import math
 import statistics
 import tempfile
 import time
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from omnidet import storage
@@ -24,39 +27,174 @@ if TYPE_CHECKING:
     from omnidet.schema import Batch
 
 NAME = "budget.json"
-"""What was measured. A run that continues takes the same number of steps, however busy the machine
-is by then."""
-_WARM_UP, _MEASURED = 2, 4
+"""What was measured. A run that continues takes the same number of steps and threads, however busy
+the machine is by then."""
 LEAST_STEPS = 20
+SCORING_SHARE = 0.05
+"""Share of the training's time that measuring on the way may take."""
+MOST_SCORES, LEAST_IMAGES = 10, 8
+_WARM_UP, _MEASURED = 2, 4
+_PICTURES = 16
 
 
-def steps_within(
-    minutes: float,
+@dataclass(frozen=True)
+class Budget:
+    """How long to train, and how."""
+
+    steps: int
+    threads: int
+    """Threads of the process that trains."""
+    seconds_per_step: float
+    seconds_per_picture: float
+    """Of an evaluation."""
+    score_every: int
+    """Steps between two measurements on the way; 0 for none."""
+    score_images: int
+    seconds_by_threads: dict[str, float]
+    """What a step takes, by the number of threads that was tried."""
+
+    def applied(self, recipe: Recipe) -> Recipe:
+        """The recipe with this number of steps and measurements on the way."""
+        train = dataclasses.replace(
+            recipe.train,
+            steps=self.steps,
+            score_every=self.score_every,
+            score_images=max(1, self.score_images),
+        )
+        return dataclasses.replace(recipe, train=train)
+
+    def describe(self) -> str:
+        """One line for people."""
+        tried = ", ".join(
+            f"{seconds:.2f} s with {number} thread{'s' if number != '1' else ''}"
+            for number, seconds in self.seconds_by_threads.items()
+        )
+        measured = (
+            f", measured every {self.score_every} on {self.score_images} evaluation pictures"
+            if self.score_every
+            else ""
+        )
+        return f"a step takes {tried} on this machine: {self.steps} steps{measured}"
+
+
+@dataclass(frozen=True)
+class Times:
+    """What was timed."""
+
+    seconds_by_threads: dict[str, float]
+    seconds_per_picture: float
+    evaluation_images: int
+    """Pictures that the evaluation after the training has to go through."""
+
+
+def plan(
     shards_location: Location,
     vocabulary_location: Location,
     recipe: Recipe,
     folder: Location,
-) -> tuple[int, float]:
-    """Steps that take so many minutes, and the seconds that each takes.
+    *,
+    minutes: float | None = None,
+    steps: int | None = None,
+) -> Budget:
+    """The budget for so many minutes, or for so many steps.
+
+    The minutes hold the training, measuring on the way, and the evaluation afterwards. From here
+    on, this process works with the number of threads that was the fastest.
 
     Args:
-        folder: of the run; the result is written there, and read from there if the same was asked.
+        folder: of the run; the budget is written there, and read from there if the same was asked.
     """
     index = shards.read_index(shards_location)
-    asked = {"minutes": minutes, "dataset_version": index.dataset_version}
+    images = sum(stream.images_per_step for stream in recipe.streams)
+    asked = {
+        "minutes": minutes,
+        "asked_steps": steps,
+        "dataset_version": index.dataset_version,
+        "images_per_step": images,
+        "image_size": recipe.model.image_size,
+    }
     place = storage.join(folder, NAME)
-    if storage.exists(place):
-        known = json.loads(storage.read_text(place))
-        if {key: known.get(key) for key in asked} == asked:
-            return int(known["steps"]), float(known["seconds_per_step"])
-    seconds = seconds_per_step(index, vocabulary_location, recipe)
-    steps = max(LEAST_STEPS, round(minutes * 60 / seconds))
-    content = {**asked, "steps": steps, "seconds_per_step": round(seconds, 4)}
-    storage.write_text(place, json.dumps(content, indent=1) + "\n")
-    return steps, seconds
+    known = json.loads(storage.read_text(place)) if storage.exists(place) else {}
+    if {key: known.get(key) for key in asked} == asked:
+        made = Budget(**{f.name: known[f.name] for f in dataclasses.fields(Budget)})
+    else:
+        started = time.monotonic()
+        times = measure(index, vocabulary_location, recipe)
+        left = None if minutes is None else minutes * 60 - (time.monotonic() - started)
+        made = shared_out(times, recipe.train.score_images, left, steps)
+        content = asked | dataclasses.asdict(made)
+        storage.write_text(place, json.dumps(content, indent=1) + "\n")
+    _use_threads(made.threads)
+    return made
 
 
-def seconds_per_step(index: shards.Index, vocabulary_location: Location, recipe: Recipe) -> float:
+def shared_out(times: Times, most_images: int, seconds: float | None, steps: int | None) -> Budget:
+    """Time or steps, shared out between training and measuring.
+
+    Measuring on the way takes `SCORING_SHARE` of it at most, first by fewer measurements, then by
+    fewer pictures; below `LEAST_IMAGES` there is none.
+    """
+    threads, a_step = min(times.seconds_by_threads.items(), key=lambda item: item[1])
+    a_picture = times.seconds_per_picture
+    if steps is None:
+        assert seconds is not None
+        whole = times.evaluation_images * a_picture
+        seconds = max(seconds - whole, seconds / 2, 0.0)
+    else:
+        seconds = steps * a_step
+    allowed = SCORING_SHARE * seconds
+    images = min(most_images, times.evaluation_images)
+    count = min(MOST_SCORES, int(allowed / max(images * a_picture, 1e-9)))
+    if count < 3:
+        count, images = 3, min(images, int(allowed / 3 / a_picture))
+    if images < min(LEAST_IMAGES, times.evaluation_images):
+        count = images = 0
+    if steps is None:
+        steps = max(LEAST_STEPS, round((seconds - count * images * a_picture) / a_step))
+    every = math.ceil(steps / count) if count else 0
+    return Budget(
+        steps, int(threads), round(a_step, 4), round(a_picture, 4), every, images,
+        times.seconds_by_threads,
+    )  # fmt: skip
+
+
+def measure(index: shards.Index, vocabulary_location: Location, recipe: Recipe) -> Times:
+    """Seconds of a step, with one thread and with as many as torch would take, and of a picture.
+
+    A machine that others use is often faster with one: threads that wait for one another are no
+    help.
+    """
+    import torch
+
+    from omnidet.measures import sample
+    from omnidet.model.detector import Detector
+
+    vocabulary = Vocabulary.load(storage.local_copy(vocabulary_location, ".cache/vocabulary"))
+    present = [b for b in recipe.evaluation.benchmarks if b.set_name in index.sets]
+    whole = sum(shards.num_samples(index.shards(b.set_name)) for b in present)
+    all_threads = torch.get_num_threads()
+    tried = [1] if torch.cuda.is_available() else sorted({1, all_threads})
+    seconds = {}
+    for threads in tried:
+        _use_threads(threads)
+        seconds[str(threads)] = round(seconds_per_step(index, vocabulary, recipe), 4)
+    _use_threads(int(min(seconds, key=lambda number: seconds[number])))
+    a_picture = min(seconds.values()) / max(1, sum(s.images_per_step for s in recipe.streams)) / 3
+    sampled = [b for b in present if b.measure == sample.MEASURE]
+    if sampled:
+        model = dataclasses.replace(
+            recipe.model, backbone=recipe.model.backbone.without_weights(), calibrated_streams=0
+        )
+        detector = Detector(model, vocabulary.num_tokens)
+        ready = sample.Samples(index, sampled[-1:], _PICTURES, vocabulary)
+        ready(detector)
+        began = time.monotonic()
+        ready(detector)
+        a_picture = (time.monotonic() - began) / max(1, ready.num_images)
+    return Times(seconds, round(a_picture, 5), whole)
+
+
+def seconds_per_step(index: shards.Index, vocabulary: Vocabulary, recipe: Recipe) -> float:
     """The median of a few steps of the recipe's training, from random tokens on; nothing of it is
     kept."""
     import torch
@@ -75,7 +213,6 @@ def seconds_per_step(index: shards.Index, vocabulary_location: Location, recipe:
                 yield batch
             marks.append(time.monotonic())
 
-    vocabulary = Vocabulary.load(storage.local_copy(vocabulary_location, ".cache/vocabulary"))
     config = dataclasses.replace(
         recipe.train,
         steps=_WARM_UP + _MEASURED,
@@ -83,9 +220,13 @@ def seconds_per_step(index: shards.Index, vocabulary_location: Location, recipe:
         log_every=10**6,
         pictures_every=0,
     )
-    backbone = recipe.model.backbone.without_weights()
-    detector = Detector(dataclasses.replace(recipe.model, backbone=backbone), vocabulary.num_tokens)
     streams = tuple(s for s in recipe.streams if all(name in index.sets for name in s.sets))
+    model = dataclasses.replace(
+        recipe.model,
+        backbone=recipe.model.backbone.without_weights(),
+        calibrated_streams=len(streams) if recipe.model.calibrated_streams else 0,
+    )
+    detector = Detector(model, vocabulary.num_tokens)
     mixture = Mixture(
         index,
         vocabulary,
@@ -111,3 +252,9 @@ def seconds_per_step(index: shards.Index, vocabulary_location: Location, recipe:
         )
     taken = [after - before for before, after in itertools.pairwise(marks)]
     return statistics.median(taken[_WARM_UP:])
+
+
+def _use_threads(number: int) -> None:
+    import torch
+
+    torch.set_num_threads(number)

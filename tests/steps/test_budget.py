@@ -1,13 +1,18 @@
-"""A time becomes a number of steps, once for each run."""
+"""A time becomes a number of steps, once for each run; measuring on the way is a small part."""
 
 from __future__ import annotations
 
+import dataclasses
 import json
 
 import pytest
+import torch
 
 from omnidet.steps import budget
-from tests import toys
+from omnidet.steps.budget import Times
+from tests import evaluations, toys
+
+TIMES = Times({"1": 0.5, "2": 0.8}, 0.05, 60)
 
 
 @pytest.fixture
@@ -15,27 +20,73 @@ def measured(tmp_path, monkeypatch) -> list[object]:
     """Every measurement says half a second per step, and is noted."""
     toys.write_shards(tmp_path / "shards")
     calls: list[object] = []
-    monkeypatch.setattr(budget, "seconds_per_step", lambda *given: calls.append(given) or 0.5)
+    monkeypatch.setattr(budget, "measure", lambda *given: calls.append(given) or TIMES)
     return calls
 
 
-def _steps(tmp_path, minutes: float) -> tuple[int, float]:
-    return budget.steps_within(
-        minutes, tmp_path / "shards", "words", toys.recipe(), tmp_path / "run"
-    )
+def _plan(tmp_path, **asked) -> budget.Budget:
+    place = tmp_path / "shards", "words", toys.recipe(), tmp_path / "run"
+    return budget.plan(*place, **asked)
 
 
-def test_the_steps_fill_the_time(measured, tmp_path):
-    assert _steps(tmp_path, 3) == (360, 0.5)
-    assert json.loads((tmp_path / "run" / budget.NAME).read_text())["steps"] == 360
+def test_training_measuring_and_evaluation_fill_the_time(measured, tmp_path):
+    made = _plan(tmp_path, minutes=10)
+    on_the_way = made.steps // made.score_every * made.score_images * 0.05
+    whole = made.steps * 0.5 + on_the_way + 60 * 0.05
+    assert whole == pytest.approx(600, abs=5)
+    assert 0 < on_the_way <= budget.SCORING_SHARE * 600
+    assert made.score_images == 60
+    content = json.loads((tmp_path / "run" / budget.NAME).read_text())
+    assert (content["steps"], content["threads"]) == (made.steps, 1)
 
 
 def test_a_run_that_continues_is_not_measured_again(measured, tmp_path):
-    assert _steps(tmp_path, 3) == _steps(tmp_path, 3)
+    assert _plan(tmp_path, minutes=3) == _plan(tmp_path, minutes=3)
     assert len(measured) == 1
-    assert _steps(tmp_path, 6) == (720, 0.5)
-    assert len(measured) == 2
+    assert _plan(tmp_path, minutes=6).steps > _plan(tmp_path, minutes=3).steps
+    assert len(measured) == 3
 
 
-def test_the_shortest_training_has_a_few_steps(measured, tmp_path):
-    assert _steps(tmp_path, 0.001) == (budget.LEAST_STEPS, 0.5)
+def test_the_faster_number_of_threads_is_kept_for_the_training(measured, tmp_path):
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(2)
+        made = _plan(tmp_path, minutes=3)
+        assert (made.threads, torch.get_num_threads()) == (1, 1)
+    finally:
+        torch.set_num_threads(before)
+    for part in ("0.50 s with 1 thread,", "0.80 s with 2 threads", f"{made.steps} steps"):
+        assert part in made.describe()
+
+
+@pytest.mark.parametrize("minutes", [0.001, 0.1, 1, 60])
+@pytest.mark.parametrize("images", [3, 60, 5000])
+def test_measuring_is_a_small_share_of_any_time(minutes, images):
+    times = dataclasses.replace(TIMES, evaluation_images=images)
+    made = budget.shared_out(times, 200, minutes * 60, None)
+    assert made.steps >= budget.LEAST_STEPS
+    times_measured = made.steps // made.score_every if made.score_every else 0
+    assert times_measured * made.score_images * 0.05 <= 0.051 * max(minutes * 60, made.steps * 0.5)
+    assert times_measured <= budget.MOST_SCORES
+
+
+def test_steps_that_are_given_are_taken(measured, tmp_path):
+    made = _plan(tmp_path, steps=300)
+    assert made.steps == 300
+    assert made.applied(toys.recipe()).train.steps == 300
+    assert made.applied(toys.recipe()).train.score_every == made.score_every > 0
+
+
+def test_a_real_measurement(tmp_path):
+    index = evaluations.index(tmp_path / "shards")
+    sets = dataclasses.replace(index, sets={**index.sets, "train/x": index.sets["eval/coco"]})
+    toys.write_vocabulary(tmp_path / "words")
+    recipe = toys.recipe()
+    (stream,) = (s for s in recipe.streams if s.name == "det")
+    recipe = dataclasses.replace(
+        recipe, streams=(dataclasses.replace(stream, sets=("train/x",), images_per_step=2),)
+    )
+    times = budget.measure(sets, tmp_path / "words", recipe)
+    assert all(seconds > 0 for seconds in times.seconds_by_threads.values())
+    assert "1" in times.seconds_by_threads
+    assert 0 < times.seconds_per_picture < 5

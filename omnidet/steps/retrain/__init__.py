@@ -21,7 +21,8 @@ from omnidet.steps.retrain.champion import (
 )
 from omnidet.steps.retrain.data import build_shards, count_boxes, extend_vocabulary, read
 from omnidet.steps.retrain.evaluation import evaluate
-from omnidet.steps.retrain.judging import gate
+from omnidet.steps.retrain.judging import gate, remedies
+from omnidet.steps.retrain.keeping import kept, line_of
 from omnidet.steps.retrain.registration import register
 from omnidet.steps.retrain.training import recipe_for, train, zero_shot
 
@@ -37,10 +38,13 @@ __all__ = [
     "extend_vocabulary",
     "find_champion",
     "gate",
+    "kept",
+    "line_of",
     "notice",
     "read",
     "recipe_for",
     "register",
+    "remedies",
     "replay_of",
     "require_whole",
     "train",

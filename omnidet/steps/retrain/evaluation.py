@@ -27,15 +27,20 @@ def evaluate(
 ) -> None:
     """Old and new benchmarks into `folder`: metrics.json, evaluation/, and report.html with the
     champion's beside them.
+
+    What is measured already is not measured again.
     """
     whole = recipe_for(recipe, combined, champion.location, name)
-    train_detector.evaluate(
+    is_new = train_detector.evaluate_once(
         model,
         combined,
         storage.join(folder, "metrics.json"),
         storage.join(folder, "evaluation"),
         whole,
     )
+    report = storage.join(folder, "report.html")
+    if not is_new and storage.exists(report):
+        return
     boxes = {"boxes": count_boxes(combined, name)}
     storage.write_text(storage.join(folder, MEASURED), json.dumps(boxes) + "\n")
     untaught = numbers(storage.join(folder, "zero_shot", "metrics.json"))
@@ -52,7 +57,7 @@ def evaluate(
         model,
         combined,
         storage.join(folder, "evaluation"),
-        storage.join(folder, "report.html"),
+        report,
         whole,
         before=storage.join(folder, "before"),
         zero_shot=untaught,

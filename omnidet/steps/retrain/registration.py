@@ -22,9 +22,13 @@ def register(
     recipe: Recipe,
     name: str,
     version: str,
+    model_name: str = "",
 ) -> tuple[Version, str]:
     """The taught detector as the next version and champion; gives it and what became of it, for
     people.
+
+    Args:
+        model_name: register it as a model of this name, and leave the champion alone.
 
     Where another run was faster with the same data, its version stays the champion. Raises
     ValueError if the champion is another one by now and was not taught this data: what was compared
@@ -35,6 +39,15 @@ def register(
         raise ValueError(
             f"{folder}: the gate said no ({'; '.join(decision['reasons'])}): {champion} stays"
         )
+    metrics = storage.join(folder, "metrics.json")
+    if model_name and model_name != champion.name:
+        register = dataclasses.replace(recipe.register, name=model_name)
+        own, is_new = train_detector.register(
+            model, metrics, registry, dataclasses.replace(recipe, register=register),
+            versions.CHAMPION,
+        )  # fmt: skip
+        done = "registered" if is_new else "was registered already"
+        return own, f"{own} {done} in {own.location}; {champion} stays as it is"
     taught = _taught_meanwhile(registry, champion, name, version)
     if taught is not None:
         return (
@@ -45,9 +58,7 @@ def register(
     named = dataclasses.replace(
         recipe, register=dataclasses.replace(recipe.register, name=champion.name)
     )
-    own, is_new = train_detector.register(
-        model, storage.join(folder, "metrics.json"), registry, named
-    )
+    own, is_new = train_detector.register(model, metrics, registry, named)
     try:
         if versions.CHAMPION not in versions.aliases(
             registry, champion.name

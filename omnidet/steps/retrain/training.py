@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 from omnidet import config, storage
 from omnidet.data import shards
 from omnidet.model import bundle
@@ -10,6 +12,7 @@ from omnidet.recipes import retrain as variants
 from omnidet.recipes.recipe import Recipe
 from omnidet.registry.versions import Version
 from omnidet.steps import train_detector
+from omnidet.steps.retrain import keeping
 from omnidet.steps.retrain.champion import TAUGHT
 from omnidet.storage import Location
 
@@ -30,11 +33,10 @@ def zero_shot(
     its numbers.
     """
     only = variants.of_new_data(recipe_for(recipe, combined, champion, name), name)
-    return dict(
-        train_detector.evaluate(
-            champion, combined, storage.join(out, "metrics.json"), storage.join(out, "new"), only
-        ).values
-    )
+    metrics, folder = storage.join(out, "metrics.json"), storage.join(out, "new")
+    train_detector.evaluate_once(champion, combined, metrics, folder, only)
+    values: dict[str, float] = json.loads(storage.read_text(metrics))
+    return values
 
 
 def train(
@@ -46,14 +48,23 @@ def train(
     name: str,
     version: str,
     work: Location | None = None,
+    *,
+    finish: bool = False,
 ) -> None:
-    """Teach the champion: the new data beside a replay of the old streams, from its weights on."""
+    """Teach the champion: the new data beside a replay of the old streams, from its weights on.
+
+    With `train.score_every`, the new benchmark and those that are kept are measured on the way.
+
+    Args:
+        finish: whether to train no further, and take the best that an interrupted run has reached.
+    """
     start = storage.local_copy(champion.location, ".cache/models")
     taught = [
         *champion.provenance.get(TAUGHT, []),
         {"name": name, "data_version": version, "from": str(champion)},
     ]
-    train_detector.train(
+    step = train_detector.take_best if finish else train_detector.train
+    step(
         combined,
         vocabulary,
         out,
@@ -61,4 +72,5 @@ def train(
         work,
         start=start,
         facts={TAUGHT: taught},
+        scored={name, *keeping.kept(champion, recipe, name).drops},
     )

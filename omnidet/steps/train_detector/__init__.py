@@ -18,7 +18,7 @@ from omnidet.steps.train_detector.data import (
     merge_shards,
     plan_shards,
 )
-from omnidet.steps.train_detector.evaluation import evaluate, write_report
+from omnidet.steps.train_detector.evaluation import evaluate, evaluate_once, write_report
 from omnidet.steps.train_detector.registration import gate, register
 from omnidet.steps.train_detector.training import take_best, train
 
@@ -29,6 +29,7 @@ __all__ = [
     "build_vocabulary",
     "draw_world",
     "evaluate",
+    "evaluate_once",
     "gate",
     "merge_shards",
     "plan_shards",

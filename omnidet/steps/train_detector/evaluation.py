@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from omnidet import storage
+from omnidet import config, storage
 from omnidet.data import shards
 from omnidet.evaluation import stored
 from omnidet.measures.measure import Evaluation
@@ -68,12 +68,46 @@ def evaluate(
                 "details": result.details,
                 "dataset_version": index.dataset_version,
                 "training_images_compared": is_checked,
+                **_subject(detector.config, recipe),
             }
             whole = stored.sealed(content, stage)
             storage.write_text(stage / storage.INDEX_NAME, json.dumps(whole, indent=1) + "\n")
         storage.remove(parts)
     storage.write_text(metrics_path, json.dumps(result.values, indent=1) + "\n")
     return result
+
+
+def evaluate_once(
+    model: Location,
+    shards_location: Location,
+    metrics_path: Location,
+    out: Location,
+    recipe: Recipe,
+) -> bool:
+    """`evaluate`, unless `out` holds the evaluation of this very detector on these very shards.
+
+    Returns whether it was measured now.
+    """
+    place = storage.join(out, storage.INDEX_NAME)
+    if storage.exists(place) and storage.exists(metrics_path):
+        known = json.loads(storage.read_text(place))
+        facts = bundle.read_config(storage.local_copy(model, ".cache/models"))
+        version = shards.read_index(shards_location).dataset_version
+        wanted = {"dataset_version": version, **_subject(facts, recipe)}
+        if {key: known.get(key) for key in wanted} == wanted:
+            values = json.loads(storage.read_text(metrics_path))
+            if values == known["values"]:
+                return False
+    evaluate(model, shards_location, metrics_path, out, recipe)
+    return True
+
+
+def _subject(facts: Mapping[str, Any], recipe: Recipe) -> dict[str, Any]:
+    """What an evaluation is of: the weights and the benchmarks."""
+    return {
+        "weights_sha256": facts.get("weights_sha256"),
+        "benchmarks": config.describe(recipe.evaluation),
+    }
 
 
 def write_report(
