@@ -76,7 +76,7 @@ def run(options: argparse.Namespace, name: str, settings: list[str]) -> int:
     is_new = train_detector.evaluate_once(model, shards, metrics, evaluation, recipe)
     report = storage.join(folder, "report.html")
     if is_new or not storage.exists(report):
-        train_detector.write_report(model, shards, evaluation, report, recipe)
+        train_detector.write_report(model, shards, evaluation, report, recipe, first=name)
     values = json.loads(storage.read_text(metrics))
     for key in ("AP", "AP50"):
         print(f"{name}/{key:5} {values[f'{name}/{key}']:.3f}")

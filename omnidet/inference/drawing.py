@@ -14,7 +14,7 @@ READABLE_SIDE = 480
 
 
 def draw(image: AnyPicture, found: Detections, phrases: Sequence[str]) -> Image.Image:
-    """The picture with boxes and labels, in one colour for each phrase."""
+    """The picture with boxes and labels, in one colour for each phrase; the best is on top."""
     picture = read(image).image()
     scale = max(1.0, READABLE_SIDE / max(picture.size))
     if scale > 1:
@@ -22,7 +22,8 @@ def draw(image: AnyPicture, found: Detections, phrases: Sequence[str]) -> Image.
     canvas = ImageDraw.Draw(picture)
     size = max(10, max(picture.size) // 80)
     font = ImageFont.load_default(size)
-    for box, score, phrase in zip(found.boxes_xyxy, found.scores, found.phrase, strict=True):
+    best_first = zip(found.boxes_xyxy, found.scores, found.phrase, strict=True)
+    for box, score, phrase in reversed(list(best_first)):
         colour = f"hsl({int(phrase) * 137 % 360}, 90%, 45%)"
         x0, y0, x1, y1 = (float(v) * scale for v in box)
         canvas.rectangle(

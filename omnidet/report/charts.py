@@ -26,7 +26,11 @@ def training(log: Sequence[Mapping[str, object]]) -> list[dict[str, object]]:
         {key: float(value) for key, value in row.items() if isinstance(value, int | float)}
         for row in log
     ]
-    keys = [key for key in dict.fromkeys(key for row in rows for key in row) if key != "step"]
+    keys = [
+        key
+        for key in dict.fromkeys(key for row in rows for key in row)
+        if key != "step" and not is_score(key)
+    ]
     terms = dict.fromkeys(key.split("/", 1)[1] for key in keys if "/" in key)
     streams = list(dict.fromkeys(key.split("/", 1)[0] for key in keys if "/" in key))
     groups: dict[str, dict[str, str]] = {"loss": {"all streams": "loss"}} if "loss" in keys else {}
@@ -39,6 +43,31 @@ def training(log: Sequence[Mapping[str, object]]) -> list[dict[str, object]]:
             groups[key.replace("_", " ")] = {"": key}
     charts = (_chart(title, lines, rows, streams) for title, lines in groups.items())
     return [chart for chart in charts if chart is not None]
+
+
+def scores(log: Sequence[Mapping[str, object]]) -> list[dict[str, object]]:
+    """Charts of what was measured as training went: one of all numbers, one by benchmark."""
+    rows = [
+        {key: float(value) for key, value in row.items() if isinstance(value, int | float)}
+        for row in log
+        if any(map(is_score, row))
+    ]
+    keys = [key for key in dict.fromkeys(key for row in rows for key in row) if is_score(key)]
+    title = "AP on evaluation pictures, as training went"
+    whole = {key: key for key in keys if " " not in key}
+    each = {key.partition(" ")[2]: key for key in keys if " " in key}
+    charts = (
+        _chart(name, lines, rows, list(lines))
+        for name, lines in ((title, whole), (f"{title}: by benchmark", each))
+    )
+    return [chart for chart in charts if chart is not None]
+
+
+def is_score(key: str) -> bool:
+    """Whether a number of the training log was measured on evaluation pictures: `AP`, `AP50`, or
+    `AP NAME`.
+    """
+    return key in ("AP", "AP50") or key.startswith("AP ")
 
 
 def _chart(

@@ -7,6 +7,7 @@ draws.
 
 from __future__ import annotations
 
+import dataclasses
 import importlib.resources
 import os
 from collections.abc import Mapping, Sequence
@@ -67,6 +68,10 @@ class Report:
     """Metrics of the detector that this one may replace."""
     zero_shot: Mapping[str, float] | None = None
     """Metrics before anything of the new categories was trained on."""
+    first: str = ""
+    """The benchmark that the report begins with: its numbers, its pictures."""
+    first_table: Table | None = None
+    """The data of that benchmark in numbers."""
 
 
 def write(path: str | os.PathLike[str], report: Report) -> None:
@@ -79,13 +84,17 @@ def write(path: str | os.PathLike[str], report: Report) -> None:
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
+    report = _in_order(report)
+    drawn = _sections(report.sections, report.metrics)
     content = environment.from_string(template).render(
         title=report.title,
         subtitle=report.subtitle,
         benchmarks=_benchmarks(report),
+        opening=_opening(drawn, report),
+        scores=charts.scores(report.training_log),
         comparison=comparison.rows(report.metrics, report.before, report.zero_shot),
         charts=charts.training(report.training_log),
-        sections=_sections(report.sections, report.metrics),
+        sections=drawn,
         facts=report.facts,
         tables=report.tables,
         published=published.rows(report.metrics, report.details, report.drawn),
@@ -98,6 +107,22 @@ def write(path: str | os.PathLike[str], report: Report) -> None:
         },
     )
     storage.write_text(path, content)
+
+
+def _in_order(report: Report) -> Report:
+    """The report with the numbers and the section of its first benchmark before the others."""
+    own = f"{report.first}/"
+    metrics = sorted(report.metrics.items(), key=lambda item: not item[0].startswith(own))
+    sections = sorted(report.sections, key=lambda section: section.benchmark != report.first)
+    return dataclasses.replace(report, metrics=dict(metrics), sections=sections)
+
+
+def _opening(drawn: list[dict[str, Any]], report: Report) -> dict[str, Any] | None:
+    """The pictures of the first benchmark, taken out of its section; None without one."""
+    if not report.first or not drawn or report.sections[0].benchmark != report.first:
+        return None
+    galleries, drawn[0]["galleries"] = drawn[0]["galleries"], []
+    return {"name": report.first, "galleries": galleries, "table": report.first_table}
 
 
 def _sections(sections: Sequence[Section], metrics: Mapping[str, float]) -> list[dict[str, Any]]:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+import json
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from omnidet import storage
 from omnidet.data import shards
+from omnidet.data.annotated.write import FILE
 from omnidet.evaluation import name_analysis, phrase_analysis, stored
 from omnidet.evaluation.mistakes import LEAST_IOU
 from omnidet.evaluation.name_analysis import NameAnalysis
@@ -59,7 +62,7 @@ def _section(index: shards.Index, benchmark: Benchmark, evaluation: Location) ->
         if truth:
             called = {int(category_id): word for category_id, word in words.items()}
             of_names = name_analysis.analyse(truth, rows, called)
-            samples = _names_samples(index, set_name, of_names)
+            samples = _names_samples(index, set_name, of_names, _files(path))
             return Section(name, benchmark.name, of_names, samples)
         truths, boxes, scores = _phrases(index, set_name, rows)
         of_phrases = phrase_analysis.analyse(truths, boxes, scores)
@@ -72,7 +75,15 @@ def _section(index: shards.Index, benchmark: Benchmark, evaluation: Location) ->
         raise ValueError(message + remedy) from error
 
 
-def _names_samples(index: shards.Index, set_name: str, result: NameAnalysis) -> list[Sample]:
+def _files(truth: Path) -> dict[int, str]:
+    """What people call the pictures of their own: the names of their files, by the image's id."""
+    images = json.loads(truth.read_text(encoding="utf-8"))["images"]
+    return {int(image["id"]): image[FILE] for image in images if isinstance(image.get(FILE), str)}
+
+
+def _names_samples(
+    index: shards.Index, set_name: str, result: NameAnalysis, files: Mapping[int, str]
+) -> list[Sample]:
     """The images with the most boxes and no mistake, then those with the most mistakes."""
     errors = {i: o.wrong + o.missed for i, o in result.outcomes.items()}
     right = [i for i in errors if not errors[i] and result.outcomes[i].right]
@@ -87,7 +98,7 @@ def _names_samples(index: shards.Index, set_name: str, result: NameAnalysis) -> 
                 found = [(s.box_xyxy, s.name, s.score) for s in shown]
                 samples.append(
                     Sample(
-                        title=_title(record),
+                        title=files.get(image_id) or _title(record),
                         kind="names",
                         image=record.image,
                         truth=_truth(record),

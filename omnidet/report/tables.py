@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -86,6 +87,29 @@ def _read(name: str, account: Mapping[str, Any]) -> Table:
         ]
     columns = ("", "read", "kept", "left out", "the first of them")
     return Table(f"What was read of {name}", columns, rows, "; ".join(account["notes"]))
+
+
+def of_dataset(index: shards.Index, name: str) -> Table:
+    """Pictures of a dataset, and boxes of each name, as they were used.
+
+    Args:
+        name: of the sets `train/<name>` and `eval/<name>`.
+    """
+    sides = [
+        list(shards.texts(index, set_name)) if set_name in index.sets else []
+        for set_name in (f"train/{name}", f"eval/{name}")
+    ]
+    counts: list[Counter[str]] = [Counter() for _ in sides]
+    for records, counted in zip(sides, counts, strict=True):
+        for record in records:
+            for phrase, boxes in zip(record.phrases, record.phrase_boxes, strict=True):
+                counted[phrase] += len(boxes)
+    known = index.ground_truth.get(f"eval/{name}", {}).get("names", {})
+    names = dict.fromkeys([*known.values(), *counts[0], *counts[1]])
+    rows = [("pictures", *(f"{len(records):,}" for records in sides))]
+    rows += [(n, *(f"{counted[n]:,}" for counted in counts)) for n in names]
+    note = "As used: without pictures that were left out or held out. Boxes of each name."
+    return Table(f"{name} in numbers", ("", "trained on", "evaluated on"), rows, note)
 
 
 def _streams(recipe: Mapping[str, Any]) -> list[tuple[str, str, str]]:

@@ -44,9 +44,10 @@ def _draw(batch: Batch, predictions: Predictions, vocabulary: Vocabulary, b: int
     best_Q, name_Q = scores_QL.max(1)
     top = best_Q.topk(min(MOST_FOUND, len(best_Q)))
     boxes = (cxcywh_to_xyxy(predictions.boxes_cxcywh_BQ4[b].detach().float()) * side).cpu()
-    for score, region in zip(top.values.tolist(), top.indices.tolist(), strict=True):
+    best_first = list(zip(top.values.tolist(), top.indices.tolist(), strict=True))
+    for score, region in reversed(best_first):
         if score < LEAST_SCORE:
-            break
+            continue
         phrase = int(batch.name_BL[b, name_Q[region]])
         colour = f"hsl({phrase * 137 % 360}, 90%, 45%)"
         x0, y0, x1, y1 = _corners(boxes[region].tolist())

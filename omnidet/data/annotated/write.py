@@ -18,6 +18,8 @@ from omnidet.data.annotated.read import Picture
 SUMMARY_NAME = "summary.json"
 """The file that makes the folder whole."""
 SPLITS = ("train", "evaluation")
+FILE = "source_file"
+"""Of an image: where it was in the folder that was read, for people."""
 TRUTH = "ground_truth"
 """Folder of what the official evaluation reads where names are unknown in some pictures."""
 
@@ -39,7 +41,7 @@ def write(made: Cut, folder: Path, version: str) -> dict[str, Any]:
         (folder / name).mkdir()
     counts = {}
     for name, members in zip(SPLITS, (made.train, made.evaluation), strict=True):
-        content = _coco(members, category_ids, folder / "images")
+        content = _coco(members, category_ids, folder / "images", found.root)
         _dump(folder / "annotations" / f"{name}.json", content)
         if any(image["not_exhaustive_category_ids"] for image in content["images"]):
             _dump(folder / TRUTH / f"{name}.json", _truth(content))
@@ -61,7 +63,9 @@ def _dump(path: Path, content: dict[str, Any]) -> None:
     path.write_text(json.dumps(content), encoding="utf-8")
 
 
-def _coco(members: Sequence[Picture], category_ids: dict[str, int], images: Path) -> dict[str, Any]:
+def _coco(
+    members: Sequence[Picture], category_ids: dict[str, int], images: Path, root: Path
+) -> dict[str, Any]:
     """The pictures in COCO's format, and, as in LVIS, for each the names that it may show without a
     box.
     """
@@ -76,6 +80,7 @@ def _coco(members: Sequence[Picture], category_ids: dict[str, int], images: Path
                 "file_name": _put(picture, images, f"{image_id:012x}"),
                 "width": width,
                 "height": height,
+                FILE: _shown(picture.path, root),
                 "not_exhaustive_category_ids": sorted(category_ids[n] for n in picture.unknown),
             }
         )
@@ -90,6 +95,12 @@ def _coco(members: Sequence[Picture], category_ids: dict[str, int], images: Path
             }
             content["annotations"].append(row)
     return content
+
+
+def _shown(path: Path, root: Path) -> str:
+    """The path in the folder, as text that every file can hold."""
+    inside = path.relative_to(root) if path.is_relative_to(root) else path
+    return inside.as_posix().encode("utf-8", "replace").decode()
 
 
 def _truth(content: dict[str, Any]) -> dict[str, Any]:

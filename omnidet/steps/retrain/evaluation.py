@@ -61,6 +61,7 @@ def evaluate(
         whole,
         before=storage.join(folder, "before"),
         zero_shot=untaught,
+        first=name,
     )
 
 

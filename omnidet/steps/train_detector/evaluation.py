@@ -120,6 +120,7 @@ def write_report(
     before: Location | None = None,
     zero_shot: Mapping[str, float] | None = None,
     numbers: Location | None = None,
+    first: str = "",
 ) -> None:
     """Everything about a run in one HTML file.
 
@@ -129,6 +130,7 @@ def write_report(
             shown side by side.
         zero_shot: flat metrics that were reached on new categories before any training on them.
         numbers: folder for the same numbers as JSON files, for `dvc metrics` and `dvc plots`.
+        first: the user's own dataset, which the report begins with and is called after.
     """
     from omnidet.report import page, plots, tables
     from omnidet.report import sections as gallery
@@ -145,9 +147,8 @@ def write_report(
     log = _training_log(folder)
     sections = gallery.sections(index, recipe.evaluation.benchmarks, evaluation)
     report = page.Report(
-        title=recipe.register.name,
-        subtitle="An open-vocabulary detector: class names and free phrases through one head, "
-        "trained in one pass.",
+        title=first or recipe.register.name,
+        subtitle=_subtitle(recipe, first, before is not None),
         metrics=result.values,
         protocols=result.protocols,
         details=result.details,
@@ -162,12 +163,25 @@ def write_report(
         before=earlier,
         zero_shot=zero_shot,
         tables=tables.of_run(index, facts),
+        first=first,
+        first_table=tables.of_dataset(index, first) if first else None,
     )
     page.write(out, report)
     if numbers is not None:
         with storage.staged_directory(numbers) as stage:
             for name, content in plots.files(sections, log).items():
                 storage.write_text(stage / name, content)
+
+
+def _subtitle(recipe: Recipe, first: str, is_taught: bool) -> str:
+    if not first:
+        return (
+            "An open-vocabulary detector: class names and free phrases through one head, trained "
+            "in one pass."
+        )
+    name = recipe.register.name
+    done = f"taught to {name}" if is_taught else f"learned by a new detector, {name}"
+    return f"Your pictures, {done}."
 
 
 def _training_log(folder: Path) -> list[dict[str, Any]]:
