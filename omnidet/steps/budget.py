@@ -34,6 +34,8 @@ SCORING_SHARE = 0.05
 """Share of the training's time that measuring on the way may take."""
 MOST_SCORES, LEAST_IMAGES = 10, 8
 _WARM_UP, _MEASURED = 2, 4
+_PATIENCE = 8
+"""Times as long as the fastest step that all steps of another setting may take together."""
 _PICTURES = 16
 
 
@@ -185,10 +187,12 @@ def measure(
     whole = sum(shards.num_samples(index.shards(b.set_name)) for b in present)
     all_threads = torch.get_num_threads()
     tried = [1] if torch.cuda.is_available() else sorted({1, all_threads})
-    seconds = {}
+    seconds: dict[str, float] = {}
     for threads in tried:
         _use_threads(threads)
-        seconds[str(threads)] = round(seconds_per_step(index, vocabulary, recipe), 4)
+        enough = min(seconds.values(), default=math.inf)
+        taken = seconds_per_step(index, vocabulary, recipe, enough)
+        seconds[str(threads)] = round(taken, 4)
     _use_threads(int(min(seconds, key=lambda number: seconds[number])))
     a_picture = min(seconds.values()) / max(1, sum(s.images_per_step for s in recipe.streams)) / 3
     sampled = [
@@ -207,9 +211,15 @@ def measure(
     return Times(seconds, round(a_picture, 5), whole, len(sampled))
 
 
-def seconds_per_step(index: shards.Index, vocabulary: Vocabulary, recipe: Recipe) -> float:
+def seconds_per_step(
+    index: shards.Index, vocabulary: Vocabulary, recipe: Recipe, enough: float = math.inf
+) -> float:
     """The median of a few steps of the recipe's training, from random tokens on; nothing of it is
-    kept."""
+    kept.
+
+    Args:
+        enough: seconds; a step that takes longer, after the first ones, ends the measurement.
+    """
     import torch
 
     from omnidet.data.mixing.mixture import Loader, Mixture
@@ -223,6 +233,9 @@ def seconds_per_step(index: shards.Index, vocabulary: Vocabulary, recipe: Recipe
         def __iter__(self) -> Iterator[Batch]:
             for batch in super().__iter__():
                 marks.append(time.monotonic())
+                slowest = max((b - a for a, b in itertools.pairwise(marks[_WARM_UP:])), default=0.0)
+                if slowest > enough or marks[-1] - marks[0] > _PATIENCE * enough:
+                    raise _SlowerError
                 yield batch
             marks.append(time.monotonic())
 
@@ -253,6 +266,7 @@ def seconds_per_step(index: shards.Index, vocabulary: Vocabulary, recipe: Recipe
         tempfile.TemporaryDirectory(prefix="omnidet-") as folder,
         contextlib.redirect_stdout(io.StringIO()),
         contextlib.redirect_stderr(io.StringIO()),
+        contextlib.suppress(_SlowerError),
     ):
         loop.fit(
             detector,
@@ -264,7 +278,11 @@ def seconds_per_step(index: shards.Index, vocabulary: Vocabulary, recipe: Recipe
             matching=recipe.matching,
         )
     taken = [after - before for before, after in itertools.pairwise(marks)]
-    return statistics.median(taken[_WARM_UP:])
+    return statistics.median(taken[_WARM_UP:] or taken)
+
+
+class _SlowerError(Exception):
+    """Other settings are faster: there is no need to know by how much."""
 
 
 def _use_threads(number: int) -> None:

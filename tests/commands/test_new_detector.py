@@ -4,12 +4,22 @@ second folder."""
 from __future__ import annotations
 
 import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
 
 import numpy as np
 import pytest
 
 from omnidet import cli
+from omnidet.recipes import by_name
+from omnidet.recipes.photographs import of_folder
 from omnidet.registry import versions
+from omnidet.steps import photographs
+from omnidet.training import metrics
 from tests import toys
 
 SMALL = (
@@ -89,6 +99,62 @@ def test_what_learned_nothing_is_not_registered(folders, tmp_path, monkeypatch, 
     assert not (tmp_path / "registry").exists() or versions.models(tmp_path / "registry") == []
 
 
+def test_ctrl_c_keeps_what_was_reached(folders, tmp_path):
+    """Then --finish registers it, and the same command goes on."""
+    given = [
+        *("finetune", str(folders / "cups"), "--registry", "registry", "--out", "run"),
+        *("--from", "photo-small"),
+        *(*SMALL, *ANY, "--steps", "400", "--set", "train.log_every=1"),
+    ]
+    command = [sys.executable, "-m", "omnidet.cli", *given]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    process = subprocess.Popen(
+        command, cwd=tmp_path, env=environment, text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+    )  # fmt: skip
+    while not list(tmp_path.glob("run/model.work/*/best/*/index.json")):
+        assert process.poll() is None, process.communicate()[0]
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    said = process.communicate()[0]
+    assert process.returncode == 130, said
+    for part in ("the best detector so far", "--finish", "the same command"):
+        assert part in said
+    (work,) = (p for p in (tmp_path / "run/model.work").iterdir() if p.is_dir())
+    reached = metrics.read(work / "metrics.jsonl")[-1]["step"]
+    assert 0 < reached < 400
+    ended = subprocess.run(
+        [*command, "--finish"], cwd=tmp_path, env=environment, capture_output=True, text=True
+    )
+    assert ended.returncode == 0, ended.stderr
+    own = versions.find(tmp_path / "registry", "cups@champion")
+    assert own.provenance["best_step"] <= own.provenance["stopped_after_step"] == reached
+    assert metrics.read(work / "metrics.jsonl")[-1]["step"] == reached
+    went_on = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert went_on.returncode == 0, went_on.stderr
+    assert f"goes on after step {reached}" in went_on.stdout
+    assert metrics.read(work / "metrics.jsonl")[-1]["step"] == 400
+
+
+def test_nothing_to_finish(folders, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert _finetune(folders / "cups", tmp_path, *SMALL, "--steps", "3", "--finish") == 2
+    assert "--finish" in capsys.readouterr().err.splitlines()[-1]
+
+
+def test_a_worse_detector_does_not_become_the_champion(tmp_path):
+    registry, model, recipe = tmp_path / "registry", tmp_path / "model", by_name("photographs")
+    recipe = of_folder(recipe, "cups")
+    said = []
+    for ap, seed in ((0.5, 1), (0.4, 2), (0.6, 3)):
+        shutil.rmtree(model, ignore_errors=True)
+        toys.write_bundle(model, seed)
+        (tmp_path / "metrics.json").write_text(json.dumps({"cups/AP": ap}))
+        said.append(photographs.register(str(model), str(tmp_path), str(registry), recipe))
+    assert "cups@1 stays the champion" in said[1]
+    assert versions.aliases(registry, "cups") == {"champion": 3}
+
+
 @pytest.mark.parametrize(
     ("more", "value"),
     [
@@ -96,6 +162,8 @@ def test_what_learned_nothing_is_not_registered(folders, tmp_path, monkeypatch, 
         (("--minutes", "nan"), "--minutes nan"),
         (("--set", "model.backbone=nothing"), "nothing"),
         (("--name", "Not A Name"), "Not A Name"),
+        (("--set", "train.steps=450"), "--steps"),
+        (("--keep", "coco"), "--keep coco"),
     ],
 )
 def test_wrong_input(folders, tmp_path, monkeypatch, capsys, more, value):

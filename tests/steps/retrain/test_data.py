@@ -1,0 +1,55 @@
+"""An annotated folder becomes shards beside the old ones, cut as its owner wants."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from omnidet.data import shards
+from omnidet.data.annotated.config import ReadConfig
+from omnidet.recipes import by_name
+from omnidet.steps import retrain
+from tests import taught, toys
+
+
+@pytest.fixture
+def cells(tmp_path):
+    """Ten pictures as Pascal VOC."""
+    for part in ("JPEGImages", "Annotations"):
+        (tmp_path / "cells" / part).mkdir(parents=True)
+    for number in range(10):
+        box = (number, 2, number + 20, 30)
+        (tmp_path / f"cells/JPEGImages/{number}.png").write_bytes(toys.png(200, 150, [box]))
+        (tmp_path / f"cells/Annotations/{number}.xml").write_text(taught._xml("quasar", box))
+    return tmp_path / "cells"
+
+
+def test_the_account_and_the_layout_say_how_it_was_cut(cells, tmp_path):
+    lines = [f"{number} {'val' if number < 4 else 'train'}" for number in range(10)]
+    (tmp_path / "split.txt").write_text("\n".join(lines))
+    reading = ReadConfig(split_file=str(tmp_path / "split.txt"))
+    said = retrain.read(str(cells), str(tmp_path / "dataset"), "abc", reading)
+    assert "split.txt" in said
+    summary = json.loads((tmp_path / "dataset/summary.json").read_text())
+    assert summary["counts"]["evaluation"] == {"pictures": 4, "boxes": 4}
+    assert "split.txt" in summary["split"]
+
+
+def test_new_shards_stand_beside_the_old_ones(cells, tmp_path):
+    toys.write_shards(tmp_path / "old")
+    retrain.read(str(cells), str(tmp_path / "dataset"), "abc")
+    places = [str(tmp_path / name) for name in ("dataset", "old", "new", "both")]
+    retrain.build_shards(*places, by_name("tiny_world"), "cells")
+    index = shards.read_index(places[3])
+    assert {"train/coco", "train/cells", "eval/cells"} <= set(index.sets)
+    assert retrain.count_boxes(places[3], "cells") == shards.num_samples(index.shards("eval/cells"))
+    truth = json.loads((tmp_path / "both" / index.ground_truth["eval/cells"]["file"]).read_text())
+    assert all(i["source_file"].startswith("JPEGImages/") for i in truth["images"])
+
+
+def test_the_name_of_an_old_dataset_is_refused(cells, tmp_path):
+    retrain.read(str(cells), str(tmp_path / "dataset"), "abc")
+    places = [str(tmp_path / name) for name in ("dataset", "new", "both")]
+    with pytest.raises(ValueError, match="'coco'"):
+        retrain.build_shards(places[0], None, *places[1:], by_name("tiny_world"), "coco")
