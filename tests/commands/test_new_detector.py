@@ -23,6 +23,7 @@ from omnidet.training import metrics
 from tests import toys
 
 SMALL = (
+    *("--set", "matching.early_regions=0"),
     *("--set", "model.backbone=conv_stem_vit", "--set", "model.backbone.width=32"),
     *("--set", "model.backbone.depth=1", "--set", "model.backbone.num_heads=2"),
     *("--set", "model.image_size=64", "--set", "model.embedding_width=32"),

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from omnidet import storage
 from omnidet.evaluation.metric_names import is_headline
+from omnidet.model.seal import INDEX_NAME
 from omnidet.recipes.recipe import Recipe
-from omnidet.registry.publish import INDEX_NAME
 from omnidet.registry.versions import Version
 from omnidet.steps.retrain.champion import TAUGHT
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from omnidet import storage
 from omnidet.registry.versions import Version
 
 
@@ -16,8 +17,14 @@ def version(
     folder.mkdir(parents=True)
     (folder / "metrics.json").write_text(json.dumps(metrics))
     (folder / "provenance.json").write_text(json.dumps({"taught": list(taught)}))
-    (folder / "version.json").write_text("{}")
+    seal(folder)
     return Version("cups", number, str(folder))
+
+
+def seal(folder: Path) -> None:
+    """Make the folder a version: the hashes of its files."""
+    hashes = {path.name: storage.sha256(path) for path in folder.iterdir()}
+    (folder / "version.json").write_text(json.dumps({"sha256": hashes}))
 
 
 def lesson(name: str, origin: str) -> dict[str, str]:

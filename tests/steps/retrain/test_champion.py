@@ -15,11 +15,13 @@ from omnidet.recipes.photographs import of_folder
 from omnidet.recipes.recipe import RetrainConfig
 from omnidet.registry.versions import Version
 from omnidet.steps import retrain
+from tests.steps.retrain import lines
 
 
 def _champion(name: str, **provenance) -> Version:
     folder = Path(tempfile.mkdtemp(prefix="champion-"))
     (folder / "provenance.json").write_text(json.dumps(provenance))
+    lines.seal(folder)
     return Version(name, 1, str(folder))
 
 
