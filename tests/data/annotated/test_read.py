@@ -32,6 +32,12 @@ def _write(root, kind: str, parts: dict[str, list[Scene]]) -> Truth:
             drawing.write(root / f"annotations/{split}.xml", drawing.cvat(own))
         elif kind == "label-studio":
             drawing.write(root / f"annotations/{split}.json", drawing.label_studio(own))
+        elif kind == "createml":
+            drawing.write(root / f"{split}/_annotations.createml.json", drawing.createml(own))
+        elif kind == "via":
+            drawing.write(root / f"{split}/via.json", drawing.via(own))
+        elif kind == "csv":
+            drawing.write(root / f"{split}/_annotations.csv", drawing.table(own))
         for scene in own:
             place = root / split / scene.stem
             if kind == "yolo":
