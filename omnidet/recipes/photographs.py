@@ -33,7 +33,9 @@ def photographs() -> Recipe:
             world=None,
             shards=ShardsConfig(train=(), evaluation=(), hash_images=False),
             vocabulary=VocabularyConfig(size=2000, min_frequency=1),
-            model=ModelConfig(image_size=256, backbone=TimmFeatures(network_rate=0.6), embedding_width=192),
+            model=ModelConfig(
+                image_size=256, backbone=TimmFeatures(network_rate=0.6), embedding_width=192
+            ),
             streams=(),
             mixing=MixingConfig(max_names=100, workers=1),
             # Names and boxes: there is neither a description nor a caption to learn from.
