@@ -247,7 +247,12 @@ class OmniDet:
             shown, box = likeness.shown(picture, one.box, self.image_size)
             ((boxes_Q4, embeddings_QD),) = self._regions([shown])
             shares_Q = torch.from_numpy(overlaps(box, boxes_Q4)).to(embeddings_QD.device)
-            row_D, bias = likeness.row(embeddings_QD, shares_Q, self.detector.tokens.embeddings)
+            row_D, bias = likeness.row(
+                embeddings_QD,
+                shares_Q,
+                self.detector.tokens.embeddings,
+                self.detector.tokens.biases,
+            )
             rows.append(row_D)
             biases.append(bias)
         names = tuple(one.name or f"example {i}" for i, one in enumerate(examples))

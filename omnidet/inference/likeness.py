@@ -20,8 +20,10 @@ _GREY = 127
 _LEAST_SIDE = 64
 _BACKGROUND = 0.1
 """Regions that frame less of the example than this are its background."""
-SURE = 3.0
-"""Logit of the example itself: a score of .95."""
+SURE, NOT_IT = 2.0, -14.0
+"""Logits of the example itself, a score of .88, and of the mean of its background. On the demo's
+validation images a threshold of .3 then finds 61 % of the things of the example's kind, and 46 % of
+what it finds is of the kind; 63 % and 39 % for a cut-out."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,23 +93,26 @@ def shown(
     return Picture(picture.name, side, side, canvas), corners
 
 
-def row(embeddings_QD: Tensor, shares_Q: Tensor, tokens_TD: Tensor) -> tuple[Tensor, Tensor]:
+def row(
+    embeddings_QD: Tensor, shares_Q: Tensor, tokens_TD: Tensor, biases_T: Tensor
+) -> tuple[Tensor, Tensor]:
     """Row (D,) and bias of the score `z . row + bias`, "how much like the example is z".
 
-    Two regions are alike if the tokens say the same of them: the product of their token logits,
-    `(E z) . (E r)`, which is a row as every phrase has one. The background of the example's own
-    picture is the zero of it, and the scale is such that the example itself gets a high score.
+    The example is read as words, by the softmax of its token logits: a phrase of all the tokens
+    that it may be called by, each with its probability. Its scale is set by the example's own
+    picture: the example gets the logit `SURE`, the mean of the background `NOT_IT`.
 
     Args:
         embeddings_QD: of all regions of the example's picture.
         shares_Q: how much of the example each of them frames, intersection over union.
         tokens_TD: the detector's token table.
+        biases_T: of the tokens.
     """
-    embeddings_QD = embeddings_QD.float()
+    embeddings_QD, tokens_TD = embeddings_QD.float(), tokens_TD.float()
     own_D = embeddings_QD[int(shares_Q.argmax())]
     others = shares_Q < _BACKGROUND
     around_QD = embeddings_QD[others] if bool(others.any()) else embeddings_QD
-    away_D = own_D - around_QD.mean(0)
-    alike_D = (tokens_TD.float() @ away_D) @ tokens_TD.float()
-    row_D = alike_D * (2 * SURE / (alike_D @ away_D).clamp(min=1e-9))
+    words_D = (tokens_TD @ own_D + biases_T.float()).softmax(0) @ tokens_TD
+    span = ((own_D - around_QD.mean(0)) @ words_D).clamp(min=1e-6)
+    row_D = words_D * ((SURE - NOT_IT) / span)
     return row_D, SURE - row_D @ own_D

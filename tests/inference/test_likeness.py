@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 
 from omnidet.inference import likeness, pictures
 from omnidet.inference.choice import overlaps
@@ -58,3 +59,16 @@ def test_what_the_command_line_names(tmp_path):
     assert (found.image, found.box, found.name) == ("p/ref.jpg", (10, 20, 30.5, 40), "like ref.jpg")
     with pytest.raises(ValueError, match="--like"):
         likeness.example("ref.jpg:1.2.3,2,3,4")
+
+
+def test_what_the_words_say_alike_is_alike():
+    """Of two regions the one whose tokens are the example's scores higher, whatever else it has."""
+    tokens = torch.tensor([[3.0, 0, 0], [0, 3, 0]])
+    example, alike, other = [2.0, 0, 0], [2.0, 0, 9], [0, 2.0, 0]
+    regions = torch.tensor([example, alike, other, [0.0, 0, 0]])
+    shares = torch.tensor([1.0, 0.5, 0.0, 0.0])
+    row, bias = likeness.row(regions, shares, tokens, torch.zeros(2))
+    logits = regions @ row + bias
+    assert logits[0] == pytest.approx(likeness.SURE, abs=1e-4)
+    assert logits[1] == pytest.approx(likeness.SURE, abs=1e-4)
+    assert logits[2:].mean() == pytest.approx(likeness.NOT_IT, abs=1e-3)
