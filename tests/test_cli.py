@@ -28,13 +28,15 @@ def test_the_commands_are_listed_in_the_order_of_the_work(capsys):
             "finetune",
             "backbones",
             "predict",
+            "label",
+            "export",
             "summary",
             "download",
             "fetch-images",
             "inspect",
             "models",
         ),
-        *("score", "compare", "serve"),
+        *("score", "compare", "serve", "demo"),
     ]
 
 
