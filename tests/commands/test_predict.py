@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 
 import pytest
@@ -92,3 +93,43 @@ def test_what_is_wrong_is_said_before_torch_is_loaded(place, tmp_path, monkeypat
     file.touch()
     assert "phrase 1 is empty" in refused(*call, "a", " ", "--out", str(tmp_path / "o.png"))
     assert str(file) in refused(*call, "a", "--out", str(file / "o.png"))
+
+
+def test_a_folder_with_damage_is_looked_through(place, tmp_path, capsys):
+    (tmp_path / "p").mkdir()
+    for name in ("a.png", "b.png"):
+        (tmp_path / "p" / name).write_bytes((place / "picture.png").read_bytes())
+    (tmp_path / "p" / "bad.jpg").write_text("no picture")
+    call = ["predict", str(tmp_path / "p"), "--model", str(place / "model"), "--phrases", "ring"]
+    assert cli.main([*call, "--json", "--threshold", "0"]) == 1
+    said = capsys.readouterr()
+    lines = [json.loads(line) for line in said.out.splitlines()]
+    assert [line["image"] for line in lines] == [
+        str(tmp_path / "p" / n) for n in ("a.png", "b.png")
+    ]
+    assert lines[0]["detections"] == lines[1]["detections"] != []
+    assert "bad.jpg" in said.err
+    assert "1 of 3" in said.err
+
+
+def test_nothing_is_written_over(place, tmp_path, monkeypatch, refused):
+    monkeypatch.chdir(tmp_path)
+    call = ["predict", str(place / "picture.png"), "--model", str(place / "model")]
+    call += ["--phrases", "ring"]
+    for _ in range(2):
+        assert cli.main(call) == 0
+    names = ["picture.detections-2.png", "picture.detections.png"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == names
+    before = (tmp_path / names[1]).read_bytes()
+    assert names[1] in refused(*call, "--out", names[1])
+    assert str(tmp_path) in refused(*call, "--save-dir", str(tmp_path))
+    assert (tmp_path / names[1]).read_bytes() == before
+
+
+def test_words_are_explained_and_examples_are_not(place, tmp_path, capsys, refused):
+    call = ["predict", str(place / "picture.png"), "--model", str(place / "model"), "--explain"]
+    call += ["--out", str(tmp_path / "o.png"), "--threshold", "0", "--max-detections", "1"]
+    assert cli.main([*call, "--phrases", "red star"]) == 0
+    shown = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in shown[1:3]] == ["red", "star"]
+    assert "--like" in refused(*call, "--like", str(place / "picture.png"))
