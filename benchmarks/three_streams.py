@@ -40,7 +40,7 @@ from omnidet.steps import train_detector
 
 SEEN = (
     Dataset("eval/coco", "coco", ".", "train2017"),
-    Dataset("eval/refcocog", "refcocog", ".", "google/val", optional=True),
+    Dataset("eval/refcocog_google", "refcocog", ".", "google/val", optional=True),
 )
 """The training photographs, as sets to be measured on."""
 
@@ -93,7 +93,7 @@ def _recipe() -> Recipe:
 
 def _measure(detector: OmniDet, index: shards.Index) -> dict[str, float]:
     benchmarks = [Benchmark("names", "coco", "eval/coco")]
-    for set_name in ("eval/refcocog", "eval/refcocos"):
+    for set_name in ("eval/refcocog_google", "eval/refcocog", "eval/refcocos"):
         if set_name in index.sets:
             benchmarks.append(Benchmark("expressions", "refcocog", set_name))
             break
