@@ -13,7 +13,7 @@ AP50 on each folder's own evaluation split, for
 
 Each number is a training of its own, in a process of its own, whose learning-rate schedule ends
 with its minutes. Minutes are user and system time of all its processes, from the weights to the
-trained detector, without the evaluation; how many steps they allow is measured by two short
+trained detector, without the evaluation; how many steps they allow is measured by short
 trainings. What was run is kept in `--out` by its settings, so the same command goes on where it
 was stopped.
 """
@@ -49,7 +49,7 @@ from omnidet.recipes.retrain import of_new_data
 from omnidet.steps import photographs, retrain, train_detector
 
 CONTESTANTS = ("photo", "champion", "random", "dense", "vit")
-SHORT, LONG = 3, 9
+WARM_UP, SHORT, LONG = 2, 3, 9
 """Steps of the trainings that measure what a step costs."""
 
 
@@ -200,8 +200,10 @@ def _run(task: Task) -> dict[str, Any]:
     with tempfile.TemporaryDirectory(prefix="omnidet-", dir=task.folder) as made:
         scratch = Path(made)
         train, measure = make(task, scratch)
+        train(WARM_UP)  # imports and first uses of libraries cost seconds, once
         costs = [_seconds(train, steps) for steps in (SHORT, LONG)]
-        per_step = (costs[1] - costs[0]) / (LONG - SHORT)
+        # Above 0 however the clock jitters, so that few steps are not taken for free.
+        per_step = max((costs[1] - costs[0]) / (LONG - SHORT), costs[1] / (10 * LONG))
         shutil.rmtree(scratch / "models", ignore_errors=True)
         start = max(costs[0] - SHORT * per_step, 0)
         steps = max(round((task.minutes * 60 - start) / per_step), task.least_steps)
