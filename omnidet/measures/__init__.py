@@ -14,6 +14,7 @@ SHARED = (
     "prediction_files",
     "rows",
     "run",
+    "sample",
     "unseen",
 )
 """Files of this folder that are not plug-ins."""

@@ -103,6 +103,8 @@ def _next_number(registry: Location, name: str) -> int:
 def _fill(stage: Path, content: Content) -> None:
     try:
         shutil.copytree(content.model, stage, dirs_exist_ok=True)
+        # A model that comes from a registry has the index of its old version.
+        (stage / INDEX_NAME).unlink(missing_ok=True)
     except shutil.Error as error:  # it holds a list, an entry for each file
         source, _, reason = error.args[0][0]
         short = reason.partition("] ")[2].partition(": ")[0] or reason

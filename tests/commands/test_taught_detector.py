@@ -244,5 +244,5 @@ def test_wrong_input_leaves_the_champion_alone(place, registry, tmp_path, capsys
     assert "no annotations" in complaint("finetune", str(tmp_path / "empty"))
     damaged = registry / NAME / "1" / "vocabulary" / "vocabulary.json"
     damaged.write_text(damaged.read_text().replace('"content_hash": "', '"content_hash": "0'))
-    assert "its content hash differs" in complaint("finetune", cells)
+    assert "vocabulary.json is not as it was registered" in complaint("finetune", cells)
     assert sorted(storage.list_files(registry)) == before

@@ -26,7 +26,8 @@ def test_nothing_old_may_be_forgotten(tmp_path):
     run = retraining(tmp_path)
     reached = '{"coco/AP": 0.1, "cells/AP": 0.5, "cells/AP50": 0.8}'
     storage.write_text(f"{run.folder}/metrics.json", reached)
-    assert gate_retrained.python_func(run.folder, run.registry, "tiny_world", []) is False
+    held = ['retrain.keep=["all"]']
+    assert gate_retrained.python_func(run.folder, run.registry, "tiny_world", held) is False
     decision = json.loads(storage.read_text(f"{run.folder}/gate.json"))
     assert ["coco/AP" in reason for reason in decision["reasons"]] == [True]
 

@@ -67,6 +67,12 @@ def _annotated(kind: str) -> Reader:
             handmade.write(root / "a.json", drawing.coco(own))
         elif kind == "cvat":
             handmade.write(root / "a.xml", drawing.cvat(own))
+        elif kind == "createml":
+            handmade.write(root / "a.json", drawing.createml(own))
+        elif kind == "via":
+            handmade.write(root / "a.json", drawing.via(own))
+        elif kind == "csv":
+            handmade.write(root / "a.csv", drawing.table(own))
         elif kind == "label-studio":
             handmade.write(root / "a.json", drawing.label_studio(own))
         for scene in own:

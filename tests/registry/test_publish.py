@@ -131,7 +131,10 @@ versions.register(sys.argv[1], 'toy', pathlib.Path(sys.argv[2]), {}, {})
         [sys.executable, "-c", code, registry, str(model)], cwd=ROOT, timeout=240, env=environment
     )
     assert killed.returncode == -signal.SIGKILL
-    assert storage.list_files(f"{registry}/toy")  # the stage or the claim is left
+    if storage.is_s3(registry):
+        assert storage.list_files(f"{registry}/toy")  # the claim is left
+    else:
+        assert list(Path(registry, "toy").glob(".stage-*"))  # which no listing looks into
     assert versions.versions(registry, "toy") == versions.models(registry) == []
     version, _ = versions.register(registry, "toy", model, {}, {})
     assert version.number == (2 if storage.is_s3(registry) else 1)
@@ -174,3 +177,10 @@ def test_a_full_disk_is_one_line(tmp_path, model):
     assert "[(" not in done.stdout
     assert done.stdout.count("\n") == 1
     assert storage.list_files(tmp_path / "registry") == []
+
+
+def test_a_version_can_be_registered_again_elsewhere(registry, tmp_path, model):
+    first, _ = versions.register(registry, "toy", model, {}, {})
+    again, _ = versions.register(str(tmp_path / "other"), "toy", first.folder(), {}, {})
+    again.check_whole()
+    assert "version.json" not in again.hashes

@@ -237,7 +237,12 @@ ABOUT_DATASETS = (
     "data/download",  # where their files are
     "data/annotated",  # COCO is the name of a format here
     "data/folder_formats",
-    "commands/finetune.py",  # likewise
+    "data/label_files",  # likewise
+    "predictions",
+    "commands/finetune.py",
+    "commands/label.py",
+    "commands/predict.py",
+    "measures/sample.py",  # names of measures
     "recipes",  # choose the datasets
     "commands/score.py",  # names of benchmarks
     "evaluation/official.py",  # the packages of the official tools are called so
