@@ -17,6 +17,11 @@ _FLAG = re.compile(r"\s+-?[01]$")
 """What lists of a single class write behind each name."""
 
 
+_ORDER = ("test", "val", "train")
+"""A picture that several lists name is of the first of these."""
+_UNION = "trainval"
+
+
 def text_of(folder: Folder, path: Path) -> str | None:
     """A text file as UTF-8, or as its byte order mark says; None where it is neither."""
     content = folder.read_bytes(path)
@@ -44,8 +49,7 @@ class Lists:
         """By picture, or by annotation file."""
         self.missing: dict[Path, int] = {}
         """Lines that name nothing in the folder, by list."""
-        self.in_several: set[Path] = set()
-        """Pictures that lists of different splits name."""
+        self._named: dict[Path, set[str]] = defaultdict(set)
         self.files: list[Path] = []
         for path in folder.with_suffix(".txt"):
             if split_of_list(path) and (folder.root / path).stat().st_size <= _MAX_BYTES:
@@ -61,9 +65,17 @@ class Lists:
         self.missing[path] = sum(not meant for meant in found.values())
         for meant in filter(None, found.values()):
             known = self.splits.get(meant, split)
-            if known != split:
-                self.in_several.add(meant)
-            self.splits[meant] = min(known, split, key=("test", "val", "train").index)
+            self.splits[meant] = min(known, split, key=_ORDER.index)
+            self._named[meant].add(_UNION if _UNION in key(path.stem) else split)
+
+    @property
+    def in_several(self) -> set[Path]:
+        """Pictures that lists of different splits name; `trainval` is train and val together."""
+        return {
+            meant
+            for meant, splits in self._named.items()
+            if len(splits) > 1 and ("test" in splits or len(splits - {_UNION}) > 1)
+        }
 
     def of(self, *paths: Path | None) -> str:
         """The split of the first of these files that a list names, otherwise that of the annotation
@@ -84,8 +96,8 @@ class Lists:
         if self.in_several:
             first = min(self.in_several)
             said.append(
-                f"in the lists of several splits, and evaluated on: {len(self.in_several)} (first: "
-                f"{first})"
+                f"in the lists of several splits: {len(self.in_several)} (first: {first}, taken "
+                f"for {self.splits[first]})"
             )
         return said
 

@@ -40,7 +40,23 @@ def test_a_name_with_blanks(root):
 def test_a_picture_of_several_lists_is_evaluated_on_and_said(root):
     made = _lists(root, train="a\nb\n", test="a\n")
     assert made.of(Path("JPEGImages/a.jpg")) == "test"
-    assert any("a.jpg" in note for note in made.notes())
+    assert any("1 (first: JPEGImages/a.jpg, taken for test)" in note for note in made.notes())
+
+
+def test_train_and_val_together_contradict_neither(root):
+    made = _lists(root, train="a\n", val="b\n", trainval="a\nb\n")
+    assert made.of(Path("JPEGImages/b.jpg")) == "val"
+    assert made.notes() == []
+
+
+def test_a_picture_of_the_test_is_said_though_it_is_only_in_both_together(root):
+    made = _lists(root, trainval="a\nb\n", test="b\n")
+    assert any("1 (first: JPEGImages/b.jpg, taken for test)" in note for note in made.notes())
+
+
+def test_a_picture_of_train_and_val_is_said(root):
+    made = _lists(root, train="a\nb\n", val="b\n", trainval="a\nb\n")
+    assert any("1 (first: JPEGImages/b.jpg, taken for val)" in note for note in made.notes())
 
 
 def test_names_of_nothing_are_counted(root):
