@@ -174,11 +174,12 @@ class _Handlers:
         kind = request.headers.get("content-type", "application/json")
         kind = kind.partition(";")[0].strip().lower()
         header = request.headers.get(tensors.HEADER)
-        if kind != "application/json" and (kind, header is None) != (_BINARY, False):
+        # Other names for JSON are borne: curl and urllib call any body a form.
+        if kind == _BINARY and header is None:
             raise HTTPException(
                 415,
-                f"content type {kind!r} is not supported: send application/json, or {_BINARY} with "
-                f"{tensors.HEADER}",
+                f"content type {kind!r} is not supported without {tensors.HEADER}: send it, or "
+                "application/json",
             )
         async with self.bodies.held(request, self.limits.max_request_bytes) as body:
             with self.service.place():

@@ -320,6 +320,28 @@ def test_binary_tensors_over_http(port, detector):
     assert ask(port, "GET", "/v2")[1]["extensions"] == ["binary_tensor_data"]
 
 
+@pytest.mark.parametrize("kind", ["application/x-www-form-urlencoded", "text/plain", None])
+def test_tensors_in_json_are_read_whatever_the_client_calls_them(port, kind):
+    inputs = [
+        {"name": n, "datatype": "BYTES", "shape": [1], "data": [value]}
+        for n, value in (("image", base64.b64encode(PICTURE).decode()), ("phrases", "ring"))
+    ]
+    assert _infer(port, json.dumps({"inputs": inputs}).encode(), kind)[0] == 200
+
+
+def test_binary_tensors_without_the_length_of_their_header_are_refused(port):
+    status, answer = _infer(port, b"{}\x04\0\0\0ring", "application/octet-stream")
+    assert (status, "Inference-Header-Content-Length" in answer["error"]) == (415, True)
+
+
+def _infer(port: int, body: bytes, kind: str | None) -> tuple[int, dict[str, Any]]:
+    headers = {} if kind is None else {"Content-Type": kind}
+    with contextlib.closing(http.client.HTTPConnection("127.0.0.1", port)) as connection:
+        connection.request("POST", "/v2/models/toy/infer", body, headers)
+        answer = connection.getresponse()
+        return answer.status, json.loads(answer.read())
+
+
 @pytest.mark.slow
 def test_a_stop_with_a_slow_body_is_quick(detector):
     with serving(detector, patience=Patience(stop_body_seconds=1)) as (_, port):
