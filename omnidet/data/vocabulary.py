@@ -125,7 +125,7 @@ class Vocabulary:
                 weights = dict.fromkeys(weights, 1.0)
         if not weights:
             raise ValueError(
-                f"the phrase {text!r} is empty: it needs a letter, a digit or a symbol"
+                f"the phrase {text!r} has no letter, digit or symbol to look for: give it a word"
             )
         ids = sorted(token for token, weight in weights.items() if weight > 0)
         values = np.array([weights[token] for token in ids], np.float64)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, overload
@@ -356,7 +356,11 @@ def _named(images: Any) -> list[tuple[AnyPicture, str]]:
             f"images are of type {type(images).__name__}: give a file's path, its bytes, "
             "a PIL image or an array of RGB pixels, or a list of them"
         )
-    given = list(images)
+    if isinstance(images, Mapping | Set):
+        raise ValueError(
+            f"images are a {type(images).__name__}, whose order would be lost: give a list"
+        )
+    given: list[Any] = [images] if pictures.is_one(images) else list(images)
     if len(given) == 1:
         return [(given[0], "the image")]
     return [(image, f"image {number}") for number, image in enumerate(given)]

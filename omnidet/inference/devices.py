@@ -21,8 +21,8 @@ def checked_device(name: str) -> torch.device:
     if device.type == "cuda":
         count = torch.cuda.device_count() if torch.cuda.is_available() else 0
         if (device.index or 0) >= count:
-            have = f"has {count}" if count else "has none"
-            raise ValueError(f"--device {name}: this machine {have} such device: give cpu")
+            remedy = f"give one below cuda:{count}, or cpu" if count else "give cpu"
+            raise ValueError(f"--device {name}: this machine has {count} of them: {remedy}")
     elif device.type == "mps":
         if not torch.backends.mps.is_available():
             raise ValueError("--device mps: this machine has no such device: give cpu")

@@ -66,18 +66,20 @@ class Picture:
             raise ValueError(_unreadable(self.name, error)) from error
 
 
+_LONGEST_PATH = 4096  # Linux's limit
+
 AnyPicture = (
     str | os.PathLike[str] | bytes | bytearray | memoryview | Image.Image | Pixels | Picture
 )
 """A file (local or `s3://`), its content, a Pillow image, or RGB pixels (height, width, 3) of
-uint8.
+uint8. Binary streams such as `io.BytesIO` are read to their end.
 """
 
 
 def is_one(given: object) -> bool:
     """Whether it is a picture, not a list of pictures."""
     kinds = (str, os.PathLike, bytes, bytearray, memoryview, Image.Image, np.ndarray, Picture)
-    return isinstance(given, kinds)
+    return isinstance(given, kinds) or hasattr(given, "read")
 
 
 def read(
@@ -106,13 +108,32 @@ def read(
             raise ValueError(_unreadable(name, error)) from error
     if isinstance(given, np.ndarray):
         return _from_array(given, name)
+    if hasattr(given, "read"):
+        return _from_stream(given, name, limits, deadline)
     raise ValueError(
         f"{name} is of type {type(given).__name__}: give a file's path, its bytes, "
         "a PIL image, or an array of RGB pixels"
     )
 
 
+def _from_stream(given: Any, name: str, limits: PictureLimits, deadline: float | None) -> Picture:
+    content = given.read()
+    if not isinstance(content, bytes):
+        raise ValueError(f"{name} is a file opened as text: open it with mode 'rb'")
+    return _from_bytes(content, name, limits, deadline)
+
+
 def _from_file(path: str, limits: PictureLimits, deadline: float | None) -> Picture:
+    if path.startswith(("http://", "https://")):
+        raise ValueError(
+            f"image {path} is a web address: give its content, or use `omnidet predict`, which "
+            "fetches it"
+        )
+    if len(path) > _LONGEST_PATH or path.startswith("data:"):
+        raise ValueError(
+            f"image {path[:40]!r}... is a text of {len(path)} characters and no path: give the "
+            "bytes that it encodes"
+        )
     try:
         content = storage.read_bytes(path)
     except FileNotFoundError:

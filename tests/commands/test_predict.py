@@ -63,7 +63,7 @@ WRONG = {
     "no-picture.png --phrases star": "{p}/no-picture.png cannot be read as an image",
     "half-picture.png --phrases star": "{p}/half-picture.png cannot be read as an image",
     "picture.png --phrases=": "phrase 0 is empty",
-    "picture.png --phrases …": "'…' is empty",
+    "picture.png --phrases …": "'…' has no letter",
     "picture.png --phrases star --threshold nan": "--threshold nan",
     "picture.png --phrases star --threshold 30": "--threshold 30.0",
     "picture.png --phrases star --out {p}/picture.png": "is the picture itself",

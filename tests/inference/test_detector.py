@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import dataclasses
 import io
 
@@ -191,6 +192,11 @@ def test_boxes_are_in_the_pixels_of_the_picture_as_it_is_shown():
         ([toys.png(8, 8, []), b""], "image 1 cannot be read"),
         ([toys.png(8, 8, []), None], "image 1 is of type NoneType"),
         ([[toys.png(8, 8, [])]], "list"),
+        ({"image": toys.png(8, 8, [])}, "dict"),
+        ({"a.png", "b.png"}, "set"),
+        (io.StringIO("text"), "mode 'rb'"),
+        ("https://host.example/a.png", "a web address"),
+        (base64.b64encode(bytes(10_000)).decode(), "a text of 13336 characters"),
         (None, "NoneType"),
     ],
 )
@@ -202,8 +208,11 @@ def test_what_is_not_an_image_is_named(images, words):
 
 def test_wrong_questions_are_named():
     detector, image = _omnidet(), toys.png(8, 8, [])
-    for phrase in ("", "  ", "…"):
-        with pytest.raises(ValueError, match="is empty"):
+    for phrase in ("", "  "):
+        with pytest.raises(ValueError, match="phrase 1 is empty"):
+            detector.detect(image, ["red star", phrase])
+    for phrase in ("…", "!!!"):
+        with pytest.raises(ValueError, match=f"{phrase!r} has no letter"):
             detector.detect(image, ["red star", phrase])
     with pytest.raises(ValueError, match="phrase 0"):
         detector.detect(image, [["red star", "ring"]])  # type: ignore[list-item]

@@ -37,6 +37,7 @@ def given(tmp_path) -> dict[str, object]:
         "bytes": PICTURE,
         "bytearray": bytearray(PICTURE),
         "memoryview": memoryview(PICTURE),
+        "stream": io.BytesIO(PICTURE),
         "pil": Image.open(io.BytesIO(PICTURE)),
         "pixels": PIXELS,
     }
