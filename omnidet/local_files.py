@@ -135,8 +135,17 @@ _held: set[int] = set()
 
 @contextmanager
 def locked(lock: Path, busy: str) -> Iterator[None]:
-    """Hold a lock file during the block. Raises ValueError(busy) if another process holds it."""
-    descriptor = os.open(lock, os.O_RDWR | os.O_CREAT, 0o666)
+    """Hold a lock file during the block.
+
+    Raises ValueError(busy) if another process holds it, and OSError with the remedy if it cannot be
+    written.
+    """
+    try:
+        descriptor = os.open(lock, os.O_RDWR | os.O_CREAT, 0o666)
+    except OSError as error:
+        raise type(error)(
+            f"{lock} cannot be written ({error.strerror}): name a folder that can be"
+        ) from None
     _held.add(descriptor)
     try:
         try:

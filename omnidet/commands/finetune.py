@@ -183,7 +183,12 @@ def _alone(folder: str) -> AbstractContextManager[None]:
             f"--out {folder}: give a local folder; the pipeline `retrain` works on an object store"
         )
     path = Path(f"{folder}.lock")
-    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise type(error)(
+            f"{path.parent} cannot be made ({error.strerror}): give another --out"
+        ) from None
     return storage.locked(
         path, f"another run works in {folder}: wait for it, or give another --out"
     )

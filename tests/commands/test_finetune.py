@@ -54,3 +54,13 @@ def test_two_answers_to_one_question(given):
     with pytest.raises(SystemExit) as refused:
         cli.main(["finetune", "pictures", *given])
     assert refused.value.code == 2
+
+
+@pytest.mark.parametrize("out", ["/proc/x", "file/x"])
+def test_a_place_that_cannot_be_written_is_named(tmp_path, monkeypatch, capsys, out):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").write_text("no folder")
+    assert cli.main(["finetune", "pictures", "--out", out]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert out.rpartition("/")[0] in line
+    assert "cannot be" in line
