@@ -186,8 +186,8 @@ def _alone(folder: str) -> AbstractContextManager[None]:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise type(error)(
-            f"{path.parent} cannot be made ({error.strerror}): give another --out"
+        raise ValueError(
+            f"{path.parent} cannot be made a folder ({error.strerror}): give another --out"
         ) from None
     return storage.locked(
         path, f"another run works in {folder}: wait for it, or give another --out"
