@@ -40,6 +40,9 @@ def prepare(task: Any, store: Store, hours: int = 1, is_cached: bool = True) -> 
     kubernetes.use_config_map_as_env(
         task, store.config_map, {key: key for key in settings}, optional=True
     )
+    # The images name a user that is not root. A namespace that enforces the Pod Security Standard
+    # `restricted` also wants the pod to say so.
+    kubernetes.set_security_context(task, run_as_non_root=True)
     kubernetes.set_timeout(task, hours * HOUR)
     task.set_retry(
         num_retries=2, backoff_duration="10s", backoff_factor=2, backoff_max_duration="10m"

@@ -16,6 +16,12 @@ def test_each_step_is_tried_again_and_ends_some_time(tasks):
     assert int(tasks["download"]["kubernetes"]["activeDeadlineSeconds"]) == 48 * 3600
 
 
+def test_each_step_says_that_it_does_not_run_as_root(tasks):
+    """Namespaces that enforce the Pod Security Standard `restricted` ask for it."""
+    for name, entry in tasks.items():
+        assert entry["kubernetes"]["securityContext"] == {"runAsNonRoot": True}, name
+
+
 def test_only_what_depends_on_the_outside_is_not_cached(tasks):
     cached = {
         name for name, entry in tasks.items() if entry["task"]["cachingOptions"].get("enableCache")
