@@ -44,10 +44,23 @@ class Shown:
 
 
 def show_decision(decision: str, out: str) -> None:
-    """Write the gate's decision, a JSON file at this location, as Markdown."""
+    """Write the gate's decision, a JSON file at this location, as Markdown: a sentence, then a row
+    for each metric.
+    """
     content = json.loads(storage.read_text(decision))
-    text = json.dumps(content, indent=1, ensure_ascii=False)
-    Path(out).write_text(f"# Gate\n\n```json\n{text}\n```\n", encoding="utf-8")
+    champion = content.get("champion")
+    against = f"compared with the champion {champion}" if champion else "there is no champion yet"
+    verdict = "Passed" if content["passed"] else "Refused: nothing is registered"
+    lines = ["# Gate", "", f"**{verdict}** ({against}).", ""]
+    lines += [f"- {reason}" for reason in content["reasons"]]
+    rows = content.get("rows", [])
+    if rows:
+        lines += ["", "| metric | champion | candidate | allowed | |", "|---|---|---|---|---|"]
+    for row in rows:
+        numbers = (row[column] for column in ("champion", "candidate", "allowed"))
+        shown = " | ".join("–" if number is None else f"{number:.4f}" for number in numbers)
+        lines.append(f"| {row['metric']} | {shown} | {'ok' if row['ok'] else '**too low**'} |")
+    Path(out).write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
 def note_registered(
