@@ -13,7 +13,7 @@ help:  ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
 
 demo: $(INSTALLED)  ## draw a small world, train on it, measure, register (7 to 12 minutes on 2 cores)
-	@git rev-parse --git-dir > /dev/null 2>&1 || { echo "this folder is no git repository, and DVC needs one: run 'git init' in it" >&2; exit 2; }
+	@git rev-parse --git-dir > /dev/null 2>&1 || { echo "this folder is not a git repository, and DVC needs one: run 'git init' in it" >&2; exit 2; }
 	dvc repro
 	@# Only the first version becomes the champion by itself: later ones have a champion to be compared with.
 	@test -d registry/omnidet-tiny-world/promoted || omnidet models promote omnidet-tiny-world@1 --registry registry

@@ -120,7 +120,7 @@ def _pictures(dataset: Path, left_out: Sequence[str]) -> list[Picture]:
             found.append(Picture(entry, corners, named, split == "train"))
     lacking = [name for name in left_out if name not in known]
     if lacking:
-        raise SystemExit(f"{lacking[0]!r} is no name of the folder: {', '.join(sorted(known))}")
+        raise SystemExit(f"{lacking[0]!r} is not a name in the folder: {', '.join(sorted(known))}")
     return found
 
 

@@ -350,7 +350,7 @@ def _batches(images: Any, size: int) -> Iterator[list[tuple[AnyPicture, str]]]:
 
 
 def _named(images: Any) -> list[tuple[AnyPicture, str]]:
-    """The images of a list with their names for messages. Raises ValueError if it is no list."""
+    """The images of a list with their names for messages. Raises ValueError if it is not a list."""
     if not isinstance(images, Iterable):
         raise ValueError(
             f"images are of type {type(images).__name__}: give a file's path, its bytes, "

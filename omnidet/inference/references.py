@@ -53,7 +53,7 @@ def find(model: str, registry: storage.Location = "registry") -> Reference:
         return _registered(model, registry)
     if folder.exists() or not _HUB_ID.fullmatch(model) or Path(folder.parts[0]).exists():
         raise FileNotFoundError(
-            f"{model} is no trained detector: it is no folder with a config.json; give one, or "
+            f"{model} is not a trained detector: it is not a folder with a config.json; give one, or "
             "the name of a registered model"
         )
     return _of_hub(model)
@@ -87,7 +87,7 @@ def _of_hub(model: str) -> Reference:
         ) from error
     except (errors.HfHubHTTPError, errors.LocalEntryNotFoundError, OSError) as error:
         raise OSError(
-            f"{name} is no folder here, and the Hugging Face hub does not answer "
+            f"{name} is not a folder here, and the Hugging Face hub does not answer "
             f"({type(error).__name__}): correct the name, or try again"
         ) from error
     return Reference(Path(folder), name.rpartition("/")[2], revision)

@@ -61,4 +61,4 @@ def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _no_constant(text: str) -> Any:
-    raise ValueError(f"the body is not JSON: {text} is no number there")
+    raise ValueError(f"the body is not JSON: {text} is not a number there")

@@ -86,7 +86,7 @@ def test_the_same_question_in_every_form():
         ({"image": TEXT, "phrases": ["a"], "threshold": "high"}, "threshold 'high'"),
         (
             {"image": TEXT, "phrases": ["a"], "threshold": float("nan")},
-            "NaN is no number",
+            "NaN is not a number",
         ),
         (
             {"image": TEXT, "phrases": ["a"], "max_detections": 0},

@@ -33,7 +33,7 @@ _TAG = re.compile(
 def orientation(image: bytes) -> int:
     """The EXIF orientation, 1 (as it is) to 8.
 
-    Raises what Pillow raises for a file that is no image.
+    Raises what Pillow raises for a file that is not an image.
     """
     if not _may_have_a_tag(image):
         return 1
