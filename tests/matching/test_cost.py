@@ -194,3 +194,22 @@ def test_more_early_regions_than_there_are_gives_each_box_its_share():
     of_image = Counter(image for image, _, _ in _pairs(several))
     for image, num_boxes in Counter(image for image, _, _ in _pairs(single)).items():
         assert of_image[image] == num_regions // num_boxes * num_boxes
+
+
+def test_early_regions_are_those_that_fit_their_box():
+    batch = toys.batch()
+    given = toys.predictions(batch, toys.leaves())
+    first, second = batch.boxes_cxcywh_BN4[0]
+    boxes = given.boxes_cxcywh_BQ4.detach().clone()
+    boxes[0, :4] = torch.stack([first, second, second, first])
+    scores = torch.zeros_like(given.scores_BQL)
+    early = dataclasses.replace(given, boxes_cxcywh_BQ4=boxes, scores_BQL=scores)
+    several = match_early(
+        dataclasses.replace(given, early=early), batch, CostConfig(), hungarian, 2
+    )
+    assert {p for p in _pairs(several) if p[0] == 0} == {
+        (0, 0, 0),
+        (0, 3, 0),
+        (0, 1, 1),
+        (0, 2, 1),
+    }
