@@ -160,7 +160,12 @@ class Cluster:
         )
 
     def delete_job(self, job: Object, patience_seconds: float | None = None) -> None:
-        """Delete this very TrainJob after its pods. A job that is gone already is not an error."""
+        """Delete this very TrainJob; its pods end after it. A job that is gone already is not an
+        error.
+
+        In the background, because a job that waits for its pods to go loses its condition `Failed`,
+        and Trainer 2.3 starts it again.
+        """
         name, namespace = job["metadata"]["name"], job["metadata"]["namespace"]
         uid = {"uid": job["metadata"]["uid"]}
         try:
@@ -172,7 +177,7 @@ class Cluster:
                     namespace,
                     "trainjobs",
                     name,
-                    body={"propagationPolicy": "Foreground", "preconditions": uid},
+                    body={"propagationPolicy": "Background", "preconditions": uid},
                     _request_timeout=self.request_seconds,
                 ),
                 patience_seconds,

@@ -91,6 +91,10 @@ def _launch(job: TrainJob, api: Cluster, pace: Pace) -> None:
     wanted = manifest(job)
     give_up_at = time.monotonic() + api.patience_seconds
     while time.monotonic() < give_up_at:
+        if _is_ending(job, api):
+            _say(f"pods of an earlier TrainJob {job.full_name} are ending: waiting for them")
+            time.sleep(pace.poll_seconds)
+            continue
         try:
             api.create_job(wanted)
         except ClusterError as error:
@@ -120,6 +124,12 @@ def _launch(job: TrainJob, api: Cluster, pace: Pace) -> None:
         f"an earlier TrainJob {job.full_name} is not gone after {api.patience_seconds:.0f} s: "
         "delete it"
     )
+
+
+def _is_ending(job: TrainJob, api: Cluster) -> bool:
+    """Whether pods of a deleted job are still there, which may write where the new one will."""
+    is_gone = api.job(job.namespace, job.name) is None
+    return is_gone and bool(api.pods(job.namespace, job.name))
 
 
 def _wait(job: TrainJob, api: Cluster, pace: Pace) -> None:

@@ -65,6 +65,8 @@ class Fake:
         cut_log_after: after how many lines a followed stream breaks off, once, within a line.
         cut_is_clean: whether the stream ends there as if it were whole, as with some proxies.
         finalizer_reads: how many reads a deleted job outlives.
+        ending_lists: how often the pods of a job that is not there are still listed.
+        revived: jobs that were deleted in a way that starts them again.
     """
 
     status: STATUS = running
@@ -75,6 +77,8 @@ class Fake:
     cut_log_after: int | None = None
     cut_is_clean: bool = False
     finalizer_reads: int = 0
+    ending_lists: int = 0
+    revived: list[str] = field(default_factory=list)
     runtimes: set[str] = field(default_factory=lambda: {"omnidet-torch"})
     jobs: dict[str, dict[str, Any]] = field(default_factory=dict)
     pods: list[dict[str, Any]] = field(default_factory=list)

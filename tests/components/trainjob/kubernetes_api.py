@@ -175,6 +175,8 @@ class Handler(BaseHTTPRequestHandler):
                 self._refuse(409, "Precondition failed: UID")
                 return
             self.state.deleted.append((name, body["propagationPolicy"]))
+            if body["propagationPolicy"] == "Foreground":  # as recorded: Trainer 2.3 starts it anew
+                self.state.revived.append(name)
             if self.state.finalizer_reads > 0:
                 job["metadata"]["deletionTimestamp"] = "2026-11-22T12:00:00Z"
             else:
@@ -185,6 +187,9 @@ class Handler(BaseHTTPRequestHandler):
         key, _, value = query["labelSelector"].partition("=")
         with self.state.lock:
             items = [pod for pod in self.state.pods if pod["metadata"]["labels"].get(key) == value]
+            if key == "jobset.sigs.k8s.io/jobset-name" and value not in self.state.jobs:
+                items = items if self.state.ending_lists > 0 else []
+                self.state.ending_lists -= 1
         self._send(200, {"kind": "PodList", "apiVersion": "v1", "metadata": {}, "items": items})
 
     def _get_pod(self, name: str, **_: Any) -> None:

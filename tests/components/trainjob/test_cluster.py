@@ -88,7 +88,7 @@ def test_only_the_very_job_is_deleted(fake: Fake) -> None:
     api(fake).delete_job(new)
     assert fake.jobs == {}
     api(fake).delete_job(new)  # gone already
-    assert fake.deleted == [(JOB.name, "Foreground")]
+    assert fake.deleted == [(JOB.name, "Background")]
 
 
 def test_warnings_are_those_of_the_job(fake: Fake) -> None:

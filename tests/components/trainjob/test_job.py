@@ -34,7 +34,7 @@ QUICK = Pace(
     deadline_grace_seconds=0.1,
     delete_seconds=2,
 )
-DELETED = [(JOB.name, "Foreground")]
+DELETED = [(JOB.name, "Background")]
 
 
 def _fine() -> None:
@@ -209,6 +209,25 @@ class TestAdopt:
         assert fake.deleted == DELETED
         assert len(fake.created) == 1
 
+    def test_a_failed_job_does_not_train_on(self, fake: Fake) -> None:
+        fake.status = ends("Failed", after=2)
+        with pytest.raises(JobError):
+            run(JOB, api(fake), _fine, QUICK)
+        assert len(fake.deleted) == 1
+        assert fake.revived == []
+
+    def test_pods_of_a_deleted_job_are_waited_for(
+        self, fake: Fake, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        fake.add_pod(f"{JOB.name}-node-0-0-abcde", JOB.name)
+        fake.ending_lists = 3
+        fake.status = ends("Complete", after=5)
+        run(JOB, api(fake), _fine, QUICK)
+        out = capsys.readouterr().out.splitlines()
+        assert sum("are ending" in line for line in out) == 3
+        assert fake.calls["create", "trainjobs"] == 1
+        assert "was created" in out[3]
+
     def test_a_job_that_does_not_go_away_is_an_error(self, fake: Fake) -> None:
         fake.finalizer_reads = 1_000_000
         fake.add_job(manifest(JOB) | {"status": {"conditions": [condition("Failed")]}})
@@ -274,7 +293,7 @@ class TestOutages:
         fake.rules = [
             rule for rule in rules("launcher-rbac.yaml") if "trainjobs" not in rule["resources"]
         ]
-        with pytest.raises(ClusterError, match=r'403 .* cannot create resource "trainjobs"'):
+        with pytest.raises(ClusterError, match=r'403 .* cannot get resource "trainjobs"'):
             run(JOB, api(fake), _fine, QUICK)
 
 

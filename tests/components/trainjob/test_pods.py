@@ -16,6 +16,7 @@ FIRST, SECOND = f"{JOB}-node-0-0-abcde", f"{JOB}-node-0-1-fghij"
 def test_the_report_has_exit_codes_reasons_logs_and_warnings(fake: Fake) -> None:
     killed = container("terminated", exitCode=137, reason="OOMKilled")
     failed = container("terminated", exitCode=1, reason="Error")
+    fake.ending_lists = 10
     fake.add_pod(FIRST, JOB, phase="Failed", **killed)
     fake.add_pod(SECOND, JOB, index=1, phase="Failed", **failed)
     fake.add_pod(f"{JOB}-node-0-2-klmno", JOB, index=2)
@@ -42,6 +43,7 @@ def test_the_report_has_exit_codes_reasons_logs_and_warnings(fake: Fake) -> None
 
 
 def test_an_evicted_pod_says_so(fake: Fake) -> None:
+    fake.ending_lists = 10
     fake.add_pod(FIRST, JOB, phase="Failed", reason="Evicted", message="low on memory")
     assert "Failed, Evicted, low on memory" in pods.failure_report(api(fake), NAMESPACE, JOB)
 
@@ -58,6 +60,7 @@ def test_an_api_that_is_away_does_not_hide_the_failure(fake: Fake) -> None:
 
 
 def test_a_log_that_cannot_be_read_is_said(fake: Fake) -> None:
+    fake.ending_lists = 10
     fake.add_pod(FIRST, JOB, phase="Failed", **container("terminated", exitCode=1))
     fake.faults = [("get", "pods/log", 500)]
     assert "(no log: " in pods.failure_report(api(fake), NAMESPACE, JOB)

@@ -66,7 +66,7 @@ def test_it_deletes_jobs_without_a_living_step_and_no_others(fake: Fake) -> None
     kept.add(fake.add_job(foreign, 7200)["metadata"]["name"])
     assert _reap(fake) == 0
     assert {name for name, _ in fake.deleted} == orphans
-    assert {how for _, how in fake.deleted} == {"Foreground"}
+    assert {how for _, how in fake.deleted} == {"Background"}
     assert set(fake.jobs) == kept
     assert set(fake.calls) == granted("reaper.yaml")
 
@@ -128,4 +128,4 @@ def test_the_manifest_starts_a_module_that_runs(fake: Fake, tmp_path: Path) -> N
         capture_output=True, text=True, timeout=60,
     )  # fmt: skip
     assert ran.returncode == 0, ran.stderr
-    assert fake.deleted == [(name, "Foreground")]
+    assert fake.deleted == [(name, "Background")]
