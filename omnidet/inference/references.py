@@ -53,8 +53,8 @@ def find(model: str, registry: storage.Location = "registry") -> Reference:
         return _registered(model, registry)
     if folder.exists() or not _HUB_ID.fullmatch(model) or Path(folder.parts[0]).exists():
         raise FileNotFoundError(
-            f"{model} is not a trained detector: it is not a folder with a config.json; give one, or "
-            "the name of a registered model"
+            f"{model} is not a trained detector: it is not a folder with a config.json; "
+            "give one, or the name of a registered model"
         )
     return _of_hub(model)
 

@@ -8,12 +8,11 @@ and backwards: a tenth of a training step on a CPU.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
 from typing import Any
 
 import torch
 from timm.layers import BatchNormAct2d  # type: ignore[attr-defined]
-from timm.layers.conv2d_same import Conv2dSame, conv2d_same
+from timm.layers.conv2d_same import Conv2dSame
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -86,18 +85,36 @@ def _folded(convolution: nn.Conv2d, norm: nn.BatchNorm2d, images_BCHW: Tensor) -
     shift = offset * scale
     if norm.affine:
         shift = shift + norm.bias
-    function: Callable[..., Tensor] = functional.conv2d
+    padding = convolution.padding
     if isinstance(convolution, Conv2dSame):
-        function = conv2d_same
-    return function(
+        images_BCHW, padding = functional.pad(images_BCHW, _same(convolution)), (0, 0)
+    return functional.conv2d(
         images_BCHW,
         convolution.weight * scale[:, None, None, None],
         shift,
         convolution.stride,
-        convolution.padding,
+        padding,
         convolution.dilation,
         convolution.groups,
     )
+
+
+def _same(convolution: nn.Conv2d) -> list[int]:
+    """TensorFlow's padding: left, right, above, below.
+
+    It depends on the side in general, but not if the stride divides the side, as a backbone's
+    `size_multiple` sees to. Sizes that are computed make the export of a model of any size endless.
+    """
+    sides = []
+    for kernel, stride, dilation in zip(
+        reversed(convolution.kernel_size),
+        reversed(convolution.stride),
+        reversed(convolution.dilation),
+        strict=True,
+    ):
+        both = max((kernel - 1) * dilation + 1 - stride, 0)
+        sides += [both // 2, both - both // 2]
+    return sides
 
 
 def _activation(norm: Any, images_BCHW: Tensor) -> Tensor:

@@ -24,6 +24,9 @@ BACKBONES = {
     "timm_vit": VIT,
     "timm_vit in windows": dataclasses.replace(VIT, window=2, global_blocks=(2, 5, 8, 11)),
     "timm_features": TimmFeatures("resnet18", "random", width=32, depth=1, num_heads=2),
+    "timm_features of photo-small": TimmFeatures(
+        "tf_efficientnet_lite0", "random", width=32, depth=1, num_heads=2
+    ),
 }
 PHRASES = ("red star", "star left of circle")
 

@@ -28,7 +28,7 @@ def _network(name: str) -> nn.Module:
 
 def _step(network: nn.Module) -> tuple[Tensor, dict[str, Tensor]]:
     generator = torch.Generator().manual_seed(1)
-    images = torch.randn(2, 3, 64, 64, dtype=torch.float64, generator=generator)
+    images = torch.randn(2, 3, 64, 96, dtype=torch.float64, generator=generator)
     features = network.forward_features(images)
     features.square().mean().backward()
     return features.detach(), {
