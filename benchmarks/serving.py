@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 import http.client
 import json
-import socket
 import statistics
 import tempfile
 import threading
@@ -22,7 +21,7 @@ import numpy as np
 
 from omnidet.inference.detector import OmniDet
 from omnidet.serving.config import ServerConfig
-from omnidet.serving.server import Server
+from omnidet.serving.server import Server, listening
 from omnidet.serving.service import Service
 from tests import toys
 
@@ -80,7 +79,7 @@ def main() -> None:
         detector = OmniDet.from_pretrained(options.model or Path(folder) / "model")
     picture = toys.png(128, 96, [(5, 5, 20, 20)])
     bare(detector, picture, 16)
-    listener = socket.create_server(("127.0.0.1", 0))
+    listener = listening("127.0.0.1", 0)
     server = Server(Service(detector, "toy", "1", ServerConfig(port=0)))
     thread = threading.Thread(target=server.run, args=([listener],))
     thread.start()

@@ -20,6 +20,7 @@ from PIL import Image
 
 from omnidet.inference.detector import OmniDet
 from omnidet.serving.config import Limits, Patience
+from omnidet.serving.server import listening
 from tests import toys
 from tests.serving.running import PICTURE, ask, question, raw, serving, toy, until_closed
 
@@ -340,6 +341,15 @@ def _infer(port: int, body: bytes, kind: str | None) -> tuple[int, dict[str, Any
         connection.request("POST", "/v2/models/toy/infer", body, headers)
         answer = connection.getresponse()
         return answer.status, json.loads(answer.read())
+
+
+def test_answers_are_not_held_back_for_an_acknowledgement():
+    with (
+        listening("127.0.0.1", 0) as listener,
+        socket.create_connection(listener.getsockname()),
+        listener.accept()[0] as accepted,
+    ):
+        assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
 
 
 @pytest.mark.slow
