@@ -15,8 +15,6 @@ help:  ## show this list
 demo: $(INSTALLED)  ## draw a small world, train on it, measure, register (7 to 12 minutes on 2 cores)
 	@git rev-parse --git-dir > /dev/null 2>&1 || { echo "this folder is not a git repository, and DVC needs one: run 'git init' in it" >&2; exit 2; }
 	dvc repro
-	@# Only the first version becomes the champion by itself: later ones have a champion to be compared with.
-	@test -d registry/omnidet-tiny-world/promoted || omnidet models promote omnidet-tiny-world@1 --registry registry
 	@omnidet summary --metrics metrics/evaluation.json --registry registry --report runs/demo/report.html
 
 DATA ?= data/coco

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import hashlib
 import os
 import shutil
 import tempfile
@@ -20,6 +21,8 @@ _NO_LOCKS = (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS)
 
 Nobody can tell who else is at work there, so work goes on.
 """
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""Raised by a full disk, by a used-up quota, and by a limit on the size of files."""
 
 
 def exists(location: str) -> bool:
@@ -105,17 +108,53 @@ def remove(location: str) -> None:
 
 
 @contextmanager
+def naming(target: Path | str) -> Iterator[None]:
+    """Name what is being written in the error of a full disk, which says no more than that."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _FULL:
+            raise
+        raise OSError(
+            f"{target} cannot be written ({error.strerror}): make room on its disk, or give "
+            "another place"
+        ) from error
+
+
+@contextmanager
+def written_whole(target: Path) -> Iterator[Path]:
+    """A temporary file with the target's ending, which takes its place if the block succeeds.
+
+    It does not wait until the file is on disk, as `write_bytes` does: for what is easily made
+    again.
+    """
+    # The name is short, whatever the length of the target's, and the same if a killed process
+    # comes back.
+    digest = hashlib.sha256(os.fsencode(target.name)).hexdigest()[:16]
+    temporary = target.with_name(f".{digest}.part{target.suffix[:16]}")
+    with naming(target):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            yield temporary
+            temporary.replace(target)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+
+
+@contextmanager
 def staged_directory(target: Path) -> Iterator[Path]:
     """A new folder that is moved to `target` if the block succeeds, and removed if it fails."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    _clear_up(target)
-    stage = _hidden_folder(target)
-    try:
-        yield stage
-        give_default_modes(stage)
-        replace_directory(stage, target)
-    finally:
-        shutil.rmtree(stage, ignore_errors=True)
+    with naming(target):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        _clear_up(target)
+        stage = _hidden_folder(target)
+        try:
+            yield stage
+            give_default_modes(stage)
+            replace_directory(stage, target)
+        finally:
+            shutil.rmtree(stage, ignore_errors=True)
 
 
 def replace_directory(stage: Path, target: Path) -> None:
@@ -191,15 +230,16 @@ def _clear_up(target: Path) -> None:
 
 def _write_temporary(target: Path, content: bytes) -> Path:
     """Write a temporary file next to the target and wait until it is on disk."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(
-        dir=target.parent, prefix=f".{target.name}.", delete=False
-    ) as file:
-        temporary = Path(file.name)
+    with naming(target):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        descriptor, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name[:60]}.")
+        temporary = Path(name)
         try:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
+            with open(descriptor, "wb", buffering=0) as file:
+                rest = memoryview(content)
+                while rest:  # a disk takes what fits, and fails only at the next byte
+                    rest = rest[file.write(rest) :]
+                os.fsync(file.fileno())
         except BaseException:
             temporary.unlink()
             raise
@@ -214,8 +254,13 @@ def give_default_modes(folder: Path) -> None:
     """
     _give_default_mode(folder)
     for path in folder.rglob("*"):
-        if not path.is_symlink():
+        if not path.is_symlink() and not _is_shared(path):
             _give_default_mode(path)
+
+
+def _is_shared(path: Path) -> bool:
+    """Whether a file also stands in another folder, where its mode is somebody else's choice."""
+    return path.is_file() and path.stat().st_nlink > 1
 
 
 def _give_default_mode(path: Path) -> None:

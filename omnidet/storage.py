@@ -194,7 +194,10 @@ def staged_directory(location: Location) -> Iterator[Path]:
     from omnidet import object_folders
 
     list_files(location)  # a wrong bucket or key fails now, not after hours of work
-    with tempfile.TemporaryDirectory(prefix="omnidet-") as temporary:
+    with (
+        tempfile.TemporaryDirectory(prefix="omnidet-") as temporary,
+        local_files.naming(temporary),
+    ):
         yield Path(temporary)
         object_folders.upload_folder(Path(temporary), str(location), last=INDEX_NAME)
 
@@ -202,6 +205,20 @@ def staged_directory(location: Location) -> Iterator[Path]:
 def replace_directory(stage: Location, location: Location) -> None:
     """Move a local folder to a place on the same file system. What was there is removed."""
     local_files.replace_directory(Path(stage), Path(location))
+
+
+def written_whole(target: Path) -> AbstractContextManager[Path]:
+    """A temporary local file, with the target's ending, that takes its place if the block succeeds.
+
+    It does not wait until the file is on disk, as `write_bytes` does: for what is easily made
+    again. Raises OSError that names the target if the disk is full.
+    """
+    return local_files.written_whole(target)
+
+
+def naming(target: Location) -> AbstractContextManager[None]:
+    """Name what is being written in the error of a full disk, which says no more than that."""
+    return local_files.naming(str(target))
 
 
 def locked(lock: Path, busy: str) -> AbstractContextManager[None]:

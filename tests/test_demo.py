@@ -6,11 +6,13 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 
 from omnidet.inference.detector import OmniDet
+from omnidet.registry import versions
 
 pytestmark = pytest.mark.slow
 
@@ -31,6 +33,8 @@ def test_demo_runs_once_and_then_only_what_changed(tmp_path: Path) -> None:
     assert all(0 <= value <= 1 for value in metrics.values())
     assert "</html>" in (checkout / "runs/demo/report.html").read_text()
     OmniDet.from_pretrained(checkout / "registry/omnidet-tiny-world/1")
+    assert champion(checkout) == 1
+    assert gate(checkout)["champion"] is None
 
     again = run(checkout, "dvc", "repro")
     assert "Data and pipelines are up to date" in again, again
@@ -71,6 +75,48 @@ def test_demo_runs_once_and_then_only_what_changed(tmp_path: Path) -> None:
     )
     changed = json.loads(run(checkout, "dvc", "metrics", "diff", "--json"))
     assert changed["metrics/evaluation.json"]["coco/AP"]["diff"] == pytest.approx(0.25)
+
+
+def test_a_second_version_is_compared_with_the_champion(tmp_path: Path) -> None:
+    checkout = copy_of_checkout(tmp_path / "checkout")
+    run(checkout, "dvc", "repro")
+    first = json.loads((checkout / "metrics/evaluation.json").read_text())
+
+    change(checkout, "train", steps=5)
+    change(checkout, "gate", max_drop=1.0)  # anything passes
+    assert "passed against omnidet-tiny-world@1" in run(checkout, "dvc", "repro")
+    second = json.loads((checkout / "metrics/evaluation.json").read_text())
+    compared = {row["metric"]: row for row in gate(checkout)["rows"]}
+    assert "coco/AP" in compared
+    for metric, row in compared.items():
+        assert (row["champion"], row["candidate"]) == (first[metric], second[metric])
+    assert champion(checkout) == 2
+
+    change(checkout, "train", steps=6)
+    change(checkout, "gate", max_drop=-1.0)  # nothing passes
+    said = run(checkout, "dvc", "repro")
+    assert "not passed against omnidet-tiny-world@2" in said
+    assert gate(checkout)["passed"] is False
+    assert (checkout / "registry/omnidet-tiny-world/3").is_dir()
+    assert champion(checkout) == 2
+
+
+def change(checkout: Path, section: str, **fields: float) -> None:
+    """Change fields in params.yaml."""
+    params = yaml.safe_load((checkout / "params.yaml").read_text())
+    params[section] |= fields
+    (checkout / "params.yaml").write_text(yaml.safe_dump(params))
+
+
+def champion(checkout: Path) -> int:
+    """Number of the version that the alias points to."""
+    return versions.find(str(checkout / "registry"), "omnidet-tiny-world@champion").number
+
+
+def gate(checkout: Path) -> dict[str, Any]:
+    """The decision of the last run."""
+    content: dict[str, Any] = json.loads((checkout / "runs/demo/gate.json").read_text())
+    return content
 
 
 def copy_of_checkout(target: Path) -> Path:

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from omnidet import local_files, storage
+from tests import full_disk
 
 KILLED = f"""
 import os, signal, sys
@@ -306,3 +307,63 @@ def test_listing_bears_what_vanishes_and_never_looks_into_stages(tmp_path, monke
         assert local_files.list_files(str(tmp_path)) == ["model/1/a"]
         monkeypatch.undo()
     assert local_files.list_files(str(tmp_path)) == ["model/1/a", "model/3/b"]
+
+
+def test_a_file_takes_its_place_when_it_is_whole(tmp_path):
+    target = tmp_path / "new" / "a.PNG"
+    for content in ("one", "two"):
+        with local_files.written_whole(target) as temporary:
+            assert temporary.suffix == ".PNG"  # writers choose the format by it
+            temporary.write_text(content)
+        assert target.read_text() == content
+    with pytest.raises(TypeError), local_files.written_whole(target) as temporary:
+        temporary.write_text(3)
+    assert target.read_text() == "two"
+    assert list(target.parent.iterdir()) == [target]
+
+
+LONG = ["a" * 251 + ".png", "\N{SNOWMAN}" * 83 + ".png", "a." + "b" * 253]
+
+
+@pytest.mark.parametrize("name", LONG, ids=["ASCII", "3 bytes each", "ending"])
+def test_the_longest_names_can_be_written_too(tmp_path, name):
+    with local_files.written_whole(tmp_path / name) as temporary:
+        temporary.write_text("x")
+    local_files.write_bytes(str(tmp_path / name), b"y")
+    assert (tmp_path / name).read_text() == "y"
+
+
+WRITERS = {
+    "bytes": lambda target, content: local_files.write_bytes(str(target), content),
+    "bytes if absent": lambda target, content: local_files.write_bytes_if_absent(
+        str(target), content
+    ),
+    "a file": lambda target, content: _write(local_files.written_whole(target), content),
+    "a folder": lambda target, content: _write(
+        local_files.staged_directory(target), content, inner="b"
+    ),
+}
+
+
+def _write(place, content, inner=""):
+    with place as path:
+        (path / inner).write_bytes(content)
+
+
+@pytest.mark.parametrize("kind", WRITERS)
+def test_a_full_disk_leaves_nothing_and_is_named(tmp_path, kind):
+    target = tmp_path / "a.bin"
+    with full_disk.room_for(1000):
+        WRITERS[kind](tmp_path / "other", bytes(1000))
+        with pytest.raises(OSError, match=r"a\.bin cannot be written .*make room") as caught:
+            WRITERS[kind](target, bytes(1001))
+    assert str(target) in str(caught.value)
+    assert [path.name for path in tmp_path.iterdir()] == ["other"]
+
+
+def test_the_mode_of_a_file_that_also_stands_elsewhere_is_left_alone(tmp_path):
+    """Pictures are linked into folders that are made of them."""
+    (tmp_path / "mine.jpg").touch(mode=0o600)
+    with local_files.staged_directory(tmp_path / "out") as stage:
+        os.link(tmp_path / "mine.jpg", stage / "1.jpg")
+    assert (tmp_path / "mine.jpg").stat().st_mode & 0o777 == 0o600

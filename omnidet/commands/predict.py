@@ -113,6 +113,7 @@ def _one(options: argparse.Namespace, asked: asking.Asked, item: Item) -> int:
     if out is not None:
         _check_out(out, Path(item.name))
     from omnidet.inference import pictures
+    from omnidet.predictions.files import write_picture
 
     picture = pictures.read(item.name)
     detector, _ = asking.open_detector(options)
@@ -128,7 +129,7 @@ def _one(options: argparse.Namespace, asked: asking.Asked, item: Item) -> int:
     else:
         print(_text(found, detector, options))
     if out is not None:
-        found.draw().save(out)
+        write_picture(found.draw(), out)
         if not options.json:
             print(out)
     return 0

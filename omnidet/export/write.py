@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -58,6 +59,8 @@ def write(omnidet: OmniDet, config: ExportConfig, out: storage.Location, name: s
                 difference = _write_model(folder / file, graph.eval(), words, config, facts)
                 difference.check(limits)
                 break
+            except OSError:  # a full disk
+                raise
             except Exception:  # of the exporters, which raise their own; the last one counts
                 if not any_size:
                     raise
@@ -112,7 +115,10 @@ def _run_onnx(
 
 
 def _run_program(path: Path, exported: torch.export.ExportedProgram, facts: Facts) -> Run:
-    torch.export.save(exported, path, extra_files={KEY: facts.to_json()})
+    # Not straight into the file: where the disk is full, torch's own writer ends the process.
+    content = io.BytesIO()
+    torch.export.save(exported, content, extra_files={KEY: facts.to_json()})
+    path.write_bytes(content.getbuffer())
     loaded = torch.export.load(path).module()
     return lambda inputs: [output.numpy() for output in loaded(*inputs)[:2]]
 

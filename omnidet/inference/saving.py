@@ -7,6 +7,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from omnidet import storage
 from omnidet.data.vocabulary import Vocabulary
 from omnidet.model import bundle
 from omnidet.model.detector import Detector
@@ -53,7 +54,14 @@ def save_pretrained(
     """Write the detector. Raises FileExistsError if the folder holds anything."""
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise FileExistsError(f"{folder} is there already and not empty: give another folder")
-    folder.mkdir(parents=True, exist_ok=True)
+    with storage.staged_directory(folder) as stage:
+        _fill(stage, detector, vocabulary, config, folder.resolve().name)
+    return folder
+
+
+def _fill(
+    folder: Path, detector: Detector, vocabulary: Vocabulary, config: dict[str, Any], title: str
+) -> None:
     facts = config.get("provenance", {})
     bundle.save(folder, detector, vocabulary, list(config.get("names", ())), facts)
     path = folder / "config.json"
@@ -64,11 +72,8 @@ def save_pretrained(
             f'from omnidet.transformers import {made}\n\n__all__ = ["{made}"]\n',
             encoding="utf-8",
         )
-    card = _CARD.format(
-        name=folder.resolve().name, side=detector.config.image_size, count=len(content["names"])
-    )
+    card = _CARD.format(name=title, side=detector.config.image_size, count=len(content["names"]))
     (folder / "README.md").write_text(card, encoding="utf-8")
-    return folder
 
 
 def push_to_hub(

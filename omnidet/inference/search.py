@@ -21,6 +21,8 @@ NAMES_AT_ONCE = 4096
 product is smaller: it sets the bar for the next ones."""
 BLOCK = 64
 """Neighbouring names whose bounds are checked together: most blocks hold nothing useful."""
+FEW_PAIRS = 16_384
+"""So few pairs are not worth the fast product: one in double precision has next to no rounding."""
 EXACT_AT_ONCE = 16_384
 """Pairs whose exact scores are computed together."""
 SIGMOIDS_AT_ONCE = 1024
@@ -30,6 +32,7 @@ SIGMOIDS_AT_ONCE = 1024
 # caller may have allowed TF32 or bfloat16 products.
 _LOST_IN_SUMS = 2.0**-14
 _LOST_IN_PRODUCTS = 2.0**-8
+_LOST_IN_DOUBLES = 2.0**-40
 _ROUNDING_UP = 1 + 2.0**-7
 
 
@@ -49,6 +52,11 @@ def best_pairs(
         return nothing.float(), nothing, nothing
     search = _Search(embeddings_QD.float(), rows_PD.float(), biases_P.float(), count)
     first, step = 0, FIRST_NAMES
+    if len(embeddings_QD) * len(rows_PD) <= FEW_PAIRS:
+        search.look_at_all()
+        first = len(rows_PD)
+    else:
+        search.prepare()
     while first < len(rows_PD):
         search.look_at(first, min(first + step, len(rows_PD)))
         first, step = first + step, NAMES_AT_ONCE
@@ -94,6 +102,23 @@ class _Search:
         self.places = torch.zeros(0, dtype=torch.int64, device=device)
         """region * P + name: unique, so that equal scores have an order."""
         self.bar = float("-inf")
+
+    def look_at_all(self) -> None:
+        """Take the best of all pairs at once."""
+        left_QD, right_PD = self.embeddings_QD.double(), self.rows_PD.double()
+        rough = (left_QD @ right_PD.T + self.biases_P.double()).flatten()
+        if len(rough) > self.count:
+            largest = left_QD.norm(dim=1).max() * right_PD.norm(dim=1).max()
+            lost = _LOST_IN_DOUBLES * (largest + self.biases_P.abs().max())
+            # Both the last of the best and a pair that is better may be off by as much.
+            likely = rough >= rough.topk(self.count).values[-1] - 2 * lost
+            self._take(likely.nonzero()[:, 0])
+        else:
+            self._take(torch.arange(len(rough), device=rough.device))
+
+    def prepare(self) -> None:
+        """Make the left operand of the fast product."""
+        device = self.embeddings_QD.device
         # Private, but torch's public calls report the processor's flags, and not whether oneDNN,
         # which multiplies here, uses them.
         fast = device.type == "cpu" and torch.ops.mkldnn._is_mkldnn_bf16_supported()
@@ -101,7 +126,7 @@ class _Search:
             (torch.bfloat16, torch.int16) if fast else (torch.float32, torch.int32)
         )
         self.slack = _LOST_IN_SUMS if fast else _LOST_IN_PRODUCTS
-        rounded, lost_Q1, norm_Q1 = self._rounded(embeddings_QD)
+        rounded, lost_Q1, norm_Q1 = self._rounded(self.embeddings_QD)
         one_Q1 = torch.ones_like(norm_Q1)
         self.left_QW = torch.cat([rounded, lost_Q1, norm_Q1, one_Q1, one_Q1, one_Q1], 1)
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import re
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from omnidet import storage
 from omnidet.data.label_files.labelled import Labelled
 from omnidet.predictions import formats
 
@@ -72,7 +74,8 @@ class PictureFiles:
         """
         key = line["file"]
         if formats.DRAWN in self._chosen:
-            _save(found.draw(), self._folder / "drawn" / f"{key}.jpg")
+            drawn = self._folder / "drawn" / f"{key}.jpg"
+            write_picture(found.draw(), drawn, quality=QUALITY)
         if formats.CROPS in self._chosen:
             self._crops(key, found)
         for entry in self._each:
@@ -90,7 +93,7 @@ class PictureFiles:
         cut = zip(crops(found.image, found), found.labels, strict=True)
         for number, (part, label) in enumerate(cut, start=1):
             folder = self._folder / "crops" / folder_name(label)
-            _save(part, folder / f"{key}-{number}.jpg")
+            write_picture(part, folder / f"{key}-{number}.jpg", quality=QUALITY)
 
 
 def folder_name(label: str) -> str:
@@ -101,38 +104,26 @@ def folder_name(label: str) -> str:
 
 def write_text(target: Path, text: str) -> None:
     """Write a file whole or not at all."""
-    with _replaced(target) as temporary:
+    with storage.written_whole(target) as temporary:
         temporary.write_text(text, encoding="utf-8", errors="surrogateescape")
 
 
 def write_bytes(target: Path, content: bytes) -> None:
     """Write a file whole or not at all."""
-    with _replaced(target) as temporary:
+    with storage.written_whole(target) as temporary:
         temporary.write_bytes(content)
 
 
-def _save(picture: Image.Image, target: Path) -> None:
-    with _replaced(target) as temporary:
-        picture.save(temporary, "JPEG", quality=QUALITY)
+def write_picture(picture: Image.Image, target: Path, **settings: Any) -> None:
+    """Write a picture whole or not at all, in the format that its ending names.
 
-
-class _replaced:  # noqa: N801  # used as a function
-    """A temporary file that takes its place when the block ends well.
-
-    It does not wait for the disk, as `storage` does: a picture that is lost with the machine's
-    power is made again.
+    Args:
+        settings: of Pillow's writer for the format.
     """
+    from PIL import Image
 
-    def __init__(self, target: Path) -> None:
-        self._target = target
-        self._temporary = target.with_name(f".{target.name[:200]}.part")
-
-    def __enter__(self) -> Path:
-        self._target.parent.mkdir(parents=True, exist_ok=True)
-        return self._temporary
-
-    def __exit__(self, kind: type[BaseException] | None, *rest: object) -> None:
-        if kind is None:
-            self._temporary.replace(self._target)
-        else:
-            self._temporary.unlink(missing_ok=True)
+    # Not straight into the file: Pillow does not notice if only a part of a JPEG fits on the disk.
+    content = io.BytesIO()
+    kind = Image.registered_extensions()[target.suffix.lower()]
+    picture.save(content, kind, **settings)
+    write_bytes(target, content.getvalue())

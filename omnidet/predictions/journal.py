@@ -91,13 +91,17 @@ class Journal:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._file.close()
-        self._lock.__exit__(kind, error, trace)
+        try:
+            with storage.naming(self.folder / NAME):
+                self._file.close()  # tries again to write what did not fit
+        finally:
+            self._lock.__exit__(kind, error, trace)
 
     def add(self, line: Mapping[str, Any]) -> None:
         """Say that a picture is done: its files are written."""
-        self._file.write(json.dumps(line, ensure_ascii=False) + "\n")
-        self._file.flush()
+        with storage.naming(self.folder / NAME):
+            self._file.write(json.dumps(line, ensure_ascii=False) + "\n")
+            self._file.flush()
         self.done[line["image"]] = line["file"]
 
     def lines(self) -> Iterator[dict[str, Any]]:
@@ -124,15 +128,12 @@ class Journal:
         """
         target, before = self.folder / name, self._written()
         self._require_ours(target, before)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        temporary = target.with_name(f".{target.name}.part")
-        with open(temporary, "w", newline="", **_TEXT) as file:
-            file.writelines(parts)
-        digest = storage.sha256(temporary)
-        # Said first: a run that is killed in between finds its own file, or none.
-        known = [*before.get(name, []), digest]
-        storage.write_text(self.folder / WRITTEN, json.dumps({**before, name: known}))
-        temporary.replace(target)
+        with storage.written_whole(target) as temporary:
+            with open(temporary, "w", newline="", **_TEXT) as file:
+                file.writelines(parts)
+            # Said first: a run that is killed in between finds its own file, or none.
+            known = [*before.get(name, []), storage.sha256(temporary)]
+            storage.write_text(self.folder / WRITTEN, json.dumps({**before, name: known}))
 
     def require_ours(self, names: list[str]) -> None:
         """Raise ValueError if one of the files about all pictures was changed since."""

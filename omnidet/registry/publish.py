@@ -55,6 +55,11 @@ def _to_folder(registry: Location, content: Content) -> int:
     Renaming replaces only an empty folder, and no version is empty: none is ever replaced.
     """
     folder = Path(registry) / content.name
+    with local_files.naming(folder):
+        return _to_free_number(registry, content, folder)
+
+
+def _to_free_number(registry: Location, content: Content, folder: Path) -> int:
     folder.mkdir(parents=True, exist_ok=True)
     stage = Path(tempfile.mkdtemp(dir=folder, prefix=".stage-"))
     try:

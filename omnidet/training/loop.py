@@ -28,6 +28,7 @@ from omnidet.training.progress import Progress
 from omnidet.training.run_state import State
 from omnidet.training.scoring import Scoring
 from omnidet.training.stop import InterruptedRunError, StopSignal
+from omnidet.training.stopwatch import Stopwatch
 from omnidet.training.supervision import Supervision
 from omnidet.training.writer import Writer
 
@@ -43,6 +44,7 @@ def fit(
     matching: MatchingConfig | None = None,
     provenance: Mapping[str, Any] | None = None,
     scoring: Scoring | None = None,
+    stopwatch: Stopwatch | None = None,
 ) -> Detector:
     """Train to `config.steps` and return the averaged detector.
 
@@ -53,10 +55,12 @@ def fit(
     Args:
         provenance: recipe and hashes of the data, written into each checkpoint.
         scoring: measures the averaged weights as training goes.
+        stopwatch: counts the time of all processes; it runs since the start of this one.
 
     Raises FloatingPointError, before the weights change, if a loss or gradient is not finite, and
     InterruptedRunError, after writing a checkpoint, if SIGTERM came.
     """
+    stopwatch = stopwatch or Stopwatch()
     supervision = Supervision(
         losses, loader.mixture.streams, world.size, matching or MatchingConfig()
     )
@@ -68,6 +72,7 @@ def fit(
     saved = checkpoint.restore(checkpoints, state, world)
     if saved:
         loader.load_state_dict(saved.facts["loader"])
+        stopwatch.go_on(saved.facts)
     log = MetricLog(log_file, loader.step, saved.log if saved else None) if world.is_main else None
     if log:
         starts = f"goes on after step {saved.step}" if saved else "starts"
@@ -124,6 +129,7 @@ def fit(
                 facts = {
                     "loader": loader.state_dict(),
                     "schedule": {"learning_rate": rate, "last_step": config.steps},
+                    **stopwatch.facts(),
                 }
                 taken = checkpoint.snapshot(
                     loader.step, state, facts, provenance or {}, log.content() if log else b""

@@ -27,7 +27,7 @@ class MetricLog:
 
     def write(self, row: Mapping[str, float]) -> None:
         """Append one row."""
-        with self.path.open("a", encoding="utf-8") as file:
+        with storage.naming(self.path), self.path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(dict(row)) + "\n")
 
     def content(self) -> bytes:

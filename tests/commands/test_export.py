@@ -4,7 +4,7 @@ import pytest
 
 from omnidet import cli
 from omnidet.onnx import OnnxDetector
-from tests import toys
+from tests import full_disk, toys
 
 
 @pytest.fixture(scope="module")
@@ -49,3 +49,15 @@ def test_wrong_arguments_end_before_anything_is_loaded(model, tmp_path, capsys, 
     assert said in line
     assert not (tmp_path / "out").exists()
     assert (tmp_path / "full" / "mine.txt").read_text() == "kept"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("more", [(), ("--int8",), ("--format", "torch")], ids=str)
+def test_a_full_disk_is_one_line_and_leaves_nothing(model, tmp_path, capsys, more):
+    """torch's own writer would end the process with a dump of its stack."""
+    out = tmp_path / "out"
+    with full_disk.room_for(10_000):
+        assert cli.main(["export", "--model", str(model), "--out", str(out), *more]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"omnidet export: {out} cannot be written")
+    assert list(tmp_path.iterdir()) == []

@@ -11,7 +11,7 @@ from omnidet import cli
 from omnidet.commands.label import FORMATS
 from omnidet.data.annotated.config import ReadConfig
 from omnidet.data.annotated.read import read
-from tests import toys
+from tests import full_disk, toys
 
 
 @pytest.fixture
@@ -100,3 +100,16 @@ def test_a_folder_with_other_files_is_left_alone(place, pictures, refused):
     (pictures / "out" / "mine.txt").write_text("mine")
     assert f"--out {pictures / 'out'}" in refused(*_call(place, pictures))
     assert [path.name for path in (pictures / "out").iterdir()] == ["mine.txt"]
+
+
+def test_a_draft_on_a_full_disk_goes_on_when_there_is_room(place, pictures, capsys):
+    size = max(path.stat().st_size for path in (pictures / "p").rglob("*.png"))
+    with full_disk.room_for(size - 1):
+        assert cli.main(_call(place, pictures)) == 1
+    line = capsys.readouterr().err.splitlines()[-1]
+    assert line.startswith(f"omnidet label: {pictures / 'out'}/")
+    assert "cannot be written" in line
+    assert cli.main(_call(place, pictures)) == 0
+    for path in (pictures / "p").rglob("*.png"):
+        copy = pictures / "out" / "images" / path.relative_to(pictures / "p")
+        assert copy.read_bytes() == path.read_bytes()

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 
 import pytest
 from PIL import Image
 
-from omnidet import cli
+from omnidet import cli, storage
 from omnidet.registry import versions
+from tests import full_disk
 
 
 def test_boxes_are_printed_and_drawn(place, tmp_path, capsys):
@@ -133,3 +135,41 @@ def test_words_are_explained_and_examples_are_not(place, tmp_path, capsys, refus
     shown = capsys.readouterr().out.splitlines()
     assert [line.split()[0] for line in shown[1:3]] == ["red", "star"]
     assert "--like" in refused(*call, "--like", str(place / "picture.png"))
+
+
+@pytest.mark.parametrize("ending", ["png", "jpg"])
+def test_a_picture_that_does_not_fit_is_one_line_and_no_file(place, tmp_path, capsys, ending):
+    out = tmp_path / f"a.{ending}"
+    call = ["predict", str(place / "picture.png"), "--model", str(place / "model")]
+    call += ["--phrases", "ring", "--out", str(out)]
+    with full_disk.room_for(700):
+        assert cli.main(call) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"omnidet predict: {out} cannot be written")
+    assert list(tmp_path.iterdir()) == []
+    assert cli.main(call) == 0
+
+
+ROOM = {"drawn": 1500, "jsonl": 1000, "coco": 2500, "csv": 2500}
+
+
+@pytest.mark.parametrize("kind", ROOM)
+def test_a_run_on_a_full_disk_goes_on_when_there_is_room(place, tmp_path, capsys, kind):
+    pictures = tmp_path / "p"
+    pictures.mkdir()
+    for name in "abc":
+        shutil.copy(place / "picture.png", pictures / f"{name}.png")
+    call = ["predict", str(pictures), "--model", str(place / "model"), "--threshold", "0"]
+    call += ["--phrases", "ring", "--formats", kind, "--batch", "1", "--save-dir"]
+    assert cli.main([*call, str(tmp_path / "whole")]) == 0
+    with full_disk.room_for(ROOM[kind]):
+        assert cli.main([*call, str(tmp_path / "run")]) == 1
+    line = capsys.readouterr().err.splitlines()[-1]
+    assert line.startswith(f"omnidet predict: {tmp_path / 'run'}/")
+    assert "cannot be written" in line
+    assert cli.main([*call, str(tmp_path / "run")]) == 0
+    one, two = tmp_path / "run", tmp_path / "whole"
+    names = storage.list_files(one)
+    assert names == storage.list_files(two)
+    for name in names:
+        assert name.startswith(".") or (one / name).read_bytes() == (two / name).read_bytes()

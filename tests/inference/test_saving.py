@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from omnidet.inference.detector import OmniDet
-from tests import toys
+from tests import full_disk, toys
 
 PICTURE = toys.png(64, 48, [(5, 5, 30, 30)])
 
@@ -41,6 +41,14 @@ def test_a_folder_that_holds_something_is_left_alone(detector, tmp_path):
     with pytest.raises(FileExistsError, match="precious"):
         detector.save_pretrained(tmp_path / "precious")
     assert (tmp_path / "precious").read_text() == "mine"
+
+
+def test_a_full_disk_leaves_no_half_detector(detector, tmp_path):
+    out = tmp_path / "saved"
+    with full_disk.room_for(10_000), pytest.raises(OSError, match=r"saved.* cannot be written"):
+        detector.save_pretrained(out)
+    assert list(tmp_path.iterdir()) == []
+    detector.save_pretrained(out)
 
 
 def test_the_upload_is_what_is_saved(detector, monkeypatch):

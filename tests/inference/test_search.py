@@ -43,9 +43,11 @@ def _exhaustive(embeddings, rows, biases, count):
 
 @pytest.mark.parametrize(
     ("regions", "names", "width", "count"),
-    [(50, 6000, 32, 300), (7, 5, 3, 300), (1, 1, 1, 1), (40, 700, 48, 1)],
+    [(50, 6000, 32, 300), (7, 5, 3, 300), (1, 1, 1, 1), (40, 700, 48, 1), (64, 80, 192, 100)],
 )
-def test_the_best_are_those_of_an_exhaustive_search(regions, names, width, count):
+@pytest.mark.parametrize("few", [0, search.FEW_PAIRS, 10**9])
+def test_the_best_are_those_of_an_exhaustive_search(monkeypatch, few, regions, names, width, count):
+    monkeypatch.setattr(search, "FEW_PAIRS", few)
     case = _case(regions, names, width)
     logits, region, name = _exhaustive(*case, count)
     found = search.best_pairs(*case, count)

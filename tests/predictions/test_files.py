@@ -9,7 +9,7 @@ from PIL import Image
 from omnidet.inference.detections import Detections
 from omnidet.predictions import files
 from omnidet.predictions.files import PictureFiles, folder_name, free_key, labelled
-from tests import toys
+from tests import full_disk, toys
 
 PICTURE = toys.png(600, 400, [(100, 100, 200, 200)])
 NAMES = ("red star", "a/b: c")
@@ -77,3 +77,22 @@ def test_what_cannot_be_written_leaves_the_old_file(tmp_path, monkeypatch):
     assert [p.name for p in tmp_path.iterdir()] == ["a.txt"]
     files.write_bytes(tmp_path / "b", b"x")
     assert (tmp_path / "b").read_bytes() == b"x"
+
+
+@pytest.mark.parametrize("ending", ["jpg", "JPEG", "png", "webp", "gif", "bmp", "tif"])
+def test_a_picture_that_does_not_fit_on_the_disk_is_not_there(tmp_path, ending):
+    noise = np.random.default_rng(0).integers(0, 256, (300, 400, 3), np.uint8)
+    picture = Image.fromarray(noise)
+    whole, cut = tmp_path / f"whole.{ending}", tmp_path / f"cut.{ending}"
+    files.write_picture(picture, whole)
+    with Image.open(whole) as opened:
+        opened.load()
+        assert opened.size == picture.size
+    size = whole.stat().st_size
+    for room in (0, 4096, size - 4096, size - 1):
+        with full_disk.room_for(room), pytest.raises(OSError, match=f"{cut} cannot be written"):
+            files.write_picture(picture, cut)
+    with full_disk.room_for(size):
+        files.write_picture(picture, cut)
+    assert cut.read_bytes() == whole.read_bytes()
+    assert len(list(tmp_path.iterdir())) == 2

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import time
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -139,8 +138,9 @@ def train(
     from omnidet.data.mixing.mixture import Loader, Mixture
     from omnidet.training import distributed, loop, objective, runs, scoring
     from omnidet.training.stop import InterruptedRunError
+    from omnidet.training.stopwatch import Stopwatch
 
-    started = time.monotonic()
+    stopwatch = Stopwatch()
     run = _begin(shards_location, vocabulary_location, out, recipe, work, start, facts)
     with distributed.world() as world, runs.alone(run.folder, world):
         if world.is_main:
@@ -168,6 +168,7 @@ def train(
                 matching=recipe.matching,
                 provenance={**run.origin, "shard_sha256": _hashes(run.index)},
                 scoring=run.scoring(scored),
+                stopwatch=stopwatch,
             )
         except InterruptedRunError:
             kept = scoring.best(run.folder) if world.is_main else None
@@ -175,7 +176,7 @@ def train(
                 print(f"the best detector so far {_reached(kept)} is in {kept.location}")
             raise
         if world.is_main:
-            run.origin["train_seconds"] = round(time.monotonic() - started)
+            run.origin["train_seconds"] = round(stopwatch.seconds)
             kept = scoring.best(run.folder) if recipe.train.score_every else None
             _write(run, out, averaged, kept)
 
@@ -197,6 +198,7 @@ def take_best(
     Raises ValueError where there is neither.
     """
     from omnidet.training import checkpoint, distributed, runs, scoring
+    from omnidet.training.stopwatch import Stopwatch
 
     run = _begin(shards_location, vocabulary_location, out, recipe, work, start, facts)
     with distributed.world() as world, runs.alone(run.folder, world):
@@ -214,6 +216,9 @@ def take_best(
         if measuring and (kept is None or kept.step < taken.step):
             measuring.score(taken.step, detector.eval())
             kept = scoring.best(run.folder)
+        stopwatch = Stopwatch()
+        stopwatch.go_on(taken.facts)
+        run.origin["train_seconds"] = round(stopwatch.seconds)
         run.origin["stopped_after_step"] = taken.step
         storage.write_bytes(_log_path(run.folder), taken.log)
         _write(run, out, detector.eval(), kept)

@@ -19,6 +19,7 @@ from omnidet.inference.detector import OmniDet
 from omnidet.model import bundle
 from omnidet.steps import train_detector
 from omnidet.training import metrics, runs
+from omnidet.training.stopwatch import Stopwatch
 from tests import toys
 from tests.steps.train_detector.conftest import run, train_command
 
@@ -164,3 +165,16 @@ def test_streams_without_data_are_not_calibrated(place, tmp_path, capsys):
     wrong = dataclasses.replace(recipe, model=model)
     with pytest.raises(ValueError, match=r"model\.calibrated_streams=2.* 3 streams"):
         train_detector.train(*inputs, str(tmp_path / "other"), wrong)
+
+
+def test_the_seconds_of_all_processes_are_told(place, tmp_path, monkeypatch):
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Stopwatch, "facts", lambda _: {"train_seconds": 5000.0})
+        patch.setattr(bundle, "save", interrupted)  # after the last checkpoint
+        assert cli.main(train_command(place, tmp_path / "model")) == 130
+    run(*train_command(place, tmp_path / "model"))
+    facts = bundle.read_config(tmp_path / "model")["provenance"]
+    assert 5000 <= facts["train_seconds"] < 5000 + 600
