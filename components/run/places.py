@@ -63,7 +63,7 @@ def decision(run_folder: str) -> str:
 def namespace() -> str:
     """The namespace of this pod; empty outside of a pod.
 
-    `trainjob.cluster.own_namespace` needs the Kubernetes client, which not every image has.
+    `trainjob.connection.own_namespace` needs the Kubernetes client, which not every image has.
     """
     return NAMESPACE_FILE.read_text(encoding="utf-8").strip() if NAMESPACE_FILE.is_file() else ""
 

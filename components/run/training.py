@@ -79,7 +79,7 @@ def in_processes(command: Sequence[str], count: int, max_restarts: int = 0) -> N
 
 def _on_nodes(command: list[str], out: str, run_id: str, nodes: Nodes) -> None:
     # Imported here: only the images `train` and `control` have the Kubernetes client.
-    from components.trainjob import cluster, job
+    from components.trainjob import cluster, connection, job
     from components.trainjob.manifest import TrainJob
 
     if not storage.is_s3(out):
@@ -87,7 +87,7 @@ def _on_nodes(command: list[str], out: str, run_id: str, nodes: Nodes) -> None:
             f"{out} is a local path, but nodes share only the object store: "
             "set the workspace to an s3:// URI"
         )
-    namespace = cluster.own_namespace()
+    namespace = connection.own_namespace()
     if namespace is None:
         raise ValueError(
             f"num_nodes is {nodes.num_nodes}, but this process does not run in a pod: "

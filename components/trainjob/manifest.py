@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -13,7 +12,8 @@ from typing import Any, Literal
 from kubernetes.utils.quantity import parse_quantity
 
 from components.trainjob import cluster
-from components.trainjob.cluster import Object
+from components.trainjob.connection import Object
+from components.trainjob.owner import Step
 
 PART_OF = ("app.kubernetes.io/part-of", "omnidet")
 RUN_LABEL = "pipelines.kubeflow.org/run-id"
@@ -122,8 +122,12 @@ class TrainJob:
         return "-".join(part for part in ("omnidet", self.step, readable, digest) if part)
 
 
-def manifest(job: TrainJob) -> Object:
-    """The TrainJob object, owned by the pod of the pipeline step if there is one."""
+def manifest(job: TrainJob, step: Step | None = None) -> Object:
+    """The TrainJob object.
+
+    Args:
+        step: the pod that watches it, whose run owns it; None outside of a pipeline.
+    """
     spec = _spec(job)
     digest = hashlib.sha256(json.dumps(spec, sort_keys=True).encode()).hexdigest()
     metadata: Object = {
@@ -139,29 +143,14 @@ def manifest(job: TrainJob) -> Object:
     }
     if job.queue is not None:
         metadata["labels"][QUEUE_LABEL] = job.queue
-    owners = owner_references(job.namespace)
-    if owners:
-        metadata["ownerReferences"] = owners
+    if step is not None:
+        metadata |= step.metadata()
     return {
         "apiVersion": f"{cluster.GROUP}/{cluster.VERSION}",
         "kind": "TrainJob",
         "metadata": metadata,
         "spec": spec,
     }
-
-
-def owner_references(namespace: str) -> list[Object]:
-    """This step's pod, with which the job is to vanish; empty outside of a pipeline."""
-    name, uid = os.environ.get("KFP_POD_NAME"), os.environ.get("KFP_POD_UID")
-    if not name or not uid:
-        return []
-    inside = cluster.own_namespace()
-    if inside is not None and inside != namespace:
-        raise ValueError(
-            f"the job is for namespace {namespace}, this step runs in {inside}: Kubernetes would "
-            "delete a job with an owner in another namespace at once; train in that of the run"
-        )
-    return [{"apiVersion": "v1", "kind": "Pod", "name": name, "uid": uid}]
 
 
 def _spec(job: TrainJob) -> Object:

@@ -11,7 +11,8 @@ from typing import Any
 
 from urllib3.exceptions import HTTPError
 
-from components.trainjob.cluster import Cluster, ClusterError, Object
+from components.trainjob.cluster import Cluster
+from components.trainjob.connection import ClusterError, Object
 from components.trainjob.pods import whole_lines
 
 
@@ -66,6 +67,8 @@ class NodeLog:
         while not self._ended.is_set():
             try:
                 self._connect(follow=True)
+            except SystemExit:  # the connection was closed
+                return
             except (ClusterError, HTTPError, OSError) as error:
                 has_started = getattr(error, "status", 0) != 400  # 400: the container has not yet
                 if has_started and not self._ended.is_set():

@@ -60,6 +60,7 @@ class Fake:
         status: what becomes of each job.
         faults: responses to give instead, each used once: (verb, resource, HTTP status).
         lost_answers: the same, but the request is carried out: only its response is lost.
+        hangs: verb and resource of calls that get no answer; `num_hanging` have come.
         rules: RBAC rules; a call that none of them allows gets a 403. None allows everything.
         token: the bearer token that is accepted; None accepts any.
         cut_log_after: after how many lines a followed stream breaks off, once, within a line.
@@ -72,6 +73,8 @@ class Fake:
     status: STATUS = running
     faults: list[tuple[str, str, int]] = field(default_factory=list)
     lost_answers: list[tuple[str, str, int]] = field(default_factory=list)
+    hangs: tuple[str, str] | None = None
+    num_hanging: int = 0
     rules: list[dict[str, Any]] | None = None
     token: str | None = None
     cut_log_after: int | None = None
@@ -82,6 +85,8 @@ class Fake:
     runtimes: set[str] = field(default_factory=lambda: {"omnidet-torch"})
     jobs: dict[str, dict[str, Any]] = field(default_factory=dict)
     pods: list[dict[str, Any]] = field(default_factory=list)
+    pod_events: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+    workflows: dict[str, dict[str, Any]] = field(default_factory=dict)
     events: list[dict[str, Any]] = field(default_factory=list)
     logs: dict[str, list[str]] = field(default_factory=dict)
     calls: Counter[tuple[str, str]] = field(default_factory=Counter)
@@ -92,6 +97,7 @@ class Fake:
     reads: Counter[str] = field(default_factory=Counter)
     lock: threading.RLock = field(default_factory=threading.RLock)
     url: str = ""
+    is_open: bool = True
 
     def __enter__(self) -> Fake:
         """Listen on a free port."""
@@ -106,6 +112,7 @@ class Fake:
 
     def __exit__(self, *_: object) -> None:
         """Stop listening."""
+        self.is_open = False
         self._server.shutdown()
         self._server.server_close()
 
@@ -158,8 +165,50 @@ class Fake:
             "spec": {"containers": [{"name": "node"}]},
             "status": {"phase": phase, **status},
         }
+        self.put_pod(pod)
+        return pod
+
+    def put_pod(self, pod: dict[str, Any]) -> None:
+        """A pod appears, or one of that name changes."""
+        name = pod["metadata"]["name"]
         with self.lock:
-            self.pods.append(pod)
+            others = [one for one in self.pods if one["metadata"]["name"] != name]
+            self.pod_events.append(
+                ("ADDED" if len(others) == len(self.pods) else "MODIFIED", copy.deepcopy(pod))
+            )
+            self.pods = [*others, pod]
+
+    def remove_pod(self, name: str) -> None:
+        """A pod goes, and its log with it."""
+        with self.lock:
+            self.pod_events += [
+                ("DELETED", pod) for pod in self.pods if pod["metadata"]["name"] == name
+            ]
+            self.pods = [pod for pod in self.pods if pod["metadata"]["name"] != name]
+
+    def add_run(self, step: str, uid: str, **workflow: Any) -> dict[str, Any]:
+        """A run of Kubeflow Pipelines, and the pod of its train step."""
+        name = "omnidet-train-detector-dgdzb"
+        self.workflows[name] = {
+            "metadata": {"name": name, "namespace": NAMESPACE, "uid": "uid-of-run"},
+            "spec": {},
+            "status": {"phase": "Running", "startedAt": _text(datetime.datetime.now(datetime.UTC))},
+        } | workflow
+        owner = {"apiVersion": "argoproj.io/v1alpha1", "kind": "Workflow", "name": name}
+        pod = {
+            "metadata": {
+                "name": step,
+                "namespace": NAMESPACE,
+                "uid": uid,
+                "labels": {"workflows.argoproj.io/workflow": name},
+                "ownerReferences": [
+                    owner | {"uid": "uid-of-run", "controller": True, "blockOwnerDeletion": True}
+                ],
+            },
+            "spec": {"containers": [{"name": "main"}]},
+            "status": {"phase": "Running"},
+        }
+        self.put_pod(pod)
         return pod
 
 

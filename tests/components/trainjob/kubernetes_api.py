@@ -31,7 +31,16 @@ RESOURCES = {
     "pods": (rf"/api/v1/namespaces/{NAMESPACE}/pods", "pods"),
     "pod": (rf"/api/v1/namespaces/{NAMESPACE}/pods/([^/]+)", "pods"),
     "log": (rf"/api/v1/namespaces/{NAMESPACE}/pods/([^/]+)/log", "pods/log"),
+    "workflow": (
+        rf"/apis/argoproj\.io/v1alpha1/namespaces/{NAMESPACE}/workflows/([^/]+)",
+        "workflows",
+    ),
     "events": (rf"/api/v1/namespaces/{NAMESPACE}/events", "events"),
+}
+GROUPS = {
+    "trainjobs": "trainer.kubeflow.org",
+    "clustertrainingruntimes": "trainer.kubeflow.org",
+    "workflows": "argoproj.io",
 }
 
 
@@ -77,6 +86,8 @@ class Handler(BaseHTTPRequestHandler):
         kind, resource, match = found
         verb = "list" if verb == "get" and kind in ("jobs", "pods", "events") else verb
         query = {key: values[0] for key, values in parse_qs(parts.query).items()}
+        if query.get("watch") == "true":
+            verb, kind = "watch", "pods"
         with self.state.lock:
             refusal = self._refusal(verb, resource)
             self._instead = next(
@@ -85,6 +96,11 @@ class Handler(BaseHTTPRequestHandler):
             self.state.calls[verb, resource] += 1
         if refusal:
             self._refuse(*refusal)
+            return
+        if self.state.hangs == (verb, resource):
+            self.state.num_hanging += 1
+            while self.state.is_open:
+                time.sleep(0.01)
             return
         method = getattr(self, f"_{verb}_{kind}", None)
         if method is None:
@@ -103,9 +119,7 @@ class Handler(BaseHTTPRequestHandler):
             and self.headers.get("Authorization") != f"Bearer {self.state.token}"
         ):
             return 401, "Unauthorized"
-        group = (
-            "trainer.kubeflow.org" if resource in ("trainjobs", "clustertrainingruntimes") else ""
-        )
+        group = GROUPS.get(resource, "")
         if self.state.rules is not None and not any(
             group in rule["apiGroups"] and resource in rule["resources"] and verb in rule["verbs"]
             for rule in self.state.rules
@@ -162,7 +176,11 @@ class Handler(BaseHTTPRequestHandler):
         if body["metadata"].pop("uid") != job["metadata"]["uid"]:
             self._refuse(409, "Precondition failed: UID")
             return
+        annotations = job["metadata"].get("annotations", {}) | body["metadata"].pop(
+            "annotations", {}
+        )
         job["metadata"] |= body["metadata"]
+        job["metadata"]["annotations"] = {k: v for k, v in annotations.items() if v is not None}
         self._send(200, job)
 
     def _delete_job(self, name: str, body: dict[str, Any], **_: Any) -> None:
@@ -192,6 +210,34 @@ class Handler(BaseHTTPRequestHandler):
                 self.state.ending_lists -= 1
         self._send(200, {"kind": "PodList", "apiVersion": "v1", "metadata": {}, "items": items})
 
+    def _watch_pods(self, query: dict[str, str], **_: Any) -> None:
+        """All pods as they are, then what becomes of them."""
+        key, _, job = query["labelSelector"].partition("=")
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Transfer-Encoding", "chunked")
+        self.end_headers()
+        with self.state.lock:
+            number = len(self.state.pod_events)
+            events = [("ADDED", pod) for pod in self.state.pods]
+        give_up_at = time.monotonic() + min(int(query["timeoutSeconds"]), 20)
+        while time.monotonic() < give_up_at and self.state.is_open:
+            for kind, pod in events:
+                if pod["metadata"]["labels"].get(key) == job:
+                    self._chunk(json.dumps({"type": kind, "object": pod}) + "\n")
+            time.sleep(0.01)
+            with self.state.lock:
+                events = self.state.pod_events[number:]
+                number += len(events)
+        self.wfile.write(b"0\r\n\r\n")
+
+    def _get_workflow(self, name: str, **_: Any) -> None:
+        workflow = self.state.workflows.get(name)
+        if workflow is None:
+            self._refuse(404, f'workflows.argoproj.io "{name}" not found')
+        else:
+            self._send(200, workflow)
+
     def _get_pod(self, name: str, **_: Any) -> None:
         pod = next((pod for pod in self.state.pods if pod["metadata"]["name"] == name), None)
         if pod is None:
@@ -212,6 +258,14 @@ class Handler(BaseHTTPRequestHandler):
         From a whole second on, in chunks, and with `follow` until the pod has ended.
         """
         self.state.log_queries.append({"pod": name} | query)
+        phases = {pod["metadata"]["name"]: pod["status"]["phase"] for pod in self.state.pods}
+        if name not in phases:
+            self._refuse(404, f'pods "{name}" not found')
+            return
+        if phases[name] == "Pending":
+            waits = f'container "node" in pod "{name}" is waiting to start: ContainerCreating'
+            self._refuse(400, waits)
+            return
         self.send_response(200)
         self.send_header("Content-Type", "text/plain")
         self.send_header("Transfer-Encoding", "chunked")

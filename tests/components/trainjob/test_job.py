@@ -8,15 +8,18 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from components.trainjob import manifest as labels
-from components.trainjob.cluster import Cluster, ClusterError
-from components.trainjob.job import JobError, Pace, run
+from components.trainjob.cluster import Cluster
+from components.trainjob.connection import ClusterError
+from components.trainjob.job import Pace, run
+from components.trainjob.launch import JobError
 from components.trainjob.manifest import manifest
+from components.trainjob.owner import WATCHER
 from tests.components.trainjob.conftest import JOB, api, granted, rules
 from tests.components.trainjob.fake_kubernetes import (
     Fake,
@@ -32,6 +35,8 @@ QUICK = Pace(
     slowest_poll_seconds=0.05,
     hopeless_seconds=0.2,
     deadline_grace_seconds=0.1,
+    resumes=2,
+    resume_seconds=0.02,
     delete_seconds=2,
 )
 DELETED = [(JOB.name, "Background")]
@@ -163,76 +168,81 @@ class TestRun:
         assert verified == [True]
         assert (len(fake.created), fake.deleted) == (1, [])
 
-    def test_a_job_that_someone_deletes_is_an_error(self, fake: Fake) -> None:
+
+class TestLost:
+    """A job that was lost goes on from its checkpoint, a few times."""
+
+    def test_a_job_that_someone_deletes_is_started_again(
+        self, fake: Fake, capsys: pytest.CaptureFixture[str]
+    ) -> None:
         def status(reads: int) -> dict[str, Any]:
             if reads == 3:
                 fake.jobs.clear()
+            return ends("Complete", after=8)(reads)
+
+        fake.status = status
+        verified = []
+        run(JOB, api(fake), lambda: verified.append(True), QUICK)
+        assert (len(fake.created), verified) == (2, [True])
+        assert "(1 of 2)" in capsys.readouterr().out
+
+    def test_a_pod_that_was_deleted(self, fake: Fake) -> None:
+        pod = fake.add_pod(f"{JOB.name}-node-0-0-a", JOB.name, **container("running"))
+
+        def status(reads: int) -> dict[str, Any]:
+            if reads == 4:
+                pod["metadata"]["deletionTimestamp"] = "2026-11-22T12:00:00Z"
+                fake.put_pod(pod)
+            if reads == 8:
+                fake.remove_pod(pod["metadata"]["name"])
+            kind = "Failed" if len(fake.created) == 1 else "Complete"
+            return ends(kind, after=12)(reads)
+
+        fake.status = status
+        run(JOB, api(fake), _fine, QUICK)
+        assert (len(fake.created), fake.deleted) == (2, DELETED)
+
+    def test_it_is_given_up_at_last(self, fake: Fake) -> None:
+        fake.status = ends("Failed", reason="ReachedMaxRestarts")
+        fake.ending_lists = 0
+        evicted = {"reason": "Evicted", "message": "low on memory"}
+        fake.add_pod(f"{JOB.name}-node-0-0-a", JOB.name, phase="Failed", **evicted)
+        with pytest.raises(JobError, match="low on memory"):
+            run(JOB, api(fake), _fine, QUICK)
+        assert len(fake.created) == 1 + QUICK.resumes
+        assert len(fake.deleted) == len(fake.created)
+
+    def test_an_error_of_its_own_is_not_tried_again(self, fake: Fake) -> None:
+        fake.status = ends("Failed", reason="ReachedMaxRestarts")
+        failed = container("terminated", exitCode=1, reason="Error")
+        fake.add_pod(f"{JOB.name}-node-0-0-a", JOB.name, phase="Failed", **failed)
+        with pytest.raises(JobError):
+            run(JOB, api(fake), _fine, QUICK)
+        assert len(fake.created) == 1
+
+    def test_neither_is_a_deadline(self, fake: Fake) -> None:
+        fake.status = ends("Failed", reason="DeadlineExceeded")
+        stopped = container("terminated", exitCode=75, reason="Error")
+        fake.add_pod(f"{JOB.name}-node-0-0-a", JOB.name, phase="Failed", **stopped)
+        with pytest.raises(JobError, match="DeadlineExceeded"):
+            run(JOB, api(fake), _fine, QUICK)
+        assert len(fake.created) == 1
+
+    def test_nor_a_job_whose_run_is_over(self, fake: Fake, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("KFP_POD_NAME", "step")
+        monkeypatch.setenv("KFP_POD_UID", "1")
+        fake.add_run("step", "1")
+
+        def status(reads: int) -> dict[str, Any]:
+            if reads == 3:
+                fake.jobs.clear()
+                fake.workflows.clear()
             return running(reads)
 
         fake.status = status
-        with pytest.raises(JobError, match=f"{JOB.full_name} .*deleted"):
+        with pytest.raises(JobError, match="its run is gone"):
             run(JOB, api(fake), _fine, QUICK)
-
-
-class TestAdopt:
-    def test_a_job_of_the_same_run_is_adopted_and_changes_its_owner(
-        self, fake: Fake, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setenv("KFP_POD_NAME", "try-1")
-        monkeypatch.setenv("KFP_POD_UID", "1")
-        fake.add_job(manifest(JOB))
-        monkeypatch.setenv("KFP_POD_NAME", "try-2")
-        monkeypatch.setenv("KFP_POD_UID", "2")
-        fake.status = ends("Complete")
-        run(JOB, api(fake), _fine, QUICK)
-        assert (fake.created, fake.deleted) == ([], [])
-        (owner,) = fake.jobs[JOB.name]["metadata"]["ownerReferences"]
-        assert owner["uid"] == "2"
-
-    @pytest.mark.parametrize("label", [labels.RUN_LABEL, labels.PART_OF[0], labels.SPEC_LABEL])
-    def test_a_job_that_is_not_ours_is_an_error_and_left_alone(
-        self, fake: Fake, label: str
-    ) -> None:
-        other = manifest(JOB)
-        other["metadata"]["labels"][label] = "other"
-        fake.add_job(other)
-        with pytest.raises(JobError, match=r"is not this run's|trains something else"):
-            run(JOB, api(fake), _fine, QUICK)
-        assert fake.deleted == []
-        assert JOB.name in fake.jobs
-
-    def test_a_failed_job_of_an_earlier_try_is_replaced(self, fake: Fake) -> None:
-        fake.finalizer_reads = 2
-        fake.add_job(manifest(JOB) | {"status": {"conditions": [condition("Failed")]}})
-        fake.status = ends("Complete", after=5)
-        run(JOB, api(fake), _fine, QUICK)
-        assert fake.deleted == DELETED
         assert len(fake.created) == 1
-
-    def test_a_failed_job_does_not_train_on(self, fake: Fake) -> None:
-        fake.status = ends("Failed", after=2)
-        with pytest.raises(JobError):
-            run(JOB, api(fake), _fine, QUICK)
-        assert len(fake.deleted) == 1
-        assert fake.revived == []
-
-    def test_pods_of_a_deleted_job_are_waited_for(
-        self, fake: Fake, capsys: pytest.CaptureFixture[str]
-    ) -> None:
-        fake.add_pod(f"{JOB.name}-node-0-0-abcde", JOB.name)
-        fake.ending_lists = 3
-        fake.status = ends("Complete", after=5)
-        run(JOB, api(fake), _fine, QUICK)
-        out = capsys.readouterr().out.splitlines()
-        assert sum("are ending" in line for line in out) == 3
-        assert fake.calls["create", "trainjobs"] == 1
-        assert "was created" in out[3]
-
-    def test_a_job_that_does_not_go_away_is_an_error(self, fake: Fake) -> None:
-        fake.finalizer_reads = 1_000_000
-        fake.add_job(manifest(JOB) | {"status": {"conditions": [condition("Failed")]}})
-        with pytest.raises(JobError, match=f"{JOB.full_name} is not gone"):
-            run(JOB, api(fake, patience_seconds=0.3), _fine, QUICK)
 
 
 class TestOutages:
@@ -297,11 +307,14 @@ class TestOutages:
             run(JOB, api(fake), _fine, QUICK)
 
 
-def test_every_right_of_the_launcher_is_used(fake: Fake) -> None:
+def test_every_right_of_the_launcher_is_used(fake: Fake, monkeypatch: pytest.MonkeyPatch) -> None:
     """The server refuses what no rule allows; here no rule allows what nobody asks for."""
+    monkeypatch.setenv("KFP_POD_NAME", "step")
+    monkeypatch.setenv("KFP_POD_UID", "1")
+    fake.add_run("step", "1")
     fake.add_job(manifest(JOB))
-    failed = container("terminated", exitCode=1)
-    fake.add_pod(f"{JOB.name}-node-0-0-a", JOB.name, phase="Failed", **failed)
+    stopped = container("terminated", exitCode=75)
+    fake.add_pod(f"{JOB.name}-node-0-0-a", JOB.name, phase="Failed", **stopped)
     fake.status = ends("Failed", after=6)
     with pytest.raises(JobError):
         run(JOB, api(fake), _fine, QUICK)
@@ -317,31 +330,101 @@ run(dataclasses.replace(JOB, deadline_seconds=30), Cluster(pause_seconds=0.01), 
 """
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("moment", ["while it runs", "before it exists"])
-def test_sigterm_deletes_the_job(fake: Fake, tmp_path: Path, moment: str) -> None:
+@pytest.fixture
+def launcher(fake: Fake, tmp_path: Path) -> Iterator[Callable[[], subprocess.Popen[str]]]:
+    """Starts a launcher as the step `step` of a run; it is killed at the end."""
     (tmp_path / "kubeconfig").write_text(fake.kubeconfig())
-    fake.finalizer_reads = 3
+    own = {"KUBECONFIG": str(tmp_path / "kubeconfig"), "KFP_POD_NAME": "step", "KFP_POD_UID": "1"}
+    started: list[subprocess.Popen[str]] = []
+
+    def start() -> subprocess.Popen[str]:
+        started.append(
+            subprocess.Popen(
+                [sys.executable, "-c", LAUNCHER], env=os.environ | own, stdout=subprocess.PIPE,
+                text=True,
+            )
+        )  # fmt: skip
+        return started[-1]
+
+    yield start
+    for process in started:
+        process.kill()
+        process.communicate()
+
+
+def _wait_for(process: subprocess.Popen[str], line: str) -> None:
+    assert process.stdout is not None
+    assert any(text == f"{line}\n" for text in process.stdout)
+
+
+def _end(process: subprocess.Popen[str]) -> str:
+    """SIGTERM; what the process prints after that."""
+    process.send_signal(signal.SIGTERM)
+    out, _ = process.communicate(timeout=60)  # seconds on a quiet machine
+    assert process.returncode == 143
+    return out
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("moment", ["while it runs", "before it exists", "while the API hangs"])
+def test_a_terminated_run_takes_the_job_along(
+    fake: Fake, launcher: Callable[[], subprocess.Popen[str]], moment: str
+) -> None:
+    fake.add_run("step", "1")
     if moment == "before it exists":
         fake.faults = [("create", "trainjobs", 503)] * 100_000
     fake.add_pod(f"{JOB.name}-node-0-0-a", JOB.name)
     fake.logs[f"{JOB.name}-node-0-0-a"] = log_lines("step 0")
-    own = {"KUBECONFIG": str(tmp_path / "kubeconfig"), "KFP_POD_NAME": "p", "KFP_POD_UID": "1"}
-    process = subprocess.Popen(
-        [sys.executable, "-c", LAUNCHER], env=os.environ | own, stdout=subprocess.PIPE, text=True
-    )
-    try:
-        if moment == "while it runs":
-            assert process.stdout is not None
-            assert any(line == "step 0\n" for line in process.stdout)
-        else:
-            give_up_at = time.monotonic() + 20
-            while not fake.calls["create", "trainjobs"]:
-                assert time.monotonic() < give_up_at, "it did not start"
-                time.sleep(0.02)
-        process.send_signal(signal.SIGTERM)
-        process.communicate(timeout=60)  # seconds on a quiet machine
-    finally:
-        process.kill()
-    assert process.returncode == 143
-    assert fake.deleted == (DELETED if moment == "while it runs" else [])
+    process = launcher()
+    if moment == "before it exists":
+        give_up_at = time.monotonic() + 60
+        while not fake.calls["create", "trainjobs"]:
+            assert time.monotonic() < give_up_at, "it did not start"
+            time.sleep(0.02)
+    else:
+        _wait_for(process, "step 0")
+    fake.workflows["omnidet-train-detector-dgdzb"]["spec"]["activeDeadlineSeconds"] = 0
+    if moment == "while the API hangs":
+        fake.hangs = ("list", "pods")
+        give_up_at = time.monotonic() + 60
+        while not fake.num_hanging:
+            assert time.monotonic() < give_up_at, "it did not look at the pods"
+            time.sleep(0.02)
+    _end(process)
+    assert fake.deleted == ([] if moment == "before it exists" else DELETED)
+
+
+@pytest.mark.slow
+def test_a_pod_that_replaces_the_steps_adopts_the_job(
+    fake: Fake, launcher: Callable[[], subprocess.Popen[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pod = fake.add_run("step", "1")
+    fake.add_pod(f"{JOB.name}-node-0-0-a", JOB.name)
+    fake.logs[f"{JOB.name}-node-0-0-a"] = log_lines("step 0")
+    process = launcher()
+    _wait_for(process, "step 0")
+    pod["metadata"]["deletionTimestamp"] = "2026-11-22T12:00:00Z"
+    assert f"TrainJob {JOB.full_name} stays" in _end(process)
+    fake.remove_pod("step")
+    assert (fake.deleted, list(fake.jobs)) == ([], [JOB.name])
+    fake.add_run("step-again", "2")
+    monkeypatch.setenv("KFP_POD_NAME", "step-again")
+    monkeypatch.setenv("KFP_POD_UID", "2")
+    fake.status = ends("Complete")
+    run(dataclasses.replace(JOB, deadline_seconds=30), api(fake), _fine, QUICK)
+    assert (len(fake.created), fake.deleted) == (1, [])
+    metadata = fake.jobs[JOB.name]["metadata"]
+    assert [owner["uid"] for owner in metadata["ownerReferences"]] == ["uid-of-run"]
+    assert metadata["annotations"] == {WATCHER: "step-again/2"}
+
+
+@pytest.mark.slow
+def test_without_a_run_sigterm_deletes_the_job(
+    fake: Fake, launcher: Callable[[], subprocess.Popen[str]]
+) -> None:
+    fake.add_pod(f"{JOB.name}-node-0-0-a", JOB.name)
+    fake.logs[f"{JOB.name}-node-0-0-a"] = log_lines("step 0")
+    process = launcher()
+    _wait_for(process, "step 0")
+    _end(process)
+    assert fake.deleted == DELETED

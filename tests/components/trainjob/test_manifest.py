@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-from pathlib import Path
 from typing import Any
 
 import pytest
 from kubeflow_trainer_api import models
 from pydantic import ValidationError
 
-from components.trainjob import cluster
 from components.trainjob.manifest import TrainJob, manifest
+from components.trainjob.owner import Step
 from tests.components.trainjob.conftest import JOB
 from tests.components.trainjob.schema import lost
 
@@ -81,21 +80,12 @@ def test_names_of_two_runs_or_steps_differ() -> None:
     assert len({JOB.name, other_run.name, other_step.name}) == 3
 
 
-def test_it_is_owned_by_the_pod_of_the_step(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    monkeypatch.delenv("KFP_POD_NAME", raising=False)
+def test_it_is_owned_by_the_run_of_the_step_that_watches_it() -> None:
+    owner = {"apiVersion": "argoproj.io/v1alpha1", "kind": "Workflow", "name": "run", "uid": "9"}
+    metadata = manifest(JOB, Step(JOB.namespace, "step", "1", owner))["metadata"]
+    assert metadata["ownerReferences"] == [owner]
+    assert metadata["annotations"] == {"omnidet.io/watched-by": "step/1"}
     assert "ownerReferences" not in manifest(JOB)["metadata"]
-    monkeypatch.setenv("KFP_POD_NAME", "run-1")
-    monkeypatch.setenv("KFP_POD_UID", "abc")
-    owned = manifest(JOB)
-    owner = {"apiVersion": "v1", "kind": "Pod", "name": "run-1", "uid": "abc"}
-    assert owned["metadata"]["ownerReferences"] == [owner]
-    assert _lost(owned) == []
-    (tmp_path / "namespace").write_text("elsewhere")
-    monkeypatch.setattr(cluster, "SERVICE_ACCOUNT", tmp_path)
-    with pytest.raises(ValueError, match=r"namespace kubeflow, .* in elsewhere"):
-        manifest(JOB)
 
 
 @pytest.mark.parametrize(

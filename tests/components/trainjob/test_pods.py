@@ -2,68 +2,119 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from components.trainjob import pods
-from tests.components.trainjob.conftest import api
-from tests.components.trainjob.fake_kubernetes import Fake, container, log_lines
-from tests.components.trainjob.kubernetes_api import NAMESPACE
+from tests.components.trainjob.fake_kubernetes import container
 
 JOB = "omnidet-train-a"
 FIRST, SECOND = f"{JOB}-node-0-0-abcde", f"{JOB}-node-0-1-fghij"
 
 
-def test_the_report_has_exit_codes_reasons_logs_and_warnings(fake: Fake) -> None:
-    killed = container("terminated", exitCode=137, reason="OOMKilled")
-    failed = container("terminated", exitCode=1, reason="Error")
-    fake.ending_lists = 10
-    fake.add_pod(FIRST, JOB, phase="Failed", **killed)
-    fake.add_pod(SECOND, JOB, index=1, phase="Failed", **failed)
-    fake.add_pod(f"{JOB}-node-0-2-klmno", JOB, index=2)
-    fake.logs[FIRST] = log_lines(*(f"line {i}" for i in range(300)))
-    fake.logs[SECOND] = log_lines("RuntimeError: connection closed by peer")
-    event = {
-        "metadata": {"name": "e"},
-        "reason": "BackOff",
-        "message": "Back-off\nrestarting",
-        "count": 3,
-        "involvedObject": {"kind": "Pod", "name": SECOND},
-    }
-    other = {"involvedObject": {"kind": "Pod", "name": "of-someone-else"}, "reason": "Foreign"}
-    fake.events = [event, event | other]
-    report = pods.failure_report(api(fake), NAMESPACE, JOB)
-    assert f"{FIRST}: Failed, node exit code 137 (OOMKilled)" in report
-    assert f"{SECOND}: Failed, node exit code 1 (Error)" in report
-    assert "connection closed by peer" in report
-    assert f"{SECOND}: BackOff: Back-off restarting (x3)" in report
-    assert "Foreign" not in report
-    assert sum(line.startswith("  line ") for line in report.splitlines()) == pods.LOG_LINES
-    assert "line 299" in report
-    assert report.count("last lines of") == 2  # the third pod runs
+def _seen(
+    name: str, order: int | None = None, phase: str = "Failed", number: int = 0, **status: Any
+) -> pods.Seen:
+    """A pod of the job's try of that number."""
+    metadata = {"name": name, "labels": {pods.TRY_LABEL: str(number)}}
+    return pods.Seen({"metadata": metadata, "status": {"phase": phase, **status}}, order)
 
 
-def test_an_evicted_pod_says_so(fake: Fake) -> None:
-    fake.ending_lists = 10
-    fake.add_pod(FIRST, JOB, phase="Failed", reason="Evicted", message="low on memory")
-    assert "Failed, Evicted, low on memory" in pods.failure_report(api(fake), NAMESPACE, JOB)
+def _ended(code: int, reason: str = "Error") -> dict[str, Any]:
+    return container("terminated", exitCode=code, reason=reason)
 
 
-def test_a_job_without_pods(fake: Fake) -> None:
-    assert "no pods are left" in pods.failure_report(api(fake), NAMESPACE, JOB)
+class TestReport:
+    def test_it_has_exit_codes_reasons_logs_and_warnings(self) -> None:
+        first = _seen(FIRST, 1, **_ended(137, "OOMKilled"))
+        second = _seen(SECOND, 0, **_ended(1))
+        third = _seen(f"{JOB}-node-0-2-klmno", None, "Running", **container("running"))
+        first.lines.extend(["a", "b"])
+        second.lines.append("RuntimeError: connection closed by peer")
+        event = {
+            "reason": "BackOff",
+            "message": "Back-off\nrestarting",
+            "count": 3,
+            "involvedObject": {"kind": "Pod", "name": SECOND},
+        }
+        report = pods.report([first, second, third], [event])
+        assert f"{FIRST}: Failed, node exit code 137 (OOMKilled)" in report
+        assert f"{SECOND}: Failed, node exit code 1 (Error)" in report
+        assert report.index(SECOND) < report.index(FIRST)  # it was the first to end
+        assert "connection closed by peer" in report
+        assert f"{SECOND}: BackOff: Back-off restarting (x3)" in report
+        assert report.count("last lines of") == 2  # the third pod runs
+
+    def test_logs_are_those_of_the_last_try(self) -> None:
+        old, new = _seen("old", 0, **_ended(1)), _seen("new", 1, number=1, **_ended(1))
+        old.lines.append("of the first try")
+        new.lines.append("of the second try")
+        report = pods.report([old, new], [])
+        assert "of the second try" in report
+        assert "of the first try" not in report
+        assert "old: Failed" in report
+
+    def test_a_pod_that_kubernetes_took_away_says_so(self) -> None:
+        evicted = _seen(FIRST, 0, reason="Evicted", message="low on memory")
+        assert "Failed, Evicted, low on memory" in pods.report([evicted], [])
+        condition = {
+            "type": "DisruptionTarget",
+            "status": "True",
+            "reason": "PreemptionByScheduler",
+            "message": "preempting to accommodate a higher priority pod",
+        }
+        preempted = _seen(FIRST, 0, conditions=[condition])
+        assert "PreemptionByScheduler: preempting" in pods.report([preempted], [])
+
+    def test_without_pods(self) -> None:
+        assert "no pods" in pods.report([], [])
 
 
-def test_an_api_that_is_away_does_not_hide_the_failure(fake: Fake) -> None:
-    fake.faults = [("list", "pods", 503)] * 1000
-    report = pods.failure_report(api(fake), NAMESPACE, JOB, patience_seconds=0.05)
-    assert "unknown" in report
-    assert "503" in report
+def _asked(seen: pods.Seen) -> pods.Seen:
+    seen.was_asked = True
+    return seen
 
 
-def test_a_log_that_cannot_be_read_is_said(fake: Fake) -> None:
-    fake.ending_lists = 10
-    fake.add_pod(FIRST, JOB, phase="Failed", **container("terminated", exitCode=1))
-    fake.faults = [("get", "pods/log", 500)]
-    assert "(no log: " in pods.failure_report(api(fake), NAMESPACE, JOB)
+DISRUPTED = {"type": "DisruptionTarget", "status": "True", "reason": "DeletionByTaintManager"}
+
+
+class TestWhyLost:
+    @pytest.mark.parametrize(
+        "first",
+        [
+            _asked(_seen(FIRST, 0, **_ended(1))),
+            _seen(FIRST, 0, reason="Evicted"),
+            _seen(FIRST, 0, reason="NodeShutdown"),
+            _seen(FIRST, 0, conditions=[DISRUPTED], **_ended(137)),
+            _seen(FIRST, 0, **_ended(75)),
+            _seen(FIRST, 0, **_ended(143)),
+            _seen(FIRST, 0, **_ended(137)),
+        ],
+    )
+    def test_through_no_fault_of_its_own(self, first: pods.Seen) -> None:
+        torn_down = _asked(_seen(SECOND, 1, **_ended(1)))
+        assert FIRST in str(pods.why_lost([torn_down, first]))
+
+    @pytest.mark.parametrize(
+        "first",
+        [
+            _seen(FIRST, 0, **_ended(1)),
+            _seen(FIRST, 0, **_ended(2)),
+            _seen(FIRST, 0, **_ended(137, "OOMKilled")),
+            _seen(FIRST, 0, reason="DeadlineExceeded"),
+        ],
+    )
+    def test_what_would_happen_again(self, first: pods.Seen) -> None:
+        torn_down = _asked(_seen(SECOND, 1, **_ended(75)))
+        assert pods.why_lost([torn_down, first]) is None
+
+    def test_only_the_last_try_counts(self) -> None:
+        drained, failed = _seen(FIRST, 0, **_ended(75)), _seen(SECOND, 1, number=1, **_ended(1))
+        assert pods.why_lost([drained, failed]) is None
+
+    def test_nothing_is_known_without_pods(self) -> None:
+        assert pods.why_lost([]) is None
 
 
 @pytest.mark.parametrize("reason", sorted(pods.HOPELESS))
