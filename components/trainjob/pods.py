@@ -81,7 +81,7 @@ def hopeless(pods: list[Object]) -> str | None:
 
 def is_running(pod: Object) -> bool:
     """Whether a container runs."""
-    return any(status.get("state", {}).get("running") for status in _containers(pod))
+    return any("running" in status.get("state", {}) for status in _containers(pod))
 
 
 def has_ended(pod: Object) -> bool:

@@ -71,11 +71,11 @@ def test_several_nodes_need_an_object_store_and_a_cluster(tmp_path):
 
 
 def test_several_nodes_are_a_trainjob(monkeypatch):
-    from components.trainjob import cluster, job
+    from components.trainjob import connection, job
     from components.trainjob.manifest import manifest
 
     jobs = []
-    monkeypatch.setattr(cluster, "own_namespace", lambda: "omnidet")
+    monkeypatch.setattr(connection, "own_namespace", lambda: "omnidet")
     monkeypatch.setattr(job, "run", lambda job, *_: jobs.append(job))
     monkeypatch.setattr(training, "_check_detector", lambda _: None)
     _train(

@@ -60,6 +60,7 @@ class Fake:
         status: what becomes of each job.
         faults: responses to give instead, each used once: (verb, resource, HTTP status).
         lost_answers: the same, but the request is carried out: only its response is lost.
+        num_watching: how often a watch has begun.
         hangs: verb and resource of calls that get no answer; `num_hanging` have come.
         rules: RBAC rules; a call that none of them allows gets a 403. None allows everything.
         token: the bearer token that is accepted; None accepts any.
@@ -75,6 +76,7 @@ class Fake:
     lost_answers: list[tuple[str, str, int]] = field(default_factory=list)
     hangs: tuple[str, str] | None = None
     num_hanging: int = 0
+    num_watching: int = 0
     rules: list[dict[str, Any]] | None = None
     token: str | None = None
     cut_log_after: int | None = None

@@ -219,6 +219,7 @@ class Handler(BaseHTTPRequestHandler):
         self.end_headers()
         with self.state.lock:
             number = len(self.state.pod_events)
+            self.state.num_watching += 1
             events = [("ADDED", pod) for pod in self.state.pods]
         give_up_at = time.monotonic() + min(int(query["timeoutSeconds"]), 20)
         while time.monotonic() < give_up_at and self.state.is_open:
@@ -271,7 +272,8 @@ class Handler(BaseHTTPRequestHandler):
         self.send_header("Transfer-Encoding", "chunked")
         self.end_headers()
         since = query.get("sinceTime", "")[:19]
-        lines = [line for line in self.state.logs.get(name, []) if line[:19] >= since]
+        written = list(self.state.logs.get(name, []))
+        lines = [line for line in written if line[:19] >= since]
         if "tailLines" in query:
             lines = lines[-int(query["tailLines"]) :]
         for number, line in enumerate(lines):
@@ -282,15 +284,22 @@ class Handler(BaseHTTPRequestHandler):
                     self.wfile.write(b"0\r\n\r\n")
                 self.close_connection = True
                 return
-            self._chunk((line if query.get("timestamps") else line.partition(" ")[2]) + "\n")
-        while query.get("follow") and any(
-            p["metadata"]["name"] == name and p["status"]["phase"] == "Running"
-            for p in self.state.pods
-        ):
-            if not self.state.jobs:
-                break
+            self._log_line(line, query)
+        number, goes_on = len(written), bool(query.get("follow"))
+        while goes_on:
             time.sleep(0.01)
+            goes_on = bool(self.state.jobs) and any(
+                p["metadata"]["name"] == name and p["status"]["phase"] == "Running"
+                for p in self.state.pods
+            )
+            more = self.state.logs.get(name, [])[number:]
+            number += len(more)
+            for line in more:
+                self._log_line(line, query)
         self.wfile.write(b"0\r\n\r\n")
+
+    def _log_line(self, line: str, query: dict[str, str]) -> None:
+        self._chunk((line if query.get("timestamps") else line.partition(" ")[2]) + "\n")
 
     def _chunk(self, text: str) -> None:
         content = text.encode()
