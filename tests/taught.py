@@ -36,15 +36,20 @@ def prepare(folder: Path) -> Path:
     train_detector.train(shards, words, model, recipe)
     train_detector.evaluate(model, shards, metrics, str(folder / "evaluation"), recipe)
     train_detector.register(model, metrics, str(folder / "registry"), recipe)
+    draw_cells(folder / "cells")
+    return folder
+
+
+def draw_cells(folder: Path) -> None:
+    """Ten annotated pictures of two names that no toy knows, in Pascal VOC's layout."""
     for part in ("JPEGImages", "Annotations"):
-        (folder / "cells" / part).mkdir(parents=True)
+        (folder / part).mkdir(parents=True)
     for number in range(10):
         box = (number, 2, number + 20, 30)
         picture = toys.png(200, 150, [box], "purple")
-        (folder / "cells" / "JPEGImages" / f"{number}.png").write_bytes(picture)
+        (folder / "JPEGImages" / f"{number}.png").write_bytes(picture)
         name = "quasar" if number % 2 else "blue pulsar"
-        (folder / "cells" / "Annotations" / f"{number}.xml").write_text(_xml(name, box))
-    return folder
+        (folder / "Annotations" / f"{number}.xml").write_text(_xml(name, box))
 
 
 def _xml(name: str, box: tuple[int, int, int, int]) -> str:

@@ -4,6 +4,7 @@ dependency."""
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 import tomllib
@@ -86,22 +87,40 @@ def test_a_missing_package_is_answered_with_its_extra(module, extra):
     assert module.partition(".")[0] in said
 
 
+@pytest.mark.parametrize("module", ["torch.nn", "timm", "numpy"])
+def test_a_missing_base_package_is_answered_with_omnidet_itself(module):
+    said = extras.advice(ModuleNotFoundError(f"No module named {module!r}", name=module))
+    assert "pip install omnidet," in said
+    assert module.partition(".")[0] in said
+
+
 @pytest.mark.parametrize("module", ["omnidet.nothing", "a_package_that_nobody_has", None])
 def test_other_modules_are_no_matter_of_extras(module):
     assert extras.advice(ModuleNotFoundError("none", name=module)) is None
 
 
-def test_the_command_line_says_it_in_one_line(tmp_path):
+@pytest.mark.parametrize(
+    ("package", "brings", "call"),
+    [
+        (
+            "jinja2",
+            "omnidet[evaluate]",
+            "report --recipe tiny_world --model m --shards s --evaluation e --out o.html",
+        ),
+        ("torch", "omnidet", "train --recipe tiny_world --shards s --vocabulary v --out o"),
+        ("timm", "omnidet", "backbones"),
+    ],
+)
+def test_the_command_line_says_it_in_one_line(tmp_path, package, brings, call):
     program = (
-        "import sys; sys.modules['jinja2'] = None\n"
+        f"import sys; sys.modules[{package!r}] = None\n"
         "from omnidet import cli\n"
-        "sys.exit(cli.main(['report', '--recipe', 'tiny_world', '--model', 'm', '--shards', 's',\n"
-        "                   '--evaluation', 'e', '--out', 'o.html']))\n"
+        f"sys.exit(cli.main({call.split()}))\n"
     )
     ran = subprocess.run(
         [sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, timeout=60
     )
     assert ran.returncode == 2
     (line,) = ran.stderr.splitlines()
-    assert "jinja2" in line
-    assert "omnidet[evaluate]" in line
+    assert f"package {package} " in line
+    assert re.search(rf"pip install '?{re.escape(brings)}[',]", line)

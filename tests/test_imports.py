@@ -34,6 +34,9 @@ COMMANDS = {
     "predict --help": 0,
     "models --registry {p}/registry": 0,
     "models show toy --registry {p}/registry": 0,
+    "inspect {p}/shards": 0,
+    "register --recipe tiny_world --set register.name=other --model {p}/model "
+    "--metrics {p}/metrics.json --registry {p}/registry": 0,
     "summary --metrics {p}/metrics.json --registry {p}/registry --report r.html": 0,
     "gate --recipe tiny_world --set register.name=toy --metrics {p}/metrics.json "
     "--registry {p}/registry --out {p}/decision.json": 0,
@@ -69,6 +72,7 @@ def place(tmp_path_factory) -> Path:
     (folder / "metrics.json").write_text('{"coco/AP": 0.5}')
     versions.register(folder / "registry", "toy", folder / "model", {"coco/AP": 0.5}, {})
     evaluations.evaluation(folder / "evaluation")
+    toys.write_shards(folder / "shards")
     return folder
 
 

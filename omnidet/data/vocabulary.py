@@ -35,6 +35,15 @@ from omnidet.data import tokenization
 from omnidet.data.relations import split_relation
 from omnidet.schema import FloatArray, IntArray, PhraseTable, Record
 
+_FOR_TRANSFORMERS = {
+    "backend": "tokenizers",
+    "model_max_length": int(1e30),  # no limit
+    "pad_token": tokenization.SPECIAL_TOKENS[0],
+    "tokenizer_class": "TokenizersBackend",
+}
+"""What `PreTrainedTokenizerFast.save_pretrained` writes next to `tokenizer.json`: its half a second
+of imports is not worth four lines."""
+
 
 @dataclass(frozen=True)
 class VocabularyConfig:
@@ -179,13 +188,8 @@ class Vocabulary:
     def save(self, folder: Path) -> None:
         """Write the files that `transformers.AutoTokenizer` loads, and the weights."""
         from safetensors.numpy import save_file
-        from transformers import PreTrainedTokenizerFast
 
-        wrapped = PreTrainedTokenizerFast(
-            tokenizer_object=self.tokenizer, pad_token=tokenization.SPECIAL_TOKENS[0]
-        )  # type: ignore[no-untyped-call]
-        wrapped.save_pretrained(folder)
-        # transformers writes its own copy of this file; the content hash is made from ours.
+        folder.mkdir(parents=True, exist_ok=True)
         (folder / "tokenizer.json").write_text(self.tokenizer.to_str(pretty=True), encoding="utf-8")
         save_file({"idf": self.idf_T}, folder / "idf.safetensors")
         facts = {
@@ -193,9 +197,12 @@ class Vocabulary:
             "num_tokens": self.num_tokens,
             "blocks": self.blocks,
         }
-        (folder / "vocabulary.json").write_text(
-            json.dumps(facts, indent=1) + "\n", encoding="utf-8"
-        )
+        for name, content, indent in (
+            ("vocabulary.json", facts, 1),
+            ("tokenizer_config.json", _FOR_TRANSFORMERS, 2),
+        ):
+            text = json.dumps(content, indent=indent) + "\n"
+            (folder / name).write_text(text, encoding="utf-8")
 
     @classmethod
     def load(cls, folder: Path) -> Vocabulary:

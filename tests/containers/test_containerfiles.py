@@ -168,8 +168,8 @@ def test_build_makes_all_images_with_version_and_commit(fake_docker):
     assert _build({**environment, "TORCH_INDEX_URL": "https://index.example/cpu"}).returncode == 0
     calls = log.read_text().splitlines()
     assert ["TORCH_INDEX_URL=https://index.example/cpu" in call for call in calls] == [
-        True,
-        True,
+        False,
+        False,
         False,
         True,
     ]

@@ -165,11 +165,33 @@ def test_a_kfp_step_runs_in_it(docker_images, kind, folder):
 
 @KINDS
 def test_what_the_steps_import_is_there(docker_images, kind):
-    call = (
-        "import components.run.retrain, components.run.train_detector, omnidet.cli;"
-        "from omnidet.evaluation import official; official._lvis_module()"
-    )
+    call = "import components.run.retrain, components.run.train_detector, omnidet.cli"
     docker_images.run(kind, "python", "-c", call, options=(*HARDENED, TEMPORARY))
+
+
+def test_what_measures_is_there(docker_images):
+    call = "from omnidet.evaluation import official; official._lvis_module(); import pycocotools"
+    docker_images.run("train", "python", "-c", call, options=(*HARDENED, TEMPORARY))
+
+
+def test_what_reads_data_is_there(docker_images):
+    call = "import aiohttp, pyarrow.parquet, pycocotools.mask, simplejpeg, webdataset"
+    docker_images.run("data", "python", "-c", call, options=(*HARDENED, TEMPORARY))
+
+
+@pytest.mark.parametrize(("kind", "most"), [("control", 600_000_000), ("data", 900_000_000)])
+def test_what_computes_nothing_is_small_and_has_no_torch(docker_images, kind, most):
+    assert int(docker_images.inspect(kind, "{{.Size}}")) <= most
+    call = "import importlib.util as u; print([n for n in {!r} if u.find_spec(n)])"
+    heavy = ("torch", "torchvision", "timm", "transformers", "scipy", "nvidia", "triton")
+    assert docker_images.run(kind, "python", "-c", call.format(heavy)).stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("kind", ["control", "data"])
+def test_what_an_image_cannot_do_is_said_in_one_line(docker_images, kind):
+    places = ["--shards", "s", "--vocabulary", "v", "--out", "o"]
+    with pytest.raises(AssertionError, match=r"ended with 2\n.*torch is not installed.*train"):
+        docker_images.run(kind, "omnidet", "train", "--recipe", "tiny_world", *places)
 
 
 @KINDS

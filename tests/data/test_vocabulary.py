@@ -13,7 +13,7 @@ import torch
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from safetensors.numpy import load_file, save_file
-from transformers import AutoTokenizer
+from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
 from omnidet.data import vocabulary
 from omnidet.data.vocabulary import Vocabulary, VocabularyConfig
@@ -102,6 +102,15 @@ def test_transformers_gives_the_same_ids(words, folder):
         assert set(loaded(text)["input_ids"]) == set(ids(words, text, roles=False)), text
     assert len(loaded) * 2 == words.num_tokens
     assert loaded.pad_token_id == 0
+
+
+def test_transformers_writes_the_same_settings(words, folder, tmp_path):
+    """`save` writes them itself, so that building a vocabulary needs no transformers."""
+    theirs = PreTrainedTokenizerFast(tokenizer_object=words.tokenizer, pad_token="<pad>")
+    theirs.save_pretrained(tmp_path)
+    name = "tokenizer_config.json"
+    assert (folder / name).read_bytes() == (tmp_path / name).read_bytes()
+    assert {p.name for p in tmp_path.iterdir()} == {name, "tokenizer.json"}
 
 
 def test_loaded_is_the_same(words, folder):

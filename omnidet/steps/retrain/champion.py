@@ -107,7 +107,7 @@ def require_whole(champion: Version) -> None:
     """Raise ValueError now, and not after the data was read, if the champion's files do not fit
     together.
     """
-    bundle.load(storage.local_copy(champion.location, ".cache/models"))
+    bundle.check(storage.local_copy(champion.location, ".cache/models"))
 
 
 def base_recipe(champion: Version, settings: list[str]) -> Recipe:

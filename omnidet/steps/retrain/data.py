@@ -100,7 +100,7 @@ def extend_vocabulary(
     to it.
     """
     index = shards.read_index(combined)
-    _, old, content = bundle.load(storage.local_copy(champion, ".cache/models"))
+    old, content = bundle.check(storage.local_copy(champion, ".cache/models"))
     extended, words = vocabulary_module.extend(
         old, shards.texts(index, f"train/{name}"), min_frequency
     )
