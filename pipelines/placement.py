@@ -57,6 +57,12 @@ def tell_registry(task: Any, store: Store) -> None:
     )
 
 
+def tell_runtime(task: Any) -> None:
+    """Tell a step that starts a TrainJob which TrainingRuntime the manifests have made."""
+    name = "OMNIDET_TRAINING_RUNTIME"
+    kubernetes.use_config_map_as_env(task, "omnidet-training", {name: name}, optional=True)
+
+
 def place(task: Any, machine: Machine) -> None:
     """Put a step where the model runs.
 

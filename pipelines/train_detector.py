@@ -8,7 +8,7 @@ from components.evaluate import evaluate
 from components.train import train
 from pipelines.defaults import PARAMS
 from pipelines.graph import build_data, gate_and_register
-from pipelines.placement import HOUR, Machine, Store, place, prepare, tell_registry
+from pipelines.placement import HOUR, Machine, Store, place, prepare, tell_registry, tell_runtime
 
 TRAIN_HOURS = 7 * 24
 """Training is stopped after so long, in one pod or in many."""
@@ -120,6 +120,7 @@ def train_detector(
         on_nodes = train(**inputs)  # this pod only watches the job
         # Twice as long: waiting in a queue counts for this pod, but not for the job.
         prepare(on_nodes, store, hours=2 * TRAIN_HOURS)
+        tell_runtime(on_nodes)
     model = dsl.OneOf(in_pod.output, on_nodes.output)
 
     measured = evaluate(model=model, shards=shards, **of_run)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -17,7 +18,10 @@ from omnidet.training import runs
 
 WEIGHTS = "model.safetensors"
 MAX_RESTARTS = 3
-"""How often the processes of one pod may start again, as on several nodes (`manifests/runtime`)."""
+"""How often the processes of one pod may start again, as all those of a TrainJob may
+(`manifests/base/training-runtime.yaml`)."""
+RUNTIME = "OMNIDET_TRAINING_RUNTIME"
+"""Environment variable with the name of the TrainingRuntime, which the manifests choose."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,12 +97,19 @@ def _on_nodes(command: list[str], out: str, run_id: str, nodes: Nodes) -> None:
             f"num_nodes is {nodes.num_nodes}, but this process does not run in a pod: "
             "set num_nodes to 1"
         )
+    runtime = os.environ.get(RUNTIME)
+    if not runtime:
+        raise ValueError(
+            f"{RUNTIME} is not set: `kubectl apply -k` an overlay of manifests/, which makes the "
+            f"ConfigMap omnidet-training in the namespace {namespace}"
+        )
     wanted = TrainJob(
         run_id=run_id,
         namespace=namespace,
         image=nodes.image,
         command=("torchrun", *command),
         deadline_seconds=nodes.deadline_seconds,
+        runtime=runtime,
         num_nodes=nodes.num_nodes,
         gpus_per_node=nodes.gpus_per_node,
         cpu=nodes.cpu,

@@ -17,17 +17,18 @@ WORKFLOWS = "argoproj.io"
 class Cluster(Connection):
     """The few calls that are needed."""
 
-    def check_runtime(self, name: str) -> None:
-        """Raise ClusterError unless there is a ClusterTrainingRuntime of that name."""
+    def check_runtime(self, namespace: str, name: str) -> None:
+        """Raise ClusterError unless there is a TrainingRuntime of that name."""
         found = self._custom_object(
-            f"reading ClusterTrainingRuntime {name}",
-            "get_cluster_custom_object",
-            "clustertrainingruntimes",
+            f"reading TrainingRuntime {namespace}/{name}",
+            "get_namespaced_custom_object",
+            namespace,
+            "trainingruntimes",
             name,
         )
         if found is None:
             raise ClusterError(
-                f"the cluster has no ClusterTrainingRuntime {name}: install Kubeflow Trainer 2.2 "
+                f"there is no TrainingRuntime {namespace}/{name}: install Kubeflow Trainer 2.2 "
                 "or newer and `kubectl apply -k` an overlay of manifests/",
                 404,
             )

@@ -111,7 +111,7 @@ def _train(
     job: TrainJob, api: Cluster, step: Step | None, pace: Pace, verify_output: Callable[[], None]
 ) -> None:
     """Start the job, and again if it is lost, until it has left its output."""
-    api.check_runtime(job.runtime)
+    api.check_runtime(job.namespace, job.runtime)
     pause = pace.resume_seconds
     for number in range(1, pace.resumes + 2):
         launch.launch(job, api, step, pace.poll_seconds)

@@ -49,6 +49,7 @@ class TrainJob:
         command: runs in every pod; torchrun finds nodes, ranks and the address of node 0 in the
             environment.
         deadline_seconds: Trainer stops the job after so long; waiting in a queue does not count.
+        runtime: name of the TrainingRuntime of the namespace that describes the pods.
         gpus_per_node: also the number of processes per node; 0 trains on the CPU in one process.
         memory: limit of each pod, such as "64Gi"; what is written to /dev/shm counts.
         shared_memory: size of /dev/shm, through which the loader's workers hand over batches.
@@ -62,6 +63,7 @@ class TrainJob:
     image: str
     command: tuple[str, ...]
     deadline_seconds: int
+    runtime: str
     num_nodes: int = 1
     gpus_per_node: int = 0
     cpu: str = "4"
@@ -72,7 +74,6 @@ class TrainJob:
     tolerations: tuple[Mapping[str, Any], ...] = ()
     service_account: str | None = None
     image_pull_secrets: tuple[str, ...] = ()
-    runtime: str = "omnidet-torch"
     queue: str | None = None
     step: str = "train"
 
@@ -129,7 +130,9 @@ def manifest(job: TrainJob, step: Step | None = None) -> Object:
         step: the pod that watches it, whose run owns it; None outside of a pipeline.
     """
     spec = _spec(job)
-    digest = hashlib.sha256(json.dumps(spec, sort_keys=True).encode()).hexdigest()
+    # Without the runtime: after an upgrade, a retried step still finds the job that it started.
+    described = {key: value for key, value in spec.items() if key != "runtimeRef"}
+    digest = hashlib.sha256(json.dumps(described, sort_keys=True).encode()).hexdigest()
     metadata: Object = {
         "name": job.name,
         "namespace": job.namespace,
@@ -162,7 +165,7 @@ def _spec(job: TrainJob) -> Object:
     return {
         "runtimeRef": {
             "apiGroup": cluster.GROUP,
-            "kind": "ClusterTrainingRuntime",
+            "kind": "TrainingRuntime",
             "name": job.runtime,
         },
         "activeDeadlineSeconds": job.deadline_seconds,

@@ -20,9 +20,6 @@ OVERLAYS = {"local": "kubeflow", "cluster": "omnidet"}
 KUBERNETES = "1.33"
 CLUSTER_WIDE = {
     "ClusterQueue",
-    "ClusterRole",
-    "ClusterRoleBinding",
-    "ClusterTrainingRuntime",
     "Namespace",
     "ResourceFlavor",
 }
@@ -87,6 +84,12 @@ def overlay(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[str, list[O
 def one(built: list[Object], kind: str, name: str) -> Object:
     """The object of that kind and name."""
     (found,) = [o for o in built if (o["kind"], o["metadata"]["name"]) == (kind, name)]
+    return found
+
+
+def the_runtime(built: list[Object]) -> Object:
+    """The training runtime, whose name ends with a hash."""
+    (found,) = [o for o in built if o["kind"] == "TrainingRuntime"]
     return found
 
 

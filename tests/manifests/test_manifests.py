@@ -23,6 +23,7 @@ from tests.manifests.conftest import (
     kustomize,
     objects,
     one,
+    the_runtime,
 )
 
 
@@ -38,7 +39,6 @@ def test_core_objects_are_strictly_valid(overlay: tuple[str, list[Object]]) -> N
             kubernetes_validate.validate(item, KUBERNETES, strict=True)
             validated.add(item["kind"])
     assert {
-        "ClusterRole",
         "ConfigMap",
         "CronJob",
         "NetworkPolicy",
@@ -60,9 +60,9 @@ def test_the_validation_is_strict() -> None:
 
 
 def test_the_training_runtime_is_valid(overlay: tuple[str, list[Object]]) -> None:
-    runtime = one(overlay[1], "ClusterTrainingRuntime", "omnidet-torch")
+    runtime = the_runtime(overlay[1])
     assert runtime["apiVersion"] == "trainer.kubeflow.org/v1alpha1"
-    assert lost(models.TrainerV1alpha1ClusterTrainingRuntime, runtime) == []
+    assert lost(models.TrainerV1alpha1TrainingRuntime, runtime) == []
     job_set = runtime["spec"]["template"]["spec"]
     assert "ttlSecondsAfterFinished" not in job_set
     assert job_set["failurePolicy"]["maxRestarts"] == 3  # a lost pod does not end the run
@@ -91,8 +91,14 @@ def test_the_training_runtime_is_valid(overlay: tuple[str, list[Object]]) -> Non
 
 def test_a_job_patches_what_the_runtime_has(overlay: tuple[str, list[Object]]) -> None:
     """Patches merge by name: one that finds no such name would add a container or volume."""
-    job = manifest(TrainJob("run", "kubeflow", "ghcr.io/omnidet/train:0.1.0", ("torchrun",), 60))
-    runtime = one(overlay[1], "ClusterTrainingRuntime", job["spec"]["runtimeRef"]["name"])
+    runtime = the_runtime(overlay[1])
+    image, name = "ghcr.io/omnidet/train:0.1.0", runtime["metadata"]["name"]
+    job = manifest(TrainJob("run", "kubeflow", image, ("torchrun",), 60, name))
+    assert job["spec"]["runtimeRef"] == {
+        "apiGroup": runtime["apiVersion"].partition("/")[0],
+        "kind": runtime["kind"],
+        "name": name,
+    }
     (base,) = runtime["spec"]["template"]["spec"]["replicatedJobs"]
     (patch,) = job["spec"]["runtimePatches"][0]["trainingRuntimeSpec"]["template"]["spec"][
         "replicatedJobs"
@@ -142,19 +148,13 @@ def test_rights_are_few_and_go_to_accounts_that_are_named(
     overlay: tuple[str, list[Object]],
 ) -> None:
     name, built = overlay
-    for role in (o for o in built if o["kind"] in ("Role", "ClusterRole")):
+    for role in (o for o in built if o["kind"] == "Role"):
         for rule in role["rules"]:
             assert set(rule) == {"apiGroups", "resources", "verbs"}
             assert not [value for values in rule.values() for value in values if "*" in value]
             assert not {"secrets", "pods/exec", "roles", "rolebindings"} & set(rule["resources"])
-        if role["kind"] == "ClusterRole":
-            assert {verb for rule in role["rules"] for verb in rule["verbs"]} <= {
-                "get",
-                "list",
-                "watch",
-            }
     accounts = {o["metadata"]["name"] for o in built if o["kind"] == "ServiceAccount"}
-    for binding in (o for o in built if o["kind"] in ("RoleBinding", "ClusterRoleBinding")):
+    for binding in (o for o in built if o["kind"] == "RoleBinding"):
         one(built, binding["roleRef"]["kind"], binding["roleRef"]["name"])
         for subject in binding["subjects"]:
             # Kubernetes refuses a ServiceAccount without a namespace; no schema says so.
@@ -188,7 +188,7 @@ def test_no_secret_has_a_value(overlay: tuple[str, list[Object]]) -> None:
     written = [
         o for file in MANIFESTS.rglob("*.yaml") for o in objects(file.read_text(encoding="utf-8"))
     ]
-    assert [o for o in written if o["kind"] == "Secret"] == [template]
+    assert [o for o in written if o.get("kind") == "Secret"] == [template]
 
 
 def test_the_launcher_of_kfp_reads_the_secret_that_the_template_shows() -> None:
@@ -207,9 +207,7 @@ def test_pods_are_bounded(overlay: tuple[str, list[Object]]) -> None:
     """Non-root, no new privileges, no capabilities, and network policies that select the pods."""
     _, built = overlay
     reaper = one(built, "CronJob", "omnidet-reaper")["spec"]["jobTemplate"]["spec"]["template"]
-    runtime = one(built, "ClusterTrainingRuntime", "omnidet-torch")["spec"]["template"]["spec"][
-        "replicatedJobs"
-    ][0]
+    runtime = the_runtime(built)["spec"]["template"]["spec"]["replicatedJobs"][0]
     for pod, policy in (
         (reaper, "omnidet-reaper"),
         (runtime["template"]["spec"]["template"], "omnidet-training"),

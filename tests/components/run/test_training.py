@@ -78,6 +78,9 @@ def test_several_nodes_are_a_trainjob(monkeypatch):
     monkeypatch.setattr(connection, "own_namespace", lambda: "omnidet")
     monkeypatch.setattr(job, "run", lambda job, *_: jobs.append(job))
     monkeypatch.setattr(training, "_check_detector", lambda _: None)
+    with pytest.raises(ValueError, match=r"OMNIDET_TRAINING_RUNTIME.*kubectl apply"):
+        _train("s3://b/w/runs/1b2c-3d", num_nodes=2)
+    monkeypatch.setenv(training.RUNTIME, "omnidet-torch-0-1-0-abc")
     _train(
         "s3://b/w/runs/1b2c-3d",
         num_nodes=2,
@@ -86,6 +89,7 @@ def test_several_nodes_are_a_trainjob(monkeypatch):
         queue="omnidet",
     )
     (job,) = jobs
+    assert job.runtime == "omnidet-torch-0-1-0-abc"
     assert (job.run_id, job.namespace) == ("1b2c-3d", "omnidet")
     assert (job.num_nodes, job.gpus_per_node, job.queue) == (2, 8, "omnidet")
     assert job.command[:4] == ("torchrun", "-m", "omnidet.cli", "train")

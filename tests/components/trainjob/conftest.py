@@ -12,7 +12,7 @@ import yaml
 from components.trainjob.cluster import Cluster
 from components.trainjob.manifest import Reference, TrainJob
 from tests.components.trainjob.fake_kubernetes import Fake
-from tests.components.trainjob.kubernetes_api import NAMESPACE
+from tests.components.trainjob.kubernetes_api import NAMESPACE, RUNTIME
 
 MANIFESTS = Path(__file__).resolve().parents[3] / "manifests"
 COMMAND = ("torchrun", "-m", "omnidet.cli", "train", "--out", "s3://bucket/runs/1/model")
@@ -23,6 +23,7 @@ JOB = TrainJob(
     image="ghcr.io/omnidet/train:0.1.0",
     command=COMMAND,
     deadline_seconds=3600,
+    runtime=RUNTIME,
     num_nodes=2,
     gpus_per_node=8,
     memory="256Gi",

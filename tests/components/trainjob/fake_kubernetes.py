@@ -19,7 +19,7 @@ from typing import Any
 import yaml
 from kubernetes import client
 
-from tests.components.trainjob.kubernetes_api import NAMESPACE, Handler
+from tests.components.trainjob.kubernetes_api import NAMESPACE, RUNTIME, Handler
 
 STATUS = Callable[[int], dict[str, Any]]
 """Number of times that a job was read -> its status."""
@@ -84,7 +84,7 @@ class Fake:
     finalizer_reads: int = 0
     ending_lists: int = 0
     revived: list[str] = field(default_factory=list)
-    runtimes: set[str] = field(default_factory=lambda: {"omnidet-torch"})
+    runtimes: set[str] = field(default_factory=lambda: {RUNTIME})
     jobs: dict[str, dict[str, Any]] = field(default_factory=dict)
     pods: list[dict[str, Any]] = field(default_factory=list)
     pod_events: list[tuple[str, dict[str, Any]]] = field(default_factory=list)

@@ -14,11 +14,12 @@ from kubeflow_trainer_api import models
 from tests.components.trainjob.schema import lost
 
 NAMESPACE = "kubeflow"
+RUNTIME = "omnidet-torch-0-1-0-abc"
 
 RESOURCES = {
     "runtime": (
-        r"/apis/trainer\.kubeflow\.org/v1alpha1/clustertrainingruntimes/([^/]+)",
-        "clustertrainingruntimes",
+        rf"/apis/trainer\.kubeflow\.org/v1alpha1/namespaces/{NAMESPACE}/trainingruntimes/([^/]+)",
+        "trainingruntimes",
     ),
     "jobs": (
         rf"/apis/trainer\.kubeflow\.org/v1alpha1/namespaces/{NAMESPACE}/trainjobs",
@@ -39,7 +40,7 @@ RESOURCES = {
 }
 GROUPS = {
     "trainjobs": "trainer.kubeflow.org",
-    "clustertrainingruntimes": "trainer.kubeflow.org",
+    "trainingruntimes": "trainer.kubeflow.org",
     "workflows": "argoproj.io",
 }
 
@@ -132,7 +133,7 @@ class Handler(BaseHTTPRequestHandler):
         if name in self.state.runtimes:
             self._send(200, {"metadata": {"name": name}})
         else:
-            self._refuse(404, f'clustertrainingruntimes.trainer.kubeflow.org "{name}" not found')
+            self._refuse(404, f'trainingruntimes.trainer.kubeflow.org "{name}" not found')
 
     def _create_jobs(self, body: dict[str, Any], **_: Any) -> None:
         name = body["metadata"]["name"]

@@ -12,7 +12,7 @@ from components.trainjob.manifest import manifest
 from components.trainjob.pods import whole_lines
 from tests.components.trainjob.conftest import JOB, api
 from tests.components.trainjob.fake_kubernetes import Fake
-from tests.components.trainjob.kubernetes_api import NAMESPACE
+from tests.components.trainjob.kubernetes_api import NAMESPACE, RUNTIME
 
 
 def test_what_does_not_exist_is_none(fake: Fake) -> None:
@@ -23,9 +23,9 @@ def test_what_does_not_exist_is_none(fake: Fake) -> None:
 
 
 def test_a_missing_runtime_names_the_remedy(fake: Fake) -> None:
-    api(fake).check_runtime("omnidet-torch")
-    with pytest.raises(ClusterError, match=r"Runtime other\b.*kubectl apply"):
-        api(fake).check_runtime("other")
+    api(fake).check_runtime(NAMESPACE, RUNTIME)
+    with pytest.raises(ClusterError, match=rf"Runtime {NAMESPACE}/other\b.*kubectl apply"):
+        api(fake).check_runtime(NAMESPACE, "other")
 
 
 def test_a_name_that_is_taken(fake: Fake) -> None:

@@ -295,7 +295,7 @@ class TestOutages:
 
     def test_a_missing_runtime_is_noticed_at_once(self, fake: Fake) -> None:
         fake.runtimes.clear()
-        with pytest.raises(ClusterError, match="ClusterTrainingRuntime omnidet-torch"):
+        with pytest.raises(ClusterError, match="TrainingRuntime kubeflow/omnidet-torch"):
             run(JOB, api(fake), _fine, QUICK)
         assert fake.created == []
 

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from components.trainjob.manifest import TrainJob, manifest
 from components.trainjob.owner import Step
 from tests.components.trainjob.conftest import JOB
+from tests.components.trainjob.kubernetes_api import RUNTIME
 from tests.components.trainjob.schema import lost
 
 
@@ -21,7 +22,7 @@ def _lost(content: dict[str, Any]) -> list[str]:
 
 def test_it_has_only_fields_of_the_schema() -> None:
     assert _lost(manifest(JOB)) == []
-    assert _lost(manifest(TrainJob("r", "n", "i:1", ("c",), 1))) == []
+    assert _lost(manifest(TrainJob("r", "n", "i:1", ("c",), 1, "t"))) == []
 
 
 @pytest.mark.parametrize("field", ["podSpecOverrides", "podTemplateOverrides", "labels"])
@@ -42,7 +43,7 @@ def test_the_schema_check_catches_wrong_types(field: str, value: str) -> None:
 def test_it_says_what_the_job_says() -> None:
     spec = manifest(JOB)["spec"]
     assert spec["activeDeadlineSeconds"] == 3600
-    assert spec["runtimeRef"]["name"] == "omnidet-torch"
+    assert (spec["runtimeRef"]["kind"], spec["runtimeRef"]["name"]) == ("TrainingRuntime", RUNTIME)
     trainer = spec["trainer"]
     assert (trainer["numNodes"], trainer["numProcPerNode"]) == (2, 8)
     assert trainer["resourcesPerNode"]["limits"] == {"memory": "256Gi", "nvidia.com/gpu": 8}

@@ -29,7 +29,7 @@ def _job(
     Args:
         run: name of the Workflow that owns it; else the pod does.
     """
-    job = TrainJob(run_id, NAMESPACE, "ghcr.io/omnidet/train:0.1.0", ("torchrun",), 60)
+    job = TrainJob(run_id, NAMESPACE, "ghcr.io/omnidet/train:0.1.0", ("torchrun",), 60, "t")
     owner = {"apiVersion": "argoproj.io/v1alpha1", "kind": "Workflow", "name": run}
     own = owner | {"uid": "uid-of-run"} if run else None
     step = Step(NAMESPACE, f"step-{run_id}", step_uid, own) if step_uid is not None else None
@@ -90,7 +90,7 @@ def test_it_deletes_jobs_that_nobody_needs_and_no_others(fake: Fake) -> None:
         _job(fake, "just-gone", "uid-of-nobody", run=going_on),
         _job(fake, "by-hand", None),
     }
-    foreign = manifest(TrainJob("foreign", NAMESPACE, "i:1", ("c",), 60))
+    foreign = manifest(TrainJob("foreign", NAMESPACE, "i:1", ("c",), 60, "t"))
     foreign["metadata"]["labels"] = {"app.kubernetes.io/part-of": "other"}
     kept.add(fake.add_job(foreign, 7200)["metadata"]["name"])
     assert _reap(fake) == 0
