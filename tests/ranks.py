@@ -202,6 +202,28 @@ def member(folder: Path) -> None:
         raise
 
 
+def layouts(folder: Path) -> None:
+    """A rank under torchrun: steps of 1x1 convolutions on images in another layout than theirs.
+
+    Writes the gradients as `layouts.<rank>.pt`; `folder` ending in `plain` leaves DDP as it is.
+    """
+    with distributed.world() as world:
+        torch.manual_seed(0)
+        layers = [torch.nn.Conv2d(24, 16, 1), torch.nn.GELU(), torch.nn.Conv2d(16, 1, 1)]
+        model = torch.nn.Sequential(*layers)
+        whole = (
+            torch.nn.parallel.DistributedDataParallel(model, gradient_as_bucket_view=True)
+            if folder.name == "plain"
+            else distributed.parallel(model, world)
+        )
+        for _ in range(2):
+            images = torch.randn(16, 24, 8, 8).to(memory_format=torch.channels_last)
+            whole.zero_grad()
+            whole(images).square().sum().backward()
+        gradients = {name: p.grad for name, p in model.named_parameters()}
+        torch.save(distributed.whole(gradients), folder / f"layouts.{world.rank}.pt")
+
+
 def drained(folder: Path) -> None:
     """A rank under torchrun, with processes that make batches, until something stops it."""
     with distributed.world() as world:
@@ -213,7 +235,7 @@ def drained(folder: Path) -> None:
 if __name__ == "__main__":
     torch.set_num_threads(1)
     case, place = sys.argv[1], Path(sys.argv[2])
-    cases = (gradients, runs, deaths, member, drained)
+    cases = (gradients, runs, deaths, member, drained, layouts)
     result = {action.__name__: action for action in cases}[case](place)
     if result is not None:
         print(json.dumps(result))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -170,6 +171,7 @@ def parallel(model: nn.Module, world: World, mode: str = "ddp") -> nn.Module:
     if mode == "ddp":
         # Buffers are constants in this model, so there is nothing to send before each step.
         ids = [world.device] if world.device.type == "cuda" else None
+        _give_gradients_the_layout_of_their_buckets(model)
         return DistributedDataParallel(
             model, device_ids=ids, forward_sync_buffers=False, gradient_as_bucket_view=True
         )
@@ -183,6 +185,26 @@ def parallel(model: nn.Module, world: World, mode: str = "ddp") -> nn.Module:
                 fully_shard(block, mesh=mesh)
     fully_shard(model, mesh=mesh)
     return model
+
+
+def _give_gradients_the_layout_of_their_buckets(model: nn.Module) -> None:
+    """Spare DDP a copy a step, and people its warning, where strides differ in name only.
+
+    The gradient of a 1x1 convolution (O, I, 1, 1) comes with the strides of the images' layout,
+    such as (I, 1, I, I) where the weight has (I, 1, 1, 1). Along a side of length 1 no stride is
+    ever walked, so the two lie in memory alike; DDP compares all of them.
+    """
+    for parameter in model.parameters():
+        if parameter.requires_grad and 1 in parameter.shape[1:]:
+            parameter.register_hook(functools.partial(_restrided, parameter.stride()))
+
+
+def _restrided(strides: tuple[int, ...], gradient: Tensor) -> Tensor:
+    """The same memory with these strides, unless it is laid out in another way."""
+    walked = [i for i, length in enumerate(gradient.shape) if length > 1]
+    if any(gradient.stride(i) != strides[i] for i in walked):
+        return gradient
+    return gradient.as_strided(gradient.shape, strides)
 
 
 def own_part(tensor: Tensor) -> Tensor:

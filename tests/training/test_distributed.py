@@ -109,6 +109,30 @@ def test_torchrun_goes_on_after_a_drained_node_and_a_killed_rank(tmp_path):
     )
 
 
+def test_gradients_of_1x1_convolutions_lie_as_their_buckets_do(tmp_path):
+    """DDP copies a gradient that does not, and warns in each rank; plain DDP shows that it would
+    here."""
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
+    said, gradients = {}, {}
+    for case in ("plain", "own"):
+        folder = tmp_path / case
+        folder.mkdir()
+        ran = subprocess.run(
+            [*torchrun, "--nproc-per-node=2", "-m", "tests.ranks", "layouts", str(folder)],
+            cwd=ROOT,
+            env=os.environ | {"OMP_NUM_THREADS": "1"},
+            capture_output=True,
+            text=True,
+            timeout=200,
+        )
+        assert ran.returncode == 0, ran.stderr
+        said[case] = ran.stderr
+        gradients[case] = torch.load(folder / "layouts.0.pt")
+    assert "bucket view strides" in said["plain"]
+    assert "bucket view strides" not in said["own"]
+    torch.testing.assert_close(gradients["own"], gradients["plain"])
+
+
 def test_more_ranks_than_images_is_refused_at_the_start(tmp_path):
     index = toys.write_shards(tmp_path / "shards")
     crowd = distributed.World(0, 3, torch.device("cpu"))
