@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -82,9 +81,7 @@ def add(commands: Commands) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Fetch, and print what became of the rows."""
-    from tqdm import tqdm
-
-    from omnidet import storage
+    from omnidet import progress, storage
     from omnidet.data.web_images import fetch, report
 
     if storage.is_s3(options.out):
@@ -95,8 +92,7 @@ def run(options: argparse.Namespace) -> None:
     is_remote = storage.is_s3(options.lists)
     lists = storage.local_copy(options.lists, LISTS_CACHE) if is_remote else Path(options.lists)
     how = _options(options)
-    interval = 1 if sys.stderr.isatty() else 30
-    with tqdm(desc="rows", unit="row", unit_scale=True, mininterval=interval, delay=1) as bar:
+    with progress.bar(desc="web images", unit="row") as bar:
 
         def show(count: int) -> None:
             bar.update(count)

@@ -9,9 +9,7 @@ import itertools
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from tqdm import tqdm
-
-from omnidet import storage
+from omnidet import progress, storage
 from omnidet.data import shards
 from omnidet.evaluation.detections import read_rows
 from omnidet.inference.detector import OmniDet
@@ -95,6 +93,6 @@ def _present(index: shards.Index, config: EvaluationConfig) -> list[Benchmark]:
 
 def _images(index: shards.Index, set_name: str) -> Iterator[Record]:
     total = shards.num_samples(index.shards(set_name))
-    yield from tqdm(
-        shards.records(index, set_name), total=total, desc=set_name, unit="image", mininterval=1
+    yield from progress.bar(
+        shards.records(index, set_name), desc=set_name, unit="image", total=total
     )

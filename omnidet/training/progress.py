@@ -1,11 +1,13 @@
 """What a person sees of a run while it trains: lines on the console, and TensorBoard events.
 
 Numbers that depend on the machine (images per second, waiting for data, memory) appear only here:
-the metric log holds what a run computes, and is the same after a kill as without one.
+the metric log holds what a run computes, and is the same after a kill as without one. Without a
+terminal the console gets the first numbers, the last, and those of every half minute in between.
 """
 
 from __future__ import annotations
 
+import math
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,6 +19,7 @@ import torch
 from tensorboardX import SummaryWriter
 from tqdm import tqdm
 
+from omnidet import progress
 from omnidet.data.mixing.mixture import Loader
 from omnidet.data.transforms.example import Pixels
 from omnidet.schema import Batch
@@ -38,7 +41,7 @@ class Progress:
         self._images = sum(stream.images_per_step for stream in loader.mixture.streams)
         self._first = self._last = loader.step
         self._began = self._last_time = time.monotonic()
-        self._waited = 0.0
+        self._waited, self._said = 0.0, -math.inf
         self._bar: tqdm[Any] | None = None
         self._writer: SummaryWriter | None = None
 
@@ -110,7 +113,8 @@ class Progress:
         self._last, self._last_time, self._waited = step, now, 0.0
         if self._bar is not None:
             self._bar.set_postfix(loss=f"{row['loss']:.2f}", refresh=False)
-        else:
+        elif now - self._said >= progress.LOG_SECONDS or step == self._loader.last_step:
+            self._said = now
             print(
                 _line(step, self._loader.last_step, row, speed, left), file=sys.stderr, flush=True
             )

@@ -36,7 +36,8 @@ def _scalars(folder: Path) -> dict[str, dict[int, float]]:
     return found
 
 
-def test_events_hold_what_the_log_holds_and_the_speed(tmp_path, capsys):
+def test_events_hold_what_the_log_holds_and_the_speed(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("omnidet.progress.LOG_SECONDS", 3600.0)
     index = toys.write_shards(tmp_path / "shards")
     toys.train(index, tmp_path / "run")
     scalars = _scalars(tmp_path / "run" / "events")
@@ -53,10 +54,22 @@ def test_events_hold_what_the_log_holds_and_the_speed(tmp_path, capsys):
     assert all(value > 0 for value in scalars["speed/images_per_second"].values())
     assert all(0 <= value <= 1 for value in scalars["speed/data_wait_share"].values())
     lines = capsys.readouterr().err.splitlines()
-    assert len(lines) == 6  # one for each interval, without the control characters of a bar
+    assert (
+        len(lines) == 2
+    )  # the first interval and the last, without the control characters of a bar
+    assert "step 12/12" in lines[1]
     for part in ("step 2/12", "rate 6.67e-04", " images/s", "data wait "):
         assert part in lines[0]
-    assert re.search(r"loss \d+\.\d+  gradient \d+\.\d+ .* 0:00:0\d left$", lines[0])
+    assert re.search(r"loss \d+\.\d+  gradient \d+\.\d+ .* 0:\d\d:\d\d left$", lines[0])
+
+
+def test_the_console_shows_every_interval_that_ends_half_a_minute_later(
+    tmp_path, capsys, monkeypatch
+):
+    monkeypatch.setattr("omnidet.progress.LOG_SECONDS", 0.0)
+    toys.train(toys.write_shards(tmp_path / "shards"), tmp_path / "run")
+    shown = re.findall(r"^step (\d+)/12  loss", capsys.readouterr().err, re.MULTILINE)
+    assert shown == ["2", "4", "6", "8", "10", "12"]
 
 
 def test_after_a_resume_viewers_drop_what_comes_again(tmp_path):

@@ -6,13 +6,10 @@
 from __future__ import annotations
 
 import fnmatch
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from tqdm import tqdm
-
-from omnidet import storage
+from omnidet import progress, storage
 from omnidet.data.download import selection
 from omnidet.data.download.catalogue import Dataset
 from omnidet.data.download.selection import Options
@@ -61,12 +58,8 @@ def download(
 ) -> None:
     """Download a dataset into a folder, or through `scratch` to `s3://`. Prints a line per file."""
     sizes = [file.size_bytes or 0 for file in dataset.files]
-    # In a container's log, where nobody watches, a line now and then is enough.
-    interval = 1 if sys.stderr.isatty() else 30
     total = sum(sizes) if all(sizes) else None
-    with tqdm(
-        desc=dataset.name, total=total, unit="B", unit_scale=True, mininterval=interval, delay=1
-    ) as bar:
+    with progress.bar(desc=dataset.name, unit="B", total=total) as bar:
 
         def show(count: int) -> None:
             bar.update(count)

@@ -19,9 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tqdm import tqdm
-
-from omnidet import storage
+from omnidet import progress, storage
 from omnidet.config import require
 from omnidet.data import shards, sources
 from omnidet.data.reading.quarantine import Quarantine
@@ -122,10 +120,10 @@ def build_set(
         root, dataset.split, quarantine, config.samples_per_shard
     )
     own = ((number, piece) for number, piece in enumerate(found) if number % part[1] == part[0] - 1)
-    with tqdm(desc=f"shards {set_name}", unit="image", mininterval=1) as progress:
+    with progress.bar(desc=f"shards {set_name}", unit="image") as shown:
         for result in pieces.build(own, wanted, config.workers):
             written.append(result)
-            progress.update(sum(shard["samples"] for shard in result["shards"]))
+            shown.update(sum(shard["samples"] for shard in result["shards"]))
     content = {
         "source": dataset.source,
         "made_with": [
@@ -158,7 +156,7 @@ def _present(dataset: Dataset, root: str) -> bool:
     except FileNotFoundError as error:
         if not dataset.optional:
             raise
-        tqdm.write(f"{dataset.set_name}: left out: {error}")
+        print(f"{dataset.set_name}: left out: {error}")
         return False
     return True
 

@@ -17,8 +17,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from tqdm import tqdm
 
+from omnidet import progress
 from omnidet.data.tiny_world.coco_entries import CocoImage
 from omnidet.data.tiny_world.coco_files import write_coco
 from omnidet.data.tiny_world.config import TinyWorld
@@ -106,14 +106,14 @@ def _draw_all(config: TinyWorld, processes: int | None) -> dict[str, list[Pictur
         for i, style in enumerate(styles[part])
     ]
     processes = processes or os.cpu_count() or 1
-    progress = functools.partial(
-        tqdm, total=len(jobs), desc="drawing the tiny world", unit=" images", disable=None
+    shown = functools.partial(
+        progress.bar, desc="drawing the tiny world", unit="image", total=len(jobs)
     )
     if processes == 1:
-        drawn = list(progress(map(_draw_one, jobs)))
+        drawn = list(shown(map(_draw_one, jobs)))
     else:
         with multiprocessing.Pool(processes) as pool:
-            drawn = list(progress(pool.imap(_draw_one, jobs, chunksize=32)))
+            drawn = list(shown(pool.imap(_draw_one, jobs, chunksize=32)))
     rest = iter(drawn)
     return {part: [next(rest) for _ in styles[part]] for part in _PARTS}
 
