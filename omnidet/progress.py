@@ -6,20 +6,18 @@ A log keeps every state of a bar, in a single line that no viewer of pods can sh
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
-from typing import Any, TextIO, TypeVar
+from collections.abc import Iterable, Sized
+from typing import Any, TextIO
 
 from tqdm import tqdm
-
-T = TypeVar("T")
 
 LOG_SECONDS = 30.0
 """Between two lines where nobody watches; what takes less time leaves none."""
 
 
 def bar(
-    over: Iterable[T] | None = None, *, desc: str, unit: str, total: int | None = None
-) -> tqdm[T]:
+    over: Iterable[Any] | None = None, *, desc: str, unit: str, total: int | None = None
+) -> tqdm[Any]:
     """A progress bar over an iterable, or one to `update` by hand.
 
     Args:
@@ -33,9 +31,12 @@ def bar(
         "total": total,
         "unit_scale": unit == "B",
     }
+    if over is None:
+        over = iter(())
+    elif total is None and isinstance(over, Sized):
+        counted["total"] = len(over)
     if sys.stderr.isatty():
         return tqdm(over, mininterval=1, **counted)
-    counted["total"] = total if total is not None else getattr(over, "__len__", lambda: None)()
     number = "B" if unit == "B" else f" {unit}s"
     of, left = (" of {total_fmt}", ", {remaining} left") if counted["total"] else ("", "")
     return tqdm(

@@ -196,7 +196,8 @@ def _give_gradients_the_layout_of_their_buckets(model: nn.Module) -> None:
     """
     for parameter in model.parameters():
         if parameter.requires_grad and 1 in parameter.shape[1:]:
-            parameter.register_hook(functools.partial(_restrided, parameter.stride()))
+            hook = functools.partial(_restrided, parameter.stride())
+            parameter.register_hook(hook)  # type: ignore[no-untyped-call]
 
 
 def _restrided(strides: tuple[int, ...], gradient: Tensor) -> Tensor:
