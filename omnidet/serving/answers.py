@@ -6,6 +6,9 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
+from omnidet.schema import FloatArray
 from omnidet.serving.batching import Found
 from omnidet.serving.requests import Question
 from omnidet.serving.tensors import OUTPUTS, Wanted, packed
@@ -34,9 +37,9 @@ def to_tensors(
     count = sum(len(detections.scores) for detections in found)
     data: dict[str, list[Any]] = {
         "images": [number for number, d in enumerate(found) for _ in d.scores],
-        "boxes": [_rounded(value) for d in found for box in d.boxes_xyxy for value in box],
-        "scores": [_rounded(score, 6) for d in found for score in d.scores],
-        "phrases": [question.phrases[int(index)] for d in found for index in d.phrase],
+        "boxes": [value for d in found for box in _rounded(d.boxes_xyxy, 2) for value in box],
+        "scores": [score for d in found for score in _rounded(d.scores, 6)],
+        "phrases": [question.phrases[index] for d in found for index in d.phrase.tolist()],
     }
     outputs, binary = [], []
     for key, kind, more in OUTPUTS:
@@ -78,12 +81,13 @@ def to_plain(found: Found, phrases: Sequence[str], warnings: Sequence[str] = ())
     shows it.
     """
     detections = [
-        {
-            "box": [_rounded(value) for value in box],
-            "score": _rounded(score, 6),
-            "phrase": phrases[int(index)],
-        }
-        for box, score, index in zip(found.boxes_xyxy, found.scores, found.phrase, strict=True)
+        {"box": box, "score": score, "phrase": phrases[index]}
+        for box, score, index in zip(
+            _rounded(found.boxes_xyxy, 2),
+            _rounded(found.scores, 6),
+            found.phrase.tolist(),
+            strict=True,
+        )
     ]
     plain: dict[str, Any] = {"width": found.width, "height": found.height, "detections": detections}
     return {**plain, "warnings": list(warnings)} if warnings else plain
@@ -111,5 +115,7 @@ def _escaped(character: str) -> str:
     return character.encode("unicode_escape").decode()
 
 
-def _rounded(value: Any, digits: int = 2) -> float:
-    return round(float(value), digits)
+def _rounded(values: FloatArray, digits: int) -> list[Any]:
+    """Plain numbers; rounded in double precision, so that they are written with few digits."""
+    rounded: list[Any] = np.round(values.astype(np.float64), digits).tolist()
+    return rounded
