@@ -195,16 +195,6 @@ def _several(options: argparse.Namespace, asked: asking.Asked, items: list[Item]
     if save_dir is None and (not options.json or options.formats is not None):
         save_dir = Path(SAVE_DIR)
     chosen = formats.checked(options.formats or formats.DEFAULT)
-    settings = Settings(
-        options.threshold,
-        options.max_detections,
-        options.no_overlaps,
-        options.batch,
-        options.explain,
-        options.every,
-        options.most_frames,
-        options.allow_private,
-    )
     facts = {
         **asking.facts(options, asked),
         "no_overlaps": options.no_overlaps,
@@ -215,6 +205,16 @@ def _several(options: argparse.Namespace, asked: asking.Asked, items: list[Item]
     if save_dir is not None:
         Journal(save_dir, facts, "--save-dir").check(without=("model",))
     detector, weights = asking.open_detector(options)
+    settings = Settings(
+        options.threshold,
+        options.max_detections,
+        options.no_overlaps,
+        options.batch,
+        options.explain,
+        options.every,
+        options.most_frames,
+        options.allow_private,
+    )
     if save_dir is None:
         return _streamed(asked, items, settings, detector)
     with Journal(save_dir, {**facts, "model": weights}, "--save-dir") as journal:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import re
 
+from omnidet.data.wording import plain
+
+_LONG_SIDES = tuple(f"{s}{hand} side" for s in ("left", "right") for hand in ("", " hand"))
 RELATIONS = (
     *(
         f"{to}{side} of"
         for to in ("to the ", "on the ", "at the ", "")
-        for side in ("left", "right", "front", "back", "side")
+        for side in ("left", "right", "front", "back", "side", *_LONG_SIDES)
     ),
     *("in front of", "on top of", "next to", "close to", "away from", "in between", "in back of"),
     *("above", "below", "under", "underneath", "beneath", "over", "behind", "beside", "near"),
@@ -24,8 +27,11 @@ _RELATION = re.compile(
 
 
 def split_relation(phrase: str) -> tuple[str, str]:
-    """The words up to and with the first relation, and the rest: "star left of", " circle"."""
-    text = " ".join(phrase.lower().split())
+    """The words up to and with the first relation, and the rest: "star left of", " circle".
+
+    In plain words: without capitals and punctuation.
+    """
+    text = plain(phrase)
     found = _RELATION.search(text)
     return (text, "") if found is None else (text[: found.end()], text[found.end() :])
 

@@ -1,7 +1,7 @@
 """Text <-> token ids of the one shared vocabulary.
 
 A phrase is a set of weighted tokens whose weights sum to 1; its score on a region is the weighted
-mean of the tokens' logits. Three things make that more than a bag of subwords:
+mean of the tokens' logits. Four things make that more than a bag of subwords:
 
 - **Weights** are inverse document frequencies, log((S + 1) / (n + 1)) for S texts of which n hold
   the token, computed once from the corpus (SuperClass, arXiv 2411.03313, keeps the same statistic
@@ -11,9 +11,12 @@ mean of the tokens' logits. Three things make that more than a bag of subwords:
   different tokens. The twin of token t is t + the size of the tokenizer when its block was made.
 - **Whole names**: a name of several words that misleads, such as "hot dog" where "dog" was verified
   absent, gets a token of its own (`tokenization.py`).
+- **Wording**: "a photo of the red stars" is "red star" (`wording.py`), unless both are names of
+  things that a detector has to tell apart. Of two forms of a word, the one that names a class
+  counts, else the one that more texts hold.
 
-A vocabulary grows by whole blocks at its end (`extend`): token ids never change, and the score of
-every phrase stays the same.
+A vocabulary grows by whole blocks at its end (`vocabulary_growth.py`): token ids never change, and
+a phrase keeps its score unless it holds another form of a new word.
 """
 
 from __future__ import annotations
@@ -32,7 +35,7 @@ import tokenizers
 
 from omnidet.config import require
 from omnidet.data import tokenization
-from omnidet.data.relations import split_relation
+from omnidet.data.asked_words import AskedWords
 from omnidet.schema import FloatArray, IntArray, PhraseTable, Record
 
 _FOR_TRANSFORMERS = {
@@ -69,7 +72,11 @@ class Vocabulary:
     """The shared vocabulary; the rest of the system needs `encode` and `table`."""
 
     def __init__(
-        self, tokenizer: tokenizers.Tokenizer, idf_T: FloatArray, blocks: Sequence[int] = ()
+        self,
+        tokenizer: tokenizers.Tokenizer,
+        idf_T: FloatArray,
+        blocks: Sequence[int] = (),
+        names: Iterable[str] = (),
     ) -> None:
         """Put a vocabulary together.
 
@@ -78,22 +85,34 @@ class Vocabulary:
             idf_T: inverse document frequency of each token of the tokenizer.
             blocks: how many of its tokens were added at a time, the first number when it was built.
                 By default all were there from the start.
+            names: class names of the data: their words are left as they are, and names that
+                wording would make the same are taken word for word.
         """
         self.tokenizer = tokenizer
         self.idf_T = idf_T
         self.blocks = tuple(blocks) or (len(idf_T),)
+        self.asked_words = AskedWords(names, self._idf_of)
+        self._most = float(idf_T.max(initial=0.0))
         first_of_block = np.repeat(np.cumsum((0, *self.blocks[:-1])), self.blocks)
         self.own_T = np.arange(len(idf_T)) + first_of_block
         """Vocabulary id of each token of the tokenizer: each block is followed by its twins."""
         self.context_T = self.own_T + np.repeat(self.blocks, self.blocks)
         """Vocabulary id of the twin of each token."""
+        self.is_context_T = np.zeros(self.num_tokens, bool)
+        """Which vocabulary ids are those of twins."""
+        self.is_context_T[self.context_T] = True
         self.special_ids = frozenset(
             tokenizer.token_to_id(token) for token in tokenization.SPECIAL_TOKENS
         )
         self.encode = functools.lru_cache(maxsize=200_000)(self._encode)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _restore, (self.tokenizer.to_str(), self.idf_T, self.blocks)
+        return _restore, (self.tokenizer.to_str(), self.idf_T, self.blocks, self.names)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The class names of the data."""
+        return self.asked_words.names
 
     @property
     def num_tokens(self) -> int:
@@ -104,22 +123,30 @@ class Vocabulary:
     def content_hash(self) -> str:
         """Hash that names the vocabulary in every artifact that depends on it."""
         grown = str(self.blocks).encode() if len(self.blocks) > 1 else b""
+        names = "\n".join(self.names).encode()
         return hashlib.sha256(
-            self.tokenizer.to_str().encode() + self.idf_T.tobytes() + grown
+            self.tokenizer.to_str().encode() + self.idf_T.tobytes() + grown + names
         ).hexdigest()
+
+    def with_names(self, names: Iterable[str]) -> Vocabulary:
+        """This one, or one with these class names if it was built before names were kept."""
+        if self.names:
+            return self
+        return Vocabulary(self.tokenizer, self.idf_T, self.blocks, names)
 
     def _encode(self, text: str, roles: bool = True) -> tuple[IntArray, FloatArray]:
         """Token ids (ascending, distinct) and weights (sum 1) of a phrase.
 
         Args:
             text: any words. Case, punctuation and white space do not count.
-            roles: whether words after a spatial relation become context tokens. Not for captions:
-                all that they name is in the image.
+            roles: whether it is read as what somebody looks for: wording does not count, and words
+                after a spatial relation become context tokens. Not for captions: all that they
+                name is in the image.
 
         Raises:
             ValueError: if the text has no letter, digit or symbol.
         """
-        own, context = split_relation(text) if roles else (text, "")
+        own, context = self.asked(text) if roles else (text, "")
         weights: dict[int, float] = {}
         for part, ids_T in ((own, self.own_T), (context, self.context_T)):
             encoding = self.tokenizer.encode(part)
@@ -139,6 +166,18 @@ class Vocabulary:
         ids = sorted(token for token, weight in weights.items() if weight > 0)
         values = np.array([weights[token] for token in ids], np.float64)
         return np.array(ids, np.int64), (values / values.sum()).astype(np.float32)
+
+    def asked(self, text: str) -> tuple[str, str]:
+        """The words of a phrase that count: up to its first relation, and those after it."""
+        return self.asked_words.parts(text)
+
+    def _idf_of(self, word: str) -> float | None:
+        """The weight of a word that some text held as a whole, or that was added; else None."""
+        ids = self.tokenizer.encode(word).ids
+        if len(ids) != 1 or ids[0] in self.special_ids:
+            return None
+        own = float(self.idf_T[ids[0]])
+        return own if ids[0] >= self.blocks[0] or own < self._most else None
 
     def table(self, phrases: Iterable[tuple[str, bool]] | Iterable[str]) -> PhraseTable:
         """The phrases as one table of weighted tokens; an item may be (text, roles)."""
@@ -196,12 +235,13 @@ class Vocabulary:
             "content_hash": self.content_hash,
             "num_tokens": self.num_tokens,
             "blocks": self.blocks,
+            "names": self.names,
         }
         for name, content, indent in (
             ("vocabulary.json", facts, 1),
             ("tokenizer_config.json", _FOR_TRANSFORMERS, 2),
         ):
-            text = json.dumps(content, indent=indent) + "\n"
+            text = json.dumps(content, indent=indent, ensure_ascii=False) + "\n"
             (folder / name).write_text(text, encoding="utf-8")
 
     @classmethod
@@ -219,9 +259,8 @@ class Vocabulary:
             facts = json.loads((folder / "vocabulary.json").read_text(encoding="utf-8"))
             content_hash = facts["content_hash"]
             tokenizer = tokenizers.Tokenizer.from_file(str(folder / "tokenizer.json"))
-            vocabulary = cls(
-                tokenizer, load_file(folder / "idf.safetensors")["idf"], facts.get("blocks", ())
-            )
+            idf_T = load_file(folder / "idf.safetensors")["idf"]
+            vocabulary = cls(tokenizer, idf_T, facts.get("blocks", ()), facts.get("names", ()))
         except Exception as error:  # tokenizers raises plain Exception
             raise ValueError(
                 f"{folder} is damaged ({error}): build the vocabulary again"
@@ -234,72 +273,30 @@ class Vocabulary:
         return vocabulary
 
 
-def build(records: Sequence[Record] | Iterable[Record], config: VocabularyConfig) -> Vocabulary:
+def build(
+    records: Sequence[Record] | Iterable[Record],
+    config: VocabularyConfig,
+    names: Iterable[str] = (),
+) -> Vocabulary:
     """Train the tokenizer on the training records, weigh its tokens, add those of misleading names.
 
     Args:
-        records: training records, without images if you like. They are iterated three times: pass
+        records: training records, without images if you like. They are iterated four times: pass
             an object that can be iterated again for large data.
         config: the size.
+        names: class names beside those of the records' verified label spaces.
     """
     tokenizer = tokenization.train(records, config.size, config.min_frequency)
-    return Vocabulary(tokenizer, tokenization.inverse_document_frequency(tokenizer, records))
+    idf_T = tokenization.inverse_document_frequency(tokenizer, records)
+    return Vocabulary(tokenizer, idf_T, names={*names, *class_names(records)})
 
 
-def extend(
-    vocabulary: Vocabulary, records: Iterable[Record], min_frequency: int = 2
-) -> tuple[Vocabulary, tuple[str, ...]]:
-    """The vocabulary with a token for each word that it had only in parts; and these words.
-
-    Every token keeps its id and weight. A new token has the mean weight of its subwords, so a
-    detector whose new rows are the mean of their rows (`model/grow.py`) scores every phrase as
-    before.
-
-    Args:
-        vocabulary: what to extend.
-        records: the new data, without images if you like. All names in it count.
-        min_frequency: how many captions a word must occur in.
-    """
-
-    def split(text: str) -> list[str]:
-        return tokenization.normalized(vocabulary.tokenizer, text).split()
-
-    words: Counter[str] = Counter()
-    for record in records:
-        for text in {*record.phrases, *record.absent}:
-            words.update(dict.fromkeys(split(text), min_frequency))
-        words.update(set(split(record.caption)))
-    tokenizer = tokenizers.Tokenizer.from_str(vocabulary.tokenizer.to_str())
-    new, weights = [], []
-    for word in sorted(word for word, count in words.items() if count >= min_frequency):
-        parts = vocabulary.tokenizer.encode(word).ids
-        # A word that is spelt like a subword of other words cannot have a token of its own.
-        if len(parts) > 1 and tokenizer.token_to_id(word) is None:
-            new.append(word)
-            weights.append(float(np.mean([vocabulary.idf_T[part] for part in parts])))
-    if not new:
-        return vocabulary, ()
-    tokenizer.add_tokens(
-        [tokenizers.AddedToken(word, single_word=True, lstrip=True, rstrip=True) for word in new]
-    )
-    idf_T = np.concatenate([vocabulary.idf_T, np.array(weights, np.float32)])
-    return Vocabulary(tokenizer, idf_T, (*vocabulary.blocks, len(new))), tuple(new)
+def class_names(records: Iterable[Record]) -> set[str]:
+    """The names of verified label spaces: what is absent is known there."""
+    return {name for r in records if r.absent for name in (*r.phrases, *r.absent)}
 
 
-def require_extension(old: Vocabulary, new: Vocabulary) -> None:
-    """Raise ValueError unless every token of `old` has the same id, text and weight in `new`."""
-    size = len(old.idf_T)
-    same = new.blocks[: len(old.blocks)] == old.blocks and np.array_equal(
-        new.idf_T[:size], old.idf_T
-    )
-    if not same or any(
-        old.tokenizer.id_to_token(i) != new.tokenizer.id_to_token(i) for i in range(size)
-    ):
-        raise ValueError(
-            f"the vocabulary {new.content_hash[:12]} does not extend {old.content_hash[:12]}, with "
-            "which the detector was trained: extend that one"
-        )
-
-
-def _restore(tokenizer: str, idf_T: FloatArray, blocks: Sequence[int]) -> Vocabulary:
-    return Vocabulary(tokenizers.Tokenizer.from_str(tokenizer), idf_T, blocks)
+def _restore(
+    tokenizer: str, idf_T: FloatArray, blocks: Sequence[int], names: Sequence[str]
+) -> Vocabulary:
+    return Vocabulary(tokenizers.Tokenizer.from_str(tokenizer), idf_T, blocks, names)

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from omnidet.evaluation import gains, mistakes
+from omnidet.evaluation import doubles, gains, mistakes
 from omnidet.evaluation.calibration import Calibration, calibrate
 from omnidet.evaluation.judging import AREAS_A2, SIZES, THRESHOLDS_T
 from omnidet.evaluation.mistakes import KINDS, Verdicts
@@ -86,6 +86,8 @@ class NameAnalysis:
     """True boxes not found at the working point."""
     confusions: tuple[tuple[str, str, int], ...]
     """(found name, true name, count) of the most frequent confusions at the working point."""
+    doubles: float
+    """Share of images where two detections of a name frame the same thing at the working point."""
     calibration: Calibration
     outcomes: Mapping[int, Outcome]
     """By image id."""
@@ -110,7 +112,7 @@ class NameAnalysis:
         total = sum(o.right + o.wrong for o in self.outcomes.values())
         numbers = {"precision": self.precision, "recall": self.recall, "threshold": self.threshold}
         numbers |= {f"error_{kind}": count / max(total, 1) for kind, count in self.mistakes.items()}
-        return numbers | {"calibration_error": self.calibration.error}
+        return numbers | {"doubles": self.doubles, "calibration_error": self.calibration.error}
 
 
 def analyse(
@@ -147,6 +149,7 @@ def analyse(
         gains=gains.gains(verdicts),
         missed=int((verdicts.true_score_G < threshold).sum()),
         confusions=_confusions(verdicts, called, shown_D),
+        doubles=_doubles(verdicts, shown_D),
         calibration=calibrate(
             verdicts.score_D[counts_D], verdicts.found_TD[0][counts_D], LEAST_SCORE
         ),
@@ -208,6 +211,13 @@ def _confusions(
     )
     most = np.argsort(-counts, kind="stable")[:NUM_CONFUSIONS]
     return tuple((called[pairs[0, i]], called[pairs[1, i]], int(counts[i])) for i in most)
+
+
+def _doubles(verdicts: Verdicts, shown_D: Bools) -> float:
+    images = doubles.images_with_doubles(
+        verdicts.image_D[shown_D], verdicts.category_D[shown_D], verdicts.boxes_xywh_D4[shown_D]
+    )
+    return len(images) / max(len(verdicts.truth.image_ids), 1)
 
 
 def _outcomes(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -142,6 +143,9 @@ def _facts(omnidet: OmniDet, config: ExportConfig, name: str, *, any_size: bool)
         any_size=any_size,
         words=config.words,
         blocks=omnidet.vocabulary.blocks,
+        names=omnidet.vocabulary.names,
+        line=dataclasses.astuple(omnidet.confidence.asked),
+        threshold=omnidet.threshold,
         model=name,
         weights_sha256=str(omnidet.config.get("weights_sha256", "")),
         precision="int8" if config.int8 else "float32",

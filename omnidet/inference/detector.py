@@ -16,7 +16,7 @@ from omnidet import boxes
 from omnidet.data.vocabulary import Vocabulary
 from omnidet.inference import explain, likeness, pictures, references, saving
 from omnidet.inference.choice import checked_box, checked_overlap, choose, overlaps
-from omnidet.inference.defaults import BATCH, MAX_DETECTIONS
+from omnidet.inference.defaults import BATCH, MAX_DETECTIONS, THRESHOLD
 from omnidet.inference.detections import Detections
 from omnidet.inference.devices import checked_device, checked_precision
 from omnidet.inference.explain import Explanation
@@ -27,6 +27,7 @@ from omnidet.inference.prompt import Prompt
 from omnidet.inference.question import checked_count, checked_threshold, hint
 from omnidet.inference.search import best_pairs
 from omnidet.model import bundle
+from omnidet.model.confidence import Confidence, Line, shapes
 from omnidet.model.detector import Detector
 from omnidet.schema import FloatArray, Record
 
@@ -50,6 +51,7 @@ class OmniDet:
     ) -> None:
         self.detector, self.vocabulary, self.config = detector.eval(), vocabulary, config
         self.precision = precision
+        self.confidence = Confidence.of(config)
         self.image_size = detector.config.image_size
         """Side of the square that large images are scaled to; `ModelConfig.side` has that of
         others.
@@ -85,7 +87,13 @@ class OmniDet:
         """The names that the detector was trained on: what is looked for if nothing is asked."""
         return tuple(self.config.get("names", ()))
 
-    @torch.inference_mode()
+    @property
+    def threshold(self) -> float:
+        """The least score that is shown to people unless they ask for another: the one at which F1
+        was best on held-out pictures, if the detector's scores were fitted on such.
+        """
+        return self.confidence.threshold or THRESHOLD
+
     def prompt(self, phrases: Wanted) -> Prompt:
         """Encode any list of phrases; what it costs is paid once for any number of images.
 
@@ -95,10 +103,19 @@ class OmniDet:
 
         Raises ValueError for a phrase that is empty or not text.
         """
+        return self._prompt(phrases, self.confidence.asked)
+
+    @torch.inference_mode()
+    def _prompt(self, phrases: Wanted, line: Line) -> Prompt:
         names = wanted(phrases)
         flat = tuple(phrase for name in names for phrase in name.phrases)
         table = self.vocabulary.table(flat).to(self.detector.tokens.biases.device)
-        encoded = self.detector.phrases(table)
+        rows_PD, biases_P = self.detector.phrases(table)
+        if line != Line():
+            offsets_P = torch.from_numpy(line.offsets(shapes(self.vocabulary, flat)))
+            rows_PD = rows_PD * line.scale
+            biases_P = biases_P * line.scale + offsets_P.to(biases_P.device)
+        encoded = rows_PD, biases_P
         thresholds = tuple(name.threshold for name in names)
         if all(name.phrases == (name.name,) for name in names):
             own = thresholds if any(value is not None for value in thresholds) else ()
@@ -233,7 +250,10 @@ class OmniDet:
     ) -> list[Explanation]:
         embeddings_KD = embeddings_KD.to(self.detector.tokens.biases.device)
         corners = [tuple(box) for box in boxes_K4.tolist()]
-        return explain.explain(self.detector, self.vocabulary, embeddings_KD, phrases, corners)
+        asked = self.confidence.asked
+        return explain.explain(
+            self.detector, self.vocabulary, asked, embeddings_KD, phrases, corners
+        )
 
     @torch.inference_mode()
     def like(self, examples: Sequence[Example]) -> Prompt:
@@ -290,14 +310,25 @@ class OmniDet:
         return self.names
 
     def locate(
-        self, image: AnyPicture, phrases: str | Iterable[str], top: int = 1
+        self,
+        image: AnyPicture,
+        phrases: str | Iterable[str],
+        top: int = 1,
+        *,
+        is_present: bool = True,
     ) -> list[tuple[FloatArray, FloatArray]]:
-        """For each phrase, which is known to be in the image, its `top` best boxes.
+        """For each phrase its `top` best boxes.
+
+        Args:
+            is_present: whether the phrases are known to be in the image. The score of the best box
+                is then the chance that it is the right one, which is higher than the score that
+                `detect` gives; the order of the boxes is the same.
 
         Returns:
             For each phrase the boxes (K, 4) in pixels, and their scores (K,).
         """
-        prompt = self.prompt(phrases)
+        line = self.confidence.present if is_present else self.confidence.asked
+        prompt = self._prompt(phrases, line)
         ((boxes_Q4, embeddings_QD),) = self._regions([pictures.read(image)])
         located = []
         for row_PD, bias_P in zip(

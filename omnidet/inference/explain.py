@@ -11,9 +11,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from omnidet.data.relations import split_relation
 from omnidet.data.vocabulary import Vocabulary
 from omnidet.inference.search import exact_logits, probabilities
+from omnidet.model.confidence import Line, shapes
 from omnidet.model.detector import Detector
 from omnidet.schema import PhraseTable
 
@@ -111,13 +111,16 @@ class _Piece:
 def explain(
     detector: Detector,
     vocabulary: Vocabulary,
+    line: Line,
     embeddings_KD: Tensor,
     phrases: Sequence[str],
     boxes: Sequence[tuple[float, float, float, float]],
 ) -> list[Explanation]:
-    """Why the k-th region has its score for the k-th phrase."""
+    """Why the k-th region has its score for the k-th phrase, as probabilities by this line."""
     found = []
-    for embedding_D, phrase, box in zip(embeddings_KD, phrases, boxes, strict=True):
+    offsets = line.offsets(shapes(vocabulary, tuple(phrases))).tolist()
+    asked = zip(embeddings_KD, phrases, boxes, offsets, strict=True)
+    for embedding_D, phrase, box, offset in asked:
         ids, weights = vocabulary.encode(phrase)
         weight_of = dict(zip(ids.tolist(), weights.tolist(), strict=True))
         pieces = [piece for piece in _pieces(vocabulary, phrase) if piece.place in weight_of]
@@ -125,8 +128,12 @@ def explain(
         single = PhraseTable(places, torch.ones(len(places)), torch.arange(len(places)))
         rows_TD, biases_T = detector.phrases(single.to(detector.tokens.biases.device))
         logits_T = exact_logits(embedding_D.expand(len(places), -1), rows_TD, biases_T)
+        logits_T = logits_T * line.scale + offset
         whole = vocabulary.table([phrase]).to(detector.tokens.biases.device)
-        logit = exact_logits(embedding_D[None], *detector.phrases(whole))
+        rows_1D, biases_1 = detector.phrases(whole)
+        logit = exact_logits(
+            embedding_D[None], rows_1D * line.scale, biases_1 * line.scale + offset
+        )
         tokens = tuple(
             Token(
                 piece.text,
@@ -152,7 +159,7 @@ def unknown_words(vocabulary: Vocabulary, phrase: str) -> tuple[str, ...]:
 
 def _pieces(vocabulary: Vocabulary, phrase: str) -> list[_Piece]:
     """The tokens of a phrase in its order, each once."""
-    own, context = split_relation(phrase)
+    own, context = vocabulary.asked(phrase)
     found: dict[int, _Piece] = {}
     for part, ids_T, is_context in (
         (own, vocabulary.own_T, False),

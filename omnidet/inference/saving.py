@@ -10,6 +10,7 @@ from typing import Any
 from omnidet import storage
 from omnidet.data.vocabulary import Vocabulary
 from omnidet.model import bundle
+from omnidet.model.confidence import Confidence
 from omnidet.model.detector import Detector
 
 TASK = "zero-shot-object-detection"
@@ -31,7 +32,8 @@ An OmniDet open-vocabulary detector: it finds what any words name.
 from omnidet import OmniDet
 
 detector = OmniDet.from_pretrained("<this folder or repository>")
-found = detector.detect("picture.jpg", ["red star", "star left of circle"], threshold=0.3)
+words = ["red star", "star left of circle"]
+found = detector.detect("picture.jpg", words, threshold=detector.threshold)
 ```
 
 With `transformers`, and `omnidet` installed:
@@ -63,7 +65,8 @@ def _fill(
     folder: Path, detector: Detector, vocabulary: Vocabulary, config: dict[str, Any], title: str
 ) -> None:
     facts = config.get("provenance", {})
-    bundle.save(folder, detector, vocabulary, list(config.get("names", ())), facts)
+    names, confidence = list(config.get("names", ())), Confidence.of(config)
+    bundle.save(folder, detector, vocabulary, names, facts, confidence)
     path = folder / "config.json"
     content = json.loads(path.read_text(encoding="utf-8")) | _for_transformers()
     path.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")

@@ -8,6 +8,7 @@ Each benchmark has one file, whose `Measure` has the file's name (`coco.coco`); 
 
 SHARED = (
     "by_name",
+    "confidence",
     "config",
     "ground_truth",
     "measure",

@@ -13,7 +13,7 @@ from omnidet.inference.detector import OmniDet
 from omnidet.measures.measure import ImageRows, Measure, NumberedRecords
 from omnidet.measures.prediction_files import PredictionRow
 from omnidet.measures.rows import short
-from omnidet.schema import Metrics
+from omnidet.schema import FloatArray, Metrics, Record
 
 
 def _predict(
@@ -21,7 +21,7 @@ def _predict(
 ) -> ImageRows:
     for number, record in images:
         asked = [*record.phrases, *record.absent]
-        located = detector.locate(record.image, asked, top=10**9) if asked else []
+        located = _all_regions(detector, record, asked) if asked else []
         row: PredictionRow = {"image_id": record.image_id, "true": [], "absent": []}
         for named, (boxes, scores) in zip(record.phrase_boxes, located, strict=False):
             true_N4 = torch.from_numpy(record.boxes_xyxy[list(named)])
@@ -31,6 +31,12 @@ def _predict(
             ]
         row["absent"] = [short(scores.max()) for _, scores in located[len(record.phrases) :]]
         yield number, [row]
+
+
+def _all_regions(
+    detector: OmniDet, record: Record, asked: list[str]
+) -> list[tuple[FloatArray, FloatArray]]:
+    return detector.locate(record.image, asked, top=10**9, is_present=False)
 
 
 def _evaluate(index: shards.Index, set_name: str, rows: Iterable[PredictionRow]) -> Metrics:

@@ -16,6 +16,7 @@ from safetensors import SafetensorError
 from omnidet import config, storage
 from omnidet.data.vocabulary import Vocabulary
 from omnidet.model import seal
+from omnidet.model.confidence import Confidence
 from omnidet.model.config import ModelConfig
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ def save(
     vocabulary: Vocabulary,
     names: list[str],
     facts: Mapping[str, Any],
+    confidence: Confidence | None = None,
 ) -> None:
     """Write the bundle into an existing folder.
 
@@ -37,6 +39,7 @@ def save(
         names: class names that the detector was trained on, which are asked for when a caller names
             nothing.
         facts: provenance, written into `config.json`.
+        confidence: what scores mean, if that was fitted; written with its hash.
     """
     from safetensors.torch import save_file
 
@@ -45,6 +48,7 @@ def save(
         "model": config.describe(detector.config),
         "vocabulary_hash": vocabulary.content_hash,
         "names": names,
+        **(confidence.to_config() if confidence else {}),
         "provenance": dict(facts),
     }
     try:
@@ -104,6 +108,10 @@ def check(folder: Path) -> tuple[Vocabulary, dict[str, Any]]:
             "its content hash does not fit"
         )
     config.parse(ModelConfig, content["model"])
+    try:
+        Confidence.of(content)
+    except ValueError as error:
+        raise ValueError(f"{folder}: {error}: fetch or train the detector again") from error
     weights = folder / "model.safetensors"
     if not weights.is_file():
         raise FileNotFoundError(f"{weights} does not exist: fetch or train the detector again")
@@ -113,7 +121,7 @@ def check(folder: Path) -> tuple[Vocabulary, dict[str, Any]]:
             f"{weights} is corrupt: its hash is not the one in config.json; "
             "fetch or train the detector again"
         )
-    return vocabulary, content
+    return vocabulary.with_names(content["names"]), content
 
 
 def load(folder: Path) -> tuple[Detector, Vocabulary, dict[str, Any]]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import torch
 
-from omnidet.data.vocabulary import Vocabulary, require_extension
+from omnidet.data.vocabulary import Vocabulary
+from omnidet.data.vocabulary_growth import require_extension
 from omnidet.model.detector import Detector
 
 
@@ -33,7 +34,8 @@ def load_grown(detector: Detector, trained: Detector, old: Vocabulary, new: Voca
         grown = detector.state_dict()[name].clone()
         grown[: len(state[name])] = state[name]
         for token in range(len(old.idf_T), len(new.idf_T)):
-            parts = old.tokenizer.encode(new.tokenizer.id_to_token(token)).ids
+            word = str(new.tokenizer.id_to_token(token))
+            parts = old.tokenizer.encode(old.asked(word)[0]).ids
             weights = torch.from_numpy(old.idf_T[parts])
             weights = (
                 weights / weights.sum()

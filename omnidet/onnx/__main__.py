@@ -6,7 +6,6 @@ import argparse
 import json
 import sys
 
-from omnidet.inference.defaults import THRESHOLD
 from omnidet.onnx import OnnxDetector
 
 
@@ -18,13 +17,14 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         "--phrases", nargs="+", metavar="WORDS", help="not for a model with words folded in"
     )
-    parser.add_argument("--threshold", type=float, default=THRESHOLD, help="default: %(default)s")
+    parser.add_argument("--threshold", type=float, help="default: the model's own")
     parser.add_argument("--threads", type=int, default=0, help="default: one for each core")
     options = parser.parse_args(arguments)
     try:
         detector = OnnxDetector.from_pretrained(options.model, options.threads)
+        threshold = detector.threshold if options.threshold is None else options.threshold
         for image in options.images:
-            found = detector.detect(image, options.phrases, threshold=options.threshold)
+            found = detector.detect(image, options.phrases, threshold=threshold)
             print(json.dumps({"image": image, **found.to_dict()}, ensure_ascii=False), flush=True)
     except (ValueError, OSError) as error:
         print(f"python -m omnidet.onnx: {' '.join(str(error).split())}", file=sys.stderr)

@@ -70,8 +70,15 @@ class OnnxDetector:
                 f"{file} was not written by `omnidet export`: its metadata has no key {KEY!r}"
             )
         facts = Facts.from_json(stored, str(file))
-        words = None if facts.words else Words.load(file.parent, facts.blocks)
+        words = (
+            None if facts.words else Words.load(file.parent, facts.blocks, facts.names, facts.line)
+        )
         return cls(session, facts, words)
+
+    @property
+    def threshold(self) -> float:
+        """Least score that is shown to people unless they ask for another: `OmniDet.threshold`."""
+        return self.facts.threshold
 
     @overload
     def detect(  # type: ignore[overload-overlap]  # text is a sequence of texts: here it is a path

@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from omnidet.config import require
+from omnidet.inference.defaults import THRESHOLD
 
 KEY = "omnidet"
 """In the metadata of an ONNX model, and the name of the extra file in a `.pt2`."""
@@ -43,6 +44,13 @@ class Facts:
     """Of the weights that were exported."""
     precision: str
     """float32 or int8."""
+    names: tuple[str, ...] = ()
+    """Class names that the vocabulary knows."""
+    line: tuple[float, float, float, float] = (1.0, 0.0, 0.0, 0.0)
+    """Scale and offsets that make logits probabilities: `omnidet.model.confidence.Line`. Already in
+    the model where words are folded in."""
+    threshold: float = THRESHOLD
+    """Least score that is shown unless another is asked for."""
     layout: str = "images: uint8 RGB (batch, 3, height, width), the picture in the upper left"
     boxes: str = "x0, y0, x1, y1 as shares of the input's width and height"
     resizing: str = "longer side to the square, bilinear, antialiased where it shrinks"

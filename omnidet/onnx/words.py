@@ -9,6 +9,7 @@ import numpy as np
 import tokenizers
 
 from omnidet.data.vocabulary import Vocabulary
+from omnidet.model.confidence import Line, shapes
 from omnidet.schema import FloatArray
 
 TOKENIZER, TABLE = "tokenizer.json", "tokens.npz"
@@ -19,12 +20,24 @@ class Words:
     """The vocabulary and the embedding and bias of each of its tokens."""
 
     def __init__(
-        self, vocabulary: Vocabulary, embeddings_TD: FloatArray, biases_T: FloatArray
+        self,
+        vocabulary: Vocabulary,
+        embeddings_TD: FloatArray,
+        biases_T: FloatArray,
+        line: Line | None = None,
     ) -> None:
         self.vocabulary, self.embeddings_TD, self.biases_T = vocabulary, embeddings_TD, biases_T
+        self.line = line or Line()
+        """What makes logits probabilities."""
 
     @classmethod
-    def load(cls, folder: Path, blocks: Sequence[int]) -> Words:
+    def load(
+        cls,
+        folder: Path,
+        blocks: Sequence[int],
+        names: Sequence[str] = (),
+        line: Sequence[float] = (),
+    ) -> Words:
         """Read what `save` wrote. Raises FileNotFoundError or ValueError with the remedy."""
         for name in (TOKENIZER, TABLE):
             if not (folder / name).is_file():
@@ -38,7 +51,7 @@ class Words:
                 embeddings_TD, biases_T, idf_T = (
                     table[key] for key in ("embeddings", "biases", "idf")
                 )
-            vocabulary = Vocabulary(tokenizer, idf_T, blocks)
+            vocabulary = Vocabulary(tokenizer, idf_T, blocks, names)
         except Exception as error:  # tokenizers raises plain Exception
             raise ValueError(f"{folder} is damaged ({error}): export again") from error
         shapes = embeddings_TD.shape[:1], biases_T.shape
@@ -47,7 +60,7 @@ class Words:
                 f"{folder / TABLE} has {len(embeddings_TD)} tokens, and {TOKENIZER} "
                 f"{vocabulary.num_tokens}: the files are of two exports; export again"
             )
-        return cls(vocabulary, embeddings_TD, biases_T)
+        return cls(vocabulary, embeddings_TD, biases_T, Line(*line))
 
     def save(self, folder: Path) -> None:
         """Write both files into an existing folder."""
@@ -72,4 +85,6 @@ class Words:
             ids, weights = self.vocabulary.encode(phrase)
             rows_PD[place] = weights @ self.embeddings_TD[ids]
             biases_P[place] = weights @ self.biases_T[ids]
-        return rows_PD, biases_P
+        scale = np.float32(self.line.scale)
+        offsets_P = self.line.offsets(shapes(self.vocabulary, tuple(phrases)))
+        return rows_PD * scale, biases_P * scale + offsets_P

@@ -1,7 +1,7 @@
 """The page, and what it asks besides `POST /detect`: which versions there are, and why a score.
 
 GET  /                the page
-GET  /page/versions   the name, and the versions that may be compared: {"path", "version"}
+GET  /page/versions   the name, and the versions that may be compared, each with its threshold
 POST /page/explain    {"image": base64, "phrase", "box"} -> each token's weight and logit
 """
 
@@ -38,7 +38,12 @@ def routes(services: Sequence[Service], bodies: Bodies) -> list[BaseRoute]:
     first, *others = services
     places = ["", *[OTHER for _ in others]]
     about = [
-        {"path": place, "name": service.name, "version": service.loaded.version}
+        {
+            "path": place,
+            "name": service.name,
+            "version": service.loaded.version,
+            "threshold": service.loaded.detector.threshold,
+        }
         for place, service in zip(places, services, strict=True)
     ]
 

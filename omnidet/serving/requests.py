@@ -13,7 +13,7 @@ from typing import Any
 from starlette.exceptions import HTTPException
 
 from omnidet.inference import question
-from omnidet.inference.defaults import MAX_DETECTIONS, THRESHOLD
+from omnidet.inference.defaults import MAX_DETECTIONS
 from omnidet.serving import fields, strict_json
 from omnidet.serving.config import Limits
 
@@ -28,7 +28,8 @@ class Question:
 
     images: tuple[bytes, ...]
     phrases: tuple[str, ...]
-    threshold: float
+    threshold: float | None
+    """None for the detector's own."""
     max_detections: int
 
 
@@ -72,7 +73,7 @@ def checked(images: list[bytes], given: Mapping[str, Any], limits: Limits) -> Qu
         )
     if not 0 < len(images) <= limits.max_images:
         raise ValueError(f"{len(images)} images: a request may have 1 to {limits.max_images}")
-    threshold = _threshold(given.get("threshold", THRESHOLD))
+    threshold = _threshold(given["threshold"]) if "threshold" in given else None
     most = given.get("max_detections", min(MAX_DETECTIONS, limits.max_detections))
     if type(most) is not int or not 1 <= most <= limits.max_detections:
         raise ValueError(

@@ -89,9 +89,10 @@ class Service:
                 prepare = functools.partial(self._prepare, loaded.detector, given, name, left)
                 picture, seconds = await self.work(prepare)
                 left -= seconds
-                task = Task(
-                    loaded.detector, picture, prompt, question.max_detections, question.threshold
-                )
+                least = question.threshold
+                if least is None:
+                    least = loaded.detector.threshold
+                task = Task(loaded.detector, picture, prompt, question.max_detections, least)
                 running.append(asyncio.create_task(self._batcher.run(task)))
             return await asyncio.gather(*running)
         finally:

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from omnidet import cli, storage
-from omnidet.data import vocabulary
+from omnidet.data import vocabulary_growth
 from omnidet.data.vocabulary import Vocabulary
 from omnidet.measures import run
 from omnidet.registry import versions
@@ -93,7 +93,7 @@ def test_new_names_are_taught_and_the_old_version_is_one_command_away(
     old_words, words = (
         Vocabulary.load(Path(v.location) / "vocabulary") for v in versions.versions(registry, NAME)
     )
-    vocabulary.require_extension(old_words, words)
+    vocabulary_growth.require_extension(old_words, words)
     assert words.num_tokens == old_words.num_tokens + 4
     config = json.loads((Path(new.location) / "config.json").read_text())
     assert {"quasar", "blue pulsar", "star"} <= set(config["names"])

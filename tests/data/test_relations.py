@@ -21,6 +21,8 @@ from omnidet.data.relations import RELATIONS, is_relational, split_relation
         ("iron onion", "iron onion", ""),
         ("lamp on", "lamp on", ""),
         ("on", "on", ""),
+        ("star, left-of: circle", "star left of", " circle"),
+        ("star on the left hand side of circle", "star on the left hand side of", " circle"),
     ],
 )
 def test_split_at_the_first_relation(phrase, own, context):

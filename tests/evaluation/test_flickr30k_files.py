@@ -43,7 +43,7 @@ class Guesses(OmniDet):
     def __init__(self):
         super().__init__(toys.toy_detector(), toys.toy_vocabulary(), {})
 
-    def locate(self, image, phrases, top=1):
+    def locate(self, image, phrases, top=1, **_):
         found = []
         for words in phrases:
             seed = hashlib.sha256(image + words.lower().encode()).digest()

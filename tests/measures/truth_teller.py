@@ -64,7 +64,12 @@ class TruthTeller(OmniDet):
         return found
 
     def locate(
-        self, image: bytes, phrases: Sequence[str], top: int = 1
+        self,
+        image: bytes,
+        phrases: Sequence[str],
+        top: int = 1,
+        *,
+        is_present: bool = True,  # noqa: ARG002
     ) -> list[tuple[FloatArray, FloatArray]]:
         record = self.records[image]
         boxes = [self._boxes(record, phrase)[:top] for phrase in phrases]

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from omnidet import config
-from omnidet.data import vocabulary
+from omnidet.data import vocabulary, vocabulary_growth
 from omnidet.data.vocabulary import VocabularyConfig
 from omnidet.inference.detector import OmniDet
 from omnidet.model import grow
@@ -18,7 +18,7 @@ from tests import toys
 
 def test_every_phrase_scores_as_before():
     old, trained = toys.toy_vocabulary(), toys.toy_detector()
-    new, words = vocabulary.extend(
+    new, words = vocabulary_growth.extend(
         old, [Record(b"", 1, 1, "toy", "toy:1", phrases=("quasar", "zyx cell"))]
     )
     assert words == ("cell", "quasar", "zyx")

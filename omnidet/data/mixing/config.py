@@ -75,6 +75,9 @@ class MixingConfig:
     """Most boxes of an image; bounds the memory that a crowded image takes."""
     window_shards: int = 16
     """Number of shards that are shuffled together."""
+    set_aside: int = 100
+    """About so many pictures of each set with boxes are not trained on, a twentieth at most: what
+    scores mean is fitted on them after training. 0 for none: scores are then not fitted."""
     workers: int = 2
     """Processes that make batches; 0 for none."""
     cache_gigabytes: float = 50.0
@@ -87,6 +90,7 @@ class MixingConfig:
             require(
                 getattr(self, name) >= 1, f"mixing.{name}={getattr(self, name)}: give 1 or more"
             )
+        require(self.set_aside >= 0, f"mixing.set_aside={self.set_aside}: give 0 or more")
         require(self.workers >= 0, f"mixing.workers={self.workers}: give 0 or more")
         size = self.cache_gigabytes
         require(

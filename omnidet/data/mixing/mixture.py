@@ -29,6 +29,7 @@ from omnidet.data.mixing.config import TRANSFORMS, MixingConfig, Stream
 from omnidet.data.mixing.label_space import LabelSpace
 from omnidet.data.mixing.order import Order
 from omnidet.data.mixing.prefetch import Prefetcher
+from omnidet.data.mixing.set_aside import SetAside
 from omnidet.data.shard_cache import ShardCache
 from omnidet.data.transforms.decode import decode
 from omnidet.data.transforms.example import Example
@@ -54,17 +55,20 @@ class Mixture(Dataset[Batch]):
         seed: int,
         rank: int = 0,
         world_size: int = 1,
+        aside: SetAside | None = None,
     ) -> None:
         """Prepare the order, the transforms and this rank's share.
 
         Args:
             image_size: for the streams that have none of their own.
+            aside: pictures that are left out, in whatever set they are.
 
         Raises ValueError for a stream that cannot be read.
         """
         self.index, self.vocabulary, self.config = index, vocabulary, config
         self.streams, self.image_size, self.seed = tuple(streams), image_size, seed
         self.rank, self.world_size = rank, world_size
+        self.aside = aside or SetAside()
         self.cache = ShardCache(config.cache_folder, round(config.cache_gigabytes * 1e9))
         self.orders = self._orders()
         """For each (stream, number of the set in it)."""
@@ -166,11 +170,16 @@ class Mixture(Dataset[Batch]):
         stream = self.streams[number]
         part, position = draw % len(stream.sets), draw // len(stream.sets)
         order, members = self.orders[number, part], self.index.shards(stream.sets[part])
-        shard, i = order.place(position)
         if self.prefetcher:
             self.prefetcher.look_ahead((number, part), order, position, members)
-        reader = shards.open_shard(self.index.location, members[shard], self.cache)
-        return reader.read(i), [self.seed, number, part, position]
+        # In place of a picture that is set aside comes the next one that is not.
+        for place in range(position, position + order.num_samples):
+            shard, i = order.place(place)
+            reader = shards.open_shard(self.index.location, members[shard], self.cache)
+            record = reader.read(i)
+            if record.image_id not in self.aside:
+                break
+        return record, [self.seed, number, part, position]
 
     def _example(self, number: int, draw: int, side: int, out: npt.NDArray[np.uint8]) -> Example:
         """Image number `draw` of a stream, decoded, transformed and perhaps combined with others.

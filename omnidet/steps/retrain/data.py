@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 
 from omnidet import storage
-from omnidet.data import shards
-from omnidet.data import vocabulary as vocabulary_module
+from omnidet.data import shards, vocabulary_growth
 from omnidet.data.annotated import cut, write
 from omnidet.data.annotated import read as annotated
 from omnidet.data.annotated.config import ReadConfig
@@ -101,10 +100,9 @@ def extend_vocabulary(
     """
     index = shards.read_index(combined)
     old, content = bundle.check(storage.local_copy(champion, ".cache/models"))
-    extended, words = vocabulary_module.extend(
-        old, shards.texts(index, f"train/{name}"), min_frequency
-    )
     names = list(index.ground_truth[f"eval/{name}"]["names"].values())
+    texts = list(shards.texts(index, f"train/{name}"))
+    extended, words = vocabulary_growth.extend(old, texts, min_frequency, names)
     extended.check_names(names)
     storage.require_replaceable(out, "vocabulary.json", combined)
     with storage.staged_directory(out) as stage:

@@ -115,7 +115,8 @@ def build_vocabulary(
         if name.startswith("train/")
         for text in shards.texts(index, name)
     ]
-    built = vocabulary.build(texts, recipe.vocabulary)
+    names = {name for truth in index.ground_truth.values() for name in truth["names"].values()}
+    built = vocabulary.build(texts, recipe.vocabulary, names)
     for name, truth in index.ground_truth.items():
         try:
             built.check_names(list(truth["names"].values()))

@@ -106,6 +106,7 @@ def _subject(facts: Mapping[str, Any], recipe: Recipe) -> dict[str, Any]:
     """What an evaluation is of: the weights and the benchmarks."""
     return {
         "weights_sha256": facts.get("weights_sha256"),
+        "confidence_sha256": facts.get("confidence_sha256"),
         "benchmarks": config.describe(recipe.evaluation),
     }
 

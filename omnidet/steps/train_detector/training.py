@@ -10,10 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 from omnidet import config, storage
 from omnidet.data import shards
+from omnidet.data.mixing import set_aside
 from omnidet.data.mixing.config import Stream
+from omnidet.data.mixing.set_aside import SetAside
 from omnidet.data.mixing.streams import class_names, with_data
 from omnidet.data.vocabulary import Vocabulary
 from omnidet.model import bundle
+from omnidet.model.confidence import Confidence
 from omnidet.recipes.recipe import Recipe
 from omnidet.storage import Location
 
@@ -49,6 +52,11 @@ class _Run:
         known = self.trained[2]["names"] if self.trained else ()
         return sorted(class_names(self.streams, self.index) | set(known))
 
+    @property
+    def aside(self) -> SetAside:
+        """The pictures that are not trained on."""
+        return set_aside.set_aside(self.index, self.streams, self.recipe.mixing.set_aside)
+
     def detector(self) -> Detector:
         """The detector as training begins with it."""
         from omnidet.model import grow
@@ -63,9 +71,24 @@ class _Run:
             grow.load_grown(made, self.trained[0], self.trained[1], self.vocabulary)
         return made
 
-    def save(self, folder: Path, detector: Detector) -> None:
+    def save(self, folder: Path, detector: Detector, confidence: Confidence | None = None) -> None:
         """Write the bundle."""
-        bundle.save(folder, detector, self.vocabulary, self.names, self.origin)
+        bundle.save(folder, detector, self.vocabulary, self.names, self.origin, confidence)
+
+    def confidence(self, detector: Detector) -> Confidence:
+        """What the scores of the trained detector mean, by the pictures that were set aside."""
+        from omnidet.inference.detector import OmniDet
+        from omnidet.measures import confidence
+
+        most = self.recipe.mixing.set_aside
+        held_out = set_aside.records(self.index, self.streams, self.aside, most)
+        found = confidence.fit(OmniDet(detector, self.vocabulary, {}), held_out)
+        if found.images:
+            print(
+                f"scores fitted on {found.images} pictures that were set aside, with "
+                f"{found.boxes} boxes: threshold {found.threshold:.2f}"
+            )
+        return found
 
     def scoring(self, scored: Collection[str] | None) -> Scoring | None:
         """What measures the detector as training goes, if the recipe asks for it."""
@@ -156,6 +179,7 @@ def train(
             seed=recipe.train.seed,
             rank=world.rank,
             world_size=world.size,
+            aside=run.aside,
         )
         try:
             averaged = loop.fit(
@@ -233,8 +257,9 @@ def _write(run: _Run, out: Location, averaged: Detector, kept: Kept | None) -> N
         averaged.load_state_dict(load_file(place / "model.safetensors"))
         run.origin["best_step"] = kept.step
         print(f"the best detector {_reached(kept)} is kept")
+    confidence = run.confidence(averaged)
     with storage.staged_directory(out) as stage:
-        run.save(stage, averaged)
+        run.save(stage, averaged, confidence)
         log = storage.read_bytes(_log_path(run.folder))
         storage.write_bytes(stage / "training.jsonl", log)
     print(f"trained detector in {out}")

@@ -1,0 +1,179 @@
+"""What a phrase asks for, however it is said: "Show me a photo of the Red Hearts!" asks for "red
+heart".
+
+Nothing here knows a vocabulary: which spelling of a word a detector was trained on is decided in
+`vocabulary.py`. English alone; phrases in other languages stay as they are.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+GLUE = frozenset(
+    (
+        *("a", "an", "the", "this", "that", "these", "those", "some", "any", "all", "every"),
+        *("each", "both", "one", "my", "your", "his", "her", "its", "our", "their", "of", "with"),
+        *("and", "or", "to", "for", "as", "from", "is", "are", "was", "were", "be", "being"),
+        *("been", "it", "which", "who", "whom", "whose", "there", "here", "has", "have", "having"),
+        *("located", "positioned", "situated"),
+    )
+)
+"""Words that hold a phrase together and say nothing about the thing. "in", "on", "no", "not" and
+"without" are not among them."""
+FILLERS = frozenset(
+    ["object", "objects", "thing", "things", "item", "items", "shaped", "coloured", "colored"]
+)
+"""Words that say nothing beside another noun or adjective: "red object", "star shaped"."""
+
+_SEPARATORS = {ord(c): " " for c in map(chr, range(128)) if unicodedata.category(c)[0] in "PZC"}
+_APOSTROPHES = {ord("'"): "", ord("’"): ""}
+
+_MEDIUM = (
+    r"(?:photo|photograph|picture|image|pic|snapshot|close ?up|itap|rendering|drawing|sketch|"
+    r"illustration|screenshot|view)s?"
+)
+_KIND_OF_MEDIUM = (
+    r"(?:a|an|the|this|that|my|your|one|some|good|bad|nice|cool|weird|clean|blurr?y|blurred|sharp|"
+    r"bright|dark|low|high|resolution|quality|res|detailed|cropped|close ?up|zoomed|in|jpeg|"
+    r"corrupted|pixelated|grainy|black|and|white|colou?r|stock|professional|cent(?:er|re)d|"
+    r"satellite|aerial|simple|digital|clear|beautiful)"
+)
+_FIRST_WORDS = re.compile(
+    r"please |"
+    r"(?:can|could|would|will|do) you (?=see|find|show|locate|detect|spot|identify|please)|"
+    r"(?:here |there )?(?:i|we|you) (?:can )?(?:see|want|need) |"
+    r"(?:i am|im|we are) looking for |"
+    r"(?:here|there|this|that|it|these|those|what|where|who) (?:is|are) (?=\S+)|"
+    r"(?:theres|heres|thats|wheres|whats) |"
+    r"(?:is|are) there |"
+    r"(?:see|find|detect|locate|identify|look for|search for) (?:me )?|"
+    r"(?:show|spot|highlight|mark|select|point (?:to|at|out)|give)"
+    r" (?:me |us |(?=(?:a|an|the|all|any|every|each|some|my|your|where) ))|"
+    rf"(?:{_KIND_OF_MEDIUM} )*{_MEDIUM} (?:of|showing|shows|with|depicting|containing|featuring|"
+    r"(?:that|which) (?:shows|contains|depicts)) "
+)
+_LAST_WORDS = re.compile(
+    r" please$|"
+    rf" (?:in|on|from|within|inside) (?:the|this|that|my|your) (?:{_MEDIUM}|scene|video|frame)$|"
+    r" (?:that )?(?:i|we|you) (?:can )?see$"
+)
+_SIDE = re.compile(r"(?:\b(?:to|on|at) )?(?:\bthe )?\b(left|right)(?: hand)?(?: side)? of$")
+
+_ONE_OF = {
+    "men": "man",
+    "women": "woman",
+    "children": "child",
+    "people": "person",
+    "feet": "foot",
+    "teeth": "tooth",
+    "geese": "goose",
+    "mice": "mouse",
+    "oxen": "ox",
+    "knives": "knife",
+    "wives": "wife",
+    "lives": "life",
+    "leaves": "leaf",
+    "loaves": "loaf",
+    "calves": "calf",
+    "halves": "half",
+    "shelves": "shelf",
+    "wolves": "wolf",
+    "thieves": "thief",
+    "scarves": "scarf",
+    "hooves": "hoof",
+    "elves": "elf",
+    "cacti": "cactus",
+    "fungi": "fungus",
+}
+_MANY_OF = {one: many for many, one in _ONE_OF.items()}
+_NO_PLURALS = frozenset(
+    (
+        *("glasses", "sunglasses", "eyeglasses", "spectacles", "shorts", "pants", "trousers"),
+        *("jeans", "tights", "leggings", "overalls", "pyjamas", "pajamas", "briefs", "goggles"),
+        *("scissors", "pliers", "tongs", "tweezers", "binoculars", "headphones", "earphones"),
+        *("clothes", "news", "goods", "stairs", "customs", "arms", "series", "species", "lens"),
+        *("gas", "iris", "always"),
+    )
+)
+"""Words that end as plurals do and mean something else than the word without the ending, or that
+have no such word."""
+_SPELLINGS = (
+    *(("grey", "gray"), ("colour", "color"), ("centre", "center"), ("tyre", "tire")),
+    *(("aeroplane", "airplane"), ("doughnut", "donut"), ("moustache", "mustache")),
+    *(("jewellery", "jewelry"), ("pyjamas", "pajamas"), ("kerb", "curb"), ("plough", "plow")),
+    *(("mould", "mold"), ("axe", "ax"), ("theatre", "theater"), ("fibre", "fiber")),
+)
+_SPELT = {**dict(_SPELLINGS), **{american: british for british, american in _SPELLINGS}}
+
+
+def plain(text: str) -> str:
+    """The text in lower case, its words divided by single spaces, without punctuation."""
+    if text.isascii():
+        return " ".join(text.lower().replace("'", "").translate(_SEPARATORS).split())
+    text = unicodedata.normalize("NFKC", text).lower().translate(_APOSTROPHES)
+    return " ".join(
+        "".join(" " if unicodedata.category(c)[0] in "PZC" else c for c in text).split()
+    )
+
+
+def unframed(text: str) -> str:
+    """Plain text without what only asks: "show me a photo of", "in this picture".
+
+    The text itself if nothing else is in it.
+    """
+    asked = text
+    while (found := _FIRST_WORDS.match(asked)) and found.end() < len(asked):
+        asked = asked[found.end() :]
+    while (found := _LAST_WORDS.search(asked)) and found.start() > 0:
+        asked = asked[: found.start()]
+    return asked if any(word not in GLUE for word in asked.split()) else text
+
+
+def with_short_side(own: str) -> str:
+    """The words up to a relation, which says "left of" for "on the left hand side of"."""
+    return _SIDE.sub(r"\1 of", own)
+
+
+def without_glue(words: list[str], kept: set[int]) -> list[int]:
+    """The places of the words that say what the thing is; glue with nothing behind it stays.
+
+    Args:
+        kept: places of words that stay in any case.
+    """
+    content = [i for i, word in enumerate(words) if i in kept or word not in GLUE | FILLERS]
+    if not content:  # "the object"
+        content = [i for i, word in enumerate(words) if word not in GLUE]
+    last = content[-1] if content else -1
+    return [i for i, word in enumerate(words) if i in content or (word in GLUE and i > last)]
+
+
+def variants(word: str) -> tuple[str, ...]:
+    """Other forms of a word that mean the same: its singular or plural, another spelling."""
+    if len(word) < 3 or not (word.isalpha() and word.isascii()) or word in _NO_PLURALS:
+        return ()
+    found = [_SPELT[word]] if word in _SPELT else []
+    singulars = [_ONE_OF[word]] if word in _ONE_OF else _singulars(word)
+    plurals = [_MANY_OF[word]] if word in _MANY_OF else []
+    if not singulars:
+        plurals += [many for many in _plurals(word) if many not in _NO_PLURALS]
+    return tuple(dict.fromkeys(found + singulars + plurals))
+
+
+def _singulars(word: str) -> list[str]:
+    if len(word) < 4 or not word.endswith("s") or word.endswith(("ss", "us", "is")):
+        return []
+    found = [word[:-1]]
+    if word.endswith("ies"):
+        found.insert(len(word) < 5, word[:-3] + "y")
+    elif word.endswith(("ses", "xes", "zes", "ches", "shes", "oes")):
+        found.insert(0, word[:-2])
+    return found
+
+
+def _plurals(word: str) -> list[str]:
+    if word.endswith("y") and word[-2] not in "aeiou":
+        return [word[:-1] + "ies"]
+    if word.endswith(("s", "x", "z", "ch", "sh")):
+        return [word + "es"]
+    return [word + "s", word + "es"] if word.endswith("o") else [word + "s"]

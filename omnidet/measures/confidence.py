@@ -1,0 +1,165 @@
+"""Fit what scores mean: held-out images with known boxes -> Confidence.
+
+    for each image and phrase: regions, best first --judge--> (logit, right?) --fit--> lines
+
+A region is right if its box meets a box of the phrase, IoU >= .5, that no better region has met.
+Images that list no absent names are asked only for what they show, so regions are right more often
+there at the same logit: they get an offset of their own in the fit, which is then left out.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+
+from omnidet.evaluation.box_iou import iou_xyxy
+from omnidet.evaluation.truth import Bools, Doubles
+from omnidet.inference.detector import OmniDet
+from omnidet.model.confidence import Confidence, Line, shapes
+from omnidet.schema import FloatArray, Record
+
+LEAST_BOXES = 30
+"""Fewer say too little: nothing is fitted."""
+REGIONS = 50
+"""Best regions of each phrase and image that are judged."""
+LEAST_LOGIT = -4.0
+"""Regions below, a score of .02, are as good as never right."""
+MOST_ABSENT = 100
+"""Absent names of an image that are asked for."""
+MIN_IOU = 0.5
+IMAGES_AT_ONCE = 8
+_PRIOR = 1.0
+"""Weight of the prior, which is the identity: as much as a few regions."""
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class _Judged:
+    """Regions of one phrase in one image, best first."""
+
+    logits: Doubles
+    right: Bools
+    shape: FloatArray
+    is_closed: bool
+    """Whether the image lists absent names."""
+    true_boxes: int
+
+
+def fit(detector: OmniDet, records: Iterable[Record]) -> Confidence:
+    """The confidence of a detector; the identity if the images have too few boxes.
+
+    Args:
+        detector: one without a confidence of its own.
+        records: images that it was not trained on.
+    """
+    judged: list[_Judged] = []
+    images = 0
+    batch: list[Record] = []
+    for record in records:
+        batch.append(record)
+        if len(batch) == IMAGES_AT_ONCE:
+            judged += _judge(detector, batch)
+            images, batch = images + len(batch), []
+    judged += _judge(detector, batch)
+    images += len(batch)
+    shown = [one for one in judged if one.true_boxes and len(one.logits)]
+    boxes = sum(one.true_boxes for one in shown)
+    if boxes < LEAST_BOXES or not any(one.right.any() for one in shown):
+        return Confidence()
+    asked = _line(judged, best_only=False)
+    present = _line(shown, best_only=True)
+    if min(asked.scale, present.scale) <= 0:  # a detector that has learned nothing
+        return Confidence()
+    threshold = _best_threshold([o for o in judged if o.is_closed] or judged, asked)
+    return Confidence(asked, present, threshold, images, boxes)
+
+
+def _judge(detector: OmniDet, records: Sequence[Record]) -> list[_Judged]:
+    found: list[_Judged] = []
+    if not records:
+        return found
+    regions = detector.regions([record.image for record in records])
+    for record, (boxes_Q4, embeddings_QD) in zip(records, regions, strict=True):
+        open_names = set(record.not_exhaustive)
+        asked = [p for p in record.phrases if p not in open_names]
+        named = dict(zip(record.phrases, record.phrase_boxes, strict=True))
+        asked += record.absent[:MOST_ABSENT]
+        if not asked:
+            continue
+        prompt = detector.prompt(asked)
+        logits_QP = (embeddings_QD.float() @ prompt.rows_PD.T + prompt.biases_P).cpu().numpy()
+        shapes_P2 = shapes(detector.vocabulary, tuple(asked))
+        for place, phrase in enumerate(asked):
+            logits_Q = logits_QP[:, place].astype(np.float64)
+            best = np.argsort(-logits_Q, kind="stable")[:REGIONS]
+            best = best[(logits_Q[best] >= LEAST_LOGIT) | (np.arange(len(best)) == 0)]
+            true_N4 = record.boxes_xyxy[list(named.get(phrase, ()))]
+            right = _right(boxes_Q4[best], true_N4)
+            closed = bool(record.absent)
+            found.append(_Judged(logits_Q[best], right, shapes_P2[place], closed, len(true_N4)))
+    return found
+
+
+def _right(boxes_K4: FloatArray, true_N4: FloatArray) -> Bools:
+    """Which boxes, best first, meet a true box that none before has met."""
+    right = np.zeros(len(boxes_K4), bool)
+    free = np.ones(len(true_N4), bool)
+    for place, box in enumerate(boxes_K4):
+        if not free.any():
+            break
+        ious = np.where(free, iou_xyxy(box, true_N4), -1.0)
+        nearest = int(ious.argmax())
+        if ious[nearest] >= MIN_IOU:
+            right[place], free[nearest] = True, False
+    return right
+
+
+def _line(judged: Sequence[_Judged], *, best_only: bool) -> Line:
+    """Logistic regression on the logit and the shape of the phrase."""
+    last = 1 if best_only else None
+    logits = np.concatenate([one.logits[:last] for one in judged])
+    right = np.concatenate([one.right[:last] for one in judged])
+    counts = [len(one.logits[:last]) for one in judged]
+    shapes_D2 = np.repeat([one.shape for one in judged], counts, axis=0)
+    is_open_D = np.repeat([not one.is_closed for one in judged], counts)
+    columns = [logits, np.ones_like(logits), *shapes_D2.T]
+    if not best_only and not is_open_D.all():
+        columns.append(is_open_D.astype(float))
+    scale, offset, spread, context, *_ = _logistic(np.stack(columns, 1), right)
+    return Line(*(round(float(value), 6) for value in (scale, offset, spread, context)))
+
+
+def _logistic(features_DF: Doubles, right_D: Bools) -> Doubles:
+    """Weights (F,) of a logistic regression by Newton's method; the prior is the first feature."""
+    prior = np.zeros(features_DF.shape[1])
+    prior[0] = 1.0
+    weights = prior.copy()
+    for _ in range(100):
+        chance_D = 0.5 * (1 + np.tanh(features_DF @ weights / 2))
+        gradient = features_DF.T @ (chance_D - right_D) + _PRIOR * (weights - prior)
+        curved_DF = features_DF * (chance_D * (1 - chance_D))[:, None]
+        step = np.linalg.solve(features_DF.T @ curved_DF + _PRIOR * np.eye(len(prior)), gradient)
+        # Newton's method may overshoot far from the minimum.
+        weights = weights - step / max(1.0, float(np.abs(step).max()))
+        if np.abs(step).max() < 1e-9:
+            break
+    return weights
+
+
+def _best_threshold(judged: Sequence[_Judged], line: Line) -> float:
+    """The score at which F1 over all images and phrases is best, rounded down to hundredths."""
+    offsets = line.offsets(np.stack([one.shape for one in judged]))
+    scores = np.concatenate(
+        [
+            line.scale * one.logits + float(offset)
+            for one, offset in zip(judged, offsets, strict=True)
+        ]
+    )
+    scores = 0.5 * (1 + np.tanh(scores / 2))
+    right = np.concatenate([one.right for one in judged])
+    order = np.argsort(-scores, kind="stable")
+    found = np.cumsum(right[order])
+    total = sum(one.true_boxes for one in judged)
+    best = int((2 * found / (np.arange(1, len(order) + 1) + total)).argmax())
+    return float(np.clip(np.floor(scores[order][best] * 100) / 100, 0.01, 0.95))

@@ -1,0 +1,58 @@
+"""Which words of a phrase count, and in which form."""
+
+from __future__ import annotations
+
+import pytest
+
+from omnidet.data.asked_words import AskedWords
+
+WEIGHTS = {"star": 2.0, "stars": 3.0, "dogs": 2.5, "person": 1.0, "people": 4.0, "sport": 1.0} | {
+    "sports": 3.0,
+    "red": 1.0,
+    "gate": 2.0,
+    "gray": 2.0,
+}
+
+
+def asked(names=()):
+    return AskedWords(names, WEIGHTS.get)
+
+
+@pytest.mark.parametrize(
+    ("text", "parts"),
+    [
+        ("A photo of the red Stars!", ("red star", "")),
+        ("dog", ("dogs", "")),
+        ("grey dog", ("gray dogs", "")),
+        ("the star to the left of the dogs", ("star left", "dogs")),
+        ("quokkas", ("quokkas", "")),
+        ("the", ("the", "")),
+        ("", ("", "")),
+        ("that", ("that", "")),
+    ],
+)
+def test_words_that_count_in_the_form_that_most_texts_hold(text, parts):
+    assert asked().parts(text) == parts
+
+
+def test_words_of_class_names_are_the_form():
+    words = asked(["sports ball"])
+    assert words.parts("sport")[0] == "sports"
+    assert words.parts("sports")[0] == "sports"
+    assert asked().parts("sports")[0] == "sport"
+
+
+def test_names_that_would_be_the_same_are_taken_word_for_word():
+    words = asked(["Person", "people", "AND gate", "or gate", "red star"])
+    assert words.apart == {"person", "people", "and gate", "or gate"}
+    assert words.parts("a photo of people")[0] == "people"
+    assert words.parts("person")[0] == "person"
+    assert words.parts("the red and gate")[0] == "red and gate"
+    assert words.parts("red or stars")[0] == "red star"
+    assert asked(["people", "star"]).apart == frozenset()
+
+
+def test_a_name_that_reads_like_a_request_is_a_name():
+    words = asked(["see saw", "saw"])
+    assert words.parts("see saw")[0] == "see saw"
+    assert asked(["photo of person", "person"]).parts("photo of person")[0] == "photo of person"
