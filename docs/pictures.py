@@ -58,7 +58,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def free_words(demo: Path, out: Path) -> None:
     """Scenes side by side with what the demo's detector finds in them."""
-    from omnidet.inference.defaults import THRESHOLD
     from omnidet.inference.detector import OmniDet
 
     folder = demo / "runs" / "demo" / "model"
@@ -68,7 +67,7 @@ def free_words(demo: Path, out: Path) -> None:
     panels = []
     for name, words in QUESTIONS.items():
         content = (demo / "data" / "world" / "coco" / "val2017" / f"{name}.jpg").read_bytes()
-        (found,) = detector.detect([content], words, threshold=THRESHOLD)
+        (found,) = detector.detect([content], words, threshold=detector.threshold)
         scene = Image.open(demo / "data" / "world" / "coco" / "val2017" / f"{name}.jpg")
         boxes = [
             (box.tolist(), words[i], COLOURS[i])

@@ -114,10 +114,10 @@ def test_the_python_on_the_page_runs_and_names_what_it_found(page, tmp_path, mon
     toys.write_bundle(version)
     image.write_bytes(toys.png(64, 48, []))
     monkeypatch.chdir(tmp_path)
-    assert "threshold=0.3" in code
+    assert "threshold=detector.threshold" in code
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ResourceWarning)  # the page leaves closing to Python
-        exec(compile(code.replace("threshold=0.3", "threshold=0"), page, "exec"), {})
+        exec(compile(code.replace("threshold=detector.threshold", "threshold=0"), page, "exec"), {})
     found = ast.literal_eval(capsys.readouterr().out)
     words = {"white heart", "blue dog", "dog below heart"}
     assert {phrase for phrase, _ in found} == words
