@@ -27,7 +27,7 @@ def export(folder: Path) -> Exported:
     from omnidet.inference.detector import OmniDet
 
     bundle = folder / "toy"
-    toys.write_bundle(bundle)
+    toys.write_bundle(bundle, confidence=toys.CONFIDENCE)
     written = write(OmniDet.from_pretrained(bundle), ExportConfig(), folder / "onnx", "toy")
     return Exported(bundle, folder / "onnx", written.lines)
 

@@ -19,7 +19,7 @@ WORDS = ["red star", "blue ring"]
 @pytest.fixture(scope="module")
 def place(tmp_path_factory):
     folder = tmp_path_factory.mktemp("transformers")
-    toys.write_bundle(folder / "model")
+    toys.write_bundle(folder / "model", confidence=toys.CONFIDENCE)
     OmniDet.from_pretrained(folder / "model").save_pretrained(folder / "saved")
     (folder / "a.png").write_bytes(toys.png(90, 30, [(5, 5, 20, 20)]))
     (folder / "b.png").write_bytes(toys.png(40, 64, [(5, 5, 20, 20)]))

@@ -20,6 +20,7 @@ from omnidet.data.mixing.mixture import Loader, Mixture
 from omnidet.data.vocabulary import Vocabulary, VocabularyConfig
 from omnidet.model import bundle
 from omnidet.model.backbones.conv_stem_vit import ConvStemVit
+from omnidet.model.confidence import Confidence, Line
 from omnidet.model.config import ModelConfig
 from omnidet.model.detector import Detector
 from omnidet.recipes.recipe import Recipe
@@ -270,7 +271,11 @@ def write_vocabulary(folder: Path) -> Vocabulary:
     return toy_vocabulary()
 
 
-def write_bundle(folder: Path, seed: int = 0) -> Detector:
+CONFIDENCE = Confidence(Line(1.5, 0.25, -0.5, 1.0), Line(1.2, 1.0), 0.1, 10, 40)
+"""As if a toy had been fitted; some of its scores reach the threshold."""
+
+
+def write_bundle(folder: Path, seed: int = 0, confidence: Confidence | None = None) -> Detector:
     """A trained detector as a folder, with random weights."""
     folder.mkdir()
     detector = toy_detector(seed)
@@ -280,6 +285,7 @@ def write_bundle(folder: Path, seed: int = 0) -> Detector:
         toy_vocabulary(),
         list(NAMES),
         {"recipe": {"toy": 1}, "run": "toy", "git_commit": "none"},
+        confidence,
     )
     return detector
 

@@ -11,7 +11,7 @@ from PIL import Image
 
 from omnidet import cli, storage
 from omnidet.registry import versions
-from tests import full_disk
+from tests import full_disk, toys
 
 
 def test_boxes_are_printed_and_drawn(place, tmp_path, capsys):
@@ -30,6 +30,23 @@ def test_boxes_are_printed_and_drawn(place, tmp_path, capsys):
         assert drawn.size == (480, 160)
     assert cli.main([*call, str(tmp_path / "b.png"), "--threshold", "1"]) == 0
     assert "nothing scores 1.0 or more" in capsys.readouterr().out
+
+
+def test_the_threshold_is_the_detectors_own(place, tmp_path, capsys):
+    toys.write_bundle(tmp_path / "fitted", confidence=toys.CONFIDENCE)
+    call = ["predict", str(place / "picture.png"), "--phrases", "red star", "ring", "--json"]
+    model = ["--model", str(tmp_path / "fitted")]
+
+    def scores(*more):
+        assert cli.main([*call, *model, *more]) == 0
+        return [found["score"] for found in json.loads(capsys.readouterr().out)["detections"]]
+
+    everything, own = scores("--threshold", "0"), scores()
+    least = toys.CONFIDENCE.threshold
+    assert own == [score for score in everything if score >= least]
+    assert 0 < len(own) < len(everything)
+    model = ["--model", str(place / "model")]
+    assert scores() == [score for score in scores("--threshold", "0") if score >= 0.3]
 
 
 def test_a_photograph_is_turned_as_its_tag_says(place, tmp_path):

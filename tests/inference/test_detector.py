@@ -267,3 +267,16 @@ def test_small_pictures_keep_their_size_and_large_ones_are_shown_larger():
     ((own_boxes, own_embeddings),) = detector.regions([small])
     assert np.array_equal(boxes, own_boxes)
     assert torch.equal(embeddings, own_embeddings)
+
+
+def test_what_is_known_to_be_there_scores_higher_in_the_same_order():
+    fitted = OmniDet(toys.toy_detector(), toys.toy_vocabulary(), toys.CONFIDENCE.to_config())
+    assert fitted.threshold == toys.CONFIDENCE.threshold
+    image = toys.png(64, 64, [(5, 5, 30, 30)])
+    for phrase in ("star", "star left of circle"):
+        ((boxes, there),) = fitted.locate(image, phrase, 16)
+        ((others, asked),) = fitted.locate(image, phrase, 16, is_present=False)
+        np.testing.assert_array_equal(boxes, others)
+        assert (there > asked).all()
+        found = fitted.detect(image, phrase, 16)
+        np.testing.assert_array_equal(asked, found.scores)

@@ -31,6 +31,15 @@ def test_the_parts_add_up_to_the_score(detector):
         assert math.isclose(1 / (1 + math.exp(-total)), score, abs_tol=1e-5)
 
 
+def test_the_parts_add_up_to_a_fitted_score():
+    fitted = OmniDet(toys.toy_detector(), toys.toy_vocabulary(), toys.CONFIDENCE.to_config())
+    found = fitted.detect(PICTURE, ["red star", "star left of circle"], 20)
+    for why, score in zip(fitted.explain_found(found), found.scores, strict=True):
+        total = sum(t.weight * t.logit for t in why.tokens)
+        assert math.isclose(total, why.logit, abs_tol=1e-4)
+        assert math.isclose(1 / (1 + math.exp(-total)), score, abs_tol=1e-5)
+
+
 def test_a_token_has_the_logit_that_it_has_alone(detector):
     (why,) = detector.explain(PICTURE, "red star", box=[0, 0, 40, 40])
     by_word = {token.word: token for token in why.tokens}

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import shutil
 
 import numpy as np
@@ -30,10 +31,14 @@ def test_rows_are_those_of_the_detector(tmp_path):
     np.testing.assert_allclose(biases, wanted[1].numpy(), atol=1e-6)
 
 
-def test_a_calibration_is_folded_in(exported):
-    """`_token_table` of `export/write.py` does so: exported rows are those of the prompt."""
-    prompt = OmniDet.from_pretrained(exported.bundle).prompt(PHRASES)
-    rows, biases = Words.load(exported.onnx, toys.toy_vocabulary().blocks).rows(PHRASES)
+def test_exported_rows_are_those_of_the_prompt(exported):
+    """With the calibration of the first stream, and what makes scores probabilities."""
+    detector = OmniDet.from_pretrained(exported.bundle)
+    prompt = detector.prompt(PHRASES)
+    line = dataclasses.astuple(detector.confidence.asked)
+    assert line == dataclasses.astuple(toys.CONFIDENCE.asked)
+    words = Words.load(exported.onnx, toys.toy_vocabulary().blocks, (), line)
+    rows, biases = words.rows(PHRASES)
     np.testing.assert_allclose(rows, prompt.rows_PD.numpy(), atol=1e-6)
     np.testing.assert_allclose(biases, prompt.biases_P.numpy(), atol=1e-6)
 

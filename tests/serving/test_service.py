@@ -35,6 +35,21 @@ def test_each_image_gets_its_answer(service):
     assert [len(d.scores) for d in found] == [5, 5]
 
 
+def test_the_threshold_is_the_detectors_own_unless_one_is_asked_for():
+    detector = OmniDet(toys.toy_detector(), toys.toy_vocabulary(), toys.CONFIDENCE.to_config())
+    service = Service(detector, "toy", "3", ServerConfig())
+
+    def found(threshold):
+        question = Question((LARGE,), ("red star", "ring"), threshold, 100)
+        (one,) = asyncio.run(service.answer(question, service.loaded))
+        return one.scores.tolist()
+
+    everything = found(0.0)
+    assert found(None) == [score for score in everything if score >= detector.threshold]
+    assert 0 < len(found(None)) < len(everything)
+    assert len(found(1.0)) == 0
+
+
 @pytest.mark.parametrize(("images", "name"), [((b"no",), "the image"), ((SMALL, b"no"), "image 1")])
 def test_an_image_that_cannot_be_read_is_named(service, images, name):
     with pytest.raises(ValueError, match=f"^{name} cannot be read"):
