@@ -13,6 +13,7 @@ from omnidet.schema import LogPartition, PhraseTable
 
 PRIOR_SCORE = 0.01
 """Score of any name on any region before training (Lin et al., Focal Loss, arXiv 1708.02002)."""
+PRIOR_BIAS = math.log(PRIOR_SCORE / (1 - PRIOR_SCORE))
 
 
 class RegionHead(nn.Module):
@@ -102,9 +103,7 @@ class TokenTable(nn.Module):
         self.embeddings = nn.Parameter(
             torch.randn(num_tokens, embedding_width) * embedding_width**-0.5
         )
-        self.biases = nn.Parameter(
-            torch.full((num_tokens,), math.log(PRIOR_SCORE / (1 - PRIOR_SCORE)))
-        )
+        self.biases = nn.Parameter(torch.full((num_tokens,), PRIOR_BIAS))
         self.new_rows = torch.empty(0, dtype=torch.long)
         """Rows of tokens that retraining added; the others are trained already."""
         self._spare: list[Tensor] = []

@@ -13,11 +13,12 @@ from omnidet.matching.config import MatchingConfig
 from omnidet.measures.config import Benchmark, EvaluationConfig
 from omnidet.model.backbones.timm_features import TimmFeatures
 from omnidet.model.config import ModelConfig
-from omnidet.recipes.recipe import LOSSES, Recipe, RegisterConfig
+from omnidet.recipes.recipe import LOSSES, Recipe, RegisterConfig, RetrainConfig
 from omnidet.training.config import OptimizerConfig, TrainConfig
 
 SOURCE = "annotated"
 """Source that reads the folders people annotate."""
+TRANSFORMS = ("flip", LargeScaleJitter(0.6, 1.4), ColourJitter())
 
 
 def photographs() -> Recipe:
@@ -50,6 +51,9 @@ def photographs() -> Recipe:
             ),
             evaluation=EvaluationConfig(()),
             register=RegisterConfig(name="photographs"),
+            retrain=RetrainConfig(
+                transforms=TRANSFORMS, learning_rate=1e-3, new_token_rate=3.0, new_weight=1.0
+            ),
         ),
         "photographs",
     )
@@ -67,8 +71,7 @@ def of_folder(recipe: Recipe, name: str) -> Recipe:
         train=(Dataset(f"train/{name}", SOURCE, ".", "train"),),
         evaluation=(Dataset(f"eval/{name}", SOURCE, ".", "evaluation"),),
     )
-    transforms = ("flip", LargeScaleJitter(0.6, 1.4), ColourJitter())
-    stream = Stream("det", (f"train/{name}",), 8, transforms=transforms)
+    stream = Stream("det", (f"train/{name}",), 8, transforms=TRANSFORMS)
     own = tuple(dataclasses.replace(s, sets=(f"train/{name}",)) for s in recipe.streams)
     return dataclasses.replace(
         recipe,

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from typing import Any
 
 from omnidet.config import require
 from omnidet.data.annotated.config import ReadConfig
-from omnidet.data.mixing.config import MixingConfig, Stream
+from omnidet.data.mixing.config import TRANSFORMS, MixingConfig, Stream
 from omnidet.data.sharding.config import ShardsConfig
 from omnidet.data.tiny_world.config import TinyWorld
 from omnidet.data.vocabulary import VocabularyConfig
@@ -53,6 +54,8 @@ class RetrainConfig:
     image_size: int = 0
     """Side in pixels that larger new images are scaled to, a multiple of the backbone's stride. Old
     images keep theirs. 0: the same as for old images."""
+    transforms: tuple[Any, ...] = field(default=("flip", "crop"), metadata={"plugins": TRANSFORMS})
+    """Applied to the new images in this order, as in a stream."""
     learning_rate: float = 7e-4
     new_token_rate: float = 30.0
     """Factor on the learning rate for the tokens of new words

@@ -13,7 +13,6 @@ from omnidet.recipes.recipe import Recipe
 
 SOURCE = "annotated"
 """Source that reads the folders people annotate."""
-AUGMENTATIONS = ("flip", "crop")
 
 
 def datasets(recipe: Recipe, name: str) -> Recipe:
@@ -49,7 +48,7 @@ def retraining(recipe: Recipe, trained: ModelConfig, index: Index, name: str) ->
         "new",
         (new_set,),
         images,
-        transforms=AUGMENTATIONS,
+        transforms=config.transforms,
         image_size=side,
         weight=config.new_weight,
     )
@@ -101,7 +100,11 @@ def _replay(
         share = max(1, sum(stream.images_per_step for stream in old) // 4)
         old.append(
             Stream(
-                "earlier", earlier, share, transforms=AUGMENTATIONS, image_size=trained.image_size
+                "earlier",
+                earlier,
+                share,
+                transforms=recipe.retrain.transforms,
+                image_size=trained.image_size,
             )
         )
     old = [stream for stream in old if stream.sets]

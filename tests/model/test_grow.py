@@ -12,6 +12,7 @@ from omnidet.data.vocabulary import VocabularyConfig
 from omnidet.inference.detector import OmniDet
 from omnidet.model import grow
 from omnidet.model.detector import Detector
+from omnidet.model.heads import PRIOR_BIAS
 from omnidet.schema import Record
 from tests import toys
 
@@ -34,6 +35,20 @@ def test_every_phrase_scores_as_before():
         strict=True,
     ):
         np.testing.assert_allclose(now[1], before[1], atol=1e-6)
+
+
+def test_a_word_whose_parts_no_training_text_had_starts_at_the_prior():
+    old, trained = toys.toy_vocabulary(), toys.toy_detector()
+    new, _ = vocabulary.extend(old, [Record(b"", 1, 1, "toy", "toy:1", phrases=("quasar",))])
+    parts = old.own_T[old.tokenizer.encode("quasar").ids]
+    with torch.no_grad():
+        trained.tokens.biases[parts] = PRIOR_BIAS
+    detector = Detector(trained.config, new.num_tokens)
+    grow.load_grown(detector, trained, old, new)
+    own, context = int(new.own_T[-1]), int(new.context_T[-1])
+    assert not detector.tokens.embeddings[own].any()
+    assert detector.tokens.biases[own].item() == pytest.approx(PRIOR_BIAS)
+    assert detector.tokens.embeddings[context].any()
 
 
 @pytest.mark.parametrize("count", [1, 4])

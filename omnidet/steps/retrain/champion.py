@@ -13,6 +13,7 @@ from omnidet import config, recipes, storage
 from omnidet.data.annotated.config import ReadConfig
 from omnidet.data.folder_formats.folder import walk
 from omnidet.model import bundle
+from omnidet.model.backbones.timm_features import TimmFeatures
 from omnidet.recipes.recipe import Recipe, RetrainConfig
 from omnidet.registry import gate as gate_module
 from omnidet.registry import versions
@@ -114,7 +115,8 @@ def base_recipe(champion: Version, settings: list[str]) -> Recipe:
     """What a retraining goes on from: the recipe that registers under the champion's name, else the
     one that the champion carries, with `field=value` settings.
 
-    How that one was taught and judged is not carried on: each retraining says so for itself. Raises
+    How that one was taught and judged is not carried on: each retraining says so for itself, and
+    begins from the rates of `photographs` where the backbone is a network of that kind. Raises
     ValueError where there is neither.
     """
     registered = {recipe().register.name: recipe for recipe in recipes.RECIPES}
@@ -134,8 +136,12 @@ def base_recipe(champion: Version, settings: list[str]) -> Recipe:
         else stream
         for number, stream in enumerate(carried.streams)
     )
+    of_network = isinstance(carried.model.backbone, TimmFeatures)
     plain = dataclasses.replace(
-        carried, streams=streams, gate=gate_module.GateConfig(), retrain=RetrainConfig()
+        carried,
+        streams=streams,
+        gate=gate_module.GateConfig(),
+        retrain=recipes.by_name("photographs").retrain if of_network else RetrainConfig(),
     )
     return config.override(plain, *settings)
 

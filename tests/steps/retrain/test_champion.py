@@ -40,9 +40,14 @@ def test_otherwise_the_one_that_the_champion_carries_without_how_it_was_judged()
     )
     found = retrain.base_recipe(_champion("cups", recipe=config.describe(lax)), [])
     assert found.model == lax.model
-    assert found.retrain == RetrainConfig()
+    assert found.retrain == by_name("photographs").retrain
     assert found.gate == carried.gate
     assert [(s.name, s.weight) for s in found.streams] == [("det", 1.0), ("earlier_1", 1.0)]
+
+
+def test_a_vision_transformer_is_taught_at_the_usual_rates():
+    champion = _champion("cups", recipe=config.describe(by_name("coco_folder")))
+    assert retrain.base_recipe(champion, []).retrain == RetrainConfig()
 
 
 @pytest.mark.parametrize("provenance", [{}, {"recipe": {"model": 3}}, {"recipe": {"old": 1}}])
