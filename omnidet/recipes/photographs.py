@@ -52,7 +52,11 @@ def photographs() -> Recipe:
             evaluation=EvaluationConfig(()),
             register=RegisterConfig(name="photographs"),
             retrain=RetrainConfig(
-                transforms=TRANSFORMS, learning_rate=1e-3, new_token_rate=3.0, new_weight=1.0
+                transforms=TRANSFORMS,
+                replay_share=0.375,
+                learning_rate=3e-4,
+                new_token_rate=12.0,
+                new_weight=1.5,
             ),
         ),
         "photographs",
