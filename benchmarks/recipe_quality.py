@@ -1,0 +1,209 @@
+"""How good a contestant is, by the product's own protocols: a part of `recipes.py`."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import heads
+import numpy as np
+import torch
+from heads import grounding
+
+from omnidet import storage
+from omnidet.data import shards
+from omnidet.data.relations import is_relational
+from omnidet.data.vocabulary import Vocabulary
+from omnidet.evaluation import refcocog as expressions
+from omnidet.evaluation import resampling
+from omnidet.evaluation.calibration import BINS
+from omnidet.evaluation.mistakes import LEAST_IOU
+from omnidet.evaluation.name_analysis import LEAST_SCORE, NameAnalysis
+from omnidet.evaluation.phrase_analysis import PhraseAnalysis
+from omnidet.evaluation.truth import Bools, Doubles
+from omnidet.inference import pictures
+from omnidet.measures import run
+from omnidet.measures.config import Benchmark, EvaluationConfig
+from omnidet.measures.sample import Sample
+from omnidet.model.detector import Detector
+from omnidet.report import sections
+from omnidet.schema import IntArray, Record
+
+GLANCED = 60
+"""Images of a measurement on the way, of each kind."""
+OF_PHRASES = ("refcocog", "flickr30k")
+"""Measures that ask for descriptions: a head that sees all phrases together gets one at a time."""
+NAMES = (80, 1_203, 100_000)
+PASSES = 25
+"""Passes whose time stands for all of a larger number."""
+ROUNDS = 5
+
+
+class Glance:
+    """AP of some pictures, and the share of their expressions that are found."""
+
+    def __init__(self, index: shards.Index, benchmarks: Sequence[Benchmark]) -> None:
+        names = next(b for b in benchmarks if b.measure == "coco")
+        found = next(b for b in benchmarks if b.measure == "refcocog")
+        self._sample = Sample(index, names, GLANCED)
+        self._records = list(
+            itertools.islice(shards.records(index, found.set_name), GLANCED)
+        )
+
+    def __call__(self, detector: Detector, vocabulary: Vocabulary) -> dict[str, float]:
+        """`AP`, `AP50` and `referring`."""
+        values = self._sample.measure(heads.asked(detector, vocabulary))
+        asked = heads.asked(detector, vocabulary, one_by_one=True)
+        truths, boxes = [], []
+        for record in self._records:
+            located = asked.locate(record.image, record.phrases)
+            truths += _expressions(record)
+            boxes += [best[0] for best, _ in located]
+        found = expressions.evaluate(truths, np.array(boxes, np.float32))
+        return {**values, "referring": found.values["AIGT"]}
+
+
+def _expressions(record: Record) -> list[expressions.Expression]:
+    return [
+        expressions.Expression(
+            record.image_id, text, record.boxes_xyxy[list(named)], is_relational(text)
+        )
+        for text, named in zip(record.phrases, record.phrase_boxes, strict=True)
+    ]
+
+
+def measure(
+    detector: Detector,
+    vocabulary: Vocabulary,
+    index: shards.Index,
+    evaluation: EvaluationConfig,
+    folder: Path,
+) -> dict[str, Any]:
+    """`values` and `resamples` of all benchmarks, calibration errors among them."""
+    values: dict[str, float] = {}
+    resamples: dict[str, list[float | None]] = {}
+    for of_phrases in (False, True):
+        chosen = tuple(b for b in evaluation.benchmarks if (b.measure in OF_PHRASES) == of_phrases)
+        asked = heads.asked(detector, vocabulary, one_by_one=of_phrases)
+        place = folder / ("phrases" if of_phrases else "names")
+        storage.remove(place)
+        place.mkdir(parents=True)
+        found = run.in_one_process(asked, index, EvaluationConfig(chosen), place)
+        values |= found.values
+        for benchmark in chosen:
+            ending = f"_{benchmark.suffix}" if benchmark.suffix else ""
+            details = found.details[benchmark.name + ending]
+            for metric, drawn in details.get("resamples", {}).items():
+                if f"{benchmark.name}/{metric}{ending}" in found.values:
+                    resamples[f"{benchmark.name}/{metric}{ending}"] = drawn
+            for section in sections.sections(index, [benchmark], str(place)):
+                key = f"calibration/{section.name.replace(' ', '_')}"
+                judged = _judged(index, benchmark.set_name, section.analysis)
+                drawn = calibration_errors(*judged)
+                values[key] = section.analysis.calibration.error
+                resamples[key] = [None if np.isnan(v) else round(float(v), 6) for v in drawn]
+    return {"values": values, "resamples": resamples}
+
+
+def _judged(
+    index: shards.Index, set_name: str, analysis: NameAnalysis | PhraseAnalysis
+) -> tuple[Doubles, Bools, IntArray, int]:
+    """Scores, whether they are right, the number of their image, and how many images there are."""
+    if isinstance(analysis, NameAnalysis):
+        verdicts = analysis.verdicts
+        counts_D = ~verdicts.ignored_TD[0] & (verdicts.score_D >= LEAST_SCORE)
+        ids = np.sort(np.array(verdicts.truth.image_ids))
+        image_D = np.searchsorted(ids, verdicts.image_D[counts_D])
+        return verdicts.score_D[counts_D], verdicts.found_TD[0][counts_D], image_D, len(ids)
+    # In the order of the analysis: the phrases with boxes of one picture after the other.
+    images = [
+        number
+        for number, record in enumerate(shards.texts(index, set_name))
+        for named in record.phrase_boxes
+        if named
+    ]
+    _, image_P = np.unique(images, return_inverse=True)
+    return analysis.score_P, analysis.iou_P >= LEAST_IOU, image_P, int(image_P.max()) + 1
+
+
+def calibration_errors(
+    score_D: Doubles, right_D: Bools, image_D: IntArray, num_images: int
+) -> Doubles:
+    """The expected calibration error on each draw of the images (B,); NaN without a detection."""
+    bin_D = np.clip((score_D * BINS).astype(int), 0, BINS - 1)
+    errors = []
+    for weight_I in resampling.draw(num_images):
+        weight_D = weight_I[image_D]
+        off_B = np.bincount(bin_D, weight_D * (score_D - right_D), BINS)
+        total = weight_D.sum()
+        errors.append(np.abs(off_B).sum() / total if total else np.nan)
+    return np.array(errors)
+
+
+def inference(
+    detector: Detector, vocabulary: Vocabulary, index: shards.Index
+) -> dict[str, float | bool]:
+    """Processor seconds of a picture at 80, 1,203 and 100,000 names that were read before."""
+    set_name = next(name for name in index.sets if name.startswith("eval/"))
+    image = next(iter(shards.records(index, set_name))).image
+    asked = heads.asked(detector, vocabulary)
+    values: dict[str, float | bool] = {}
+    for count in NAMES:
+        names = made_up(vocabulary, count)
+        if isinstance(asked, grounding.Asked):
+            values[f"seconds_{count}"] = _in_passes(asked, image, names)
+        else:
+            prompt = asked.prompt(names)
+            values[f"seconds_{count}"] = _median(lambda p=prompt: asked.detect(image, p, 300))
+    return values
+
+
+def made_up(vocabulary: Vocabulary, count: int) -> list[str]:
+    """Distinct names of two or three words of the vocabulary, the same for all contestants."""
+    tokens = sorted(vocabulary.tokenizer.get_vocab().items(), key=lambda pair: pair[1])
+    decoded = [vocabulary.tokenizer.decode([i]).strip() for _, i in tokens]
+    words = sorted({word for word in decoded if word.isascii() and word.isalpha() and word[1:]})
+    draw = np.random.default_rng(0)
+    names: dict[str, None] = {}
+    while len(names) < count:
+        for number, chosen in enumerate(draw.choice(len(words), (count, 3))):
+            names[" ".join(words[i] for i in chosen[: 2 + number % 2])] = None
+            if len(names) == count:
+                break
+    return list(names)
+
+
+@torch.inference_mode()
+def _in_passes(asked: grounding.Asked, image: bytes, names: Sequence[str]) -> float:
+    """Of many passes, the time of some stands for all: each costs the same."""
+    detector, size = asked.detector, asked.names_a_pass
+    passes = math.ceil(len(names) / size)
+    run = min(passes, PASSES)
+    asked.prompt(names[: run * size])
+    opened = pictures.read(image)
+    pixels = opened.letterboxed(detector.config.side(opened.width, opened.height)).pixels
+    images_BCHW = torch.from_numpy(pixels).permute(2, 0, 1)[None]
+    grid = detector.backbone.grid(images_BCHW)
+
+    def fuse() -> None:
+        best = torch.zeros(0)
+        for _, _, scores_BQL in detector.passes(tokens_BQW, grid):
+            best = torch.cat([best, scores_BQL.flatten()]).topk(min(300, scores_BQL.numel())).values
+
+    tokens_BQW = detector.backbone(images_BCHW)
+    return _median(lambda: detector.backbone(images_BCHW)) + _median(fuse) * passes / run
+
+
+def _median(run: Callable[[], object]) -> float:
+    """Of the process's own time: other work on the machine does not count."""
+    taken = []
+    for _ in range(ROUNDS):
+        began = time.process_time()
+        run()
+        taken.append(time.process_time() - began)
+    return statistics.median(taken)
