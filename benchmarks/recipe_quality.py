@@ -38,7 +38,6 @@ GLANCED = 60
 """Images of a measurement on the way, of each kind."""
 OF_PHRASES = ("refcocog", "flickr30k")
 """Measures that ask for descriptions: a head that sees all phrases together gets one at a time."""
-NAMES = (80, 1_203, 100_000)
 PASSES = 25
 """Passes whose time stands for all of a larger number."""
 ROUNDS = 5
@@ -51,9 +50,7 @@ class Glance:
         names = next(b for b in benchmarks if b.measure == "coco")
         found = next(b for b in benchmarks if b.measure == "refcocog")
         self._sample = Sample(index, names, GLANCED)
-        self._records = list(
-            itertools.islice(shards.records(index, found.set_name), GLANCED)
-        )
+        self._records = list(itertools.islice(shards.records(index, found.set_name), GLANCED))
 
     def __call__(self, detector: Detector, vocabulary: Vocabulary) -> dict[str, float]:
         """`AP`, `AP50` and `referring`."""
@@ -146,20 +143,20 @@ def calibration_errors(
 
 
 def inference(
-    detector: Detector, vocabulary: Vocabulary, index: shards.Index
-) -> dict[str, float | bool]:
-    """Processor seconds of a picture at 80, 1,203 and 100,000 names that were read before."""
+    detector: Detector, vocabulary: Vocabulary, index: shards.Index, counts: Sequence[int]
+) -> dict[str, float]:
+    """Processor seconds of a picture by the number of names, which were read before."""
     set_name = next(name for name in index.sets if name.startswith("eval/"))
     image = next(iter(shards.records(index, set_name))).image
     asked = heads.asked(detector, vocabulary)
-    values: dict[str, float | bool] = {}
-    for count in NAMES:
+    values: dict[str, float] = {}
+    for count in counts:
         names = made_up(vocabulary, count)
         if isinstance(asked, grounding.Asked):
-            values[f"seconds_{count}"] = _in_passes(asked, image, names)
+            values[str(count)] = _in_passes(asked, image, names)
         else:
             prompt = asked.prompt(names)
-            values[f"seconds_{count}"] = _median(lambda p=prompt: asked.detect(image, p, 300))
+            values[str(count)] = _median(lambda p=prompt: asked.detect(image, p, 300))
     return values
 
 

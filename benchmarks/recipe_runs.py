@@ -1,6 +1,6 @@
 """One training of a contestant and its evaluation, kept by its settings: a part of `recipes.py`.
 
-    Task ──settings──▶ a folder of its own: stage-0/checkpoints ... model.safetensors, result.json
+Task ──settings──▶ a folder of its own: stage-0/checkpoints ... model.safetensors, result.json
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ from typing import Any
 import heads
 import processor_time
 import recipe_quality
-import torch
 from heads.words import WORDS
 from recipe_contestants import CONTESTANTS, VERSIONS, Contestant
 from safetensors.torch import load_file, save_file
@@ -50,6 +49,8 @@ class Task:
     data: Path
     """Folder with `shards` and `vocabulary`."""
     out: Path
+    names: tuple[int, ...] = ()
+    """Numbers of names at which a picture's time is measured."""
 
     @property
     def contestant(self) -> Contestant:
@@ -110,7 +111,7 @@ def result(task: Task) -> dict[str, Any]:
         task.folder.mkdir(parents=True, exist_ok=True)
         (task.folder / "settings.json").write_text(json.dumps(task.settings(), indent=1) + "\n")
         with distributed.world() as world, runs.alone(str(task.folder), world):
-            detector = _trained(task, world)
+            detector = _trained(task, world, is_measured=True)
             found = _numbers(task, detector)
         path.write_text(json.dumps(found, indent=1) + "\n")
     kept: dict[str, Any] = json.loads(path.read_text())
@@ -125,7 +126,7 @@ def step_seconds(task: Task, steps: int = 12) -> float:
     if not path.exists():
         task.folder.mkdir(parents=True, exist_ok=True)
         with distributed.world() as world:
-            _trained(task, world)
+            _trained(task, world, is_measured=False)
         stages = task.contestant.stages(task.recipe)
         taken = _seconds(task.folder, len(stages))
         shares = [stage.train.steps / steps for stage in stages]
@@ -135,10 +136,10 @@ def step_seconds(task: Task, steps: int = 12) -> float:
     return float(json.loads(path.read_text())["seconds"])
 
 
-def _trained(task: Task, world: distributed.World) -> Detector:
-    """All stages, each from its newest checkpoint if there is one."""
+def _trained(task: Task, world: distributed.World, *, is_measured: bool) -> Detector:
+    """All stages, each from its newest checkpoint if there is one; measured on the way or not."""
     stages = task.contestant.stages(task.recipe)
-    every = max(1, task.recipe.train.steps // MARKS)
+    every = max(1, task.recipe.train.steps // MARKS) if is_measured else 0
     vocabulary, place = task.vocabulary, task.folder / "model.safetensors"
     detector = _built(task, vocabulary)
     if place.exists():
@@ -178,12 +179,13 @@ def _stage(
         seed=recipe.train.seed,
     )
     loader = Clocked(mixture, recipe.train.steps, folder / SECONDS)
-    glance = recipe_quality.Glance(task.index, recipe.evaluation.benchmarks)
+    every = recipe.train.score_every
+    glance = recipe_quality.Glance(task.index, recipe.evaluation.benchmarks) if every else None
 
     def measure(trained: Detector) -> Mapping[str, float]:
         began = processor_time.seconds()
-        with torch.random.fork_rng():
-            values = glance(trained, vocabulary)
+        assert glance is not None
+        values = glance(trained, vocabulary)
         loader.pause += processor_time.seconds() - began
         return values
 
@@ -196,7 +198,7 @@ def _stage(
         folder=str(folder),
         matching=recipe.matching,
         provenance={"run": task.folder.name},
-        scoring=Scoring(str(folder), recipe.train.score_every, measure, lambda *_: None),
+        scoring=Scoring(str(folder), every, measure, lambda *_: None) if every else None,
     )
 
 
@@ -213,7 +215,7 @@ def _numbers(task: Task, detector: Detector) -> dict[str, Any]:
         "step_seconds": statistics.mean(steady),
         "parameters": sum(p.numel() for p in detector.parameters()),
         "curve": _curve(task.folder, taken),
-        "inference": recipe_quality.inference(detector, task.vocabulary, task.index),
+        "inference": recipe_quality.inference(detector, task.vocabulary, task.index, task.names),
         **quality,
     }
 

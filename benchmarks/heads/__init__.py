@@ -15,7 +15,6 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from heads import grounding, owl
-
 from omnidet.data.vocabulary import Vocabulary
 from omnidet.inference.detector import OmniDet
 from omnidet.model.config import ModelConfig

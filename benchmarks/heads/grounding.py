@@ -4,10 +4,10 @@
                         ├─▶ Fusion, DEPTH times ┤             ├─▶ a logit for each (region, token)
     tokens of its names ┘                       └─▶ tokens  ──┘
 
-Names of an image are one prompt whose names do not attend to each other in the text. Trained are the
-logits of single tokens (sigmoid focal loss with a positive map); a phrase's score is the mean of its
-tokens' probabilities. Regions depend on what is asked, so another question is another pass: names
-are asked 40 at a time, as MM-Grounding-DINO does on LVIS, expressions one by one.
+Names of an image are one prompt, in whose text they do not attend to each other. Trained are the
+logits of single tokens (sigmoid focal loss with a positive map); a phrase's score is the mean of
+its tokens' probabilities. Regions depend on what is asked, so another question is another pass:
+names are asked 40 at a time, as MM-Grounding-DINO does on LVIS, expressions one by one.
 
 Its captions are learned by contrast, before the fusion: its own way, boxes that a teacher found for
 the captions' phrases, needs a trained teacher.
@@ -80,7 +80,7 @@ class Fusion(nn.Module):
     def forward(
         self, image_BQW: Tensor, text_BKW: Tensor, valid_BK: Tensor, apart_BKK: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """Image and text tokens; `apart_BKK` is true where two text tokens do not see each other."""
+        """Image and text tokens; `apart_BKK`: which text tokens do not see each other."""
         heads = self.text.self_attn.num_heads
         new_image = self.image(image_BQW, text_BKW, memory_key_padding_mask=~valid_BK)
         new_text = self.text(text_BKW, image_BQW, tgt_mask=apart_BKK.repeat_interleave(heads, 0))
