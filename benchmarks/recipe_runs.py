@@ -121,7 +121,8 @@ def result(task: Task) -> dict[str, Any]:
 def step_seconds(task: Task, steps: int = 12) -> float:
     """Processor time of a step of the contestant, measured by a short training, once."""
     short = dataclasses.replace(task.recipe.train, steps=steps, seed=0)
-    task = dataclasses.replace(task, recipe=dataclasses.replace(task.recipe, train=short))
+    recipe = dataclasses.replace(task.recipe, train=short)
+    task = dataclasses.replace(task, recipe=recipe, out=task.out / "speeds")
     path = task.folder / "speed.json"
     if not path.exists():
         task.folder.mkdir(parents=True, exist_ok=True)
