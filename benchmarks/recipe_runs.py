@@ -17,7 +17,7 @@ from typing import Any
 import heads
 import processor_time
 import recipe_quality
-from heads.words import WORDS
+from heads.words import WORDS, num_tokens
 from recipe_contestants import CONTESTANTS, VERSIONS, Contestant
 from safetensors.torch import load_file, save_file
 
@@ -157,7 +157,7 @@ def _trained(task: Task, world: distributed.World, *, is_measured: bool) -> Dete
 
 def _built(task: Task, vocabulary: Vocabulary) -> Detector:
     loop.seed_everything(task.recipe.train.seed)
-    return heads.BUILDERS[task.contestant.head](task.recipe.model, vocabulary.num_tokens)
+    return heads.BUILDERS[task.contestant.head](task.recipe.model, num_tokens(vocabulary))
 
 
 def _stage(

@@ -31,6 +31,7 @@ from omnidet.inference.detector import OmniDet
 from omnidet.inference.names import Wanted, wanted
 from omnidet.inference.prompt import Prompt
 from omnidet.losses.names import ALPHA, GAMMA
+from omnidet.model.confidence import Line
 from omnidet.model.config import ModelConfig
 from omnidet.model.detector import Detector
 from omnidet.model.heads import PRIOR_SCORE, RegionHead
@@ -247,8 +248,8 @@ class Asked(OmniDet):
         self.names_a_pass = names_a_pass
 
     @torch.inference_mode()
-    def prompt(self, phrases: Wanted) -> Prompt:
-        """Read the phrases; images are asked for them from now on."""
+    def _prompt(self, phrases: Wanted, line: Line) -> Prompt:  # noqa: ARG002
+        """Read the phrases; images are asked for them from now on. Scores are as trained."""
         flat = tuple(phrase for name in wanted(phrases) for phrase in name.phrases)
         device = self.detector.tokens.biases.device
         words = self.detector.tokens.read(self.vocabulary.table(flat).to(device))

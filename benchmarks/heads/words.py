@@ -13,22 +13,12 @@ from omnidet.schema import FloatArray, IntArray
 class PlainBag(Vocabulary):
     """No context tokens: words behind a relation are the same tokens as before it."""
 
-    @property
-    def num_tokens(self) -> int:
-        """Without the twins, which nothing uses."""
-        return len(self.idf_T)
-
-    def _encode(self, text: str, roles: bool = True) -> tuple[IntArray, FloatArray]:  # noqa: ARG002
-        return super()._encode(text, roles=False)
+    def _encode(self, text: str, roles: bool = True) -> tuple[IntArray, FloatArray]:
+        return super()._encode(" ".join(self.asked(text)) if roles else text, roles=False)
 
 
 class Sequence(Vocabulary):
     """The tokens in the order of the text, each with the same weight, for a text encoder."""
-
-    @property
-    def num_tokens(self) -> int:
-        """Without the twins: the encoder sees the order of the words."""
-        return len(self.idf_T)
 
     def _encode(self, text: str, roles: bool = True) -> tuple[IntArray, FloatArray]:  # noqa: ARG002
         ids = [i for i in self.tokenizer.encode(text).ids if i not in self.special_ids]
@@ -38,13 +28,21 @@ class Sequence(Vocabulary):
 
 
 def _without_frequencies(base: Vocabulary) -> Vocabulary:
-    return Vocabulary(base.tokenizer, np.ones_like(base.idf_T), base.blocks)
+    equal = Vocabulary(base.tokenizer, np.ones_like(base.idf_T), base.blocks, base.names)
+    equal.asked_words = base.asked_words  # which forms of a word are the same stays as it is
+    return equal
 
 
 WORDS: dict[str, Callable[[Vocabulary], Vocabulary]] = {
     "roles": lambda base: base,
-    "bag": lambda base: PlainBag(base.tokenizer, base.idf_T, base.blocks),
+    "bag": lambda base: PlainBag(base.tokenizer, base.idf_T, base.blocks, base.names),
     "equal": _without_frequencies,
-    "sequence": lambda base: Sequence(base.tokenizer, base.idf_T, base.blocks),
+    "sequence": lambda base: Sequence(base.tokenizer, base.idf_T, base.blocks, base.names),
 }
-"""By name: the product's vocabulary -> that of a contestant."""
+"""By name: the product's vocabulary, as it was built -> that of a contestant."""
+
+
+def num_tokens(vocabulary: Vocabulary) -> int:
+    """How many tokens phrases may have: only some vocabularies use the context twins."""
+    has_twins = not isinstance(vocabulary, PlainBag | Sequence)
+    return vocabulary.num_tokens if has_twins else len(vocabulary.idf_T)
