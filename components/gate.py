@@ -14,4 +14,4 @@ def gate(metrics: str, registry: str, run_folder: str, recipe: str, settings: li
     from components.run import places, train_detector
 
     chosen = places.recipe(recipe, settings)
-    return train_detector.gate(metrics, registry, places.decision(run_folder), chosen)
+    return train_detector.gate(metrics, registry, run_folder, chosen)

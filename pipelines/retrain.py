@@ -23,6 +23,7 @@ def retrain(
     replay: str = "",
     recipe: str = PARAMS["recipe"],
     settings: list[str] = [],  # noqa: B006  KFP takes no tuple
+    retry_refused: bool = False,
     gpus: int = 0,
     cpu: str = "2",
     memory: str = "16Gi",
@@ -33,7 +34,7 @@ def retrain(
 ) -> None:
     """New or changed pictures -> a champion that knows them and all it knew before.
 
-    If nothing is new, the run succeeds after its first step.
+    If nothing is new, or the gate refused the same before, the run succeeds after its first step.
 
     Args:
         data: Folder or s3:// URI of annotated pictures: COCO json, YOLO txt or Pascal VOC xml.
@@ -47,6 +48,8 @@ def retrain(
             data alone, and so forgets.
         recipe: Name of the recipe that the champion was trained with.
         settings: Fields of the recipe, such as ["retrain.steps=2000", "retrain.max_drop=0.01"].
+        retry_refused: Whether to try again what the gate refused before: the same data, champion,
+            recipe, settings and replay. Else such a run succeeds after its first step.
         gpus: GPUs of the pod that trains, one process each; 0 trains on the CPU.
         cpu: CPU request of the pods that train and measure.
         memory: Memory limit of the pods that train and measure, /dev/shm included.
@@ -66,8 +69,9 @@ def retrain(
 
     # Nothing is cached: data and champion, which are compared, change while all parameters stay.
     noticed = notice_new_data(
-        data=data, dataset=dataset, registry=registry, champion=champion, **own
-    )
+        data=data, dataset=dataset, champion=champion, replay=replay, retry_refused=retry_refused,
+        **own, **of_run,
+    )  # fmt: skip
     prepare(noticed, store, is_cached=False)
     tell_registry(noticed, store)
     with dsl.If(noticed.output == True, name="something-new"):  # noqa: E712  KFP builds the condition

@@ -59,7 +59,9 @@ def show_decision(decision: str, out: str) -> None:
     for row in rows:
         numbers = (row[column] for column in ("champion", "candidate", "allowed"))
         shown = " | ".join("–" if number is None else f"{number:.4f}" for number in numbers)
-        lines.append(f"| {row['metric']} | {shown} | {'ok' if row['ok'] else '**too low**'} |")
+        verdict = "ok" if row["ok"] else "**too low**"
+        verdict = "ok, within chance" if row.get("by_chance") else verdict
+        lines.append(f"| {row['metric']} | {shown} | {verdict} |")
     Path(out).write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 

@@ -13,6 +13,8 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import NamedTuple
 
 from components.run import artifacts, outcome, places, training
@@ -30,39 +32,78 @@ class Noticed(NamedTuple):
 
     folder: str
     champion: Version
-    dataset: str
-    data_version: str
+    attempt: retrain.Attempt
+
+    @property
+    def dataset(self) -> str:
+        """Name of the dataset."""
+        return self.attempt.dataset
+
+    @property
+    def data_version(self) -> str:
+        """Hash of the data."""
+        return self.attempt.data_version
 
     def part(self, name: str) -> str:
         """Location of something in the run's folder."""
         return storage.join(self.folder, name)
 
 
-def notice(data: str, dataset: str, registry: str, champion: str, folder: str) -> bool:
-    """Whether there is anything to learn; if so, note the champion for all later steps."""
-    places.check({"data": data, "registry": registry})
-    places.check_registry(registry)
-    found = retrain.notice(data, registry, champion, dataset)
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """What a person gives to the pipeline.
+
+    Attributes:
+        champion: the version to teach, as `champion`, `NAME` or `NAME@3`.
+        retry_refused: whether to try again what the gate has refused.
+    """
+
+    data: str
+    dataset: str
+    registry: str
+    champion: str
+    recipe: str
+    settings: Sequence[str] = ()
+    replay: str = ""
+    retry_refused: bool = False
+
+
+def notice(asked: Asked, folder: str) -> bool:
+    """Whether there is anything to learn that was not refused already; if so, note the champion for
+    all later steps.
+    """
+    places.check({"data": asked.data, "registry": asked.registry})
+    places.check_registry(asked.registry)
+    found = retrain.notice(asked.data, asked.registry, asked.champion, asked.dataset)
     if not found.is_new:
         outcome.nothing_to_do(found.why)
-    else:
-        print(found.why)
-        retrain.require_whole(found.champion)
-        content = {
-            "champion": str(found.champion),
-            "dataset": dataset,
-            "data_version": found.data_version,
-            "data": data,
-        }
-        storage.write_text(storage.join(folder, NOTICE), json.dumps(content, indent=1) + "\n")
-    return found.is_new
+        return False
+    attempt = retrain.Attempt(
+        str(found.champion), asked.dataset, found.data_version, asked.recipe,
+        tuple(asked.settings), asked.replay,
+    )  # fmt: skip
+    refused = retrain.recall(asked.registry, attempt)
+    if refused and not asked.retry_refused:
+        run, reasons = refused
+        outcome.nothing_to_do(
+            f"the gate refused {asked.dataset} {found.data_version[:12]} for {found.champion} with "
+            f"these settings in run {run} ({'; '.join(reasons)}): change data or settings, or "
+            "give retry_refused=true"
+        )
+        return False
+    print(found.why)
+    retrain.require_whole(found.champion)
+    content = {**attempt.describe(), "data": asked.data}
+    storage.write_text(storage.join(folder, NOTICE), json.dumps(content, indent=1) + "\n")
+    return True
 
 
 def read_notice(folder: str, registry: str) -> Noticed:
     """What `notice` noted."""
     content = json.loads(storage.read_text(storage.join(folder, NOTICE)))
+    del content["data"]
     champion = versions.find(registry, content["champion"])
-    return Noticed(folder, champion, content["dataset"], content["data_version"])
+    return Noticed(folder, champion, retrain.Attempt.of(content))
 
 
 def gather(data: str, replay: str, folder: str, registry: str, recipe: Recipe) -> str:
@@ -113,9 +154,15 @@ def evaluate(
 
 
 def gate(folder: str, registry: str, recipe: Recipe) -> bool:
-    """Whether the new categories were learned and nothing old was forgotten."""
+    """Whether the new categories were learned and nothing old was forgotten; a refusal is noted
+    beside the registry.
+    """
     run = read_notice(folder, registry)
     decision = retrain.gate(folder, run.champion, recipe, run.dataset)
+    if decision.passed:
+        retrain.forget(registry, run.attempt)
+    else:
+        retrain.remember(registry, run.attempt, Path(folder).name, decision.reasons)
     outcome.judged(decision.passed, decision.reasons)
     return decision.passed
 

@@ -105,9 +105,10 @@ def evaluate(
     return values
 
 
-def gate(metrics: str, registry: str, decision: str, recipe: Recipe) -> bool:
-    """Whether the detector may follow the champion; the decision goes to this location."""
-    passed = train_detector.gate(metrics, registry, decision, recipe)
+def gate(metrics: str, registry: str, run_folder: str, recipe: Recipe) -> bool:
+    """Whether the detector may follow the champion; the decision goes to the run's folder."""
+    decision, evaluation = places.decision(run_folder), storage.join(run_folder, "evaluation")
+    passed = train_detector.gate(metrics, registry, decision, recipe, evaluation)
     outcome.judged(passed, json.loads(storage.read_text(decision))["reasons"])
     return passed
 

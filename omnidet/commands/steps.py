@@ -199,6 +199,11 @@ def _add_gate(commands: Commands) -> None:
     text = f"metrics against the champion's -> decision; exit code {NOT_PASSED} if not passed"
     parser = _add_step(commands, "gate", text, _gate)
     parser.add_argument("--metrics", required=True, help="what `evaluate --metrics` wrote")
+    parser.add_argument(
+        "--evaluation",
+        metavar="FOLDER",
+        help="what `evaluate --out` wrote: a drop that chance explains on its images is none",
+    )
     parser.add_argument("--registry", required=True, help="folder or s3:// URI")
     parser.add_argument(
         "--out", required=True, help="JSON file to write: the decision and its numbers"
@@ -209,7 +214,9 @@ def _gate(options: argparse.Namespace) -> int:
     from omnidet.steps import train_detector
 
     recipe = chosen_recipe(options)
-    passed = train_detector.gate(options.metrics, options.registry, options.out, recipe)
+    passed = train_detector.gate(
+        options.metrics, options.registry, options.out, recipe, options.evaluation
+    )
     decision = json.loads(storage.read_text(options.out))
     against = decision["champion"] or "no champion: the minimums decide"
     print("\n".join([f"{'' if passed else 'not '}passed against {against}", *decision["reasons"]]))

@@ -109,10 +109,10 @@ def violations(
 
 def _row(name: str, before: Stored, after: Stored, same_images: bool) -> MetricChange:
     old, new = before.values.get(name), after.values.get(name)
-    old_interval, new_interval = (_detail(part, name, "intervals") for part in (before, after))
+    old_interval, new_interval = (detail(part, name, "intervals") for part in (before, after))
     difference = new - old if old is not None and new is not None else None
     interval = None
-    draws = [_detail(part, name, "resamples") or [] for part in (before, after)]
+    draws = [detail(part, name, "resamples") or [] for part in (before, after)]
     is_paired = bool(draws[0]) and len(draws[0]) == len(draws[1])
     if difference is not None and math.isfinite(difference) and is_paired:
         first, second = (
@@ -145,7 +145,7 @@ def _verdict(name: str, difference: float | None, interval: Interval) -> str:
     return "better" if (difference > 0) != is_lower_better(name) else "worse"
 
 
-def _detail(part: Stored, name: str, field: str) -> Any:
+def detail(part: Stored, name: str, field: str) -> Any:
     """A field of the details of a metric; those of `refcocog/AIGT_unseen` are `AIGT` of
     `refcocog_unseen`."""
     benchmark, _, metric = name.partition("/")

@@ -1,8 +1,9 @@
 """Whether a detector may follow the champion: its Metrics against the champion's.
 
-    candidate's metrics + champion's metrics + GateConfig -> Decision
+    candidate's metrics + champion's metrics + what chance explains + GateConfig -> Decision
 
-Nothing passes for lack of a number: a metric that is missing or not finite fails.
+Nothing passes for lack of a number: a metric that is missing or not finite fails. A drop that
+chance explains on so many images is none.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import Any
 
 from omnidet.evaluation.metric_names import HEADLINES, is_headline
 
+Range = tuple[float, float]
 _ROUNDING = 1e-9
 
 
@@ -23,7 +25,8 @@ class GateConfig:
     """What a detector must reach to be registered."""
 
     max_drop: float = 0.02
-    """How far a metric may fall below the champion's; if negative, it must rise by as much."""
+    """How far a metric may fall below the champion's, beyond what chance explains; if negative, it
+    must rise by as much."""
     drops: tuple[str, ...] = ()
     """Other allowed drops of a benchmark or metric, such as `lvis=0.05` or `lvis/AP=0.05`."""
     minimum: tuple[str, ...] = ()
@@ -59,6 +62,8 @@ class Comparison:
     allowed: float | None
     """The least value that passes; None if any number does."""
     ok: bool
+    by_chance: bool = False
+    """Whether it is lower than allowed, but not beyond what chance explains."""
 
 
 @dataclass(frozen=True)
@@ -81,13 +86,20 @@ class Decision:
 
 
 def decide(
-    candidate: Mapping[str, float], champion: Mapping[str, float] | None, config: GateConfig
+    candidate: Mapping[str, float],
+    champion: Mapping[str, float] | None,
+    config: GateConfig,
+    chance: Mapping[str, Range] | None = None,
 ) -> Decision:
     """Compare with the champion's metrics and the minimums.
 
     Args:
         champion: None if there is no champion: then only the minimums count.
+        chance: by metric, the numbers that do not differ from the candidate's beyond chance. A
+            champion's number among them is not a drop. It excuses neither a minimum that is missed
+            nor a rise that is asked for.
     """
+    chance = chance or {}
     floors = config.floors()
     headlines = filter(is_headline, candidate if champion is None else champion)
     compared = config.metrics or tuple(headlines)
@@ -100,12 +112,12 @@ def decide(
         reasons.append(f"nothing to judge: the candidate has no {wanted} (it has {has})")
     for name in dict.fromkeys((*compared, *floors)):
         before = champion.get(name) if champion is not None and name in compared else None
-        limits = [] if before is None else [before - config.allowed_drop(name)]
-        limits += [floors[name]] if name in floors else []
-        row = _compare(name, before, candidate.get(name), limits)
+        drop = config.allowed_drop(name)
+        explained = chance.get(name) if drop >= 0 else None
+        row = _compare(name, before, candidate.get(name), drop, floors.get(name), explained)
         rows.append(row)
         if not row.ok:
-            reasons.append(_reason(row, config.allowed_drop(name), floors.get(name)))
+            reasons.append(_reason(row, drop, floors.get(name), explained))
     return Decision(not reasons, tuple(reasons), tuple(rows))
 
 
@@ -125,18 +137,38 @@ def _numbers(field: str, items: tuple[str, ...], example: str) -> dict[str, floa
 
 
 def _compare(
-    name: str, before: float | None, value: float | None, limits: list[float]
+    name: str,
+    before: float | None,
+    value: float | None,
+    drop: float,
+    floor: float | None,
+    explained: Range | None,
 ) -> Comparison:
     difference = None
     if value is not None and before is not None and math.isfinite(value - before):
         difference = value - before
+    limit = None if before is None else before - drop
+    limits = [each for each in (limit, floor) if each is not None]
+    allowed = max(limits) if limits else None
     are_finite = value is not None and all(map(math.isfinite, (value, before or 0)))
     # Compared with each limit: the max() of a list with NaN depends on its order.
-    ok = are_finite and all(value is not None and value >= limit - _ROUNDING for limit in limits)
-    return Comparison(name, before, value, difference, max(limits) if limits else None, ok)
+    low = [limit for limit in limits if value is None or not value >= limit - _ROUNDING]
+    by_chance = (
+        are_finite
+        and low == [limit]
+        and limit != floor
+        and before is not None
+        and explained is not None
+        and explained[0] <= before <= explained[1]
+    )
+    return Comparison(
+        name, before, value, difference, allowed, are_finite and (not low or by_chance), by_chance
+    )
 
 
-def _reason(row: Comparison, allowed_drop: float, floor: float | None) -> str:
+def _reason(
+    row: Comparison, allowed_drop: float, floor: float | None, explained: Range | None
+) -> str:
     if row.candidate is None:
         return f"{row.metric}: the candidate lacks it"
     if not math.isfinite(row.candidate):
@@ -145,7 +177,9 @@ def _reason(row: Comparison, allowed_drop: float, floor: float | None) -> str:
         return f"{row.metric}: the champion's is {row.champion}: promote a sound version"
     if floor is not None and row.candidate < floor - _ROUNDING:
         return f"{row.metric}: {row.candidate:.4f} is below the minimum of {floor:.4f}"
-    return (
+    reason = (
         f"{row.metric}: {row.candidate:.4f} against the champion's {row.champion:.4f}, "
         f"a drop of {allowed_drop + 0.0:g} is allowed"  # no "-0"
     )
+    beyond = f", and chance explains one from {explained[1]:.4f}" if explained else ""
+    return f"{reason}{beyond}"

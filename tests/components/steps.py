@@ -9,6 +9,7 @@ from typing import Any
 
 from omnidet import storage
 from omnidet.registry import versions
+from omnidet.steps.retrain import Attempt
 from tests import toys
 
 SETTINGS = [s for s in toys.SMALL if s.startswith(("world.", "shards.", "vocabulary."))]
@@ -31,9 +32,16 @@ def run_folder(parent: Path, seed: int = 0) -> str:
     """The folder of a run that has trained and measured a detector."""
     folder = parent / "runs" / f"run-{seed}"
     folder.mkdir(parents=True)
-    (folder / "metrics.json").write_text(json.dumps({"coco/AP": 0.5}))
+    measured(str(folder), {"coco/AP": 0.5})
     toys.write_bundle(folder / "model", seed)
     return str(folder)
+
+
+def measured(folder: str, values: dict[str, float]) -> None:
+    """What the evaluation leaves in the folder of a run."""
+    storage.write_text(f"{folder}/metrics.json", json.dumps(values))
+    index = {"values": values, "protocols": {}, "details": {}}
+    storage.write_text(f"{folder}/evaluation/{storage.INDEX_NAME}", json.dumps(index))
 
 
 @dataclass(frozen=True)
@@ -59,7 +67,8 @@ def retraining(parent: Path, after: float = 0.5) -> Retraining:
     versions.register(run.registry, "toy", champion, {"coco/AP": 0.5}, {})
     versions.promote(run.registry, "toy", 1)
     storage.write_text(f"{run.data}/1.xml", "<annotation/>")
-    notice = {"champion": "toy@1", "dataset": "cells", "data_version": "abc", "data": run.data}
+    attempt = Attempt("toy@1", "cells", "abc", "tiny_world", ())
+    notice = {**attempt.describe(), "data": run.data}
     storage.write_text(f"{run.folder}/notice.json", json.dumps(notice))
     storage.write_text(f"{run.folder}/zero_shot/metrics.json", json.dumps({"cells/AP": 0.1}))
     reached = json.dumps({"coco/AP": 0.5, "cells/AP": after, "cells/AP50": 0.8})

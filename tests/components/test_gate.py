@@ -7,7 +7,7 @@ import json
 from components.gate import gate
 from components.run import places
 from omnidet import storage
-from tests.components.steps import run_folder
+from tests.components.steps import measured, run_folder
 
 SETTINGS = ["register.name=toy", "gate.minimum=[coco/AP=0.4]"]
 
@@ -20,7 +20,7 @@ def test_the_verdict_is_noted_in_the_folder_of_the_run(tmp_path):
     run, registry = run_folder(tmp_path), str(tmp_path / "registry")
     assert _gate(run, registry) is True
     assert json.loads(storage.read_text(f"{run}/gate.json"))["champion"] is None
-    storage.write_text(places.metrics(run), json.dumps({"coco/AP": 0.3}))
+    measured(run, {"coco/AP": 0.3})
     assert _gate(run, registry) is False
     decision = json.loads(storage.read_text(f"{run}/gate.json"))
     assert (decision["passed"], len(decision["reasons"])) == (False, 1)

@@ -3,20 +3,39 @@
 from __future__ import annotations
 
 import json
+import shutil
+from typing import Any
 
 import pytest
 
+from components.gate_retrained import gate_retrained
 from components.notice_new_data import notice_new_data
+from components.run import outcome
 from omnidet import storage
 from omnidet.registry import versions
 from omnidet.steps import retrain
-from tests.components.steps import retraining
+from tests.components.steps import Retraining, retraining
+
+
+def _notice(run: Retraining, workspace: str, **changed: Any) -> bool:
+    given = {
+        "data": run.data,
+        "dataset": "cells",
+        "registry": run.registry,
+        "champion": "champion",
+        "workspace": workspace,
+        "run_id": "abc",
+        "recipe": "tiny_world",
+        "settings": [],
+        "replay": "",
+        "retry_refused": False,
+    }
+    return bool(notice_new_data.python_func(**given | changed))
 
 
 def test_new_data_is_noted_with_the_champion(tmp_path):
     run, workspace = retraining(tmp_path), str(tmp_path / "w")
-    given = (run.data, "cells", run.registry, "champion", workspace, "abc")
-    assert notice_new_data.python_func(*given) is True
+    assert _notice(run, workspace) is True
     noted = json.loads(storage.read_text(f"{workspace}/runs/abc/notice.json"))
     assert (noted["champion"], noted["dataset"], noted["data"]) == ("toy@1", "cells", run.data)
     assert noted["data_version"] == retrain.data_version(run.data)
@@ -28,11 +47,53 @@ def test_data_that_the_champion_knows_is_not_new(tmp_path):
     model, metrics = tmp_path / "champion", {"coco/AP": 0.6}
     versions.register(run.registry, "toy", model, metrics, {retrain.TAUGHT: [known]})
     versions.promote(run.registry, "toy", 2)
-    given = (run.data, "cells", run.registry, "champion", str(tmp_path / "w"), "abc")
-    assert notice_new_data.python_func(*given) is False
+    assert _notice(run, str(tmp_path / "w")) is False
     assert not (tmp_path / "w").exists()
 
 
 def test_a_run_needs_a_workspace(tmp_path):
     with pytest.raises(ValueError, match="workspace is empty"):
-        notice_new_data.python_func("s3://b/d", "cells", str(tmp_path), "champion", "", "abc")
+        _notice(retraining(tmp_path), "")
+
+
+def test_what_was_refused_is_not_trained_again(tmp_path, capsys):
+    """The second night: the same data, champion and settings."""
+    run, workspace = retraining(tmp_path, after=0.05), str(tmp_path / "w")
+    assert _notice(run, workspace) is True
+    shutil.copytree(run.folder, f"{workspace}/runs/abc", dirs_exist_ok=True,
+                    ignore=shutil.ignore_patterns("notice.json"))  # fmt: skip
+    judged = (f"{workspace}/runs/abc", run.registry, "tiny_world", [])
+    assert gate_retrained.python_func(*judged) is False
+    capsys.readouterr()
+    assert _notice(run, workspace, run_id="second") is False
+    said = capsys.readouterr().out
+    found = outcome.find(said)
+    assert found is not None
+    assert found.kind == "nothing to do"
+    for part in ("cells/AP", "run abc", "retry_refused=true"):
+        assert part in said
+    assert not storage.exists(f"{workspace}/runs/second")
+    for changed in (
+        {"retry_refused": True},
+        {"settings": ["retrain.steps=9"]},
+        {"replay": "none"},
+        {"recipe": "photographs"},
+        {"dataset": "germs"},
+    ):
+        assert _notice(run, workspace, **changed) is True, changed
+    storage.write_text(f"{run.data}/more.txt", "")
+    assert _notice(run, workspace) is True
+
+
+def test_what_passes_at_last_is_forgotten(tmp_path):
+    run, workspace = retraining(tmp_path), str(tmp_path / "w")
+    assert _notice(run, workspace) is True
+    folder = f"{workspace}/runs/abc"
+    shutil.copytree(run.folder, folder, dirs_exist_ok=True,
+                    ignore=shutil.ignore_patterns("notice.json"))  # fmt: skip
+    strict = (folder, run.registry, "tiny_world", ["retrain.min_gain=0.9"])
+    assert gate_retrained.python_func(*strict) is False
+    assert _notice(run, workspace) is False
+    assert gate_retrained.python_func(folder, run.registry, "tiny_world", []) is True
+    assert _notice(run, workspace) is True
+    assert versions.models(run.registry) == ["toy"]

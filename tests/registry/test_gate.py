@@ -168,3 +168,41 @@ def test_a_benchmark_or_metric_may_have_its_own_drop() -> None:
     assert "0.03" in strict.reasons[0]
     with pytest.raises(ValueError, match=r"gate\.drops 'lvis'"):
         GateConfig(drops=("lvis",))
+
+
+CHANCE = {"coco/AP": (0.0120, 0.0165)}
+"""Of an AP of .0143, on 72 pictures."""
+
+
+def test_a_drop_that_chance_explains_is_none():
+    decision = gate.decide({"coco/AP": 0.0143}, {"coco/AP": 0.0147}, GateConfig(max_drop=0), CHANCE)
+    (row,) = decision.rows
+    assert (decision.passed, row.ok, row.by_chance) == (True, True, True)
+    assert not gate.decide({"coco/AP": 0.0143}, {"coco/AP": 0.0147}, GateConfig(max_drop=0)).passed
+
+
+@pytest.mark.parametrize(
+    ("before", "fields"),
+    [
+        (0.0166, {"max_drop": 0.0}),  # more than chance explains
+        (0.0147, {"max_drop": -0.001}),  # a rise is asked for
+        (0.0147, {"max_drop": 0.0, "minimum": ("coco/AP=0.0145",)}),
+        (math.nan, {"max_drop": 0.0}),
+    ],
+)
+def test_what_chance_does_not_excuse(before, fields):
+    champion, candidate = {"coco/AP": before}, {"coco/AP": 0.0143}
+    decision = gate.decide(candidate, champion, GateConfig(**fields), CHANCE)
+    assert not decision.passed
+    assert not decision.rows[0].by_chance
+
+
+def test_a_drop_beyond_chance_says_what_chance_explains():
+    champion, candidate = {"coco/AP": 0.02}, {"coco/AP": 0.0143}
+    (reason,) = gate.decide(candidate, champion, GateConfig(max_drop=0), CHANCE).reasons
+    assert "0.0165" in reason
+
+
+def test_what_passes_anyway_does_not_pass_by_chance():
+    champion, candidate = {"coco/AP": 0.0142}, {"coco/AP": 0.0143}
+    assert not gate.decide(candidate, champion, GateConfig(), CHANCE).rows[0].by_chance

@@ -23,11 +23,13 @@ from omnidet.steps.retrain.data import build_shards, count_boxes, extend_vocabul
 from omnidet.steps.retrain.evaluation import evaluate
 from omnidet.steps.retrain.judging import gate, remedies
 from omnidet.steps.retrain.keeping import kept, line_of
+from omnidet.steps.retrain.refusals import Attempt, forget, recall, remember
 from omnidet.steps.retrain.registration import register
 from omnidet.steps.retrain.training import recipe_for, train, zero_shot
 
 __all__ = [
     "TAUGHT",
+    "Attempt",
     "Notice",
     "base_recipe",
     "build_shards",
@@ -37,14 +39,17 @@ __all__ = [
     "evaluate",
     "extend_vocabulary",
     "find_champion",
+    "forget",
     "gate",
     "kept",
     "line_of",
     "notice",
     "read",
+    "recall",
     "recipe_for",
     "register",
     "remedies",
+    "remember",
     "replay_of",
     "require_whole",
     "train",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from types import EllipsisType
 
@@ -15,25 +16,47 @@ from omnidet.storage import Location
 
 
 def gate(
-    metrics_path: Location, registry_location: Location, out: Location, recipe: Recipe
+    metrics_path: Location,
+    registry_location: Location,
+    out: Location,
+    recipe: Recipe,
+    evaluation: Location | None = None,
 ) -> bool:
     """Whether metrics are good enough to follow the champion's.
 
     The decision and its numbers go to the JSON file `out`. If the registry has no champion, the
     minimums of the recipe decide alone.
+
+    Args:
+        evaluation: folder of the evaluation that the metrics are from: a drop that chance explains
+            on its images is none. Raises ValueError if it holds other metrics.
     """
     values = metrics_file.read(metrics_path)
+    explained = _explained(evaluation, values) if evaluation else None
     name = recipe.register.name
     versions.check(registry_location, name)
     has_champion = versions.CHAMPION in versions.aliases(registry_location, name)
     champion = (
         versions.find(registry_location, f"{name}@{versions.CHAMPION}") if has_champion else None
     )
-    decision = rules.decide(values, champion.metrics if champion else None, recipe.gate)
+    before = champion.metrics if champion else None
+    decision = rules.decide(values, before, recipe.gate, explained)
     content = {"champion": str(champion) if champion else None, **decision.describe()}
     content["config"] = config.describe(recipe.gate)
     storage.write_text(out, json.dumps(content, indent=1) + "\n")
     return decision.passed
+
+
+def _explained(evaluation: Location, values: Mapping[str, float]) -> dict[str, rules.Range]:
+    from omnidet.evaluation import chance, stored
+
+    measured = stored.read(evaluation)
+    if dict(measured.values) != dict(values):
+        raise ValueError(
+            f"{evaluation} is not the evaluation that the metrics are from: give the folder that "
+            "the same `omnidet evaluate` wrote"
+        )
+    return chance.ranges(measured)
 
 
 def register(

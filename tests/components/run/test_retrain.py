@@ -20,7 +20,8 @@ def run(tmp_path) -> dict[str, str]:
     """Folder and registry of a run that has noted its champion."""
     registry, folder = str(tmp_path / "registry"), str(tmp_path / "run")
     storage.write_text(f"{registry}/toy/1/version.json", "{}")
-    notice = {"champion": "toy@1", "dataset": "cells", "data_version": "abc", "data": "s3://b/d"}
+    attempt = retrain.retrain.Attempt("toy@1", "cells", "abc", "tiny_world", ())
+    notice = {**attempt.describe(), "data": "s3://b/d"}
     storage.write_text(f"{folder}/notice.json", json.dumps(notice))
     return {"folder": folder, "registry": registry}
 
@@ -54,7 +55,10 @@ def test_nothing_is_noted_if_nothing_is_new(tmp_path, monkeypatch):
     found = retrain.retrain.Notice(False, "abc", champion, "nothing new")
     monkeypatch.setattr(retrain.retrain, "notice", lambda *_: found)
     folder = str(tmp_path / "run")
-    assert retrain.notice("s3://b/d", "cells", str(tmp_path), "champion", folder) is False
+    asked = retrain.Asked(
+        data="s3://b/d", dataset="cells", registry=str(tmp_path), champion="champion", recipe="r"
+    )
+    assert retrain.notice(asked, folder) is False
     assert not storage.exists(folder)
 
 
@@ -124,7 +128,11 @@ def test_two_processes_retrain_together(tmp_path, monkeypatch):
     place, settings = taught.prepare(tmp_path / "place"), list(taught.SETTINGS)
     data, registry = str(place / "cells"), str(place / "registry")
     folder = places.run_folder(str(tmp_path / "w"), "abc")
-    assert retrain.notice(data, "cells", registry, "champion", folder) is True
+    asked = retrain.Asked(
+        data=data, dataset="cells", registry=registry, champion="champion", recipe="tiny_world",
+        settings=settings,
+    )  # fmt: skip
+    assert retrain.notice(asked, folder) is True
     retrain.gather(data, "", folder, registry, places.recipe("tiny_world", settings))
     model = retrain.train(folder, registry, "tiny_world", settings, gpus=2)
     training._check_detector(model)

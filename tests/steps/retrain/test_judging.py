@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 
+import numpy as np
 import pytest
 
 from omnidet import config
+from omnidet.evaluation import resampling
 from omnidet.recipes import by_name
 from omnidet.steps.retrain import judging
 from tests.steps.retrain import lines
@@ -73,3 +75,33 @@ def test_the_remedies_name_what_can_be_given(tmp_path):
     said = judging.remedies("runs/x/model", "keys")
     for part in ("runs/x/model", "--minutes", "replay_share", "--keep", "min_ap50", "keys"):
         assert part in said
+
+
+def _evaluation(folder, value, resamples):
+    details = resampling.describe({"AP": value}, {"AP": np.array(resamples)})
+    content = {"values": {"keys/AP": value}, "protocols": {}, "details": {"keys": details}}
+    folder.mkdir(parents=True)
+    (folder / "index.json").write_text(json.dumps(content))
+
+
+@pytest.mark.parametrize(("noise", "passed"), [(0.002, True), (0.0001, False)])
+def test_a_difference_that_chance_explains_is_no_refusal(tmp_path, champion, noise, passed):
+    """.0143 against .0147, whose difference is more or less the same on other draws."""
+    before, after = 0.0147, 0.0143
+    folder = tmp_path / "run"
+    lines.evaluated(
+        folder,
+        {**GOOD, "keys/AP": after},
+        {"keys/AP": before, "keys/AP50": 0.7},
+    )
+    spread = np.linspace(-0.01, 0.01, 200)
+    _evaluation(folder / "evaluation", after, after + spread)
+    _evaluation(
+        folder / "zero_shot" / "new",
+        before,
+        before + spread + noise * np.sign(np.sin(np.arange(200))),
+    )
+    decision = judging.gate(str(folder), champion, by_name("tiny_world"), "keys")
+    assert decision.passed == passed, decision.reasons
+    if not passed:
+        assert any("0.0143" in reason for reason in decision.reasons)

@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from omnidet import storage
 from omnidet.config import override
 from omnidet.recipes.tiny_world import tiny_world
 from omnidet.registry import versions
@@ -57,3 +58,17 @@ def test_the_decision_has_the_numbers_and_the_rules(model, tmp_path):
     assert decision["rows"][0]["candidate"] == 0.4
     assert decision["config"]["max_drop"] == RECIPE.gate.max_drop
     assert train_detector.gate(_metrics(tmp_path, 0.6), registry, out, RECIPE)
+
+
+def test_a_drop_that_chance_explains_on_its_images_is_none(model, tmp_path):
+    registry, out, evaluation = str(tmp_path / "registry"), tmp_path / "d.json", tmp_path / "e"
+    train_detector.register(model, _metrics(tmp_path, 0.5), registry, RECIPE, "champion")
+    metrics = _metrics(tmp_path, 0.4)
+    details = {"coco": {"intervals": {"AP": [0.3, 0.52]}}}
+    index = {"values": {"coco/AP": 0.4}, "protocols": {}, "details": details}
+    storage.write_text(evaluation / storage.INDEX_NAME, json.dumps(index))
+    assert train_detector.gate(metrics, registry, out, RECIPE, evaluation)
+    assert json.loads(out.read_text())["rows"][0]["by_chance"] is True
+    assert not train_detector.gate(metrics, registry, out, RECIPE)
+    with pytest.raises(ValueError, match="is not the evaluation"):
+        train_detector.gate(_metrics(tmp_path, 0.45), registry, out, RECIPE, evaluation)
