@@ -16,7 +16,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import onnxruntime
 import torch
 from contestants import TINY, Size, grounding_dino, owlvit, owlvit_ids, prompt_ids
 from side_by_side import arguments, device, machine, print_bars, print_table, take_turns, write
@@ -27,8 +26,10 @@ from omnidet.export.graph import AnyWords, program
 from omnidet.model.backbones.conv_stem_vit import ConvStemVit
 from omnidet.model.config import BackboneConfig, ModelConfig
 from omnidet.model.detector import Detector
+from omnidet.onnx import runtime
 from omnidet.onnx.facts import Facts
 
+onnxruntime = runtime.load()
 NAMES = 80
 PARTS = ("demo", "vit", "peers")
 BARS = {"onnx_over_eager_demo_1": ("at most", 0.5)}
@@ -38,6 +39,9 @@ def main() -> None:
     """Measure, print, write."""
     parser = arguments(__doc__)
     parser.add_argument("--only", nargs="+", choices=PARTS, default=PARTS)
+    parser.add_argument(
+        "--counts", type=int, nargs="+", default=[1, 8], help="pictures at once (default: 1 8)"
+    )
     options = parser.parse_args()
     on = device(options.device)
     size = TINY if options.tiny else Size()
@@ -50,7 +54,7 @@ def main() -> None:
     for model, (side, backbone) in models.items():
         if model not in options.only:
             continue
-        for count in (1,) if options.tiny else (1, 8):
+        for count in (1,) if options.tiny else options.counts:
             runs = _ours(ModelConfig(side, backbone, 32 if options.tiny else 192), count, on)
             if model == "vit" and count == 1 and "peers" in options.only:
                 runs |= _peers(size)

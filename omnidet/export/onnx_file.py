@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 
 from omnidet.export.graph import Graph
+from omnidet.onnx import runtime
 from omnidet.onnx.facts import KEY, Facts
 
 OPSET = 20
@@ -57,6 +58,7 @@ def _to_int8(path: Path) -> None:
     Seven of the eight bits are used: without VNNI, processors add pairs of products in 16 bits,
     and eight would overflow them.
     """
+    runtime.load()
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
     full = path.with_suffix(".float32")

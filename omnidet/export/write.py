@@ -19,6 +19,7 @@ from omnidet.export.config import FLOAT_LIMITS, INT8_LIMITS, ExportConfig
 from omnidet.export.graph import AnyWords, FoldedWords, Graph, program
 from omnidet.inference.detector import OmniDet
 from omnidet.onnx import detector as runner
+from omnidet.onnx import runtime
 from omnidet.onnx.facts import KEY, Facts
 from omnidet.onnx.words import Words
 from omnidet.schema import FloatArray
@@ -101,8 +102,7 @@ def _run_onnx(
     *,
     int8: bool,
 ) -> Run:
-    import onnxruntime
-
+    onnxruntime = runtime.load()
     onnx_file.write(path, exported, graph, facts, int8=int8)
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3

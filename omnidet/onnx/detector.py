@@ -14,6 +14,7 @@ from omnidet.inference.defaults import MAX_DETECTIONS
 from omnidet.inference.detections import Detections
 from omnidet.inference.pictures import AnyPicture
 from omnidet.inference.question import checked_phrases, checked_threshold
+from omnidet.onnx import runtime
 from omnidet.onnx.best import Best
 from omnidet.onnx.facts import KEY, Facts
 from omnidet.onnx.words import Words
@@ -48,8 +49,7 @@ class OnnxDetector:
 
         Raises FileNotFoundError or ValueError that names what does not fit.
         """
-        import onnxruntime
-
+        onnxruntime = runtime.load()
         file = Path(path)
         file = file / MODEL if file.is_dir() else file
         if not file.is_file():

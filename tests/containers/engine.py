@@ -22,7 +22,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 BASE_IMAGE = "omnidet-test-base:1"
-KINDS = ("control", "data", "train", "serve")
+KINDS = ("control", "data", "train", "serve", "onnx")
 MARK = "omnidet-test-build-settings"
 """A mark in the pip.conf of the build, which must not be found in an image."""
 PACKAGES = "python3,python3-pip,ca-certificates"

@@ -16,7 +16,7 @@ import omnidet
 
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "containers" / "Containerfile").read_text(encoding="utf-8")
-USED_EXTRAS = ("data", "evaluate", "pipelines", "serve", "train")
+USED_EXTRAS = ("data", "evaluate", "onnx", "pipelines", "serve", "train")
 IGNORED = [
     line
     for line in (ROOT / ".dockerignore").read_text(encoding="utf-8").splitlines()
@@ -157,7 +157,7 @@ def test_build_makes_all_images_with_version_and_commit(fake_docker):
     calls = log.read_text().splitlines()
     assert [re.search(r"--tag (\S+)", call).group(1) for call in calls] == [
         f"ghcr.io/omnidet/{kind}:{omnidet.__version__}"
-        for kind in ("control", "data", "train", "serve")
+        for kind in ("control", "data", "train", "serve", "onnx")
     ]
     for call in calls:
         assert f"VERSION={omnidet.__version__} " in call
@@ -172,6 +172,7 @@ def test_build_makes_all_images_with_version_and_commit(fake_docker):
         False,
         False,
         True,
+        False,
     ]
 
 
@@ -202,7 +203,7 @@ def test_build_passes_base_index_and_secrets_on(fake_docker, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "settings", "message"),
     [
-        (["web"], {}, "unknown image 'web': use control, data, train or serve"),
+        (["web"], {}, "unknown image 'web': use control, data, train, serve or onnx"),
         (
             [],
             {"PIP_CONF": "/nowhere/pip.conf"},

@@ -12,13 +12,15 @@ import certifi
 import pytest
 
 import omnidet
+from omnidet.onnx import OnnxDetector
 from omnidet.registry import versions
-from tests import toys
+from tests import exports, toys
 from tests.containers import engine
 
 pytestmark = [pytest.mark.docker, pytest.mark.slow]
 
 KINDS = pytest.mark.parametrize("kind", engine.KINDS)
+KINDS_OF_STEPS = pytest.mark.parametrize("kind", [kind for kind in engine.KINDS if kind != "onnx"])
 TEMPORARY = "--tmpfs=/tmp"  # torch needs a folder for temporary files to load
 HARDENED = ("--read-only", "--cap-drop=ALL", "--security-opt=no-new-privileges")
 ROOT_USER = ("--user=0:0", "--entrypoint=")
@@ -149,7 +151,7 @@ def _certificates(text: str) -> set[str]:
     return {"".join(certificate.split()) for certificate in found}
 
 
-@KINDS
+@KINDS_OF_STEPS
 def test_a_kfp_step_runs_in_it(docker_images, kind, folder):
     (folder / "step.py").write_text(STEP)
     ran = docker_images.run(
@@ -163,7 +165,7 @@ def test_a_kfp_step_runs_in_it(docker_images, kind, folder):
     assert (folder / "out" / "page").read_text() == "<p>omnidet.steps"
 
 
-@KINDS
+@KINDS_OF_STEPS
 def test_what_the_steps_import_is_there(docker_images, kind):
     call = "import components.run.retrain, components.run.train_detector, omnidet.cli"
     docker_images.run(kind, "python", "-c", call, options=(*HARDENED, TEMPORARY))
@@ -179,7 +181,9 @@ def test_what_reads_data_is_there(docker_images):
     docker_images.run("data", "python", "-c", call, options=(*HARDENED, TEMPORARY))
 
 
-@pytest.mark.parametrize(("kind", "most"), [("control", 600_000_000), ("data", 900_000_000)])
+@pytest.mark.parametrize(
+    ("kind", "most"), [("control", 600_000_000), ("data", 900_000_000), ("onnx", 500_000_000)]
+)
 def test_what_computes_nothing_is_small_and_has_no_torch(docker_images, kind, most):
     assert int(docker_images.inspect(kind, "{{.Size}}")) <= most
     call = "import importlib.util as u; print([n for n in {!r} if u.find_spec(n)])"
@@ -305,3 +309,16 @@ def test_the_pipelines_compile_in_the_control_image(docker_images, folder):
         "control", "python", "-c", call, options=(*HARDENED, *_mounted(folder), TEMPORARY)
     )
     assert "train-detector" in (folder / "package.yaml").read_text()
+
+
+def test_an_exported_detector_answers(docker_images, exported, tmp_path):
+    (picture, *_) = exports.pictures(tmp_path)
+    options = [*HARDENED, TEMPORARY]
+    for place, target in ((exported.onnx, "/model"), (picture, "/picture")):
+        options += ["--mount", f"type=bind,source={place},target={target},readonly"]
+    call = ("python", "-m", "omnidet.onnx", "/model", "/picture", "--threshold", "0")
+    said = docker_images.run("onnx", *call, "--phrases", "red star", "ring", options=tuple(options))
+    found = json.loads(said.stdout)["detections"]
+    assert {entry["label"] for entry in found} == {"red star", "ring"}
+    here = OnnxDetector.from_pretrained(exported.onnx).detect(picture, ["red star", "ring"])
+    assert found[0]["score"] == pytest.approx(float(here.scores[0]), abs=1e-4)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 
 import numpy as np
-import onnxruntime
 import pytest
 import torch
 
@@ -16,9 +15,10 @@ from omnidet.export.write import write
 from omnidet.inference.detector import OmniDet
 from omnidet.model.backbones.timm_features import TimmFeatures
 from omnidet.model.backbones.timm_vit import TimmVit
-from omnidet.onnx import OnnxDetector
+from omnidet.onnx import OnnxDetector, runtime
 from tests import toys
 
+onnxruntime = runtime.load()
 VIT = TimmVit("vit_tiny_patch16_224", "random", drop_path=0.0)
 BACKBONES = {
     "timm_vit": VIT,
