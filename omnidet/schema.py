@@ -89,7 +89,10 @@ class PhraseTable:
         import torch
 
         ends_P = torch.cat([self.offsets_P[1:], self.offsets_P.new_tensor([len(self.weights_K)])])
-        row_K = torch.repeat_interleave(ends_P - self.offsets_P)
+        # With the length of the result, which a GPU would otherwise have to report first.
+        row_K = torch.repeat_interleave(
+            ends_P - self.offsets_P, output_size=self.weights_K.shape[0]
+        )
         negative_K = -torch.xlogy(self.weights_K, self.weights_K)
         return negative_K.new_zeros(len(self)).index_add(0, row_K, negative_K)
 
@@ -172,6 +175,9 @@ class Matches:
     image_M: Tensor
     region_M: Tensor
     box_M: Tensor
+    described_R: Tensor | None = None
+    """Indices of the pairs in images whose phrases describe all of a box, or None if nobody has
+    looked. Matching has, on the CPU: a GPU would have to be waited for."""
     more: tuple[Matches, ...] = ()
     """Those for images of other sizes, one per batch in `Batch.more`."""
 

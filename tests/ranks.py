@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import json
 import os
 import signal
@@ -202,6 +203,28 @@ def member(folder: Path) -> None:
         raise
 
 
+def half(folder: Path) -> list[list[int]]:
+    """The same run in bfloat16 on one rank, on two with FSDP2, and there with compiled parts."""
+    toys.write_shards(folder / "shards")
+    index = shards.read_index(str(folder / "shards"))
+    # The compiler's own front end: its code for this machine would take a minute to make.
+    torch.nn.Module.compile = functools.partialmethod(  # type: ignore[assignment]
+        torch.nn.Module.compile, backend="aot_eager"
+    )
+
+    def act(world: distributed.World, name: str, **settings: object) -> None:
+        config = dataclasses.replace(TRAIN, precision="bfloat16", **settings)  # type: ignore[arg-type]
+        toys.train(index, folder / name, toys.LOSSES, config, world=world, model=MODEL)
+        counted = torch._dynamo.utils.counters["stats"]["unique_graphs"]
+        (folder / f"{name}.{world.rank}.graphs").write_text(str(counted))
+
+    return [
+        fork_ranks(1, lambda world: act(world, "one")),
+        fork_ranks(2, lambda world: act(world, "sharded", parallel="fsdp2")),
+        fork_ranks(2, lambda world: act(world, "compiled", parallel="fsdp2", compile=True)),
+    ]
+
+
 def layouts(folder: Path) -> None:
     """A rank under torchrun: steps of 1x1 convolutions on images in another layout than theirs.
 
@@ -235,7 +258,7 @@ def drained(folder: Path) -> None:
 if __name__ == "__main__":
     torch.set_num_threads(1)
     case, place = sys.argv[1], Path(sys.argv[2])
-    cases = (gradients, runs, deaths, member, drained, layouts)
+    cases = (gradients, runs, half, deaths, member, drained, layouts)
     result = {action.__name__: action for action in cases}[case](place)
     if result is not None:
         print(json.dumps(result))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -83,6 +84,9 @@ class Asked:
     wanted: tuple[names.Name, ...]
     """Empty where only pictures are given, or nothing."""
     like: tuple[str, ...]
+    like_threshold: float | None = None
+    """Lowest score of what looks like the pictures; None for that of the words. Their scores are
+    likenesses, for which no fitted threshold stands."""
 
     def facts(self) -> list[Any]:
         """What the results depend on."""
@@ -110,7 +114,8 @@ def asked(options: argparse.Namespace) -> Asked:
             raise ValueError(
                 f"{one.name!r} is given by --phrases and by --phrases-file: take one out"
             )
-    return Asked(tuple(seen.values()), tuple(options.like or ()))
+    least = THRESHOLD if options.threshold is None else None
+    return Asked(tuple(seen.values()), tuple(options.like or ()), least)
 
 
 def facts(options: argparse.Namespace, question_asked: Asked) -> dict[str, Any]:
@@ -152,7 +157,9 @@ def prompt_of(detector: OmniDet, question_asked: Asked) -> Prompt:
     prompt = detector.prompt(wanted)
     if question_asked.like:
         examples = [likeness.example(given) for given in question_asked.like]
-        prompt = likeness.joined(prompt, detector.like(examples))
+        like = detector.like(examples)
+        thresholds = (question_asked.like_threshold,) * len(examples)
+        prompt = likeness.joined(prompt, dataclasses.replace(like, thresholds=thresholds))
     for name in wanted:
         for phrase in name.phrases:
             if unknown := detector.unknown_words(phrase):

@@ -16,18 +16,19 @@ def caption(predictions: Predictions, batch: Batch, matches: Matches) -> LossTer
 
     The count is the number of captions.
     """
-    image_M = torch.nonzero(batch.caption_B >= 0)[:, 0]
-    phrase_M = batch.caption_B[image_M]
-    image_MD = predictions.image_embeddings_BD[image_M]
-    rows_MD, biases_M = (
-        part[phrase_M] for part in (predictions.phrase_embeddings_PD, predictions.phrase_biases_P)
+    # All images, and nothing for those without a caption: choosing them would wait for a GPU.
+    has_caption_B = batch.caption_B >= 0
+    phrase_B = batch.caption_B.clamp(min=0)
+    image_BD = predictions.image_embeddings_BD
+    rows_BD, biases_B = (
+        part[phrase_B] for part in (predictions.phrase_embeddings_PD, predictions.phrase_biases_P)
     )
-    matched_M = (image_MD * rows_MD).sum(1) + biases_M
-    temperature_M = None
+    matched_B = (image_BD * rows_BD).sum(1) + biases_B
+    temperature_B = None
     if predictions.calibration_B2 is not None:
-        temperature_M = predictions.calibration_B2[image_M, 0]
-        matched_M = matched_M * temperature_M
-    log_partition_M = predictions.log_partition(image_MD, temperature_M)
-    loss_M = log_partition_M - matched_M.float() - batch.phrases.entropy()[phrase_M]
-    stream_MS = batch.stream_BS[image_M]
-    return LossTerm(loss_M @ stream_MS, stream_MS.sum(0))
+        temperature_B = predictions.calibration_B2[:, 0]
+        matched_B = matched_B * temperature_B
+    log_partition_B = predictions.log_partition(image_BD, temperature_B)
+    loss_B = log_partition_B - matched_B.float() - batch.phrases.entropy()[phrase_B]
+    loss_B = torch.where(has_caption_B, loss_B, 0.0)
+    return LossTerm(loss_B @ batch.stream_BS, has_caption_B.float() @ batch.stream_BS)

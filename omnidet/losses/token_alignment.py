@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import torch
+
 from omnidet.schema import Batch, LossTerm, Matches, Predictions
 
 
@@ -13,9 +15,11 @@ def token_alignment(predictions: Predictions, batch: Batch, matches: Matches) ->
     matched regions, so memory does not grow with regions x vocabulary. A box with several phrases
     takes their mean.
     """
-    described_M = batch.describes_B[matches.image_M]
+    described_R = matches.described_R
+    if described_R is None:
+        described_R = torch.nonzero(batch.describes_B[matches.image_M])[:, 0]
     image_M, region_M, box_M = (
-        part[described_M] for part in (matches.image_M, matches.region_M, matches.box_M)
+        part[described_R] for part in (matches.image_M, matches.region_M, matches.box_M)
     )
     named_ML = batch.named_BNL[image_M, box_M].float()
     share_ML = named_ML / named_ML.sum(1, keepdim=True).clamp(min=1)

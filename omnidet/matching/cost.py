@@ -60,9 +60,8 @@ def _match_group(
     """Match the images of one size."""
     if batch.box_valid_BN.shape[1] == 0:
         nothing = torch.zeros(0, dtype=torch.int64, device=predictions.scores_BQL.device)
-        return Matches(nothing, nothing, nothing)
-    cost_BQN = matching_cost(predictions, batch, config).cpu().numpy()
-    valid_BN = batch.box_valid_BN.cpu().numpy()
+        return Matches(nothing, nothing, nothing, nothing)
+    cost_BQN, valid_BN, describes_B = _on_cpu(matching_cost(predictions, batch, config), batch)
     images, regions, chosen = [], [], []
     for b in np.flatnonzero(valid_BN.any(1)):
         columns = np.flatnonzero(valid_BN[b])
@@ -76,14 +75,34 @@ def _match_group(
         images.append(np.full(len(region), b))
         regions.append(region)
         chosen.append(columns[column])
-    parts = (
+    image, region, box = (
         np.concatenate(part).astype(np.int64) if part else np.zeros(0, np.int64)
         for part in (images, regions, chosen)
     )
-    image_M, region_M, box_M = (
-        torch.from_numpy(part).to(predictions.scores_BQL.device) for part in parts
-    )
-    return Matches(image_M, region_M, box_M)
+    device = predictions.scores_BQL.device
+    pairs = (image, region, box, np.flatnonzero(describes_B[image]).astype(np.int64))
+    return Matches(*(_sent(part, device) for part in pairs))
+
+
+def _on_cpu(
+    cost_BQN: Tensor, batch: Batch
+) -> tuple[
+    npt.NDArray[np.float32],
+    npt.NDArray[np.bool_],
+    npt.NDArray[np.bool_],
+]:
+    """The cost, which boxes are true and which images are described: all in one copy, for which a
+    step waits once."""
+    valid_B1N = batch.box_valid_BN[:, None].to(cost_BQN.dtype)
+    describes_B1N = batch.describes_B[:, None, None].to(cost_BQN.dtype).expand_as(valid_B1N)
+    together = torch.cat([cost_BQN, valid_B1N, describes_B1N], 1).cpu().numpy()
+    return together[:, :-2], together[:, -2] > 0, together[:, -1].any(1)
+
+
+def _sent(part: IntArray, device: torch.device) -> Tensor:
+    """On the device; nothing waits for page-locked memory to be copied."""
+    found = torch.from_numpy(part)
+    return found.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else found
 
 
 def matching_cost(predictions: Predictions, batch: Batch, config: CostConfig) -> Tensor:

@@ -94,6 +94,15 @@ def test_the_benchmark_of_retraining_names_its_options():
 
 
 @pytest.mark.slow
+def test_the_benchmark_of_a_gpu_runs_every_line_on_a_cpu(tmp_path):
+    ran = _run("gpu", "--tiny", "--device", "cpu", "--rounds", "1", "--json", str(tmp_path / "o"))
+    assert ran.returncode == 0, ran.stderr
+    values = json.loads((tmp_path / "o").read_text())
+    assert values["images_a_second"] > 0
+    assert values["model_tflop_of_a_step"] > 0
+
+
+@pytest.mark.slow
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
 def test_without_a_gpu_the_benchmark_says_that_nothing_is_measured():
     ran = _run("gpu")

@@ -7,7 +7,9 @@ import argparse
 import pytest
 
 from omnidet.commands import asking
+from omnidet.inference.defaults import THRESHOLD
 from omnidet.inference.detector import OmniDet
+from tests import toys
 
 
 def _options(*arguments):
@@ -68,3 +70,29 @@ def test_the_detector_and_the_hash_of_its_weights(place):
     detector, weights = asking.open_detector(options)
     assert weights == detector.config["weights_sha256"]
     assert str(detector.precision) == "torch.bfloat16"
+
+
+def test_the_threshold_is_the_detectors_own_unless_one_is_given(place, tmp_path):
+    toys.write_bundle(tmp_path / "fitted", confidence=toys.CONFIDENCE)
+    options = _options("--model", str(tmp_path / "fitted"))
+    asking.open_detector(options)
+    assert options.threshold == toys.CONFIDENCE.threshold
+    options = _options("--model", str(tmp_path / "fitted"), "--threshold", "0.2")
+    asking.open_detector(options)
+    assert options.threshold == 0.2
+    options = _options("--model", str(place / "model"))
+    asking.open_detector(options)
+    assert options.threshold == THRESHOLD
+
+
+def test_likenesses_have_a_threshold_of_their_own(place, tmp_path):
+    toys.write_bundle(tmp_path / "fitted", confidence=toys.CONFIDENCE)
+    given = ("--phrases", "star", "--like", str(place / "picture.png"))
+    given += ("--model", str(tmp_path / "fitted"))
+    for more, thresholds in (((), (None, THRESHOLD)), (("--threshold", "0.2"), (None, None))):
+        options = _options(*given, *more)
+        asked = asking.asked(options)
+        detector, _ = asking.open_detector(options)
+        prompt = asking.prompt_of(detector, asked)
+        assert prompt.labels == ("star", "like picture.png")
+        assert prompt.thresholds == thresholds
