@@ -80,23 +80,27 @@ def _match_group(
         for part in (images, regions, chosen)
     )
     device = predictions.scores_BQL.device
-    pairs = (image, region, box, np.flatnonzero(describes_B[image]).astype(np.int64))
-    return Matches(*(_sent(part, device) for part in pairs))
+    described = np.flatnonzero(describes_B[image]).astype(np.int64)
+    return Matches(
+        image_M=_sent(image, device),
+        region_M=_sent(region, device),
+        box_M=_sent(box, device),
+        described_R=_sent(described, device),
+    )
 
 
 def _on_cpu(
     cost_BQN: Tensor, batch: Batch
-) -> tuple[
-    npt.NDArray[np.float32],
-    npt.NDArray[np.bool_],
-    npt.NDArray[np.bool_],
-]:
-    """The cost, which boxes are true and which images are described: all in one copy, for which a
-    step waits once."""
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
+    """The cost, which boxes are true and which images are described, in one copy.
+
+    A step waits for it, and for nothing else.
+    """
     valid_B1N = batch.box_valid_BN[:, None].to(cost_BQN.dtype)
     describes_B1N = batch.describes_B[:, None, None].to(cost_BQN.dtype).expand_as(valid_B1N)
-    together = torch.cat([cost_BQN, valid_B1N, describes_B1N], 1).cpu().numpy()
-    return together[:, :-2], together[:, -2] > 0, together[:, -1].any(1)
+    joined = torch.cat([cost_BQN, valid_B1N, describes_B1N], 1).cpu()
+    together: npt.NDArray[np.float32] = joined.numpy()
+    return together[:, :-2], together[:, -2] > 0, together[:, -1, 0] > 0
 
 
 def _sent(part: IntArray, device: torch.device) -> Tensor:
