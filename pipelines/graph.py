@@ -10,7 +10,7 @@ from typing import Any
 
 from kfp import dsl
 
-from components.build_shard_set import build_shard_set
+from components.build_shard_sets import build_shard_sets
 from components.build_vocabulary import build_vocabulary
 from components.download import download
 from components.draw_world import draw_world
@@ -21,8 +21,8 @@ from components.register import register
 from components.show_decision import show_decision
 from pipelines.placement import Store, prepare, tell_registry
 
-SETS_AT_ONCE = 4
-"""How many shard sets are built at the same time."""
+GROUPS_AT_ONCE = 4
+"""How many groups of shard sets are built at the same time."""
 
 
 def build_data(run: Any, source: Mapping[str, Any], recipe: Any, store: Store) -> tuple[Any, Any]:
@@ -42,8 +42,8 @@ def build_data(run: Any, source: Mapping[str, Any], recipe: Any, store: Store) -
     prepare(drawn, store)
     planned = plan_shards(data=drawn.output, **of_data)
     prepare(planned, store, hours=6)
-    with dsl.ParallelFor(planned.output, parallelism=SETS_AT_ONCE) as part:
-        built = build_shard_set(part=part)
+    with dsl.ParallelFor(planned.output, parallelism=GROUPS_AT_ONCE) as group:
+        built = build_shard_sets(group=group)
         prepare(built, store, hours=24)
     merged = merge_shards(data_folder=folder, set_names=dsl.Collected(built.output))
     prepare(merged, store)

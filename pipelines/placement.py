@@ -23,9 +23,11 @@ class Store:
 
 @dataclass(frozen=True)
 class Machine:
-    """What a pod that runs the model needs: parameters of the pipeline."""
+    """What a pod that runs the model needs: parameters of the pipeline, or outputs of a step."""
 
     gpus: Any
+    """Text, empty for none. KFP's driver (2.17) reads a limit as text: a parameter that is a number
+    is no limit, and the pod gets no GPU."""
     cpu: Any
     memory: Any
     node_selector: Any

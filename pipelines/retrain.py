@@ -62,7 +62,6 @@ def retrain(
         object_store_config: ConfigMap with AWS_ENDPOINT_URL and AWS_REGION; not needed for AWS.
     """
     store = Store(object_store_secret, object_store_config)
-    machine = Machine(gpus, cpu, memory, node_selector, tolerations)
     of_run = {"registry": registry, "recipe": recipe, "settings": settings}
     size = {"gpus": gpus, "cpu": cpu, "memory": memory}
     own = {"workspace": workspace, "run_id": dsl.PIPELINE_JOB_ID_PLACEHOLDER}
@@ -75,14 +74,14 @@ def retrain(
     prepare(noticed, store, is_cached=False)
     tell_registry(noticed, store)
     with dsl.If(noticed.output == True, name="something-new"):  # noqa: E712  KFP builds the condition
-        gathered = gather_new_data(data=data, replay=replay, **own, **of_run)
+        gathered = gather_new_data(data=data, replay=replay, gpus=gpus, **own, **of_run)
         prepare(gathered, store, hours=6, is_cached=False)
-        trained = train_on_new_data(run_folder=gathered.output, **size, **of_run)
+        folder = gathered.outputs["run_folder"]
+        machine = Machine(gathered.outputs["gpus"], cpu, memory, node_selector, tolerations)
+        trained = train_on_new_data(run_folder=folder, **size, **of_run)
         prepare(trained, store, hours=48, is_cached=False)
         place(trained, machine)
-        measured = evaluate_retrained(
-            run_folder=gathered.output, model=trained.output, **size, **of_run
-        )
+        measured = evaluate_retrained(run_folder=folder, model=trained.output, **size, **of_run)
         prepare(measured, store, hours=24, is_cached=False)
         place(measured, machine)
         folder = measured.outputs["Output"]

@@ -80,13 +80,16 @@ def train_detector(
         object_store_config: ConfigMap with AWS_ENDPOINT_URL and AWS_REGION; not needed for AWS.
     """
     store = Store(object_store_secret, object_store_config)
-    machine = Machine(gpus_per_node, cpu, memory, node_selector, tolerations)
+    size = {
+        "num_nodes": num_nodes, "gpus_per_node": gpus_per_node, "cpu": cpu, "memory": memory,
+        "node_selector": node_selector, "tolerations": tolerations,
+    }  # fmt: skip
 
     run = configure(
         recipe=recipe, settings=settings, train_images=train_images, image_size=image_size,
         train_steps=train_steps, learning_rate=learning_rate, seed=seed, data=data,
         data_version=data_version, workspace=workspace, run_id=dsl.PIPELINE_JOB_ID_PLACEHOLDER,
-        download=download, catalogue=catalogue, registry=registry,
+        download=download, catalogue=catalogue, registry=registry, **size,
     )  # fmt: skip
     prepare(run, store, is_cached=False)
     tell_registry(run, store)
@@ -105,25 +108,24 @@ def train_detector(
     shards, words = build_data(run, source, recipe, store)
 
     nodes = {
-        "num_nodes": num_nodes, "gpus_per_node": gpus_per_node, "image": images.TRAIN,
-        "deadline_seconds": TRAIN_HOURS * HOUR, "queue": queue,
-        "cpu": cpu, "memory": memory, "shared_memory": shared_memory,
-        "node_selector": node_selector, "tolerations": tolerations,
+        **size, "image": images.TRAIN, "shared_memory": shared_memory, "queue": queue,
+        "deadline_seconds": TRAIN_HOURS * HOUR,
         "object_store_secret": object_store_secret, "object_store_config": object_store_config,
     }  # fmt: skip
-    inputs = {"shards": shards, "vocabulary": words, **of_run, **nodes}
-    with dsl.If(num_nodes == 1, name="one-node"):
-        in_pod = train(**inputs)
-        prepare(in_pod, store, hours=TRAIN_HOURS)
-        place(in_pod, machine)
-    with dsl.Else(name="many-nodes"):
-        on_nodes = train(**inputs)  # this pod only watches the job
-        # Twice as long: waiting in a queue counts for this pod, but not for the job.
-        prepare(on_nodes, store, hours=2 * TRAIN_HOURS)
-        tell_runtime(on_nodes)
-    model = dsl.OneOf(in_pod.output, on_nodes.output)
+    trained = train(shards=shards, vocabulary=words, **of_run, **nodes)
+    # Twice as long: waiting in a queue counts for a pod that watches a job, but not for the job.
+    prepare(trained, store, hours=2 * TRAIN_HOURS)
+    tell_runtime(trained)
+    asked = run.outputs
+    place(
+        trained,
+        Machine(
+            asked["train_gpus"], asked["train_cpu"], asked["train_memory"],
+            asked["train_node_selector"], asked["train_tolerations"],
+        ),
+    )  # fmt: skip
 
-    measured = evaluate(model=model, shards=shards, **of_run)
+    measured = evaluate(model=trained.output, shards=shards, **of_run)
     prepare(measured, store, hours=24)
-    place(measured, machine)
-    gate_and_register(model, measured.outputs["Output"], registry, of_run, store)
+    place(measured, Machine(asked["gpus"], cpu, memory, node_selector, tolerations))
+    gate_and_register(trained.output, measured.outputs["Output"], registry, of_run, store)

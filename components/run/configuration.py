@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import omnidet
@@ -23,6 +23,8 @@ FIELDS = {
 """Fields of the recipe by the pipeline parameters that set them."""
 DATA_PARTS = ("world", "shards")
 """Parts of the recipe that shape the data."""
+WATCHING = ("100m", "2Gi")
+"""CPU and memory of a pod that watches a TrainJob."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,6 +42,7 @@ class RunParameters:
         catalogue: location of a catalogue to use instead of OmniDet's; empty uses OmniDet's.
         registry: checked now if given: days of training might pass before anyone notices that it
             is away.
+        num_nodes: nodes to train on; `cpu`, `memory` and what follows are for each of them.
     """
 
     recipe: str
@@ -56,12 +59,20 @@ class RunParameters:
     download: Sequence[str] = ()
     catalogue: str = ""
     registry: str = ""
+    num_nodes: int = 1
+    gpus_per_node: int = 0
+    cpu: str = "2"
+    memory: str = "16Gi"
+    node_selector: Mapping[str, str] = field(default_factory=dict)
+    tolerations: Sequence[Mapping[str, object]] = ()
 
 
 class Configured(NamedTuple):
     """A run as its steps take it.
 
     Data and vocabulary get only their own settings: no other setting makes their steps run again.
+    The pod of the train step trains if there is one node, and else only watches the TrainJob. GPUs
+    are text, empty for none: KFP's driver leaves out a limit that is a number.
     """
 
     data_settings: list[str]
@@ -69,6 +80,12 @@ class Configured(NamedTuple):
     settings: list[str]
     data_folder: str
     run_folder: str
+    gpus: str
+    train_gpus: str
+    train_cpu: str
+    train_memory: str
+    train_node_selector: dict[str, str]
+    train_tolerations: list[dict[str, object]]
 
 
 def configure(given: RunParameters) -> Configured:
@@ -94,7 +111,25 @@ def configure(given: RunParameters) -> Configured:
         settings,
         places.data_folder(given.workspace, _data_facts(given, recipe)),
         run_folder,
+        gpus_limit(given.gpus_per_node),
+        *_train_pod(given),
     )
+
+
+def gpus_limit(gpus: float) -> str:
+    """A pod's limit of GPUs as the driver takes it: a parameter that is a number is no limit."""
+    return str(int(gpus)) if gpus else ""
+
+
+def _train_pod(
+    given: RunParameters,
+) -> tuple[str, str, str, dict[str, str], list[dict[str, object]]]:
+    """GPUs, CPU, memory, node selector and tolerations of the pod of the train step."""
+    if given.num_nodes != 1:
+        return ("", *WATCHING, {}, [])
+    tolerations = [dict(toleration) for toleration in given.tolerations]
+    limit = gpus_limit(given.gpus_per_node)
+    return limit, given.cpu, given.memory, dict(given.node_selector), tolerations
 
 
 def datasets_to_download(

@@ -19,6 +19,10 @@ from omnidet.data.download.selection import Options
 from omnidet.recipes.recipe import Recipe
 from omnidet.steps import train_detector
 
+BETWEEN = ", "
+"""Between the names of the sets that one pod has built: one text, as KFP collects a loop's outputs
+into a list."""
+
 
 def download(data: str, names: Sequence[str], own_catalogue: str, recipe: str) -> str:
     """Download datasets of the catalogue to where the recipe looks for them; returns `data`."""
@@ -42,40 +46,41 @@ def datasets(data: str, data_folder: str, recipe: Recipe) -> str:
 
 
 def plan_shards(data: str, data_folder: str, recipe: str, settings: Sequence[str]) -> list[str]:
-    """Plan the shards; returns the parts of the build, as `build_shard_set` takes them."""
+    """Plan the shards; returns the groups of the build, as `build_shard_sets` takes them."""
     chosen = places.recipe(recipe, settings)
     sets = train_detector.plan_shards(data, places.shards(data_folder), chosen)
-    total = chosen.shards.parts
     common = {
         "data": data,
         "data_folder": data_folder,
         "recipe": recipe,
         "settings": list(settings),
     }
-    return [
-        json.dumps({"set": set_name, "part": [number + 1, total], **common})
-        for set_name in sets
-        for number in range(total)
-    ]
+    groups = train_detector.group_shard_sets(data, sets, chosen)
+    return [json.dumps({"sets": group, **common}) for group in groups]
 
 
-def build_shard_set(part: str) -> str:
-    """Build the shard set of one part of the plan; returns its name."""
-    plan = json.loads(part)
+def build_shard_sets(group: str) -> str:
+    """Build the shard sets of one group of the plan; returns their names, with `BETWEEN` them."""
+    plan = json.loads(group)
     recipe = places.recipe(plan["recipe"], plan["settings"])
-    number, total = plan["part"]
     out = places.shards(plan["data_folder"])
-    train_detector.build_shard_set(plan["data"], out, plan["set"], recipe, part=(number, total))
-    return str(plan["set"])
+    for name, (number, total) in plan["sets"]:
+        train_detector.build_shard_set(plan["data"], out, name, recipe, part=(number, total))
+    return BETWEEN.join(dict.fromkeys(name for name, _ in plan["sets"]))
 
 
 def merge_shards(data_folder: str, set_names: Sequence[str], out: str) -> dict[str, str | float]:
-    """Write the index, and `out`, which describes the shards; returns facts for its metadata."""
+    """Write the index, and `out`, which describes the shards; returns facts for its metadata.
+
+    Args:
+        set_names: what each call of `build_shard_sets` returned.
+    """
     index = train_detector.merge_shards(places.shards(data_folder))
-    if set(index.sets) != set(set_names):
+    built = {name for names in set_names for name in names.split(BETWEEN)}
+    if set(index.sets) != built:
         raise ValueError(
             f"{index.location} holds {', '.join(sorted(index.sets))}, but the sets built were "
-            f"{', '.join(sorted(set_names))}: remove the folder and build again"
+            f"{', '.join(sorted(built))}: remove the folder and build again"
         )
     counts = {name: shard_folder.num_samples(parts) for name, parts in sorted(index.sets.items())}
     content = {

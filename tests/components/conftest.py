@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from components.build_shard_set import build_shard_set
+from components.build_shard_sets import build_shard_sets
 from components.draw_world import draw_world
 from components.merge_shards import merge_shards
 from components.plan_shards import plan_shards
@@ -20,7 +20,7 @@ class Built:
 
     folder: str
     data: str
-    parts: list[str]
+    groups: list[str]
     names: list[str]
     shards: str
     dataset: Artifact
@@ -32,8 +32,8 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Built:
     place: Path = tmp_path_factory.mktemp("built")
     folder = str(place / "data")
     data = draw_world.python_func("", folder, "tiny_world", SETTINGS)
-    parts = plan_shards.python_func(data, folder, "tiny_world", SETTINGS)
-    names = [build_shard_set.python_func(part) for part in parts]
+    groups = plan_shards.python_func(data, folder, "tiny_world", SETTINGS)
+    names = [build_shard_sets.python_func(group) for group in groups]
     dataset = Artifact(place / "dataset.json")
     shards = merge_shards.python_func(folder, names, dataset)
-    return Built(folder, data, parts, names, shards, dataset)
+    return Built(folder, data, groups, names, shards, dataset)

@@ -22,6 +22,12 @@ GIVEN = {
     "download": ["coco"],
     "catalogue": "own.toml",
     "registry": "s3://b/r",
+    "num_nodes": 2,
+    "gpus_per_node": 4,
+    "cpu": "3",
+    "memory": "9Gi",
+    "node_selector": {"pool": "gpu"},
+    "tolerations": [{"key": "gpu", "operator": "Exists"}],
 }
 
 

@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 from google.protobuf import json_format
 
+from components.run.train_detector import BETWEEN
 from tests import taught
 from tests.components.steps import SETTINGS, retraining, run_folder
 
@@ -86,7 +87,8 @@ def require_light(ran: Ran) -> Ran:
 CONFIGURED = {
     "recipe": "tiny_world", "settings": SETTINGS, "train_images": 0, "image_size": 0,
     "train_steps": 0, "learning_rate": 0, "seed": 0, "data": "", "data_version": "",
-    "run_id": "run", "download": [], "catalogue": "",
+    "run_id": "run", "download": [], "catalogue": "", "num_nodes": 1, "gpus_per_node": 0,
+    "cpu": "2", "memory": "16Gi", "node_selector": {}, "tolerations": [],
 }  # fmt: skip
 
 
@@ -104,7 +106,7 @@ def test_from_the_settings_to_the_plan_and_from_the_shards_to_the_vocabulary(bui
     drawn = require_light(run("draw_world", tmp_path, data=built.data, **of_data))
     assert drawn.values["Output"] == built.data
     planned = require_light(run("plan_shards", tmp_path, data=built.data, **of_data))
-    assert len(planned.values["Output"]) == len(built.parts)
+    assert len(planned.values["Output"]) == len(built.groups)
     merged = run("merge_shards", tmp_path, data_folder=built.folder, set_names=built.names)
     assert require_light(merged).values == {"Output": built.shards}
     words = {
@@ -139,13 +141,18 @@ def test_the_gate_of_a_retraining_and_what_follows(tmp_path):
     assert registered.values == {"Output": "toy@2"}
 
 
-def test_a_set_of_shards(built, tmp_path):
+def test_shards(built, tmp_path):
     """As the steps in this process wrote them, where WebDataset's package found torch."""
     of_data = {"data": built.data, "data_folder": str(tmp_path / "data"), "recipe": "tiny_world"}
     planned = run("plan_shards", tmp_path, **of_data, settings=SETTINGS).values["Output"]
-    name = require_light(run("build_shard_set", tmp_path, part=planned[0])).values["Output"]
+    names = require_light(run("build_shard_sets", tmp_path, group=planned[0])).values["Output"]
+    assert names == built.names[0]
     written, known = (
-        {path.name: path.read_bytes() for path in Path(folder, "shards", name).glob("*.tar")}
+        {
+            path.relative_to(folder): path.read_bytes()
+            for name in names.split(BETWEEN)
+            for path in Path(folder, "shards", name).glob("*.tar")
+        }
         for folder in (tmp_path / "data", built.folder)
     )
     assert written == known != {}
@@ -158,9 +165,9 @@ def test_new_data_for_a_champion(tmp_path):
     of_run = {"workspace": str(workspace), "run_id": "run", "registry": made.registry}
     noticed = {"data": made.data, "dataset": "cells", "champion": "champion", **of_run}
     assert require_light(run("notice_new_data", tmp_path, **noticed)).values == {"Output": True}
-    given = {"data": made.data, "replay": "none", "recipe": "tiny_world", "settings": []}
+    given = {"data": made.data, "replay": "none", "recipe": "tiny_world", "settings": [], "gpus": 1}
     gathered = require_light(run("gather_new_data", tmp_path, **given, **of_run))
     folder = workspace / "runs" / "run"
-    assert gathered.values == {"Output": str(folder)}
+    assert gathered.values == {"run_folder": str(folder), "gpus": "1"}
     assert list(folder.glob("new/train/cells/*.tar"))
     assert (folder / "vocabulary" / "vocabulary.json").is_file()

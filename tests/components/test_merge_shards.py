@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from components.merge_shards import merge_shards
+from components.run.train_detector import BETWEEN
 from omnidet.data import shards
 from tests.components.steps import Artifact
 
@@ -26,5 +27,8 @@ def test_the_artifact_says_where_and_what_the_shards_are(built):
 
 
 def test_other_sets_than_those_built_are_refused(built, tmp_path):
-    with pytest.raises(ValueError, match=built.names[0]):
-        merge_shards.python_func(built.folder, built.names[1:], Artifact(tmp_path / "wrong.json"))
+    one, *others = BETWEEN.join(built.names).split(BETWEEN)
+    with pytest.raises(ValueError, match=one):
+        merge_shards.python_func(
+            built.folder, [BETWEEN.join(others)], Artifact(tmp_path / "wrong.json")
+        )

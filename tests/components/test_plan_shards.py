@@ -1,4 +1,4 @@
-"""The plan: one part for each shard set, with all that its build needs."""
+"""The plan: groups of shard sets, with all that their builds need."""
 
 from __future__ import annotations
 
@@ -13,21 +13,18 @@ from tests.components.steps import SETTINGS
 pytestmark = pytest.mark.slow
 
 
-def test_a_part_for_each_set(built):
-    plans = [json.loads(part) for part in built.parts]
+def test_small_sets_are_one_group(built):
+    (plan,) = (json.loads(group) for group in built.groups)
     recipe = tiny_world()
     sets = {part.set_name for part in (*recipe.shards.train, *recipe.shards.evaluation)}
-    assert {plan["set"] for plan in plans} == sets
-    assert len(plans) == len(sets)
-    for plan in plans:
-        assert plan["part"] == [1, 1]
-        assert (plan["data"], plan["data_folder"]) == (built.data, built.folder)
-        assert (plan["recipe"], plan["settings"]) == ("tiny_world", SETTINGS)
+    assert {name for name, _ in plan["sets"]} == sets
+    assert all(part == [1, 1] for _, part in plan["sets"])
+    assert (plan["data"], plan["data_folder"]) == (built.data, built.folder)
+    assert (plan["recipe"], plan["settings"]) == ("tiny_world", SETTINGS)
 
 
 def test_sets_in_several_parts(built, tmp_path):
     settings = [*SETTINGS, "shards.parts=2"]
-    parts = plan_shards.python_func(built.data, str(tmp_path), "tiny_world", settings)
-    plans = [json.loads(part) for part in parts]
-    assert len(plans) == 2 * len(built.parts)
-    assert [plan["part"] for plan in plans if plan["set"] == "train/coco"] == [[1, 2], [2, 2]]
+    (group,) = plan_shards.python_func(built.data, str(tmp_path), "tiny_world", settings)
+    parts = [part for name, part in json.loads(group)["sets"] if name == "train/coco"]
+    assert sorted(parts) == [[1, 2], [2, 2]]

@@ -40,7 +40,7 @@ def test_each_step_finds_the_object_store_by_reference(tasks):
         more = set().union(*(_variables(other) for other in others))
         knows_registry = name in ("configure", "register")
         told = {"MODEL_REGISTRY_ADDRESS"} if knows_registry else set()
-        assert more == ({RUNTIME} if name == "train-2" else told), name
+        assert more == ({RUNTIME} if name == "train" else told), name
         assert all(given["optional"] for given in (secret, settings, *others)), name
         assert "env" not in entry["container"], name  # it would replace what DockerRunner passes on
 
@@ -71,8 +71,26 @@ def test_training_and_evaluation_are_placed_by_parameters(tasks):
         assert "tolerationJson" in own["tolerations"][0]
         resources = entry["container"]["resources"]
         assert resources["accelerator"]["resourceType"] == "nvidia.com/gpu"
-        assert "gpus_per_node" in resources["accelerator"]["resourceCount"]
         assert "memory" in resources["resourceMemoryLimit"]
+
+
+def test_gpus_are_a_text_which_alone_the_driver_reads_as_a_limit():
+    """KFP's driver takes `GetStringValue()` of the parameter: a number would be no limit."""
+    for pipeline in ("train_detector", "retrain"):
+        spec = package.spec(package.path(pipeline))
+        limits = 0
+        for component in [spec["root"], *spec["components"].values()]:
+            for task in component.get("dag", {}).get("tasks", {}).values():
+                given = task.get("inputs", {}).get("parameters", {})
+                if "accelerator_count" in given:
+                    limits += 1
+                    channel = given["accelerator_count"]["runtimeValue"]["constant"].split("'")[1]
+                    output = given[channel]["taskOutputParameter"]
+                    producer = component["dag"]["tasks"][output["producerTask"]]
+                    made = spec["components"][producer["componentRef"]["name"]]
+                    kind = made["outputDefinitions"]["parameters"][output["outputParameterKey"]]
+                    assert kind["parameterType"] == "STRING", (pipeline, channel)
+        assert limits == 2, pipeline
 
 
 def _variables(given: dict) -> set[str]:

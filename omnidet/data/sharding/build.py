@@ -81,10 +81,10 @@ def plan(
     require(not unknown, f"--path {', '.join(unknown)}: the recipe reads no such dataset")
     for dataset in config.evaluation:
         _require_plain_name(dataset)
-    evaluation = [d for d in config.evaluation if _present(d, _root(d, data, paths))]
-    train = [d for d in config.train if _present(d, _root(d, data, paths))]
+    evaluation = [d for d in config.evaluation if _present(d, root_of(d, data, paths))]
+    train = [d for d in config.train if _present(d, root_of(d, data, paths))]
     _require_named({d.source for d in (*train, *evaluation)}, config, paths or {})
-    entries = [(d.source, _root(d, data, paths), d.split) for d in evaluation]
+    entries = [(d.source, root_of(d, data, paths), d.split) for d in evaluation]
     kept_out = held_out.collect(
         entries, hash_images=config.hash_images and bool(train), workers=config.workers
     )
@@ -106,9 +106,9 @@ def build_set(
     a set once `finish_set` has run.
     """
     require(1 <= part[0] <= part[1], f"part {part[0]}/{part[1]}: give i/n with i from 1 to n")
-    dataset = {d.set_name: d for d in (*config.train, *config.evaluation)}[set_name]
+    dataset = dataset_of(config, set_name)
     is_training = dataset in config.train
-    root, location = _root(dataset, data, paths), storage.join(out, set_name)
+    root, location = root_of(dataset, data, paths), storage.join(out, set_name)
     storage.remove(storage.join(location, storage.INDEX_NAME))
     finish.remove_parts_of_other_cuts(location, part[1])
     settings = PieceConfig(
@@ -142,7 +142,13 @@ def build_set(
     storage.write_text(storage.join(location, PARTS, finish.part_file(part)), json.dumps(content))
 
 
-def _root(dataset: Dataset, data: storage.Location, paths: Mapping[str, str] | None) -> str:
+def dataset_of(config: ShardsConfig, set_name: str) -> Dataset:
+    """The dataset that becomes this set."""
+    return {d.set_name: d for d in (*config.train, *config.evaluation)}[set_name]
+
+
+def root_of(dataset: Dataset, data: storage.Location, paths: Mapping[str, str] | None) -> str:
+    """The folder of the dataset."""
     given = (paths or {}).get(dataset.source)
     if given:
         return str(given)

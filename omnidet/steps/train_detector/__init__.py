@@ -15,6 +15,7 @@ from omnidet.steps.train_detector.data import (
     build_shards_part,
     build_vocabulary,
     draw_world,
+    group_shard_sets,
     merge_shards,
     plan_shards,
 )
@@ -31,6 +32,7 @@ __all__ = [
     "evaluate",
     "evaluate_once",
     "gate",
+    "group_shard_sets",
     "merge_shards",
     "plan_shards",
     "register",

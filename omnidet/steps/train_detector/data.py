@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from omnidet import storage
 from omnidet.data import shards, vocabulary
-from omnidet.data.sharding import build, finish, plan_file
+from omnidet.data.sharding import build, finish, grouping, plan_file
 from omnidet.data.tiny_world import draw as tiny_world
 from omnidet.recipes.recipe import Recipe
 from omnidet.storage import Location
@@ -49,6 +49,16 @@ def plan_shards(
     """
     _require_data(data)
     return plan_file.write(data, out, recipe.shards, paths)
+
+
+def group_shard_sets(
+    data: Location,
+    sets: Sequence[str],
+    recipe: Recipe,
+    paths: Mapping[str, str] | None = None,
+) -> list[list[grouping.SetPart]]:
+    """What each machine builds of the sets of a plan: (set, part) pairs for `build_shard_set`."""
+    return grouping.group(data, recipe.shards, sets, paths)
 
 
 def build_shard_set(

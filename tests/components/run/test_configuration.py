@@ -35,6 +35,24 @@ def test_settings_are_split_by_what_they_shape():
     assert run.vocabulary_settings == ["vocabulary.size=600"]
 
 
+def test_the_pod_of_the_train_step_trains_on_one_node_and_watches_many():
+    asked: dict[str, Any] = {
+        "gpus_per_node": 8.0,
+        "cpu": "30",
+        "memory": "200Gi",
+        "node_selector": {"pool": "gpu"},
+        "tolerations": [{"key": "gpu", "operator": "Exists"}],
+    }
+    one, many = _configured(num_nodes=1, **asked), _configured(num_nodes=4, **asked)
+    assert (one.gpus, one.train_gpus, one.train_cpu, one.train_memory) == ("8", "8", "30", "200Gi")
+    assert one.train_node_selector == asked["node_selector"]
+    assert one.train_tolerations == asked["tolerations"]
+    assert (many.gpus, many.train_gpus, many.train_cpu) == ("8", "", "100m")
+    assert (many.train_node_selector, many.train_tolerations) == ({}, [])
+    none = _configured(num_nodes=1)
+    assert (none.gpus, none.train_gpus) == ("", "")
+
+
 def test_numbers_that_are_0_are_the_recipes():
     zeros = dict.fromkeys(("train_images", "image_size", "train_steps", "learning_rate"), 0)
     assert _configured(settings=[], **zeros, seed=3).settings == ["train.seed=3"]

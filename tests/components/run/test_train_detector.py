@@ -23,28 +23,36 @@ def test_data_that_is_given_is_read_where_it_is(tmp_path, monkeypatch):
     assert drawn == [(world, tiny_world())]
 
 
-def test_a_part_of_the_plan_is_all_that_its_build_needs(monkeypatch):
+def test_a_group_of_the_plan_is_all_that_its_build_needs(monkeypatch):
     steps, asked = train_detector.train_detector, []
-    monkeypatch.setattr(steps, "plan_shards", lambda *_: ("train/coco", "val/coco"))
+    groups = [[("train/coco", (1, 2))], [("train/coco", (2, 2)), ("eval/coco", (1, 1))]]
+    monkeypatch.setattr(steps, "plan_shards", lambda *_: ["train/coco", "eval/coco"])
+    monkeypatch.setattr(steps, "group_shard_sets", lambda *_: groups)
     monkeypatch.setattr(steps, "build_shard_set", lambda *a, part: asked.append((*a, part)))
     settings = ["shards.parts=2"]
-    parts = train_detector.plan_shards("s3://b/d", "s3://b/data", "tiny_world", settings)
-    assert len(parts) == 4
-    assert train_detector.build_shard_set(parts[1]) == "train/coco"
-    recipe = config.override(tiny_world(), *settings)
-    assert asked == [("s3://b/d", "s3://b/data/shards", "train/coco", recipe, (2, 2))]
+    planned = train_detector.plan_shards("s3://b/d", "s3://b/data", "tiny_world", settings)
+    assert [train_detector.build_shard_sets(group) for group in planned] == [
+        "train/coco",
+        "train/coco, eval/coco",
+    ]
+    recipe, out = config.override(tiny_world(), *settings), "s3://b/data/shards"
+    assert asked == [
+        ("s3://b/d", out, "train/coco", recipe, (1, 2)),
+        ("s3://b/d", out, "train/coco", recipe, (2, 2)),
+        ("s3://b/d", out, "eval/coco", recipe, (1, 1)),
+    ]
 
 
 def test_sets_that_nobody_built_are_refused(tmp_path, monkeypatch):
     index = toys.write_shards(tmp_path / "shards")
     monkeypatch.setattr(train_detector.train_detector, "merge_shards", lambda _: index)
     out = tmp_path / "out"
-    names = ["train/coco", "train/refcocog", "train/laion"]
+    names = ["train/coco, train/refcocog", "train/laion"]
     facts = train_detector.merge_shards(str(tmp_path), names, str(out))
     assert facts["samples_train_coco"] == shards.num_samples(index.sets["train/coco"])
     assert json.loads(out.read_text())["dataset_version"] == index.dataset_version
     with pytest.raises(ValueError, match=r"train/laion.* train/coco, train/refcocog"):
-        train_detector.merge_shards(str(tmp_path), names[:2], str(out))
+        train_detector.merge_shards(str(tmp_path), names[:1], str(out))
 
 
 def test_the_champion_that_the_gate_saw(tmp_path):
