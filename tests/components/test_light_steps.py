@@ -18,6 +18,7 @@ import pytest
 from google.protobuf import json_format
 
 from components.run.train_detector import BETWEEN
+from omnidet import storage
 from tests import taught
 from tests.components.steps import SETTINGS, retraining, run_folder
 
@@ -120,7 +121,10 @@ def test_the_gate_and_what_follows(tmp_path):
     folder, registry = run_folder(tmp_path), str(tmp_path / "registry")
     of_run = {"run_folder": folder, "recipe": "tiny_world", "settings": []}
     judged = {"metrics": f"{folder}/metrics.json", "registry": registry, **of_run}
-    Path(folder, "metrics.json").write_text('{"lvis/AP": 0.9, "refcocog/accuracy": 0.9}')
+    index = Path(folder, "evaluation", storage.INDEX_NAME)
+    content = json.loads(index.read_text())
+    content["details"] = {"coco": {"intervals": {"AP": [0.4, 0.6]}}}  # the gate looks at it
+    index.write_text(json.dumps(content))
     assert "Output" in require_light(run("gate", tmp_path, **judged)).values
     require_light(run("show_decision", tmp_path, run_folder=folder))
     decision = {"champion": None, "passed": True, "reasons": []}
@@ -162,11 +166,16 @@ def test_new_data_for_a_champion(tmp_path):
     made = retraining(tmp_path)
     taught.draw_cells(Path(made.data))
     workspace = tmp_path / "workspace"
-    of_run = {"workspace": str(workspace), "run_id": "run", "registry": made.registry}
-    noticed = {"data": made.data, "dataset": "cells", "champion": "champion", **of_run}
+    of_run: dict[str, Any] = {
+        "workspace": str(workspace),
+        "run_id": "run",
+        "registry": made.registry,
+    }
+    of_run |= {"registry": made.registry, "data": made.data, "replay": "none"}
+    of_run |= {"recipe": "tiny_world", "settings": []}
+    noticed = {"dataset": "cells", "champion": "champion", "retry_refused": False, **of_run}
     assert require_light(run("notice_new_data", tmp_path, **noticed)).values == {"Output": True}
-    given = {"data": made.data, "replay": "none", "recipe": "tiny_world", "settings": [], "gpus": 1}
-    gathered = require_light(run("gather_new_data", tmp_path, **given, **of_run))
+    gathered = require_light(run("gather_new_data", tmp_path, gpus=1, **of_run))
     folder = workspace / "runs" / "run"
     assert gathered.values == {"run_folder": str(folder), "gpus": "1"}
     assert list(folder.glob("new/train/cells/*.tar"))
