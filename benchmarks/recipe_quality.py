@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
 import statistics
@@ -38,6 +39,8 @@ GLANCED = 60
 """Images of a measurement on the way, of each kind."""
 OF_PHRASES = ("refcocog", "flickr30k")
 """Measures that ask for descriptions: a head that sees all phrases together gets one at a time."""
+BEST = 300
+"""Boxes of a picture, over all names."""
 PASSES = 25
 """Passes whose time stands for all of a larger number."""
 ROUNDS = 5
@@ -144,20 +147,23 @@ def calibration_errors(
 
 def inference(
     detector: Detector, vocabulary: Vocabulary, index: shards.Index, counts: Sequence[int]
-) -> dict[str, float]:
-    """Processor seconds of a picture by the number of names, which were read before."""
+) -> dict[str, dict[str, float]]:
+    """Processor seconds by the number of names: to read them, and for a picture once they are."""
     set_name = next(name for name in index.sets if name.startswith("eval/"))
     image = next(iter(shards.records(index, set_name))).image
     asked = heads.asked(detector, vocabulary)
-    values: dict[str, float] = {}
+    times: dict[str, dict[str, float]] = {"reading": {}, "inference": {}}
     for count in counts:
         names = made_up(vocabulary, count)
         if isinstance(asked, grounding.Asked):
-            values[str(count)] = _in_passes(asked, image, names)
+            reading, taken = _in_passes(asked, image, names)
         else:
+            began = time.process_time()
             prompt = asked.prompt(names)
-            values[str(count)] = _median(lambda p=prompt: asked.detect(image, p, 300))
-    return values
+            reading = time.process_time() - began
+            taken = _median(functools.partial(asked.detect, image, prompt, BEST))
+        times["reading"][str(count)], times["inference"][str(count)] = reading, taken
+    return times
 
 
 def made_up(vocabulary: Vocabulary, count: int) -> list[str]:
@@ -176,24 +182,27 @@ def made_up(vocabulary: Vocabulary, count: int) -> list[str]:
 
 
 @torch.inference_mode()
-def _in_passes(asked: grounding.Asked, image: bytes, names: Sequence[str]) -> float:
-    """Of many passes, the time of some stands for all: each costs the same."""
+def _in_passes(asked: grounding.Asked, image: bytes, names: Sequence[str]) -> tuple[float, float]:
+    """To read the names, and for a picture. Of many passes, the time of some stands for all."""
     detector, size = asked.detector, asked.names_a_pass
     passes = math.ceil(len(names) / size)
     run = min(passes, PASSES)
+    began = time.process_time()
     asked.prompt(names[: run * size])
+    reading = (time.process_time() - began) * passes / run
     opened = pictures.read(image)
     pixels = opened.letterboxed(detector.config.side(opened.width, opened.height)).pixels
     images_BCHW = torch.from_numpy(pixels).permute(2, 0, 1)[None]
-    grid = detector.backbone.grid(images_BCHW)
+    tokens_BQW, grid = detector.backbone(images_BCHW), detector.backbone.grid(images_BCHW)
 
     def fuse() -> None:
         best = torch.zeros(0)
         for _, _, scores_BQL in detector.passes(tokens_BQW, grid):
-            best = torch.cat([best, scores_BQL.flatten()]).topk(min(300, scores_BQL.numel())).values
+            together = torch.cat([best, scores_BQL.flatten()])
+            best = together.topk(min(BEST, len(together))).values
 
-    tokens_BQW = detector.backbone(images_BCHW)
-    return _median(lambda: detector.backbone(images_BCHW)) + _median(fuse) * passes / run
+    backbone = _median(functools.partial(detector.backbone, images_BCHW))
+    return reading, backbone + _median(fuse) * passes / run
 
 
 def _median(run: Callable[[], object]) -> float:

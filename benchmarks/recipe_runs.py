@@ -216,7 +216,7 @@ def _numbers(task: Task, detector: Detector) -> dict[str, Any]:
         "step_seconds": statistics.mean(steady),
         "parameters": sum(p.numel() for p in detector.parameters()),
         "curve": _curve(task.folder, taken),
-        "inference": recipe_quality.inference(detector, task.vocabulary, task.index, task.names),
+        **recipe_quality.inference(detector, task.vocabulary, task.index, task.names),
         **quality,
     }
 

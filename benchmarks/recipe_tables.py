@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import statistics
+import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,6 +46,10 @@ COSTS: dict[str, tuple[str, Callable[[Result], float], str]] = {
     "steps": ("steps", lambda r: r["steps"], ".0f"),
     "minutes": ("training, processor minutes", lambda r: r["processor_minutes"], ".1f"),
     "step": ("training step, s", lambda r: r["step_seconds"], ".2f"),
+}
+TIMES = {
+    "inference": "a picture, {count:,} names, s",
+    "reading": "to read {count:,} names once, s",
 }
 _SEED = 0
 
@@ -109,7 +114,7 @@ def _drawn(result: Result, key: str) -> Any:
 def text(results: Sequence[Result], setting: str) -> str:
     """All tables in Markdown."""
     by_name = {n: [r for r in results if r["contestant"] == n] for n in CONTESTANTS}
-    parts = [f"{setting[0].upper()}{setting[1:]}. {_seeds(by_name)}"]
+    parts = [textwrap.fill(f"{setting[0].upper()}{setting[1:]}. {_seeds(by_name)}", 100)]
     for title, names in GROUPS.items():
         present = [name for name in names if by_name[name]]
         if len(present) > 1 or present == [OURS] == [n for n in by_name if by_name[n]]:
@@ -143,11 +148,12 @@ def _means(by_name: Mapping[str, Sequence[Result]], names: Sequence[str]) -> str
         rows.append([label, *(_cell(_values(by_name[name], key), ".3f") for name in names)])
     for label, read, form in COSTS.values():
         rows.append([label, *(_cell([read(r) for r in by_name[name]], form) for name in names)])
-    counts = dict.fromkeys(c for name in names for r in by_name[name] for c in r["inference"])
-    for count in sorted(counts, key=int):
-        own = [[r["inference"].get(count) for r in by_name[name]] for name in names]
-        cells = [_cell([v for v in values if v is not None], ".3g") for values in own]
-        rows.append([f"a picture, {int(count):,} names, s", *cells])
+    for kind, label in TIMES.items():
+        counts = {int(c) for name in names for r in by_name[name] for c in r.get(kind, {})}
+        for count in sorted(counts):
+            own = [[r.get(kind, {}).get(str(count)) for r in by_name[name]] for name in names]
+            cells = [_cell([v for v in values if v is not None], ".3g") for values in own]
+            rows.append([label.format(count=count), *cells])
     return _table(["", *names], rows)
 
 
@@ -212,7 +218,8 @@ def flat(results: Sequence[Result]) -> dict[str, float]:
     for result in results:
         own = {key: result["values"][key] for key in QUALITY if key in result["values"]}
         own |= {key: read(result) for key, (_, read, _) in COSTS.items()}
-        own |= {f"seconds_{count}": value for count, value in result["inference"].items()}
+        for kind in TIMES:
+            own |= {f"{kind}_{count}": v for count, v in result.get(kind, {}).items()}
         place = f"{result['contestant']}/{result['seed']}"
         numbers |= {f"{place}/{key}": round(value, 6) for key, value in own.items()}
     return numbers

@@ -7,6 +7,7 @@ image's backbone as that of their text encoders is: a transformer of half the de
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
@@ -22,6 +23,8 @@ MOST_TOKENS = 64
 """Of a phrase; further ones are cut off, as in CLIP."""
 SHORT = 4
 """Phrases of up to so many tokens are padded among themselves: most names are that short."""
+READ_AT_ONCE = 4096
+"""Phrases that go through the transformer together: it bounds the memory of a long list."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,7 +87,7 @@ class TextEncoder(TokenTable):
 
     def phrases(self, table: PhraseTable) -> tuple[Tensor, Tensor]:
         """`rows` and biases of 0."""
-        rows_PD = self.rows(self.read(table))
+        rows_PD = torch.cat([self.rows(self.read(part)) for part in _parts(table)])
         return rows_PD, rows_PD.new_zeros(len(table))
 
     def rows(self, words: Words) -> Tensor:
@@ -113,6 +116,16 @@ def block(width: int, *, crossing: bool = False) -> nn.Module:
 def no_log_partition(*_: object) -> Tensor:
     """Raise: the losses of these heads need no softmax over the vocabulary."""
     raise NotImplementedError("a text encoder has no token logits: leave token_alignment out")
+
+
+def _parts(table: PhraseTable) -> Iterator[PhraseTable]:
+    """At most `READ_AT_ONCE` phrases each; one part if there are none."""
+    starts = [*table.offsets_P.tolist(), len(table.token_ids_K)]
+    for first in range(0, max(len(table), 1), READ_AT_ONCE):
+        last = min(first + READ_AT_ONCE, len(table))
+        own = slice(starts[first], starts[last])
+        offsets_P = table.offsets_P[first:last] - starts[first]
+        yield PhraseTable(table.token_ids_K[own], table.weights_K[own], offsets_P)
 
 
 def _padded(table: PhraseTable) -> tuple[Tensor, Tensor]:

@@ -86,12 +86,17 @@ def test_an_encoder_gets_the_words_in_their_order():
 
 
 @pytest.mark.parametrize("head", ["owl", "grounding"])
-def test_a_phrase_is_read_the_same_alone_and_beside_longer_ones(head):
+def test_a_phrase_is_read_the_same_alone_and_beside_longer_ones(head, monkeypatch):
+    import heads.text
+
     tokens, vocabulary = _detector(head).tokens, _words("sequence")
     texts = ("ring", "the big thing left of a small red ring", "red star", "star left of circle")
     together = tokens.phrases(vocabulary.table(texts))[0]
     alone = torch.cat([tokens.phrases(vocabulary.table([text]))[0] for text in texts])
     torch.testing.assert_close(together, alone, atol=1e-5, rtol=1e-5)
+    monkeypatch.setattr(heads.text, "READ_AT_ONCE", 3)
+    in_parts = tokens.phrases(vocabulary.table(texts))[0]
+    torch.testing.assert_close(together, in_parts, atol=1e-5, rtol=1e-5)
     turned = tokens.phrases(vocabulary.table(["circle left of star"]))[0]
     assert (turned - together[3:]).abs().max() > 1e-3  # order counts
 
