@@ -23,6 +23,8 @@ Nobody can tell who else is at work there, so work goes on.
 """
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 """Raised by a full disk, by a used-up quota, and by a limit on the size of files."""
+_NO_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS)
+"""Raised by file systems without hard links."""
 
 
 def exists(location: str) -> bool:
@@ -60,8 +62,22 @@ def write_bytes_if_absent(location: str, content: bytes) -> bool:
         os.link(temporary, target)
     except FileExistsError:
         return False
+    except OSError as error:
+        if error.errno not in _NO_LINKS:
+            raise
+        return _create(target, content)
     finally:
         temporary.unlink()
+    return True
+
+
+def _create(target: Path, content: bytes) -> bool:
+    """As `write_bytes_if_absent`, but a reader may see a part of the file."""
+    try:
+        with target.open("xb") as file:
+            file.write(content)
+    except FileExistsError:
+        return False
     return True
 
 

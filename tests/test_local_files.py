@@ -367,3 +367,14 @@ def test_the_mode_of_a_file_that_also_stands_elsewhere_is_left_alone(tmp_path):
     with local_files.staged_directory(tmp_path / "out") as stage:
         os.link(tmp_path / "mine.jpg", stage / "1.jpg")
     assert (tmp_path / "mine.jpg").stat().st_mode & 0o777 == 0o600
+
+
+def test_without_hard_links_exactly_one_still_writes(tmp_path, monkeypatch):
+    def refuse(*_):
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(os, "link", refuse)
+    place = str(tmp_path / "claim")
+    assert local_files.write_bytes_if_absent(place, b"first") is True
+    assert local_files.write_bytes_if_absent(place, b"second") is False
+    assert [path.read_bytes() for path in tmp_path.iterdir()] == [b"first"]

@@ -13,7 +13,7 @@ import torch
 from PIL import Image, ImageDraw
 from torch import Tensor
 
-from omnidet import config
+from omnidet import config, storage
 from omnidet.data import shard_writer, shards, vocabulary
 from omnidet.data.mixing.config import MixingConfig, Stream
 from omnidet.data.mixing.mixture import Loader, Mixture
@@ -26,6 +26,7 @@ from omnidet.model.detector import Detector
 from omnidet.recipes.recipe import Recipe
 from omnidet.recipes.tiny_world import tiny_world
 from omnidet.schema import Batch, Matches, PhraseTable, Predictions, Record
+from omnidet.storage import Location
 from omnidet.training import metrics
 from omnidet.training.config import OptimizerConfig, TrainConfig, WeightedLoss
 from omnidet.training.distributed import World
@@ -333,7 +334,7 @@ TRAIN = TrainConfig(
 
 def train(
     index: shards.Index,
-    folder: Path,
+    folder: Location,
     losses: tuple[Loss, ...] = LOSSES,
     train: TrainConfig = TRAIN,
     *,
@@ -364,7 +365,8 @@ def train(
         rank=world.rank,
         world_size=world.size,
     )
-    folder.mkdir(parents=True, exist_ok=True)
+    if not storage.is_s3(folder):
+        Path(folder).mkdir(parents=True, exist_ok=True)
     loader = Loader(mixture, train.steps)
     return fit(
         detector,

@@ -22,6 +22,7 @@ from omnidet.training import checkpoint, distributed, optimizer, pictures
 from omnidet.training.average import Average
 from omnidet.training.config import TrainConfig
 from omnidet.training.finite import FiniteGuard
+from omnidet.training.generation import Generation
 from omnidet.training.metrics import MetricLog
 from omnidet.training.objective import Loss, Parts
 from omnidet.training.progress import Progress
@@ -45,6 +46,7 @@ def fit(
     provenance: Mapping[str, Any] | None = None,
     scoring: Scoring | None = None,
     stopwatch: Stopwatch | None = None,
+    generation: Generation | None = None,
 ) -> Detector:
     """Train to `config.steps` and return the averaged detector.
 
@@ -57,8 +59,11 @@ def fit(
         scoring: measures the averaged weights as training goes.
         stopwatch: counts the time of all processes; it runs since the start of this one.
 
-    Raises FloatingPointError, before the weights change, if a loss or gradient is not finite, and
-    InterruptedRunError, after writing a checkpoint, if SIGTERM came.
+        generation: of the main rank, among the processes that write in `folder`; default: the next.
+
+    Raises FloatingPointError, before the weights change, if a loss or gradient is not finite,
+    InterruptedRunError, after writing a checkpoint, if SIGTERM came, and SupersededError, on the
+    main rank, once another process has begun to train in `folder`.
     """
     stopwatch = stopwatch or Stopwatch()
     supervision = Supervision(
@@ -69,6 +74,8 @@ def fit(
     averaged = copy.deepcopy(detector)
     model, state = _prepare(detector, config, world)
     checkpoints, log_file = storage.join(folder, "checkpoints"), log_path(folder)
+    if world.is_main and generation is None:
+        generation = Generation.take(folder)  # from now on, no other process adds to what is read
     saved = checkpoint.restore(checkpoints, state, world)
     if saved:
         loader.load_state_dict(saved.facts["loader"])
@@ -82,7 +89,12 @@ def fit(
     model.train()
     with (
         StopSignal(world) as stop,
-        Writer(checkpoints, config.keep_checkpoints, config.keep_checkpoint_every) as writer,
+        Writer(
+            checkpoints,
+            config.keep_checkpoints,
+            config.keep_checkpoint_every,
+            generation=generation,
+        ) as writer,
         Progress(
             loader, world.device, log_file.parent / "events" if world.is_main else None
         ) as progress,
@@ -120,6 +132,8 @@ def fit(
                 drawn = pictures.draw(batch, predictions, loader.mixture.vocabulary)
                 progress.pictures(drawn, loader.step)
             if scoring and scoring.is_due(loader.step, is_last):
+                if generation:
+                    generation.check()  # the best detector so far is in the folder, too
                 row = _score(scoring, loader.step, state, averaged, world)
                 if log:
                     log.write(row)

@@ -9,6 +9,7 @@ from types import TracebackType
 
 from omnidet.storage import Location
 from omnidet.training import checkpoint
+from omnidet.training.generation import Generation, SupersededError
 
 
 class Writer:
@@ -26,7 +27,15 @@ class Writer:
         keep_every: int = 0,
         patience_seconds: float = 900.0,
         pause_seconds: float = 5.0,
+        generation: Generation | None = None,
     ) -> None:
+        """Nothing is written yet.
+
+        Args:
+            generation: of this process among those that write there: once another one has started,
+                nothing more is written, and the error is SupersededError.
+        """
+        self.generation = generation
         self.folder, self.keep, self.keep_every = folder, keep, keep_every
         self.patience_seconds, self.pause_seconds = patience_seconds, pause_seconds
         self._thread: threading.Thread | None = None
@@ -78,7 +87,9 @@ class Writer:
         pause = self.pause_seconds
         while True:
             try:
+                self._check_generation()
                 checkpoint.write(self.folder, taken, self.keep, self.keep_every)
+                self._check_generation()
             except ConnectionError as error:
                 if time.monotonic() + pause > give_up_at or self._is_over.is_set():
                     self._failure = error
@@ -89,9 +100,23 @@ class Writer:
                     flush=True,
                 )
             except BaseException as error:  # noqa: BLE001  # `check` raises it in the main thread
-                self._failure = error
+                self._failure = self._cause(error)
                 return
             else:
                 return
             self._is_over.wait(pause)
             pause = min(2 * pause, 60.0)
+
+    def _check_generation(self) -> None:
+        if self.generation:
+            self.generation.check()
+
+    def _cause(self, error: BaseException) -> BaseException:
+        """The error, unless another writer is why: it clears up what this one was writing."""
+        try:
+            self._check_generation()
+        except SupersededError as superseded:
+            return superseded
+        except OSError:
+            pass
+        return error

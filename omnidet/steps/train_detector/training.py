@@ -160,6 +160,7 @@ def train(
     """
     from omnidet.data.mixing.mixture import Loader, Mixture
     from omnidet.training import distributed, loop, objective, runs, scoring
+    from omnidet.training.generation import Generation
     from omnidet.training.stop import InterruptedRunError
     from omnidet.training.stopwatch import Stopwatch
 
@@ -169,6 +170,7 @@ def train(
         if world.is_main:
             for line in (*run.left_out, *runs.others(run.work, run.origin)):
                 print(line)
+        generation = Generation.take(run.folder) if world.is_main else None
         detector = run.detector()
         mixture = Mixture(
             run.index,
@@ -193,6 +195,7 @@ def train(
                 provenance={**run.origin, "shard_sha256": _hashes(run.index)},
                 scoring=run.scoring(scored),
                 stopwatch=stopwatch,
+                generation=generation,
             )
         except InterruptedRunError:
             kept = scoring.best(run.folder) if world.is_main else None
@@ -200,6 +203,8 @@ def train(
                 print(f"the best detector so far {_reached(kept)} is in {kept.location}")
             raise
         if world.is_main:
+            if generation:
+                generation.check()
             run.origin["train_seconds"] = round(stopwatch.seconds)
             kept = scoring.best(run.folder) if recipe.train.score_every else None
             _write(run, out, averaged, kept)
