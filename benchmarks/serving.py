@@ -140,10 +140,15 @@ def main() -> None:
 
 def measured(detector: OmniDet, port: int, clients: int, count: int) -> dict[str, float]:
     """The numbers of so many clients, and a line about them."""
-    model = bare(detector, PICTURE, min(count, 1000))
+    # Before and after, since other work on the machine comes and goes.
+    before = bare(detector, PICTURE, min(count, 500))
     server, seconds, lost = served(port, clients, count)
+    after = bare(detector, PICTURE, min(count, 500))
     p95 = float(np.percentile(seconds, 95)) / statistics.mean(seconds)
-    share, by_processor = server.rate / model.rate, server.processor_rate / model.processor_rate
+    share = server.rate / statistics.harmonic_mean([before.rate, after.rate])
+    by_processor = server.processor_rate / statistics.harmonic_mean(
+        [before.processor_rate, after.processor_rate]
+    )
     print(
         f"{clients:3} clients: {server.rate:7.1f}/s, {share:.2f} of the bare model "
         f"({by_processor:.2f} by processor time), p95 {p95:.2f} x the mean, "

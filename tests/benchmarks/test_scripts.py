@@ -43,7 +43,8 @@ SMALL = {
     "evaluators": (["--small", "10", "--large", "0"], "coco_10/ours/difference"),
     "shards": (["--only", "speed", "--images", "20"], "build_over_tar"),
     "web_images": (["--images", "20"], "omnidet.per_second_and_core"),
-    "serving": (["--tiny"], "rate_over_bare_32"),
+    "serving": (["--tiny", "--clients", "2"], "processor_rate_over_bare_2"),
+    "predicting": (["--tiny", "--rounds", "1"], "folder_over_bare"),
     "loader": (["--size", "64", "--steps", "10", "--rounds", "1"], "loader_over_bare_loop"),
 }
 """Options for a small run, and a key that it writes."""
