@@ -9,10 +9,10 @@ from components import images
 
 @dsl.component(base_image=images.CONTROL, install_kfp_package=False)
 def configure(
-    recipe: str, settings: list[str], train_images: int, image_size: int, train_steps: int,
-    learning_rate: float, seed: int, data: str, data_version: str, workspace: str, run_id: str,
-    download: list[str], catalogue: str, registry: str, num_nodes: int, gpus_per_node: int,
-    cpu: str, memory: str, node_selector: dict[str, str], tolerations: list[dict[str, object]],
+    recipe: str, settings: list[str], backbone: str, backbone_weights: str, train_steps: int,
+    data: str, data_version: str, workspace: str, run_id: str, download: list[str], registry: str,
+    num_nodes: int, gpus_per_node: int, cpus_per_node: str, memory_per_node: str,
+    node_selector: dict[str, str], tolerations: list[dict[str, object]],
 ) -> NamedTuple(  # type: ignore[valid-type]
     "Configured", [("data_settings", list), ("vocabulary_settings", list), ("settings", list),
                    ("data_folder", str), ("run_folder", str), ("gpus", str), ("train_gpus", str),
@@ -26,9 +26,8 @@ def configure(
     from components.run import configuration
 
     return configuration.configure(configuration.RunParameters(
-        recipe=recipe, settings=settings, train_images=train_images, image_size=image_size,
-        train_steps=train_steps, learning_rate=learning_rate, seed=seed, data=data,
-        data_version=data_version, workspace=workspace, run_id=run_id, download=download,
-        catalogue=catalogue, registry=registry, num_nodes=num_nodes, gpus_per_node=gpus_per_node,
-        cpu=cpu, memory=memory, node_selector=node_selector, tolerations=tolerations,
+        recipe=recipe, settings=settings, backbone=backbone, backbone_weights=backbone_weights,
+        train_steps=train_steps, data=data, data_version=data_version, workspace=workspace,
+        run_id=run_id, download=download, registry=registry, size=configuration.Size(
+            num_nodes, gpus_per_node, cpus_per_node, memory_per_node, node_selector, tolerations),
     ))  # fmt: skip

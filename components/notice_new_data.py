@@ -10,22 +10,17 @@ from components import images
 
 @dsl.component(base_image=images.CONTROL, install_kfp_package=False)
 def notice_new_data(
-    data: str,
-    dataset: str,
-    registry: str,
-    champion: str,
-    workspace: str,
-    run_id: str,
-    recipe: str,
-    settings: list[str],
-    replay: str,
-    retry_refused: bool,
-) -> bool:
-    """Compare the data's hash with what the champion was trained on; note the champion."""
+    data: str, dataset: str, registry: str, champion: str, workspace: str, run_id: str,
+    recipe: str, settings: list[str], backbone: str, backbone_weights: str, train_minutes: float,
+    train_steps: int, retry_refused: bool, num_nodes: int, gpus_per_node: int,
+) -> bool:  # fmt: skip
+    """Compare the data's hash with what the champion was trained on; note what is to be made."""
     from components.run import places, retrain
 
     asked = retrain.Asked(
         data=data, dataset=dataset, registry=registry, champion=champion, recipe=recipe,
-        settings=settings, replay=replay, retry_refused=retry_refused,
+        settings=settings, backbone=backbone, backbone_weights=backbone_weights,
+        train_minutes=train_minutes, train_steps=train_steps, retry_refused=retry_refused,
+        num_processes=num_nodes * max(1, gpus_per_node),
     )  # fmt: skip
     return retrain.notice(asked, places.run_folder(workspace, run_id))

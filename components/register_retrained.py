@@ -11,9 +11,8 @@ def register_retrained(
     registered: dsl.Output[dsl.Model],
 ) -> str:  # fmt: skip
     """Register, and promote if the champion is still the one of the start; returns the version."""
-    from components.run import places, retrain
+    from components.run import retrain
 
-    chosen = places.recipe(recipe, settings)
-    facts = retrain.register(run_folder, registry, chosen, registered.path)
+    facts = retrain.register(run_folder, registry, recipe, settings, registered.path)
     registered.metadata.update(facts)
     return facts["version"]

@@ -9,17 +9,15 @@ from components import images
 def train(
     shards: str, vocabulary: str, run_folder: str, recipe: str, settings: list[str],
     deadline_seconds: int, num_nodes: int, gpus_per_node: int, image: str,
-    cpu: str, memory: str, shared_memory: str,
-    node_selector: dict[str, str], tolerations: list[dict[str, object]],
-    object_store_secret: str, object_store_config: str, queue: str,
+    cpus_per_node: str, memory_per_node: str,
+    node_selector: dict[str, str], tolerations: list[dict[str, object]], object_store: str,
 ) -> str:  # fmt: skip
     """Train on the streams of the recipe; returns the location of the trained detector."""
     from components.run import training
 
     nodes = training.Nodes(
         deadline_seconds=deadline_seconds, num_nodes=num_nodes, gpus_per_node=gpus_per_node,
-        image=image, cpu=cpu, memory=memory, shared_memory=shared_memory, queue=queue,
-        node_selector=node_selector, tolerations=tolerations,
-        object_store_secret=object_store_secret, object_store_config=object_store_config,
+        image=image, cpus_per_node=cpus_per_node, memory_per_node=memory_per_node,
+        node_selector=node_selector, tolerations=tolerations, object_store=object_store,
     )  # fmt: skip
     return training.train(shards, vocabulary, run_folder, recipe, settings, nodes)

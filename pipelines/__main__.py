@@ -24,8 +24,11 @@ from urllib3.exceptions import HTTPError
 from pipelines import checks, client, local, on_server, package, parameters
 
 DEFAULT_EXPERIMENT = "omnidet"
-PLACES = ("workspace", "registry", "data", "replay", "catalogue")
+PLACES = ("workspace", "registry", "data", "backbone_weights")
 """Parameters that are locations: a local run makes them absolute."""
+SET_PLACES = ("retrain.replay", "download.catalogue")
+"""Locations among the settings."""
+NO_PLACES = (None, "", "none", *checks.KEYWORDS)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -169,10 +172,21 @@ def _run_local(options: argparse.Namespace) -> int:
             f"num_nodes={values['num_nodes']} trains in a TrainJob of a cluster: "
             "leave it at 1 for run-local"
         )
+    from components.run import own_settings
+
     own = {"workspace": str(folder / "workspace"), "registry": str(folder / "registry")}
     places = {**own, **values}
-    given = {name: places[name] for name in PLACES if places.get(name) not in (None, "", "none")}
-    values |= local.absolute(given, is_downloaded=bool(values.get("download")))
+    places |= {name: own_settings.value(values.get("settings", []), name) for name in SET_PLACES}
+    given = {
+        name: places[name]
+        for name in (*PLACES, *SET_PLACES)
+        if places.get(name) not in NO_PLACES and not str(places[name]).startswith("pip:")
+    }
+    absolute = local.absolute(given, is_downloaded=bool(values.get("download")))
+    values |= {name: place for name, place in absolute.items() if name in PLACES}
+    in_settings = [f"{name}={absolute[name]}" for name in SET_PLACES if name in absolute]
+    if in_settings:
+        values["settings"] = [*values["settings"], *in_settings]
     checks.check_store(values["registry"], values["workspace"])
     before = signal.signal(signal.SIGTERM, _end_with_steps)
     try:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import difflib
+import importlib
+import importlib.util
 import json
 import re
 import tempfile
@@ -16,6 +19,8 @@ from omnidet import storage
 from pipelines import package
 
 TOLERATION = {"key", "operator", "value", "effect", "tolerationSeconds"}
+KEYWORDS = ("pretrained", "random")
+"""Weights that are no file."""
 KUBERNETES_NAME = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?")
 
 
@@ -37,35 +42,76 @@ def check(name: str, parameters: Mapping[str, Any], is_on_cluster: bool = False)
     if given["data"] or name == "retrain":
         named.add("data")
     places.check({key: given[key] for key in sorted(named)}, is_on_cluster)
-    _check_placement(given)
     for setting in given["settings"]:
         if not isinstance(setting, str):
             raise ValueError(
                 f"settings={json.dumps(given['settings'])}: give a list of strings like "
                 '["train.steps=100"]'
             )
+    _check_placement(given)
+    _check_backbone(given, is_on_cluster)
     if name == "train_detector":
         _check_configuration(given)
     else:
-        places.recipe(given["recipe"], given["settings"])
-    if "dataset" in given:
-        from omnidet.steps import retrain
-
-        retrain.check_name(given["dataset"])
+        _check_retraining(given)
 
 
 def _check_configuration(given: Mapping[str, Any]) -> None:
     """What the first step of `train_detector` checks, as far as it can be known from here."""
-    from components.run import configuration
+    from components.run import configuration, own_settings
 
     known = {field.name for field in dataclasses.fields(configuration.RunParameters)}
     own = {key: value for key, value in given.items() if key in known}
     # The first step looks into the registry, and reads a catalogue in the cluster's object store,
     # which may be out of reach from here.
     own |= {"workspace": "s3://unused", "run_id": "checked", "registry": ""}
-    if storage.is_s3(given["catalogue"]):
+    if storage.is_s3(own_settings.value(given["settings"], "download.catalogue")):
         own["download"] = []
     configuration.configure(configuration.RunParameters(**own))
+
+
+def _check_retraining(given: Mapping[str, Any]) -> None:
+    """What the first step of `retrain` checks, as far as it can be known without the registry."""
+    from components.run import new_detector, own_settings, places, retrain
+    from omnidet.steps.retrain import check_name
+
+    check_name(given["dataset"])
+    processes = given["num_nodes"] * max(1, given["gpus_per_node"])
+    own = {field.name for field in dataclasses.fields(retrain.Asked)} & set(given)
+    asked = {key: given[key] for key in own}
+    retrain.require_length(retrain.Asked(**asked, num_processes=processes))
+    settings = given["settings"]
+    if given["recipe"]:
+        places.recipe(given["recipe"], settings)
+    elif given["backbone"]:
+        network = (given["backbone"], given["backbone_weights"])
+        new_detector.recipe("", settings, given["dataset"], *network)
+    else:  # the champion's recipe, which is not known here
+        of_all = ("retrain.", "gate.", "train.")
+        common = [s for s in own_settings.of_recipe(settings) if s.startswith(of_all)]
+        new_detector.recipe("", common, given["dataset"])
+
+
+def _check_backbone(given: Mapping[str, Any], is_on_cluster: bool) -> None:
+    """Raise ValueError for a network that timm does not have, and weights that no pod reaches."""
+    from omnidet.recipes import backbones
+
+    name, weights = given["backbone"], given["backbone_weights"]
+    backbones.settings(name, weights)
+    is_file = weights and not weights.startswith("pip:") and weights not in KEYWORDS
+    if is_file and is_on_cluster and not storage.is_s3(weights):
+        raise ValueError(
+            f"backbone_weights={weights} is a file here, which no pod reaches: "
+            "give an s3:// URI, pip:PACKAGE, pretrained or random"
+        )
+    # The image `control` has no timm, and needs none otherwise: there the train step says it.
+    if name not in ("", backbones.SMALL) and importlib.util.find_spec("timm"):
+        timm = importlib.import_module("timm")
+        model = name.partition(".")[0]
+        if not timm.is_model(model):
+            near = difflib.get_close_matches(model, timm.list_models(), n=3)
+            hint = f"did you mean {', '.join(near)}?" if near else f"give {backbones.SMALL}"
+            raise ValueError(f"backbone={name} is no model of timm: {hint}")
 
 
 def check_store(registry: str, workspace: str) -> None:
@@ -87,21 +133,24 @@ def check_store(registry: str, workspace: str) -> None:
 
 def _check_placement(given: Mapping[str, Any]) -> None:
     """What Kubernetes would refuse when training is about to start."""
-    for name, least in (("num_nodes", 1), ("gpus_per_node", 0), ("gpus", 0)):
-        if given.get(name, least) < least:
+    for name, least in (("num_nodes", 1), ("gpus_per_node", 0), ("train_steps", 0)):
+        if given[name] < least:
             raise ValueError(f"{name}={given[name]}: give {least} or more")
-    for name in ("cpu", "memory", "shared_memory"):
-        if name in given and not _is_quantity(given[name]):
+    from components.run import own_settings
+
+    shared = own_settings.value(given["settings"], "job.shared_memory")
+    quantities = {name: given[name] for name in ("cpus_per_node", "memory_per_node")}
+    for name, text in {**quantities, **({"job.shared_memory": shared} if shared else {})}.items():
+        if not _is_quantity(text):
             raise ValueError(
-                f"{name}={given[name]!r} is not a Kubernetes quantity: give one like 16Gi or 2"
+                f"{name}={text!r} is not a Kubernetes quantity: give one like 16Gi or 2"
             )
-    if given.get("num_nodes", 1) > 1:
-        shared, memory = given["shared_memory"], given["memory"]
-        if parse_quantity(shared) > parse_quantity(memory):
-            raise ValueError(
-                f"shared_memory={shared} is more than memory={memory}, of which it is a part: "
-                "give less"
-            )
+    memory = given["memory_per_node"]
+    if given["num_nodes"] > 1 and shared and parse_quantity(shared) >= parse_quantity(memory):
+        raise ValueError(
+            f"job.shared_memory={shared} does not fit into memory_per_node={memory}, of which it "
+            "is a part: give less"
+        )
     for toleration in given.get("tolerations", []):
         if not isinstance(toleration, dict) or not TOLERATION.issuperset(toleration):
             raise ValueError(
@@ -113,12 +162,11 @@ def _check_placement(given: Mapping[str, Any]) -> None:
             f"node_selector={json.dumps(given['node_selector'])}: labels are strings, like "
             '{"gpu": "true"}'
         )
-    for name in ("object_store_secret", "object_store_config"):
-        if not KUBERNETES_NAME.fullmatch(given[name]):
-            raise ValueError(
-                f"{name}={given[name]!r} is not a Kubernetes name: "
-                "use lower-case letters, digits, dots and dashes"
-            )
+    if not KUBERNETES_NAME.fullmatch(given["object_store"]):
+        raise ValueError(
+            f"object_store={given['object_store']!r} is not a Kubernetes name: "
+            "use lower-case letters, digits, dots and dashes"
+        )
 
 
 def _is_quantity(text: str) -> bool:

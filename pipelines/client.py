@@ -147,17 +147,35 @@ def explain(error: Exception) -> str:
     return f"the server does not answer ({type(error).__name__}): check --host or KFP_ENDPOINT"
 
 
-def upload(client: Any, namespace: str | None, name: str, version: str, package: Path) -> Uploaded:
+@dataclass(frozen=True)
+class Package:
+    """What is uploaded: a compiled pipeline, as the server is to call and describe it.
+
+    Attributes:
+        description: Markdown that the UI shows beside the pipeline and its version; the server does
+            not take it from the file.
+    """
+
+    file: Path
+    name: str
+    version: str
+    description: str = ""
+
+
+def upload(client: Any, namespace: str | None, package: Package) -> Uploaded:
     """The named pipeline and this version of it; uploaded unless they exist."""
     with contextlib.redirect_stdout(io.StringIO()):  # links that lead to the API's address
-        return _upload(client, namespace, name, version, package)
+        return _upload(client, namespace, package)
 
 
-def _upload(client: Any, namespace: str | None, name: str, version: str, package: Path) -> Uploaded:
+def _upload(client: Any, namespace: str | None, package: Package) -> Uploaded:
+    name, version, file = package.name, package.version, str(package.file)
     pipeline = _pipeline_id(client, namespace, name)
     if pipeline is None:
         try:
-            made = client.upload_pipeline(str(package), pipeline_name=name, namespace=namespace)
+            made = client.upload_pipeline(
+                file, pipeline_name=name, description=package.description, namespace=namespace
+            )
             pipeline = str(made.pipeline_id)
         except ApiException as error:
             if error.status != 409:
@@ -169,7 +187,9 @@ def _upload(client: Any, namespace: str | None, name: str, version: str, package
                     "choose another --name"
                 ) from error
     try:
-        made = client.upload_pipeline_version(str(package), version, pipeline_id=pipeline)
+        made = client.upload_pipeline_version(
+            file, version, pipeline_id=pipeline, description=package.description
+        )
     except ApiException as error:
         if error.status != 409:
             raise

@@ -34,10 +34,11 @@ def build_data(run: Any, source: Mapping[str, Any], recipe: Any, store: Store) -
     """
     # Cached by these parameters alone. What is downloaded is part of the key of the data folder, so
     # other datasets get shards of their own.
-    downloaded = download(**source, recipe=recipe).after(run)
+    settings = run.outputs["data_settings"]
+    downloaded = download(**source, recipe=recipe, settings=settings)
     prepare(downloaded, store, hours=48)
     folder = run.outputs["data_folder"]
-    of_data = {"data_folder": folder, "recipe": recipe, "settings": run.outputs["data_settings"]}
+    of_data = {"data_folder": folder, "recipe": recipe, "settings": settings}
     drawn = draw_world(data=downloaded.output, **of_data)
     prepare(drawn, store)
     planned = plan_shards(data=drawn.output, **of_data)

@@ -19,6 +19,7 @@ from typing import Any
 
 from kfp import local
 
+from components.run import own_settings
 from omnidet import storage
 from pipelines.defaults import ROOT
 
@@ -195,8 +196,9 @@ def _docker(workspace: str, parameters: Mapping[str, Any]) -> local.DockerRunner
         for name in ("AWS_CA_BUNDLE", "SSL_CERT_FILE", "AWS_SHARED_CREDENTIALS_FILE")
         if name in variables
     ]
-    catalogue = parameters.get("catalogue", "")
-    files += [catalogue] if catalogue and not storage.is_s3(catalogue) else []
+    catalogue = own_settings.value(parameters.get("settings", []), "download.catalogue")
+    own_files = (catalogue, parameters.get("backbone_weights", ""))
+    files += [file for file in own_files if Path(file).is_absolute()]
     mounts += [docker.types.Mount(file, file, type="bind", read_only=True) for file in files]
     return local.DockerRunner(
         environment={**variables, "HOME": "/tmp"},

@@ -24,14 +24,14 @@ def submit(options: argparse.Namespace) -> int:
     given = _given(options)
     server = _server(options)
     connection = server.connect()
-    uploaded = client.upload(connection, server.namespace, given.name, given.version, given.package)
-    run_name = options.run_name or f"{given.name} {given.version}"
+    uploaded = client.upload(connection, server.namespace, given.package)
+    run_name = options.run_name or f"{given.package.name} {given.package.version}"
     job = client.Job(uploaded, options.experiment, run_name, given.parameters)
     caching = False if options.no_cache else None
     run_id = client.submit(connection, server.namespace, job, caching)
     url = server.url("runs", run_id)
     say = _sayer(options)
-    say(f"run {run_id} of {given.name} {given.version}: {url}")
+    say(f"run {run_id} of {given.package.name} {given.package.version}: {url}")
     if options.no_wait:
         if options.json:
             print(json.dumps({"run_id": run_id, "url": url}))
@@ -48,14 +48,14 @@ def schedule(options: argparse.Namespace) -> int:
     given = _given(options)
     server = _server(options)
     connection = server.connect()
-    uploaded = client.upload(connection, server.namespace, given.name, given.version, given.package)
+    uploaded = client.upload(connection, server.namespace, given.package)
     job = client.Job(
-        uploaded, options.experiment, options.schedule_name or given.name, given.parameters
+        uploaded, options.experiment, options.schedule_name or given.package.name, given.parameters
     )
     wanted = schedules.Schedule(job, options.cron, options.max_concurrency)
     identity, what = schedules.schedule(connection, server.namespace, wanted)
     url = server.url("recurringrun", identity)
-    print(f"schedule {job.name} of {given.name} {given.version} {what}: {url}")
+    print(f"schedule {job.name} of {given.package.name} {given.package.version} {what}: {url}")
     return 0
 
 
@@ -157,13 +157,10 @@ class _Given:
     """What a command line asks for, checked before anything is sent.
 
     Attributes:
-        name: of the pipeline on the server.
         parameters: those that were given.
     """
 
-    package: Path
-    name: str
-    version: str
+    package: client.Package
     parameters: dict[str, Any]
 
 
@@ -178,7 +175,8 @@ def _given(options: argparse.Namespace) -> _Given:
     if options.package is None:  # made from this very code, which knows what its first step takes
         checks.check(options.pipeline, values, is_on_cluster=True)
     name = options.name or spec["pipelineInfo"]["name"]
-    return _Given(file, name, package.version(file), values)
+    described = package.described(file)
+    return _Given(client.Package(file, name, package.version(file), described), values)
 
 
 def _server(options: argparse.Namespace) -> client.Server:

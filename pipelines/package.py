@@ -9,12 +9,14 @@ import hashlib
 import importlib
 import subprocess
 import tempfile
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from omnidet import __version__
+from pipelines import description
 from pipelines.defaults import ROOT
 
 NAMES = ("train_detector", "retrain")
@@ -34,6 +36,14 @@ def compile_to(name: str, out: Path) -> None:
     pipeline = getattr(importlib.import_module(f"pipelines.{name}"), name)
     out.parent.mkdir(parents=True, exist_ok=True)
     compiler.Compiler().compile(pipeline, str(out))
+    written = out.read_text(encoding="utf-8")
+    comments = "".join(takewhile(lambda line: line[0] == "#", written.splitlines(keepends=True)))
+    documents = list(yaml.safe_load_all(written))
+    info, inputs = documents[0]["pipelineInfo"], documents[0]["root"]["inputDefinitions"]
+    about = " ".join(info["description"].split())
+    info["description"] = description.describe(name, about, inputs["parameters"])
+    text = yaml.safe_dump_all(documents, sort_keys=True, width=100, allow_unicode=True)
+    out.write_text(comments + text, encoding="utf-8")
 
 
 def stale() -> list[str]:
@@ -62,6 +72,11 @@ def spec(package: Path) -> dict[str, Any]:
             f"{package} is not a compiled pipeline: make one with `python -m pipelines compile`"
         )
     return content
+
+
+def described(package: Path) -> str:
+    """The description that the UI shows of a pipeline and its version."""
+    return str(spec(package)["pipelineInfo"].get("description", ""))
 
 
 def version(package: Path) -> str:

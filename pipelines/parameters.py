@@ -24,23 +24,52 @@ KINDS: Mapping[str, tuple[tuple[type, ...], str]] = {
 }
 
 
+RENAMED = {
+    "train_images": "world.train_images={}",
+    "image_size": "model.image_size={}",
+    "learning_rate": "train.optimizer.learning_rate={}",
+    "seed": "train.seed={}",
+    "gpus": "gpus_per_node={}",
+    "cpu": "cpus_per_node={}",
+    "memory": "memory_per_node={}",
+    "shared_memory": "job.shared_memory={}",
+    "queue": "job.queue={}",
+    "catalogue": "download.catalogue={}",
+    "replay": "retrain.replay={}",
+    "object_store_secret": "object_store={}, which names the Secret and the ConfigMap",
+    "object_store_config": "object_store={}, which names the Secret and the ConfigMap",
+}
+"""What to give instead of a parameter that was once there."""
+
+
 def parse(spec: Mapping[str, Any], assignments: Sequence[str]) -> dict[str, Any]:
     """Values for the parameters of a compiled pipeline.
+
+    A name with a dot is a field of the recipe: `model.image_size=640` is one more of `settings`.
 
     Raises ValueError for an unknown name, a wrong type, and a parameter without default that is
     missing.
     """
     known: dict[str, Any] = spec["root"].get("inputDefinitions", {}).get("parameters", {})
     values: dict[str, Any] = {}
+    fields = []
     for assignment in assignments:
         name, equals, text = assignment.partition("=")
         if not equals:
             raise ValueError(f"{assignment!r} is not of the form name=value: give train_steps=100")
         if name not in known:
+            if "." in name and "settings" in known:
+                fields.append(assignment)
+                continue
+            if name in RENAMED:
+                now = RENAMED[name].format(text)
+                raise ValueError(f"the pipeline has no parameter {name!r} any more: give {now}")
             near = difflib.get_close_matches(name, known, n=1)
             hint = f"did you mean {near[0]}?" if near else f"it has {', '.join(known)}"
             raise ValueError(f"the pipeline has no parameter {name!r}: {hint}")
         values[name] = _value(name, text, known[name]["parameterType"])
+    if fields:
+        values["settings"] = [*values.get("settings", []), *fields]
     missing = [
         name
         for name, kind in known.items()

@@ -15,10 +15,10 @@ HOUR = 3600
 
 @dataclass(frozen=True)
 class Store:
-    """How the steps find the object store: parameters of the pipeline."""
+    """How the steps find the object store: a parameter of the pipeline."""
 
-    secret: Any
-    config_map: Any
+    name: Any
+    """Of the Secret and of the ConfigMap."""
 
 
 @dataclass(frozen=True)
@@ -37,10 +37,10 @@ class Machine:
 def prepare(task: Any, store: Store, hours: int = 1, is_cached: bool = True) -> None:
     """Give a step what every step has: the object store, two more tries, a time-out, caching."""
     keys = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
-    kubernetes.use_secret_as_env(task, store.secret, {key: key for key in keys}, optional=True)
+    kubernetes.use_secret_as_env(task, store.name, {key: key for key in keys}, optional=True)
     settings = ("AWS_ENDPOINT_URL", "AWS_REGION")
     kubernetes.use_config_map_as_env(
-        task, store.config_map, {key: key for key in settings}, optional=True
+        task, store.name, {key: key for key in settings}, optional=True
     )
     # The images name a user that is not root. A namespace that enforces the Pod Security Standard
     # `restricted` also wants the pod to say so.
@@ -55,7 +55,7 @@ def prepare(task: Any, store: Store, hours: int = 1, is_cached: bool = True) -> 
 def tell_registry(task: Any, store: Store) -> None:
     """Give a step the address of Kubeflow's Model Registry, if the ConfigMap has one."""
     kubernetes.use_config_map_as_env(
-        task, store.config_map, {"MODEL_REGISTRY_ADDRESS": "MODEL_REGISTRY_ADDRESS"}, optional=True
+        task, store.name, {"MODEL_REGISTRY_ADDRESS": "MODEL_REGISTRY_ADDRESS"}, optional=True
     )
 
 

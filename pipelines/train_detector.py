@@ -19,26 +19,20 @@ def train_detector(
     data: str = "",
     data_version: str = "",
     download: list[str] = [],  # noqa: B006  KFP takes no tuple
-    catalogue: str = "",
     workspace: str = "s3://omnidet/pipeline",
     registry: str = "s3://omnidet/registry",
     recipe: str = PARAMS["recipe"],
-    train_images: int = PARAMS["world"]["train_images"],
-    image_size: int = PARAMS["model"]["image_size"],
-    train_steps: int = PARAMS["train"]["steps"],
-    learning_rate: float = PARAMS["train"]["optimizer"]["learning_rate"],
-    seed: int = PARAMS["train"]["seed"],
+    backbone: str = "",
+    backbone_weights: str = "",
+    train_steps: int = 0,
     settings: list[str] = [],  # noqa: B006
     num_nodes: int = 1,
     gpus_per_node: int = 0,
-    cpu: str = "2",
-    memory: str = "16Gi",
-    shared_memory: str = "8Gi",
+    cpus_per_node: str = "2",
+    memory_per_node: str = "16Gi",
     node_selector: dict[str, str] = {},  # noqa: B006
     tolerations: list[dict[str, object]] = [],  # noqa: B006
-    queue: str = "",
-    object_store_secret: str = "omnidet-object-store",
-    object_store_config: str = "omnidet-object-store",
+    object_store: str = "omnidet-object-store",
 ) -> None:
     """Datasets -> shards -> vocabulary -> one training pass -> benchmarks -> gate -> registry.
 
@@ -49,47 +43,42 @@ def train_detector(
             one when the data changes: steps are cached by it.
         download: Datasets of the catalogue to download into `data` first, such as ["coco", "lvis"].
             Those already there are not fetched again. Empty fetches nothing.
-        catalogue: File or s3:// URI of your own catalogue, with your mirrors or datasets; empty
-            uses OmniDet's.
         workspace: Folder or s3:// URI for everything that runs make, each in its own folder.
         registry: Folder or s3:// URI of the model registry.
-        recipe: Name of the recipe: tiny_world, coco_folder. If you change it, look at the next five
-            numbers too.
-        train_images: Training scenes of the drawn world; 0 leaves it to the recipe. Unused if
-            `data` is given.
-        image_size: Side of the detector's input in pixels; 0 leaves it to the recipe.
-        train_steps: Optimizer steps; 0 leaves it to the recipe.
-        learning_rate: Highest learning rate; 0 leaves it to the recipe.
-        seed: Seed of weights, order of samples and augmentation.
-        settings: Any other field of the recipe, such as ["register.name=my-detector",
-            "mixing.workers=8"]; overrides the parameters above.
-        num_nodes: 1 trains in the step's own pod. More train in a Kubeflow TrainJob, for which the
-            workspace must be s3://.
-        gpus_per_node: GPUs of each training node, one process each; 0 trains on the CPU.
-        cpu: CPU request of a training node.
-        memory: Memory limit of a training node, /dev/shm included.
-        shared_memory: Size of /dev/shm in the pods of a TrainJob. With one node, the memory limit
-            bounds it.
+        recipe: Name of the recipe, such as tiny_world or coco_folder.
+        backbone: Network to begin with: photo-small, which has seen photographs, or the name of a
+            timm model. Empty leaves it to the recipe.
+        backbone_weights: Where its weights come from: an s3:// URI, pip:PACKAGE, pretrained (which
+            are downloaded) or random. Empty takes those that the image holds, else pretrained.
+        train_steps: Optimizer steps; 0 leaves them to the recipe.
+        settings: Any other field of the recipe, such as ["model.image_size=640",
+            "train.optimizer.learning_rate=1e-4", "train.seed=1", "register.name=my-detector"], and
+            what is rarely needed: job.queue, job.shared_memory and download.catalogue.
+        num_nodes: Number of nodes to train on. 1 trains in the step's own pod, more in a Kubeflow
+            TrainJob, for which the workspace must be s3://.
+        gpus_per_node: Number of GPUs of each training node, one process each; 0 trains on the CPU.
+        cpus_per_node: Number of CPUs that each training node asks for.
+        memory_per_node: Memory limit of each training node with its unit, such as 64Gi; /dev/shm is
+            part of it.
         node_selector: Labels of the nodes to train on, such as
             {"nvidia.com/gpu.product": "NVIDIA-H100-80GB-HBM3"}.
         tolerations: Taints to tolerate, such as
             [{"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"}].
-        queue: Kueue LocalQueue for training on several nodes; empty starts at once.
-        object_store_secret: Secret with AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY; not needed if
-            the pods have a role.
-        object_store_config: ConfigMap with AWS_ENDPOINT_URL and AWS_REGION; not needed for AWS.
+        object_store: Name of the Secret with AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, and of
+            the ConfigMap with AWS_ENDPOINT_URL and AWS_REGION. Either may be missing if the pods
+            have a role, or the store is AWS.
     """
-    store = Store(object_store_secret, object_store_config)
+    store = Store(object_store)
     size = {
-        "num_nodes": num_nodes, "gpus_per_node": gpus_per_node, "cpu": cpu, "memory": memory,
-        "node_selector": node_selector, "tolerations": tolerations,
+        "num_nodes": num_nodes, "gpus_per_node": gpus_per_node, "cpus_per_node": cpus_per_node,
+        "memory_per_node": memory_per_node, "node_selector": node_selector,
+        "tolerations": tolerations,
     }  # fmt: skip
 
     run = configure(
-        recipe=recipe, settings=settings, train_images=train_images, image_size=image_size,
-        train_steps=train_steps, learning_rate=learning_rate, seed=seed, data=data,
-        data_version=data_version, workspace=workspace, run_id=dsl.PIPELINE_JOB_ID_PLACEHOLDER,
-        download=download, catalogue=catalogue, registry=registry, **size,
+        recipe=recipe, settings=settings, backbone=backbone, backbone_weights=backbone_weights,
+        train_steps=train_steps, data=data, data_version=data_version, workspace=workspace,
+        run_id=dsl.PIPELINE_JOB_ID_PLACEHOLDER, download=download, registry=registry, **size,
     )  # fmt: skip
     prepare(run, store, is_cached=False)
     tell_registry(run, store)
@@ -99,18 +88,12 @@ def train_detector(
         "settings": run.outputs["settings"],
     }
 
-    source = {
-        "data": data,
-        "data_version": data_version,
-        "names": download,
-        "catalogue": catalogue,
-    }
+    source = {"data": data, "data_version": data_version, "names": download}
     shards, words = build_data(run, source, recipe, store)
 
     nodes = {
-        **size, "image": images.TRAIN, "shared_memory": shared_memory, "queue": queue,
-        "deadline_seconds": TRAIN_HOURS * HOUR,
-        "object_store_secret": object_store_secret, "object_store_config": object_store_config,
+        **size, "image": images.TRAIN, "deadline_seconds": TRAIN_HOURS * HOUR,
+        "object_store": object_store,
     }  # fmt: skip
     trained = train(shards=shards, vocabulary=words, **of_run, **nodes)
     # Twice as long: waiting in a queue counts for a pod that watches a job, but not for the job.
@@ -127,5 +110,7 @@ def train_detector(
 
     measured = evaluate(model=trained.output, shards=shards, **of_run)
     prepare(measured, store, hours=24)
-    place(measured, Machine(asked["gpus"], cpu, memory, node_selector, tolerations))
+    place(
+        measured, Machine(asked["gpus"], cpus_per_node, memory_per_node, node_selector, tolerations)
+    )
     gate_and_register(trained.output, measured.outputs["Output"], registry, of_run, store)

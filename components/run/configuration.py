@@ -8,23 +8,45 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import omnidet
-from components.run import places
+from components.run import own_settings, places
 from omnidet import config
 from omnidet.data.download import catalogue
+from omnidet.recipes import backbones
 from omnidet.recipes.recipe import Recipe
 
-FIELDS = {
-    "train_images": "world.train_images",
-    "image_size": "model.image_size",
-    "train_steps": "train.steps",
-    "learning_rate": "train.optimizer.learning_rate",
-    "seed": "train.seed",
-}
-"""Fields of the recipe by the pipeline parameters that set them."""
 DATA_PARTS = ("world", "shards")
 """Parts of the recipe that shape the data."""
+OF_DATA = (*DATA_PARTS, "download")
+"""Settings that its steps take begin with these."""
 WATCHING = ("100m", "2Gi")
 """CPU and memory of a pod that watches a TrainJob."""
+
+
+@dataclass(frozen=True)
+class Size:
+    """What a person gives about the nodes that train."""
+
+    num_nodes: int = 1
+    gpus_per_node: float = 0
+    cpus_per_node: str = "2"
+    memory_per_node: str = "16Gi"
+    node_selector: Mapping[str, str] = field(default_factory=dict)
+    tolerations: Sequence[Mapping[str, object]] = ()
+
+
+class Pods(NamedTuple):
+    """What the pods that run the model ask for.
+
+    The pod of the train step trains if there is one node, and else only watches the TrainJob. GPUs
+    are text, empty for none: KFP's driver leaves out a limit that is a number.
+    """
+
+    gpus: str
+    train_gpus: str
+    train_cpu: str
+    train_memory: str
+    train_node_selector: dict[str, str]
+    train_tolerations: list[dict[str, object]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,47 +54,39 @@ class RunParameters:
     """What a person gives to the pipeline.
 
     Attributes:
-        settings: `field=value` for any field of the recipe; these override the numbers below.
-        train_images: one of `FIELDS`, as are the next four; 0 leaves the field to the recipe (a
-            seed of 0 is a seed).
+        settings: `field=value` for any field of the recipe, which override what comes next, and
+            for what `own_settings` lists.
+        backbone: network to begin with, as `recipes.backbones` takes it; empty leaves the recipe's.
+        backbone_weights: where its weights come from; empty takes those at hand.
+        train_steps: 0 leaves them to the recipe.
         data: location of the datasets; empty draws those of the recipe.
         data_version: text that changes when the data does.
         run_id: what KFP calls the run.
         download: datasets to download into `data` first.
-        catalogue: location of a catalogue to use instead of OmniDet's; empty uses OmniDet's.
         registry: checked now if given: days of training might pass before anyone notices that it
             is away.
-        num_nodes: nodes to train on; `cpu`, `memory` and what follows are for each of them.
+        size: of the nodes that train.
     """
 
     recipe: str
     settings: Sequence[str] = ()
-    train_images: int = 0
-    image_size: int = 0
+    backbone: str = ""
+    backbone_weights: str = ""
     train_steps: int = 0
-    learning_rate: float = 0
-    seed: int = 0
     data: str = ""
     data_version: str = ""
     workspace: str
     run_id: str
     download: Sequence[str] = ()
-    catalogue: str = ""
     registry: str = ""
-    num_nodes: int = 1
-    gpus_per_node: int = 0
-    cpu: str = "2"
-    memory: str = "16Gi"
-    node_selector: Mapping[str, str] = field(default_factory=dict)
-    tolerations: Sequence[Mapping[str, object]] = ()
+    size: Size = field(default_factory=Size)
 
 
 class Configured(NamedTuple):
     """A run as its steps take it.
 
     Data and vocabulary get only their own settings: no other setting makes their steps run again.
-    The pod of the train step trains if there is one node, and else only watches the TrainJob. GPUs
-    are text, empty for none: KFP's driver leaves out a limit that is a number.
+    The rest is that of `Pods`.
     """
 
     data_settings: list[str]
@@ -102,34 +116,28 @@ def configure(given: RunParameters) -> Configured:
     run_folder = places.run_folder(given.workspace, given.run_id)
     named = {"data": given.data, "registry": given.registry}
     places.check({name: place for name, place in named.items() if place})
-    datasets_to_download(given.data, given.download, given.catalogue)
+    datasets_to_download(given.data, given.download, _catalogue(given))
     if given.registry:
         places.check_registry(given.registry)
     return Configured(
-        [setting for setting in settings if _part(setting) in DATA_PARTS],
+        [setting for setting in settings if _part(setting) in OF_DATA],
         [setting for setting in settings if _part(setting) == "vocabulary"],
         settings,
         places.data_folder(given.workspace, _data_facts(given, recipe)),
         run_folder,
-        gpus_limit(given.gpus_per_node),
-        *_train_pod(given),
+        *pods(given.size),
     )
 
 
-def gpus_limit(gpus: float) -> str:
-    """A pod's limit of GPUs as the driver takes it: a parameter that is a number is no limit."""
-    return str(int(gpus)) if gpus else ""
-
-
-def _train_pod(
-    given: RunParameters,
-) -> tuple[str, str, str, dict[str, str], list[dict[str, object]]]:
-    """GPUs, CPU, memory, node selector and tolerations of the pod of the train step."""
-    if given.num_nodes != 1:
-        return ("", *WATCHING, {}, [])
-    tolerations = [dict(toleration) for toleration in given.tolerations]
-    limit = gpus_limit(given.gpus_per_node)
-    return limit, given.cpu, given.memory, dict(given.node_selector), tolerations
+def pods(size: Size) -> Pods:
+    """What the pods of later steps ask for."""
+    # A parameter that is a number is no limit to KFP's driver.
+    gpus = str(int(size.gpus_per_node)) if size.gpus_per_node else ""
+    if size.num_nodes != 1:
+        return Pods(gpus, "", *WATCHING, {}, [])
+    tolerations = [dict(toleration) for toleration in size.tolerations]
+    machine = (size.cpus_per_node, size.memory_per_node, dict(size.node_selector), tolerations)
+    return Pods(gpus, gpus, *machine)
 
 
 def datasets_to_download(
@@ -160,28 +168,23 @@ def datasets_to_download(
 
 
 def _settings(given: RunParameters) -> list[str]:
-    """The numbers as settings, then those that override them."""
-    draws_world = places.recipe(given.recipe, ()).world is not None and not given.data
-    numbers = {field: getattr(given, parameter) for parameter, field in FIELDS.items()}
-    return [
-        f"{field}={_number(number)}"
-        for field, number in numbers.items()
-        if (number or field == "train.seed") and (draws_world or _part(field) != "world")
-    ] + list(given.settings)
+    """The other parameters as settings, then those that override them."""
+    steps = [f"train.steps={int(given.train_steps)}"] if given.train_steps else []
+    backbone = backbones.settings(given.backbone, given.backbone_weights)
+    return [*backbone, *steps, *given.settings]
+
+
+def _catalogue(given: RunParameters) -> str:
+    return own_settings.value(given.settings, "download.catalogue")
 
 
 def _data_facts(given: RunParameters, recipe: Recipe) -> list[object]:
     """All that the data depends on: its folder is named after this."""
     described = [config.describe(getattr(recipe, part)) for part in DATA_PARTS]
     facts = [omnidet.__version__, given.data, given.data_version, *described]
-    return [*facts, [*sorted(set(given.download)), given.catalogue]] if given.download else facts
+    return [*facts, [*sorted(set(given.download)), _catalogue(given)]] if given.download else facts
 
 
 def _part(setting: str) -> str:
     """The part of the recipe that a setting or field belongs to."""
     return setting.partition(".")[0].strip()
-
-
-def _number(value: float) -> str:
-    """A number as text; some back ends hand integers over as floats."""
-    return str(int(value)) if value == int(value) else repr(value)

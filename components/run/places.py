@@ -14,6 +14,7 @@ import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from components.run import own_settings
 from omnidet import config, storage
 from omnidet.recipes.loading import load_recipe
 from omnidet.recipes.recipe import Recipe
@@ -23,8 +24,8 @@ NAMESPACE_FILE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 
 
 def recipe(name: str, settings: Sequence[str]) -> Recipe:
-    """The recipe with `field=value` settings."""
-    return load_recipe(None, name, list(settings))
+    """The recipe with `field=value` settings; those of the pipeline itself are left out."""
+    return load_recipe(None, name, own_settings.of_recipe(settings))
 
 
 def run_folder(workspace: str, run_id: str) -> str:

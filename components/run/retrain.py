@@ -1,11 +1,12 @@
 """The steps of `pipelines/retrain.py`, on top of `omnidet.steps.retrain`.
 
-The first one notes the champion in the run's folder, and all later ones start from that:
+The first one notes in the run's folder which champion is taught, or that a new detector is made
+(`new_detector`), and all later ones go on from that:
 
-    <workspace>/runs/<id>/    notice.json  dataset  new  shards  vocabulary  zero_shot  model
+    <workspace>/runs/<id>/    notice.json  dataset  new  shards  vocabulary  model  zero_shot
                               evaluation  metrics.json  report.html  gate.json  registered.json
 
-`python -m components.run.retrain '{...}'` is one process of `train` on several GPUs.
+`python -m components.run.retrain '{...}'` is one process of `train` of several.
 """
 
 from __future__ import annotations
@@ -15,24 +16,32 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
-from components.run import artifacts, outcome, places, training
+from components.run import artifacts, new_detector, outcome, own_settings, places, training
 from omnidet import storage
+from omnidet.recipes import backbones
 from omnidet.recipes.recipe import Recipe
 from omnidet.registry import versions
 from omnidet.registry.versions import Version
-from omnidet.steps import retrain
+from omnidet.steps import photographs, retrain
 
 NOTICE = "notice.json"
 
 
-class Noticed(NamedTuple):
-    """What a run is about, as its first step noted it."""
+@dataclass(frozen=True)
+class Noticed:
+    """What a run is about, as its first step noted it.
+
+    Attributes:
+        champion: None for a new detector.
+        backbone: of a new detector, with its weights; empty for the recipe's.
+    """
 
     folder: str
-    champion: Version
+    champion: Version | None
     attempt: retrain.Attempt
+    backbone: str = ""
+    backbone_weights: str = ""
 
     @property
     def dataset(self) -> str:
@@ -48,6 +57,10 @@ class Noticed(NamedTuple):
         """Location of something in the run's folder."""
         return storage.join(self.folder, name)
 
+    def recipe(self, name: str, settings: Sequence[str]) -> Recipe:
+        """What is trained: the recipe named, else the champion's own or that of photographs."""
+        return _recipe(self, name, settings)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Asked:
@@ -55,7 +68,12 @@ class Asked:
 
     Attributes:
         champion: the version to teach, as `champion`, `NAME` or `NAME@3`.
+        backbone: makes a new detector from this network; empty teaches the champion, and makes one
+            only where the registry holds none.
+        train_minutes: how long to train in one process; 0 leaves the steps to the recipe.
+        train_steps: how many steps to train instead; 0 leaves it to the minutes.
         retry_refused: whether to try again what the gate has refused.
+        num_processes: that train together.
     """
 
     data: str
@@ -64,101 +82,231 @@ class Asked:
     champion: str
     recipe: str
     settings: Sequence[str] = ()
-    replay: str = ""
+    backbone: str = ""
+    backbone_weights: str = ""
+    train_minutes: float = 0
+    train_steps: int = 0
     retry_refused: bool = False
+    num_processes: int = 1
 
 
 def notice(asked: Asked, folder: str) -> bool:
-    """Whether there is anything to learn that was not refused already; if so, note the champion for
-    all later steps.
+    """Whether there is anything to learn that was not refused already; if so, note it for all later
+    steps.
     """
     places.check({"data": asked.data, "registry": asked.registry})
     places.check_registry(asked.registry)
-    found = retrain.notice(asked.data, asked.registry, asked.champion, asked.dataset)
-    if not found.is_new:
-        outcome.nothing_to_do(found.why)
+    require_length(asked)
+    retrain.check_name(asked.dataset)
+    is_new, run, why = _noticed(asked, folder)
+    if not is_new:
+        outcome.nothing_to_do(why)
         return False
-    attempt = retrain.Attempt(
-        str(found.champion), asked.dataset, found.data_version, asked.recipe,
-        tuple(asked.settings), asked.replay,
-    )  # fmt: skip
-    refused = retrain.recall(asked.registry, attempt)
+    refused = retrain.recall(asked.registry, run.attempt)
     if refused and not asked.retry_refused:
-        run, reasons = refused
+        number, reasons = refused
+        whom = run.attempt.champion or "a new detector"
         outcome.nothing_to_do(
-            f"the gate refused {asked.dataset} {found.data_version[:12]} for {found.champion} with "
-            f"these settings in run {run} ({'; '.join(reasons)}): change data or settings, or "
-            "give retry_refused=true"
+            f"the gate refused {run.dataset} {run.data_version[:12]} for {whom} with these "
+            f"settings in run {number} ({'; '.join(reasons)}): change data or settings, or give "
+            "retry_refused=true"
         )
         return False
-    print(found.why)
-    retrain.require_whole(found.champion)
-    content = {**attempt.describe(), "data": asked.data}
+    print(why)
+    if run.champion is not None:
+        retrain.require_whole(run.champion)
+    content = {
+        **run.attempt.describe(),
+        "data": asked.data,
+        "network": [run.backbone, run.backbone_weights],
+    }
     storage.write_text(storage.join(folder, NOTICE), json.dumps(content, indent=1) + "\n")
     return True
+
+
+def _noticed(asked: Asked, folder: str) -> tuple[bool, Noticed, str]:
+    """Whether the data is new, what the run is about, and the first of it for people."""
+    champion = None
+    if not asked.backbone and versions.models(asked.registry):
+        champion = retrain.find_champion(asked.registry, asked.champion)
+    length = [f"train_minutes={asked.train_minutes:g}", f"train_steps={asked.train_steps}"]
+    network = [asked.backbone, asked.backbone_weights]
+
+    def about(data_version: str) -> Noticed:
+        attempt = retrain.Attempt(
+            str(champion or ""), asked.dataset, data_version, asked.recipe,
+            (*asked.settings, *length, *network),
+            own_settings.value(asked.settings, "retrain.replay"),
+        )  # fmt: skip
+        return Noticed(folder, champion, attempt, *network)
+
+    recipe = about("").recipe(asked.recipe, asked.settings)
+    reading = recipe.retrain.reading
+    if champion is not None:
+        found = retrain.notice(asked.data, asked.registry, str(champion), asked.dataset, reading)
+        return found.is_new, about(found.data_version), found.why
+    version = retrain.data_version(asked.data, reading)
+    known = new_detector.known(asked.registry, recipe, asked.dataset, version)
+    if known:
+        why = f"nothing new: {known} was taught {asked.dataset} {version[:12]} already"
+        return False, about(version), why
+    return True, about(version), f"{asked.dataset} {version[:12]} makes a new detector"
+
+
+def require_length(asked: Asked) -> None:
+    """Raise ValueError for a length of training that is none, or that several processes cannot
+    measure."""
+    minutes, steps = asked.train_minutes, asked.train_steps
+    if minutes < 0 or steps < 0:
+        raise ValueError(f"train_minutes={minutes:g} train_steps={steps}: give 0 or more")
+    if asked.num_processes > 1 and _minutes(minutes, steps, asked.settings):
+        raise ValueError(
+            f"train_minutes={minutes:g} is measured in one process, and {asked.num_processes} are "
+            "to train: give train_steps=N, or train_minutes=0 for the steps of the recipe"
+        )
+
+
+def _minutes(minutes: float, steps: int, settings: Sequence[str]) -> float:
+    """How long to train; 0 if the steps are told."""
+    names = {setting.partition("=")[0].strip() for setting in settings}
+    return 0 if steps or names & {"train.steps", "retrain.steps"} else minutes
 
 
 def read_notice(folder: str, registry: str) -> Noticed:
     """What `notice` noted."""
     content = json.loads(storage.read_text(storage.join(folder, NOTICE)))
     del content["data"]
-    champion = versions.find(registry, content["champion"])
-    return Noticed(folder, champion, retrain.Attempt.of(content))
+    network = content.pop("network", ())
+    attempt = retrain.Attempt.of(content)
+    champion = versions.find(registry, attempt.champion) if attempt.champion else None
+    return Noticed(folder, champion, attempt, *network)
 
 
-def gather(data: str, replay: str, folder: str, registry: str, recipe: Recipe) -> str:
-    """Read the new data, build its shards, extend the vocabulary; returns the run's folder."""
+def _recipe(run: Noticed, name: str, settings: Sequence[str]) -> Recipe:
+    if run.champion is None:
+        return new_detector.recipe(name, settings, run.dataset, run.backbone, run.backbone_weights)
+    if name:
+        return places.recipe(name, settings)
+    return retrain.base_recipe(run.champion, own_settings.of_recipe(settings))
+
+
+def gather(data: str, folder: str, registry: str, name: str, settings: Sequence[str]) -> str:
+    """Read the new data, build shards and vocabulary; returns the run's folder."""
     run = read_notice(folder, registry)
-    dataset, new, shards = (run.part(name) for name in ("dataset", "new", "shards"))
+    recipe = run.recipe(name, settings)
+    if run.champion is None:
+        new_detector.gather(data, run.data_version, folder, recipe, run.dataset)
+        return folder
+    dataset, new, shards = (run.part(part) for part in ("dataset", "new", "shards"))
     print(retrain.read(data, dataset, run.data_version, recipe.retrain.reading))
-    old = retrain.replay_of(run.champion, replay or None)
+    old = retrain.replay_of(run.champion, run.attempt.replay or None)
     print(retrain.build_shards(dataset, old, new, shards, recipe, run.dataset))
     out = run.part("vocabulary")
     print(retrain.extend_vocabulary(shards, run.champion.location, out, run.dataset))
     return folder
 
 
-def train(folder: str, registry: str, name: str, settings: Sequence[str], gpus: int) -> str:
-    """Measure the champion on the new benchmark, then retrain it, in one process per GPU.
-
-    Returns the location of the detector.
-    """
-    run, recipe = read_notice(folder, registry), places.recipe(name, settings)
-    shards, zero_shot = run.part("shards"), run.part("zero_shot")
-    retrain.zero_shot(shards, run.champion.location, zero_shot, recipe, run.dataset)
-    if gpus <= 1:
-        train_here(folder, registry, name, settings)
+def train(
+    folder: str,
+    registry: str,
+    name: str,
+    settings: Sequence[str],
+    nodes: training.Nodes,
+    minutes: float = 0,
+    steps: int = 0,
+) -> str:
+    """Train where `nodes` says; returns the location of the detector."""
+    run = read_notice(folder, registry)
+    recipe, why = _to_train(run, name, settings)
+    print(why)
+    length = _length(run, recipe, settings, minutes, steps)
+    given = {"folder": folder, "registry": registry, "name": name, "settings": [*settings, *length]}
+    if nodes.num_nodes == 1 and nodes.gpus_per_node <= 1:
+        train_here(**given)  # type: ignore[arg-type]
     else:
-        given = {"folder": folder, "registry": registry, "name": name, "settings": list(settings)}
-        training.in_processes(["-m", __name__, json.dumps(given)], gpus)
+        training.in_many(["-m", __name__, json.dumps(given)], folder, nodes, settings)
     return run.part("model")
 
 
+def _length(
+    run: Noticed, recipe: Recipe, settings: Sequence[str], minutes: float, steps: int
+) -> list[str]:
+    """Settings that say how many steps to train, as told or as fit into the minutes here."""
+    field = "train.steps" if run.champion is None else "retrain.steps"
+    left = _minutes(minutes, steps, settings)
+    if steps:
+        return [f"{field}={int(steps)}"]
+    if not left:
+        return []
+    from omnidet.steps import budget
+
+    shards, scored = run.part("shards"), None
+    if run.champion is not None:
+        scored = {run.dataset, *retrain.kept(run.champion, recipe, run.dataset).drops}
+        recipe = retrain.recipe_for(recipe, shards, run.champion.location, run.dataset)
+    planned = budget.plan(
+        shards, run.part("vocabulary"), recipe, run.folder, minutes=left, scored=scored
+    )
+    print(planned.describe())
+    own = planned.applied(recipe).train
+    scoring = [f"train.score_{key}={getattr(own, f'score_{key}')}" for key in ("every", "images")]
+    return [f"{field}={own.steps}", *scoring]
+
+
+def _to_train(run: Noticed, name: str, settings: Sequence[str]) -> tuple[Recipe, str]:
+    """The recipe with weights that this machine has, and what is trained, for people."""
+    recipe = run.recipe(name, settings)
+    if run.champion is not None:
+        return recipe, f"teaching {run.champion}"
+    is_named = run.backbone not in ("", backbones.SMALL) or bool(run.backbone_weights)
+    is_asked = is_named or any(setting.startswith("model.backbone") for setting in settings)
+    chosen, why = photographs.choose_backbone(recipe, is_asked)
+    return chosen, f"a new detector, {chosen.register.name}, from {why}"
+
+
 def train_here(folder: str, registry: str, name: str, settings: Sequence[str]) -> None:
-    """Retrain the champion that the run noted, in this process."""
-    run, recipe = read_notice(folder, registry), places.recipe(name, settings)
+    """Train in this process, or as one of the processes that torchrun has started."""
+    run = read_notice(folder, registry)
+    recipe, _ = _to_train(run, name, settings)
+    if run.champion is None:
+        new_detector.train(folder, recipe, run.dataset, run.data_version)
+        return
     shards, vocabulary, model = (run.part(part) for part in ("shards", "vocabulary", "model"))
     retrain.train(shards, vocabulary, run.champion, model, recipe, run.dataset, run.data_version)
 
 
 def evaluate(
-    folder: str, model: str, registry: str, recipe: Recipe, shown: artifacts.Shown
+    folder: str,
+    model: str,
+    registry: str,
+    name: str,
+    settings: Sequence[str],
+    shown: artifacts.Shown,
 ) -> dict[str, float]:
-    """Run old and new benchmarks, write report and artifacts; returns the metrics."""
+    """Measure old and new, before and after, write report and artifacts; returns the metrics."""
     run = read_notice(folder, registry)
-    retrain.evaluate(run.part("shards"), run.champion, model, folder, recipe, run.dataset)
+    recipe = run.recipe(name, settings)
+    if run.champion is None:
+        return new_detector.evaluate(folder, model, recipe, run.dataset, shown)
+    shards, before = run.part("shards"), run.champion
+    retrain.zero_shot(shards, before.location, run.part("zero_shot"), recipe, run.dataset)
+    retrain.evaluate(shards, before, model, folder, recipe, run.dataset)
     values: dict[str, float] = json.loads(storage.read_text(places.metrics(folder)))
-    before = json.loads(storage.read_text(storage.join(folder, "before", storage.INDEX_NAME)))
-    shown.write(str(run.champion), values, run.part("report.html"), before["values"])
+    old = json.loads(storage.read_text(storage.join(folder, "before", storage.INDEX_NAME)))
+    shown.write(str(before), values, run.part("report.html"), old["values"])
     return values
 
 
-def gate(folder: str, registry: str, recipe: Recipe) -> bool:
-    """Whether the new categories were learned and nothing old was forgotten; a refusal is noted
-    beside the registry.
+def gate(folder: str, registry: str, name: str, settings: Sequence[str]) -> bool:
+    """Whether the new was learned and nothing old was forgotten; a refusal is noted beside the
+    registry.
     """
     run = read_notice(folder, registry)
-    decision = retrain.gate(folder, run.champion, recipe, run.dataset)
+    recipe = run.recipe(name, settings)
+    if run.champion is None:
+        decision = new_detector.gate(folder, recipe, run.dataset)
+    else:
+        decision = retrain.gate(folder, run.champion, recipe, run.dataset)
     if decision.passed:
         retrain.forget(registry, run.attempt)
     else:
@@ -167,15 +315,21 @@ def gate(folder: str, registry: str, recipe: Recipe) -> bool:
     return decision.passed
 
 
-def register(folder: str, registry: str, recipe: Recipe, out: str) -> dict[str, str]:
+def register(
+    folder: str, registry: str, name: str, settings: Sequence[str], out: str
+) -> dict[str, str]:
     """Register, and move the alias if it still points to the champion that the run started from.
 
     Returns what `artifacts.note_registered` noted.
     """
     run, model = read_notice(folder, registry), storage.join(folder, "model")
-    version, said = retrain.register(
-        model, folder, registry, run.champion, recipe, run.dataset, run.data_version
-    )
+    recipe = run.recipe(name, settings)
+    if run.champion is None:
+        version, said = new_detector.register(folder, registry, recipe)
+    else:
+        version, said = retrain.register(
+            model, folder, registry, run.champion, recipe, run.dataset, run.data_version
+        )
     print(said)
     is_champion = versions.aliases(registry, version.name).get(versions.CHAMPION) == version.number
     outcome.registered(version, ("champion",) if is_champion else ())

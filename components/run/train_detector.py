@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from types import EllipsisType
 
-from components.run import artifacts, configuration, outcome, places
+from components.run import artifacts, configuration, outcome, own_settings, places
 from omnidet import storage
 from omnidet.data import shards as shard_folder
 from omnidet.data.download import datasets as downloading
@@ -24,9 +24,10 @@ BETWEEN = ", "
 into a list."""
 
 
-def download(data: str, names: Sequence[str], own_catalogue: str, recipe: str) -> str:
+def download(data: str, names: Sequence[str], recipe: str, settings: Sequence[str]) -> str:
     """Download datasets of the catalogue to where the recipe looks for them; returns `data`."""
-    parts = places.recipe(recipe, ()).shards
+    parts = places.recipe(recipe, settings).shards
+    own_catalogue = own_settings.value(settings, "download.catalogue")
     folders = {part.source: part.path for part in (*parts.train, *parts.evaluation)}
     options = Options(num_threads=downloading.files_at_once(data))
     for dataset in configuration.datasets_to_download(data, names, own_catalogue):

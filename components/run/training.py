@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from components.run import places
+from components.run import own_settings, places
 from omnidet import storage
 from omnidet.steps import train_detector
 from omnidet.training import runs
@@ -26,20 +26,21 @@ RUNTIME = "OMNIDET_TRAINING_RUNTIME"
 
 @dataclass(frozen=True, kw_only=True)
 class Nodes:
-    """Where training runs; `TrainJob` in `components/trainjob/manifest.py` explains the fields."""
+    """Where training runs; `TrainJob` in `components/trainjob/manifest.py` explains the fields.
+
+    Attributes:
+        object_store: name of the Secret and of the ConfigMap that say where it is.
+    """
 
     deadline_seconds: int
     num_nodes: int
     gpus_per_node: int
     image: str
-    cpu: str
-    memory: str
-    shared_memory: str
+    cpus_per_node: str
+    memory_per_node: str
     node_selector: Mapping[str, str]
     tolerations: Sequence[Mapping[str, Any]]
-    object_store_secret: str
-    object_store_config: str
-    queue: str
+    object_store: str
 
 
 def train(
@@ -58,22 +59,31 @@ def train(
         train_detector.train(shards, vocabulary, out, chosen, work)
         return out
     inputs = ["--shards", shards, "--vocabulary", vocabulary, "--out", out]
-    changes = [part for setting in settings for part in ("--set", setting)]
+    changes = [p for setting in own_settings.of_recipe(settings) for p in ("--set", setting)]
     command = ["-m", "omnidet.cli", "train", "--recipe", recipe, *changes, *inputs]
-    if nodes.num_nodes == 1:
-        # A rank that dies or is stopped costs the steps since the checkpoint. On several nodes the
-        # JobSet restarts them.
-        in_processes(command, nodes.gpus_per_node, MAX_RESTARTS)
-    else:
-        _on_nodes(command, out, Path(run_folder).name, nodes)
-    _check_detector(out)
+    in_many(command, run_folder, nodes, settings)
     return out
 
 
-def in_processes(command: Sequence[str], count: int, max_restarts: int = 0) -> None:
-    """Run Python with these arguments in so many processes. Raises RuntimeError if they fail."""
+def in_many(command: list[str], run_folder: str, nodes: Nodes, settings: Sequence[str]) -> None:
+    """Run Python with these arguments in one process per GPU, here or on several nodes.
+
+    Raises RuntimeError or JobError if that fails, OSError or ValueError if it leaves no detector in
+    the run's folder.
+    """
+    out = storage.join(run_folder, "model")
+    if nodes.num_nodes == 1:
+        # A rank that dies or is stopped costs the steps since the checkpoint. On several nodes the
+        # JobSet restarts them.
+        _in_processes(command, nodes.gpus_per_node)
+    else:
+        _on_nodes(command, out, Path(run_folder).name, nodes, settings)
+    _check_detector(out)
+
+
+def _in_processes(command: Sequence[str], count: int) -> None:
     torchrun = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={count}"]
-    restarts = f"--max-restarts={max_restarts}"
+    restarts = f"--max-restarts={MAX_RESTARTS}"
     ran = subprocess.run([sys.executable, *torchrun, restarts, *command])
     if ran.returncode:
         raise RuntimeError(
@@ -81,7 +91,9 @@ def in_processes(command: Sequence[str], count: int, max_restarts: int = 0) -> N
         )
 
 
-def _on_nodes(command: list[str], out: str, run_id: str, nodes: Nodes) -> None:
+def _on_nodes(
+    command: list[str], out: str, run_id: str, nodes: Nodes, settings: Sequence[str]
+) -> None:
     # Imported here: only the images `train` and `control` have the Kubernetes client.
     from components.trainjob import cluster, connection, job
     from components.trainjob.manifest import TrainJob
@@ -112,16 +124,24 @@ def _on_nodes(command: list[str], out: str, run_id: str, nodes: Nodes) -> None:
         runtime=runtime,
         num_nodes=nodes.num_nodes,
         gpus_per_node=nodes.gpus_per_node,
-        cpu=nodes.cpu,
-        memory=nodes.memory,
-        shared_memory=nodes.shared_memory,
+        cpu=nodes.cpus_per_node,
+        memory=nodes.memory_per_node,
+        shared_memory=_shared_memory(nodes, settings),
         env=_environment(nodes),
         node_selector=nodes.node_selector,
         tolerations=tuple(_toleration(toleration) for toleration in nodes.tolerations),
         service_account="omnidet-train",
-        queue=nodes.queue or None,
+        queue=own_settings.value(settings, "job.queue") or None,
     )
     job.run(wanted, cluster.Cluster(), lambda: _check_detector(out))
+
+
+def _shared_memory(nodes: Nodes, settings: Sequence[str]) -> str:
+    """As set, else half of a node's memory, which is what Linux gives it by default."""
+    from kubernetes.utils.quantity import parse_quantity
+
+    half = parse_quantity(nodes.memory_per_node) / 2**21
+    return own_settings.value(settings, "job.shared_memory") or f"{int(half)}Mi"
 
 
 def _environment(nodes: Nodes) -> dict[str, Any]:
@@ -130,9 +150,9 @@ def _environment(nodes: Nodes) -> dict[str, Any]:
 
     variables: dict[str, Any] = {"OMNIDET_GIT_COMMIT": runs.git_commit()}
     for key in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        variables[key] = Reference("secret", nodes.object_store_secret, key, optional=True)
+        variables[key] = Reference("secret", nodes.object_store, key, optional=True)
     for key in ("AWS_ENDPOINT_URL", "AWS_REGION"):
-        variables[key] = Reference("config", nodes.object_store_config, key, optional=True)
+        variables[key] = Reference("config", nodes.object_store, key, optional=True)
     return variables
 
 

@@ -22,11 +22,11 @@ def add(commands: Commands) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Print a row for each known package of weights, and how to name others."""
-    from omnidet.model import weights
+    from omnidet.model import weight_packages
 
     rows = [("model.backbone.name", "model.backbone.weights", "MB", "licence", "images/s", "")]
-    for package, known in weights.PACKAGES.items():
-        path = weights.installed(package)
+    for package, known in weight_packages.PACKAGES.items():
+        path = weight_packages.installed(package)
         size = f"{path.stat().st_size / 1e6:.0f}" if path else "-"
         speed = "-" if options.no_timing or path is None else f"{_speed(known.model):.1f}"
         here = "" if path else f"pip install {package}"

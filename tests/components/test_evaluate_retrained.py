@@ -16,11 +16,14 @@ def test_the_ui_gets_numbers_before_and_after(tmp_path, monkeypatch):
 
     def measured(*given: object) -> None:
         assert given[2] == "model"
+        assert asked == ["zero_shot"]
         storage.write_text(f"{run.folder}/report.html", "<html>page</html>")
         storage.write_text(
             f"{run.folder}/before/{storage.INDEX_NAME}", '{"values": {"cells/AP": 0.1}}'
         )
 
+    asked: list[str] = []
+    monkeypatch.setattr(retrain.retrain, "zero_shot", lambda *_: asked.append("zero_shot"))
     monkeypatch.setattr(retrain.retrain, "evaluate", measured)
     metrics, table, report = (Artifact(tmp_path / name) for name in ("metrics", "table", "report"))
     given = (run.folder, "model", run.registry, "tiny_world", [], 0, "2", "16Gi")

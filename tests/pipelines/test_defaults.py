@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import yaml
 
-from components.run.configuration import FIELDS
 from omnidet.recipes.loading import load_recipe
 from pipelines.defaults import PARAMS, ROOT
 
@@ -13,12 +12,8 @@ def test_they_are_those_of_params_yaml():
     assert yaml.safe_load((ROOT / "params.yaml").read_text()) == PARAMS
 
 
-def test_packages_params_and_recipe_agree(spec):
+def test_package_and_params_name_the_same_recipe_and_leave_its_numbers_alone(spec):
     inputs = spec["root"]["inputDefinitions"]["parameters"]
-    recipe = load_recipe(None, PARAMS["recipe"], [])
     assert inputs["recipe"]["defaultValue"] == PARAMS["recipe"]
-    for parameter, field in FIELDS.items():
-        in_file, in_recipe = PARAMS, recipe
-        for name in field.split("."):
-            in_file, in_recipe = in_file[name], getattr(in_recipe, name)
-        assert inputs[parameter]["defaultValue"] == in_file == in_recipe, parameter
+    assert load_recipe(None, PARAMS["recipe"], [])
+    assert inputs["train_steps"]["defaultValue"] == 0

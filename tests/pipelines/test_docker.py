@@ -14,7 +14,7 @@ from omnidet import storage
 from omnidet.registry import versions
 from tests.conftest import Bucket
 from tests.containers import engine
-from tests.pipelines.test_local import MODEL, NUMBERS, SETTINGS, _direct
+from tests.pipelines.test_local import MODEL, SETTINGS, STEPS, _direct
 
 ROOT = Path(__file__).parents[2]
 
@@ -28,11 +28,10 @@ def test_the_whole_pipeline_in_its_images(
 ) -> None:
     """It registers in s3://, with the numbers of its steps called one by one in this process."""
     repository, _, tag = docker_images.reference["control"].partition("/control:")
-    numbers = [f"{name}={value}" for name, value in NUMBERS.items()]
     places = [f"workspace={s3.uri}/pipeline", f"registry={s3.uri}/registry"]
     images = ["--image-repository", repository, "--image-tag", tag]
     run_local = ["run-local", "--runner", "docker", "--out", str(tmp_path / "out"), *images]
-    given = [*numbers, f"settings={json.dumps(SETTINGS)}", *places]
+    given = [f"train_steps={STEPS}", f"settings={json.dumps(SETTINGS)}", *places]
     ran = subprocess.run(
         [sys.executable, "-m", "pipelines", *run_local, *given],
         cwd=ROOT,

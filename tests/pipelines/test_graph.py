@@ -5,11 +5,12 @@ from __future__ import annotations
 
 def test_the_data_is_downloaded_before_it_is_read_and_cached_by_what_it_is(tasks):
     given = tasks["download"]["task"]["inputs"]["parameters"]
+    settings = given.pop("settings")["taskOutputParameter"]
+    assert settings == {"outputParameterKey": "data_settings", "producerTask": "configure"}
     assert {name: value["componentInputParameter"] for name, value in given.items()} == {
         "data": "data",
         "data_version": "data_version",
         "names": "download",
-        "catalogue": "catalogue",
         "recipe": "recipe",
     }
     # `configure` refuses a wrong name.
@@ -17,7 +18,7 @@ def test_the_data_is_downloaded_before_it_is_read_and_cached_by_what_it_is(tasks
     read = tasks["draw-world"]["task"]["inputs"]["parameters"]["data"]
     output = {"outputParameterKey": "Output", "producerTask": "download"}
     assert read == {"taskOutputParameter": output}
-    assert {"download", "catalogue"} <= tasks["configure"]["task"]["inputs"]["parameters"].keys()
+    assert {"download", "settings"} <= tasks["configure"]["task"]["inputs"]["parameters"].keys()
 
 
 def test_the_loop_takes_nothing_from_other_steps_but_its_item(spec):

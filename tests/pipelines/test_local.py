@@ -24,14 +24,16 @@ from pipelines import local
 from pipelines.defaults import ROOT
 from tests import toys
 
-NUMBERS = {"train_images": 40, "image_size": 64, "train_steps": 10}
-SETTINGS = [s for s in toys.SMALL if not s.startswith(("world.train_images", "train.steps"))]
+STEPS = 10
+SETTINGS = [
+    *(s for s in toys.SMALL if not s.startswith(("world.train_images", "train.steps"))),
+    *("world.train_images=40", "model.image_size=64", "train.optimizer.learning_rate=1e-3"),
+]
 MODEL = "omnidet-tiny-world"
 
 
 def _run(out: Path, *parameters: str) -> int:
-    numbers = [f"{name}={value}" for name, value in NUMBERS.items()]
-    given = [*numbers, f"settings={json.dumps(SETTINGS)}", *parameters]
+    given = [f"train_steps={STEPS}", f"settings={json.dumps(SETTINGS)}", *parameters]
     return command.main(["run-local", "--runner", "subprocess", "--out", str(out), *given])
 
 
@@ -41,8 +43,7 @@ def _direct(folder: Path) -> dict[str, float]:
         configuration.RunParameters(
             recipe="tiny_world",
             settings=SETTINGS,
-            **NUMBERS,
-            learning_rate=1e-3,
+            train_steps=STEPS,
             workspace=str(folder),
             run_id="direct",
         )
@@ -84,7 +85,7 @@ def test_the_whole_pipeline(tmp_path, monkeypatch, capfd):
 
 @pytest.mark.slow
 def test_sigterm_ends_the_steps_too(tmp_path):
-    run_local = ["run-local", "--out", str(tmp_path / "out"), "train_images=2000"]
+    run_local = ["run-local", "--out", str(tmp_path / "out"), "world.train_images=2000"]
     command = [sys.executable, "-m", "pipelines", *run_local]
     with (
         (tmp_path / "log").open("w") as log,

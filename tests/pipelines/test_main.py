@@ -30,12 +30,12 @@ def _one_line(capsys: pytest.CaptureFixture[str]) -> str:
 
 
 def test_submit_uploads_runs_and_waits(fake, capsys):
-    assert _submit("train_steps=20", "learning_rate=1e-4", "workspace=s3://b/w") == 0
+    assert _submit("train_steps=20", "train.seed=1", "workspace=s3://b/w") == 0
     version = package.version(package.path("train_detector"))
     assert [p["display_name"] for p in fake.pipelines] == ["omnidet-train-detector"]
     assert [v["display_name"] for v in fake.versions] == [version]
     (run,) = fake.runs.values()
-    parameters = {"train_steps": 20, "learning_rate": 1e-4, "workspace": "s3://b/w"}
+    parameters = {"train_steps": 20, "settings": ["train.seed=1"], "workspace": "s3://b/w"}
     assert run["runtime_config"]["parameters"] == parameters
     said = capsys.readouterr().out
     assert f"{fake.host}/#/runs/details/run-0" in said
@@ -105,8 +105,8 @@ def test_another_file_than_a_package(fake, tmp_path, capsys):
 
 @pytest.mark.slow
 def test_schedule_says_what_it_did(fake, capsys):
-    for parameter, what in (("seed=1", "created"), ("seed=1", "unchanged"), ("seed=2", "replaced")):
-        assert _schedule(parameter) == 0
+    for seed, what in ((1, "created"), (1, "unchanged"), (2, "replaced")):
+        assert _schedule(f"train.seed={seed}") == 0
         assert f" {what}: {fake.host}/#/recurringrun/" in capsys.readouterr().out
     assert [s["display_name"] for s in fake.schedules] == ["weekly"]
 

@@ -6,6 +6,7 @@ import ast
 import importlib
 import re
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 from kfp import components as kfp_components
@@ -60,6 +61,33 @@ def test_no_image_moves(name):
 def test_the_package_is_small(name):
     """Its text is repeated in the Workflow object, which must fit in 1.5 MB (pipelines#13738)."""
     assert package.path(name).stat().st_size < 100_000
+
+
+@NAMES
+def test_its_description_is_a_table_of_what_matters(name):
+    """The UI shows it beside the form, which has names, types and defaults alone."""
+    spec = package.spec(package.path(name))
+    inputs = spec["root"]["inputDefinitions"]["parameters"]
+    lines = package.described(package.path(name)).splitlines()
+    rows = {line.split(" | ")[0].lstrip("| "): line.split(" | ") for line in lines[4:]}
+    assert lines[2:4] == ["| parameter | default | what |", "|---|---|---|"]
+    assert {"data", "workspace", "registry", "backbone", "train_steps", "settings"} <= set(rows)
+    assert set(rows) <= set(inputs)
+    for parameter, (_, default, what) in rows.items():
+        own = inputs[parameter].get("defaultValue", "required")
+        assert str(own) in (default, "", "[]") or float(own) == float(default), parameter
+        assert " ".join(inputs[parameter]["description"].split()).startswith(what.rstrip(" |"))
+    assert len(quote("\n".join(lines))) < 4000  # it travels in a URL
+
+
+@NAMES
+def test_it_has_few_parameters_whose_names_say_what_is_counted(name):
+    inputs = package.spec(package.path(name))["root"]["inputDefinitions"]["parameters"]
+    assert len(inputs) < 20
+    for parameter, kind in inputs.items():
+        if kind["parameterType"].startswith("NUMBER"):
+            counted = ("_steps", "_minutes", "_nodes", "s_per_node")
+            assert parameter.endswith(counted), parameter
 
 
 @pytest.mark.parametrize("text", ["a: 1\n", "- 1\n", "", "{", "\x00"])

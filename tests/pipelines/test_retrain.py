@@ -6,6 +6,7 @@ import json
 import shutil
 
 import pytest
+import yaml
 
 from omnidet.registry import versions
 from pipelines import __main__ as command
@@ -52,6 +53,47 @@ def test_what_is_new_decides_alone_and_nothing_is_cached():
     for component in [spec["root"], *spec["components"].values()]:
         for task in component.get("dag", {}).get("tasks", {}).values():
             assert not task.get("cachingOptions"), task["taskInfo"]
+
+
+@pytest.mark.slow
+def test_photographs_become_a_new_detector(tmp_path, monkeypatch, capfd):
+    """With the weights that are installed, and without a champion: as the command does."""
+    monkeypatch.setenv("PYTHONPATH", "")  # given back afterwards
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.chdir(tmp_path)
+    taught.draw_cells(tmp_path / "cells")
+    settings = [
+        *("retrain.min_ap50=0", "retrain.min_boxes=1", "mixing.workers=0"),
+        *("model.image_size=64", "model.backbone.depth=1"),
+    ]
+    given = [
+        f"data={tmp_path / 'cells'}",
+        *("dataset=cells", "backbone=photo-small", "train_steps=2"),
+        f"settings={json.dumps(settings)}",
+    ]
+    out = tmp_path / "out"
+    assert command.main(["run-local", "retrain", "--out", str(out), *given]) == 0, (
+        capfd.readouterr()
+    )
+    assert "registered cells@1" in capfd.readouterr().out
+    version = versions.find(str(out / "registry"), "cells@champion")
+    assert version.provenance["recipe"]["model"]["backbone"]["name"] == "tf_efficientnet_lite2"
+    assert len(version.provenance["backbone_weights_sha256"]) == 64
+
+
+def test_it_trains_on_several_nodes_as_the_first_training_does():
+    spec = package.spec(package.path("retrain"))
+    inputs = {
+        name: spec["components"][f"comp-{name}"]["inputDefinitions"]["parameters"].keys()
+        for name in ("train-on-new-data",)
+    }["train-on-new-data"]
+    first = package.spec(package.path("train_detector"))
+    nodes = first["components"]["comp-train"]["inputDefinitions"]["parameters"].keys()
+    assert nodes - {"shards", "vocabulary"} <= inputs
+    _, platform = yaml.safe_load_all(package.path("retrain").read_text())
+    own = platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
+    told = own["exec-train-on-new-data"]["configMapAsEnv"]
+    assert "omnidet-training" in json.dumps(told)
 
 
 def test_a_wrong_name_or_folder_is_refused_before_anything_starts(tmp_path, capsys):

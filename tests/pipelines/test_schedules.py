@@ -71,7 +71,7 @@ def test_a_replacement_that_fails_leaves_the_old_one(fake):
     _schedule(fake)
     fake.failures["POST /recurringruns"] = [500]
     with pytest.raises(ApiException, match="500"):
-        _schedule(fake, seed=1)
+        _schedule(fake, train_steps=1)
     assert len(fake.schedules) == 1
 
 

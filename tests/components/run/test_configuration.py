@@ -11,14 +11,14 @@ from tests import toys
 
 SMALL: dict[str, Any] = {
     "recipe": "tiny_world",
-    "settings": list(toys.SMALL),
-    "train_images": 40,
-    "image_size": 64,
+    "settings": ["world.train_images=40", *toys.SMALL],
     "train_steps": 7,
-    "learning_rate": 0.01,
     "workspace": "s3://b/w",
     "run_id": "abc",
 }
+
+
+NO_CATALOGUE = "download.catalogue=/no/such.toml"
 
 
 def _configured(**changes: Any) -> configuration.Configured:
@@ -28,34 +28,41 @@ def _configured(**changes: Any) -> configuration.Configured:
 def test_settings_are_split_by_what_they_shape():
     run = _configured()
     assert run.run_folder == "s3://b/w/runs/abc"
-    numbers = ["world.train_images=40", "model.image_size=64", "train.steps=7"]
-    assert run.settings[:5] == [*numbers, "train.optimizer.learning_rate=0.01", "train.seed=0"]
-    assert run.settings[5:] == list(toys.SMALL)  # last, so that they override the numbers
+    assert run.settings == ["train.steps=7", *SMALL["settings"]]  # the last one counts
     assert all(s.startswith(("world.", "shards.")) for s in run.data_settings)
     assert run.vocabulary_settings == ["vocabulary.size=600"]
 
 
 def test_the_pod_of_the_train_step_trains_on_one_node_and_watches_many():
-    asked: dict[str, Any] = {
-        "gpus_per_node": 8.0,
-        "cpu": "30",
-        "memory": "200Gi",
-        "node_selector": {"pool": "gpu"},
-        "tolerations": [{"key": "gpu", "operator": "Exists"}],
-    }
-    one, many = _configured(num_nodes=1, **asked), _configured(num_nodes=4, **asked)
+    selector, tolerations = {"pool": "gpu"}, [{"key": "gpu", "operator": "Exists"}]
+    asked = (8.0, "30", "200Gi", selector, tolerations)
+    one, many = (_configured(size=configuration.Size(count, *asked)) for count in (1, 4))
     assert (one.gpus, one.train_gpus, one.train_cpu, one.train_memory) == ("8", "8", "30", "200Gi")
-    assert one.train_node_selector == asked["node_selector"]
-    assert one.train_tolerations == asked["tolerations"]
+    assert one.train_node_selector == selector
+    assert one.train_tolerations == tolerations
     assert (many.gpus, many.train_gpus, many.train_cpu) == ("8", "", "100m")
     assert (many.train_node_selector, many.train_tolerations) == ({}, [])
-    none = _configured(num_nodes=1)
+    none = _configured()
     assert (none.gpus, none.train_gpus) == ("", "")
 
 
-def test_numbers_that_are_0_are_the_recipes():
-    zeros = dict.fromkeys(("train_images", "image_size", "train_steps", "learning_rate"), 0)
-    assert _configured(settings=[], **zeros, seed=3).settings == ["train.seed=3"]
+def test_steps_that_are_0_are_the_recipes():
+    assert _configured(settings=["train.seed=3"], train_steps=0).settings == ["train.seed=3"]
+
+
+def test_a_backbone_comes_before_the_settings_that_change_it():
+    run = _configured(backbone="photo-small", settings=["model.backbone.depth=1"])
+    backbone = places.recipe("tiny_world", run.settings).model.backbone
+    assert (backbone.kind, backbone.depth) == ("timm_features", 1)
+    assert not any(s.startswith("model.") for s in run.data_settings)
+
+
+def test_what_is_rarely_needed_is_among_the_settings(tmp_path):
+    own = ["job.queue=team", "download.catalogue=s3://b/own.toml"]
+    run = _configured(settings=own)
+    assert run.settings[-2:] == own
+    assert run.data_settings == ["download.catalogue=s3://b/own.toml"]
+    assert places.recipe("tiny_world", run.settings).train.steps == 7
 
 
 def test_whole_numbers_that_come_as_floats_are_whole():
@@ -64,7 +71,7 @@ def test_whole_numbers_that_come_as_floats_are_whole():
 
 def test_the_data_folder_depends_on_what_the_data_is_made_from():
     folder = _configured().data_folder
-    assert folder == _configured(run_id="other", train_steps=9, seed=4).data_folder
+    assert folder == _configured(run_id="other", train_steps=9).data_folder
     others = [
         _configured(data_version="2"),
         _configured(data="s3://b/d"),
@@ -94,10 +101,17 @@ def test_given_data_leaves_the_world_alone():
         ({"download": ["coco"]}, r'download=\["coco"\].*`data`'),
         ({"data": "s3://b/d", "download": ["flickr30k"]}, "flickr30k .*licence at https"),
         ({"data": "s3://b/d", "download": ["laion-list"]}, "laion-list .*token HF_TOKEN"),
-        ({"data": "s3://b/d", "download": ["coco"], "catalogue": "/no/such.toml"}, "such.toml"),
+        (
+            {
+                "data": "s3://b/d",
+                "download": ["coco"],
+                "settings": ["download.catalogue=/no/such.toml"],
+            },
+            "such.toml",
+        ),
         ({"registry": __file__}, "registry=.*test_configuration.py"),
         ({"workspace": ""}, "workspace is empty"),
-        ({"settings": [], "train_images": 40}, "refcocog_val_images is 300"),
+        ({"settings": ["world.train_images=40"]}, "refcocog_val_images is 300"),
     ],
 )
 def test_wrong_parameters_are_refused(changes, words):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib.util
 import json
 from typing import Any
@@ -9,10 +10,11 @@ from typing import Any
 import pytest
 
 from components.run import artifacts, places, retrain, training
-from omnidet import storage
+from omnidet import config, storage
 from omnidet.recipes.tiny_world import tiny_world
 from omnidet.registry import gate, versions
 from tests import taught, toys
+from tests.components.run.test_training import NODES
 
 
 @pytest.fixture
@@ -50,21 +52,22 @@ def test_all_steps_start_from_the_champion_that_was_noted(run):
     assert noticed.part("shards") == f"{run['folder']}/shards"
 
 
-def test_nothing_is_noted_if_nothing_is_new(tmp_path, monkeypatch):
+def test_nothing_is_noted_if_nothing_is_new(run, tmp_path, monkeypatch):
     champion = versions.Version("toy", 1, "l")
     found = retrain.retrain.Notice(False, "abc", champion, "nothing new")
     monkeypatch.setattr(retrain.retrain, "notice", lambda *_: found)
-    folder = str(tmp_path / "run")
+    folder = str(tmp_path / "new")
     asked = retrain.Asked(
-        data="s3://b/d", dataset="cells", registry=str(tmp_path), champion="champion", recipe="r"
-    )
+        data="s3://b/d", dataset="cells", registry=run["registry"], champion="champion",
+        recipe="tiny_world",
+    )  # fmt: skip
     assert retrain.notice(asked, folder) is False
     assert not storage.exists(folder)
 
 
 def test_new_data_is_gathered_in_the_folder_of_the_run(run, asked):
-    assert retrain.gather("s3://b/d", "", recipe=tiny_world(), **run) == run["folder"]
     folder = run["folder"]
+    assert retrain.gather("s3://b/d", folder, run["registry"], "tiny_world", []) == folder
     assert [name for name, _ in asked] == ["read", "replay_of", "build_shards", "extend_vocabulary"]
     reading = tiny_world().retrain.reading
     assert asked[0][1] == ("s3://b/d", f"{folder}/dataset", "abc", reading)
@@ -73,27 +76,58 @@ def test_new_data_is_gathered_in_the_folder_of_the_run(run, asked):
     assert asked[3][1][2] == f"{folder}/vocabulary"
 
 
+def _train(run: dict[str, str], *settings: str, **nodes: int) -> str:
+    where = dataclasses.replace(NODES, **nodes)
+    given = ["retrain.steps=3", *settings]
+    return retrain.train(run["folder"], run["registry"], "tiny_world", given, where)
+
+
 def test_one_process_trains_here(run, asked):
-    out = retrain.train(run["folder"], run["registry"], "tiny_world", ["retrain.steps=3"], gpus=1)
+    out = _train(run)
     assert out == f"{run['folder']}/model"
-    assert [name for name, _ in asked] == ["zero_shot", "train"]
-    shards, vocabulary, champion, model, recipe, *_ = asked[1][1]
+    assert [name for name, _ in asked] == ["train"]
+    shards, vocabulary, champion, model, recipe, *_ = asked[0][1]
     assert (shards, vocabulary) == (f"{run['folder']}/shards", f"{run['folder']}/vocabulary")
     assert (str(champion), model, recipe.retrain.steps) == ("toy@1", out, 3)
 
 
-def test_several_gpus_run_a_module_that_exists(run, asked, monkeypatch):
+@pytest.mark.parametrize("nodes", [{"gpus_per_node": 4}, {"num_nodes": 2}])
+def test_several_processes_run_a_module_that_exists(run, asked, monkeypatch, nodes):
+    """On several GPUs of this pod as in a TrainJob."""
     started = []
-    monkeypatch.setattr(retrain.training, "in_processes", lambda *given: started.append(given))
-    retrain.train(run["folder"], run["registry"], "tiny_world", ["retrain.steps=3"], gpus=4)
-    (((dash_m, module, given), count),) = started
-    assert (dash_m, count) == ("-m", 4)
+    monkeypatch.setattr(retrain.training, "in_many", lambda *given: started.append(given))
+    _train(run, "job.queue=team", **nodes)
+    (((dash_m, module, given), folder, where, settings),) = started
+    assert (dash_m, folder) == ("-m", run["folder"])
+    assert (where.num_nodes, where.gpus_per_node) == (
+        nodes.get("num_nodes", 1),
+        nodes.get("gpus_per_node", 0),
+    )
+    assert "job.queue=team" in settings
     spec = importlib.util.find_spec(module)
     assert spec is not None
     assert spec.origin == retrain.__file__
     asked.clear()
     retrain.train_here(**json.loads(given))
     assert [name for name, _ in asked] == ["train"]
+
+
+def test_steps_that_are_told_count(run, asked):
+    given = (run["folder"], run["registry"], "tiny_world", [])
+    retrain.train(*given, NODES, minutes=10, steps=9)
+    assert asked[0][1][4].retrain.steps == 9
+
+
+def test_without_a_recipe_it_is_the_champions(tmp_path):
+    registry, bundle = str(tmp_path / "registry"), tmp_path / "bundle"
+    toys.write_bundle(bundle)
+    carried = config.describe(config.override(toys.recipe(), "train.steps=77"))
+    champion, _ = versions.register(registry, "toy", bundle, {}, {"recipe": carried})
+    attempt = retrain.retrain.Attempt("toy@1", "cells", "abc", "", ())
+    noticed = retrain.Noticed(str(tmp_path), champion, attempt)
+    recipe = noticed.recipe("", ["retrain.steps=5", "job.queue=team"])
+    assert (recipe.train.steps, recipe.retrain.steps) == (77, 5)
+    assert noticed.recipe("coco_folder", []).register.name == "omnidet-coco-folder"
 
 
 def test_the_table_has_the_numbers_before(run, asked, tmp_path):
@@ -104,20 +138,21 @@ def test_the_table_has_the_numbers_before(run, asked, tmp_path):
     storage.write_text(f"{folder}/report.html", "<html>")
     files = [str(tmp_path / name) for name in ("metrics", "table", "report")]
     shown = artifacts.Shown(*files)
-    values = retrain.evaluate(folder, "model", run["registry"], tiny_world(), shown)
+    values = retrain.evaluate(folder, "model", run["registry"], "tiny_world", [], shown)
     assert values == {"cells/AP": 0.5}
     assert "| cells/AP | 0.100 | 0.500 |" in (tmp_path / "table").read_text()
-    assert asked[0][1][2] == "model"
+    assert [name for name, _ in asked] == ["zero_shot", "evaluate"]
+    assert asked[1][1][2] == "model"
 
 
 def test_the_gate_says_why(run, asked, capsys):
-    assert retrain.gate(run["folder"], run["registry"], tiny_world()) is False
+    assert retrain.gate(run["folder"], run["registry"], "tiny_world", []) is False
     assert "cells/AP: too low" in capsys.readouterr().out
 
 
 def test_what_was_registered_is_noted(run, asked, tmp_path):
     out = tmp_path / "model.json"
-    facts = retrain.register(run["folder"], run["registry"], toys.recipe(), str(out))
+    facts = retrain.register(run["folder"], run["registry"], "tiny_world", [], str(out))
     assert (facts["version"], facts["model"]) == ("toy@2", f"{run['folder']}/model")
     assert json.loads(out.read_text()) == facts
 
@@ -133,8 +168,9 @@ def test_two_processes_retrain_together(tmp_path, monkeypatch):
         settings=settings,
     )  # fmt: skip
     assert retrain.notice(asked, folder) is True
-    retrain.gather(data, "", folder, registry, places.recipe("tiny_world", settings))
-    model = retrain.train(folder, registry, "tiny_world", settings, gpus=2)
+    retrain.gather(data, folder, registry, "tiny_world", settings)
+    two = dataclasses.replace(NODES, gpus_per_node=2)
+    model = retrain.train(folder, registry, "tiny_world", settings, two)
     training._check_detector(model)
     lines = (tmp_path / "w/runs/abc/model/training.jsonl").read_text().splitlines()
     assert json.loads(lines[-1])["step"] == 4

@@ -17,20 +17,18 @@ NODES = training.Nodes(
     num_nodes=1,
     gpus_per_node=0,
     image="ghcr.io/omnidet/train:0.1.0",
-    cpu="1",
-    memory="2Gi",
-    shared_memory="1Gi",
+    cpus_per_node="1",
+    memory_per_node="2Gi",
     node_selector={},
     tolerations=[],
-    object_store_secret="keys",
-    object_store_config="store",
-    queue="",
+    object_store="store",
 )
 
 
-def _train(run: str, **changes: Any) -> str:
+def _train(run: str, *settings: str, **changes: Any) -> str:
     nodes = training.Nodes(**{**vars(NODES), **changes})
-    return training.train("shards", "words", run, "tiny_world", ["train.steps=3"], nodes)
+    given = ["train.steps=3", *settings]
+    return training.train("shards", "words", run, "tiny_world", given, nodes)
 
 
 def test_one_process_trains_here(tmp_path, monkeypatch):
@@ -83,18 +81,20 @@ def test_several_nodes_are_a_trainjob(monkeypatch):
     monkeypatch.setenv(training.RUNTIME, "omnidet-torch-0-1-0-abc")
     _train(
         "s3://b/w/runs/1b2c-3d",
+        "job.queue=omnidet",
         num_nodes=2,
         gpus_per_node=8,
         tolerations=[{"key": "gpu", "operator": "Exists", "tolerationSeconds": 30.0}],
-        queue="omnidet",
     )
     (job,) = jobs
+    assert "job.queue=omnidet" not in job.command  # the command line knows fields of the recipe
+    assert job.shared_memory == "1024Mi"
     assert job.runtime == "omnidet-torch-0-1-0-abc"
     assert (job.run_id, job.namespace) == ("1b2c-3d", "omnidet")
     assert (job.num_nodes, job.gpus_per_node, job.queue) == (2, 8, "omnidet")
     assert job.command[:4] == ("torchrun", "-m", "omnidet.cli", "train")
     assert job.tolerations == ({"key": "gpu", "operator": "Exists", "tolerationSeconds": 30},)
-    reference = {"name": "keys", "key": "AWS_SECRET_ACCESS_KEY", "optional": True}
+    reference = {"name": "store", "key": "AWS_SECRET_ACCESS_KEY", "optional": True}
     assert f'"secretKeyRef": {json.dumps(reference)}' in json.dumps(manifest(job)["spec"])
 
 
@@ -104,3 +104,9 @@ def test_half_a_detector_is_refused(tmp_path):
     (tmp_path / "config.json").write_text("{}")
     with pytest.raises(FileNotFoundError, match=r"model\.safetensors"):
         training._check_detector(str(tmp_path))
+
+
+def test_shared_memory_is_half_of_the_memory_unless_it_is_set():
+    nodes = training.Nodes(**{**vars(NODES), "memory_per_node": "64Gi"})
+    assert training._shared_memory(nodes, []) == "32768Mi"
+    assert training._shared_memory(nodes, ["job.shared_memory=8Gi"]) == "8Gi"
