@@ -52,7 +52,7 @@ def test_the_base_has_a_full_tag_and_no_digest_of_our_own():
 
 def test_the_train_image_holds_the_weights_that_photographs_begin_with(tmp_path):
     """Its list of packages, as the build writes it: a cluster without the web can train."""
-    (script,) = re.findall(r"RUN python3 -c '(.*?)'\n", TEXT.replace("\\\n", "\n"), re.DOTALL)
+    (script,) = re.findall(r"RUN python3 -c '(.*?)'\n", TEXT.replace("\\\n", ""), re.DOTALL)
     shutil.copy(ROOT / "pyproject.toml", tmp_path)
     subprocess.run([sys.executable, "-c", script], cwd=tmp_path, check=True, timeout=60)
     (package,) = (
