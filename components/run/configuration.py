@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import omnidet
 from components.run import own_settings, places
+from components.run.again import patiently
 from omnidet import config
 from omnidet.data.download import catalogue
 from omnidet.recipes import backbones
@@ -102,6 +103,7 @@ class Configured(NamedTuple):
     train_tolerations: list[dict[str, object]]
 
 
+@patiently
 def configure(given: RunParameters) -> Configured:
     """Settings and folders of a run. Raises ValueError or OSError for a parameter that is wrong."""
     settings = _settings(given)

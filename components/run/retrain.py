@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from components.run import artifacts, new_detector, outcome, own_settings, places, training
+from components.run.again import patiently
 from omnidet import storage
 from omnidet.recipes import backbones
 from omnidet.recipes.recipe import Recipe
@@ -90,6 +91,7 @@ class Asked:
     num_processes: int = 1
 
 
+@patiently
 def notice(asked: Asked, folder: str) -> bool:
     """Whether there is anything to learn that was not refused already; if so, note it for all later
     steps.
@@ -190,6 +192,7 @@ def _recipe(run: Noticed, name: str, settings: Sequence[str]) -> Recipe:
     return retrain.base_recipe(run.champion, own_settings.of_recipe(settings))
 
 
+@patiently
 def gather(data: str, folder: str, registry: str, name: str, settings: Sequence[str]) -> str:
     """Read the new data, build shards and vocabulary; returns the run's folder."""
     run = read_notice(folder, registry)
@@ -206,6 +209,7 @@ def gather(data: str, folder: str, registry: str, name: str, settings: Sequence[
     return folder
 
 
+@patiently
 def train(
     folder: str,
     registry: str,
@@ -275,6 +279,7 @@ def train_here(folder: str, registry: str, name: str, settings: Sequence[str]) -
     retrain.train(shards, vocabulary, run.champion, model, recipe, run.dataset, run.data_version)
 
 
+@patiently
 def evaluate(
     folder: str,
     model: str,
@@ -297,6 +302,7 @@ def evaluate(
     return values
 
 
+@patiently
 def gate(folder: str, registry: str, name: str, settings: Sequence[str]) -> bool:
     """Whether the new was learned and nothing old was forgotten; a refusal is noted beside the
     registry.
@@ -315,6 +321,7 @@ def gate(folder: str, registry: str, name: str, settings: Sequence[str]) -> bool
     return decision.passed
 
 
+@patiently
 def register(
     folder: str, registry: str, name: str, settings: Sequence[str], out: str
 ) -> dict[str, str]:

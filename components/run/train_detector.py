@@ -12,6 +12,7 @@ from pathlib import Path
 from types import EllipsisType
 
 from components.run import artifacts, configuration, outcome, own_settings, places
+from components.run.again import patiently
 from omnidet import storage
 from omnidet.data import shards as shard_folder
 from omnidet.data.download import datasets as downloading
@@ -24,6 +25,7 @@ BETWEEN = ", "
 into a list."""
 
 
+@patiently
 def download(data: str, names: Sequence[str], recipe: str, settings: Sequence[str]) -> str:
     """Download datasets of the catalogue to where the recipe looks for them; returns `data`."""
     parts = places.recipe(recipe, settings).shards
@@ -37,6 +39,7 @@ def download(data: str, names: Sequence[str], recipe: str, settings: Sequence[st
     return data
 
 
+@patiently
 def datasets(data: str, data_folder: str, recipe: Recipe) -> str:
     """Where the datasets are: at the given location, or drawn."""
     if data:
@@ -46,6 +49,7 @@ def datasets(data: str, data_folder: str, recipe: Recipe) -> str:
     return out
 
 
+@patiently
 def plan_shards(data: str, data_folder: str, recipe: str, settings: Sequence[str]) -> list[str]:
     """Plan the shards; returns the groups of the build, as `build_shard_sets` takes them."""
     chosen = places.recipe(recipe, settings)
@@ -60,6 +64,7 @@ def plan_shards(data: str, data_folder: str, recipe: str, settings: Sequence[str
     return [json.dumps({"sets": group, **common}) for group in groups]
 
 
+@patiently
 def build_shard_sets(group: str) -> str:
     """Build the shard sets of one group of the plan; returns their names, with `BETWEEN` them."""
     plan = json.loads(group)
@@ -70,6 +75,10 @@ def build_shard_sets(group: str) -> str:
     return BETWEEN.join(dict.fromkeys(name for name, _ in plan["sets"]))
 
 
+build_vocabulary = patiently(train_detector.build_vocabulary)
+
+
+@patiently
 def merge_shards(data_folder: str, set_names: Sequence[str], out: str) -> dict[str, str | float]:
     """Write the index, and `out`, which describes the shards; returns facts for its metadata.
 
@@ -99,6 +108,7 @@ def merge_shards(data_folder: str, set_names: Sequence[str], out: str) -> dict[s
     return {"shards_uri": index.location, "dataset_version": index.dataset_version, **samples}
 
 
+@patiently
 def evaluate(
     model: str, shards: str, run_folder: str, recipe: Recipe, shown: artifacts.Shown
 ) -> dict[str, float]:
@@ -111,6 +121,7 @@ def evaluate(
     return values
 
 
+@patiently
 def gate(metrics: str, registry: str, run_folder: str, recipe: Recipe) -> bool:
     """Whether the detector may follow the champion; the decision goes to the run's folder."""
     decision, evaluation = places.decision(run_folder), storage.join(run_folder, "evaluation")
@@ -119,6 +130,7 @@ def gate(metrics: str, registry: str, run_folder: str, recipe: Recipe) -> bool:
     return passed
 
 
+@patiently
 def register(
     model: str,
     metrics: str,

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from components.run import own_settings, places
+from components.run.again import patiently
 from omnidet import storage
 from omnidet.steps import train_detector
 from omnidet.training import runs
@@ -43,6 +44,7 @@ class Nodes:
     object_store: str
 
 
+@patiently
 def train(
     shards: str,
     vocabulary: str,
