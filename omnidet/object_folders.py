@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import time
 import uuid
 from pathlib import Path
 
-from omnidet import object_store
+from omnidet import local_files, object_store
 from omnidet.object_store import Version, in_parallel, list_versions
 from omnidet.s3_client import bucket_and_key, bucket_and_prefix, client, explained
 
@@ -98,17 +99,19 @@ def local_copy(location: str, cache: Path) -> Path:
             raise OSError(f"{location} was written while it was read: try again afterwards")
     target = cache / bucket / key
     if not own:
-        for path in target.rglob("*"):
-            if path.is_file() and path.relative_to(cache / bucket).as_posix() not in found:
-                path.unlink()
+        for name in local_files.list_files(str(target)):
+            if (target / name).relative_to(cache / bucket).as_posix() not in found:
+                (target / name).unlink(missing_ok=True)
     return target
 
 
 def _remove_abandoned(parts: Path) -> None:
     """Remove unfinished downloads that killed processes left behind."""
     for part in parts.iterdir():
-        if time.time() - part.stat().st_mtime > _ABANDONED_SECONDS:
-            part.unlink(missing_ok=True)
+        now = time.time()
+        with contextlib.suppress(FileNotFoundError):  # another process has finished it
+            if now - part.stat().st_mtime > _ABANDONED_SECONDS:
+                part.unlink()
 
 
 def _folder(bucket: str, prefix: str, location: str) -> dict[str, Version]:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from omnidet import object_store, s3_client, storage
+from omnidet import object_folders, object_store, s3_client, storage
 from omnidet.data import shards
 from tests import scripts
 
@@ -338,3 +338,16 @@ def test_parts_of_a_killed_process_are_removed_after_a_day(s3, tmp_path):
         os.utime(tmp_path / ".parts" / name, (time.time() - age_hours * 3600,) * 2)
     storage.local_copy(f"{s3.uri}/a", tmp_path)
     assert [path.name for path in (tmp_path / ".parts").iterdir()] == ["young"]
+
+
+def test_a_part_that_another_process_finishes_meanwhile_is_no_error(tmp_path, monkeypatch):
+    (tmp_path / "part").touch()
+    now = time.time()
+
+    def moved_away() -> float:
+        (tmp_path / "part").unlink()
+        return now
+
+    monkeypatch.setattr(object_folders.time, "time", moved_away)
+    object_folders._remove_abandoned(tmp_path)
+    assert list(tmp_path.iterdir()) == []

@@ -228,10 +228,19 @@ def _save(record: Path, table: IntArray) -> None:
 
 
 def _trim(folder: Path) -> None:
+    """Remove the oldest records of too many; other processes may do the same."""
     records = list(folder.glob("*.npy"))
     if len(records) > _MAX_TABLES:
-        for old in sorted(records, key=lambda p: p.stat().st_mtime)[: _MAX_TABLES // 2]:
+        for old in sorted(records, key=_written_at)[: _MAX_TABLES // 2]:
             old.unlink(missing_ok=True)
+
+
+def _written_at(path: Path) -> float:
+    """0 for what has vanished."""
+    try:
+        return path.stat().st_mtime
+    except FileNotFoundError:
+        return 0.0
 
 
 @contextlib.contextmanager

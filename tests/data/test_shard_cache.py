@@ -310,3 +310,18 @@ def test_a_process_that_adds_up_sizes_finds_either_the_shard_or_its_room(tmp_pat
         lock.close()
         fetch.result(30).close()
     assert {path.suffix for path in folder.glob(f"{shard.sha256}*")} == {".tar", ".npy"}
+
+
+def test_a_record_that_another_process_removes_meanwhile_is_no_error(tmp_path, monkeypatch):
+    monkeypatch.setattr(shard_cache, "_MAX_TABLES", 2)
+    for number in range(4):
+        (tmp_path / f"{number}.npy").touch()
+    real = shard_cache._written_at
+
+    def vanishing(path):
+        path.unlink()
+        return real(path)
+
+    monkeypatch.setattr(shard_cache, "_written_at", vanishing)
+    shard_cache._trim(tmp_path)
+    assert list(tmp_path.iterdir()) == []
