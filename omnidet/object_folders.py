@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import io
+import os
 import time
 import uuid
 from pathlib import Path
 
-from omnidet import local_files, object_store
+from omnidet import object_store
 from omnidet.object_store import Version, in_parallel, list_versions
 from omnidet.s3_client import bucket_and_key, bucket_and_prefix, client, explained
 
@@ -99,9 +100,10 @@ def local_copy(location: str, cache: Path) -> Path:
             raise OSError(f"{location} was written while it was read: try again afterwards")
     target = cache / bucket / key
     if not own:
-        for name in local_files.list_files(str(target)):
-            if (target / name).relative_to(cache / bucket).as_posix() not in found:
-                (target / name).unlink(missing_ok=True)
+        for folder, _, names in os.walk(target):  # which bears that other processes do the same
+            for path in (Path(folder, name) for name in names):
+                if path.relative_to(cache / bucket).as_posix() not in found:
+                    path.unlink(missing_ok=True)
     return target
 
 
