@@ -1,4 +1,4 @@
-"""`python -m pipelines compile | submit | schedule | status | run-local`.
+"""`python -m pipelines compile | submit | schedule | status | stop | run-local`.
 
 Exit codes:
     0  done, and the run succeeded
@@ -67,6 +67,10 @@ def _parser() -> argparse.ArgumentParser:
     status.add_argument("run_id", metavar="RUN_ID")
     _server_options(status)
     _outcome_options(status)
+
+    stop = _command(commands, "stop", "terminate a run, and its training with it", on_server.stop)
+    stop.add_argument("run_id", metavar="RUN_ID")
+    _server_options(stop)
 
     text = "run the pipeline on this machine, without a cluster"
     _add_run_local(_command(commands, "run-local", text, _run_local))

@@ -1,4 +1,4 @@
-"""The commands that talk to a server: submit, schedule and status."""
+"""The commands that talk to a server: submit, schedule, status and stop."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def submit(options: argparse.Namespace) -> int:
         if options.json:
             print(json.dumps({"run_id": run_id, "url": url}))
         return 0
-    with _leaving(run_id, url):
+    with _leaving(options, run_id, url):
         look = progress.Progress(say).look
         run = client.wait(server.connect, run_id, options.timeout, options.poll, look=look, say=say)
         return _end(options, server, run)
@@ -73,6 +73,19 @@ def status(options: argparse.Namespace) -> int:
         _print_json(server, ending.Ended(run.run_id, run.state, _steps(run), {}, None))
     else:
         print(f"run {run.run_id}: {run.state}")
+    return 0
+
+
+def stop(options: argparse.Namespace) -> int:
+    """Terminate a run, as the button of the UI does."""
+    server = _server(options)
+    connection = server.connect()
+    run = connection.get_run(options.run_id)
+    if run.state in client.ENDED:
+        print(f"run {run.run_id} has ended already: {run.state}")
+        return 0
+    connection.terminate_run(run.run_id)
+    print(f"run {run.run_id} is being stopped: {server.url('runs', run.run_id)}")
     return 0
 
 
@@ -131,14 +144,19 @@ def _sayer(options: argparse.Namespace) -> Any:
 
 
 @contextmanager
-def _leaving(run_id: str, url: str) -> Iterator[None]:
+def _leaving(options: argparse.Namespace, run_id: str, url: str) -> Iterator[None]:
     """On ^C and SIGTERM, say that the run goes on, how to look at it and how to stop it."""
+    to_server = ""
+    for option, variable in (("host", "KFP_ENDPOINT"), ("token_file", "KFP_TOKEN_FILE")):
+        value = getattr(options, option)
+        if value and str(value) != os.environ.get(variable):  # the next command lacks it
+            to_server += f" --{option.replace('_', '-')} {value}"
 
     def leave(number: int, _: object) -> NoReturn:
         print(
             f"pipelines submit: stopped watching; run {run_id} goes on: see "
-            f"`python -m pipelines status {run_id}`, and stop it with `kfp run terminate {run_id}` "
-            f"or Terminate at {url}",
+            f"`python -m pipelines status {run_id}{to_server}`, and stop it with "
+            f"`python -m pipelines stop {run_id}{to_server}` or Terminate at {url}",
             file=sys.stderr,
             flush=True,
         )

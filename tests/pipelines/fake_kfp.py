@@ -58,6 +58,7 @@ class Fake:
     versions: list[Object] = field(default_factory=list)
     experiments: list[Object] = field(default_factory=list)
     runs: dict[str, Object] = field(default_factory=dict)
+    terminated: list[str] = field(default_factory=list)
     schedules: list[Object] = field(default_factory=list)
     unexpected: list[str] = field(default_factory=list)
     calls: Counter[str] = field(default_factory=Counter)
@@ -175,6 +176,10 @@ class Fake:
             self.logs.setdefault(FAILED_NODE, failed_step_log())
         return 200, shown
 
+    def _terminate_run(self, asked: Asked) -> tuple[int, Object]:
+        self.terminated.append(asked.identity)
+        return 200, {}
+
     def _list_schedules(self, asked: Asked) -> tuple[int, Object]:
         return 200, {"recurringRuns": _matching(self.schedules, asked.query)}
 
@@ -204,6 +209,7 @@ _ROUTES = {
     "GET /pipelines/([^/]+)/versions": "list_versions",
     "POST /runs": "create_run",
     "GET /runs/([^/]+)": "get_run",
+    "POST /runs/([^/]+):terminate": "terminate_run",
     "GET /recurringruns": "list_schedules",
     "POST /recurringruns": "create_schedule",
     "DELETE /recurringruns/([^/]+)": "delete_schedule",

@@ -96,9 +96,10 @@ def test_links_lead_to_the_ui(fake, capsys, monkeypatch):
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_who_stops_watching_learns_how_to_look_and_how_to_stop(fake, number):
     fake.states = ("RUNNING",)
+    environment = {name: value for name, value in os.environ.items() if name != "KFP_ENDPOINT"}
     watching = subprocess.Popen(
-        [sys.executable, "-m", "pipelines", "submit", "--poll", "0.1"],
-        cwd=ROOT, env=dict(os.environ), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        [sys.executable, "-m", "pipelines", "submit", "--poll", "0.1", "--host", fake.host],
+        cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
     assert watching.stdout is not None
     while "RUNNING" not in watching.stdout.readline():
@@ -107,5 +108,20 @@ def test_who_stops_watching_learns_how_to_look_and_how_to_stop(fake, number):
     _, said = watching.communicate(timeout=30)
     assert watching.returncode == 128 + number
     assert "status run-0" in said
-    assert "kfp run terminate run-0" in said
+    assert f"pipelines stop run-0 --host {fake.host}`" in said
     assert "Traceback" not in said
+
+
+def test_a_run_is_stopped(fake, capsys):
+    """The command line of `kfp` has no such command."""
+    fake.states = ("RUNNING", "RUNNING", "CANCELED")
+    assert _submit("--no-wait") == 0
+    assert command.main(["stop", "run-0"]) == 0
+    assert fake.terminated == ["run-0"]
+    assert "run run-0 is being stopped: http" in capsys.readouterr().out
+    assert command.main(["status", "run-0"]) == 0
+    assert command.main(["stop", "run-0"]) == 0
+    assert "has ended already: CANCELED" in capsys.readouterr().out
+    assert fake.terminated == ["run-0"]
+    assert command.main(["stop", "none"]) == 2
+    assert "does not exist" in capsys.readouterr().err
