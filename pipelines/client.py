@@ -27,7 +27,15 @@ ENDED = frozenset({"SUCCEEDED", "FAILED", "CANCELED", "SKIPPED"})
 
 
 class ServerError(RuntimeError):
-    """The server is away, refuses, or lacks what was asked for; one line with the remedy."""
+    """The server is away, refuses, or lacks what was asked for; one line with the remedy.
+
+    Attributes:
+        may_pass: whether the same may succeed later.
+    """
+
+    def __init__(self, message: str, may_pass: bool = False) -> None:
+        super().__init__(message)
+        self.may_pass = may_pass
 
 
 @dataclass(frozen=True)
@@ -102,13 +110,15 @@ class Server:
                 "GET", url, headers=headers, timeout=15, retries=Retry(0, redirect=5)
             )
             if response.status >= 400:
-                raise ServerError(_refused(url, response.status, response.reason))
+                may_pass = response.status in RETRY_STATUSES
+                raise ServerError(_refused(url, response.status, response.reason), may_pass)
             response.json()
         except HTTPError as error:
             cause = error.reason if isinstance(error, MaxRetryError) and error.reason else error
             raise ServerError(
                 f"no Kubeflow Pipelines at {self.host} ({brief(cause)}): "
-                "check --host or KFP_ENDPOINT"
+                "check --host or KFP_ENDPOINT",
+                may_pass=True,
             ) from error
         except ValueError as error:
             raise ServerError(
@@ -235,22 +245,23 @@ def wait(
 
     Raises ServerError after `timeout_seconds`, and what the client raised if the server stays away.
     """
-    client, is_away = connect(), False
+    client, is_away = None, False
     started = answered = time.monotonic()
     while True:
         try:
+            client = client or connect()
             run = client.get_run(run_id)
-        except (ApiException, HTTPError) as error:
+        except (ApiException, HTTPError, ServerError) as error:
             status = getattr(error, "status", None)
-            is_refusal = status is not None and status not in {401, *RETRY_STATUSES}
-            if is_refusal or time.monotonic() - answered > patience_seconds:
+            if not _may_pass(error) or time.monotonic() - answered > patience_seconds:
                 raise
             if not is_away and status != 401:
-                say(f"the server is away, which the run does not mind: {explain(error)}")
+                said = str(error) if isinstance(error, ServerError) else explain(error)
+                say(f"the server is away, which the run does not mind: {said}")
                 is_away = True
             time.sleep(poll_seconds)
             if status == 401:  # the token has expired
-                client = connect()
+                client = None
             continue
         answered = time.monotonic()
         if is_away:
@@ -266,6 +277,13 @@ def wait(
                 f"see `status {run_id}`"
             )
         time.sleep(poll_seconds)
+
+
+def _may_pass(error: Exception) -> bool:
+    if isinstance(error, ServerError):
+        return error.may_pass
+    status = getattr(error, "status", None)
+    return status is None or status in {401, *RETRY_STATUSES}
 
 
 def named(name: str) -> str:

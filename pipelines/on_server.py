@@ -17,6 +17,8 @@ from pipelines import checks, client, ending, package, parameters, progress, run
 
 NOT_REGISTERED = 3
 """Exit code with --fail-if-refused, as that of `run-local`."""
+UNKNOWN = 2
+"""Exit code with --fail-if-refused if no log tells what the gate decided: it may have refused."""
 
 
 def submit(options: argparse.Namespace) -> int:
@@ -103,6 +105,13 @@ def _end(options: argparse.Namespace, server: client.Server, run: Any) -> int:
         print(f"run {ended.run_id}: SUCCEEDED")
     if ended.state != "SUCCEEDED":
         return 1
+    if ended.outcome is None:
+        print(
+            f"run {ended.run_id}: whether the gate refused the detector is not known, for the "
+            f"server gives no log that says it: see {server.url('runs', ended.run_id)}",
+            file=sys.stderr,
+        )
+        return UNKNOWN if options.fail_if_refused else 0
     return NOT_REGISTERED if is_refused and options.fail_if_refused else 0
 
 

@@ -92,6 +92,23 @@ def test_an_expired_token_is_read_again(fake, tmp_path):
     assert ended.state == "SUCCEEDED"
 
 
+def test_an_outage_while_a_token_is_read_again_costs_nothing(fake):
+    run_id = _submit(fake)
+    fake.failures[f"GET /runs/{run_id}"] = [401, 401]
+    fake.failures["GET /healthz"] = [503, 503]
+    said: list[str] = []
+    connect = client.Server(fake.host).connect
+    ended = client.wait(connect, run_id, 60, poll_seconds=0.01, say=said.append)
+    assert ended.state == "SUCCEEDED"
+    assert [("503" in line, "answers again" in line) for line in said] == [
+        (True, False),
+        (False, True),
+    ]
+    fake.token = "other"
+    with pytest.raises(client.ServerError, match="401"):
+        client.wait(connect, run_id, 60, poll_seconds=0.01)
+
+
 def test_the_wait_ends_when_the_server_stays_away(fake):
     run_id = _submit(fake)
     fake.failures[f"GET /runs/{run_id}"] = [503] * 1000

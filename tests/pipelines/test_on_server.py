@@ -55,6 +55,15 @@ def test_a_refused_detector_is_no_silent_success(fake, capsys, options, code):
     assert command.main(["status", "run-0", *options]) == code
 
 
+@pytest.mark.parametrize(("options", "code"), [((), 0), (("--fail-if-refused",), 2)])
+def test_a_refusal_that_no_log_tells_any_more_is_no_success(fake, capsys, options, code):
+    _recorded(fake, "run_succeeded")
+    assert _submit(*options) == code
+    said = capsys.readouterr()
+    assert "run run-0: SUCCEEDED" in said.out
+    assert "not known" in said.err
+
+
 def test_what_was_registered_is_said_although_the_server_does_not_list_the_step(fake, capsys):
     _recorded(fake, "run_succeeded")
     fake.logs[_pod("run_succeeded", "gate")] = "outcome: passed\n"
