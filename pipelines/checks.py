@@ -13,8 +13,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from kubernetes.utils.quantity import parse_quantity
-
 from omnidet import storage
 from pipelines import package
 
@@ -133,24 +131,24 @@ def check_store(registry: str, workspace: str) -> None:
 
 def _check_placement(given: Mapping[str, Any]) -> None:
     """What Kubernetes would refuse when training is about to start."""
-    for name, least in (("num_nodes", 1), ("gpus_per_node", 0), ("train_steps", 0)):
-        if given[name] < least:
-            raise ValueError(f"{name}={given[name]}: give {least} or more")
-    from components.run import own_settings
+    from components.run import own_settings, sizes
 
-    shared = own_settings.value(given["settings"], "job.shared_memory")
-    quantities = {name: given[name] for name in ("cpus_per_node", "memory_per_node")}
-    for name, text in {**quantities, **({"job.shared_memory": shared} if shared else {})}.items():
-        if not _is_quantity(text):
-            raise ValueError(
-                f"{name}={text!r} is not a Kubernetes quantity: give one like 16Gi or 2"
-            )
+    if given["train_steps"] < 0:
+        raise ValueError(f"train_steps={given['train_steps']}: give 0 or more")
+    names = ("num_nodes", "gpus_per_node", "cpus_per_node", "memory_per_node")
+    sizes.Size(*(given[name] for name in names)).require_sound()
     memory = given["memory_per_node"]
-    if given["num_nodes"] > 1 and shared and parse_quantity(shared) >= parse_quantity(memory):
+    shared = own_settings.value(given["settings"], "job.shared_memory")
+    most = sizes.number_of_bytes("memory_per_node", memory)
+    own = sizes.number_of_bytes("job.shared_memory", shared) if shared else 0
+    if given["num_nodes"] > 1 and own >= most:
         raise ValueError(
             f"job.shared_memory={shared} does not fit into memory_per_node={memory}, of which it "
             "is a part: give less"
         )
+    queue = own_settings.value(given["settings"], "job.queue")
+    if queue and not KUBERNETES_NAME.fullmatch(queue):
+        raise ValueError(f"job.queue={queue!r} is not a Kubernetes name: give that of a LocalQueue")
     for toleration in given.get("tolerations", []):
         if not isinstance(toleration, dict) or not TOLERATION.issuperset(toleration):
             raise ValueError(
@@ -167,10 +165,3 @@ def _check_placement(given: Mapping[str, Any]) -> None:
             f"object_store={given['object_store']!r} is not a Kubernetes name: "
             "use lower-case letters, digits, dots and dashes"
         )
-
-
-def _is_quantity(text: str) -> bool:
-    try:
-        return bool(parse_quantity(text) > 0)
-    except ValueError:
-        return False

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import omnidet
 from components.run import own_settings, places
 from components.run.again import patiently
+from components.run.sizes import Size
 from omnidet import config
 from omnidet.data.download import catalogue
 from omnidet.recipes import backbones
@@ -21,18 +22,6 @@ OF_DATA = (*DATA_PARTS, "download")
 """Settings that its steps take begin with these."""
 WATCHING = ("100m", "2Gi")
 """CPU and memory of a pod that watches a TrainJob."""
-
-
-@dataclass(frozen=True)
-class Size:
-    """What a person gives about the nodes that train."""
-
-    num_nodes: int = 1
-    gpus_per_node: float = 0
-    cpus_per_node: str = "2"
-    memory_per_node: str = "16Gi"
-    node_selector: Mapping[str, str] = field(default_factory=dict)
-    tolerations: Sequence[Mapping[str, object]] = ()
 
 
 class Pods(NamedTuple):
@@ -132,7 +121,8 @@ def configure(given: RunParameters) -> Configured:
 
 
 def pods(size: Size) -> Pods:
-    """What the pods of later steps ask for."""
+    """What the pods of later steps ask for. Raises ValueError for a size that makes no sense."""
+    size.require_sound()
     # A parameter that is a number is no limit to KFP's driver.
     gpus = str(int(size.gpus_per_node)) if size.gpus_per_node else ""
     if size.num_nodes != 1:
