@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 
+from components.trainjob import pods
 from components.trainjob.cluster import Cluster
 from components.trainjob.connection import ClusterError, Object
 from components.trainjob.manifest import PART_OF, RUN_LABEL, SPEC_LABEL, TrainJob, manifest
@@ -61,9 +62,13 @@ def _adopt(found: Object, step: Step, api: Cluster) -> None:
 
 
 def _is_ending(job: TrainJob, api: Cluster) -> bool:
-    """Whether pods of a deleted job are still there, which may write where the new one will."""
-    is_gone = api.job(job.namespace, job.name) is None
-    return is_gone and bool(api.pods(job.namespace, job.name))
+    """Whether pods of a deleted job are still there, which may write where the new one will.
+
+    Those of a node that is gone stay until somebody removes the node, and are not waited for.
+    """
+    if api.job(job.namespace, job.name) is not None:
+        return False
+    return not all(pods.is_stuck(pod) for pod in api.pods(job.namespace, job.name))
 
 
 def delete(job: TrainJob, api: Cluster, patience_seconds: float) -> None:

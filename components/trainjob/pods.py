@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import threading
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -10,6 +11,8 @@ from typing import Any
 
 from components.trainjob.connection import Object
 
+STUCK = datetime.timedelta(seconds=60)
+"""How long after the end of its grace a pod is still there because nobody on its node answers."""
 LOG_LINES = 200
 """How many last lines of each failed pod the report has."""
 TRY_LABEL = "jobset.sigs.k8s.io/restart-attempt"
@@ -92,6 +95,15 @@ def has_ended(pod: Object) -> bool:
 def is_ending(pod: Object) -> bool:
     """Whether it has ended or was asked to."""
     return has_ended(pod) or "deletionTimestamp" in pod["metadata"]
+
+
+def is_stuck(pod: Object) -> bool:
+    """Whether it should have ended: its node does not answer, so only an administrator ends it."""
+    ends = pod["metadata"].get("deletionTimestamp")  # which includes the grace
+    if not ends:
+        return False
+    due = datetime.datetime.fromisoformat(ends.replace("Z", "+00:00"))
+    return datetime.datetime.now(datetime.UTC) > due + STUCK
 
 
 def why_lost(seen: Sequence[Seen]) -> str | None:

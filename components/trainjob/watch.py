@@ -75,6 +75,8 @@ class PodWatch:
         """Note a pod as it is now."""
         uid = str(pod["metadata"]["uid"])
         with self._lock:
+            if uid not in self._seen and pods.is_stuck(pod):
+                return  # of the job before, on a node that is gone
             seen = self._seen.setdefault(uid, Seen(pod))
             seen.pod, seen.is_gone = pod, seen.is_gone or is_gone
             if seen.order is None and pods.is_ending(pod):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import datetime
+
 import pytest
 
 from components.trainjob import manifest as labels
@@ -69,6 +71,20 @@ def test_pods_of_a_deleted_job_are_waited_for(
     assert sum("are ending" in line for line in out) == 3
     assert fake.calls["create", "trainjobs"] == 1
     assert "was created" in out[3]
+
+
+@pytest.mark.parametrize(("seconds", "is_waited_for"), [(300, False), (5, True)])
+def test_pods_of_a_node_that_is_gone_are_not_waited_for(
+    fake: Fake, capsys: pytest.CaptureFixture[str], seconds: int, is_waited_for: bool
+) -> None:
+    """Such a pod stays until the node comes back or is removed."""
+    due = datetime.datetime.now(datetime.UTC) - datetime.timedelta(seconds=seconds)
+    pod = fake.add_pod(f"{JOB.name}-node-0-0-abcde", JOB.name)
+    pod["metadata"]["deletionTimestamp"] = due.strftime("%Y-%m-%dT%H:%M:%SZ")
+    fake.ending_lists = 3
+    _launch(fake)
+    assert ("are ending" in capsys.readouterr().out) == is_waited_for
+    assert len(fake.created) == 1
 
 
 def test_a_job_that_does_not_go_away_is_an_error(fake: Fake) -> None:

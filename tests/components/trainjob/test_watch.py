@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -140,3 +141,15 @@ def test_a_recorded_job_that_lost_a_pod(fake: Fake, watch: PodWatch) -> None:
     report = watch.report()
     assert report.count("node exit code 1 (Error) (removed since)") == 2
     assert report.index(lost) < report.index(next(one["name"] for one in events[1:2]))
+
+
+def test_a_pod_that_a_lost_node_keeps_says_nothing_of_the_next_job(fake: Fake) -> None:
+    watch = PodWatch(api(fake), NAMESPACE, JOB, 0.02)  # sees only what it is given
+    due = datetime.datetime.now(datetime.UTC) - datetime.timedelta(minutes=5)
+    old = fake.add_pod(FIRST, JOB, **container("running"))
+    old["metadata"]["deletionTimestamp"] = due.isoformat()
+    watch.take(old)
+    failed = fake.add_pod(f"{FIRST}2", JOB, phase="Failed", **container("terminated", exitCode=1))
+    watch.take(failed)
+    assert pods.why_lost(watch.seen()) is None
+    assert f"{FIRST}:" not in watch.report()
