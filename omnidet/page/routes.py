@@ -2,13 +2,14 @@
 
 GET  /                the page
 GET  /page/versions   the name, and the versions that may be compared, each with its threshold
-POST /page/explain    {"image": base64, "phrase", "box"} -> each token's weight and logit
+POST /page/explain    {"image": base64, "phrase", "box"} -> each token's weight and logit; of the
+                      version that is compared: /other/page/explain
 """
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from importlib import resources
 from typing import Any
 
@@ -35,39 +36,44 @@ _POLICY = (
 
 def routes(services: Sequence[Service], bodies: Bodies) -> list[BaseRoute]:
     """The page's routes, for one service or for two that are compared."""
-    first, *others = services
-    places = ["", *[OTHER for _ in others]]
-    about = [
-        {
-            "path": place,
-            "name": service.name,
-            "version": service.loaded.version,
-            "threshold": service.loaded.detector.threshold,
-        }
-        for place, service in zip(places, services, strict=True)
-    ]
+    places = ["", *[OTHER for _ in services[1:]]]
 
     async def page(_: Request) -> Response:
         text = resources.files("omnidet.page").joinpath("page.html").read_text(encoding="utf-8")
         return HTMLResponse(text, headers={"Content-Security-Policy": _POLICY})
 
     async def versions(_: Request) -> Response:
+        about = [
+            {
+                "path": place,
+                "name": service.name,
+                "version": service.loaded.version,
+                "threshold": service.loaded.detector.threshold,
+            }
+            for place, service in zip(places, services, strict=True)
+        ]
         return Response(answers.to_json({"versions": about}), media_type="application/json")
 
+    own: list[BaseRoute] = [Route("/", page), Route("/page/versions", versions)]
+    own += [
+        Route(f"{place}/page/explain", _explaining(service, bodies), methods=["POST"])
+        for place, service in zip(places, services, strict=True)
+    ]
+    return [*own, *(Mount(OTHER, application(service, bodies)) for service in services[1:])]
+
+
+def _explaining(service: Service, bodies: Bodies) -> Callable[[Request], Awaitable[Response]]:
+    """The endpoint that explains what this service finds."""
+
     async def explain(request: Request) -> Response:
-        limits = first.config.limits
+        limits = service.config.limits
         async with bodies.held(request, limits.max_request_bytes) as body:
-            with first.place():
-                work = functools.partial(_explained, first.loaded.detector, body, limits)
-                content = await first.work(work)
+            with service.place():
+                work = functools.partial(_explained, service.loaded.detector, body, limits)
+                content = await service.work(work)
         return Response(answers.to_json(content), media_type="application/json")
 
-    own: list[BaseRoute] = [
-        Route("/", page),
-        Route("/page/versions", versions),
-        Route("/page/explain", explain, methods=["POST"]),
-    ]
-    return [*own, *(Mount(OTHER, application(service, bodies)) for service in others)]
+    return explain
 
 
 def _explained(detector: OmniDet, body: bytes, limits: Any) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import json
 import os
@@ -10,9 +11,17 @@ import subprocess
 import sys
 import urllib.error
 import urllib.request
+from importlib import resources
 
 import pytest
 
+from omnidet.inference.defaults import THRESHOLD
+from omnidet.inference.detector import OmniDet
+from omnidet.model.confidence import Confidence
+from omnidet.page.routes import routes
+from omnidet.serving.bodies import Bodies
+from omnidet.serving.config import ServerConfig
+from omnidet.serving.service import Service
 from tests import browser, toys
 
 WIDE = "document.documentElement.scrollWidth <= document.documentElement.clientWidth"
@@ -75,6 +84,33 @@ def test_a_box_is_explained_by_its_words(address):
     assert sum(token["weight"] for token in why["tokens"]) == pytest.approx(1, abs=1e-3)
     total = sum(token["weight"] * token["logit"] for token in why["tokens"])
     assert total == pytest.approx(why["logit"], abs=0.01)
+
+
+def test_a_box_of_each_version_is_explained_by_that_version(address):
+    image = base64.b64encode(toys.png(64, 64, [(5, 5, 30, 30)])).decode()
+    asked = {"image": image, "phrases": ["red star"], "threshold": 0.01, "max_detections": 1}
+    for version in ("", "/other"):
+        (found,) = _post(f"{address}{version}/detect", asked)["detections"]
+        question = {"image": image, "phrase": "red star", "box": found["box"]}
+        why = _post(f"{address}{version}/page/explain", question)
+        assert why["score"] == pytest.approx(found["score"], abs=1e-4)
+    text = resources.files("omnidet.page").joinpath("page.html").read_text(encoding="utf-8")
+    assert 'fetch(below(result.version) + "page/explain"' in text
+
+
+def test_the_page_speaks_of_the_version_that_is_there_now(tmp_path):
+    """A server with --follow takes another one while it runs."""
+    toys.write_bundle(tmp_path / "toy")
+    detector = OmniDet.from_pretrained(tmp_path / "toy")
+    service = Service(detector, "toy", "1", ServerConfig())
+    made = routes([service], Bodies(service.config.patience))
+    (versions,) = (route.endpoint for route in made if route.path == "/page/versions")
+    (before,) = json.loads(asyncio.run(versions(None)).body)["versions"]
+    fitted = {**detector.config, **Confidence(threshold=0.42).to_config()}
+    service.use(OmniDet(detector.detector, detector.vocabulary, fitted), "2")
+    (after,) = json.loads(asyncio.run(versions(None)).body)["versions"]
+    assert (before["version"], before["threshold"]) == ("1", THRESHOLD)
+    assert (after["version"], after["threshold"]) == ("2", 0.42)
 
 
 @pytest.mark.parametrize("wrong", [{"box": [1, 2]}, {"box": None}, {"phrase": ""}, {"image": 3}])
