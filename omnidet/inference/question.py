@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import operator
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 MOST_WORDS = 3
@@ -26,6 +26,11 @@ def checked_phrases(given: str | Iterable[str]) -> tuple[str, ...]:
         given = (given,)
     if isinstance(given, bytes | bytearray) or not isinstance(given, Iterable):
         raise ValueError(f"phrases must be text or a list of texts, not {type(given).__name__}")
+    if isinstance(given, Mapping):  # its keys would be taken for the phrases
+        raise ValueError(
+            f"phrases are a {type(given).__name__} with {_short(list(given))}: give text or a list "
+            "of texts"
+        )
     phrases = tuple(given)
     for number, phrase in enumerate(phrases):
         _check_phrase(number, phrase)

@@ -34,6 +34,7 @@ def test_phrases_are_texts_in_any_list(given, phrases):
         (["a", None], ["phrase 1 is None"]),
         (["a", b"b"], ["phrase 1", "bytes"]),
         (b"red star", ["bytes"]),
+        ({"phrases": ["lock bolt"], "threshold": 0.4}, ["dict", "'threshold'"]),
         (7, ["int"]),
         (["a", ""], ["phrase 1 is empty"]),
         (["  ", "a"], ["phrase 0 is empty"]),
