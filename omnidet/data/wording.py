@@ -47,7 +47,7 @@ _FIRST_WORDS = re.compile(
     r"(?:here|there|this|that|it|these|those|what|where|who) (?:is|are) (?=\S+)|"
     r"(?:theres|heres|thats|wheres|whats) |"
     r"(?:is|are) there |"
-    r"(?:see|find|detect|locate|identify|look for|search for) (?:me )?|"
+    r"(?:see(?! through\b)|find|detect|locate|identify|look for|search for) (?:me )?|"
     r"(?:show|spot|highlight|mark|select|point (?:to|at|out)|give)"
     r" (?:me |us |(?=(?:a|an|the|all|any|every|each|some|my|your|where) ))|"
     rf"(?:{_KIND_OF_MEDIUM} )*{_MEDIUM} (?:of|showing|shows|with|depicting|containing|featuring|"
