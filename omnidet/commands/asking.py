@@ -160,6 +160,8 @@ def prompt_of(detector: OmniDet, question_asked: Asked) -> Prompt:
         like = detector.like(examples)
         thresholds = (question_asked.like_threshold,) * len(examples)
         prompt = likeness.joined(prompt, dataclasses.replace(like, thresholds=thresholds))
+    if same := _same(detector, wanted):
+        print(f"hint: {same}", file=sys.stderr)
     for name in wanted:
         for phrase in name.phrases:
             if unknown := detector.unknown_words(phrase):
@@ -169,3 +171,17 @@ def prompt_of(detector: OmniDet, question_asked: Asked) -> Prompt:
                     file=sys.stderr,
                 )
     return prompt
+
+
+def _same(detector: OmniDet, wanted: tuple[names.Name, ...]) -> str | None:
+    """A line for people who ask for one thing under two names, as "dog" and "dogs"."""
+    seen: dict[tuple[str, str], tuple[str, str]] = {}
+    for name in wanted:
+        for phrase in name.phrases:
+            first, other = seen.setdefault(detector.vocabulary.asked(phrase), (name.name, phrase))
+            if first != name.name:
+                return (
+                    f"{phrase!r} asks for the same as {other!r}, so that everything is found as "
+                    f"{first!r} and as {name.name!r}: give one of them"
+                )
+    return None

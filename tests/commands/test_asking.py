@@ -96,3 +96,14 @@ def test_likenesses_have_a_threshold_of_their_own(place, tmp_path):
         prompt = asking.prompt_of(detector, asked)
         assert prompt.labels == ("star", "like picture.png")
         assert prompt.thresholds == thresholds
+
+
+def test_names_that_ask_for_the_same_are_said(place, capsys):
+    detector = OmniDet.from_pretrained(place / "model")
+    for words, said in (
+        (("red star", "a photo of the red stars"), "'a photo of the red stars'"),
+        (("red star", "ring"), ""),
+    ):
+        asking.prompt_of(detector, asking.asked(_options("--phrases", *words)))
+        lines = [line for line in capsys.readouterr().err.splitlines() if "the same as" in line]
+        assert [said in line and "'red star'" in line for line in lines] == ([True] if said else [])
