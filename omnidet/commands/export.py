@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 
 from omnidet.commands.arguments import Commands, add_command, add_registry
 from omnidet.commands.loading import find_model, loading
@@ -51,6 +52,13 @@ def run(options: argparse.Namespace) -> None:
     if options.words:
         read = names.read(options.words)
         words = tuple(phrase for name in read for phrase in name.phrases)
+        if lost := [one.name for one in read if one != names.Name(one.name, (one.name,))]:
+            shown = f"{lost[0]!r}{f' and {len(lost) - 1} more' if len(lost) > 1 else ''}"
+            print(
+                f"note: --words {options.words}: an exported model answers by phrase, without "
+                f"names and thresholds such as those of {shown}: apply them to its answers",
+                file=sys.stderr,
+            )
     config = ExportConfig(options.format, words, options.int8)
     file = "model.onnx" if config.format == "onnx" else "model.pt2"
     storage.require_replaceable(options.out, file)

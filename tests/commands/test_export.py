@@ -61,3 +61,14 @@ def test_a_full_disk_is_one_line_and_leaves_nothing(model, tmp_path, capsys, mor
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith(f"omnidet export: {out} cannot be written")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_names_and_thresholds_that_an_export_does_not_keep_are_said(model, tmp_path, capsys):
+    (tmp_path / "words.yaml").write_text("bolt: {phrases: [red star], threshold: 0.6}\nring:\n")
+    out = tmp_path / "out"
+    words = ["--words", str(tmp_path / "words.yaml")]
+    assert cli.main(["export", "--model", f"{model}-not", *words, "--out", str(out)]) == 2
+    note, _ = capsys.readouterr().err.splitlines()
+    assert note.startswith("note: ")
+    assert "'bolt'" in note
+    assert "more" not in note
