@@ -44,9 +44,19 @@ def wanted(given: Wanted) -> tuple[Name, ...]:
         given = (given,)
     elif isinstance(given, Iterable) and not isinstance(given, bytes | bytearray):
         given = tuple(given)
-        if given and all(isinstance(one, Name) for one in given):
-            return given  # type: ignore[return-value]  # all of them are
+        if any(isinstance(one, Name) for one in given):
+            return _told_apart(given)
     return tuple(Name(phrase, (phrase,)) for phrase in checked_phrases(given))  # type: ignore[arg-type]  # it looks
+
+
+def _told_apart(given: Iterable[object]) -> tuple[Name, ...]:
+    """Names among phrases. Raises ValueError for one that comes twice with other phrases."""
+    found: dict[str, Name] = {}
+    for one in given:
+        name = one if isinstance(one, Name) else wanted([one])[0]  # type: ignore[list-item]
+        if found.setdefault(name.name, name) != name:
+            raise ValueError(f"{name.name!r} comes twice, with other phrases: take one out")
+    return tuple(found.values())
 
 
 def read(path: str | Path) -> tuple[Name, ...]:

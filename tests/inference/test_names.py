@@ -17,12 +17,18 @@ def test_a_phrase_is_its_own_name():
     )
     given = (Name("a", ("x",), 0.5),)
     assert names.wanted(given) == given
+    assert names.wanted(["b", *given, *given]) == (Name("b", ("b",)), *given)
 
 
 @pytest.mark.parametrize("given", [7, [""], {"": "dog"}, {3: "dog"}, b"dog", [None]])
 def test_what_is_no_phrase_is_refused(given):
     with pytest.raises(ValueError, match=r"phrase|name"):
         names.wanted(given)
+
+
+def test_a_name_with_two_meanings_is_refused():
+    with pytest.raises(ValueError, match="'a' comes twice"):
+        names.wanted(["a", Name("a", ("x",), 0.5)])
 
 
 def test_a_text_file_has_a_phrase_a_line(tmp_path):
