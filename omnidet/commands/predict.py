@@ -117,9 +117,10 @@ def _one(options: argparse.Namespace, asked: asking.Asked, item: Item) -> int:
 
     picture = pictures.read(item.name)
     detector, _ = asking.open_detector(options)
+    prompt = asking.prompt_of(detector, asked)
     found = detector.detect(
         picture,
-        asking.prompt_of(detector, asked),
+        prompt,
         options.max_detections,
         options.threshold,
         no_overlaps=options.no_overlaps,
@@ -127,7 +128,8 @@ def _one(options: argparse.Namespace, asked: asking.Asked, item: Item) -> int:
     if options.json:
         print(json.dumps(_line(item, found, detector, options.explain), ensure_ascii=False))
     else:
-        print(_text(found, detector, options))
+        own = {options.threshold if t is None else t for t in prompt.thresholds or (None,)}
+        print(_text(found, detector, options.explain, own))
     if out is not None:
         write_picture(found.draw(), out)
         if not options.json:
@@ -171,11 +173,14 @@ def _line(item: Item, found: Detections, detector: OmniDet, explain: bool) -> di
     return line_of(item, found, detector if explain else None)
 
 
-def _text(found: Detections, detector: OmniDet, options: argparse.Namespace) -> str:
+def _text(found: Detections, detector: OmniDet, explain: bool, thresholds: set[float]) -> str:
     """Score, box and phrase of each detection; or that there is none."""
     if not len(found):
-        return f"nothing scores {options.threshold} or more: lower --threshold to see what is next"
-    reasons = detector.explain_found(found) if options.explain else [None] * len(found)
+        least = " or ".join(map(str, sorted(thresholds)))
+        if len(thresholds) > 1:
+            return f"nothing reaches the threshold of its name, {least}: lower it to see more"
+        return f"nothing scores {least} or more: lower --threshold to see what is next"
+    reasons = detector.explain_found(found) if explain else [None] * len(found)
     lines = []
     for box, score, label, why in zip(
         found.boxes_xyxy, found.scores, found.labels, reasons, strict=True

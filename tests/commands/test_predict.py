@@ -49,6 +49,21 @@ def test_the_threshold_is_the_detectors_own(place, tmp_path, capsys):
     assert scores() == [score for score in scores("--threshold", "0") if score >= 0.3]
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("star: {threshold: 1}\n", "nothing scores 1.0 or more"),
+        ("star: {threshold: 1}\nring:\n", "threshold of its name, 0.99 or 1.0"),
+    ],
+)
+def test_the_threshold_that_nothing_reached_is_said(place, tmp_path, capsys, words, said):
+    (tmp_path / "p.yaml").write_text(words)
+    call = ["predict", str(place / "picture.png"), "--model", str(place / "model")]
+    call += ["--phrases-file", str(tmp_path / "p.yaml"), "--threshold", "0.99"]
+    assert cli.main([*call, "--out", str(tmp_path / "found.png")]) == 0
+    assert said in capsys.readouterr().out
+
+
 def test_a_photograph_is_turned_as_its_tag_says(place, tmp_path):
     lying, turned = Image.new("RGB", (90, 30)), Image.Exif()
     turned[0x0112] = 6
