@@ -23,11 +23,11 @@ def configure(
     Returns the settings of the data, those of the vocabulary, all of them, the folders, and what
     the pods of later steps ask for.
     """
-    from components.run import configuration
+    from components.run import configuration, sizes
 
     return configuration.configure(configuration.RunParameters(
         recipe=recipe, settings=settings, backbone=backbone, backbone_weights=backbone_weights,
         train_steps=train_steps, data=data, data_version=data_version, workspace=workspace,
-        run_id=run_id, download=download, registry=registry, size=configuration.Size(
+        run_id=run_id, download=download, registry=registry, size=sizes.Size(
             num_nodes, gpus_per_node, cpus_per_node, memory_per_node, node_selector, tolerations),
     ))  # fmt: skip

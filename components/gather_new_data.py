@@ -20,10 +20,10 @@ def gather_new_data(
 
     Returns the run's folder, and what the pods of later steps ask for.
     """
-    from components.run import configuration, places, retrain
+    from components.run import configuration, places, retrain, sizes
 
     folder = places.run_folder(workspace, run_id)
     retrain.gather(data, folder, registry, recipe, settings)
-    return folder, *configuration.pods(configuration.Size(
+    return folder, *configuration.pods(sizes.Size(
         num_nodes, gpus_per_node, cpus_per_node, memory_per_node, node_selector, tolerations,
     ))  # fmt: skip
