@@ -17,6 +17,7 @@ import json
 import os
 import shutil
 import sys
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -184,6 +185,15 @@ def restore(folder: Location, state: State, world: distributed.World) -> Snapsho
 
 
 def _newest_undamaged(folder: Location) -> Snapshot | None:
+    for pause in (0.5, 1.0, 2.0, 4.0) if storage.is_s3(folder) else ():
+        try:
+            return _newest_of(folder)
+        except OSError:  # an earlier writer, not gone yet, removes old ones: look again
+            time.sleep(pause)
+    return _newest_of(folder)
+
+
+def _newest_of(folder: Location) -> Snapshot | None:
     # A local checkpoint is moved into place as a whole, so one without its index is damaged. On an
     # object store the index is written last, so one without its index is unfinished.
     places = _all(folder) if storage.is_s3(folder) else _named(folder)
