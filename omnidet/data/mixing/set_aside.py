@@ -34,13 +34,13 @@ class SetAside:
 
 
 def set_aside(index: shards.Index, streams: Sequence[Stream], most: int) -> SetAside:
-    """Which pictures to set aside, so that about `most` of each set with boxes are.
+    """Which pictures to set aside, so that about `most` of the largest set with boxes are.
 
-    A twentieth at most, and none if all sets are small.
+    The share is the same for all sets: a twentieth at most, and none if all sets are small.
     """
     sizes = [shards.num_samples(index.shards(name)) for name in _sets(streams)]
     shares = [min(MOST_SHARE, most / size) for size in sizes if size >= LEAST_PICTURES]
-    return SetAside(max(shares, default=0.0))
+    return SetAside(min(shares, default=0.0))
 
 
 def records(
