@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 from components.run import own_settings, places
@@ -86,11 +89,37 @@ def in_many(command: list[str], run_folder: str, nodes: Nodes, settings: Sequenc
 def _in_processes(command: Sequence[str], count: int) -> None:
     torchrun = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={count}"]
     restarts = f"--max-restarts={MAX_RESTARTS}"
-    ran = subprocess.run([sys.executable, *torchrun, restarts, *command])
-    if ran.returncode:
-        raise RuntimeError(
-            f"training in {count} processes ended with exit code {ran.returncode}: see above"
-        )
+    code = _run([sys.executable, *torchrun, restarts, *command])
+    if code:
+        raise RuntimeError(f"training in {count} processes ended with exit code {code}: see above")
+
+
+def _run(command: Sequence[str]) -> int:
+    """The command's exit code. SIGTERM, which a drained node sends to this process alone, is passed
+    on, so that the ranks write a checkpoint; then this process ends as if by the signal.
+    """
+    stopped = False
+
+    def pass_on(number: int, _frame: FrameType | None) -> None:
+        nonlocal stopped
+        stopped = True
+        if started:
+            started[0].send_signal(number)
+
+    started: list[subprocess.Popen[bytes]] = []
+    is_main = threading.current_thread() is threading.main_thread()  # handlers may be set there
+    before = signal.signal(signal.SIGTERM, pass_on) if is_main else None
+    try:
+        started.append(subprocess.Popen(command))
+        if stopped:
+            started[0].terminate()
+        code = started[0].wait()
+    finally:
+        if is_main:
+            signal.signal(signal.SIGTERM, before)
+    if stopped:
+        raise SystemExit(128 + signal.SIGTERM)
+    return code
 
 
 def _on_nodes(

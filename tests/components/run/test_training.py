@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
+import signal
+import subprocess
+import sys
+import time
 from typing import Any
 
 import pytest
@@ -47,11 +53,11 @@ def test_one_process_trains_here(tmp_path, monkeypatch):
 def test_several_processes_are_started_by_torchrun(tmp_path, monkeypatch):
     run, commands, codes = run_folder(tmp_path), [], [0, 3]
 
-    def ran(command: list[str]) -> Any:
+    def ran(command: list[str]) -> int:
         commands.append(command)
-        return type("Ran", (), {"returncode": codes.pop(0)})
+        return codes.pop(0)
 
-    monkeypatch.setattr(training.subprocess, "run", ran)
+    monkeypatch.setattr(training, "_run", ran)
     assert _train(run, gpus_per_node=4) == f"{run}/model"
     torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node=4"]
     assert commands[0][1:7] == [*torchrun, "--max-restarts=3", "-m"]
@@ -59,6 +65,39 @@ def test_several_processes_are_started_by_torchrun(tmp_path, monkeypatch):
     assert commands[0][-1] == f"{run}/model"
     with pytest.raises(RuntimeError, match=r"4 processes .*exit code 3"):
         _train(run, gpus_per_node=4)
+
+
+WORKER = """
+import os, pathlib, signal, sys, time
+folder, rank = pathlib.Path(sys.argv[1]), os.environ["RANK"]
+def save(*_):
+    (folder / f"saved-{rank}").touch()
+    sys.exit(0)
+signal.signal(signal.SIGTERM, save)
+(folder / f"started-{rank}").touch()
+time.sleep(120)
+"""
+
+
+def test_sigterm_to_the_step_alone_reaches_every_rank(tmp_path):
+    (tmp_path / "worker.py").write_text(WORKER)
+    step = (
+        "import sys; from components.run import training\ntraining._in_processes(sys.argv[1:], 2)"
+    )
+    command = [sys.executable, "-c", step, str(tmp_path / "worker.py"), str(tmp_path)]
+    process = subprocess.Popen(command, start_new_session=True)
+    try:
+        give_up_at = time.monotonic() + 120
+        while len(list(tmp_path.glob("started-*"))) < 2:
+            assert process.poll() is None
+            assert time.monotonic() < give_up_at
+            time.sleep(0.05)
+        process.terminate()
+        assert process.wait(60) == 128 + signal.SIGTERM
+        assert {path.name for path in tmp_path.glob("saved-*")} == {"saved-0", "saved-1"}
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
 
 
 def test_several_nodes_need_an_object_store_and_a_cluster(tmp_path):
