@@ -115,7 +115,7 @@ def block(width: int, *, crossing: bool = False) -> nn.Module:
 
 def no_log_partition(*_: object) -> Tensor:
     """Raise: the losses of these heads need no softmax over the vocabulary."""
-    raise NotImplementedError("a text encoder has no token logits: leave token_alignment out")
+    raise ValueError("a text encoder has no token logits: leave the loss token_alignment out")
 
 
 def _parts(table: PhraseTable) -> Iterator[PhraseTable]:

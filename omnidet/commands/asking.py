@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from omnidet.commands.arguments import add_registry
 from omnidet.commands.loading import find_model, loading
-from omnidet.inference import names, question
+from omnidet.inference import names, question, spelling
 from omnidet.inference.defaults import BATCH, MAX_DETECTIONS, THRESHOLD
 
 if TYPE_CHECKING:
@@ -107,6 +107,8 @@ def asked(options: argparse.Namespace) -> Asked:
             print(f"hint: {several}", file=sys.stderr)
     if options.phrases_file is not None:
         found += names.read(options.phrases_file)
+    for doubt in spelling.doubts(phrase for one in found for phrase in one.phrases):
+        print(f"hint: {doubt}", file=sys.stderr)
     seen: dict[str, names.Name] = {}
     for one in found:
         other = seen.setdefault(one.name, one)

@@ -18,6 +18,14 @@ def _options(*arguments):
     return parser.parse_args(arguments)
 
 
+def test_letters_that_only_look_right_are_said(capsys):
+    asking.asked(_options("--phrases", "b\u043elt", "nut\u200b", "bolt"))  # a Cyrillic o
+    said = capsys.readouterr().err
+    assert said.count("hint: ") == 2
+    assert "CYRILLIC SMALL LETTER O" in said
+    assert "ZERO WIDTH SPACE" in said
+
+
 def test_phrases_and_a_file_are_put_together(tmp_path, capsys):
     (tmp_path / "p.yaml").write_text("dog: [dog, puppy]\nring:")
     options = _options("--phrases", "star", "ring", "--phrases-file", str(tmp_path / "p.yaml"))
