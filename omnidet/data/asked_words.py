@@ -39,6 +39,8 @@ class AskedWords:
             own = wording.with_short_side(own)
         words = [*own.split(), *context.split()]
         kept = self._places_of_names(words) if self.apart else set()
+        if wording.is_letter_a(text):
+            kept |= {i for i, word in enumerate(words) if word == "a"}
         first = len(own.split())
         forms = {
             i: words[i] if i in kept else self._form(words[i])

@@ -60,6 +60,8 @@ _LAST_WORDS = re.compile(
 )
 _SIDE = re.compile(r"(?:\b(?:to|on|at) )?(?:\bthe )?\b(left|right)(?: hand)?(?: side)? of$")
 
+_LETTER_A = re.compile(r"\ba[/&-]\w|\w[/&-]a\b", re.IGNORECASE)
+
 _ONE_OF = {
     "men": "man",
     "women": "woman",
@@ -115,6 +117,11 @@ def plain(text: str) -> str:
     return " ".join(
         "".join(" " if unicodedata.category(c)[0] in "PZC" else c for c in text).split()
     )
+
+
+def is_letter_a(text: str) -> bool:
+    """Whether an "a" of the text, as it was written, is a letter and no article: "A/C", "type-A"."""
+    return bool(_LETTER_A.search(text))
 
 
 def unframed(text: str) -> str:

@@ -56,3 +56,11 @@ def test_a_name_that_reads_like_a_request_is_a_name():
     words = asked(["see saw", "saw"])
     assert words.parts("see saw")[0] == "see saw"
     assert asked(["photo of person", "person"]).parts("photo of person")[0] == "photo person"
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [("A/C unit", "a c unit"), ("a type-A plug", "a type a plug"), ("a T-shirt", "t shirt")],
+)
+def test_a_letter_is_no_article(text, words):
+    assert asked().parts(text)[0] == words
