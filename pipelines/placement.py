@@ -33,6 +33,12 @@ class Machine:
     node_selector: Any
     tolerations: Any
 
+    @classmethod
+    def of_train_step(cls, asked: Any) -> Machine:
+        """That of the train step, from the outputs of the step that checked the parameters."""
+        parts = ("gpus", "cpu", "memory", "node_selector", "tolerations")
+        return cls(*(asked[f"train_{part}"] for part in parts))
+
 
 def prepare(task: Any, store: Store, hours: int = 1, is_cached: bool = True) -> None:
     """Give a step what every step has: the object store, two more tries, a time-out, caching."""

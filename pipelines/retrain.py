@@ -120,13 +120,7 @@ def retrain(
         # Twice as long: waiting in a queue counts for a pod that watches a job, not for the job.
         prepare(trained, store, hours=2 * TRAIN_HOURS, is_cached=False)
         tell_runtime(trained)
-        place(
-            trained,
-            Machine(
-                asked["train_gpus"], asked["train_cpu"], asked["train_memory"],
-                asked["train_node_selector"], asked["train_tolerations"],
-            ),
-        )  # fmt: skip
+        place(trained, Machine.of_train_step(asked))
         measured = evaluate_retrained(
             run_folder=asked["run_folder"], model=trained.output, **machine, **of_run
         )

@@ -100,13 +100,7 @@ def train_detector(
     prepare(trained, store, hours=2 * TRAIN_HOURS)
     tell_runtime(trained)
     asked = run.outputs
-    place(
-        trained,
-        Machine(
-            asked["train_gpus"], asked["train_cpu"], asked["train_memory"],
-            asked["train_node_selector"], asked["train_tolerations"],
-        ),
-    )  # fmt: skip
+    place(trained, Machine.of_train_step(asked))
 
     measured = evaluate(model=trained.output, shards=shards, **of_run)
     prepare(measured, store, hours=24)

@@ -120,7 +120,7 @@ def plain(text: str) -> str:
 
 
 def is_letter_a(text: str) -> bool:
-    """Whether an "a" of the text, as it was written, is a letter and no article: "A/C", "type-A"."""
+    """Whether an "a" of the text, as it was written, is a letter: "A/C", "type-A"."""
     return bool(_LETTER_A.search(text))
 
 
