@@ -44,6 +44,12 @@ def test_few_are_chosen_by_their_ids(index):
     assert sum(f"toy:{i}" in fewer for i in range(20_000)) == sum(i in fewer for i in chosen)
 
 
+def test_the_largest_set_decides_the_share(index, monkeypatch):
+    monkeypatch.setattr(set_aside, "LEAST_PICTURES", 1)
+    streams = (Stream("det", ("train/coco", "train/small"), 4),)
+    assert set_aside.set_aside(index, streams, 1).share == 1 / LARGE
+
+
 def test_small_sets_and_sets_without_boxes_have_none(index):
     small = (Stream("det", ("train/small",), 4),)
     captions = (dataclasses.replace(STREAMS[1], sets=("train/web",)),)
