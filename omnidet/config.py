@@ -7,6 +7,7 @@ form that is saved with each checkpoint, and `parse` reads it back.
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import re
 import types
@@ -40,8 +41,9 @@ def require_decimal(name: str, text: str) -> None:
 def override(config: Config, *assignments: str) -> Config:
     """A copy of `config` with each `path.to.field=value` set.
 
-    Values are read as YAML and checked against the type of the field. Raises ValueError with the
-    wrong name or value, and with what would be right.
+    Values are read as YAML and checked against the type of the field. The parts check themselves
+    when all is set, so that fields that only fit together can be changed. Raises ValueError with
+    the wrong name or value, and with what would be right.
     """
     for assignment in assignments:
         path, equals, text = assignment.partition("=")
@@ -56,11 +58,20 @@ def override(config: Config, *assignments: str) -> Config:
         if isinstance(value, int) and not isinstance(value, bool):
             require_decimal(path.strip(), text)
         config = _replaced(config, path.strip().split("."), value, path.strip())
-    return config
+    checked: Config = _checked_whole(config)
+    return checked
 
 
-def override_nested(config: Config, values: Mapping[str, Any], prefix: str = "") -> Config:
-    """A copy of `config` with the fields of a nested mapping set, such as that of params.yaml."""
+def override_nested(config: Config, values: Mapping[str, Any]) -> Config:
+    """A copy of `config` with the fields of a nested mapping set, such as that of params.yaml.
+
+    Checks and raises as `override` does.
+    """
+    checked: Config = _checked_whole(_nested(config, values, ""))
+    return checked
+
+
+def _nested(config: Config, values: Mapping[str, Any], prefix: str) -> Config:
     for name, value in values.items():
         path = f"{prefix}{name}"
         current = _field(config, name, path)
@@ -71,8 +82,7 @@ def override_nested(config: Config, values: Mapping[str, Any], prefix: str = "")
                 current = plugins.make(folder, _plugin_value(folder, given["kind"], path))
             if folder:
                 given.pop("kind", None)
-            child = override_nested(current, given, f"{path}.")
-            config = dataclasses.replace(config, **{name: child})  # type: ignore[type-var]
+            config = _with(config, name, _nested(current, given, f"{path}."))
         elif isinstance(value, Mapping) and isinstance(current, tuple):
             for names, own in _leaves(value):
                 config = _replaced(config, [name, *names], own, ".".join([path, *names]))
@@ -181,7 +191,24 @@ def _replaced(config: Config, names: list[str], value: Any, path: str) -> Config
                 value = plugins.make(folder, value)
         else:
             value = _checked(value, typing.get_type_hints(type(config))[names[0]], path)
-    return dataclasses.replace(config, **{names[0]: value})  # type: ignore[type-var]
+    return _with(config, names[0], value)
+
+
+def _with(config: Config, name: str, value: Any) -> Config:
+    """A copy with one field changed, which does not check itself yet."""
+    changed = copy.copy(config)
+    object.__setattr__(changed, name, value)
+    return changed
+
+
+def _checked_whole(value: Any) -> Any:
+    """The same, with each part made anew from its fields: a part checks itself when it is made."""
+    if type(value) is tuple:
+        return tuple(_checked_whole(one) for one in value)
+    if not dataclasses.is_dataclass(value) or isinstance(value, type):
+        return value
+    fields = {f.name: _checked_whole(getattr(value, f.name)) for f in dataclasses.fields(value)}
+    return dataclasses.replace(value, **fields)
 
 
 def _leaves(content: Mapping[str, Any]) -> Iterator[tuple[list[str], Any]]:

@@ -112,6 +112,21 @@ def test_what_does_not_exist_or_fit_is_refused(assignment, message):
     assert "\n" not in str(caught.value)
 
 
+def test_fields_that_only_fit_together_can_be_changed_in_any_order():
+    """A side of 518 is no multiple of the 16 pixels before, and 128 none of the 14 after."""
+    recipe = by_name("coco_folder")
+    settings = ("model.image_size=518", "model.backbone.name=vit_small_patch14_dinov2")
+    for order in (settings, settings[::-1]):
+        changed = override(recipe, *order)
+        assert (changed.model.image_size, changed.model.backbone.stride) == (518, 14)
+    name = {"name": "vit_small_patch14_dinov2"}
+    values = {"model": {"image_size": 518, "backbone": name}}
+    assert override_nested(recipe, values) == changed
+    for assignment in settings:
+        with pytest.raises(ValueError, match=r"model.image_size=\d+ is not a multiple of"):
+            override(recipe, assignment)
+
+
 def test_a_part_of_several_is_named():
     recipe = by_name("tiny_world")
     changed = override(recipe, "streams.grd.images_per_step=3")

@@ -53,7 +53,8 @@ def save(
     }
     try:
         save_file(
-            {k: v.detach().cpu().contiguous() for k, v in detector.state_dict().items()},
+            # Copies: layers may share a tensor (CoaT's positions), which safetensors refuses.
+            {k: v.detach().cpu().contiguous().clone() for k, v in detector.state_dict().items()},
             folder / "model.safetensors",
         )
     except SafetensorError as error:  # safetensors raises this when the disk is full

@@ -6,6 +6,7 @@ images -> network -> stages of some strides -> projected to one width, resampled
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 from typing import TYPE_CHECKING, Any
 
@@ -125,16 +126,38 @@ class FeatureBackbone(Backbone):
 
 def _network(config: TimmFeatures, image_size: int) -> tuple[Any, str, int | None]:
     """The timm model with its weights, and the side of its images if that is fixed."""
-    for options, side in (
-        ({"img_size": image_size, "strict_img_size": False}, None),  # Swin's windows
-        ({"img_size": image_size}, image_size),  # Hiera's positions
-    ):
-        try:
-            return *weights.create(config.name, config.weights, **options), side
-        except ValueError as error:
-            if "unexpected keyword argument" not in str(error):
-                raise
-    return *weights.create(config.name, config.weights), None
+    choices: tuple[dict[str, Any], ...] = (
+        {"img_size": image_size, "strict_img_size": False},  # Swin's windows
+        {"img_size": image_size},  # Hiera's positions
+        {},
+    )
+    for options in choices:
+        with contextlib.suppress(weights.UnknownOptionError):
+            network, sha256 = weights.create(config.name, config.weights, **options)
+            break
+    if "img_size" not in options:
+        return network, sha256, None
+    if not _takes(network, image_size):
+        own: Any = network.pretrained_cfg
+        raise ValueError(
+            f"backbone {config.name!r} does not take images of {image_size} px: "
+            f"give model.image_size={own['input_size'][-1]}, or name another model"
+        )
+    is_any = _takes(network, image_size + config.size_multiple)
+    return network, sha256, None if is_any else image_size
+
+
+@torch.no_grad()
+def _takes(network: Any, side: int) -> bool:
+    """Whether a network takes square images of a side in pixels: timm does not say it of all."""
+    training = network.training
+    try:
+        network.eval().forward_features(torch.zeros(1, 3, side, side))
+    except (RuntimeError, AssertionError, ValueError, IndexError):
+        return False
+    finally:
+        network.train(training)
+    return True
 
 
 def _stages(network: Any, config: TimmFeatures) -> tuple[list[int], list[int]]:
@@ -144,16 +167,18 @@ def _stages(network: Any, config: TimmFeatures) -> tuple[list[int], list[int]]:
             f"backbone {config.name!r} does not give features by stage: name another model"
         )
     known = [int(stage["reduction"]) for stage in network.feature_info]
-    if len(set(known)) == 1:
-        raise ValueError(
-            f"backbone {config.name!r} has one stride only ({known[0]}): "
-            "give model.backbone=timm_vit for it"
-        )
     lacking = [stride for stride in config.from_strides if stride not in known]
+    if lacking and len(set(known)) == 1:
+        raise ValueError(
+            f"backbone {config.name!r} has one stride only ({known[0]}): give "
+            f"model.backbone.from_strides=[{known[0]}], or model.backbone=timm_vit for a plain "
+            "vision transformer"
+        )
     if lacking:
         raise ValueError(
             f"model.backbone.from_strides={list(config.from_strides)}: {config.name!r} has no "
             f"stage with stride {lacking[0]}; give some of {', '.join(map(str, known))}"
         )
-    indices = [known.index(stride) for stride in sorted(config.from_strides)]
+    # The last stage of a stride, as transformers have it in every block.
+    indices = [len(known) - 1 - known[::-1].index(s) for s in sorted(config.from_strides)]
     return indices, [int(network.feature_info[i]["num_chs"]) for i in indices]

@@ -6,6 +6,7 @@ import itertools
 from typing import Any
 
 import torch
+from timm.models.eva import Eva
 from timm.models.vision_transformer import VisionTransformer
 from timm.optim import param_groups_layer_decay  # type: ignore[attr-defined]
 from torch import Tensor, nn
@@ -16,6 +17,9 @@ from omnidet.model.backbone import Backbone
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
+Transformer = VisionTransformer | Eva
+"""timm's classes that take images of any size: `Eva` has the models with rotary positions (EVA-02,
+DINOv3, Perception Encoder)."""
 
 
 class VitBackbone(Backbone):
@@ -23,16 +27,17 @@ class VitBackbone(Backbone):
 
     def __init__(
         self,
-        transformer: VisionTransformer,
+        transformer: Transformer,
         mean: tuple[float, ...],
         std: tuple[float, ...],
         window: int = 0,
         global_blocks: tuple[int, ...] = (),
     ) -> None:
         """`window` and `global_blocks` are those of `backbones/timm_vit.py`."""
-        super().__init__(transformer.embed_dim, transformer.patch_embed.patch_size[0], mean, std)
+        super().__init__(transformer.embed_dim, _patch(transformer), mean, std)
         self.transformer = transformer
         self.window, self.global_blocks = window, global_blocks
+        self.undecayed: frozenset[str] = frozenset()
 
     def forward(self, images_BCHW: Tensor) -> Tensor:
         """Images (B, 3, H, W) -> patch tokens (B, H/stride * W/stride, width), row by row.
@@ -48,9 +53,10 @@ class VitBackbone(Backbone):
         return tokens[:, self.transformer.num_prefix_tokens :]
 
     def parameter_groups(self, weight_decay: float, layer_decay: float) -> list[dict[str, Any]]:
-        """timm's groups: norms, biases and position embeddings do not decay."""
+        """timm's groups: what has one dimension does not decay, and in timm's own models neither do
+        position embeddings and class and register tokens."""
         groups: list[dict[str, Any]] = param_groups_layer_decay(
-            self.transformer, weight_decay, layer_decay=layer_decay
+            self.transformer, weight_decay, self.undecayed, layer_decay=layer_decay
         )
         return groups
 
@@ -63,27 +69,46 @@ class VitBackbone(Backbone):
         steps = self.transformer
         # Private, but timm has no public call that adds positions, class and register tokens in the
         # order of each model, which differs between models.
-        tokens = steps.norm_pre(steps.patch_drop(steps._pos_embed(steps.patch_embed(normal_BCHW))))
+        placed = steps._pos_embed(steps.patch_embed(normal_BCHW))
+        tokens, rotary = placed if isinstance(steps, Eva) else (steps.patch_drop(placed), None)
+        tokens = steps.norm_pre(tokens)
         inside, batch = False, normal_BCHW.shape[0]
         for number, block in enumerate(steps.blocks):
             if (number not in self.global_blocks) != inside:
                 tokens = self._join(tokens, batch, grid) if inside else self._split(tokens, grid)
                 inside = not inside
-            tokens = block(tokens)
+            if rotary is None:
+                tokens = block(tokens)
+                continue
+            own = rotary[number] if steps.rope_mixed else rotary
+            tokens = block(tokens, rope=self._rotary_windows(own, batch, grid) if inside else own)
         whole: Tensor = steps.norm(self._join(tokens, batch, grid) if inside else tokens)
         return whole
 
-    def _split(self, tokens_BNW: Tensor, grid: tuple[int, int]) -> Tensor:
-        """An image's tokens -> its windows' tokens, each window as an image of its own."""
-        (rows, columns), side, prefixes = grid, self.window, self.transformer.num_prefix_tokens
-        batch, _, width = tokens_BNW.shape
-        prefix, patches = tokens_BNW[:, :prefixes], tokens_BNW[:, prefixes:]
-        windows = patches.reshape(
+    def _windows(self, patches_BNW: Tensor, grid: tuple[int, int]) -> Tensor:
+        """(B, rows * columns, W) -> (B, windows, window * window, W)."""
+        (rows, columns), side = grid, self.window
+        batch, _, width = patches_BNW.shape
+        windows = patches_BNW.reshape(
             batch, rows // side, side, columns // side, side, width
         ).transpose(2, 3)
         number = rows // side * (columns // side)  # not -1: an exported model could not infer it
-        windows = windows.reshape(batch, number, side * side, width)
-        repeated = prefix[:, None].expand(-1, number, -1, -1)
+        return windows.reshape(batch, number, side * side, width)
+
+    def _rotary_windows(self, rotary: Tensor, batch: int, grid: tuple[int, int]) -> Tensor:
+        """A block's rotary positions (N, R) or (heads, N, R) for the tokens of `_split`.
+
+        A token keeps its place in the whole image: what a class token reads from a patch depends on
+        it, although among the patches of a window only differences count.
+        """
+        heads_HNR = rotary if rotary.ndim == 3 else rotary[None]
+        return self._windows(heads_HNR, grid).transpose(0, 1).repeat(batch, 1, 1, 1)
+
+    def _split(self, tokens_BNW: Tensor, grid: tuple[int, int]) -> Tensor:
+        """An image's tokens -> its windows' tokens, each window as an image of its own."""
+        prefixes = self.transformer.num_prefix_tokens
+        windows = self._windows(tokens_BNW[:, prefixes:], grid)
+        repeated = tokens_BNW[:, None, :prefixes].expand(-1, windows.shape[1], -1, -1)
         return torch.cat([repeated, windows], 2).flatten(0, 1)
 
     def _join(self, tokens_KNW: Tensor, batch: int, grid: tuple[int, int]) -> Tensor:
@@ -153,7 +178,7 @@ def behind_stem(
 
 def from_timm(
     name: str, weights: str, image_size: int, *, patch: int, drop_path: float
-) -> tuple[VisionTransformer, str]:
+) -> tuple[Transformer, str]:
     """A vision transformer from timm with the weights named: `pretrained`, `random` or a file.
 
     The second value is the SHA-256 of that file, if there is one.
@@ -161,23 +186,27 @@ def from_timm(
     Raises ValueError or FileNotFoundError if they are missing or do not fit.
     """
     _require_multiple(image_size, patch)
-    model, sha256 = pretrained_weights.create(
-        name,
-        weights,
-        img_size=image_size,
-        num_classes=0,
-        drop_path_rate=drop_path,
-        dynamic_img_size=True,
-    )
-    if not isinstance(model, VisionTransformer) or model.patch_embed.patch_size != (patch, patch):
+    options: dict[str, Any] = {"num_classes": 0, "drop_path_rate": drop_path}
+    try:
+        model, sha256 = pretrained_weights.create(
+            name, weights, img_size=image_size, dynamic_img_size=True, **options
+        )
+    except pretrained_weights.UnknownOptionError as error:
         raise ValueError(
-            f"backbone {name!r} is not a vision transformer with {patch}x{patch} patches"
+            f"backbone {name!r} is no vision transformer that takes images of any size: "
+            "give model.backbone=timm_features for it, or name another model"
+        ) from error
+    # Hierarchical networks of timm take the same options.
+    if not isinstance(model, Transformer) or _patch(model) != patch:
+        raise ValueError(
+            f"backbone {name!r} is not a vision transformer with {patch}x{patch} patches: "
+            "give model.backbone=timm_features for it, or name another model"
         )
     return model, sha256
 
 
 def pretrained(
-    model: VisionTransformer,
+    model: Transformer,
     window: int = 0,
     global_blocks: tuple[int, ...] = (),
     weights_sha256: str = "",
@@ -194,9 +223,41 @@ def pretrained(
     )
     own: Any = model.pretrained_cfg
     mean, std = own.get("mean", IMAGENET_MEAN), own.get("std", IMAGENET_STD)
+    _keep_tokens_alone(model)
     backbone = VitBackbone(model, mean, std, window, global_blocks)
     backbone.weights_sha256 = weights_sha256
+    backbone.undecayed = frozenset(model.no_weight_decay())
     return backbone
+
+
+def _patch(model: Transformer) -> int:
+    """Side of a patch in pixels, with the convolutions before it."""
+    ratio = model.patch_embed.feat_ratio()
+    assert isinstance(ratio, int)
+    return ratio
+
+
+def _keep_tokens_alone(model: Any) -> None:
+    """Remove what makes one vector of an image (SigLIP's attention pooling).
+
+    A model that was trained with the mean over its tokens has its last norm behind that mean
+    (EVA-02, `gap`). It becomes the norm of the tokens, which have no common scale without one.
+    """
+    if isinstance(model.norm, nn.Identity):
+        model.norm = model.fc_norm
+    model.fc_norm, model.attn_pool = nn.Identity(), None
+    model.group_matcher = _by_depth
+
+
+def _by_depth(**_unused: object) -> dict[str, Any]:
+    """timm's layers by depth, with all that comes before the first block in the lowest.
+
+    timm itself counts register tokens and a norm before the blocks among the last layer.
+    """
+    return {
+        "stem": r"^(?:cls_token|dist_token|reg_token|pos_embed|patch_embed|norm_pre|rope)",
+        "blocks": [(r"^blocks\.(\d+)", None), (r"^norm\.", (99999,))],
+    }
 
 
 def _require_multiple(image_size: int, stride: int) -> None:

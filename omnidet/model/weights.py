@@ -5,7 +5,9 @@ A run never starts from other weights by accident.
 
 from __future__ import annotations
 
+import contextlib
 import pickle
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,6 @@ import timm
 import torch
 from safetensors import SafetensorError
 from timm.models import load_state_dict
-from timm.models.vision_transformer import VisionTransformer, checkpoint_filter_fn
 from torch import Tensor, nn
 
 from omnidet import storage
@@ -32,6 +33,10 @@ UNFIT = (
 """What timm, torch and safetensors raise for a name or a file that does not fit."""
 
 
+class UnknownOptionError(ValueError):
+    """A model does not have an option that was given."""
+
+
 def create(name: str, weights: str, **options: Any) -> tuple[nn.Module, str]:
     """A timm model with the weights named, and the SHA-256 of their file.
 
@@ -41,11 +46,13 @@ def create(name: str, weights: str, **options: Any) -> tuple[nn.Module, str]:
         options: for `timm.create_model`.
 
     Raises ValueError or FileNotFoundError, in one line with the remedy, if the weights are missing
-    or do not fit.
+    or do not fit, and UnknownOptionError.
     """
     try:
         model = timm.create_model(name, pretrained=weights == "pretrained", **options)
     except UNFIT as error:
+        if isinstance(error, TypeError) and "unexpected keyword argument" in str(error):
+            raise UnknownOptionError(f"backbone {name!r}: {error}") from error
         raise ValueError(
             f"backbone {name!r} cannot take the weights {weights!r}: {first_line(error)}: "
             "name a timm model and weights that fit, or a local file"
@@ -94,8 +101,11 @@ def _load(model: nn.Module, path: Path, *, in_order: bool) -> None:
     timm's own loading, for a model without a classifier, silently leaves random what is missing.
     """
     state: dict[str, Tensor] = load_state_dict(str(path), weights_only=True)
-    if isinstance(model, VisionTransformer):
-        state = checkpoint_filter_fn(state, model)  # position embeddings of another image size
+    adapt = getattr(sys.modules[type(model).__module__], "checkpoint_filter_fn", None)
+    if adapt and not in_order:
+        # Names of the model's authors, and positions of another image size. Some tell what they do.
+        with contextlib.redirect_stdout(sys.stderr):
+            state = adapt(state, model)
     own = model.state_dict()
     if in_order:
         state = dict(zip(own, state.values(), strict=False))

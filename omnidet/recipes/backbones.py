@@ -9,8 +9,10 @@ from omnidet.model.backbones.timm_features import TimmFeatures
 
 SMALL = "photo-small"
 """A small network that has seen photographs; its weights come with OmniDet."""
-_TRANSFORMER = re.compile(r"(vit|deit3?|flexivit)_")
-"""What the names of timm's plain vision transformers begin with; others have stages."""
+_TRANSFORMER = re.compile(
+    r"(.*/)?((aimv2|beit3|deit3?|eva|eva02|flexivit|vit(?!_s?relpos))_|test_vit\d?(\.|$))"
+)
+"""Names of timm's vision transformers that take any image size; all others go by their stages."""
 
 
 def settings(backbone: str, weights: str = "") -> list[str]:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
+import timm
 import torch
 from torch import Tensor, nn
 
+from omnidet.model import features
 from omnidet.model.backbones.timm_features import TimmFeatures
 from omnidet.model.features import FeatureBackbone
 
@@ -75,3 +79,25 @@ def test_early_tokens_are_those_before_the_blocks():
         torch.testing.assert_close(backbone.final_norm(backbone.blocks[0](early)), tokens)
     assert backbone.gives_early
     assert not _build(0).gives_early
+
+
+def test_a_network_of_one_stride_is_used_up_to_its_last_block():
+    config = TimmFeatures("beit_base_patch16_224", "random", (16, 32))
+    with pytest.raises(ValueError, match=r"one stride only \(16\).*from_strides=\[16\]"):
+        config.build(64)
+    network = timm.create_model(config.name, img_size=64, depth=3)
+    assert features._stages(network, dataclasses.replace(config, from_strides=(16,))) == (
+        [2],
+        [768],
+    )
+
+
+@pytest.mark.parametrize(("name", "takes"), [("levit_128s", 128), ("repvit_m0_9", None)])
+def test_only_some_networks_that_ask_for_a_side_take_no_other(name, takes):
+    assert TimmFeatures(name, "random", depth=0).build(128).fixed_side == takes
+
+
+def test_a_side_that_a_network_cannot_take_is_refused_with_one_that_it_does():
+    config = TimmFeatures("efficientformer_l1", "random", depth=0)
+    with pytest.raises(ValueError, match=r"'efficientformer_l1' does not take .* 64 px.*=224"):
+        config.build(64)

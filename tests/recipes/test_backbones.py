@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pytest
+import timm
+from timm.models import is_model_in_modules
 
 from omnidet import config
 from omnidet.model import weight_packages
@@ -43,6 +45,13 @@ def test_the_kind_follows_from_the_name(name, kind):
     assert own.name == name
     if "tiny_patch16" in name or name in ("resnet18", "efficientvit_b0"):
         assert own.build(224).stride == 16
+
+
+def test_every_transformer_that_takes_any_side_is_one_of_its_kind_and_no_other_network():
+    modules = ("vision_transformer", "vision_transformer_hybrid", "deit", "eva")
+    for name in timm.list_models():
+        own = is_model_in_modules(name, modules)
+        assert backbones.settings(name, "random")[0].endswith("timm_vit") == own, name
 
 
 def test_weights_are_those_given_else_packaged_else_those_of_timm():

@@ -44,8 +44,10 @@ class TimmVit:
     @property
     def stride(self) -> int:
         """Pixels per token: the patch size, which timm writes into a model's name."""
-        found = re.search(r"patch(\d+)", self.name)
-        return int(found[1]) if found else 16
+        found = re.search(r"patch(\d+)|_s(\d+)_", self.name)
+        if found:
+            return int(found[1] or found[2])
+        return 32 if "_resnet" in self.name else 16  # patches of a ResNet's last stage
 
     @property
     def size_multiple(self) -> int:
