@@ -228,11 +228,15 @@ def whole(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def like(source: Tensor, target: Tensor) -> Tensor:
-    """A whole tensor, equal on all ranks, in the form of `target`: same device, same sharding."""
-    source = source.to(device=target.device, dtype=target.dtype)
+    """A whole tensor, equal on all ranks, in the form of `target`: same device, sharding, strides.
+
+    AdamW's fused kernel goes through memory: a moment whose strides are not those of its weight, as
+    in a network in channels-last order, would move other weights than its own.
+    """
     if isinstance(target, DTensor):
+        source = source.to(device=target.device, dtype=target.dtype)
         return distribute_tensor(source, target.device_mesh, target.placements)
-    return source
+    return torch.empty_like(target).copy_(source)
 
 
 def whole_norm(norm: Tensor) -> Tensor:

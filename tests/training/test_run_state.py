@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from omnidet.training import run_state
+from omnidet.training.average import Average
 from tests import toys
 from tests.training import states
 
@@ -98,3 +99,27 @@ def test_a_missing_or_unknown_name_is_named(part):
     for other in (without, found[part] | {"0_unknown": torch.zeros(1)}):
         with pytest.raises(ValueError, match=f"{name}|0_unknown"):
             run_state.fill(state, found | {part: other})
+
+
+def test_moments_have_the_strides_of_their_weights():
+    """The fused kernel pairs them in the order of memory, which a network may change."""
+    torch.manual_seed(0)
+    images = torch.randn(2, 3, 8, 8)
+
+    def network() -> tuple[torch.nn.Module, run_state.State]:
+        model = torch.nn.Conv2d(3, 4, 3).to(memory_format=torch.channels_last)
+        adamw = torch.optim.AdamW(model.parameters(), lr=0.1, fused=True)
+        return model, run_state.State(model, Average(model, 0.9), adamw)
+
+    def step(model: torch.nn.Module, state: run_state.State) -> torch.Tensor:
+        model(images).square().sum().backward()
+        state.optimizer.step()
+        return model.weight.detach().clone()
+
+    first, trained = network()
+    step(first, trained)
+    other, loaded = network()
+    run_state.fill(loaded, run_state.collect(trained))
+    first.zero_grad()
+    assert loaded.optimizer.state[other.weight]["exp_avg"].stride() == other.weight.stride()
+    assert torch.equal(step(first, trained), step(other, loaded))
