@@ -34,7 +34,7 @@ def parsers() -> list[argparse.ArgumentParser]:
     ):  # defaults of options: this machine's are in no page
         os.environ.pop(name, None)
     from omnidet import cli
-    from pipelines import __main__ as pipelines
+    from pipelines import cli as pipelines
 
     return [cli._parser(), pipelines._parser()]
 

@@ -35,8 +35,14 @@ __version__ = "0.1.0"
 
 
 def __getattr__(name: str) -> Any:
-    """`from omnidet import OmniDet`, which loads torch, without making every command load it."""
+    """`from omnidet import OmniDet`, which loads torch, without making every command load it.
+
+    Raises ImportError that says what to install where there is no torch.
+    """
     if name == "OmniDet":
+        from omnidet import extras
+
+        extras.require("torch", *extras.TORCH)
         from omnidet.inference.detector import OmniDet
 
         return OmniDet

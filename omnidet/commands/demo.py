@@ -7,6 +7,8 @@ import functools
 import logging
 import sys
 
+from omnidet import extras
+from omnidet.commands import serve
 from omnidet.commands.arguments import Commands, add_command, add_registry
 from omnidet.commands.loading import find_model, loading
 from omnidet.serving.config import ServerConfig
@@ -36,6 +38,7 @@ def add(commands: Commands) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Serve until stopped. Raises ValueError or FileNotFoundError for what cannot be served."""
+    extras.require("serve", *extras.TORCH, *serve.PACKAGES)
     config = ServerConfig(port=options.port)
     references = [options.model, *([options.compare] if options.compare else [])]
     found = [find_model(reference, options.registry) for reference in references]

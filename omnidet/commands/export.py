@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 
+from omnidet import extras
 from omnidet.commands.arguments import Commands, add_command, add_registry
 from omnidet.commands.loading import find_model, loading
 from omnidet.export.config import FORMATS, ExportConfig
@@ -48,6 +49,7 @@ def run(options: argparse.Namespace) -> None:
     from omnidet import storage
     from omnidet.inference import names
 
+    extras.require("export", *extras.TORCH, "onnx", "onnxscript", "onnxruntime")
     words: tuple[str, ...] = ()
     if options.words:
         read = names.read(options.words)

@@ -15,9 +15,11 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
+from omnidet import extras
 from omnidet.commands import new_detector, taught_detector
 from omnidet.data.annotated.config import EXIF, FORMATS
 
+PACKAGES = ("jinja2", "pycocotools", "scipy", "tensorboardX", "tqdm", "webdataset")
 DEFAULT_MINUTES = 10.0
 MOST_MINUTES = 10_000.0
 
@@ -133,6 +135,7 @@ def _add_split(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Check what can be checked at once, then make a new detector or teach one."""
+    extras.require("train", *extras.TORCH, *PACKAGES)
     if options.minutes is not None and not 0 < options.minutes <= MOST_MINUTES:
         raise ValueError(f"--minutes {options.minutes:g}: give minutes above 0")
     if options.steps is not None and options.steps < 1:

@@ -11,6 +11,7 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from omnidet import extras
 from omnidet.commands import asking
 from omnidet.commands.arguments import Commands, add_command
 from omnidet.commands.exit_codes import FAILED
@@ -67,6 +68,7 @@ def run(options: argparse.Namespace) -> int:
     from omnidet.predictions.dataset import check_names
     from omnidet.predictions.journal import Journal
 
+    extras.require("torch", *extras.TORCH)
     asked = asking.asked(options)
     question.checked_count(options.every, "--every", least=1)
     names = [one.name for one in asked.wanted]

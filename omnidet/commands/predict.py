@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from omnidet import extras
 from omnidet.commands import asking
 from omnidet.commands.arguments import Commands, add_command
 from omnidet.commands.exit_codes import FAILED
@@ -90,6 +91,7 @@ def run(options: argparse.Namespace) -> int:
     """
     from omnidet.predictions import inputs
 
+    extras.require("torch", *extras.TORCH)
     asked = asking.asked(options)
     if options.explain and asked.like:
         raise ValueError("--explain says what words add to a score, and --like has none: give one")

@@ -11,6 +11,7 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from omnidet import extras
 from omnidet.commands.arguments import Commands, add_command, add_registry
 from omnidet.commands.loading import find_model, loading
 from omnidet.serving.config import Limits, ServerConfig
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from omnidet.inference.detector import OmniDet
     from omnidet.serving.service import Service
 
+PACKAGES = ("h11", "prometheus_client", "python_multipart", "starlette", "uvicorn")
 LEAST_SECONDS = 1.0
 """Between two looks at the registry."""
 
@@ -101,6 +103,7 @@ def _add_limits(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Serve until stopped. Raises ValueError or FileNotFoundError for what cannot be served."""
+    extras.require("serve", *extras.TORCH, *PACKAGES)
     if options.follow and options.follow < LEAST_SECONDS:
         raise ValueError(
             f"--follow {options.follow:g}: give {LEAST_SECONDS:g} second or more, or 0 for never"

@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 import json
 
-from omnidet import storage
+from omnidet import extras, storage
 from omnidet.commands.arguments import Commands, Run, add_command, add_recipe, chosen_recipe
 from omnidet.commands.exit_codes import NOT_PASSED
 from omnidet.commands.summary import table
@@ -132,6 +132,7 @@ def _add_train(commands: Commands) -> None:
 
 
 def _train(options: argparse.Namespace) -> None:
+    extras.require("train", *extras.TORCH, "scipy", "tensorboardX")
     from omnidet.steps import train_detector
 
     recipe = chosen_recipe(options)
@@ -151,6 +152,7 @@ def _add_evaluate(commands: Commands) -> None:
 
 
 def _evaluate(options: argparse.Namespace) -> None:
+    extras.require("evaluate,torch", *extras.TORCH, "pycocotools", "scipy")
     from omnidet.steps import train_detector
 
     recipe = chosen_recipe(options)

@@ -107,7 +107,7 @@ def _lvis_module() -> ModuleType:
     """
     spec = importlib.util.find_spec("lvis")
     if spec is None or spec.submodule_search_locations is None:
-        raise ImportError("the package lvis is not installed: pip install lvis")
+        raise ModuleNotFoundError("No module named 'lvis'", name="lvis")
     before = {
         name: sys.modules.pop(name) for name in list(sys.modules) if name.split(".")[0] == "lvis"
     }

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from omnidet import extras
 from omnidet.schema import FloatArray, IntArray
 
 if TYPE_CHECKING:
@@ -97,7 +98,10 @@ class Detections:
     def to_supervision(self) -> supervision.Detections:
         """For the `supervision` package (`pip install 'omnidet[supervision]'`): its annotators,
         trackers and zones. The labels are `data["class_name"]`.
+
+        Raises ImportError that says what to install without the package.
         """
+        extras.require("supervision", "supervision")
         import supervision
 
         return supervision.Detections(

@@ -6,7 +6,11 @@ import argparse
 import json
 import sys
 
+from omnidet import extras
 from omnidet.onnx import OnnxDetector
+
+WRONG_INPUT = 2
+"""The exit code."""
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -27,9 +31,15 @@ def main(arguments: list[str] | None = None) -> int:
             found = detector.detect(image, options.phrases, threshold=threshold)
             print(json.dumps({"image": image, **found.to_dict()}, ensure_ascii=False), flush=True)
     except (ValueError, OSError) as error:
-        print(f"python -m omnidet.onnx: {' '.join(str(error).split())}", file=sys.stderr)
-        return 2
+        return _failed(" ".join(str(error).split()))
+    except extras.MissingError as error:
+        return _failed(str(error))
     return 0
+
+
+def _failed(reason: str) -> int:
+    print(f"python -m omnidet.onnx: {reason}", file=sys.stderr)
+    return WRONG_INPUT
 
 
 if __name__ == "__main__":

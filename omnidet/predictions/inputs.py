@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
-from omnidet import storage
+from omnidet import extras, storage
 from omnidet.data.folder_formats.folder import OTHER_PICTURES, PICTURES, walk
 
 if TYPE_CHECKING:
@@ -56,14 +56,20 @@ def expand(given: Sequence[str]) -> tuple[list[Item], list[str]]:
             an `http(s)://` or `s3://` address, `camera:0`, or `-` for standard input: a picture,
             or names.
 
-    Raises ValueError or FileNotFoundError for one that names nothing.
+    Raises ValueError or FileNotFoundError for one that names nothing, and ImportError if there is
+    no package to read them with.
     """
     notes: list[str] = []
     found: dict[str, Item] = {}
     for argument in given:
         for item in _one(argument, notes):
             found.setdefault(_identity(item.name), item)
-    return list(found.values()), notes
+    items = list(found.values())
+    if any(item.is_web for item in items):
+        extras.require("data", "aiohttp", "yarl")
+    if all(item.is_video for item in items):  # among pictures, each is named and passed over
+        extras.require("video", "av")
+    return items, notes
 
 
 def is_one_picture(given: Sequence[str]) -> bool:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
+from omnidet import extras
 from omnidet.inference.detections import Detections
 from omnidet.predictions import video
 from omnidet.predictions.inputs import Item
@@ -117,6 +118,8 @@ def _frames(
                     yield Item(name, f"{item.key}/{digits}", pixels)
         except UNREADABLE as error:
             failed(str(error))
+        except extras.MissingError as error:
+            failed(f"{item.name}: {error}")
 
 
 def _detected(

@@ -8,6 +8,7 @@ from contextlib import closing
 
 import numpy as np
 
+from omnidet import extras
 from omnidet.data.transforms.example import Pixels
 from omnidet.predictions.inputs import CAMERA
 
@@ -23,8 +24,9 @@ def frames(name: str, every: int = 1, most: int | None = None) -> Iterator[tuple
         most: end after so many.
 
     Raises ValueError for a file without a video or that breaks off, OSError for a camera that
-    cannot be opened.
+    cannot be opened, and ImportError that says what to install without PyAV.
     """
+    extras.require("video", "av")
     import av
 
     is_camera = name.startswith(CAMERA)

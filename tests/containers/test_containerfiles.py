@@ -14,12 +14,13 @@ from pathlib import Path
 import pytest
 
 import omnidet
+from omnidet import extras
 from omnidet.model import weight_packages
 from omnidet.recipes.photographs import photographs
 
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "containers" / "Containerfile").read_text(encoding="utf-8")
-USED_EXTRAS = ("data", "evaluate", "onnx", "pipelines", "serve", "train")
+USED_EXTRAS = ("data", "evaluate", "onnx", "pipelines", "serve", "torch", "train")
 IGNORED = [
     line
     for line in (ROOT / ".dockerignore").read_text(encoding="utf-8").splitlines()
@@ -153,6 +154,21 @@ def test_the_context_holds_what_the_images_are_made_of_and_nothing_else():
             copied |= {word for word in line.split()[:-1] if not word.startswith("--")}
     assert named == copied
     assert not named & {".git", ".venv", "data", "runs", "registry", "metrics", "tests", "."}
+
+
+def test_only_what_computes_has_torch(tmp_path):
+    """By the lists of packages, as the build writes them."""
+    (script,) = re.findall(r"RUN python3 -c '(.*?)'\n", TEXT.replace("\\\n", ""), re.DOTALL)
+    shutil.copy(ROOT / "pyproject.toml", tmp_path)
+    subprocess.run([sys.executable, "-c", script], cwd=tmp_path, check=True, timeout=60)
+    listed = {
+        file.stem: {re.match(r"[\w.-]+", line)[0] for line in file.read_text().splitlines()}
+        for file in tmp_path.glob("*.txt")
+    }
+    assert {name for name, lines in listed.items() if {"torch", "timm"} & lines} == {"library"}
+    assert set(extras.TORCH) <= listed["library"]
+    assert {"onnxruntime", "numpy", "tokenizers"} <= listed["onnx"]
+    assert not [name for name, lines in listed.items() if "omnidet" in lines]  # comes as a wheel
 
 
 @pytest.fixture

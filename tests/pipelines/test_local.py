@@ -19,7 +19,7 @@ import pytest
 from components.run import configuration, places
 from omnidet.registry import versions
 from omnidet.steps import train_detector
-from pipelines import __main__ as command
+from pipelines import cli as command
 from pipelines import local
 from pipelines.defaults import ROOT
 from tests import toys

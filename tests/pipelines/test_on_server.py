@@ -10,7 +10,7 @@ import sys
 
 import pytest
 
-from pipelines import __main__ as command
+from pipelines import cli as command
 from pipelines.defaults import ROOT
 from pipelines.run_steps import hidden_nodes, steps
 from tests.pipelines.test_run_steps import run_of

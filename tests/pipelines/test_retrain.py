@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from omnidet.registry import versions
-from pipelines import __main__ as command
+from pipelines import cli as command
 from pipelines import package
 from tests import taught
 

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from pipelines import __main__ as command
+from pipelines import cli as command
 from pipelines import local, package
 from pipelines.defaults import ROOT
 
