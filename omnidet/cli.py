@@ -14,9 +14,10 @@ from __future__ import annotations
 
 import argparse
 import errno
+import functools
 import sys
 
-from omnidet import __version__, extras
+from omnidet import __version__, extras, standard_output
 from omnidet.commands import (
     backbones,
     compare,
@@ -45,9 +46,14 @@ _COMMANDS = (
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command and return its exit code."""
+    return standard_output.run("omnidet", functools.partial(_main, arguments))
+
+
+def _main(arguments: list[str] | None) -> int:
     options = _parser().parse_args(arguments)
     try:
         code: int | None = options.run(options)
+        print(end="", flush=True)  # so that what cannot be written is said by the command
     except (ValueError, OSError, FloatingPointError) as error:
         reason = " ".join(str(error).split()) or type(error).__name__
         return _failed(options, reason, _exit_code(error))

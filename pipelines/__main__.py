@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import sys
 
-from omnidet import extras
+from omnidet import extras, standard_output
+
+PROGRAM = "python -m pipelines"
 
 
 def main() -> int:
@@ -12,11 +14,11 @@ def main() -> int:
     try:
         extras.require("pipelines", "kfp", "kfp_server_api", "psutil")
     except extras.MissingError as error:
-        print(f"python -m pipelines: {error}", file=sys.stderr)
+        print(f"{PROGRAM}: {error}", file=sys.stderr)
         return 2
     from pipelines import cli
 
-    return cli.main()
+    return standard_output.run(PROGRAM, cli.main)
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ import psutil
 from kfp_server_api import ApiException
 from urllib3.exceptions import HTTPError
 
+from omnidet import standard_output
 from pipelines import checks, client, local, on_server, package, parameters
 
 DEFAULT_EXPERIMENT = "omnidet"
@@ -39,6 +40,8 @@ def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(given)
     try:
         return int(options.run(options))
+    except standard_output.UnwritableError:
+        raise
     except (ValueError, OSError, client.ServerError) as error:
         _say(options, error)
         return 2

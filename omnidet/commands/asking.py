@@ -5,18 +5,22 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import sys
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from omnidet.commands.arguments import add_registry
 from omnidet.commands.loading import find_model, loading
-from omnidet.inference import names, question, spelling
+from omnidet.inference import hints, names, question
 from omnidet.inference.defaults import BATCH, MAX_DETECTIONS, THRESHOLD
 
 if TYPE_CHECKING:
     from omnidet.inference.detector import OmniDet
     from omnidet.inference.prompt import Prompt
 
+OF_MODEL = ("model", "model_settings")
+"""What a run's settings say of the detector."""
 MOST_SHOWN = 2000
 """Letters of a question that is stored as it is: a longer one by its hash."""
 
@@ -91,7 +95,15 @@ class Asked:
     def facts(self) -> list[Any]:
         """What the results depend on."""
         words: list[Any] = [[one.name, one.phrases, one.threshold] for one in self.wanted]
-        return [*words, *self.like]
+        return [*words, *([given, _content(given)] for given in self.like)]
+
+
+def _content(given: str) -> str:
+    """The hash of the picture of an example: another picture may take its name."""
+    from omnidet import storage
+
+    path = next((p for p in (given, given.rpartition(":")[0]) if Path(p).is_file()), None)
+    return storage.sha256(Path(path)) if path else ""
 
 
 def asked(options: argparse.Namespace) -> Asked:
@@ -103,12 +115,9 @@ def asked(options: argparse.Namespace) -> Asked:
     found: list[names.Name] = []
     if options.phrases is not None:
         found += names.wanted(options.phrases)
-        if several := question.hint(options.phrases):
-            print(f"hint: {several}", file=sys.stderr)
     if options.phrases_file is not None:
         found += names.read(options.phrases_file)
-    for doubt in spelling.doubts(phrase for one in found for phrase in one.phrases):
-        print(f"hint: {doubt}", file=sys.stderr)
+    say(hints.of_spelling([phrase for one in found for phrase in one.phrases]))
     seen: dict[str, names.Name] = {}
     for one in found:
         other = seen.setdefault(one.name, one)
@@ -121,7 +130,7 @@ def asked(options: argparse.Namespace) -> Asked:
 
 
 def facts(options: argparse.Namespace, question_asked: Asked) -> dict[str, Any]:
-    """What the results depend on, for a run that is gone on with; the detector comes later."""
+    """What the results depend on, for a run that is gone on with; `OF_MODEL` comes later."""
     from omnidet.predictions.journal import digest_of
 
     words = question_asked.facts()
@@ -130,12 +139,14 @@ def facts(options: argparse.Namespace, question_asked: Asked) -> dict[str, Any]:
         "threshold": options.threshold,
         "max_detections": options.max_detections,
         "precision": options.precision,
-        "model": "",
+        **dict.fromkeys(OF_MODEL, ""),
     }
 
 
-def open_detector(options: argparse.Namespace) -> tuple[OmniDet, str]:
-    """The detector, and the hash of its weights; the threshold is its own if none was given."""
+def open_detector(options: argparse.Namespace) -> tuple[OmniDet, dict[str, str]]:
+    """The detector, and hashes of it that take the place of those in `facts`; the threshold is its
+    own if none was given.
+    """
     folder, _, _ = find_model(options.model, options.registry)
     with loading():
         from omnidet.inference.detector import OmniDet
@@ -143,7 +154,17 @@ def open_detector(options: argparse.Namespace) -> tuple[OmniDet, str]:
         detector = OmniDet.from_pretrained(folder, options.device, options.precision)
     if options.threshold is None:
         options.threshold = detector.threshold
-    return detector, str(detector.config["weights_sha256"])
+    return detector, _identity(detector.config)
+
+
+def _identity(config: Mapping[str, Any]) -> dict[str, str]:
+    """What boxes and scores depend on: the weights, and how they are read. Scores that were fitted
+    again have another scale and another threshold."""
+    from omnidet.predictions.journal import digest_of
+
+    history = ("provenance", "weights_sha256")
+    settings = {key: value for key, value in config.items() if key not in history}
+    return {"model": str(config["weights_sha256"]), "model_settings": digest_of(settings)}
 
 
 def prompt_of(detector: OmniDet, question_asked: Asked) -> Prompt:
@@ -162,28 +183,11 @@ def prompt_of(detector: OmniDet, question_asked: Asked) -> Prompt:
         like = detector.like(examples)
         thresholds = (question_asked.like_threshold,) * len(examples)
         prompt = likeness.joined(prompt, dataclasses.replace(like, thresholds=thresholds))
-    if same := _same(detector, wanted):
-        print(f"hint: {same}", file=sys.stderr)
-    for name in wanted:
-        for phrase in name.phrases:
-            if unknown := detector.unknown_words(phrase):
-                words = ", ".join(map(repr, unknown))
-                print(
-                    f"hint: {phrase!r}: the detector does not know the word {words}",
-                    file=sys.stderr,
-                )
+    say(hints.of_words(detector.vocabulary, wanted))
     return prompt
 
 
-def _same(detector: OmniDet, wanted: tuple[names.Name, ...]) -> str | None:
-    """A line for people who ask for one thing under two names, as "dog" and "dogs"."""
-    seen: dict[tuple[str, str], tuple[str, str]] = {}
-    for name in wanted:
-        for phrase in name.phrases:
-            first, other = seen.setdefault(detector.vocabulary.asked(phrase), (name.name, phrase))
-            if first != name.name:
-                return (
-                    f"{phrase!r} asks for the same as {other!r}, so that everything is found as "
-                    f"{first!r} and as {name.name!r}: give one of them"
-                )
-    return None
+def say(found: Iterable[str]) -> None:
+    """Hints, a line each, on standard error."""
+    for line in found:
+        print(f"hint: {line}", file=sys.stderr)

@@ -6,6 +6,7 @@ import argparse
 import sys
 
 from omnidet import extras
+from omnidet.commands import asking
 from omnidet.commands.arguments import Commands, add_command, add_registry
 from omnidet.commands.loading import find_model, loading
 from omnidet.export.config import FORMATS, ExportConfig
@@ -47,13 +48,14 @@ def run(options: argparse.Namespace) -> None:
     Raises ValueError or OSError for what cannot be exported.
     """
     from omnidet import storage
-    from omnidet.inference import names
+    from omnidet.inference import hints, names
 
     extras.require("export", *extras.TORCH, "onnx", "onnxscript", "onnxruntime")
     words: tuple[str, ...] = ()
     if options.words:
         read = names.read(options.words)
         words = tuple(phrase for name in read for phrase in name.phrases)
+        asking.say(hints.of_spelling(words))
         if lost := [one.name for one in read if one != names.Name(one.name, (one.name,))]:
             shown = f"{lost[0]!r}{f' and {len(lost) - 1} more' if len(lost) > 1 else ''}"
             print(
@@ -71,6 +73,7 @@ def run(options: argparse.Namespace) -> None:
         from omnidet.inference.detector import OmniDet
 
         detector = OmniDet.from_pretrained(folder)
+    asking.say(hints.of_words(detector.vocabulary, names.wanted(words)))
     title = f"{name} version {version}" if version else name
     written = write(detector, config, options.out, title)
     for line in written.lines:

@@ -5,7 +5,6 @@ pictures, to be corrected and taught.
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections import Counter
 from pathlib import Path
@@ -15,6 +14,7 @@ from omnidet import extras
 from omnidet.commands import asking
 from omnidet.commands.arguments import Commands, add_command
 from omnidet.commands.exit_codes import FAILED
+from omnidet.standard_output import json_line
 
 if TYPE_CHECKING:
     from omnidet.predictions.journal import Journal
@@ -75,13 +75,13 @@ def run(options: argparse.Namespace) -> int:
     check_names(names, "--phrases-file" if options.phrases_file else "--phrases")
     items, notes = inputs.expand(options.pictures)
     facts = {**asking.facts(options, asked), "format": options.format, "every": options.every}
-    Journal(options.out, facts, "--out").check(without=("model",))
+    Journal(options.out, facts, "--out").check(without=asking.OF_MODEL)
     for note in notes:
         print(f"note: {note}", file=sys.stderr)
-    detector, weights = asking.open_detector(options)
+    detector, identity = asking.open_detector(options)
     prompt = asking.prompt_of(detector, asked)
     check_names(prompt.labels, "the names to look for")
-    with Journal(options.out, {**facts, "model": weights}, "--out") as journal:
+    with Journal(options.out, {**facts, **identity}, "--out") as journal:
         return _labelled(options, journal, detector, prompt, items)
 
 
@@ -136,5 +136,5 @@ def _said(journal: Journal, names: tuple[str, ...]) -> str:
     lines += [f"{name:{width}}  {counts[name]}" for name in names]
     unsure = [path for score, path in doubtful if score < 1]
     if unsure:
-        lines.append(f"least sure of: {json.dumps(unsure, ensure_ascii=False)}")
+        lines.append(f"least sure of: {json_line(unsure)}")
     return "\n".join(lines)

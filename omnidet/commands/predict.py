@@ -5,7 +5,6 @@ in any form.
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections import Counter
 from collections.abc import Mapping
@@ -17,6 +16,7 @@ from omnidet.commands import asking
 from omnidet.commands.arguments import Commands, add_command
 from omnidet.commands.exit_codes import FAILED
 from omnidet.inference import question
+from omnidet.standard_output import json_line
 
 if TYPE_CHECKING:
     from omnidet.inference.detections import Detections
@@ -128,7 +128,7 @@ def _one(options: argparse.Namespace, asked: asking.Asked, item: Item) -> int:
         no_overlaps=options.no_overlaps,
     )
     if options.json:
-        print(json.dumps(_line(item, found, detector, options.explain), ensure_ascii=False))
+        print(json_line(_line(item, found, detector, options.explain)))
     else:
         own = {options.threshold if t is None else t for t in prompt.thresholds or (None,)}
         print(_text(found, detector, options.explain, own))
@@ -202,6 +202,8 @@ def _several(options: argparse.Namespace, asked: asking.Asked, items: list[Item]
     if save_dir is None and (not options.json or options.formats is not None):
         save_dir = Path(SAVE_DIR)
     chosen = formats.checked(options.formats or formats.DEFAULT)
+    names = [one.name for one in asked.wanted]
+    formats.check_texts(chosen, (item.name for item in items), names)
     facts = {
         **asking.facts(options, asked),
         "no_overlaps": options.no_overlaps,
@@ -210,8 +212,8 @@ def _several(options: argparse.Namespace, asked: asking.Asked, items: list[Item]
         "every": options.every,
     }
     if save_dir is not None:
-        Journal(save_dir, facts, "--save-dir").check(without=("model",))
-    detector, weights = asking.open_detector(options)
+        Journal(save_dir, facts, "--save-dir").check(without=asking.OF_MODEL)
+    detector, identity = asking.open_detector(options)
     settings = Settings(
         options.threshold,
         options.max_detections,
@@ -224,7 +226,7 @@ def _several(options: argparse.Namespace, asked: asking.Asked, items: list[Item]
     )
     if save_dir is None:
         return _streamed(asked, items, settings, detector)
-    with Journal(save_dir, {**facts, "model": weights}, "--save-dir") as journal:
+    with Journal(save_dir, {**facts, **identity}, "--save-dir") as journal:
         return _saved(options, asked, items, settings, detector, journal, chosen)
 
 
@@ -238,7 +240,7 @@ def _streamed(
     from omnidet.predictions.run import predict
 
     def take(item: Item, line: Mapping[str, Any], found: Detections) -> None:  # noqa: ARG001
-        print(json.dumps(line, ensure_ascii=False), flush=True)
+        print(json_line(line), flush=True)
 
     prompt = asking.prompt_of(detector, asked)
     outcome = predict(detector, prompt, items, settings, take, _complain)
@@ -260,7 +262,7 @@ def _saved(
     from omnidet.predictions.tables import tables
 
     def show(line: Mapping[str, Any]) -> None:
-        print(json.dumps(line, ensure_ascii=False) if options.json else summary(line))
+        print(json_line(line) if options.json else summary(line))
 
     prompt = asking.prompt_of(detector, asked)
     result = run_into(

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from omnidet import boxes
 from omnidet.data.vocabulary import Vocabulary
-from omnidet.inference import explain, likeness, pictures, references, saving
+from omnidet.inference import explain, likeness, pictures, pieces, references, saving
 from omnidet.inference.choice import checked_box, checked_overlap, choose, overlaps
 from omnidet.inference.defaults import BATCH, MAX_DETECTIONS, THRESHOLD
 from omnidet.inference.detections import Detections
@@ -282,7 +282,7 @@ class OmniDet:
         """Words of a phrase that the vocabulary has only in parts: they were rare or absent in
         training, and their scores mean little.
         """
-        return explain.unknown_words(self.vocabulary, phrase)
+        return pieces.unknown_words(self.vocabulary, phrase)
 
     def save_pretrained(self, folder: str | Path) -> Path:
         """Write the detector into a folder that `from_pretrained` and `transformers` load.

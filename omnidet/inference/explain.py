@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +11,7 @@ import torch
 from torch import Tensor
 
 from omnidet.data.vocabulary import Vocabulary
+from omnidet.inference.pieces import pieces
 from omnidet.inference.search import exact_logits, probabilities
 from omnidet.model.confidence import Line, shapes
 from omnidet.model.detector import Detector
@@ -97,16 +97,6 @@ class Explanation:
         return lines
 
 
-@dataclass(frozen=True)
-class _Piece:
-    place: int
-    """Vocabulary id."""
-    text: str
-    word: str
-    is_context: bool
-    is_known: bool
-
-
 @torch.inference_mode()
 def explain(
     detector: Detector,
@@ -123,8 +113,8 @@ def explain(
     for embedding_D, phrase, box, offset in asked:
         ids, weights = vocabulary.encode(phrase)
         weight_of = dict(zip(ids.tolist(), weights.tolist(), strict=True))
-        pieces = [piece for piece in _pieces(vocabulary, phrase) if piece.place in weight_of]
-        places = torch.tensor([piece.place for piece in pieces], dtype=torch.int64)
+        read = [piece for piece in pieces(vocabulary, phrase) if piece.place in weight_of]
+        places = torch.tensor([piece.place for piece in read], dtype=torch.int64)
         single = PhraseTable(places, torch.ones(len(places)), torch.arange(len(places)))
         rows_TD, biases_T = detector.phrases(single.to(detector.tokens.biases.device))
         logits_T = exact_logits(embedding_D.expand(len(places), -1), rows_TD, biases_T)
@@ -144,39 +134,8 @@ def explain(
                 piece.is_context,
                 piece.is_known,
             )
-            for piece, own, score in zip(pieces, logits_T, probabilities(logits_T), strict=True)
+            for piece, own, score in zip(read, logits_T, probabilities(logits_T), strict=True)
         )
         score = float(probabilities(logit)[0])
         found.append(Explanation(phrase, box, score, float(logit[0]), tokens))
     return found
-
-
-def unknown_words(vocabulary: Vocabulary, phrase: str) -> tuple[str, ...]:
-    """Words of a phrase that the vocabulary has only in parts."""
-    pieces = _pieces(vocabulary, phrase)
-    return tuple(dict.fromkeys(piece.word for piece in pieces if not piece.is_known))
-
-
-def _pieces(vocabulary: Vocabulary, phrase: str) -> list[_Piece]:
-    """The tokens of a phrase in its order, each once."""
-    own, context = vocabulary.asked(phrase)
-    found: dict[int, _Piece] = {}
-    for part, ids_T, is_context in (
-        (own, vocabulary.own_T, False),
-        (context, vocabulary.context_T, True),
-    ):
-        encoding = vocabulary.tokenizer.encode(part)
-        sizes = Counter(encoding.word_ids)
-        spans: dict[Any, tuple[int, int]] = {}
-        for word, (begin, end) in zip(encoding.word_ids, encoding.offsets, strict=True):
-            first, last = spans.get(word, (begin, end))
-            spans[word] = min(first, begin), max(last, end)
-        for token, word in zip(encoding.ids, encoding.word_ids, strict=True):
-            if token in vocabulary.special_ids:
-                continue
-            place = int(ids_T[token])
-            text = vocabulary.tokenizer.decode([token]).strip()
-            whole = part[slice(*spans[word])].strip() if sizes[word] > 1 else text
-            piece = _Piece(place, text, whole, is_context, sizes[word] == 1)
-            found.setdefault(place, piece)
-    return list(found.values())

@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import argparse
-import json
+import functools
 import sys
+import warnings
 
-from omnidet import extras
+from omnidet import extras, standard_output
+from omnidet.inference import hints, names, question
 from omnidet.onnx import OnnxDetector
 
+PROGRAM = "python -m omnidet.onnx"
 WRONG_INPUT = 2
 """The exit code."""
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the detector and return the exit code: 2 if something that was given is wrong."""
-    parser = argparse.ArgumentParser(prog="python -m omnidet.onnx", description=__doc__)
+    return standard_output.run(PROGRAM, functools.partial(_main, arguments))
+
+
+def _main(arguments: list[str] | None) -> int:
+    parser = argparse.ArgumentParser(prog=PROGRAM, description=__doc__)
     parser.add_argument("model", help="folder that `omnidet export --format onnx` wrote")
     parser.add_argument("images", nargs="+", metavar="IMAGE")
     parser.add_argument(
@@ -25,20 +32,46 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--threads", type=int, default=0, help="default: one for each core")
     options = parser.parse_args(arguments)
     try:
+        phrases = question.checked_phrases(options.phrases or ())
+        _say(hints.of_spelling(phrases))
         detector = OnnxDetector.from_pretrained(options.model, options.threads)
+        if detector.words:
+            _say(hints.of_words(detector.words.vocabulary, names.wanted(phrases)))
         threshold = detector.threshold if options.threshold is None else options.threshold
-        for image in options.images:
-            found = detector.detect(image, options.phrases, threshold=threshold)
-            print(json.dumps({"image": image, **found.to_dict()}, ensure_ascii=False), flush=True)
+        question.checked_threshold(threshold, "--threshold")
+        detector.asked(options.phrases)
     except (ValueError, OSError) as error:
-        return _failed(" ".join(str(error).split()))
+        return _failed(error)
     except extras.MissingError as error:
-        return _failed(str(error))
-    return 0
+        return _failed(error)
+    return _look_at(options.images, detector, options.phrases, threshold)
 
 
-def _failed(reason: str) -> int:
-    print(f"python -m omnidet.onnx: {reason}", file=sys.stderr)
+def _look_at(
+    images: list[str], detector: OnnxDetector, phrases: list[str] | None, threshold: float
+) -> int:
+    """A line for each picture; one that cannot be read is named, and the rest goes on."""
+    code = 0
+    for image in images:
+        try:
+            with warnings.catch_warnings(action="ignore"):  # said as hints
+                found = detector.detect(image, phrases, threshold=threshold)
+        except (ValueError, OSError) as error:
+            _failed(error)
+            code = WRONG_INPUT if len(images) == 1 else standard_output.FAILED
+            continue
+        line = standard_output.json_line({"image": image, **found.to_dict()})
+        print(line, flush=True)
+    return code
+
+
+def _say(found: list[str]) -> None:
+    for line in found:
+        print(f"hint: {line}", file=sys.stderr)
+
+
+def _failed(error: Exception) -> int:
+    print(f"{PROGRAM}: {' '.join(str(error).split())}", file=sys.stderr)
     return WRONG_INPUT
 
 

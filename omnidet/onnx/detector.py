@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import operator
+import warnings
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, overload
 
 import numpy as np
 
-from omnidet.inference import pictures
+from omnidet.inference import pictures, pieces
 from omnidet.inference.defaults import MAX_DETECTIONS
 from omnidet.inference.detections import Detections
 from omnidet.inference.pictures import AnyPicture
-from omnidet.inference.question import checked_phrases, checked_threshold
+from omnidet.inference.question import checked_phrases, checked_threshold, hint
 from omnidet.onnx import runtime
 from omnidet.onnx.best import Best
 from omnidet.onnx.facts import KEY, Facts
@@ -80,6 +81,12 @@ class OnnxDetector:
         """Least score that is shown to people unless they ask for another: `OmniDet.threshold`."""
         return self.facts.threshold
 
+    def unknown_words(self, phrase: str) -> tuple[str, ...]:
+        """Words of a phrase that the vocabulary has only in parts: `OmniDet.unknown_words`. None
+        where the words are folded into the model, which has no vocabulary.
+        """
+        return pieces.unknown_words(self.words.vocabulary, phrase) if self.words else ()
+
     @overload
     def detect(  # type: ignore[overload-overlap]  # text is a sequence of texts: here it is a path
         self,
@@ -115,7 +122,9 @@ class OnnxDetector:
         wrong.
         """
         least, most = checked_threshold(threshold), _checked_count(max_detections)
-        asked = self._asked(phrases)
+        asked = self.asked(phrases)
+        if phrases is not None and (several := hint(asked)):
+            warnings.warn(several, stacklevel=2)
         rows = self.words.rows(asked) if self.words else None
         if pictures.is_one(images):
             return self._look(images, "the image", asked, rows, most, least)
@@ -129,8 +138,11 @@ class OnnxDetector:
             for place, image in enumerate(images)
         ]
 
-    def _asked(self, phrases: str | Iterable[str] | None) -> tuple[str, ...]:
-        """The phrases. Raises ValueError if the model cannot be asked for them."""
+    def asked(self, phrases: str | Iterable[str] | None) -> tuple[str, ...]:
+        """The phrases that `detect` looks for: those given, or those that are folded in.
+
+        Raises ValueError if the model cannot be asked for them.
+        """
         if self.words is None:
             asked = self.facts.words if phrases is None else checked_phrases(phrases)
             if asked != self.facts.words:

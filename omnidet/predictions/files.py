@@ -105,7 +105,7 @@ def folder_name(label: str) -> str:
 def write_text(target: Path, text: str) -> None:
     """Write a file whole or not at all."""
     with storage.written_whole(target) as temporary:
-        temporary.write_text(text, encoding="utf-8", errors="surrogateescape")
+        temporary.write_text(text, encoding="utf-8", errors="backslashreplace")
 
 
 def write_bytes(target: Path, content: bytes) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from omnidet.data.label_files import coco, cvat, label_studio, labelme, voc, yolo
+from omnidet.data.label_files import coco, cvat, label_studio, labelme, voc, xml_text, yolo
 from omnidet.data.label_files.labelled import Labelled
 
 Each = Callable[[Labelled, Sequence[str]], str]
@@ -50,3 +50,13 @@ def checked(given: Sequence[str]) -> tuple[str, ...]:
     if not found:
         raise ValueError(f"--formats is empty: give some of {', '.join(NAMES)}")
     return found
+
+
+def check_texts(chosen: Sequence[str], paths: Iterable[str], names: Iterable[str]) -> None:
+    """Raise ValueError for a picture or a name that one of the formats cannot spell, before any
+    picture is looked at.
+    """
+    in_xml = [*(paths if {"voc", "cvat"} & set(chosen) else ())]
+    in_xml += names if {"voc", "cvat", "label-studio"} & set(chosen) else ()
+    for text in in_xml:
+        xml_text.check(text)

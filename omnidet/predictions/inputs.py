@@ -23,6 +23,8 @@ LISTS = (".txt", ".lst", ".list")
 STDIN = "-"
 CAMERA = "camera:"
 _WEB = ("http://", "https://")
+_ODD = re.compile('[\x00-\x1f\x7f<>:"|?*\\\\\ud800-\udfff\ufffe\uffff]')
+"""Not for the names of files: what Windows refuses, and bytes that are no UTF-8."""
 _MAGIC = (
     *(b"\xff\xd8\xff", b"\x89PNG\r\n", b"GIF8", b"BM", b"II*\0", b"MM\0*"),
     *(b"RIFF", b"P5\n", b"P6\n", b"\0\0\0"),
@@ -221,5 +223,5 @@ def _is_pattern(name: str) -> bool:
 
 
 def _plain(key: str) -> str:
-    """A path that every file system takes."""
-    return re.sub(r'[\x00-\x1f<>:"|?*\\]', "_", key) or "picture"
+    """A path that every file system takes, and every format of annotations spells."""
+    return _ODD.sub("_", key) or "picture"

@@ -17,8 +17,9 @@ NAME = "predictions.jsonl"
 SETTINGS = ".run.json"
 WRITTEN = ".written.json"
 LOCK = ".lock"
-_TEXT: Any = {"encoding": "utf-8", "errors": "surrogateescape"}
-"""Names of files that are not UTF-8 stay the bytes that they are."""
+_TEXT: Any = {"encoding": "utf-8", "errors": "backslashreplace"}
+"""A byte of a file's name that is no UTF-8 is written as JSON's escape for it, `\\udce9`: what is
+written is UTF-8, and reads as the same name."""
 
 
 class Journal:
@@ -75,8 +76,8 @@ class Journal:
         self._lock.__enter__()
         try:
             self.check()
-            text = json.dumps(self._settings, indent=1, ensure_ascii=False)
-            storage.write_text(self.folder / SETTINGS, text + "\n")
+            text = json.dumps(self._settings, indent=1, ensure_ascii=False) + "\n"
+            storage.write_bytes(self.folder / SETTINGS, text.encode(**_TEXT))
             self._mend()
             self.done = {line["image"]: line["file"] for line in self.lines()}
             self._file = open(self.folder / NAME, "a", **_TEXT)

@@ -50,7 +50,7 @@ def tables(journal: Journal, chosen: Sequence[str], names: Sequence[str]) -> dic
             pictures, names, image_ids(line["image"] for line in journal.lines())
         )
     if "yolo" in chosen:
-        made["yolo/classes.txt"] = lambda: iter(f"{name}\n" for name in names)
+        made["yolo/classes.txt"] = lambda: iter(f"{' '.join(name.split())}\n" for name in names)
     if "cvat" in chosen:
         made["cvat/annotations.xml"] = lambda: _whole("cvat", pictures, names)
     if "label-studio" in chosen:

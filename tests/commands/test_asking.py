@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
+import shutil
 
 import pytest
 
@@ -75,9 +77,35 @@ def test_unknown_words_are_said(place, capsys):
 
 def test_the_detector_and_the_hash_of_its_weights(place):
     options = _options("--model", str(place / "model"), "--precision", "bfloat16")
-    detector, weights = asking.open_detector(options)
-    assert weights == detector.config["weights_sha256"]
+    detector, identity = asking.open_detector(options)
+    assert identity["model"] == detector.config["weights_sha256"]
+    assert identity.keys() == set(asking.OF_MODEL)
     assert str(detector.precision) == "torch.bfloat16"
+
+
+def test_a_detector_whose_scores_were_fitted_again_is_another(place, tmp_path):
+    toys.write_bundle(tmp_path / "fitted", confidence=toys.CONFIDENCE)
+    moved = dataclasses.replace(toys.CONFIDENCE, threshold=0.77)
+    toys.write_bundle(tmp_path / "again", confidence=moved)
+    shutil.copytree(place / "model", tmp_path / "copy")
+    found = [
+        asking.open_detector(_options("--model", str(folder)))[1]
+        for folder in (place / "model", tmp_path / "copy", tmp_path / "fitted", tmp_path / "again")
+    ]
+    assert len({one["model"] for one in found}) == 1
+    assert found[0] == found[1]
+    assert len({one["model_settings"] for one in found}) == 3
+
+
+def test_another_picture_under_the_name_of_an_example_is_another_question(place, tmp_path):
+    example = tmp_path / "crop.png"
+    shutil.copy(place / "picture.png", example)
+    given = [_options("--like", str(example)), _options("--like", f"{example}:5,5,20,20")]
+    before = [asking.asked(options).facts() for options in given]
+    assert before == [asking.asked(options).facts() for options in given]
+    example.write_bytes(toys.png(90, 30, [(1, 1, 9, 9)]))
+    after = [asking.asked(options).facts() for options in given]
+    assert [one != two for one, two in zip(before, after, strict=True)] == [True, True]
 
 
 def test_the_threshold_is_the_detectors_own_unless_one_is_given(place, tmp_path):

@@ -17,16 +17,18 @@ def model(tmp_path_factory):
 @pytest.mark.slow
 def test_words_of_a_file_are_folded_in_and_the_differences_said(model, tmp_path, capsys):
     words = tmp_path / "words.txt"
-    words.write_text("red star\n\nstar left of circle\n")
+    words.write_text("red star\n\nstar left of circle\nred xylophone\n")
     out = tmp_path / "out"
     arguments = ["export", "--model", str(model), "--words", str(words), "--out", str(out)]
     assert cli.main(arguments) == 0
-    said = capsys.readouterr().out
-    assert "2 words" in said
+    said, hints = capsys.readouterr()
+    assert "3 words" in said
+    assert "'xylophone'" in hints
     assert "opset 20" in said
     assert "limit" in said
     assert said.splitlines()[-1] == str(out / "model.onnx")
-    assert OnnxDetector.from_pretrained(out).facts.words == ("red star", "star left of circle")
+    folded = ("red star", "star left of circle", "red xylophone")
+    assert OnnxDetector.from_pretrained(out).facts.words == folded
 
 
 @pytest.mark.parametrize(

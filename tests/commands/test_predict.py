@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import sys
 
@@ -205,3 +206,39 @@ def test_a_run_on_a_full_disk_goes_on_when_there_is_room(place, tmp_path, capsys
     assert names == storage.list_files(two)
     for name in names:
         assert name.startswith(".") or (one / name).read_bytes() == (two / name).read_bytes()
+
+
+def test_a_run_does_not_go_on_with_a_detector_that_scores_otherwise(place, tmp_path, refused):
+    shutil.copytree(place / "model", tmp_path / "model")
+    call = ["predict", str(place / "picture.png"), "--model", str(tmp_path / "model")]
+    call += ["--phrases", "ring", "--formats", "jsonl", "--save-dir", str(tmp_path / "run")]
+    assert cli.main(call) == 0
+    before = (tmp_path / "run" / "predictions.jsonl").read_bytes()
+    assert cli.main(call) == 0
+    shutil.rmtree(tmp_path / "model")
+    toys.write_bundle(tmp_path / "model", confidence=toys.CONFIDENCE)
+    line = refused(*call)
+    assert "model_settings" in line
+    assert str(tmp_path / "run") in line
+    assert (tmp_path / "run" / "predictions.jsonl").read_bytes() == before
+
+
+def test_a_name_that_is_no_utf_8_is_written_so_that_all_read_it(place, tmp_path, refused):
+    folder = tmp_path / "p"
+    folder.mkdir()
+    odd = os.fsdecode(b'odd\xe9 "<.png')
+    shutil.copy(place / "picture.png", folder / odd)
+    call = ["predict", str(folder), "--model", str(place / "model"), "--threshold", "0"]
+    call += ["--phrases", "ring", "--save-dir", str(tmp_path / "run"), "--formats"]
+    assert cli.main([*call, "jsonl", "csv", "coco", "yolo", "labelme", "label-studio"]) == 0
+    for name in storage.list_files(tmp_path / "run"):
+        name.encode()
+        (tmp_path / "run" / name).read_text(encoding="utf-8")
+    (line,) = (tmp_path / "run" / "predictions.jsonl").read_text().splitlines()
+    assert json.loads(line)["image"] == str(folder / odd)
+    coco = json.loads((tmp_path / "run" / "coco" / "dataset.json").read_text())
+    assert coco["images"][0]["file_name"].endswith(odd)
+    call[call.index("--save-dir") + 1] = str(tmp_path / "xml")
+    for kind in ("voc", "cvat"):
+        assert "XML" in refused(*call, kind)
+    assert not (tmp_path / "xml").exists()

@@ -12,6 +12,7 @@ import pytest
 from omnidet.inference.detector import OmniDet
 from omnidet.onnx import OnnxDetector
 from omnidet.onnx import detector as module
+from omnidet.onnx.__main__ import main
 from tests import exports
 
 PHRASES = ("red star", "star left of circle", "a small blue ring")
@@ -144,3 +145,41 @@ def test_files_that_are_no_export_are_refused(tmp_path, exported):
     (tmp_path / "model.onnx").write_bytes((exported.onnx / "model.onnx").read_bytes())
     with pytest.raises(FileNotFoundError, match=r"tokenizer\.json"):
         OnnxDetector.from_pretrained(tmp_path)
+
+
+def test_several_phrases_in_one_and_unknown_words_are_said(both, pictures):
+    detector, runner = both
+    with pytest.warns(UserWarning, match="'star', 'ring'"):
+        runner.detect(str(pictures[0]), "star, ring")
+    for phrase in ("red xylophone", "red star"):
+        assert runner.unknown_words(phrase) == detector.unknown_words(phrase)
+    assert runner.unknown_words("red xylophone") == ("xylophone",)
+
+
+def test_the_command_gives_the_hints_of_predict(exported, pictures, capsys):
+    words = ["red xylophone", "st\u0430r", "the ring", "rings"]
+    assert main([str(exported.onnx), str(pictures[0]), "--phrases", *words]) == 0
+    said = capsys.readouterr()
+    hints = [line for line in said.err.splitlines() if line.startswith("hint: ")]
+    for word in ("'xylophone'", "CYRILLIC", "the same as 'the ring'"):
+        assert any(word in line for line in hints), hints
+    assert len(json.loads(said.out)) == 4
+
+
+def test_a_picture_that_cannot_be_read_is_named_and_the_rest_goes_on(
+    exported, pictures, tmp_path, capsys
+):
+    (tmp_path / "broken.png").write_bytes(b"no picture")
+    given = [str(tmp_path / "broken.png"), str(pictures[0]), "nowhere.jpg", str(pictures[1])]
+    assert main([str(exported.onnx), *given, "--phrases", "star"]) == 1
+    said = capsys.readouterr()
+    assert [json.loads(line)["image"] for line in said.out.splitlines()] == [given[1], given[3]]
+    first, second = said.err.splitlines()
+    assert "broken.png" in first
+    assert "nowhere.jpg" in second
+
+
+@pytest.mark.parametrize("given", [["--threshold", "7"], [], ["--phrases", ""]])
+def test_a_wrong_question_is_said_once_and_not_for_every_picture(exported, pictures, capsys, given):
+    assert main([str(exported.onnx), str(pictures[0]), str(pictures[1]), *given]) == 2
+    assert capsys.readouterr().err.count("\n") == 1

@@ -24,6 +24,8 @@ def test_what_is_done_is_known_again(tmp_path):
     with _journal(tmp_path / "run") as journal:
         assert journal.done == {"a.png": "a", "b \udce9.png": "b"}
         assert [line["image"] for line in journal.lines()] == ["a.png", "b \udce9.png"]
+    text = (tmp_path / "run" / NAME).read_bytes().decode()  # any reader of JSON takes it
+    assert json.loads(text.splitlines()[1])["image"] == "b \udce9.png"
 
 
 @pytest.mark.parametrize("cut", [b'{"image": "b.p', b"x" * 200_000])

@@ -90,3 +90,8 @@ def test_ids_are_the_numbers_that_files_are_called_by():
     assert image_ids(["a/7.jpg", "b/007.png"]) == [1, 2]
     assert image_ids(["a.jpg", "7.png"]) == [1, 2]
     assert image_ids(["²³.jpg"]) == [1]
+
+
+def test_a_name_of_several_lines_is_one_class(tmp_path):
+    made = tables(_journal(tmp_path), ("yolo",), ("red\nstar", "b"))
+    assert "".join(made["yolo/classes.txt"]()) == "red star\nb\n"

@@ -7,6 +7,7 @@ without as annotations, which are read as they are.
 from __future__ import annotations
 
 import json
+import os
 import urllib.parse
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
@@ -39,7 +40,7 @@ def interface(names: Sequence[str]) -> str:
 
 def _task(picture: Labelled, number: int) -> dict[str, Any]:
     is_address = picture.path.startswith(("http://", "https://", "s3://"))
-    local = f"/data/local-files/?d={urllib.parse.quote(picture.path)}"
+    local = f"/data/local-files/?d={urllib.parse.quote(os.fsencode(picture.path))}"
     task: dict[str, Any] = {
         "id": number,
         "data": {"image": picture.path if is_address else local},

@@ -1,0 +1,34 @@
+"""What people are told of their words, whatever detector they ask."""
+
+from __future__ import annotations
+
+from omnidet.inference import hints, names
+from tests import toys
+
+
+def _of_words(*phrases):
+    return hints.of_words(toys.toy_vocabulary(), names.wanted(phrases))
+
+
+def test_several_phrases_in_one_and_odd_letters_are_said():
+    several, odd = hints.of_spelling(["star, ring", "red", "st\u0430r"])
+    assert "'star', 'ring'" in several
+    assert "CYRILLIC" in odd
+    assert hints.of_spelling(["star", "ring"]) == []
+
+
+def test_unknown_words_are_said_with_their_phrase():
+    (line,) = _of_words("red xylophone", "red star")
+    assert "'xylophone'" in line
+    assert "'red xylophone'" in line
+
+
+def test_one_thing_under_two_names_is_said_once():
+    (line,) = _of_words("red star", "the red stars", "a photo of a red star")
+    assert "'red star'" in line
+    assert "'the red stars'" in line
+
+
+def test_two_phrases_of_one_name_are_meant():
+    one = names.Name("star", ("red star", "red stars"))
+    assert hints.of_words(toys.toy_vocabulary(), [one]) == []
