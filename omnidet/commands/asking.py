@@ -179,9 +179,8 @@ def prompt_of(detector: OmniDet, question_asked: Asked) -> Prompt:
         print(f"no phrases are given: looking for {listed}{more}", file=sys.stderr)
     prompt = detector.prompt(wanted)
     if question_asked.like:
-        examples = [likeness.example(given) for given in question_asked.like]
-        like = detector.like(examples)
-        thresholds = (question_asked.like_threshold,) * len(examples)
+        like = detector.like(likeness.examples(question_asked.like))
+        thresholds = (question_asked.like_threshold,) * len(like.labels)
         prompt = likeness.joined(prompt, dataclasses.replace(like, thresholds=thresholds))
     say(hints.of_words(detector.vocabulary, wanted))
     return prompt

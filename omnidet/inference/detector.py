@@ -276,7 +276,11 @@ class OmniDet:
             rows.append(row_D)
             biases.append(bias)
         names = tuple(one.name or f"example {i}" for i, one in enumerate(examples))
-        return Prompt(names, torch.stack(rows), torch.stack(biases))
+        labels = tuple(dict.fromkeys(names))
+        encoded = torch.stack(rows), torch.stack(biases)
+        if len(labels) == len(names):
+            return Prompt(names, *encoded)
+        return Prompt(names, *encoded, labels, tuple(map(labels.index, names)))
 
     def unknown_words(self, phrase: str) -> tuple[str, ...]:
         """Words of a phrase that the vocabulary has only in parts: they were rare or absent in

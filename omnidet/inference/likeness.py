@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -34,7 +36,7 @@ class Example:
     box: tuple[float, float, float, float] | None = None
     """Corners in pixels; None: the picture is cut out around the thing."""
     name: str = ""
-    """What detections like it are called."""
+    """What detections like it are called; several examples of one name are of one thing."""
 
 
 def example(given: str) -> Example:
@@ -49,8 +51,24 @@ def example(given: str) -> Example:
     return Example(found[1], (x0, y0, x1, y1), f"like {Path(found[1]).name}")
 
 
+def examples(given: Sequence[str]) -> list[Example]:
+    """The examples, each once; those of the same file name are called by all that was given."""
+    given = list(dict.fromkeys(given))
+    found = [example(text) for text in given]
+    counts = Counter(one.name for one in found)
+    return [
+        one if counts[one.name] == 1 else replace(one, name=f"like {text}")
+        for one, text in zip(found, given, strict=True)
+    ]
+
+
 def joined(one: Prompt, other: Prompt) -> Prompt:
-    """Both in one prompt, the first one's labels first."""
+    """Both in one prompt, the first one's labels first.
+
+    Raises ValueError for a name of an example that is a phrase too.
+    """
+    if same := set(one.labels) & set(other.labels):
+        raise ValueError(f"{min(same)!r} is a phrase and the name of an example: rename one")
     count = len(one.labels)
     first = one.name_of_P or tuple(range(count))
     second = other.name_of_P or tuple(range(len(other.labels)))

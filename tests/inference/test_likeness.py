@@ -72,3 +72,29 @@ def test_what_the_words_say_alike_is_alike():
     assert logits[0] == pytest.approx(likeness.SURE, abs=1e-4)
     assert logits[1] == pytest.approx(likeness.SURE, abs=1e-4)
     assert logits[2:].mean() == pytest.approx(likeness.NOT_IT, abs=1e-3)
+
+
+def test_examples_of_one_file_name_are_told_apart():
+    given = ["a/x.png", "b/x.png", "b/x.png:1,2,3,4", "y.png", "a/x.png"]
+    assert [one.name for one in likeness.examples(given)] == [
+        "like a/x.png",
+        "like b/x.png",
+        "like b/x.png:1,2,3,4",
+        "like y.png",
+    ]
+
+
+def test_several_examples_of_one_name_are_of_one_thing(detector):
+    first, second = Example(PICTURE, (5, 5, 30, 30), "mine"), Example(PICTURE, None, "mine")
+    prompt = detector.like([first, second, Example(PICTURE, (1, 1, 9, 9), "other")])
+    assert prompt.labels == ("mine", "other")
+    both = detector.detect(PICTURE, prompt, 100)
+    for example in (first, second):
+        alone = detector.detect(PICTURE, detector.like([example]), 1)
+        best = max(s for s, label in zip(both.scores, both.labels, strict=True) if label == "mine")
+        assert best >= alone.scores[0] - 1e-6
+
+
+def test_a_phrase_that_is_called_like_an_example_is_refused(detector):
+    with pytest.raises(ValueError, match="'star'"):
+        likeness.joined(detector.prompt("star"), detector.like([Example(PICTURE, None, "star")]))

@@ -21,7 +21,7 @@ def test_a_phrase_is_read_in_its_order_with_what_is_beside_it():
 
 def test_words_in_parts_are_unknown():
     vocabulary = toys.toy_vocabulary()
-    assert pieces.unknown_words(vocabulary, "red xylophone beside a zither") == (
+    assert pieces.unknown_words(vocabulary, "red xylophone left of a zither") == (
         "xylophone",
         "zither",
     )
