@@ -109,7 +109,10 @@ class Progress:
         for name, value in {**row, **speed}.items():
             if name != "step":
                 self._writer.add_scalar(name, value, step)
-        left = (now - self._began) / (step - self._first) * (self._loader.last_step - step)
+        per_step = (now - self._began) / (step - self._first)
+        left = per_step * (self._loader.last_step - step)
+        if self._last == self._first and step < self._loader.last_step:
+            self._say(_estimate(step - self._first, per_step, self._loader.last_step - step))
         self._last, self._last_time, self._waited = step, now, 0.0
         if self._bar is not None:
             self._bar.set_postfix(loss=f"{row['loss']:.2f}", refresh=False)
@@ -127,7 +130,9 @@ class Progress:
         for name, value in row.items():
             if name != "step":
                 self._writer.add_scalar(f"evaluation/{name}", value, step)
-        line = _score_line(step, self._loader.last_step, row)
+        self._say(_score_line(step, self._loader.last_step, row))
+
+    def _say(self, line: str) -> None:
         if self._bar is not None:
             self._bar.write(line, file=sys.stderr)
         else:
@@ -138,6 +143,16 @@ class Progress:
         for number, pixels_HWC in enumerate(drawn):
             if self._writer is not None:
                 self._writer.add_image(f"found/{number}", pixels_HWC, step, dataformats="HWC")
+
+
+def _estimate(measured: int, per_step: float, steps: int) -> str:
+    """How long the rest takes here, for a person who decides whether to wait."""
+    minutes = per_step * steps / 60
+    about = (
+        f"{minutes:.0f} minutes" if minutes >= 1.5 else "a minute" if minutes > 0.5 else "seconds"
+    )
+    about = f"{minutes / 60:.1f} hours" if minutes >= 120 else about
+    return f"about {about} on this machine: {per_step:.2f} s a step, measured over {measured}"
 
 
 def _score_line(step: int, last: int, row: Mapping[str, float]) -> str:

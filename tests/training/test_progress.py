@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from tensorboardX.proto import event_pb2
 
+from omnidet.training import progress
 from tests import toys
 
 
@@ -53,7 +54,8 @@ def test_events_hold_what_the_log_holds_and_the_speed(tmp_path, capsys, monkeypa
         assert scalars[name] == pytest.approx({row["step"]: row[name] for row in rows}, rel=1e-5)
     assert all(value > 0 for value in scalars["speed/images_per_second"].values())
     assert all(0 <= value <= 1 for value in scalars["speed/data_wait_share"].values())
-    lines = capsys.readouterr().err.splitlines()
+    estimate, *lines = capsys.readouterr().err.splitlines()
+    assert re.fullmatch(r"about .* on this machine: \d+\.\d\d s a step, measured over 2", estimate)
     assert (
         len(lines) == 2
     )  # the first interval and the last, without the control characters of a bar
@@ -105,3 +107,16 @@ def test_pictures_come_every_so_many_steps(tmp_path):
         image.encoded_image_string.startswith(b"\x89PNG") and image.width == 320
         for _, image in found
     )
+
+
+@pytest.mark.parametrize(
+    ("per_step", "steps", "said"),
+    [
+        (0.01, 100, "seconds"),
+        (0.4, 150, "a minute"),
+        (0.4, 1390, "9 minutes"),
+        (9, 1e4, "25.0 hours"),
+    ],
+)
+def test_the_estimate_is_in_the_unit_that_a_person_plans_in(per_step, steps, said):
+    assert progress._estimate(10, per_step, steps).startswith(f"about {said} on this machine")
