@@ -156,9 +156,7 @@ def _tasks(options: argparse.Namespace, place: Path, recipe: Recipe, name: str) 
             continue
         changed = recipe
         if contestant == "vit":
-            # It has no tokens from before its blocks.
-            whole = config.override(recipe, "matching.early_regions=0")
-            changed = config.override(whole, "model.backbone=timm_vit")
+            changed = config.override(recipe, "model.backbone=timm_vit")
             own["vit"] = (f"name={options.vit}", f"weights={options.vit_weights}")
         changed = config.override(
             changed, *(f"model.backbone.{field}" for field in own.get(contestant, ()))

@@ -38,19 +38,31 @@ class VitBackbone(Backbone):
         self.transformer = transformer
         self.window, self.global_blocks = window, global_blocks
         self.undecayed: frozenset[str] = frozenset()
+        self.half = len(transformer.blocks) // 2
+        self.gives_early = self.half > 0
 
-    def forward(self, images_BCHW: Tensor) -> Tensor:
+    def forward(self, images_BCHW: Tensor, early: bool = False) -> Any:
         """Images (B, 3, H, W) -> patch tokens (B, H/stride * W/stride, width), row by row.
 
-        Position embeddings are resampled for sizes other than the one they were made for. Raises
-        ValueError if the windows do not fill the image.
+        Position embeddings are resampled for sizes other than the one they were made for.
+
+        Args:
+            early: give the tokens after half of the blocks as well; the last norm is theirs, too.
+
+        Raises ValueError if the windows do not fill the image.
         """
         normal_BCHW = self.normalised(images_BCHW)
+        prefixes = self.transformer.num_prefix_tokens
         if self.window:
-            tokens = self._in_windows(normal_BCHW, self.grid(images_BCHW))
+            tokens, before = self._in_windows(normal_BCHW, self.grid(images_BCHW))
+            before = self.transformer.norm(before)[:, prefixes:] if early else before
+        elif early:
+            tokens, (before,) = self.transformer.forward_intermediates(
+                normal_BCHW, indices=[self.half - 1], norm=True, output_fmt="NLC"
+            )
         else:
             tokens = self.transformer.forward_features(normal_BCHW)
-        return tokens[:, self.transformer.num_prefix_tokens :]
+        return (tokens[:, prefixes:], before) if early else tokens[:, prefixes:]
 
     def parameter_groups(self, weight_decay: float, layer_decay: float) -> list[dict[str, Any]]:
         """timm's groups: what has one dimension does not decay, and in timm's own models neither do
@@ -60,8 +72,9 @@ class VitBackbone(Backbone):
         )
         return groups
 
-    def _in_windows(self, normal_BCHW: Tensor, grid: tuple[int, int]) -> Tensor:
-        """timm's `forward_features`, with attention inside windows in all but the global blocks.
+    def _in_windows(self, normal_BCHW: Tensor, grid: tuple[int, int]) -> tuple[Tensor, Tensor]:
+        """timm's `forward_features`, with attention inside windows in all but the global blocks,
+        and the tokens after half of the blocks.
 
         A class token goes into every window; what comes out is the mean over the windows.
         """
@@ -72,8 +85,10 @@ class VitBackbone(Backbone):
         placed = steps._pos_embed(steps.patch_embed(normal_BCHW))
         tokens, rotary = placed if isinstance(steps, Eva) else (steps.patch_drop(placed), None)
         tokens = steps.norm_pre(tokens)
-        inside, batch = False, normal_BCHW.shape[0]
+        inside, batch, before = False, normal_BCHW.shape[0], tokens
         for number, block in enumerate(steps.blocks):
+            if number == self.half:
+                before = self._join(tokens, batch, grid) if inside else tokens
             if (number not in self.global_blocks) != inside:
                 tokens = self._join(tokens, batch, grid) if inside else self._split(tokens, grid)
                 inside = not inside
@@ -83,7 +98,7 @@ class VitBackbone(Backbone):
             own = rotary[number] if steps.rope_mixed else rotary
             tokens = block(tokens, rope=self._rotary_windows(own, batch, grid) if inside else own)
         whole: Tensor = steps.norm(self._join(tokens, batch, grid) if inside else tokens)
-        return whole
+        return whole, before
 
     def _windows(self, patches_BNW: Tensor, grid: tuple[int, int]) -> Tensor:
         """(B, rows * columns, W) -> (B, windows, window * window, W)."""

@@ -35,7 +35,7 @@ class Supervision:
         require(
             not wanted or detector.backbone.gives_early,
             f"matching.early_regions={self.matching.early_regions}, but the backbone has no blocks "
-            "whose early tokens it gives: set it to 0, or use timm_features with a depth above 0",
+            "whose early tokens it gives: set it to 0, or give the backbone more blocks",
         )
         detector.predicts_early = wanted
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 import torch
 
@@ -9,6 +11,7 @@ from omnidet.data.mixing.config import Stream
 from omnidet.matching.config import MatchingConfig
 from omnidet.matching.cost import match
 from omnidet.matching.hungarian import hungarian
+from omnidet.model.backbones.conv_stem_vit import ConvStemVit
 from omnidet.model.backbones.timm_features import TimmFeatures
 from omnidet.model.config import ModelConfig
 from omnidet.model.detector import Detector
@@ -66,5 +69,6 @@ def test_the_network_learns_from_early_predictions_and_the_blocks_do_not():
 
 
 def test_a_backbone_without_early_tokens_is_refused():
+    one_block = dataclasses.replace(toys.MODEL, backbone=ConvStemVit(32, 1, 2))
     with pytest.raises(ValueError, match=r"early_regions=2.*set it to 0"):
-        _supervision(2).prepare(toys.toy_detector())
+        _supervision(2).prepare(toys.toy_detector(model=one_block))

@@ -114,6 +114,22 @@ def test_tokens_are_those_of_timm(name, tmp_path):
     assert expected.std() > 0.1
 
 
+@pytest.mark.parametrize("windows", [{}, {"window": 4, "global_blocks": (2,)}])
+def test_early_tokens_are_those_after_half_of_the_blocks(name, windows, tmp_path):
+    """The only window of the second case is the whole image."""
+    backbone, own = _both(name, tmp_path, 4, **windows)
+    images = _images(4 * backbone.stride)
+    with torch.no_grad():
+        (half,) = own.forward_intermediates(
+            _normalised(images, name), indices=[0], norm=True, intermediates_only=True
+        )
+        expected = own.fc_norm(half.flatten(2).transpose(1, 2))
+        tokens, early = backbone(images, early=True)
+        torch.testing.assert_close(early, expected, rtol=1e-4, atol=1e-4)
+        torch.testing.assert_close(tokens, backbone(images), rtol=1e-4, atol=1e-4)
+    assert backbone.gives_early
+
+
 def test_a_window_is_attention_to_its_own_patches_and_the_tokens_beside_them(name, tmp_path):
     """timm's model with a mask in place of windows, one window at a time."""
     backbone, own = _both(name, tmp_path, 4, window=2, global_blocks=())
