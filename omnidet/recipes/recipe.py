@@ -48,7 +48,8 @@ class RetrainConfig:
     replay_share: float = 0.5
     """Share of each step's images that come from the data the detector was trained on."""
     new_images: int = 0
-    """New images in each step. 0: as many as the replay leaves of a step of the first training."""
+    """New images in each step, and as many old ones as make up the replay's share. 0: a step has as
+    many images as in the first training."""
     new_weight: float = 3.0
     """Weight of the losses on the new images; each old stream has weight 1."""
     image_size: int = 0

@@ -41,9 +41,9 @@ def retraining(recipe: Recipe, trained: ModelConfig, index: Index, name: str) ->
     config, new_set = recipe.retrain, f"train/{name}"
     side = _side(index, new_set, trained, config.image_size)
     larger = dataclasses.replace(trained, image_size=side, min_image_size=trained.position_side)
-    whole = sum(stream.images_per_step for stream in recipe.streams)
-    replayed = round(whole * config.replay_share)
-    images = config.new_images or whole - replayed
+    whole, share = sum(stream.images_per_step for stream in recipe.streams), config.replay_share
+    images = config.new_images or whole - round(whole * share)
+    replayed = round(images * share / (1 - share)) if config.new_images else whole - images
     new = Stream(
         "new",
         (new_set,),

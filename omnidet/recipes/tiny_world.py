@@ -8,6 +8,7 @@ from omnidet.data.mixing.config import MixingConfig, Stream
 from omnidet.data.sharding.config import Dataset, ShardsConfig
 from omnidet.data.tiny_world.config import TinyWorld
 from omnidet.data.vocabulary import VocabularyConfig
+from omnidet.matching.config import MatchingConfig
 from omnidet.measures.config import Benchmark, EvaluationConfig
 from omnidet.model.backbones.conv_stem_vit import ConvStemVit
 from omnidet.model.config import ModelConfig
@@ -43,18 +44,18 @@ def tiny_world() -> Recipe:
         vocabulary=VocabularyConfig(size=2000),
         model=ModelConfig(image_size=128, backbone=ConvStemVit(), embedding_width=192),
         streams=(
-            Stream("det", ("train/coco", "train/lvis"), 12, transforms=("flip", "crop")),
+            Stream("det", ("train/coco", "train/lvis"), 6, transforms=("flip", "crop")),
             Stream(
                 "grd",
                 ("train/refcocog", "train/refcocog", "train/flickr30k"),
-                12,
+                6,
                 describes=True,
                 transforms=("flip",),
             ),
             Stream(
                 "img",
                 ("train/laion", "train/cc12m"),
-                8,
+                4,
                 boxes=False,
                 captions=True,
                 transforms=("flip",),
@@ -62,8 +63,9 @@ def tiny_world() -> Recipe:
         ),
         mixing=MixingConfig(max_names=40, workers=2),
         losses=LOSSES,
+        matching=MatchingConfig(early_regions=4),
         train=TrainConfig(
-            steps=1400,
+            steps=2200,
             optimizer=OptimizerConfig(
                 learning_rate=1e-3, weight_decay=0.05, warmup_steps=50, max_gradient_norm=1.0
             ),
@@ -81,7 +83,8 @@ def tiny_world() -> Recipe:
             )
         ),
         register=RegisterConfig(name="omnidet-tiny-world"),
-        retrain=RetrainConfig(image_size=256, new_images=8),
+        # Twice as many old images as new ones (docs/decisions/0008-new-categories.md).
+        retrain=RetrainConfig(image_size=256, new_images=8, replay_share=2 / 3),
     )
 
 

@@ -102,7 +102,9 @@ def test_with_a_budget_cheaper_contestants_take_more_steps(world, tmp_path):
 def _task(name: str, world: Path, out: Path, steps: int = 6):
     import recipe_runs
 
-    recipe = config.override(tiny_world(), *SIZE, "mixing.workers=0", "train.checkpoint_every=2")
+    from recipes import OWN
+
+    recipe = config.override(tiny_world(), *SIZE, *OWN, "train.checkpoint_every=2")
     recipe = config.override(recipe, f"train.steps={steps}", "train.optimizer.warmup_steps=2")
     return recipe_runs.Task(name, recipe, world, out)
 
@@ -162,7 +164,7 @@ def test_stages_see_the_images_of_the_joint_training_one_stream_after_the_other(
         {s.name: s.images_per_step * stage.train.steps for s in stage.streams if s.images_per_step}
         for stage in stages
     ]
-    assert seen == [{"img": 8 * 800}, {"det": 12 * 800}, {"grd": 12 * 800}]
+    assert seen == [{"img": 4 * 800}, {"det": 6 * 800}, {"grd": 6 * 800}]
     assert [stage.train.optimizer.warmup_steps for stage in stages] == [12, 19, 19]
 
 
@@ -171,7 +173,7 @@ def test_what_is_left_out_changes_nothing_else():
 
     recipe = tiny_world()
     (own,) = CONTESTANTS["det"].stages(recipe)
-    assert [s.images_per_step for s in own.streams] == [12, 0, 0]
+    assert [s.images_per_step for s in own.streams] == [6, 0, 0]
     assert dataclasses.replace(own, streams=recipe.streams) == recipe
     (own,) = CONTESTANTS["no-token-alignment"].stages(recipe)
     assert [one.name for one in own.losses] == ["names", "boxes_l1", "boxes_giou", "caption"]
