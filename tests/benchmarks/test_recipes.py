@@ -101,7 +101,6 @@ def test_with_a_budget_cheaper_contestants_take_more_steps(world, tmp_path):
 
 def _task(name: str, world: Path, out: Path, steps: int = 6):
     import recipe_runs
-
     from recipes import OWN
 
     recipe = config.override(tiny_world(), *SIZE, *OWN, "train.checkpoint_every=2")
