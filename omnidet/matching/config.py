@@ -19,11 +19,15 @@ class CostConfig:
     names: float = 2.0
     l1: float = 5.0
     giou: float = 2.0
+    place: float = 0.0
+    """Weight of the distance from a region's patch to the centre of the box, in patches. Which of
+    two neighbours has a box then does not change from step to step, and the other one learns that
+    it has none (a spatial prior, as in Wang et al., arXiv 2012.03544)."""
     alpha: float = 0.25
     gamma: float = 2.0
 
     def __post_init__(self) -> None:
-        for name in ("names", "l1", "giou", "gamma"):
+        for name in ("names", "l1", "giou", "place", "gamma"):
             value = getattr(self, name)
             require(0 <= value < math.inf, f"matching.cost.{name}={value}: give 0 or more")
         require(0 <= self.alpha <= 1, f"matching.cost.alpha={self.alpha}: give a share from 0 to 1")

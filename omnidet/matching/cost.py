@@ -110,7 +110,11 @@ def _sent(part: IntArray, device: torch.device) -> Tensor:
 
 
 def matching_cost(predictions: Predictions, batch: Batch, config: CostConfig) -> Tensor:
-    """Cost (B, Q, N) in single precision: focal cost of the box's names, L1 and generalised IoU."""
+    """Cost (B, Q, N) in single precision.
+
+    Focal cost of the box's names, L1, generalised IoU, and how far the region's patch is from the
+    box.
+    """
     scores_BQL = predictions.scores_BQL.float()
     probability_BQL = scores_BQL.sigmoid()
     # Focal loss as a positive minus focal loss as a negative: how choosing the region changes the
@@ -130,4 +134,20 @@ def matching_cost(predictions: Predictions, batch: Batch, config: CostConfig) ->
     giou_BQN = boxes.generalized_iou(
         boxes.cxcywh_to_xyxy(predicted_BQ4)[:, :, None], boxes.cxcywh_to_xyxy(true_BN4)[:, None]
     )
-    return config.names * names_BQN + config.l1 * l1_BQN - config.giou * giou_BQN
+    cost_BQN = config.names * names_BQN + config.l1 * l1_BQN - config.giou * giou_BQN
+    if config.place:
+        cost_BQN = cost_BQN + config.place * _patches_away(true_BN4, batch, cost_BQN.shape[1])
+    return cost_BQN
+
+
+def _patches_away(true_BN4: Tensor, batch: Batch, num_regions: int) -> Tensor:
+    """Distance (B, Q, N) from the middle of each region's patch to that of each box, in patches."""
+    height, width = batch.images_BCHW.shape[-2:]
+    rows = round((num_regions * height / width) ** 0.5)  # patches are squares
+    columns = num_regions // rows
+    numbers_Q = torch.arange(num_regions, device=true_BN4.device)
+    patches_Q2 = torch.stack([numbers_Q % columns, numbers_Q // columns], 1) + 0.5
+    middles_BN2 = torch.stack([true_BN4[..., 0] * columns, true_BN4[..., 1] * rows], -1)
+    return torch.cdist(
+        patches_Q2.to(middles_BN2.dtype).expand(len(middles_BN2), -1, -1), middles_BN2
+    )

@@ -45,6 +45,21 @@ def test_the_name_part_is_the_focal_gain_worked_out_by_hand():
     assert cost[2, 0, 1] == pytest.approx(mean, abs=1e-6)
 
 
+def test_the_place_part_is_the_distance_in_patches():
+    """Two rows of four patches: the image is twice as wide as it is high."""
+    batch = toys.batch()
+    wide = dataclasses.replace(batch, images_BCHW=torch.zeros(5, 3, 32, 64, dtype=torch.uint8))
+    away = matching_cost(
+        _predictions(torch.zeros(5, 8, 3), torch.full((5, 8, 4), 0.5)),
+        wide,
+        CostConfig(names=0, l1=0, giou=0, place=2),
+    )
+    # The first true box is around .3, .3: 1.2 patches from the left, .6 from the top.
+    assert away[0, 0, 0] == pytest.approx(2 * math.hypot(0.5 - 1.2, 0.5 - 0.6), abs=1e-5)
+    assert away[0, 7, 0] == pytest.approx(2 * math.hypot(3.5 - 1.2, 1.5 - 0.6), abs=1e-5)
+    assert away[0, :, 0].argmin() == 1
+
+
 def test_box_parts_by_hand():
     boxes = torch.tensor([0.3, 0.3, 0.2, 0.2]).expand(5, 1, 4)  # the true one: 0.3 0.3 0.2 0.3
     scores = torch.zeros(5, 1, 3)
