@@ -38,8 +38,8 @@ class VitBackbone(Backbone):
         self.transformer = transformer
         self.window, self.global_blocks = window, global_blocks
         self.undecayed: frozenset[str] = frozenset()
-        self.half = len(transformer.blocks) // 2
-        self.gives_early = self.half > 0
+        self.early_depth = len(transformer.blocks) // 2
+        self.gives_early = self.early_depth > 0
 
     def forward(self, images_BCHW: Tensor, early: bool = False) -> Any:
         """Images (B, 3, H, W) -> patch tokens (B, H/stride * W/stride, width), row by row.
@@ -57,9 +57,10 @@ class VitBackbone(Backbone):
             tokens, before = self._in_windows(normal_BCHW, self.grid(images_BCHW))
             before = self.transformer.norm(before)[:, prefixes:] if early else before
         elif early:
-            tokens, (before,) = self.transformer.forward_intermediates(
-                normal_BCHW, indices=[self.half - 1], norm=True, output_fmt="NLC"
+            both: Any = self.transformer.forward_intermediates(
+                normal_BCHW, indices=[self.early_depth - 1], norm=True, output_fmt="NLC"
             )
+            tokens, (before,) = both
         else:
             tokens = self.transformer.forward_features(normal_BCHW)
         return (tokens[:, prefixes:], before) if early else tokens[:, prefixes:]
@@ -87,7 +88,7 @@ class VitBackbone(Backbone):
         tokens = steps.norm_pre(tokens)
         inside, batch, before = False, normal_BCHW.shape[0], tokens
         for number, block in enumerate(steps.blocks):
-            if number == self.half:
+            if number == self.early_depth:
                 before = self._join(tokens, batch, grid) if inside else tokens
             if (number not in self.global_blocks) != inside:
                 tokens = self._join(tokens, batch, grid) if inside else self._split(tokens, grid)

@@ -8,7 +8,7 @@ from omnidet.data.mixing.config import MixingConfig, Stream
 from omnidet.data.sharding.config import Dataset, ShardsConfig
 from omnidet.data.tiny_world.config import TinyWorld
 from omnidet.data.vocabulary import VocabularyConfig
-from omnidet.matching.config import MatchingConfig
+from omnidet.matching.config import CostConfig, MatchingConfig
 from omnidet.measures.config import Benchmark, EvaluationConfig
 from omnidet.model.backbones.conv_stem_vit import ConvStemVit
 from omnidet.model.config import ModelConfig
@@ -63,7 +63,7 @@ def tiny_world() -> Recipe:
         ),
         mixing=MixingConfig(max_names=40, workers=2),
         losses=LOSSES,
-        matching=MatchingConfig(early_regions=4),
+        matching=MatchingConfig(cost=CostConfig(place=0.5), early_regions=4),
         train=TrainConfig(
             steps=2200,
             optimizer=OptimizerConfig(
