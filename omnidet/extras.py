@@ -15,6 +15,9 @@ TORCH = ("torch", "torchvision", "timm")
 """The modules without which no detector computes."""
 
 _REQUIREMENT = re.compile(r"""([\w.-]+)[^;]*(?:;\s*extra\s*==\s*['"]([\w-]+)['"])?$""")
+_IMAGES = {"torch": "train", "evaluate,torch": "train", "train": "train", "serve": "serve"}
+"""Which container image has an extra: those of steps that compute nothing have neither torch nor
+pip."""
 _BASE = ""
 """The extra of what every installation has."""
 _PACKAGES = {"pil": "pillow", "yaml": "pyyaml", "kfp-server-api": "kfp"}
@@ -49,9 +52,9 @@ def advice(error: ModuleNotFoundError) -> str | None:
 
 def _said(name: str, extra: str) -> str:
     what = f"'omnidet[{extra}]'" if extra else "omnidet"
-    # The images of steps that compute nothing have no torch, and no pip either.
-    image = ", or use the container image train" if name in TORCH else ""
-    return f"the package {name} is not installed: pip install {what}{image}"
+    image = _IMAGES.get(extra) if name in TORCH else None
+    more = f", or use the container image {image}" if image else ""
+    return f"the package {name} is not installed: pip install {what}{more}"
 
 
 def _extras() -> dict[str, str]:
