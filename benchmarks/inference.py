@@ -130,7 +130,8 @@ def _session(graph: AnyWords, side: int, *, int8: bool) -> Any:
     options.log_severity_level = 3
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model.onnx"
-        onnx_file.write(path, program(graph, (side, side), any_size=False), graph, facts, int8=int8)
+        exported = program(graph, (side, side), any_size=False, for_onnx=True)
+        onnx_file.write(path, exported, graph, facts, int8=int8)
         return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
 
 

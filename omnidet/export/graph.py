@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from omnidet import boxes
+from omnidet.export import attention
 from omnidet.model.detector import Detector
 
 
@@ -66,12 +68,15 @@ class FoldedWords(nn.Module):
 Graph = AnyWords | FoldedWords
 
 
-def program(graph: Graph, size: tuple[int, int], *, any_size: bool) -> torch.export.ExportedProgram:
+def program(
+    graph: Graph, size: tuple[int, int], *, any_size: bool, for_onnx: bool = False
+) -> torch.export.ExportedProgram:
     """The graph as torch's exported program, for any number of images and of words.
 
     Args:
         size: height and width in pixels of the example that it is traced with.
         any_size: whether height and width may differ from the example's.
+        for_onnx: whether attention takes the form that is best in ONNX, and not in torch.
 
     Raises what `torch.export` raises for a graph that depends on its size otherwise.
     """
@@ -87,5 +92,5 @@ def program(graph: Graph, size: tuple[int, int], *, any_size: bool) -> torch.exp
         width = graph.detector.config.embedding_width
         arguments = (images, torch.zeros(3, width), torch.zeros(3))
         shapes = (axes, {0: words}, {0: words})
-    with torch.no_grad():
+    with torch.no_grad(), attention.in_three(graph) if for_onnx else nullcontext():
         return torch.export.export(graph, arguments, dynamic_shapes=shapes)

@@ -82,10 +82,16 @@ def _write_model(
     # The example's sides are neither equal nor that of the position embeddings: for these, some
     # backbones and the head take a shorter way, which is no way for other sizes.
     example = (facts.least_size + unit, facts.least_size + 2 * unit)
-    exported = program(graph, example if facts.any_size else (size, size), any_size=facts.any_size)
+    for_onnx = config.format == "onnx"
+    exported = program(
+        graph,
+        example if facts.any_size else (size, size),
+        any_size=facts.any_size,
+        for_onnx=for_onnx,
+    )
     run = (
         _run_onnx(path, exported, graph, facts, int8=config.int8)
-        if config.format == "onnx"
+        if for_onnx
         else _run_program(path, exported, facts)
     )
     sizes = [(1, size, size), (3, size, size)]
