@@ -59,7 +59,7 @@ class _Flattening:
         first = node.inputs[0]
         if node.op_type in _OF_TWO:
             return self._is_row_wise_of_two(node.inputs)
-        if first is None or (_rank(first) != 3 and first not in self._shapes):
+        if first is None or not (first in self._shapes or _width(first)):
             return False
         if node.op_type in _SAME_FOR_EACH_NUMBER:
             return first in self._shapes
@@ -77,7 +77,8 @@ class _Flattening:
             return False
         wide = [shape for shape in shapes if shape is not None]
         if len(wide) == 2:
-            return all(_same_size(*sizes) for sizes in zip(*wide, strict=True))
+            are_rows = all(given in self._shapes or _width(given) for given in inputs if given)
+            return are_rows and all(_same_size(*sizes) for sizes in zip(*wide, strict=True))
         (other,) = (given for given, shape in zip(inputs, shapes, strict=True) if shape is None)
         rank = _rank(other)
         # Numbers for more columns than there are would make the tokens wider.
@@ -115,9 +116,9 @@ class _Flattening:
             producer, given = tokens.producer(), tokens
             if producer is not None and producer.op_type == "Reshape":
                 given = producer.inputs[0] or tokens  # one change of the shape is enough
-            shape = self._constant([-1, tokens.shape[2]])
+            shape = self._constant([-1, _width(tokens)])
             rows = self._insert("Reshape", [given, shape], tokens, user)
-            rows.shape = ir.Shape([None, tokens.shape[2]])
+            rows.shape = ir.Shape([None, _width(tokens)])
             self._shapes[rows] = tokens.shape, tokens
             self._flat[tokens] = rows
         return self._flat[tokens]
@@ -173,7 +174,8 @@ class _Flattening:
         after: bool = False,
     ) -> ir.Value:
         node = ir.node(operator, inputs)
-        node.outputs[0].dtype = like.dtype
+        if like.dtype is not None:
+            node.outputs[0].dtype = like.dtype
         (self._graph.insert_after if after else self._graph.insert_before)(where, node)
         return node.outputs[0]
 
@@ -194,6 +196,13 @@ class _Flattening:
 
 def _rank(value: ir.Value | None) -> int | None:
     return None if value is None or value.shape is None else len(value.shape)
+
+
+def _width(value: ir.Value) -> int:
+    """Numbers of a token, if the value is tokens of a known width; otherwise 0."""
+    shape = value.shape
+    width = shape[2] if shape is not None and len(shape) == 3 else 0
+    return width if isinstance(width, int) else 0
 
 
 def _same_size(one: object, other: object) -> bool:

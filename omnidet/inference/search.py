@@ -11,6 +11,8 @@ inequality, `|z.r - z'.r'| <= |z - z'| |r| + |z'| |r - r'|`, so no pair is lost.
 
 from __future__ import annotations
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -50,13 +52,12 @@ def best_pairs(
     if count < 1 or not len(rows_PD):
         nothing = torch.zeros(0, dtype=torch.int64, device=embeddings_QD.device)
         return nothing.float(), nothing, nothing
+    if len(embeddings_QD) * len(rows_PD) <= FEW_PAIRS:
+        logits, places = _best_of_few(embeddings_QD, rows_PD, biases_P, count)
+        return probabilities(logits), places // len(rows_PD), places % len(rows_PD)
     search = _Search(embeddings_QD.float(), rows_PD.float(), biases_P.float(), count)
     first, step = 0, FIRST_NAMES
-    if len(embeddings_QD) * len(rows_PD) <= FEW_PAIRS:
-        search.look_at_all()
-        first = len(rows_PD)
-    else:
-        search.prepare()
+    search.prepare()
     while first < len(rows_PD):
         search.look_at(first, min(first + step, len(rows_PD)))
         first, step = first + step, NAMES_AT_ONCE
@@ -89,6 +90,45 @@ def probabilities(logits_K: Tensor) -> Tensor:
     return torch.cat(blocks)[: len(logits_K)].float() if blocks else logits_K.float()
 
 
+def _best_of_few(
+    embeddings_QD: Tensor, rows_PD: Tensor, biases_P: Tensor, count: int
+) -> tuple[Tensor, Tensor]:
+    """Logits (K,) of the best of all pairs, and their places: region * P + name.
+
+    In numpy: on so few numbers, most of the time of torch's operators is spent on calling them. The
+    exact scores are those of `exact_logits` to the bit.
+    """
+    left_QD, right_PD, above_P = (
+        given.float().cpu().numpy().astype(np.float64)
+        for given in (embeddings_QD, rows_PD, biases_P)
+    )
+    rough = (left_QD @ right_PD.T + above_P).ravel()
+    places = np.arange(len(rough))
+    if len(rough) > count:
+        largest = np.sqrt(_squares(left_QD) * _squares(right_PD))
+        lost = _LOST_IN_DOUBLES * (largest + np.abs(above_P).max())
+        # Both the last of the best and a pair that is better may be off by as much.
+        last = np.partition(rough, len(rough) - count)[len(rough) - count]
+        places = np.flatnonzero(rough >= last - 2 * lost)
+    region, name = np.divmod(places, len(right_PD))
+    depth = left_QD.shape[1]
+    width = 1 << (depth - 1).bit_length()
+    products_KW = np.zeros((len(places), width))
+    np.multiply(left_QD[region], right_PD[name], out=products_KW[:, :depth])
+    while width > 1:  # the order of `exact_logits`
+        width //= 2
+        products_KW = products_KW[:, :width] + products_KW[:, width:]
+    logits_K = products_KW[:, 0] + above_P[name]
+    best = np.argsort(-logits_K, kind="stable")[:count]
+    device = embeddings_QD.device
+    return torch.from_numpy(logits_K[best]).to(device), torch.from_numpy(places[best]).to(device)
+
+
+def _squares(values_ND: npt.NDArray[np.float64]) -> float:
+    """The largest sum of squares of a row."""
+    return float(np.einsum("nd,nd->n", values_ND, values_ND).max())
+
+
 class _Search:
     """The best pairs so far, and what a new one must reach."""
 
@@ -102,19 +142,6 @@ class _Search:
         self.places = torch.zeros(0, dtype=torch.int64, device=device)
         """region * P + name: unique, so that equal scores have an order."""
         self.bar = float("-inf")
-
-    def look_at_all(self) -> None:
-        """Take the best of all pairs at once."""
-        left_QD, right_PD = self.embeddings_QD.double(), self.rows_PD.double()
-        rough = (left_QD @ right_PD.T + self.biases_P.double()).flatten()
-        if len(rough) > self.count:
-            largest = left_QD.norm(dim=1).max() * right_PD.norm(dim=1).max()
-            lost = _LOST_IN_DOUBLES * (largest + self.biases_P.abs().max())
-            # Both the last of the best and a pair that is better may be off by as much.
-            likely = rough >= rough.topk(self.count).values[-1] - 2 * lost
-            self._take(likely.nonzero()[:, 0])
-        else:
-            self._take(torch.arange(len(rough), device=rough.device))
 
     def prepare(self) -> None:
         """Make the left operand of the fast product."""

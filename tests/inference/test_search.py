@@ -58,6 +58,27 @@ def test_the_best_are_those_of_an_exhaustive_search(monkeypatch, few, regions, n
     torch.testing.assert_close(logits, expected, rtol=1e-12, atol=1e-12)
 
 
+@pytest.mark.parametrize("width", [3, 192, 256])
+def test_few_pairs_have_the_scores_of_many_to_the_bit(monkeypatch, width):
+    case = _case(40, 30, width)
+    few = search.best_pairs(*case, 100)
+    monkeypatch.setattr(search, "FEW_PAIRS", 0)
+    many = search.best_pairs(*case, 100)
+    for one, other in zip(few, many, strict=True):
+        assert one.dtype == other.dtype
+        assert torch.equal(one, other)
+    more = search.best_pairs(case[0], torch.cat([case[1], case[1] + 1]), case[2].repeat(2), 2400)
+    place = {(int(r), int(n)): s for s, r, n in zip(*more, strict=True)}
+    assert all(place[int(r), int(n)] == s for s, r, n in zip(*few, strict=True))
+
+
+def test_equal_scores_are_in_order_among_few():
+    embeddings, rows, biases = torch.ones(4, 8), torch.ones(3, 8), torch.zeros(3)
+    _, region, name = search.best_pairs(embeddings, rows, biases, 5)
+    assert region.tolist() == [0, 0, 0, 1, 1]
+    assert name.tolist() == [0, 1, 2, 0, 1]
+
+
 def test_scores_that_the_fast_product_cannot_tell_apart():
     """Ten thousand names that bfloat16 cannot tell apart, the best of them last."""
     embeddings, rows, biases = _case(20, 1, 64)
