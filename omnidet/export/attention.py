@@ -1,8 +1,8 @@
-"""Attention in a form that ONNX Runtime computes faster.
+"""timm's attention in a form that ONNX Runtime computes faster.
 
-The modules make queries, keys and values in one product and take them apart; in ONNX that is a
-split, copies and a dozen operators for shapes. Three products with a third of the weights each give
-the same numbers in the order in which they are needed.
+timm makes queries, keys and values in one product and takes them apart; in ONNX that is a split,
+copies and a dozen operators for shapes. Three products with a third of the weights each give the
+same numbers in the order in which they are needed.
 """
 
 from __future__ import annotations
@@ -14,12 +14,10 @@ from typing import Any
 from timm.layers import Attention  # type: ignore[attr-defined]
 from torch import Tensor, nn
 
-from omnidet.model import stem_vit
-
 
 @contextmanager
 def in_three(module: nn.Module) -> Iterator[int]:
-    """Within, attentions in the module are `AttentionInThree`; gives their number.
+    """Within, timm's attentions in the module are `AttentionInThree`; gives their number.
 
     The weights are shared, and what is no plain attention stays as it is.
     """
@@ -38,16 +36,14 @@ def in_three(module: nn.Module) -> Iterator[int]:
 
 
 class AttentionInThree(nn.Module):
-    """What the `Attention` of timm, or of `stem_vit`, computes, without dropout."""
+    """What timm's `Attention` computes, without its dropout."""
 
     def __init__(self, whole: Any) -> None:
         super().__init__()
         self.num_heads, self.scale = whole.num_heads, whole.scale
         self.query, self.key, self.value = (_third(whole.qkv, part) for part in range(3))
-        self.q_norm, self.k_norm, self.norm = (
-            getattr(whole, name, nn.Identity()) for name in ("q_norm", "k_norm", "norm")
-        )
-        self.proj = whole.proj
+        self.q_norm, self.k_norm = whole.q_norm, whole.k_norm
+        self.norm, self.proj = getattr(whole, "norm", nn.Identity()), whole.proj
 
     def forward(self, tokens_BNW: Tensor, **unused: object) -> Tensor:
         """Tokens (B, N, width) -> tokens (B, N, width)."""
@@ -68,7 +64,7 @@ class AttentionInThree(nn.Module):
 
 def _is_plain(module: nn.Module) -> bool:
     return (
-        type(module) in (Attention, stem_vit.Attention)
+        type(module) is Attention
         and type(module.qkv) is nn.Linear
         and getattr(module, "gate", None) is None
     )

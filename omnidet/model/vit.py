@@ -1,7 +1,8 @@
-"""The module behind `backbones/timm_vit.py`: timm's vision transformers, and windows."""
+"""What vision transformer backbones share: timm's models, windows and a convolutional stem."""
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import torch
@@ -136,6 +137,59 @@ class VitBackbone(Backbone):
             batch, rows // side, columns // side, side, side, whole.shape[-1]
         ).transpose(2, 3)
         return torch.cat([prefix, patches.flatten(1, 4)], 1)
+
+
+class ConvolutionalStem(nn.Module):
+    """Four stride-2 3x3 convolutions in place of a 16x16 patch embedding."""
+
+    def __init__(
+        self, img_size: int, patch_size: int, in_chans: int, embed_dim: int, **_unused: object
+    ) -> None:
+        """Take what timm passes to a patch embedding."""
+        super().__init__()
+        side = img_size // patch_size
+        self.grid_size = (side, side)
+        self.num_patches = side * side
+        self.patch_size = (patch_size, patch_size)
+        channels = [in_chans, embed_dim // 8, embed_dim // 4, embed_dim // 2, embed_dim]
+        layers: list[nn.Module] = []
+        for before, after in itertools.pairwise(channels):
+            layers += [
+                nn.Conv2d(before, after, 3, stride=2, padding=1, bias=False),
+                nn.GroupNorm(1, after),
+                nn.GELU(),
+            ]
+        self.layers = nn.Sequential(*layers, nn.Conv2d(embed_dim, embed_dim, 1))
+
+    def forward(self, images_BCHW: Tensor) -> Tensor:
+        """Features (B, H/16, W/16, width): timm's form for models that take any image size."""
+        features: Tensor = self.layers(images_BCHW)
+        return features.permute(0, 2, 3, 1)
+
+    def feat_ratio(self, as_scalar: bool = True) -> int | tuple[int, int]:
+        """Pixels per token; timm asks its patch embeddings for this."""
+        return self.patch_size[0] if as_scalar else self.patch_size
+
+
+def behind_stem(
+    image_size: int, *, width: int, depth: int, num_heads: int, drop_path: float
+) -> VitBackbone:
+    """A transformer with random weights behind a convolutional stem of stride 16."""
+    _require_multiple(image_size, 16)
+    transformer = VisionTransformer(
+        img_size=image_size,
+        embed_layer=ConvolutionalStem,
+        embed_dim=width,
+        depth=depth,
+        num_heads=num_heads,
+        drop_path_rate=drop_path,
+        num_classes=0,
+        class_token=False,
+        dynamic_img_size=True,
+        global_pool="avg",
+        fc_norm=False,
+    )
+    return VitBackbone(transformer, (0.5, 0.5, 0.5), (0.25, 0.25, 0.25))
 
 
 def from_timm(

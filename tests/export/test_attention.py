@@ -6,7 +6,6 @@ from timm.layers import Attention
 from torch import nn
 
 from omnidet.export.attention import AttentionInThree, in_three
-from omnidet.model import stem_vit
 from tests import toys
 
 TOKENS = torch.randn(2, 5, 24, generator=torch.Generator().manual_seed(0))
@@ -34,11 +33,11 @@ def test_the_same_numbers_with_the_same_weights(options):
 def test_a_detector_is_changed_only_meanwhile():
     detector = toys.toy_detector()
     before = [type(module) for module in detector.modules()]
-    depth = before.count(stem_vit.Attention)
+    depth = before.count(Attention)
     with in_three(detector) as number:
         assert number == depth > 0
         kinds = [type(module) for module in detector.modules()]
-        assert (kinds.count(AttentionInThree), kinds.count(stem_vit.Attention)) == (depth, 0)
+        assert (kinds.count(AttentionInThree), kinds.count(Attention)) == (depth, 0)
     assert [type(module) for module in detector.modules()] == before
 
     with pytest.raises(TypeError), in_three(detector):

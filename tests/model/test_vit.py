@@ -108,7 +108,7 @@ def test_another_image_size_takes_resampled_positions(config):
         assert backbone(empty).shape == (2, 36, backbone.width)
         larger = config.build(96).eval()
         state = backbone.transformer.state_dict()
-        prefixes = getattr(backbone.transformer, "num_prefix_tokens", 0)
+        prefixes = backbone.transformer.num_prefix_tokens
         state["pos_embed"] = resample_abs_pos_embed(
             state["pos_embed"], [6, 6], [4, 4], num_prefix_tokens=prefixes
         )

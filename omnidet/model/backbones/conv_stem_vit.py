@@ -45,14 +45,14 @@ class ConvStemVit:
 
     def build(self, image_size: int) -> Backbone:
         """The backbone, with position embeddings for square images of `image_size` pixels."""
-        from omnidet.model.stem_vit import StemVit
+        from omnidet.model import vit
 
         fits = self.width % self.num_heads == 0
         require(
             fits,
             f"model.backbone.width={self.width} is not a multiple of num_heads={self.num_heads}",
         )
-        return StemVit(
+        return vit.behind_stem(
             image_size,
             width=self.width,
             depth=self.depth,

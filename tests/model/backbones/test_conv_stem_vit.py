@@ -7,7 +7,7 @@ import dataclasses
 import pytest
 
 from omnidet.model.backbones.conv_stem_vit import ConvStemVit
-from omnidet.model.stem_vit import ConvolutionalStem
+from omnidet.model.vit import ConvolutionalStem
 
 
 @pytest.mark.parametrize(
