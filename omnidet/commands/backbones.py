@@ -1,8 +1,9 @@
-"""`omnidet backbones`: what a new detector can begin with on this machine, without the web."""
+"""`omnidet backbones`: the kinds of backbones, and the weights at hand here without the web."""
 
 from __future__ import annotations
 
 import argparse
+import importlib
 import time
 
 from omnidet.commands.arguments import Commands, add_command
@@ -13,7 +14,7 @@ SIDE = 256
 
 def add(commands: Commands) -> None:
     """Register the command."""
-    text = "pretrained weights at hand without the web: size, licence and speed on this machine"
+    text = "kinds of backbones, and weights at hand without the web: size, licence and speed here"
     parser = add_command(commands, "backbones", text, run)
     parser.add_argument(
         "--no-timing", action="store_true", help="leave out the speed, which takes some seconds"
@@ -21,8 +22,10 @@ def add(commands: Commands) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
-    """Print a row for each known package of weights, and how to name others."""
+    """Print a row for each known package of weights, and a line for each kind of backbone."""
+    from omnidet import plugins
     from omnidet.model import weight_packages
+    from omnidet.model.config import BACKBONES
 
     rows = [("model.backbone.name", "model.backbone.weights", "MB", "licence", "images/s", "")]
     for package, known in weight_packages.PACKAGES.items():
@@ -36,9 +39,12 @@ def run(options: argparse.Namespace) -> None:
         print(
             "  ".join(f"{cell:{width}}" for cell, width in zip(row, widths, strict=True)).rstrip()
         )
+    print("\nkinds, as model.backbone=KIND:")
+    for kind in plugins.names(BACKBONES):
+        about = importlib.import_module(f"{BACKBONES}.{kind}").__doc__ or ""
+        print(f"  {kind:15}{about.partition(chr(10))[0]}")
     print(
-        "any other model of timm: model.backbone=timm_vit or timm_features, "
-        "model.backbone.name=NAME, "
+        "any model of timm: model.backbone=timm_vit or timm_features, model.backbone.name=NAME, "
         "and model.backbone.weights=FILE (local or s3://), `pretrained` (from the hub) or `random`"
     )
 

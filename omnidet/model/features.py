@@ -20,6 +20,7 @@ from torch.nn import functional
 
 from omnidet.model import folding, weights
 from omnidet.model.backbone import Backbone
+from omnidet.model.backbones.timm_features import STRIDES
 
 if TYPE_CHECKING:
     from omnidet.model.backbones.timm_features import TimmFeatures
@@ -135,16 +136,19 @@ def _network(config: TimmFeatures, image_size: int) -> tuple[Any, str, int | Non
         with contextlib.suppress(weights.UnknownOptionError):
             network, sha256 = weights.create(config.name, config.weights, **options)
             break
-    if "img_size" not in options:
-        return network, sha256, None
+    if not hasattr(network, "forward_intermediates") or not hasattr(network, "feature_info"):
+        raise ValueError(
+            f"backbone {config.name!r} does not give features by stage: name another model"
+        )
     if not _takes(network, image_size):
         own: Any = network.pretrained_cfg
+        fitting = -(-own["input_size"][-1] // config.size_multiple) * config.size_multiple
         raise ValueError(
             f"backbone {config.name!r} does not take images of {image_size} px: "
-            f"give model.image_size={own['input_size'][-1]}, or name another model"
+            f"give model.image_size={fitting}, or name another model"
         )
-    is_any = _takes(network, image_size + config.size_multiple)
-    return network, sha256, None if is_any else image_size
+    is_fixed = "img_size" in options and not _takes(network, image_size + config.size_multiple)
+    return network, sha256, image_size if is_fixed else None
 
 
 @torch.no_grad()
@@ -162,22 +166,16 @@ def _takes(network: Any, side: int) -> bool:
 
 def _stages(network: Any, config: TimmFeatures) -> tuple[list[int], list[int]]:
     """Numbers of the network's stages with the strides asked for, and their channels."""
-    if not hasattr(network, "forward_intermediates") or not hasattr(network, "feature_info"):
-        raise ValueError(
-            f"backbone {config.name!r} does not give features by stage: name another model"
-        )
     known = [int(stage["reduction"]) for stage in network.feature_info]
     lacking = [stride for stride in config.from_strides if stride not in known]
-    if lacking and len(set(known)) == 1:
-        raise ValueError(
-            f"backbone {config.name!r} has one stride only ({known[0]}): give "
-            f"model.backbone.from_strides=[{known[0]}], or model.backbone=timm_vit for a plain "
-            "vision transformer"
-        )
     if lacking:
+        usable = sorted({*known} & {*STRIDES})
+        remedy = f"give some of {', '.join(map(str, usable))}" if usable else "name another model"
+        if hasattr(network, "dynamic_img_size"):  # timm's plain transformers alone have it
+            remedy = "give model.backbone=timm_vit"
         raise ValueError(
             f"model.backbone.from_strides={list(config.from_strides)}: {config.name!r} has no "
-            f"stage with stride {lacking[0]}; give some of {', '.join(map(str, known))}"
+            f"stage with stride {lacking[0]}: {remedy}"
         )
     # The last stage of a stride, as transformers have it in every block.
     indices = [len(known) - 1 - known[::-1].index(s) for s in sorted(config.from_strides)]

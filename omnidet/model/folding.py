@@ -34,19 +34,25 @@ def fold_batch_norms(network: nn.Module, side: int) -> int:
     images = torch.rand(1, 3, side, side, generator=torch.Generator().manual_seed(0))
     images = images.to(next(network.parameters()).dtype)
     with torch.no_grad():
-        before = network.forward_features(images)  # type: ignore[operator]
+        before = _features(network, images)
         pairs = _pairs(network, images)
         for convolution, norm in pairs:
             # Set on the instance: modules, names and state stay, and a copy of the model works.
             convolution.forward = functools.partial(_folded, convolution, norm)  # type: ignore[method-assign]
             norm.forward = functools.partial(_activation, norm)  # type: ignore[method-assign]
-        after = network.forward_features(images)  # type: ignore[operator]
+        after = _features(network, images)
     if not torch.allclose(before, after, rtol=_TOLERANCE, atol=_TOLERANCE * float(before.std())):
         for module in (one for pair in pairs for one in pair):
             del module.forward
         pairs = []
     network.train(training)
     return len(pairs)
+
+
+def _features(network: Any, images: Tensor) -> Tensor:
+    found: Tensor | list[Tensor] = network.forward_features(images)
+    # HRNet has several resolutions to the end.
+    return found if isinstance(found, Tensor) else torch.cat([one.flatten() for one in found])
 
 
 def _pairs(network: Any, images: Tensor) -> list[tuple[nn.Conv2d, nn.BatchNorm2d]]:
@@ -67,7 +73,7 @@ def _pairs(network: Any, images: Tensor) -> list[tuple[nn.Conv2d, nn.BatchNorm2d
             hooks.append(module.register_forward_hook(after_convolution))
         if type(module) in (nn.BatchNorm2d, BatchNormAct2d) and module.track_running_stats:
             hooks.append(module.register_forward_pre_hook(before_norm))
-    network.forward_features(images)
+    _features(network, images)
     for hook in hooks:
         hook.remove()
     return pairs

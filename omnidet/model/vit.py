@@ -201,7 +201,6 @@ def from_timm(
 
     Raises ValueError or FileNotFoundError if they are missing or do not fit.
     """
-    _require_multiple(image_size, patch)
     options: dict[str, Any] = {"num_classes": 0, "drop_path_rate": drop_path}
     try:
         model, sha256 = pretrained_weights.create(

@@ -88,6 +88,17 @@ def test_a_benchmark_of_data_writes_its_keys(name, tmp_path):
 
 
 @pytest.mark.slow
+def test_the_benchmark_of_backbones_tells_what_is_taken_from_what_is_refused(tmp_path):
+    names = ("vit_tiny_patch16_224", "levit_128s", "convmixer_768_32")
+    ran = _run("backbones", "--only", *names, "--json", str(tmp_path / "out.json"))
+    assert ran.returncode == 0, ran.stderr
+    vit, levit, convmixer = (json.loads((tmp_path / "out.json").read_text())[n] for n in names)
+    assert (vit["kind"], vit["sides"]) == ("timm_vit", "any")
+    assert (levit["kind"], levit["sides"]) == ("timm_features", "one")
+    assert "another model" in convmixer["refused"]
+
+
+@pytest.mark.slow
 def test_the_benchmark_of_retraining_names_its_options():
     ran = _run("retraining", "--help")
     assert ran.returncode == 0, ran.stderr

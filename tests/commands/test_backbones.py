@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from omnidet import cli
+from omnidet import cli, plugins
 from omnidet.model import weight_packages
+from omnidet.model.config import BACKBONES
 
 
 @pytest.mark.parametrize("more", [(), ("--no-timing",)])
@@ -15,7 +16,9 @@ def test_what_is_here_and_what_is_not(capsys, monkeypatch, tmp_path, more):
     found = {here: tmp_path / "w.pth"}
     monkeypatch.setattr(weight_packages, "installed", found.get)
     assert cli.main(["backbones", *more]) == 0
-    rows = {line.split()[0]: line.split() for line in capsys.readouterr().out.splitlines()}
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    rows = {words[0]: words for words in lines if words}
+    assert rows.keys() >= set(plugins.names(BACKBONES))
     own = rows["tf_efficientnet_lite2"]
     assert own[1:4] == [f"pip:{here}", "3", "Apache-2.0"]
     assert (own[4] == "-") == bool(more)

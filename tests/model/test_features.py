@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 
 import pytest
 import timm
 import torch
 from torch import Tensor, nn
 
-from omnidet.model import features
 from omnidet.model.backbones.timm_features import TimmFeatures
 from omnidet.model.features import FeatureBackbone
 
@@ -81,15 +81,27 @@ def test_early_tokens_are_those_before_the_blocks():
     assert not _build(0).gives_early
 
 
-def test_a_network_of_one_stride_is_used_up_to_its_last_block():
-    config = TimmFeatures("beit_base_patch16_224", "random", (16, 32))
-    with pytest.raises(ValueError, match=r"one stride only \(16\).*from_strides=\[16\]"):
+def test_a_network_of_one_stride_is_used_up_to_its_last_block(monkeypatch):
+    toy = functools.partial(timm.create_model, embed_dim=48, depth=3, num_heads=2)
+    monkeypatch.setattr(timm, "create_model", toy)
+    config = TimmFeatures("beit_base_patch16_224", "random", width=32, num_heads=2)
+    with pytest.raises(ValueError, match=r"\[16, 32\].*no stage with stride 32: give some of 16$"):
         config.build(64)
-    network = timm.create_model(config.name, img_size=64, depth=3)
-    assert features._stages(network, dataclasses.replace(config, from_strides=(16,))) == (
-        [2],
-        [768],
-    )
+    backbone = dataclasses.replace(config, from_strides=(16,)).build(64).eval()
+    assert len(backbone.network.blocks) == 3
+    assert backbone(_images()).shape == (2, 16, 32)
+
+
+@pytest.mark.parametrize(
+    ("name", "remedy"),
+    [
+        ("vit_small_patch14_dinov2", "model.backbone=timm_vit"),
+        ("convmixer_768_32", "another model"),
+    ],
+)
+def test_a_network_without_a_usable_stride_is_refused(name, remedy):
+    with pytest.raises(ValueError, match=f"'{name}' has no stage with .*{remedy}"):
+        TimmFeatures(name, "random").build(224)
 
 
 @pytest.mark.parametrize(("name", "takes"), [("levit_128s", 128), ("repvit_m0_9", None)])

