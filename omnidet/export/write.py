@@ -55,7 +55,7 @@ def write(omnidet: OmniDet, config: ExportConfig, out: storage.Location, name: s
     limits = INT8_LIMITS if config.int8 else FLOAT_LIMITS
     file = runner.MODEL if config.format == "onnx" else PROGRAM
     with storage.staged_directory(out) as folder:
-        for any_size in (True, False):
+        for any_size in (True, False) if detector.backbone.exports_any_side else (False,):
             facts = _facts(omnidet, config, name, any_size=any_size)
             try:
                 difference = _write_model(folder / file, graph.eval(), words, config, facts)

@@ -16,6 +16,8 @@ class Backbone(nn.Module, abc.ABC):
     std: Tensor
     gives_early = False
     """Whether `forward(images, early=True)` also gives the tokens before the last blocks."""
+    exports_any_side = True
+    """Whether an exported detector may take images of other sides than the model's."""
     weights_sha256: str = ""
     """Hash of the file that it started from; empty for random weights and those of a hub."""
 

@@ -36,6 +36,9 @@ class FeatureBackbone(Backbone):
         own: Any = network.pretrained_cfg
         super().__init__(config.width, config.stride, own["mean"], own["std"])
         self.config, self.weights_sha256, self.fixed_side = config, sha256, fixed_side
+        # Swin and its like fill up windows by the image's side: with that, torch.export never ends.
+        in_windows = any(hasattr(module, "window_size") for module in network.modules())
+        self.exports_any_side = fixed_side is None and not in_windows
         self.indices, channels = _stages(network, config)
         network.prune_intermediate_layers(self.indices, prune_norm=True, prune_head=True)
         # On a CPU a step takes three quarters of the time that way; the images come so already.

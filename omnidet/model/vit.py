@@ -6,6 +6,7 @@ import itertools
 from typing import Any
 
 import torch
+from timm.layers.pos_embed_sincos import RotaryEmbeddingDinoV3
 from timm.models.eva import Eva
 from timm.models.vision_transformer import VisionTransformer
 from timm.optim import param_groups_layer_decay  # type: ignore[attr-defined]
@@ -40,6 +41,9 @@ class VitBackbone(Backbone):
         self.undecayed: frozenset[str] = frozenset()
         self.early_depth = len(transformer.blocks) // 2
         self.gives_early = self.early_depth > 0
+        # torch.export keeps the grid of its example in these positions.
+        rotary = getattr(transformer, "rope", None)
+        self.exports_any_side = not isinstance(rotary, RotaryEmbeddingDinoV3)
 
     def forward(self, images_BCHW: Tensor, early: bool = False) -> Any:
         """Images (B, 3, H, W) -> patch tokens (B, H/stride * W/stride, width), row by row.

