@@ -19,7 +19,7 @@ from omnidet import extras
 from omnidet.commands import new_detector, taught_detector
 from omnidet.data.annotated.config import EXIF, FORMATS
 
-PACKAGES = ("jinja2", "pycocotools", "scipy", "tensorboardX", "tqdm", "webdataset")
+PACKAGES = ("jinja2", "pycocotools", "scipy", "tensorboardX", "webdataset")
 DEFAULT_MINUTES = 10.0
 MOST_MINUTES = 10_000.0
 

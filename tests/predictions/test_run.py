@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import numpy as np
 import pytest
 
@@ -105,3 +107,17 @@ def test_frames_of_a_video_are_pictures(detector, tmp_path):
     assert outcome.pictures == 2
     assert len(said) == 1
     assert "nowhere.mp4" in said[0]
+
+
+def test_a_video_among_pictures_is_named_where_none_can_be_read(detector, place, monkeypatch):
+    (place / "film.mp4").write_bytes(b"")
+    monkeypatch.setitem(sys.modules, "av", None)
+    items, _ = expand(["film.mp4", "p/0.png"])
+    outcome, taken, said = _predict(detector, items)
+    assert [item.name for item, _, _ in taken] == ["p/0.png"]
+    (line,) = outcome.failed
+    assert said == [line]
+    assert line.startswith("film.mp4: ")
+    assert "pip install 'omnidet[video]'" in line
+    with pytest.raises(ImportError, match="av"):
+        expand(["film.mp4"])
