@@ -13,7 +13,7 @@ from omnidet.measures.config import Benchmark, EvaluationConfig
 from omnidet.model.backbones.conv_stem_vit import ConvStemVit
 from omnidet.model.config import ModelConfig
 from omnidet.recipes.recipe import LOSSES, Recipe, RegisterConfig, RetrainConfig
-from omnidet.training.config import OptimizerConfig, TrainConfig
+from omnidet.training.config import OptimizerConfig, TrainConfig, WeightedLoss
 
 
 def tiny_world() -> Recipe:
@@ -62,8 +62,8 @@ def tiny_world() -> Recipe:
             ),
         ),
         mixing=MixingConfig(max_names=40, workers=2),
-        losses=LOSSES,
-        matching=MatchingConfig(cost=CostConfig(place=0.5), early_regions=4),
+        losses=(*LOSSES, WeightedLoss("doubles", 4.0)),
+        matching=MatchingConfig(cost=CostConfig(place=1.0), early_regions=4),
         train=TrainConfig(
             steps=2200,
             optimizer=OptimizerConfig(

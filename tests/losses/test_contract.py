@@ -19,6 +19,7 @@ MODULES = plugins.names("omnidet.losses")
 LOSSES = [plugins.load("omnidet.losses", name) for name in MODULES]
 HEADS = {
     "names": ("z_BQD", "E_TD", "b_T"),
+    "doubles": ("z_BQD", "E_TD", "b_T"),
     "boxes_l1": ("boxes_BQ4",),
     "boxes_giou": ("boxes_BQ4",),
     "token_alignment": ("z_BQD", "E_TD", "b_T"),
@@ -30,6 +31,14 @@ HEADS = {
 @pytest.fixture(params=LOSSES, ids=MODULES)
 def loss(request):
     return request.param
+
+
+def _leaves() -> toys.Leaves:
+    """The toys' leaves, with a second box on the first thing."""
+    of = toys.leaves()
+    with torch.no_grad():
+        of.boxes_BQ4[0, 2] = toys.batch().boxes_cxcywh_BN4[0, 0]
+    return of
 
 
 def _gradients(of: toys.Leaves, total: torch.Tensor) -> dict[str, torch.Tensor | None]:
@@ -47,7 +56,7 @@ def test_form(loss):
     assert loss.__name__ in HEADS
     assert list(inspect.signature(loss).parameters) == ["predictions", "batch", "matches"]
     batch = toys.batch()
-    term = loss(toys.predictions(batch, toys.leaves()), batch, toys.matches())
+    term = loss(toys.predictions(batch, _leaves()), batch, toys.matches())
     assert isinstance(term, LossTerm)
     assert term.total_S.shape == term.count_S.shape == (3,)
     assert term.total_S.dtype == term.count_S.dtype == torch.float32
@@ -57,7 +66,7 @@ def test_form(loss):
 
 
 def test_gradient_flows_to_its_head_and_to_nothing_else(loss):
-    of, batch = toys.leaves(), toys.batch()
+    of, batch = _leaves(), toys.batch()
     term = loss(toys.predictions(batch, of), batch, toys.matches())
     for name, gradient in _gradients(of, term.total_S.sum()).items():
         flows = gradient is not None and bool(gradient.abs().sum() > 0)
@@ -85,7 +94,7 @@ def test_stays_connected_if_nothing_is_supervised(loss, padded):
             box_valid_BN=batch.box_valid_BN[:, :0],
             named_BNL=batch.named_BNL[:, :0, :0],
         )
-    of = toys.leaves()
+    of = _leaves()
     term = loss(toys.predictions(batch, of), batch, toys.no_matches())
     assert torch.equal(term.total_S, torch.zeros(3))
     assert torch.equal(term.count_S, torch.zeros(3))
@@ -124,7 +133,7 @@ def _twice(
 
 def test_never_divides(loss):
     batch = toys.batch()
-    predictions = toys.predictions(batch, toys.leaves())
+    predictions = toys.predictions(batch, _leaves())
     once = loss(predictions, batch, toys.matches())
     twice_batch, twice_predictions, twice_matches = _twice(batch, predictions, toys.matches())
     twice = loss(twice_predictions, twice_batch, twice_matches)
@@ -135,7 +144,7 @@ def test_never_divides(loss):
 def test_streams_are_separate(loss):
     """The terms of a batch are the sums over its images, each in the column of its stream."""
     batch = toys.batch()
-    of, pairs = toys.leaves(), list(zip(*toys.MATCHES, strict=True))
+    of, pairs = _leaves(), list(zip(*toys.MATCHES, strict=True))
     whole = loss(toys.predictions(batch, of), batch, toys.matches())
     total, count = torch.zeros(3), torch.zeros(3)
     for b in range(5):
@@ -157,7 +166,7 @@ def test_streams_are_separate(loss):
 def test_says_nothing_outside_the_label_space(loss):
     """Padded names do not count, nor do unmatched regions for a name that is not exhaustive."""
     batch = toys.batch()
-    given = toys.predictions(batch, toys.leaves())
+    given = toys.predictions(batch, _leaves())
     scores = given.scores_BQL.detach().clone()
     free = ~batch.negative_BL[:, None].expand_as(scores).clone()
     for image, region, box in zip(*toys.MATCHES, strict=True):
@@ -174,7 +183,7 @@ def test_says_nothing_outside_the_label_space(loss):
 
 def test_a_box_that_is_not_matched_changes_nothing(loss):
     batch = toys.batch()
-    predictions = toys.predictions(batch, toys.leaves())
+    predictions = toys.predictions(batch, _leaves())
     boxes = batch.boxes_cxcywh_BN4.clone()
     boxes[1, 1] = torch.tensor([0.9, 0.9, 0.1, 0.1])
     boxes[3:] = 0.4
