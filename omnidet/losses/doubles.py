@@ -6,9 +6,10 @@ import torch
 from torch.nn import functional
 
 from omnidet import boxes
-from omnidet.losses.names import ALPHA, GAMMA
 from omnidet.schema import Batch, LossTerm, Matches, Predictions
 
+ALPHA, GAMMA = 0.25, 2.0
+"""Those of the loss on names."""
 SAME_THING = 0.5
 """IoU with a true box above which a region that is not matched to it is a second one."""
 

@@ -20,9 +20,10 @@ class CostConfig:
     l1: float = 5.0
     giou: float = 2.0
     place: float = 0.0
-    """Weight of the distance from a region's patch to the centre of the box, in patches. Which of
-    two neighbours has a box then does not change from step to step, and the other one learns that
-    it has none (a spatial prior, as in Wang et al., arXiv 2012.03544)."""
+    """Weight of the distance from a region's patch to the middle of the box, in patches.
+
+    Which of two neighbours has a box then does not change from step to step, and the other one
+    learns that it has none (a spatial prior, as in Wang et al., arXiv 2012.03544)."""
     alpha: float = 0.25
     gamma: float = 2.0
 
