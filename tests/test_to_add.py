@@ -103,6 +103,7 @@ from tests import toys
 recipe = config.override(
     toys.recipe(),
     "matching.matcher=greedy",
+    "matching.early_regions=0",
     "streams.det.transforms=[flip, darken]",
     "model.backbone=one_layer",
     "model.backbone.width=16",

@@ -17,7 +17,7 @@ from tests.registry.fake_model_registry import ModelRegistry
 
 SMALL = (
     *("model.image_size=64", "model.embedding_width=16", "model.backbone.width=32"),
-    *("model.backbone.depth=1", "model.backbone.num_heads=2", "train.steps=2", "mixing.workers=1"),
+    *("model.backbone.depth=2", "model.backbone.num_heads=2", "train.steps=2", "mixing.workers=1"),
 )
 SETTINGS = [word for field in SMALL for word in ("--set", field)]
 OF_TOY = ["--recipe", "tiny_world", "--set", "register.name=toy"]
