@@ -9,7 +9,7 @@ detector: they are taken word for word wherever they stand.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 
 from omnidet.data import wording
 from omnidet.data.relations import split_relation
@@ -61,14 +61,22 @@ class AskedWords:
             groups.setdefault(tuple(_shortest(words[i]) for i in counted), []).append(name)
         return frozenset(name for same in groups.values() if len(same) > 1 for name in same)
 
-    def _places_of_names(self, words: Sequence[str]) -> set[int]:
+    def _places_of_names(self, words: list[str]) -> set[int]:
         """Where names stand that are taken word for word."""
         found: set[int] = set()
-        for name in self.apart:
-            parts = name.split()
-            for first in range(len(words) - len(parts) + 1):
+        for first, word in enumerate(words):
+            for parts in self._apart_by_first_word.get(word, ()):
                 if words[first : first + len(parts)] == parts:
                     found.update(range(first, first + len(parts)))
+        return found
+
+    @functools.cached_property
+    def _apart_by_first_word(self) -> dict[str, list[list[str]]]:
+        """The words of each name of `apart`, by the first of them."""
+        found: dict[str, list[list[str]]] = {}
+        for name in self.apart:
+            parts = name.split()
+            found.setdefault(parts[0], []).append(parts)
         return found
 
     def _find_form(self, word: str) -> str:

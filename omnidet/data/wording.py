@@ -25,6 +25,7 @@ FILLERS = frozenset(
     ["object", "objects", "thing", "things", "item", "items", "shaped", "coloured", "colored"]
 )
 """Words that say nothing beside another noun or adjective: "red object", "star shaped"."""
+_EMPTY = GLUE | FILLERS
 
 _SEPARATORS = {ord(c): " " for c in map(chr, range(128)) if unicodedata.category(c)[0] in "PZC"}
 _APOSTROPHES = {ord("'"): "", ord("’"): ""}
@@ -58,6 +59,8 @@ _LAST_WORDS = re.compile(
     rf" (?:in|on|from|within|inside) (?:the|this|that|my|your) (?:{_MEDIUM}|scene|video|frame)$|"
     r" (?:that )?(?:i|we|you) (?:can )?see$"
 )
+_LONGEST_LAST = 64
+"""Characters of `_LAST_WORDS`, at most: a search of the whole text for each would take long."""
 _SIDE = re.compile(r"(?:\b(?:to|on|at) )?(?:\bthe )?\b(left|right)(?: hand)?(?: side)? of$")
 
 _LETTER_A = re.compile(r"\ba[/&-]\w|\w[/&-]a\b", re.IGNORECASE)
@@ -132,7 +135,9 @@ def unframed(text: str) -> str:
     asked = text
     while (found := _FIRST_WORDS.match(asked)) and found.end() < len(asked):
         asked = asked[found.end() :]
-    while (found := _LAST_WORDS.search(asked)) and found.start() > 0:
+    while (found := _LAST_WORDS.search(asked, max(0, len(asked) - _LONGEST_LAST))) and (
+        found.start() > 0
+    ):
         asked = asked[: found.start()]
     return asked if any(word not in GLUE for word in asked.split()) else text
 
@@ -148,11 +153,11 @@ def without_glue(words: list[str], kept: set[int]) -> list[int]:
     Args:
         kept: places of words that stay in any case.
     """
-    content = [i for i, word in enumerate(words) if i in kept or word not in GLUE | FILLERS]
+    content = [i for i, word in enumerate(words) if i in kept or word not in _EMPTY]
     if not content:  # "the object"
         content = [i for i, word in enumerate(words) if word not in GLUE]
-    last = content[-1] if content else -1
-    return [i for i, word in enumerate(words) if i in content or (word in GLUE and i > last)]
+    last, said = (content[-1] if content else -1), set(content)
+    return [i for i, word in enumerate(words) if i in said or (word in GLUE and i > last)]
 
 
 def variants(word: str) -> tuple[str, ...]:

@@ -7,14 +7,15 @@ pairs are searched as it takes.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from torch import Tensor
 
+from omnidet.inference.pictures import Picture
 from omnidet.inference.prompt import Prompt
+from omnidet.inference.question import shown
 from omnidet.inference.search import best_pairs
 from omnidet.schema import FloatArray, IntArray
 
@@ -158,16 +159,57 @@ def overlaps(box: FloatArray, others_K4: FloatArray) -> FloatArray:
 
 
 def checked_box(given: Sequence[float]) -> FloatArray:
-    """Corners (4,) of a box. Raises ValueError unless they are finite and enclose an area."""
+    """Corners (4,) of a box.
+
+    Raises ValueError unless they are finite numbers, not text or truth values, and enclose an area.
+    """
     try:
-        box = np.array([float(value) for value in given], np.float32)
-    except (TypeError, ValueError):
+        with np.errstate(over="ignore"):  # to infinity, which is refused
+            box = np.array([_number(value) for value in given], np.float32)
+    except (TypeError, ValueError, OverflowError):
         box = np.zeros(0, np.float32)
     if box.shape != (4,) or not np.isfinite(box).all() or not (box[:2] < box[2:]).all():
         raise ValueError(
-            f"box {given!r}: give four numbers, x0, y0, x1 and y1 in pixels, x0 < x1 and y0 < y1"
+            f"box {shown(given)}: give four numbers, x0, y0, x1 and y1 in pixels, "
+            "x0 < x1 and y0 < y1"
         )
     return box
+
+
+def _number(value: float) -> float:
+    if isinstance(value, str | bytes | bool | np.bool_):  # `float` takes them
+        raise TypeError
+    return float(value)
+
+
+def box_in(picture: Picture, given: Sequence[float]) -> FloatArray:
+    """Corners (4,) of the part of a box that lies in the picture.
+
+    Raises ValueError for what is no box, and for one outside of the picture.
+    """
+    limits = np.array([picture.width, picture.height] * 2, np.float32)
+    inside: FloatArray = np.clip(checked_box(given), 0, limits)
+    if not (inside[:2] < inside[2:]).all():
+        raise ValueError(
+            f"box {shown(given)} lies outside of {picture.name}, which is {picture.width} x "
+            f"{picture.height}: give a box in it"
+        )
+    return inside
+
+
+def shares_of(box: FloatArray, boxes_Q4: FloatArray, picture: Picture) -> FloatArray:
+    """Intersection over union (Q,) of a box with the regions of the picture.
+
+    Raises ValueError if it overlaps none of them: there is nothing to say about it.
+    """
+    shares_Q = overlaps(box, boxes_Q4)
+    if not float(shares_Q.max(initial=0)) > 0:
+        raise ValueError(
+            f"box {shown(box.tolist())} overlaps none of the {len(boxes_Q4)} regions that are "
+            f"looked at in {picture.name}, which is {picture.width} x {picture.height}: give a "
+            "larger box"
+        )
+    return shares_Q
 
 
 def checked_overlap(given: bool | float) -> float | None:
@@ -177,9 +219,9 @@ def checked_overlap(given: bool | float) -> float | None:
     """
     if isinstance(given, bool):
         return SAME_THING if given else None
-    if not isinstance(given, int | float) or math.isnan(given) or not 0 <= given <= 1:
+    if not isinstance(given, int | float) or not 0 <= given <= 1:  # NaN compares false
         raise ValueError(
-            f"no_overlaps {given!r}: give True, False, or the share of overlap from 0 to 1 above "
-            "which two boxes are the same thing"
+            f"no_overlaps {shown(given)}: give True, False, or the share of overlap from 0 to 1 "
+            "above which two boxes are the same thing"
         )
     return float(given)

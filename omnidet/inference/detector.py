@@ -15,7 +15,7 @@ from torch import Tensor
 from omnidet import boxes
 from omnidet.data.vocabulary import Vocabulary
 from omnidet.inference import explain, likeness, pictures, pieces, references, saving
-from omnidet.inference.choice import checked_box, checked_overlap, choose, overlaps
+from omnidet.inference.choice import box_in, checked_overlap, choose, shares_of
 from omnidet.inference.defaults import BATCH, MAX_DETECTIONS, THRESHOLD
 from omnidet.inference.detections import Detections
 from omnidet.inference.devices import checked_device, checked_precision
@@ -226,17 +226,18 @@ class OmniDet:
             box: corners x0, y0, x1, y1 in pixels of the thing that is meant; the region that
                 overlaps it most is explained. None: for each phrase the region that it fits best.
 
-        Raises ValueError for a box that is not four finite numbers.
+        Raises ValueError for a box that is not four finite numbers, or outside of the image.
         """
-        prompt = self.prompt(phrases)
-        ((boxes_Q4, embeddings_QD),) = self._regions([pictures.read(image)])
-        if box is None:
+        prompt, picture = self.prompt(phrases), pictures.read(image)
+        inside = None if box is None else box_in(picture, box)
+        ((boxes_Q4, embeddings_QD),) = self._regions([picture])
+        if inside is None:
             pairs = zip(
                 torch.split(prompt.rows_PD, 1), torch.split(prompt.biases_P, 1), strict=True
             )
             regions = [int(best_pairs(embeddings_QD, row, bias, 1)[1][0]) for row, bias in pairs]
         else:
-            nearest = int(overlaps(checked_box(box), boxes_Q4).argmax())
+            nearest = int(shares_of(inside, boxes_Q4, picture).argmax())
             regions = [nearest] * len(prompt.phrases)
         return self._explained(embeddings_QD[regions], prompt.phrases, boxes_Q4[regions])
 
@@ -266,7 +267,7 @@ class OmniDet:
             picture = pictures.read(one.image, f"example {number}")
             shown, box = likeness.shown(picture, one.box, self.image_size)
             ((boxes_Q4, embeddings_QD),) = self._regions([shown])
-            shares_Q = torch.from_numpy(overlaps(box, boxes_Q4)).to(embeddings_QD.device)
+            shares_Q = torch.from_numpy(shares_of(box, boxes_Q4, shown)).to(embeddings_QD.device)
             row_D, bias = likeness.row(
                 embeddings_QD,
                 shares_Q,

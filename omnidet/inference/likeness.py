@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from omnidet.inference.choice import checked_box
+from omnidet.inference.choice import box_in
 from omnidet.inference.pictures import AnyPicture, Picture
 from omnidet.inference.prompt import Prompt
 from omnidet.schema import FloatArray
@@ -94,15 +94,7 @@ def shown(
     Raises ValueError for a box outside of the picture.
     """
     if box is not None:
-        corners = checked_box(box)
-        limits = np.array([picture.width, picture.height] * 2, np.float32)
-        inside = np.clip(corners, 0, limits)
-        if not (inside[:2] < inside[2:]).all():
-            raise ValueError(
-                f"box {box} lies outside of {picture.name}, which is {picture.width} x "
-                f"{picture.height}: give a box in it"
-            )
-        return picture, inside
+        return picture, box_in(picture, box)
     side = max(2 * max(picture.width, picture.height), min(image_size, 4 * _LEAST_SIDE))
     canvas = np.full((side, side, 3), _GREY, np.uint8)
     left, top = (side - picture.width) // 2, (side - picture.height) // 2

@@ -12,7 +12,7 @@ from typing import Any
 
 import yaml
 
-from omnidet.inference.question import checked_phrases, checked_threshold
+from omnidet.inference.question import checked_phrases, checked_threshold, shown
 
 _FIELDS = ("phrases", "threshold")
 _YAML = (".yaml", ".yml", ".json")
@@ -146,8 +146,8 @@ def _name(name: Any, value: Any) -> Name:
 def _threshold(name: str, given: Any) -> float:
     try:
         return checked_threshold(float(given))
-    except (TypeError, ValueError):
-        raise ValueError(f"{name!r}: threshold {given!r}: give a score from 0 to 1") from None
+    except (TypeError, ValueError, OverflowError):
+        raise ValueError(f"{name!r}: threshold {shown(given)}: give a score from 0 to 1") from None
 
 
 def _text(name: Any) -> str:

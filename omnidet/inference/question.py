@@ -45,10 +45,10 @@ def checked_threshold(given: Any, name: str = "threshold") -> float:
     """
     try:
         value = math.nan if isinstance(given, str | bool) else float(given)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):  # a whole number may be too large for a float
         value = math.nan
     if not 0 <= value <= 1:  # NaN compares false
-        raise ValueError(f"{name} {given!r}: give a score from 0 to 1")
+        raise ValueError(f"{name} {shown(given)}: give a score from 0 to 1")
     return value
 
 
@@ -63,8 +63,17 @@ def checked_count(given: Any, name: str, least: int = 0) -> int:
     except TypeError:
         value = -1
     if value < least:
-        raise ValueError(f"{name} {given!r}: give a whole number, {least} or more")
+        raise ValueError(f"{name} {shown(given)}: give a whole number, {least} or more")
     return value
+
+
+def shown(given: object) -> str:
+    """What was given, for a message: a line of 100 characters at most."""
+    try:
+        text = repr(given)
+    except ValueError:  # Python writes out no whole number of more than 4300 digits
+        text = f"with a number of thousands of digits ({type(given).__name__})"
+    return text if len(text) <= 100 else f"{text[:97]}..."
 
 
 def hint(phrases: Iterable[str]) -> str | None:

@@ -17,11 +17,10 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
 
-from omnidet.inference import pictures
-from omnidet.inference.detector import OmniDet
-from omnidet.inference.question import checked_phrases
+from omnidet.inference.choice import checked_box
 from omnidet.serving import answers, requests
 from omnidet.serving.bodies import Bodies
+from omnidet.serving.config import Limits
 from omnidet.serving.server import application
 from omnidet.serving.service import Service
 
@@ -66,23 +65,24 @@ def _explaining(service: Service, bodies: Bodies) -> Callable[[Request], Awaitab
     """The endpoint that explains what this service finds."""
 
     async def explain(request: Request) -> Response:
-        limits = service.config.limits
+        loaded, limits = service.loaded, service.config.limits
+        if request.scope["query_string"]:
+            raise ValueError("a query is for a picture as it is: put it into the body")
         async with bodies.held(request, limits.max_request_bytes) as body:
             with service.place():
-                work = functools.partial(_explained, service.loaded.detector, body, limits)
-                content = await service.work(work)
-        return Response(answers.to_json(content), media_type="application/json")
+                read = functools.partial(_question, body, limits)
+                image, phrase, box = await service.work(read)
+                why = await service.explain(image, phrase, box, loaded)
+        return Response(answers.to_json(why.to_dict()), media_type="application/json")
 
     return explain
 
 
-def _explained(detector: OmniDet, body: bytes, limits: Any) -> dict[str, Any]:
-    """Why a phrase has its score on a box. Raises ValueError for a wrong request."""
+def _question(body: bytes, limits: Limits) -> tuple[bytes, str, list[float]]:
+    """Picture, phrase and box. Raises ValueError for a wrong request."""
     content = requests.json_object(body, limits)
-    picture = pictures.read(requests.picture(content.get("image"), "image"), "the image")
-    phrases = checked_phrases([content.get("phrase", "")])
-    box = content.get("box")
-    if not isinstance(box, list) or len(box) != 4:
-        raise ValueError("box must be four numbers: x0, y0, x1, y1 in pixels")
-    (why,) = detector.explain(picture, phrases, box)
-    return why.to_dict()
+    requests.require_known(content, ("image", "phrase", "box"))
+    (phrase,) = requests.phrases([content.get("phrase")], limits)
+    box: Any = content.get("box")
+    checked_box(box)
+    return requests.picture(content.get("image"), "image"), phrase, box

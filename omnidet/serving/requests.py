@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -65,12 +65,7 @@ def json_object(body: bytes, limits: Limits) -> dict[str, Any]:
 
 def checked(images: list[bytes], given: Mapping[str, Any], limits: Limits) -> Question:
     """The question of pictures and fields. Raises ValueError for what is unknown or too much."""
-    unknown = given.keys() - {"phrases", "threshold", "max_detections"}
-    if unknown:
-        raise ValueError(
-            f"unknown {', '.join(sorted(unknown))}: "
-            "a request has image, phrases, threshold, max_detections"
-        )
+    require_known({"image": None, **given}, ("image", "phrases", "threshold", "max_detections"))
     if not 0 < len(images) <= limits.max_images:
         raise ValueError(f"{len(images)} images: a request may have 1 to {limits.max_images}")
     threshold = _threshold(given["threshold"]) if "threshold" in given else None
@@ -79,7 +74,14 @@ def checked(images: list[bytes], given: Mapping[str, Any], limits: Limits) -> Qu
         raise ValueError(
             f"max_detections {_short(most)}: give a whole number from 1 to {limits.max_detections}"
         )
-    return Question(tuple(images), _phrases(given.get("phrases"), limits), threshold, most)
+    return Question(tuple(images), phrases(given.get("phrases"), limits), threshold, most)
+
+
+def require_known(given: Mapping[str, Any], known: Sequence[str]) -> None:
+    """Raise ValueError for a field that no request of this kind has."""
+    if unknown := given.keys() - set(known):
+        names = ", ".join(sorted(unknown))
+        raise ValueError(f"unknown {names:.200}: a request has {', '.join(known)}")
 
 
 def picture(given: Any, name: str) -> bytes:
@@ -104,7 +106,7 @@ def _threshold(given: Any) -> float:
     return question.checked_threshold(given)
 
 
-def _phrases(given: Any, limits: Limits) -> tuple[str, ...]:
+def phrases(given: Any, limits: Limits) -> tuple[str, ...]:
     """The phrases, if they are within the limits. Raises ValueError."""
     if not isinstance(given, list) or not given:
         raise ValueError(
@@ -112,8 +114,8 @@ def _phrases(given: Any, limits: Limits) -> tuple[str, ...]:
         )
     if len(given) > limits.max_phrases:
         raise ValueError(f"{len(given)} phrases: a request may have {limits.max_phrases}")
-    phrases = question.checked_phrases(given)
-    for number, phrase in enumerate(phrases):
+    checked = question.checked_phrases(given)
+    for number, phrase in enumerate(checked):
         if len(phrase) > limits.max_phrase_characters:
             raise ValueError(
                 f"phrase {number} has {len(phrase)} characters: "
@@ -123,7 +125,7 @@ def _phrases(given: Any, limits: Limits) -> tuple[str, ...]:
             raise ValueError(f"phrase {number} holds U+FFFD: it was no UTF-8 where it came from")
         if "\0" in phrase:
             raise ValueError(f"phrase {number} holds a zero character")
-    return phrases
+    return checked
 
 
 def _short(value: Any) -> str:

@@ -6,7 +6,7 @@ import asyncio
 import functools
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
@@ -19,6 +19,7 @@ from omnidet.data.reading import picture_files
 from omnidet.data.reading.picture_files import PictureLimits
 from omnidet.inference import pictures
 from omnidet.inference.detector import OmniDet, Prompt
+from omnidet.inference.explain import Explanation
 from omnidet.serving.batching import Batcher, Found, Prepared, Task
 from omnidet.serving.config import ServerConfig
 from omnidet.serving.metrics import Metrics
@@ -98,6 +99,20 @@ class Service:
         finally:
             for one in running:  # those that are left when another image cannot be read
                 one.cancel()
+
+    async def explain(
+        self, image: bytes, phrase: str, box: Sequence[float], loaded: Loaded
+    ) -> Explanation:
+        """Why this version gives a phrase its score on a box. The image is read as in `answer`.
+
+        Raises ValueError for what cannot be read or encoded, and for a box outside of the image.
+        """
+        left = float(self.config.limits.max_decoding_seconds)
+        prepare = functools.partial(self._prepare, loaded.detector, image, "the image", left)
+        picture, _ = await self.work(prepare)
+        explain = functools.partial(loaded.detector.explain, picture, [phrase], box)
+        (why,) = await self.work(explain)
+        return why
 
     def _prepare(
         self, detector: OmniDet, content: bytes, name: str, seconds: float

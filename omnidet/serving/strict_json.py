@@ -14,6 +14,7 @@ _OUTSIDE_BYTES = 1 << 16
 """Of everything that is not text, besides `_BYTES_PER_TEXT`."""
 _BYTES_PER_TEXT = 100
 """A text on a line of its own, indented."""
+_MOST_DIGITS = 1000
 
 
 def loads(body: bytes, most_texts: int) -> dict[str, Any]:
@@ -28,7 +29,10 @@ def loads(body: bytes, most_texts: int) -> dict[str, Any]:
     _require_few_parts(body, most_texts)
     try:
         content = json.loads(
-            body.decode(), object_pairs_hook=_without_repeats, parse_constant=_no_constant
+            body.decode(),
+            object_pairs_hook=_without_repeats,
+            parse_constant=_no_constant,
+            parse_int=_whole,
         )
     except UnicodeDecodeError as error:
         raise ValueError(f"the body is not UTF-8 (byte {error.start})") from None
@@ -58,6 +62,12 @@ def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         twice = next(name for name in names if names.count(name) > 1)
         raise ValueError(f"the body has {twice!r} twice: give it once")
     return content
+
+
+def _whole(text: str) -> int:
+    if len(text) > _MOST_DIGITS:
+        raise ValueError(f"the body has a number of {len(text)} digits: no request needs it")
+    return int(text)
 
 
 def _no_constant(text: str) -> Any:

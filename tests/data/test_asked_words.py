@@ -52,6 +52,30 @@ def test_names_that_would_be_the_same_are_taken_word_for_word():
     assert asked(["people", "star"]).apart == frozenset()
 
 
+class Counted(str):
+    """A word that counts how often it is compared."""
+
+    __slots__ = ()
+    comparisons = 0
+
+    def __eq__(self, other):
+        Counted.comparisons += 1
+        return str(self) == other
+
+    __hash__ = str.__hash__
+
+
+def test_names_are_looked_for_only_where_their_first_word_stands():
+    """However many names there are: a long text costs its own length."""
+    kinds = [f"{first} of {second}" for first in "bcdfg" for second in "hjklm"]
+    words = asked([*kinds, *(kind.replace(" of ", " ") for kind in kinds)])
+    assert len(words.apart) == 2 * len(kinds)
+    Counted.comparisons = 0
+    text = [Counted("star")] * 1000 + [Counted("b"), Counted("of"), Counted("h")]
+    assert words._places_of_names(text) == {1000, 1001, 1002}
+    assert Counted.comparisons < 2 * len(text)
+
+
 def test_a_name_that_reads_like_a_request_is_a_name():
     words = asked(["see saw", "saw"])
     assert words.parts("see saw")[0] == "see saw"

@@ -7,8 +7,19 @@ import numpy as np
 import pytest
 import torch
 
-from omnidet.inference.choice import checked_box, checked_overlap, choose, overlaps
+from omnidet.inference.choice import (
+    box_in,
+    checked_box,
+    checked_overlap,
+    choose,
+    overlaps,
+    shares_of,
+)
+from omnidet.inference.pictures import Picture
 from omnidet.inference.prompt import Prompt
+
+HUGE = 10**5000
+"""Python does not write it out: `repr` fails."""
 
 
 def _world(regions=60, phrases=6, seed=0):
@@ -85,15 +96,43 @@ def test_what_overlaps_too_much(given, share):
     assert checked_overlap(given) == share
 
 
-@pytest.mark.parametrize("given", [float("nan"), -0.1, 1.5, "yes", None])
+@pytest.mark.parametrize("given", [float("nan"), -0.1, 1.5, "yes", None, [HUGE]])
 def test_what_is_no_share_is_refused(given):
     with pytest.raises(ValueError, match="no_overlaps"):
         checked_overlap(given)
 
 
 @pytest.mark.parametrize(
-    "given", [[1, 2, 3], [0, 0, float("nan"), 1], [5, 0, 5, 9], ["a"] * 4, 7, [0, 0, 1e999, 1]]
+    "given",
+    [
+        *([1, 2, 3], [0, 0, float("nan"), 1], [5, 0, 5, 9], ["a"] * 4, 7, [0, 0, 1e999, 1]),
+        *(["1", "2", "3", "4"], "1234", [False, False, True, True], [0, 0, np.True_, np.True_]),
+        *([0, 0, 10**400, 1], [-(10**400), 0, 1, 1], [0, 0, HUGE, 1], [0, 0, 1e39, 1]),
+    ],
 )
 def test_what_is_no_box_is_refused(given):
-    with pytest.raises(ValueError, match="box"):
+    with pytest.raises(ValueError, match="box") as caught:
         checked_box(given)
+    assert "x0 < x1" in str(caught.value)
+    assert len(str(caught.value)) < 200
+
+
+def test_numbers_of_any_kind_are_a_box():
+    for given in ([1, 2.5, 3, 4], np.array([1, 2.5, 3, 4]), (np.int64(1), np.float32(2.5), 3, 4)):
+        assert checked_box(given).tolist() == [1, 2.5, 3, 4]
+
+
+def test_a_box_is_cut_at_the_border_of_the_picture():
+    picture = Picture("a.png", 90, 30, b"")
+    assert box_in(picture, [-5, 10, 100, 40]).tolist() == [0, 10, 90, 30]
+    for outside in ([90, 0, 99, 30], [-9, 0, 0, 30], [0, 30, 9, 99], [1e6, 1e6, 2e6, 2e6]):
+        with pytest.raises(ValueError, match=r"a\.png, which is 90 x 30"):
+            box_in(picture, outside)
+
+
+def test_a_box_where_no_region_is_has_no_shares():
+    picture = Picture("a.png", 90, 30, b"")
+    regions = np.array([[0, 0, 20, 20], [10, 0, 30, 10]], np.float32)
+    assert shares_of(np.float32([10, 0, 30, 10]), regions, picture)[1] == 1
+    with pytest.raises(ValueError, match=r"none of the 2 regions.*90 x 30"):
+        shares_of(np.float32([50, 20, 60, 30]), regions, picture)

@@ -51,6 +51,17 @@ def test_a_token_has_the_logit_that_it_has_alone(detector):
         assert token.is_known
 
 
+@pytest.mark.parametrize("box", [[5000, 5000, 6000, 6000], [-9, 0, 0, 64], [64, 0, 70, 64]])
+def test_a_box_outside_of_the_picture_is_refused(detector, box):
+    with pytest.raises(ValueError, match="64 x 64"):
+        detector.explain(PICTURE, "red star", box=box)
+
+
+def test_a_number_too_large_for_a_box_is_refused(detector):
+    with pytest.raises(ValueError, match="box"):
+        detector.explain(PICTURE, "red star", box=[0, 0, 10**400, 9])
+
+
 def test_words_behind_a_relation_are_context(detector):
     (why,) = detector.explain(PICTURE, "star left of circle")
     assert [t.word for t in why.tokens if t.is_context] == ["circle"]

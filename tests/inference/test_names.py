@@ -63,6 +63,7 @@ WRONG = {
         "dog: {threshold: nan}": "'dog'.*nan",
         "dog: {threshold: high}": "'dog'.*high",
         "dog: {threshold: 1.5}": "'dog'.*1.5",
+        f"dog: {{threshold: 1{'0' * 400}}}": "'dog'.*1000",
         "dog: {treshold: 0.5}": "treshold",
         "dog: [a, {b: c}]": "'dog'",
         "dog: []": "'dog'",

@@ -61,6 +61,14 @@ def test_what_is_not_a_score_is_refused(given):
     assert repr(given) in str(caught.value)
 
 
+@pytest.mark.parametrize("given", [10**400, -(10**400), pytest.param(10**5000, id="huge")])
+def test_numbers_too_large_to_write_out_are_refused_in_a_line(given):
+    for check in (question.checked_threshold, lambda value: question.checked_count([value], "n")):
+        with pytest.raises(ValueError, match=": give a") as caught:
+            check(given)
+        assert len(str(caught.value)) < 200
+
+
 @pytest.mark.parametrize(
     ("phrase", "parts"),
     [

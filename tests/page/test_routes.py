@@ -16,14 +16,16 @@ from importlib import resources
 
 import pytest
 
+from omnidet.inference import pictures
 from omnidet.inference.defaults import THRESHOLD
 from omnidet.inference.detector import OmniDet
 from omnidet.model.confidence import Confidence
 from omnidet.page.routes import routes
 from omnidet.serving.bodies import Bodies
-from omnidet.serving.config import ServerConfig
+from omnidet.serving.config import Limits, ServerConfig
 from omnidet.serving.service import Service
 from tests import browser, toys
+from tests.serving import running
 
 WIDE = "document.documentElement.scrollWidth <= document.documentElement.clientWidth"
 NAMELESS = """
@@ -67,6 +69,15 @@ def _post(url, content):
     )
     with urllib.request.urlopen(request) as answer:
         return json.load(answer)
+
+
+def _refused(url, content):
+    """Why a request is wrong."""
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        _post(url, content)
+    with refused.value as answer:
+        assert answer.code == 400
+        return json.load(answer)["error"]
 
 
 def test_the_page_loads_nothing_from_elsewhere(address):
@@ -125,14 +136,74 @@ def test_the_page_speaks_of_the_version_that_is_there_now(tmp_path):
     assert (after["version"], after["threshold"]) == ("2", 0.42)
 
 
-@pytest.mark.parametrize("wrong", [{"box": [1, 2]}, {"box": None}, {"phrase": ""}, {"image": 3}])
-def test_a_wrong_question_is_refused(address, wrong):
+@pytest.mark.parametrize(
+    ("wrong", "reason"),
+    [
+        ({"box": [1, 2]}, "box [1, 2]"),
+        ({"box": None}, "box None"),
+        ({"box": ["1", "2", "30", "40"]}, "box ['1', '2', '30', '40']"),
+        ({"box": [False, False, True, True]}, "box [False"),
+        ({"box": [1, 2, 10**400, 4]}, "box [1, 2, 1000"),
+        ({"box": [1, 2, -(10**400), 4]}, "box [1, 2, -1000"),
+        ({"box": [5000, 5000, 6000, 6000]}, "64 x 64"),
+        ({"box": [-20, 5, -10, 30]}, "64 x 64"),
+        ({"phrase": ""}, "phrase 0"),
+        ({"phrase": None}, "phrase 0"),
+        ({"phrase": ["red star"]}, "phrase 0"),
+        ({"phrase": "a" * 301}, "301 characters"),
+        ({"phrase": "red\0star"}, "zero character"),
+        ({"phrase": "red \ufffd"}, "U+FFFD"),
+        ({"image": 3}, "image"),
+        ({"threshold": 0.3}, "unknown threshold"),
+    ],
+)
+@pytest.mark.parametrize("place", ["", "/other"])
+def test_a_wrong_question_is_refused(address, place, wrong, reason):
     image = base64.b64encode(toys.png(64, 64, [])).decode()
-    content = {"image": image, "phrase": "red star", "box": [1, 2, 3, 4], **wrong}
-    with pytest.raises(urllib.error.HTTPError) as refused:
-        _post(f"{address}/page/explain", content)
-    assert refused.value.code == 400
-    assert json.load(refused.value)["error"]
+    content = {"image": image, "phrase": "red star", "box": [1, 2, 30, 40], **wrong}
+    error = _refused(f"{address}{place}/page/explain", content)
+    assert reason in error
+    assert len(error) < 300
+
+
+def test_a_query_is_no_part_of_the_question(address):
+    image = base64.b64encode(toys.png(64, 64, [])).decode()
+    content = {"image": image, "phrase": "red star", "box": [1, 2, 30, 40]}
+    assert "query" in _refused(f"{address}/page/explain?phrase=ring", content)
+
+
+def test_a_picture_is_explained_within_the_servers_limits():
+    asked = {"phrase": "ring", "box": [1, 2, 20, 25]}
+    with running.serving(running.toy(), page=True, limits=Limits(max_pixels=2000)) as (_, port):
+        large = base64.b64encode(toys.png(90, 30, [])).decode()
+        status, found = running.ask(port, "POST", "/page/explain", {"image": large, **asked})
+        assert status == 400
+        assert "90 x 30" in found["error"]
+        assert "2000 pixels" in found["error"]
+        small = base64.b64encode(toys.png(60, 30, [])).decode()
+        assert running.ask(port, "POST", "/page/explain", {"image": small, **asked})[0] == 200
+
+
+def test_large_pictures_take_turns_and_have_a_deadline(monkeypatch):
+    """Those that are explained too."""
+    monkeypatch.setattr("omnidet.serving.service._LARGE", 2000)
+    is_locked, deadlines = [], []
+    read = pictures.read
+
+    def watched(given, *more):
+        if isinstance(given, bytes):  # not yet decoded
+            is_locked.append(service._large.locked())
+            deadlines.append(more[2] if len(more) > 2 else None)
+        return read(given, *more)
+
+    monkeypatch.setattr(pictures, "read", watched)
+    with running.serving(running.toy(), page=True) as (service, port):
+        for width in (60, 90):
+            image = base64.b64encode(toys.png(width, 30, [])).decode()
+            asked = {"image": image, "phrase": "ring", "box": [1, 2, 20, 25]}
+            assert running.ask(port, "POST", "/page/explain", asked)[0] == 200
+    assert is_locked == [False, True]
+    assert None not in deadlines
 
 
 @pytest.mark.slow

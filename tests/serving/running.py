@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import functools
 import http.client
 import json
 import socket
@@ -13,6 +14,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from omnidet.inference.detector import OmniDet
+from omnidet.page.routes import routes
 from omnidet.serving.config import ServerConfig
 from omnidet.serving.server import Server
 from omnidet.serving.service import Service
@@ -26,11 +28,13 @@ def toy() -> OmniDet:
 
 
 @contextlib.contextmanager
-def serving(detector: OmniDet, **config: Any) -> Iterator[tuple[Service, int]]:
-    """The service and its port."""
+def serving(
+    detector: OmniDet, *, page: bool = False, **config: Any
+) -> Iterator[tuple[Service, int]]:
+    """The service and its port. `page`: with the routes of the page."""
     service = Service(detector, "toy", "3", ServerConfig(port=0, **config))
     listener = socket.create_server(("127.0.0.1", 0))
-    running = Server(service)
+    running = Server(service, functools.partial(routes, [service]) if page else None)
     thread = threading.Thread(target=running.run, args=([listener],))
     thread.start()
     try:
