@@ -73,7 +73,7 @@ def run(options: argparse.Namespace) -> int:
     question.checked_count(options.every, "--every", least=1)
     names = [one.name for one in asked.wanted]
     check_names(names, "--phrases-file" if options.phrases_file else "--phrases")
-    items, notes = inputs.expand(options.pictures)
+    items, notes = inputs.expand(options.pictures, options.out)
     facts = {**asking.facts(options, asked), "format": options.format, "every": options.every}
     Journal(options.out, facts, "--out").check(without=asking.OF_MODEL)
     for note in notes:
@@ -112,6 +112,8 @@ def _labelled(
         lambda _: None,
         lambda reason: print(f"omnidet label: {reason}", file=sys.stderr),
     )
+    for note in result.notes:
+        print(f"note: {note}", file=sys.stderr)
     print(_said(journal, prompt.labels))
     print(f"correct it, then: omnidet finetune {options.out}")
     if not result.failed:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+import unicodedata
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from omnidet.predictions.run import Settings
 
 SAVE_DIR = "predictions"
+_UNSEEN = ("Cc", "Cf", "Zl", "Zp")
+"""Categories of characters that end a line, or steer a terminal."""
 
 
 def add(commands: Commands) -> None:
@@ -98,7 +101,7 @@ def run(options: argparse.Namespace) -> int:
     question.checked_count(options.every, "--every", least=1)
     if options.most_frames is not None:
         question.checked_count(options.most_frames, "--most-frames", least=1)
-    items, notes = inputs.expand(options.pictures)
+    items, notes = inputs.expand(options.pictures, _save_dir(options))
     is_one = inputs.is_one_picture(options.pictures) and options.save_dir is None
     if options.out is not None and not is_one:
         raise ValueError(f"--out {options.out} is for one picture: give --save-dir for several")
@@ -198,9 +201,7 @@ def _several(options: argparse.Namespace, asked: asking.Asked, items: list[Item]
     from omnidet.predictions.journal import Journal
     from omnidet.predictions.run import Settings
 
-    save_dir = options.save_dir
-    if save_dir is None and (not options.json or options.formats is not None):
-        save_dir = Path(SAVE_DIR)
+    save_dir = _save_dir(options)
     chosen = formats.checked(options.formats or formats.DEFAULT)
     names = [one.name for one in asked.wanted]
     formats.check_texts(chosen, (item.name for item in items), names)
@@ -228,6 +229,13 @@ def _several(options: argparse.Namespace, asked: asking.Asked, items: list[Item]
         return _streamed(asked, items, settings, detector)
     with Journal(save_dir, {**facts, **identity}, "--save-dir") as journal:
         return _saved(options, asked, items, settings, detector, journal, chosen)
+
+
+def _save_dir(options: argparse.Namespace) -> Path | None:
+    """Where the results of several pictures go; None for nowhere."""
+    if options.save_dir is None and options.json and options.formats is None:
+        return None
+    return options.save_dir or Path(SAVE_DIR)
 
 
 def _streamed(
@@ -276,6 +284,8 @@ def _saved(
         show,
         _complain,
     )
+    for note in result.notes:
+        print(f"note: {note}", file=sys.stderr)
     if result.before and not result.pictures:
         print(f"{result.before} pictures were done before", file=sys.stderr)
     if not options.json:
@@ -287,7 +297,17 @@ def summary(line: Mapping[str, Any]) -> str:
     """A picture in one line: `a.jpg  2 red star, 1 ring`."""
     counts = Counter(entry["label"] for entry in line["detections"])
     listed = ", ".join(f"{count} {label}" for label, count in counts.most_common())
-    return f"{line['image']}  {listed or 'nothing'}"
+    return f"{one_line(line['image'])}  {listed or 'nothing'}"
+
+
+def one_line(name: str) -> str:
+    """A name with what would end or colour the line as in Python's strings: `a\\nb.jpg`."""
+    return "".join(
+        letter.encode("unicode_escape").decode()
+        if unicodedata.category(letter) in _UNSEEN
+        else letter
+        for letter in name
+    )
 
 
 def _complain(reason: str) -> None:

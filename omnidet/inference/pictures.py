@@ -98,7 +98,8 @@ def read(
     if isinstance(given, Picture):
         return given
     if isinstance(given, str | os.PathLike):
-        return _from_file(os.fspath(given), limits, deadline)
+        path = os.fspath(given)
+        return _from_bytes(content_of(path), path, limits, deadline)
     if isinstance(given, bytes | bytearray | memoryview):
         return _from_bytes(bytes(given), name, limits, deadline)
     if isinstance(given, Image.Image):
@@ -123,7 +124,10 @@ def _from_stream(given: Any, name: str, limits: PictureLimits, deadline: float |
     return _from_bytes(content, name, limits, deadline)
 
 
-def _from_file(path: str, limits: PictureLimits, deadline: float | None) -> Picture:
+def content_of(path: str) -> bytes:
+    """The bytes of a file, local or `s3://`. Raises ValueError or OSError that says what is wrong
+    with the path.
+    """
     if path.startswith(("http://", "https://")):
         raise ValueError(
             f"image {path} is a web address: give its content, or use `omnidet predict`, which "
@@ -135,12 +139,11 @@ def _from_file(path: str, limits: PictureLimits, deadline: float | None) -> Pict
             "bytes that it encodes"
         )
     try:
-        content = storage.read_bytes(path)
+        return storage.read_bytes(path)
     except FileNotFoundError:
         raise FileNotFoundError(f"image {path} does not exist: name a picture") from None
     except IsADirectoryError:
         raise IsADirectoryError(f"image {path} is a folder: name one picture in it") from None
-    return _from_bytes(content, path, limits, deadline)
 
 
 def _from_bytes(

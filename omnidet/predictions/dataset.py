@@ -79,9 +79,16 @@ class DatasetFiles:
         line = {**line, "picture": path, "below": f"{PICTURES}/{path}", "detections": kept}
         if self._format.each is not None:
             text = self._format.each(labelled(line, path, with_scores=False), self._names)
-            target = PurePosixPath(self._format.folder, line["file"] + self._format.suffix)
-            write_text(self._folder / target, text)
+            write_text(self._folder / self._target(line), text)
         return line
+
+    def written(self, line: Mapping[str, Any]) -> list[str]:
+        """The files of a line, by their path in the folder."""
+        each = [str(self._target(line))] if self._format.each is not None else []
+        return [f"{PICTURES}/{line['picture']}", *each]
+
+    def _target(self, line: Mapping[str, Any]) -> PurePosixPath:
+        return PurePosixPath(self._format.folder, line["file"] + self._format.suffix)
 
 
 def _is_kept(box: Sequence[float], size: tuple[int, int]) -> bool:

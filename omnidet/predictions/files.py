@@ -85,6 +85,16 @@ class PictureFiles:
                 write_text(target, entry.each(picture, self._names))
         return line
 
+    def written(self, line: Mapping[str, Any]) -> list[str]:
+        """The files of a line, by their path in the folder."""
+        key = line["file"]
+        found = [f"drawn/{key}.jpg"] if formats.DRAWN in self._chosen else []
+        if formats.CROPS in self._chosen:
+            entries = enumerate(line["detections"], start=1)
+            found += [f"crops/{folder_name(e['label'])}/{key}-{n}.jpg" for n, e in entries]
+        each = [entry for entry in self._each if entry.each is not None]
+        return found + [f"{entry.name}/{key}{entry.suffix}" for entry in each]
+
     def _crops(self, key: str, found: Detections) -> None:
         from omnidet.inference.drawing import crops
 

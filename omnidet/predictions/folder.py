@@ -7,12 +7,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from omnidet.inference.detections import Detections
+from omnidet.predictions import sources
 from omnidet.predictions.files import free_key
 from omnidet.predictions.inputs import Item
 from omnidet.predictions.journal import Journal
 from omnidet.predictions.progress import Progress
 from omnidet.predictions.run import Settings, predict
 from omnidet.predictions.tables import Parts
+from omnidet.standard_output import json_line
 
 if TYPE_CHECKING:
     from omnidet.inference.detector import OmniDet
@@ -28,6 +30,10 @@ class Files(Protocol):
         """Write the files of a picture; returns the line that the journal keeps of it."""
         ...
 
+    def written(self, line: Line) -> list[str]:
+        """The files of a line of the journal, by their path in the folder."""
+        ...
+
 
 @dataclass(frozen=True)
 class Result:
@@ -37,6 +43,8 @@ class Result:
     """Done by an earlier run."""
     pictures: int
     failed: int
+    notes: list[str]
+    """What is missing of an earlier run, for people."""
 
 
 def run_into(
@@ -60,16 +68,17 @@ def run_into(
     Raises ValueError if somebody changed one of the tables since it was written.
     """
     journal.require_ours(list(tables))
-    before = sum(item.name in journal.done for item in items)
+    before = {id(item) for item in items if journal.has(item)}  # a changed one, before any work
+    notes = _lost(journal, files)
     is_counted = not any(item.is_video for item in items)
-    progress = Progress(len(items) if is_counted else None, before)
+    progress = Progress(len(items) if is_counted else None, len(before))
     taken = {key.lower() for key in journal.done.values()}
 
     def take(item: Item, line: Line, found: Detections) -> None:
         key = free_key(item.key, taken)
         taken.add(key.lower())
         kept = files.write({"image": line["image"], "file": key, **line}, found)
-        journal.add(kept)
+        journal.add({**kept, "source": item.source})
         progress.clear()
         show(kept)
         progress.step()
@@ -79,8 +88,37 @@ def run_into(
         complain(reason)
         progress.step()
 
-    outcome = predict(detector, prompt, items, settings, take, failed, journal.done.__contains__)
+    def done(item: Item) -> bool:
+        is_done = journal.has(item)
+        if is_done and sources.is_remote(item):  # known only now that it was fetched
+            before.add(id(item))
+            progress.step()
+        return is_done
+
+    outcome = predict(detector, prompt, items, settings, take, failed, done)
     progress.clear()
     for name, parts in tables.items():
         journal.publish(name, parts())
-    return Result(before, outcome.pictures, len(outcome.failed))
+    return Result(len(before), outcome.pictures, len(outcome.failed), notes)
+
+
+def _lost(journal: Journal, files: Files) -> list[str]:
+    """What is no more there of an earlier run: its files, and the pictures that it looked at."""
+    gone: list[str] = []
+    without: list[str] = []
+    for line in journal.lines():
+        without += [path for path in files.written(line) if not (journal.folder / path).exists()]
+        if sources.is_gone(line["source"]):
+            gone.append(line["image"])
+    notes = []
+    if without:
+        notes.append(
+            f"{len(without)} files that were written before are gone from {journal.folder}, "
+            f"such as {json_line(without[0])}, and are not written again: a new folder has them all"
+        )
+    if gone:
+        notes.append(
+            f"{len(gone)} pictures that were looked at before are gone, such as "
+            f"{json_line(gone[0])}: their results stay in {journal.folder}"
+        )
+    return notes

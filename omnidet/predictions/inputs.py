@@ -6,10 +6,10 @@ import glob
 import os
 import re
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
 from omnidet import extras, storage
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 VIDEOS = (".mp4", ".mov", ".avi", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg", ".wmv", ".ts")
 LISTS = (".txt", ".lst", ".list")
 STDIN = "-"
+SETTINGS = ".run.json"
+"""In each folder that a run wrote."""
 CAMERA = "camera:"
 _WEB = ("http://", "https://")
 _ODD = re.compile('[\x00-\x1f\x7f<>:"|?*\\\\\ud800-\udfff\ufffe\uffff]')
@@ -32,7 +34,7 @@ _MAGIC = (
 """How picture files begin: on standard input they are told from a list of names by it."""
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class Item:
     """A picture to look at, or a video to look through."""
 
@@ -43,6 +45,8 @@ class Item:
     content: bytes | Pixels | None = None
     """Where it is not read from `name`."""
     is_video: bool = False
+    source: dict[str, Any] | None = None
+    """Where it came from and what it was, once it was read: see `predictions/sources.py`."""
 
     @property
     def is_web(self) -> bool:
@@ -50,13 +54,14 @@ class Item:
         return self.content is None and self.name.startswith(_WEB)
 
 
-def expand(given: Sequence[str]) -> tuple[list[Item], list[str]]:
+def expand(given: Sequence[str], output: Path | None = None) -> tuple[list[Item], list[str]]:
     """The pictures and videos that the arguments name, and notes about what was passed over.
 
     Args:
         given: each a picture, a video, a folder, a glob pattern, a text file with a name a line,
             an `http(s)://` or `s3://` address, `camera:0`, or `-` for standard input: a picture,
             or names.
+        output: folder that is written to: what lies in it is passed over.
 
     Raises ValueError or FileNotFoundError for one that names nothing, and ImportError if there is
     no package to read them with.
@@ -65,8 +70,8 @@ def expand(given: Sequence[str]) -> tuple[list[Item], list[str]]:
     found: dict[str, Item] = {}
     for argument in given:
         for item in _one(argument, notes):
-            found.setdefault(_identity(item.name), item)
-    items = list(found.values())
+            found.setdefault(absolute(item.name), item)
+    items = _without_output(found, output, notes)
     if any(item.is_web for item in items):
         extras.require("data", "aiohttp", "yarl")
     if all(item.is_video for item in items):  # among pictures, each is named and passed over
@@ -79,9 +84,11 @@ def is_one_picture(given: Sequence[str]) -> bool:
     if len(given) != 1:
         return False
     name = given[0]
-    if name == STDIN or name.startswith((*_WEB, "s3://", CAMERA)) or Path(name).is_dir():
+    path = Path(name)
+    if name == STDIN or name.startswith((*_WEB, "s3://", CAMERA)) or path.is_dir():
         return False
-    return Path(name).suffix.lower() not in (*LISTS, *VIDEOS) and not _is_pattern(name)
+    is_pattern = _is_pattern(name) and not path.exists()
+    return path.suffix.lower() not in (*LISTS, *VIDEOS) and not is_pattern
 
 
 def _one(argument: str, notes: list[str]) -> Iterable[Item]:
@@ -124,8 +131,11 @@ def _of_address(address: str) -> Item:
 def _of_folder(root: Path, notes: list[str]) -> list[Item]:
     """The pictures below a folder, in order."""
     items, others = [], {"videos": 0, "pictures of formats that are not read": 0}
+    runs = _Runs(root)
     for path in sorted(walk(root)):
         ending = path.suffix.lower()
+        if ending in (*PICTURES, *VIDEOS) and runs.has(root / path):
+            continue
         if ending in PICTURES:
             key = _plain(path.with_suffix("").as_posix())
             items.append(Item(str(root / path), key))
@@ -134,21 +144,85 @@ def _of_folder(root: Path, notes: list[str]) -> list[Item]:
         elif ending in OTHER_PICTURES:
             others["pictures of formats that are not read"] += 1
     notes += [f"{root}: {count} {kind} are passed over" for kind, count in others.items() if count]
+    notes += [*runs.notes(), *_dangling(root)]
     if not items:
         endings = ", ".join(sorted(PICTURES))
         raise ValueError(f"image folder {root} holds no picture: name one with {endings}")
     return items
 
 
+class _Runs:
+    """Folders below one that hold the results of a run: what is in them is no input.
+
+    Args:
+        root: is looked through whatever it holds: somebody named it.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self._root, self._known = root, {root: False}
+        self._found: list[Path] = []
+
+    def has(self, file: Path) -> bool:
+        """Whether the file lies in such a folder."""
+        return self._is_in(file.parent)
+
+    def _is_in(self, folder: Path) -> bool:
+        if folder not in self._known:
+            is_run = (folder / SETTINGS).is_file()
+            if is_run:
+                self._found.append(folder)
+            is_below = folder != folder.parent and self._is_in(folder.parent)
+            self._known[folder] = is_run or is_below
+        return self._known[folder]
+
+    def notes(self) -> list[str]:
+        """What was passed over."""
+        return [f"{folder} holds results of OmniDet and is passed over" for folder in self._found]
+
+
+def _without_output(found: Mapping[str, Item], output: Path | None, notes: list[str]) -> list[Item]:
+    """The items that do not lie in the folder that is written to."""
+    if output is None:
+        return list(found.values())
+    folder = os.path.realpath(output) + os.sep
+    kept = [item for path, item in found.items() if not path.startswith(folder)]
+    if len(kept) < len(found):
+        count = len(found) - len(kept)
+        text = f"{count} pictures in {output}, which results are written to, are passed over"
+        if not kept:
+            raise ValueError(f"{text}, and no other is named: name others, or another folder")
+        notes.append(text)
+    return kept
+
+
+def _dangling(root: Path) -> list[str]:
+    """A note about links to nothing, which would be pictures."""
+    found = [
+        Path(folder, name)
+        for folder, _, names in os.walk(root)
+        for name in sorted(names)
+        if not name.startswith(".")
+        and Path(name).suffix.lower() in PICTURES
+        and not Path(folder, name).exists()
+    ]
+    if not found:
+        return []
+    return [f"{root}: {len(found)} links to nothing are passed over, such as {found[0]}"]
+
+
 def _of_pattern(pattern: str, notes: list[str]) -> list[Item]:
     base = pattern[: re.search(r"[*?\[]", pattern).start()].rpartition("/")  # type: ignore[union-attr]  # it is a pattern
     items, passed = [], 0
+    runs = _Runs(Path("".join(base[:2]) or "."))
     for name in sorted(glob.glob(pattern, recursive=True)):  # noqa: PTH207  # absolute patterns too
         if Path(name).is_file():
+            if runs.has(Path(name)):
+                continue
             if Path(name).suffix.lower() in (*PICTURES, *VIDEOS):
                 items.append(_of_file(name, base[0] + base[1]))
             else:
                 passed += 1
+    notes += runs.notes()
     if not items:
         raise ValueError(f"image pattern {pattern} fits no picture: correct it, or name a folder")
     if passed:
@@ -165,11 +239,14 @@ def _of_list(path: Path) -> list[Item]:
 
 
 def _of_stdin(content: bytes) -> list[Item]:
-    if content.startswith(_MAGIC) or content[4:8] == b"ftyp":
-        return [Item("standard input", "stdin", content)]
+    is_picture = content.startswith(_MAGIC) or content[4:8] == b"ftyp"
     try:
         text = content.decode("utf-8-sig")
+        if is_picture and ("\0" in text or content.startswith((b"P5\n", b"P6\n"))):
+            return [Item("standard input", "stdin", content)]
     except UnicodeDecodeError as error:
+        if is_picture:
+            return [Item("standard input", "stdin", content)]
         raise ValueError(
             "standard input is neither a picture nor UTF-8 text with a name a line: give one"
         ) from error
@@ -213,9 +290,15 @@ def _of_store(location: str) -> list[Item]:
     return [_of_file(f"{base}/{path}", base) for path in found]
 
 
-def _identity(name: str) -> str:
-    """What two spellings of a file have in common."""
-    return name if "://" in name else os.path.normpath(name)
+def absolute(name: str) -> str:
+    """What all spellings of a file, from any working folder, have in common.
+
+    A link stays itself: two links to one file are two pictures.
+    """
+    if "://" in name or name.startswith(CAMERA):
+        return name
+    folder, own = os.path.split(name)
+    return str(Path(os.path.realpath(folder), own))
 
 
 def _is_pattern(name: str) -> bool:

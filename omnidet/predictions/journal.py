@@ -9,12 +9,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from omnidet import storage
+from omnidet.predictions import sources
+from omnidet.predictions.inputs import SETTINGS
+
+if TYPE_CHECKING:
+    from omnidet.predictions.inputs import Item
 
 NAME = "predictions.jsonl"
-SETTINGS = ".run.json"
 WRITTEN = ".written.json"
 LOCK = ".lock"
 _TEXT: Any = {"encoding": "utf-8", "errors": "backslashreplace"}
@@ -37,7 +41,8 @@ class Journal:
         self.folder, self._flag = folder, flag
         self._settings = json.loads(json.dumps(settings))
         self.done: dict[str, str] = {}
-        """Output key by name of the picture."""
+        """Output key by `identity` of the picture."""
+        self._sources: dict[str, Mapping[str, Any]] = {}
 
     def check(self, without: Sequence[str] = ()) -> None:
         """Raise ValueError if the folder holds something else, or a run with other settings.
@@ -79,7 +84,7 @@ class Journal:
             text = json.dumps(self._settings, indent=1, ensure_ascii=False) + "\n"
             storage.write_bytes(self.folder / SETTINGS, text.encode(**_TEXT))
             self._mend()
-            self.done = {line["image"]: line["file"] for line in self.lines()}
+            self._recall()
             self._file = open(self.folder / NAME, "a", **_TEXT)
         except BaseException:
             self._lock.__exit__(None, None, None)
@@ -103,7 +108,40 @@ class Journal:
         with storage.naming(self.folder / NAME):
             self._file.write(json.dumps(line, ensure_ascii=False) + "\n")
             self._file.flush()
-        self.done[line["image"]] = line["file"]
+        self._keep(line)
+
+    def has(self, item: Item) -> bool:
+        """Whether the picture, not its name alone, is done: False for one that has to be fetched
+        to know it, and for videos, of which the frames are asked.
+
+        Raises ValueError if another picture has its place.
+        """
+        before = self._sources.get(sources.path_of(item))
+        if before is None:
+            return False
+        same = sources.is_same(before, item)
+        if same is False:
+            raise ValueError(
+                f"{json.dumps(item.name, ensure_ascii=False)} is not what it was when its result "
+                f"in {self.folder} was written: give another {self._flag}"
+            )
+        if same is None or (item.is_video and item.content is None):
+            return False
+        return _identity(sources.path_of(item), item.source) in self.done
+
+    def _recall(self) -> None:
+        for number, line in enumerate(self.lines(), start=1):
+            if not isinstance(line.get("source"), dict):
+                raise ValueError(
+                    f"{self.folder / NAME}: line {number} has no `source`, which tells whether a "
+                    f"picture changed (earlier versions wrote none): give another {self._flag}"
+                )
+            self._keep(line)
+
+    def _keep(self, line: Mapping[str, Any]) -> None:
+        source = line["source"]
+        self._sources[source["path"]] = source
+        self.done[_identity(source["path"], source)] = line["file"]
 
     def lines(self) -> Iterator[dict[str, Any]]:
         """What is done, in the order in which it was done."""
@@ -171,6 +209,11 @@ class Journal:
                 end = begin
             if end < size:
                 file.truncate(end)
+
+
+def _identity(path: str, source: Mapping[str, Any] | None) -> str:
+    frame = (source or {}).get("frame")
+    return path if frame is None else f"{path}#{frame}"
 
 
 def digest_of(content: object) -> str:

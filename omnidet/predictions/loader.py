@@ -7,12 +7,13 @@ import threading
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from types import TracebackType
 from typing import Any
 
 from omnidet.inference import pictures
 from omnidet.inference.pictures import Picture
+from omnidet.predictions import sources
 from omnidet.predictions.inputs import Item
 
 READERS = 4
@@ -58,11 +59,23 @@ class Loader:
 
     def _start(self, item: Item) -> Future[Picture]:
         if not item.is_web:
-            content = item.name if item.content is None else item.content
-            return self._threads.submit(pictures.read, content, item.name)
+            return self._threads.submit(_read, item)
         if self._web is None:
             self._web = _Web(self._allow_private)
-        return self._web.start(item.name)
+        return self._web.start(item)
+
+
+def _read(item: Item) -> Picture:
+    """Open a picture that is not on the web, and note on the item what it was."""
+    if item.content is not None and not isinstance(item.content, bytes):
+        return pictures.read(item.content, item.name)  # a frame
+    path, status = sources.path_of(item), {}
+    if item.content is None and not sources.is_remote(item):
+        with suppress(OSError):  # `content_of` says it
+            status = sources.status_of(path)
+    content = pictures.content_of(item.name) if item.content is None else item.content
+    item.source = sources.of_content(path, content, status)
+    return pictures.read(content, item.name)
 
 
 def _result(item: Item, picture: Future[Picture]) -> tuple[Item, Picture | Exception]:
@@ -89,14 +102,16 @@ class _Web:
     def _wait(self, work: Any) -> Any:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result()
 
-    def start(self, address: str) -> Future[Picture]:
-        return asyncio.run_coroutine_threadsafe(self._fetch(address), self._loop)
+    def start(self, item: Item) -> Future[Picture]:
+        return asyncio.run_coroutine_threadsafe(self._fetch(item), self._loop)
 
-    async def _fetch(self, address: str) -> Picture:
+    async def _fetch(self, item: Item) -> Picture:
         from omnidet.data.web_images.fetcher import PRIVATE, RefusedError
 
+        address = item.name
         try:
             async with self._fetcher.fetch(address) as content:
+                item.source = sources.of_content(address, content, {})
                 return await asyncio.to_thread(pictures.read, content, address)
         except RefusedError as error:
             remedy = ": --allow-private allows it" if error.reason == PRIVATE else ""

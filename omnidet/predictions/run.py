@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from omnidet import extras
 from omnidet.inference.detections import Detections
-from omnidet.predictions import video
+from omnidet.predictions import sources, video
 from omnidet.predictions.inputs import Item
 from omnidet.predictions.loader import UNREADABLE, Loader
 
@@ -56,14 +56,14 @@ def predict(
     settings: Settings,
     take: Take,
     say: Say,
-    done: Callable[[str], bool] = lambda _: False,
+    done: Callable[[Item], bool] = lambda _: False,
 ) -> Outcome:
     """Look at every picture that is not done.
 
     Args:
         take: what is done with each picture; an error in it ends the run.
         say: is told of each picture that cannot be read; the rest goes on.
-        done: whether a picture of that name was done before.
+        done: whether a picture was done before; is asked again of one that had to be fetched.
     """
     outcome = Outcome()
 
@@ -75,7 +75,7 @@ def predict(
     with Loader(2 * settings.batch, settings.allow_private) as loader:
         opened = loader.opened(todo)
         while batch := list(islice(opened, settings.batch)):
-            for item, found in _detected(detector, prompt, batch, settings, failed):
+            for item, found in _detected(detector, prompt, _new(batch, done), settings, failed):
                 line = line_of(item, found, detector if settings.explain else None)
                 outcome.pictures += 1
                 outcome.detections += len(found)
@@ -101,25 +101,40 @@ def line_of(item: Item, found: Detections, detector: OmniDet | None) -> dict[str
 def _frames(
     items: Iterable[Item],
     settings: Settings,
-    done: Callable[[str], bool],
+    done: Callable[[Item], bool],
     failed: Say,
 ) -> Iterator[Item]:
     """The pictures, and the frames of the videos, that are not done."""
     for item in items:
         if not item.is_video:
-            if not done(item.name):
+            if not done(item):
                 yield item
             continue
         try:
+            source = sources.of_video(item)
             for number, pixels in video.frames(item.name, settings.every, settings.most_frames):
                 digits = f"{number:0{video.DIGITS}}"
                 name = f"{item.name}#{digits}"
-                if not done(name):
-                    yield Item(name, f"{item.key}/{digits}", pixels)
+                frame = Item(
+                    name, f"{item.key}/{digits}", pixels, source={**source, "frame": number}
+                )
+                if not done(frame):
+                    yield frame
         except UNREADABLE as error:
             failed(str(error))
         except extras.MissingError as error:
             failed(f"{item.name}: {error}")
+
+
+def _new(
+    batch: Iterable[tuple[Item, Picture | Exception]], done: Callable[[Item], bool]
+) -> list[tuple[Item, Picture | Exception]]:
+    """Without what turns out to be done now that it was fetched."""
+    return [
+        (item, picture)
+        for item, picture in batch
+        if isinstance(picture, Exception) or not (sources.is_remote(item) and done(item))
+    ]
 
 
 def _detected(

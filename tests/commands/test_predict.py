@@ -242,3 +242,27 @@ def test_a_name_that_is_no_utf_8_is_written_so_that_all_read_it(place, tmp_path,
     for kind in ("voc", "cvat"):
         assert "XML" in refused(*call, kind)
     assert not (tmp_path / "xml").exists()
+
+
+def test_a_run_says_what_changed_and_what_is_gone(place, tmp_path, capsys):
+    pictures = tmp_path / "p"
+    pictures.mkdir()
+    for name in ("a\nb.png", "c.png"):
+        shutil.copy(place / "picture.png", pictures / name)
+    run = pictures / "predictions"
+    call = ["predict", str(pictures), "--model", str(place / "model"), "--phrases", "ring"]
+    call += ["--save-dir", str(run)]
+    assert cli.main(call) == 0
+    assert len(capsys.readouterr().out.splitlines()) == 3
+    (pictures / "c.png").unlink()
+    next((run / "drawn").iterdir()).unlink()
+    assert cli.main(call) == 0
+    said = capsys.readouterr().err
+    assert "c.png" in said
+    assert "drawn/" in said
+    assert "1 pictures were done before" in said
+    before = (run / "predictions.jsonl").read_bytes()
+    (pictures / "a\nb.png").write_bytes(toys.png(80, 30, []))
+    assert cli.main(call) == 2
+    assert "--save-dir" in capsys.readouterr().err.splitlines()[-1]
+    assert (run / "predictions.jsonl").read_bytes() == before

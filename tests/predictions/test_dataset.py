@@ -78,7 +78,7 @@ def _write(out, kind):
             key = free_key(item.key, taken)
             taken.add(key.lower())
             line = files.write({"image": item.name, "file": key, **found.to_dict()}, found)
-            journal.add(line)
+            journal.add({**line, "source": {"path": item.name, "sha256": ""}})
             entries = [(e["label"].lower(), e["box"]) for e in line["detections"]]
             expected[line["picture"]] = sorted(entries)
         for name, parts in dataset_tables(journal, kind, NAMES).items():

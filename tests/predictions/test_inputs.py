@@ -84,6 +84,22 @@ def test_a_list_is_read_from_its_own_folder(place):
     assert [item.is_web for item in items] == [False, False, True, False, False]
 
 
+def test_results_are_no_input(place):
+    for name in ("p/found/drawn/a.jpg", "p/out/a.jpg"):
+        (place / name).parent.mkdir(parents=True)
+        (place / name).write_bytes(PNG)
+    (place / "p/found/.run.json").write_text("{}")
+    (place / "p/broken.jpg").symlink_to("nowhere.jpg")
+    for given in ("p", "p/**/*"):
+        items, notes = inputs.expand([given], place / "p" / "out")
+        keys = [item.key for item in items if not item.is_video]
+        assert keys == ["a", "b", "sub/a"]
+        assert any("p/found" in note for note in notes)
+        assert any("out" in note for note in notes)
+    assert any("broken.jpg" in note for note in inputs.expand(["p"])[1])
+    assert _names("p/a.png", str(place / "p" / "a.png")) == ["p/a.png"]
+
+
 def _stdin(monkeypatch, content):
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(content)))
 
@@ -94,6 +110,9 @@ def test_standard_input_is_a_picture_or_names(place, monkeypatch):
     assert (item.content, item.key) == (PNG, "stdin")
     _stdin(monkeypatch, b"p/a.png\nq/a.png\n")
     assert _names("-") == ["p/a.png", "q/a.png"]
+    (place / "BMW.png").write_bytes(PNG)
+    _stdin(monkeypatch, b"BMW.png\n")
+    assert _names("-") == ["BMW.png"]
     for content in (b"", b"\n# nothing\n", b"\xff\x00\xff"):
         _stdin(monkeypatch, content)
         with pytest.raises(ValueError, match="standard input"):
@@ -128,6 +147,7 @@ def test_what_names_nothing_is_said(place, given, named):
 
 def test_one_picture_is_shown_at_once(place):
     assert inputs.is_one_picture(["p/a.png"])
+    assert inputs.is_one_picture(["q/odd[1].png"])
     for several in (
         ["p"],
         ["p/a.png", "q/a.png"],

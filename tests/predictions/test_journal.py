@@ -11,6 +11,7 @@ import pytest
 from omnidet.predictions.journal import LOCK, NAME, Journal, digest_of
 
 LINE = {"image": "a.png", "file": "a", "width": 1, "height": 1, "detections": []}
+LINE["source"] = {"path": "/p/a.png", "sha256": "0"}
 
 
 def _journal(folder, **settings):
@@ -20,9 +21,10 @@ def _journal(folder, **settings):
 def test_what_is_done_is_known_again(tmp_path):
     with _journal(tmp_path / "run") as journal:
         journal.add(LINE)
-        journal.add({**LINE, "image": "b \udce9.png", "file": "b"})
+        other = {"path": "/p/b \udce9.png", "sha256": "1"}
+        journal.add({**LINE, "image": "b \udce9.png", "file": "b", "source": other})
     with _journal(tmp_path / "run") as journal:
-        assert journal.done == {"a.png": "a", "b \udce9.png": "b"}
+        assert journal.done == {"/p/a.png": "a", "/p/b \udce9.png": "b"}
         assert [line["image"] for line in journal.lines()] == ["a.png", "b \udce9.png"]
     text = (tmp_path / "run" / NAME).read_bytes().decode()  # any reader of JSON takes it
     assert json.loads(text.splitlines()[1])["image"] == "b \udce9.png"
@@ -35,7 +37,7 @@ def test_half_a_line_is_taken_off(tmp_path, cut):
     whole = (tmp_path / NAME).read_bytes()
     (tmp_path / NAME).write_bytes(whole + cut)
     with _journal(tmp_path) as journal:
-        assert list(journal.done) == ["a.png"]
+        assert list(journal.done) == ["/p/a.png"]
     assert (tmp_path / NAME).read_bytes() == whole
     (tmp_path / NAME).write_bytes(cut)
     with _journal(tmp_path) as journal:

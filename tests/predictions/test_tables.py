@@ -39,7 +39,7 @@ def _journal(folder):
     journal = Journal(folder, {}, "--save-dir")
     with journal:
         for line in LINES:
-            journal.add(line)
+            journal.add({**line, "source": {"path": line["image"], "sha256": ""}})
     return journal
 
 
