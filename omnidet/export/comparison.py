@@ -15,6 +15,8 @@ from omnidet.schema import FloatArray
 
 Run = Callable[[tuple[Tensor, ...]], Sequence[FloatArray]]
 """Inputs of the graph -> boxes and scores of the exported model."""
+LEAST_SCORE = 1e-6
+"""Scores below count as this: ONNX Runtime's sigmoid has an error of 1e-8, and ends there."""
 
 
 @dataclass(frozen=True)
@@ -23,19 +25,31 @@ class Difference:
 
     box_pixels: float
     score: float
+    """The largest."""
+    logits: float | None
+    """Root of the mean square, in shares of the logits' own over the regions: how far they lie from
+    their word's mean. An answer that does not depend on the picture is 1 or more away. None if no
+    score of the detector is large enough to be compared."""
     of: str
-    """`largest` or `mean`."""
+    """`largest` or `mean`, of the boxes."""
 
     def line(self, limits: Limits) -> str:
         """For people."""
-        return (
-            f"{self.of} difference from the detector: boxes {self.box_pixels:.2g} px "
-            f"(limit {limits.box_pixels:g}), scores {self.score:.2g} (limit {limits.score:g})"
-        )
+        parts = [f"boxes {self.box_pixels:.2g} px (limit {limits.box_pixels:.2g})"]
+        if limits.score is not None:
+            parts.append(f"scores {self.score:.2g} (limit {limits.score:g})")
+        if self.logits is None:
+            parts.append(f"logits not compared: no score reaches {LEAST_SCORE:g} on drawn pictures")
+        else:
+            share = f"{self.logits:.2g} of their spread over regions"
+            parts.append(f"logits {share} (limit {limits.logits:g})")
+        return f"{self.of} difference from the detector: {', '.join(parts)}"
 
     def check(self, limits: Limits) -> None:
         """Raise ValueError if it is too large, or no number."""
-        within = self.box_pixels <= limits.box_pixels and self.score <= limits.score
+        within = self.box_pixels <= limits.box_pixels
+        within &= limits.score is None or self.score <= limits.score
+        within &= self.logits is None or self.logits <= limits.logits
         if not within:  # NaN is not within
             raise ValueError(
                 f"{self.line(limits)}: nothing was written; export in single precision, "
@@ -57,21 +71,48 @@ def compare(
     Args:
         words: rows (P, D) and biases (P,) that are asked for, if the graph takes any.
         sizes: numbers of pictures, heights and widths to try.
-        mean: whether the mean difference counts, or the largest.
+        mean: whether the mean difference of the boxes counts, or the largest.
     """
-    apart: list[list[FloatArray]] = [[], []]
+    pixels: list[FloatArray] = []
+    asked: list[FloatArray] = []
+    answered: list[FloatArray] = []
     for count, height, width in sizes:
         images = torch.from_numpy(_scenes(count, height, width))
         inputs = (images, *words) if len(graph.inputs) > 1 else (images,)
         wanted = [output.numpy() for output in graph(*inputs)[:2]]
         found = run(inputs)
         scale = np.array([width, height] * 2, np.float32)
-        apart[0].append((np.abs(wanted[0] - found[0]) * scale).ravel())
-        apart[1].append(np.abs(wanted[1] - found[1]).ravel())
-    boxes, scores = (np.concatenate(parts) for parts in apart)
-    if mean:
-        return Difference(float(boxes.mean()), float(scores.mean()), "mean")
-    return Difference(float(boxes.max()), float(scores.max()), "largest")
+        pixels.append((np.abs(wanted[0] - found[0]) * scale).ravel())
+        asked.append(wanted[1].reshape(-1, wanted[1].shape[-1]))
+        answered.append(found[1].reshape(-1, wanted[1].shape[-1]))
+    boxes = np.concatenate(pixels)
+    wanted_RP, found_RP = np.concatenate(asked), np.concatenate(answered)
+    return Difference(
+        float(boxes.mean() if mean else boxes.max()),
+        float(np.abs(wanted_RP - found_RP).max()),
+        _of_spread(wanted_RP, found_RP),
+        "mean" if mean else "largest",
+    )
+
+
+def _of_spread(wanted_RP: FloatArray, found_RP: FloatArray) -> float | None:
+    """`Difference.logits` of scores of regions R.
+
+    Nothing is found in drawn pictures, and the scores of nothing are all the same, almost 0. Their
+    logits still tell regions apart.
+    """
+    if not ((wanted_RP > LEAST_SCORE) & (wanted_RP < 1 - LEAST_SCORE)).any():
+        both = [np.clip(one, LEAST_SCORE, 1 - LEAST_SCORE) for one in (wanted_RP, found_RP)]
+        return None if np.array_equal(*both) else float("inf")
+    wanted, found = _logits(wanted_RP), _logits(found_RP)
+    spread = np.square(wanted - wanted.mean(0)).mean()
+    apart = np.square(wanted - found).mean()
+    return float(np.sqrt(apart / max(spread, 1e-12)))
+
+
+def _logits(scores: FloatArray) -> FloatArray:
+    clipped = np.clip(scores.astype(np.float64), LEAST_SCORE, 1 - LEAST_SCORE)
+    return np.log(clipped) - np.log1p(-clipped)  # type: ignore[no-any-return]
 
 
 def _scenes(count: int, height: int, width: int) -> np.typing.NDArray[np.uint8]:

@@ -30,10 +30,23 @@ class Limits:
 
     box_pixels: float
     """Of the square that the model sees."""
-    score: float
+    score: float | None
+    """Largest difference; None if the logits alone decide."""
+    logits: float
+    """Root of the mean square, in shares of their spread over the regions of pictures."""
 
 
-FLOAT_LIMITS = Limits(box_pixels=0.05, score=0.001)
+FLOAT_LIMITS = Limits(box_pixels=0.05, score=0.001, logits=0.05)
 """Largest differences: both compute in single precision, in another order."""
-INT8_LIMITS = Limits(box_pixels=1.0, score=0.02)
-"""Mean differences: eight bits round, here and there by much."""
+
+
+def int8_limits(image_size: int) -> Limits:
+    """Mean differences: eight bits round, here and there by much.
+
+    Sound models have logits .01 to .05 of their spread away and boxes .0003 to .0008 of the side;
+    a model that has lost its last layer, 1 and .01.
+
+    Args:
+        image_size: side in pixels of the square that the model sees.
+    """
+    return Limits(box_pixels=0.0025 * image_size, score=None, logits=0.15)

@@ -15,7 +15,7 @@ from omnidet import storage
 from omnidet.data.transforms.letterbox import PADDING
 from omnidet.export import onnx_file
 from omnidet.export.comparison import Difference, Run, compare
-from omnidet.export.config import FLOAT_LIMITS, INT8_LIMITS, ExportConfig
+from omnidet.export.config import FLOAT_LIMITS, ExportConfig, int8_limits
 from omnidet.export.graph import AnyWords, FoldedWords, Graph, program
 from omnidet.inference.detector import OmniDet
 from omnidet.onnx import detector as runner
@@ -52,7 +52,7 @@ def write(omnidet: OmniDet, config: ExportConfig, out: storage.Location, name: s
     prompt = omnidet.prompt(asked)
     words = prompt.rows_PD.clone(), prompt.biases_P.clone()  # not of inference mode any more
     graph = FoldedWords(detector, *words) if config.words else AnyWords(detector)
-    limits = INT8_LIMITS if config.int8 else FLOAT_LIMITS
+    limits = int8_limits(detector.config.image_size) if config.int8 else FLOAT_LIMITS
     file = runner.MODEL if config.format == "onnx" else PROGRAM
     with storage.staged_directory(out) as folder:
         for any_size in (True, False) if detector.backbone.exports_any_side else (False,):
@@ -66,7 +66,7 @@ def write(omnidet: OmniDet, config: ExportConfig, out: storage.Location, name: s
             except Exception:  # of the exporters, which raise their own; the last one counts
                 if not any_size:
                     raise
-        if not config.words and config.format == "onnx":
+        if not config.words:
             table = Words(vocabulary, *_token_table(omnidet))
             table.save(folder)
         size = (folder / file).stat().st_size / 1e6

@@ -16,6 +16,7 @@ from omnidet.inference.detector import OmniDet
 from omnidet.model.backbones.timm_features import TimmFeatures
 from omnidet.model.backbones.timm_vit import TimmVit
 from omnidet.onnx import OnnxDetector, runtime
+from omnidet.onnx.words import Words
 from tests import toys
 
 onnxruntime = runtime.load()
@@ -113,10 +114,13 @@ def test_torch_loads_its_own_form_back(tmp_path):
     inputs = images, prompt.rows_PD.clone(), prompt.biases_P.clone()
     with torch.no_grad():
         torch.testing.assert_close(loaded(*inputs), AnyWords(omnidet.detector)(*inputs))
+    facts = exported.facts
+    words = Words.load(tmp_path / "out", facts.blocks, facts.names, facts.line)
+    np.testing.assert_allclose(words.rows(PHRASES)[0], prompt.rows_PD.numpy(), atol=1e-5)
 
 
 def test_what_is_too_far_from_the_detector_is_not_written(tmp_path, monkeypatch):
-    monkeypatch.setattr(module, "FLOAT_LIMITS", Limits(box_pixels=-1.0, score=1.0))
+    monkeypatch.setattr(module, "FLOAT_LIMITS", Limits(box_pixels=-1.0, score=1.0, logits=1.0))
     with pytest.raises(ValueError, match="limit -1"):
         write(_omnidet(), ExportConfig("torch"), tmp_path / "out", "toy")
     assert not (tmp_path / "out").exists()
