@@ -15,7 +15,7 @@ from omnidet.schema import FloatArray
 
 Run = Callable[[tuple[Tensor, ...]], Sequence[FloatArray]]
 """Inputs of the graph -> boxes and scores of the exported model."""
-LEAST_SCORE = 1e-6
+LEAST_SCORE = 1e-7
 """Scores below count as this: ONNX Runtime's sigmoid has an error of 1e-8, and ends there."""
 
 
@@ -102,8 +102,8 @@ def _of_spread(wanted_RP: FloatArray, found_RP: FloatArray) -> float | None:
     logits still tell regions apart.
     """
     if not ((wanted_RP > LEAST_SCORE) & (wanted_RP < 1 - LEAST_SCORE)).any():
-        both = [np.clip(one, LEAST_SCORE, 1 - LEAST_SCORE) for one in (wanted_RP, found_RP)]
-        return None if np.array_equal(*both) else float("inf")
+        one, other = (np.clip(s, LEAST_SCORE, 1 - LEAST_SCORE) for s in (wanted_RP, found_RP))
+        return None if np.array_equal(one, other) else float("inf")
     wanted, found = _logits(wanted_RP), _logits(found_RP)
     spread = np.square(wanted - wanted.mean(0)).mean()
     apart = np.square(wanted - found).mean()
@@ -112,7 +112,7 @@ def _of_spread(wanted_RP: FloatArray, found_RP: FloatArray) -> float | None:
 
 def _logits(scores: FloatArray) -> FloatArray:
     clipped = np.clip(scores.astype(np.float64), LEAST_SCORE, 1 - LEAST_SCORE)
-    return np.log(clipped) - np.log1p(-clipped)  # type: ignore[no-any-return]
+    return np.log(clipped) - np.log1p(-clipped)
 
 
 def _scenes(count: int, height: int, width: int) -> np.typing.NDArray[np.uint8]:
