@@ -19,8 +19,8 @@ from omnidet.training.config import OptimizerConfig, TrainConfig, WeightedLoss
 def tiny_world() -> Recipe:
     """A small vision transformer with a convolutional stem on 128 px scenes.
 
-    Run it with `make demo`: 12 minutes on 2 cores. Expect coco/AP .57, coco/AP50 .87, lvis/AP .61,
-    refcocog/AIGT_plain .92, AIGT_relational .81, AIGT_unseen .92, flickr30k/R@1 .98.
+    Run it with `make demo`: 7 to 13 minutes on 2 cores. Expect coco/AP .69, coco/AP50 .93, lvis/AP
+    .70, refcocog/AIGT_plain .97, AIGT_relational .85, AIGT_unseen .92, flickr30k/R@1 .99.
     """
     return Recipe(
         world=TinyWorld(),
