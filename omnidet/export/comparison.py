@@ -15,8 +15,11 @@ from omnidet.schema import FloatArray
 
 Run = Callable[[tuple[Tensor, ...]], Sequence[FloatArray]]
 """Inputs of the graph -> boxes and scores of the exported model."""
-LEAST_SCORE = 1e-7
-"""Scores below count as this: ONNX Runtime's sigmoid has an error of 1e-8, and ends there."""
+LEAST_SCORE = 1e-5
+"""Scores below count as this: the sigmoids differ by up to 1e-7, which is much of a smaller score
+and nothing of its picture."""
+LEAST_SPREAD = 0.1
+"""Logits that spread less over the regions count as spread by this: they tell nothing apart."""
 
 
 @dataclass(frozen=True)
@@ -101,13 +104,13 @@ def _of_spread(wanted_RP: FloatArray, found_RP: FloatArray) -> float | None:
     Nothing is found in drawn pictures, and the scores of nothing are all the same, almost 0. Their
     logits still tell regions apart.
     """
-    if not ((wanted_RP > LEAST_SCORE) & (wanted_RP < 1 - LEAST_SCORE)).any():
-        one, other = (np.clip(s, LEAST_SCORE, 1 - LEAST_SCORE) for s in (wanted_RP, found_RP))
-        return None if np.array_equal(one, other) else float("inf")
     wanted, found = _logits(wanted_RP), _logits(found_RP)
+    is_flat = not ((wanted_RP > LEAST_SCORE) & (wanted_RP < 1 - LEAST_SCORE)).any()
+    if is_flat and np.abs(wanted - found).max() < LEAST_SPREAD:
+        return None
     spread = np.square(wanted - wanted.mean(0)).mean()
     apart = np.square(wanted - found).mean()
-    return float(np.sqrt(apart / max(spread, 1e-12)))
+    return float(np.sqrt(apart / max(spread, LEAST_SPREAD**2)))
 
 
 def _logits(scores: FloatArray) -> FloatArray:
