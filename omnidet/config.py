@@ -202,7 +202,7 @@ def _with(config: Config, name: str, value: Any) -> Config:
 
 
 def _checked_whole(value: Any) -> Any:
-    """The same, with each part made anew from its fields: a part checks itself when it is made."""
+    """The same, with each part made again from its fields: a part checks itself when it is made."""
     if type(value) is tuple:
         return tuple(_checked_whole(one) for one in value)
     if not dataclasses.is_dataclass(value) or isinstance(value, type):

@@ -123,7 +123,7 @@ def configure(given: RunParameters) -> Configured:
 def pods(size: Size) -> Pods:
     """What the pods of later steps ask for. Raises ValueError for a size that makes no sense."""
     size.require_sound()
-    # A parameter that is a number is no limit to KFP's driver.
+    # A parameter that is a number is not a limit to KFP's driver.
     gpus = str(int(size.gpus_per_node)) if size.gpus_per_node else ""
     if size.num_nodes != 1:
         return Pods(gpus, "", *WATCHING, {}, [])

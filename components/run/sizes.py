@@ -29,14 +29,14 @@ class Size:
     tolerations: Sequence[Mapping[str, object]] = ()
 
     def require_sound(self) -> None:
-        """Raise ValueError for a number of nodes, GPUs or CPUs that is none, and for memory without
+        """Raise ValueError for what is not a number of nodes, GPUs or CPUs, and for memory without
         its unit."""
         for name, least in (("num_nodes", 1), ("gpus_per_node", 0)):
             if getattr(self, name) < least:
                 raise ValueError(f"{name}={getattr(self, name):g}: give {least} or more")
         cpus, memory = self.cpus_per_node, self.memory_per_node
         if not re.fullmatch(r"(\d+(\.\d+)?|\.\d+)m?", cpus) or not float(cpus.rstrip("m")):
-            raise ValueError(f"cpus_per_node={cpus!r} is no number of CPUs: give 8 or 500m")
+            raise ValueError(f"cpus_per_node={cpus!r} is not a number of CPUs: give 8 or 500m")
         bytes_ = number_of_bytes("memory_per_node", memory)
         if bytes_ < LEAST_MEMORY:
             raise ValueError(

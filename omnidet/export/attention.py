@@ -19,7 +19,7 @@ from torch import Tensor, nn
 def in_three(module: nn.Module) -> Iterator[int]:
     """Within, timm's attentions in the module are `AttentionInThree`; gives their number.
 
-    The weights are shared, and what is no plain attention stays as it is.
+    The weights are shared, and what is not plain attention stays as it is.
     """
     replaced: list[tuple[nn.Module, str, nn.Module]] = []
     for parent in list(module.modules()):
@@ -48,7 +48,9 @@ class AttentionInThree(nn.Module):
     def forward(self, tokens_BNW: Tensor, **unused: object) -> Tensor:
         """Tokens (B, N, width) -> tokens (B, N, width)."""
         if any(value is not None and value is not False for value in unused.values()):
-            raise NotImplementedError(f"attention with {', '.join(unused)} is not exported")
+            raise ValueError(
+                f"attention with {', '.join(unused)} is not exported: name another model"
+            )
         batch, number, _ = tokens_BNW.shape
         query, key, value = (
             layer(tokens_BNW).reshape(batch, number, self.num_heads, -1).transpose(1, 2)

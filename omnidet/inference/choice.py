@@ -185,7 +185,7 @@ def _number(value: float) -> float:
 def box_in(picture: Picture, given: Sequence[float]) -> FloatArray:
     """Corners (4,) of the part of a box that lies in the picture.
 
-    Raises ValueError for what is no box, and for one outside of the picture.
+    Raises ValueError for what is not a box, and for one outside of the picture.
     """
     limits = np.array([picture.width, picture.height] * 2, np.float32)
     inside: FloatArray = np.clip(checked_box(given), 0, limits)

@@ -212,7 +212,7 @@ def from_timm(
         )
     except pretrained_weights.UnknownOptionError as error:
         raise ValueError(
-            f"backbone {name!r} is no vision transformer that takes images of any size: "
+            f"backbone {name!r} is not a vision transformer that takes images of any size: "
             "give model.backbone=timm_features for it, or name another model"
         ) from error
     # Hierarchical networks of timm take the same options.

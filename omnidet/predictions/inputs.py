@@ -152,7 +152,7 @@ def _of_folder(root: Path, notes: list[str]) -> list[Item]:
 
 
 class _Runs:
-    """Folders below one that hold the results of a run: what is in them is no input.
+    """Folders below one that hold the results of a run: what is in them is not an input.
 
     Args:
         root: is looked through whatever it holds: somebody named it.

@@ -22,7 +22,7 @@ NAME = "predictions.jsonl"
 WRITTEN = ".written.json"
 LOCK = ".lock"
 _TEXT: Any = {"encoding": "utf-8", "errors": "backslashreplace"}
-"""A byte of a file's name that is no UTF-8 is written as JSON's escape for it, `\\udce9`: what is
+"""A byte of a file's name that is not UTF-8 is written as JSON's escape for it, `\\udce9`: what is
 written is UTF-8, and reads as the same name."""
 
 

@@ -91,7 +91,7 @@ class _Web:
     def __init__(self, allow_private: bool) -> None:
         from omnidet.data.web_images.fetcher import Manners, fetcher
 
-        # The owner of the page says to whom pictures go for training: this is no training.
+        # The owner of the page says to whom pictures go for training: this is not training.
         manners = Manners(allow_private=allow_private, refused_directives=())
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="web", daemon=True)

@@ -52,5 +52,5 @@ def test_other_attention_stays_and_a_mask_is_refused():
     parts = nn.ModuleList([Own(24, 3), Attention(24, 3, gated=True)])
     with in_three(parts) as number:
         assert number == 0
-    with pytest.raises(NotImplementedError, match="attn_mask"):
+    with pytest.raises(ValueError, match="attn_mask"):
         AttentionInThree(Attention(24, 3))(TOKENS, attn_mask=torch.ones(5, 5))

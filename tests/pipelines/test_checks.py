@@ -30,7 +30,7 @@ def _check(spec, *assignments: str, is_on_cluster: bool = True) -> None:
         ("memory_per_node=lots", "memory_per_node='lots'"),
         ("memory_per_node=-1Gi", "memory_per_node='-1Gi'"),
         ("memory_per_node=16", "memory_per_node='16' is 16 bytes.* 16Gi"),
-        ("cpus_per_node=64Gi", "cpus_per_node='64Gi' is no number"),
+        ("cpus_per_node=64Gi", "cpus_per_node='64Gi' is not a number"),
         ("job.queue=Team_1", "job.queue='Team_1'"),
         ("job.shared_memory=lots", "job.shared_memory='lots'"),
         ("tolerations=[1]", r"tolerations=\[1\]"),
@@ -70,6 +70,8 @@ def test_a_pod_may_submit(spec, tmp_path, monkeypatch):
     monkeypatch.setattr(places, "NAMESPACE_FILE", tmp_path / "namespace")
     (tmp_path / "namespace").write_text("team\n")
     _check(spec)
+    with pytest.raises(ValueError, match=f"registry={tmp_path} .*lost"):
+        _check(spec, f"registry={tmp_path}")
 
 
 def test_a_catalogue_in_the_object_store_is_left_to_the_first_step(spec):
