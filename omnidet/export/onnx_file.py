@@ -26,9 +26,6 @@ def write(
     Raises ValueError for a model that is too large for one file.
     """
     import onnx
-    from onnx_ir.passes.common import RemoveUnusedNodesPass
-
-    from omnidet.export import rows
 
     size = sum(t.numel() * t.element_size() for t in graph.state_dict().values())
     if size >= MOST_BYTES:
@@ -46,8 +43,6 @@ def write(
             verbose=False,
         )
     assert made is not None  # only without dynamo is there nothing
-    rows.flatten(made.model)
-    RemoveUnusedNodesPass()(made.model)
     made.save(path, external_data=False)
     if int8:
         _to_int8(path)
