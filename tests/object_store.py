@@ -42,6 +42,7 @@ swift_dir = {folder}/etc
 devices = {folder}/devices
 mount_check = false
 disable_fallocate = true
+fallocate_reserve = 0
 workers = 0
 log_name = {name}
 """
