@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, overload
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from omnidet import boxes
 from omnidet.data.vocabulary import Vocabulary
 from omnidet.inference import explain, likeness, pictures, pieces, references, saving
 from omnidet.inference.choice import box_in, checked_overlap, choose, shares_of
@@ -23,13 +21,14 @@ from omnidet.inference.explain import Explanation
 from omnidet.inference.likeness import Example
 from omnidet.inference.names import Wanted, wanted
 from omnidet.inference.pictures import AnyPicture, Picture
-from omnidet.inference.prompt import Prompt
+from omnidet.inference.prompt import Prompt, encoded
 from omnidet.inference.question import checked_count, checked_threshold, hint
+from omnidet.inference.regions import regions_of
 from omnidet.inference.search import best_pairs
 from omnidet.model import bundle
-from omnidet.model.confidence import Confidence, Line, shapes
+from omnidet.model.confidence import Confidence, Line
 from omnidet.model.detector import Detector
-from omnidet.schema import FloatArray, Record
+from omnidet.schema import FloatArray
 
 __all__ = ["Detections", "OmniDet", "Prompt"]
 
@@ -105,23 +104,8 @@ class OmniDet:
         """
         return self._prompt(phrases, self.confidence.asked)
 
-    @torch.inference_mode()
     def _prompt(self, phrases: Wanted, line: Line) -> Prompt:
-        names = wanted(phrases)
-        flat = tuple(phrase for name in names for phrase in name.phrases)
-        table = self.vocabulary.table(flat).to(self.detector.tokens.biases.device)
-        rows_PD, biases_P = self.detector.phrases(table)
-        if line != Line():
-            offsets_P = torch.from_numpy(line.offsets(shapes(self.vocabulary, flat)))
-            rows_PD = rows_PD * line.scale
-            biases_P = biases_P * line.scale + offsets_P.to(biases_P.device)
-        encoded = rows_PD, biases_P
-        thresholds = tuple(name.threshold for name in names)
-        if all(name.phrases == (name.name,) for name in names):
-            own = thresholds if any(value is not None for value in thresholds) else ()
-            return Prompt(flat, *encoded, thresholds=own)
-        name_of = tuple(place for place, name in enumerate(names) for _ in name.phrases)
-        return Prompt(flat, *encoded, tuple(name.name for name in names), name_of, thresholds)
+        return encoded(wanted(phrases), self.detector, self.vocabulary, line)
 
     @overload
     def detect(  # type: ignore[overload-overlap]  # text is a sequence of texts: here it is a path
@@ -185,11 +169,11 @@ class OmniDet:
             prompt = self.prompt(self.own_names() if prompt is None else prompt)
             if several := hint(prompt.phrases):
                 warnings.warn(several, stacklevel=2)
-        is_one = pictures.is_one(images)
         found: list[Detections] = []
-        for given in _batches([images] if is_one else images, batch):
-            found += self._detect(given, prompt, how)
-        return found[0] if is_one else found
+        given = pictures.named(images)
+        for begin in range(0, len(given), batch):
+            found += self._detect(given[begin : begin + batch], prompt, how)
+        return found[0] if pictures.is_one(images) else found
 
     def _detect(
         self, given: Sequence[tuple[AnyPicture, str]], prompt: Prompt, how: _How
@@ -345,28 +329,10 @@ class OmniDet:
 
     def regions(self, images: Sequence[AnyPicture]) -> list[tuple[FloatArray, Tensor]]:
         """Boxes (Q, 4) of each image in its own pixels, and its region embeddings (Q, D)."""
-        return self._regions([pictures.read(image, name) for image, name in _named(images)])
+        return self._regions([pictures.read(image, name) for image, name in pictures.named(images)])
 
-    @torch.inference_mode()
     def _regions(self, opened: Sequence[Picture]) -> list[tuple[FloatArray, Tensor]]:
-        sides = [self.detector.config.side(picture.width, picture.height) for picture in opened]
-        prepared = [picture.letterboxed(side) for picture, side in zip(opened, sides, strict=True)]
-        found: dict[int, tuple[FloatArray, Tensor]] = {}
-        for side in sorted(set(sides)):  # images of one size go through the detector together
-            members = [i for i, own in enumerate(sides) if own == side]
-            stacked_BHWC = np.stack([prepared[i].pixels for i in members])
-            pixels_BCHW = torch.from_numpy(stacked_BHWC).permute(0, 3, 1, 2)
-            device = self.detector.tokens.biases.device
-            is_half = self.precision != torch.float32
-            with torch.autocast(device.type, self.precision, enabled=is_half):
-                embeddings_BQD, boxes_BQ4, _ = self.detector.regions(pixels_BCHW.to(device))
-            corners_BQ4 = (boxes.cxcywh_to_xyxy(boxes_BQ4) * side).cpu().numpy()
-            for i, corners_Q4, embeddings_QD in zip(
-                members, corners_BQ4, embeddings_BQD, strict=True
-            ):
-                in_pixels_Q4 = _to_pixels(corners_Q4, prepared[i].record, opened[i])
-                found[i] = in_pixels_Q4, embeddings_QD
-        return [found[i] for i in range(len(opened))]
+        return regions_of(self.detector, opened, self.precision)
 
 
 @dataclass(frozen=True)
@@ -376,36 +342,3 @@ class _How:
     count: int
     threshold: float
     same_thing: float | None
-
-
-def _batches(images: Any, size: int) -> Iterator[list[tuple[AnyPicture, str]]]:
-    """The images of a list with their names for messages, `size` at a time."""
-    named = _named(images)
-    for begin in range(0, len(named), size):
-        yield named[begin : begin + size]
-
-
-def _named(images: Any) -> list[tuple[AnyPicture, str]]:
-    """The images of a list with their names for messages. Raises ValueError if it is not a list."""
-    if not isinstance(images, Iterable):
-        raise ValueError(
-            f"images are of type {type(images).__name__}: give a file's path, its bytes, "
-            "a PIL image or an array of RGB pixels, or a list of them"
-        )
-    if isinstance(images, Mapping | Set):
-        raise ValueError(
-            f"images are a {type(images).__name__}, whose order would be lost: give a list"
-        )
-    given: list[Any] = [images] if pictures.is_one(images) else list(images)
-    if len(given) == 1:
-        return [(given[0], "the image")]
-    return [(image, f"image {number}") for number, image in enumerate(given)]
-
-
-def _to_pixels(boxes_xyxy: FloatArray, letterboxed: Record, picture: Picture) -> FloatArray:
-    """Boxes in the square -> boxes in the picture that was put into it, clipped to it."""
-    width, height = picture.width, picture.height
-    factors = np.array([width / letterboxed.width, height / letterboxed.height] * 2, np.float32)
-    limits = np.array([width, height] * 2, np.float32)
-    clipped: FloatArray = np.clip(boxes_xyxy * factors, 0, limits)
-    return clipped

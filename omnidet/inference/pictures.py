@@ -7,6 +7,7 @@ Encoded pictures that need none of this are kept as they are, for the decoder of
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,7 +21,7 @@ from omnidet.data.reading.pixels import DEEP_MODES, eight_bits, orientation
 from omnidet.data.transforms.decode import decode
 from omnidet.data.transforms.example import Example, Pixels
 from omnidet.data.transforms.letterbox import letterbox
-from omnidet.schema import Record
+from omnidet.schema import FloatArray, Record
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,6 +56,18 @@ class Picture:
             raise ValueError(_unreadable(self.name, error)) from error
         return letterbox(decoded, side, by_pillow=by_pillow)
 
+    def unboxed(self, boxes_xyxy: FloatArray, letterboxed: Record) -> FloatArray:
+        """Boxes (K, 4) in pixels of the square -> in those of the picture, clipped to it.
+
+        Args:
+            letterboxed: the record of the square; its width and height are those of the part that
+                the picture takes up.
+        """
+        factors = [self.width / letterboxed.width, self.height / letterboxed.height] * 2
+        limits = np.array([self.width, self.height] * 2, np.float32)
+        clipped: FloatArray = np.clip(boxes_xyxy * np.array(factors, np.float32), 0, limits)
+        return clipped
+
     def image(self) -> Image.Image:
         """The picture in Pillow's hands, RGB. Raises ValueError if the file is damaged."""
         if not isinstance(self.content, bytes):
@@ -80,6 +93,28 @@ def is_one(given: object) -> bool:
     """Whether it is a picture, not a list of pictures."""
     kinds = (str, os.PathLike, bytes, bytearray, memoryview, Image.Image, np.ndarray, Picture)
     return isinstance(given, kinds) or hasattr(given, "read")
+
+
+def named(images: Any) -> list[tuple[AnyPicture, str]]:
+    """One image, or those of a list, with their names for messages.
+
+    Raises ValueError for what is neither.
+    """
+    if is_one(images):
+        return [(images, "the image")]
+    if not isinstance(images, Iterable):
+        raise ValueError(
+            f"images are of type {type(images).__name__}: give a file's path, its bytes, "
+            "a PIL image or an array of RGB pixels, or a list of them"
+        )
+    if isinstance(images, Mapping | Set):
+        raise ValueError(
+            f"images are a {type(images).__name__}, whose order would be lost: give a list"
+        )
+    given: list[Any] = list(images)
+    if len(given) == 1:
+        return [(given[0], "the image")]
+    return [(image, f"image {number}") for number, image in enumerate(given)]
 
 
 def read(

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
+
+from omnidet.data.vocabulary import Vocabulary
+from omnidet.inference.names import Name
+from omnidet.model.confidence import Line, shapes
+from omnidet.model.detector import Detector
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,3 +37,29 @@ class Prompt:
     def is_plain(self) -> bool:
         """Whether every phrase stands for itself, without a threshold of its own."""
         return not self.names and not any(value is not None for value in self.thresholds)
+
+
+@torch.inference_mode()
+def encoded(
+    names: Sequence[Name], detector: Detector, vocabulary: Vocabulary, line: Line
+) -> Prompt:
+    """Names as a prompt.
+
+    Args:
+        line: from the detector's logits to those that the scores are read from.
+    """
+    phrases = tuple(phrase for name in names for phrase in name.phrases)
+    rows_PD, biases_P = detector.phrases(
+        vocabulary.table(phrases).to(detector.tokens.biases.device)
+    )
+    if line != Line():
+        offsets_P = torch.from_numpy(line.offsets(shapes(vocabulary, phrases)))
+        rows_PD = rows_PD * line.scale
+        biases_P = biases_P * line.scale + offsets_P.to(biases_P.device)
+    thresholds = tuple(name.threshold for name in names)
+    if all(name.phrases == (name.name,) for name in names):
+        own = thresholds if any(value is not None for value in thresholds) else ()
+        return Prompt(phrases, rows_PD, biases_P, thresholds=own)
+    name_of_P = tuple(place for place, name in enumerate(names) for _ in name.phrases)
+    labels = tuple(name.name for name in names)
+    return Prompt(phrases, rows_PD, biases_P, labels, name_of_P, thresholds)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import operator
 import warnings
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -14,7 +13,7 @@ from omnidet.inference import pictures, pieces
 from omnidet.inference.defaults import MAX_DETECTIONS
 from omnidet.inference.detections import Detections
 from omnidet.inference.pictures import AnyPicture
-from omnidet.inference.question import checked_phrases, checked_threshold, hint
+from omnidet.inference.question import checked_count, checked_phrases, checked_threshold, hint
 from omnidet.onnx import runtime
 from omnidet.onnx.best import Best
 from omnidet.onnx.facts import KEY, Facts
@@ -121,22 +120,17 @@ class OnnxDetector:
         Raises ValueError or FileNotFoundError that names the image, phrase or threshold that is
         wrong.
         """
-        least, most = checked_threshold(threshold), _checked_count(max_detections)
+        least = checked_threshold(threshold)
+        most = checked_count(max_detections, "max_detections")
         asked = self.asked(phrases)
         if phrases is not None and (several := hint(asked)):
             warnings.warn(several, stacklevel=2)
         rows = self.words.rows(asked) if self.words else None
-        if pictures.is_one(images):
-            return self._look(images, "the image", asked, rows, most, least)
-        if not isinstance(images, Iterable):
-            raise ValueError(
-                f"images are of type {type(images).__name__}: give a file's path, its bytes, "
-                "a PIL image or an array of RGB pixels, or a list of them"
-            )
-        return [
-            self._look(image, f"image {place}", asked, rows, most, least)
-            for place, image in enumerate(images)
+        found = [
+            self._look(image, name, asked, rows, most, least)
+            for image, name in pictures.named(images)
         ]
+        return found[0] if pictures.is_one(images) else found
 
     def asked(self, phrases: str | Iterable[str] | None) -> tuple[str, ...]:
         """The phrases that `detect` looks for: those given, or those that are folded in.
@@ -172,18 +166,9 @@ class OnnxDetector:
         pixels_1CHW = np.ascontiguousarray(square.pixels.transpose(2, 0, 1)[None])
         boxes_Q4, best = self._best(pixels_1CHW, rows, most)
         kept = best.scores >= least
-        scale = np.array(
-            [
-                side * picture.width / square.record.width,
-                side * picture.height / square.record.height,
-            ]
-            * 2,
-            np.float32,
-        )
-        limits = np.array([picture.width, picture.height] * 2, np.float32)
         labels = best.phrase[kept]
         return Detections(
-            np.clip(boxes_Q4[best.region[kept]] * scale, 0, limits),
+            picture.unboxed(boxes_Q4[best.region[kept]] * side, square.record),
             best.scores[kept],
             labels,
             picture.width,
@@ -217,13 +202,3 @@ def _sigmoid(logits: FloatArray) -> FloatArray:
     # By tanh, which does not overflow.
     values: FloatArray = (np.tanh(logits * np.float32(0.5)) + 1) * np.float32(0.5)
     return values
-
-
-def _checked_count(given: int) -> int:
-    try:
-        count = -1 if isinstance(given, bool) else operator.index(given)
-    except TypeError:
-        count = -1
-    if count < 0:
-        raise ValueError(f"max_detections {given!r}: give a whole number, 0 or more")
-    return count

@@ -180,3 +180,31 @@ def test_damage_in_a_picture_that_is_turned():
         pictures.read(half, "image 1")
     with pytest.raises(ValueError, match="the image cannot be read"):
         pictures.read(Image.open(io.BytesIO(half)))
+
+
+@pytest.mark.parametrize("form", ["path", "bytes", "pixels", "pil", "stream"])
+def test_one_picture_and_a_list_of_one_have_the_same_name(given, form):
+    ((alone, name),) = pictures.named(given[form])
+    ((first, same),) = pictures.named([given[form]])
+    assert alone is first is given[form]
+    assert name == same == "the image"
+
+
+def test_pictures_of_a_list_are_numbered():
+    assert pictures.named(iter([PICTURE, "a.jpg"])) == [(PICTURE, "image 0"), ("a.jpg", "image 1")]
+    assert pictures.named([]) == []
+
+
+@pytest.mark.parametrize("wrong", [{"a.jpg": 1}, {"a.jpg"}, 5])
+def test_what_is_no_list_of_pictures_is_named(wrong):
+    with pytest.raises(ValueError, match=type(wrong).__name__):
+        pictures.named(wrong)
+
+
+def test_boxes_of_the_square_come_back_in_pixels_clipped():
+    picture = pictures.read(toys.png(200, 100, []))
+    square = picture.letterboxed(50)
+    boxes = np.array([[5, 5, 25, 15], [-3, 0, 60, 50]], np.float32)
+    np.testing.assert_allclose(
+        picture.unboxed(boxes, square.record), [[20, 20, 100, 60], [0, 0, 200, 100]], atol=1e-4
+    )

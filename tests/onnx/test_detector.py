@@ -118,6 +118,7 @@ def test_no_torch_is_loaded(exported, pictures):
         ({"max_detections": -1}, "-1"),
         ({"max_detections": True}, "True"),
         ({"images": 7}, "int"),
+        ({"images": {"a.jpg": 1}}, "dict"),
         ({"images": "nowhere.jpg"}, "nowhere.jpg"),
     ],
 )
