@@ -179,7 +179,7 @@ def prompt_of(detector: OmniDet, question_asked: Asked) -> Prompt:
         print(f"no phrases are given: looking for {listed}{more}", file=sys.stderr)
     prompt = detector.prompt(wanted)
     if question_asked.like:
-        like = detector.like(likeness.examples(question_asked.like))
+        like = detector.like(likeness.examples(question_asked.like), lambda line: say([line]))
         thresholds = (question_asked.like_threshold,) * len(like.labels)
         prompt = likeness.joined(prompt, dataclasses.replace(like, thresholds=thresholds))
     say(hints.of_words(detector.vocabulary, wanted))

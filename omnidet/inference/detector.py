@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, overload
@@ -241,18 +241,24 @@ class OmniDet:
         )
 
     @torch.inference_mode()
-    def like(self, examples: Sequence[Example]) -> Prompt:
+    def like(
+        self, examples: Sequence[Example], say: Callable[[str], None] = warnings.warn
+    ) -> Prompt:
         """What pictures show, as a prompt: each example is a row that regions are scored by.
+
+        Args:
+            say: is told, in a line, of each example in which the detector sees no thing.
 
         Raises ValueError for a picture that cannot be read or a box outside of it.
         """
+        names = tuple(one.name or f"example {i}" for i, one in enumerate(examples))
         rows, biases = [], []
         for number, one in enumerate(examples):
             picture = pictures.read(one.image, f"example {number}")
             shown, box = likeness.shown(picture, one.box, self.image_size)
             ((boxes_Q4, embeddings_QD),) = self._regions([shown])
             shares_Q = torch.from_numpy(shares_of(box, boxes_Q4, shown)).to(embeddings_QD.device)
-            row_D, bias = likeness.row(
+            row_D, bias, ahead = likeness.row(
                 embeddings_QD,
                 shares_Q,
                 self.detector.tokens.embeddings,
@@ -260,7 +266,8 @@ class OmniDet:
             )
             rows.append(row_D)
             biases.append(bias)
-        names = tuple(one.name or f"example {i}" for i, one in enumerate(examples))
+            if ahead < likeness.LEAST_AHEAD:
+                say(likeness.doubt(names[number], one.box))
         labels = tuple(dict.fromkeys(names))
         encoded = torch.stack(rows), torch.stack(biases)
         if len(labels) == len(names):

@@ -134,6 +134,16 @@ def test_likenesses_have_a_threshold_of_their_own(place, tmp_path):
         assert prompt.thresholds == thresholds
 
 
+def test_an_example_that_shows_no_thing_is_said(place, capsys):
+    """To a detector that has learned nothing, nothing is a thing."""
+    example = f"{place / 'picture.png'}:40,5,60,25"
+    detector = OmniDet.from_pretrained(place / "model")
+    asking.prompt_of(detector, asking.asked(_options("--like", example)))
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("hint: like picture.png")
+    assert "40,5,60,25" in line
+
+
 def test_names_that_ask_for_the_same_are_said(place, capsys):
     detector = OmniDet.from_pretrained(place / "model")
     for words, said in (
