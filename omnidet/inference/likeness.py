@@ -146,8 +146,10 @@ def row(
 
 def _best_logits(embeddings_QD: Tensor, tokens_TD: Tensor, biases_T: Tensor) -> Tensor:
     """The highest token logit (Q,) of each region, in memory that no vocabulary fills."""
-    parts = zip(tokens_TD.split(_TOKENS_AT_ONCE), biases_T.split(_TOKENS_AT_ONCE), strict=True)
-    return torch.stack([(embeddings_QD @ t.T + b).amax(1) for t, b in parts]).amax(0)
+    tables = (torch.split(table, _TOKENS_AT_ONCE) for table in (tokens_TD, biases_T))
+    return torch.stack(
+        [(embeddings_QD @ t.T + b).amax(1) for t, b in zip(*tables, strict=True)]
+    ).amax(0)
 
 
 def doubt(name: str, box: tuple[float, float, float, float] | None) -> str:
