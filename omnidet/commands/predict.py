@@ -157,8 +157,10 @@ def _check_out(out: Path, picture: Path) -> None:
     from PIL import Image
 
     from omnidet import storage
+    from omnidet.data.reading.picture_files import FORMATS
 
-    if out.suffix.lower() not in Image.registered_extensions() or not out.parent.is_dir():
+    kind = Image.registered_extensions().get(out.suffix.lower())  # reads Pillow's plug-ins
+    if kind not in (*FORMATS, "PDF") or not out.parent.is_dir():
         raise ValueError(
             f"--out {out}: give a picture file such as found.png in a folder that exists"
         )

@@ -195,7 +195,7 @@ class OmniDet:
                 prompt.labels,
                 tuple(prompt.phrases[phrase] for phrase in chosen.phrase.tolist()),
                 embeddings_QD[torch.from_numpy(chosen.region)].float().cpu().numpy(),
-                image,
+                picture if hasattr(image, "read") else image,  # a stream is at its end now
             )
 
     def explain(
@@ -213,6 +213,8 @@ class OmniDet:
         Raises ValueError for a box that is not four finite numbers, or outside of the image.
         """
         prompt, picture = self.prompt(phrases), pictures.read(image)
+        if not prompt.phrases:
+            return []
         inside = None if box is None else box_in(picture, box)
         ((boxes_Q4, embeddings_QD),) = self._regions([picture])
         if inside is None:
@@ -251,6 +253,7 @@ class OmniDet:
 
         Raises ValueError for a picture that cannot be read or a box outside of it.
         """
+        examples = likeness.checked(examples)
         names = tuple(one.name or f"example {i}" for i, one in enumerate(examples))
         rows, biases = [], []
         for number, one in enumerate(examples):
@@ -323,6 +326,7 @@ class OmniDet:
         Returns:
             For each phrase the boxes (K, 4) in pixels, and their scores (K,).
         """
+        checked_count(top, "top")
         line = self.confidence.present if is_present else self.confidence.asked
         prompt = self._prompt(phrases, line)
         ((boxes_Q4, embeddings_QD),) = self._regions([pictures.read(image)])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -44,6 +44,19 @@ class Example:
     """Corners in pixels; None: the picture is cut out around the thing."""
     name: str = ""
     """What detections like it are called; several examples of one name are of one thing."""
+
+
+def checked(given: Example | Iterable[Example]) -> list[Example]:
+    """The examples as a list. Raises ValueError for none, and for what is no `Example`."""
+    found = [given] if isinstance(given, Example) else list(given)
+    if not found:
+        raise ValueError("examples are empty: give at least one Example(picture, box)")
+    for number, one in enumerate(found):
+        if not isinstance(one, Example):
+            raise ValueError(
+                f"example {number} is of type {type(one).__name__}: give Example(picture, box)"
+            )
+    return found
 
 
 def example(given: str) -> Example:

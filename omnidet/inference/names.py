@@ -39,7 +39,7 @@ def wanted(given: Wanted) -> tuple[Name, ...]:
     Raises ValueError for what is neither, and for a name that comes twice with other phrases.
     """
     if isinstance(given, Mapping):
-        return tuple(Name(_text(name), checked_phrases(given[name])) for name in given)
+        return tuple(_of_entry(name, given[name]) for name in given)
     if isinstance(given, str):
         given = (given,)
     elif isinstance(given, Iterable) and not isinstance(given, bytes | bytearray):
@@ -47,6 +47,13 @@ def wanted(given: Wanted) -> tuple[Name, ...]:
         if any(isinstance(one, Name) for one in given):
             return _told_apart(given)
     return tuple(Name(phrase, (phrase,)) for phrase in checked_phrases(given))  # type: ignore[arg-type]  # it looks
+
+
+def _of_entry(name: Any, phrases: str | Iterable[str]) -> Name:
+    found = checked_phrases(phrases)
+    if not found:
+        raise ValueError(f"{_text(name)!r} has no phrase: give it one, or leave it out")
+    return Name(_text(name), found)
 
 
 def _told_apart(given: Iterable[object]) -> tuple[Name, ...]:

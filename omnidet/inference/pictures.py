@@ -207,7 +207,8 @@ def _from_array(given: Any, name: str) -> Picture:
             f"{name} is an array of shape {given.shape} and type {given.dtype}: "
             "give RGB pixels, (height, width, 3) of uint8"
         )
-    return _from_pixels(given, name)
+    # torch takes no negative strides, which `array[..., ::-1]` (BGR to RGB) has.
+    return _from_pixels(np.ascontiguousarray(given), name)
 
 
 def _from_pixels(pixels: Pixels, name: str) -> Picture:

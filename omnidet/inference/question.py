@@ -16,6 +16,9 @@ MOST_WORDS = 3
 description.
 """
 
+_COMMA = re.compile(r"\s*[,;](?:\s+|(?=[^\W\d]))")
+"""Not the one in "1,000 dollar bill"."""
+
 
 def checked_phrases(given: str | Iterable[str]) -> tuple[str, ...]:
     """The phrases; a single text is one phrase.
@@ -110,7 +113,7 @@ def _parts(phrase: str) -> list[str]:
     stops = [part for part in re.split(r"\s*\.(?:\s+|$)", phrase.strip()) if part]
     if len(stops) > 1 and (" . " in phrase or phrase.rstrip().endswith(".")):
         return stops
-    commas = [part for part in re.split(r"\s*[,;]\s+", phrase.strip(" ,;")) if part]
+    commas = [part for part in re.split(_COMMA, phrase.strip(" ,;")) if part]
     if len(commas) > 1 and all(len(part.split()) <= MOST_WORDS for part in commas):
         return commas
     return [phrase]

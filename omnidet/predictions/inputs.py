@@ -123,7 +123,10 @@ def _of_file(name: str, base: str = "") -> Item:
 
 
 def _of_address(address: str) -> Item:
-    parts = urlsplit(address)
+    try:
+        parts = urlsplit(address)
+    except ValueError:  # no address: whoever fetches it says so, and goes on with the next
+        return Item(address, "no-address")
     name = PurePosixPath(unquote(parts.path)).name or "index"
     return Item(address, _plain(f"{parts.hostname}/{PurePosixPath(name).stem}"))
 

@@ -116,9 +116,9 @@ def _text(content: bytes | None) -> str:
 
 
 def _number(text: str) -> Any:
-    """The number that a text is, or the text; true, NaN and lists stay text."""
+    """The number that a text is, `.3` too, or the text; true, NaN and lists stay text."""
     try:
-        value = json.loads(text, parse_constant=str)
+        value = json.loads(f"0{text}" if text[:1] == "." else text, parse_constant=str)
     except (ValueError, RecursionError):
         return text
     return value if type(value) in (int, float) else text

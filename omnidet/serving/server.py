@@ -174,6 +174,8 @@ class _Handlers:
 
     async def infer(self, request: Request) -> Response:
         loaded = self._loaded(request)  # this version answers, whatever is promoted meanwhile
+        if request.scope["query_string"]:
+            raise ValueError("a query is not read here: put it into the body, as parameters")
         kind = request.headers.get("content-type", "application/json")
         kind = kind.partition(";")[0].strip().lower()
         header = request.headers.get(tensors.HEADER)

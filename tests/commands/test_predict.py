@@ -103,6 +103,7 @@ WRONG = {
     "picture.png --phrases star --threshold 30": "--threshold 30.0",
     "picture.png --phrases star --out {p}/picture.png": "is the picture itself",
     "picture.png --phrases star --out {p}/out.txt": "--out {p}/out.txt",
+    "picture.png --phrases star --out {p}/out.h5": "--out {p}/out.h5",
     "picture.png --phrases star --out {p}/nowhere/out.png": "--out {p}/nowhere/out.png",
     "picture.png --phrases star --registry {p}/empty": "'omnidet-tiny-world' in {p}/empty",
     "picture.png --phrases star --model nonsense@3 --registry {p}/empty": "'nonsense'",

@@ -14,6 +14,7 @@ from torch import nn
 
 from omnidet.inference import search
 from omnidet.inference.detector import Detections, OmniDet
+from omnidet.inference.likeness import Example
 from omnidet.model.backbones.conv_stem_vit import ConvStemVit
 from omnidet.model.config import ModelConfig
 from omnidet.model.detector import Detector
@@ -280,3 +281,27 @@ def test_what_is_known_to_be_there_scores_higher_in_the_same_order():
         assert (there > asked).all()
         found = fitted.detect(image, phrase, 16)
         np.testing.assert_array_equal(asked, found.scores)
+
+
+def test_pixels_whose_channels_were_turned_round():
+    detector = _omnidet()
+    pixels = np.array(Image.open(io.BytesIO(toys.png(48, 32, [(5, 5, 20, 20)]))))
+    turned = np.ascontiguousarray(pixels[..., ::-1])[..., ::-1]
+    both = detector.detect([pixels, turned], "red star", 3)
+    assert np.array_equal(both[0].scores, both[1].scores)
+
+
+def test_what_was_found_in_a_stream_can_be_drawn():
+    found = _omnidet().detect(io.BytesIO(toys.png(48, 32, [])), "ring", 3)
+    assert found.draw().size == (480, 320)
+
+
+def test_questions_without_anything_in_them():
+    detector, image = _omnidet(), toys.png(8, 8, [])
+    assert detector.explain(image, []) == []
+    with pytest.raises(ValueError, match="examples are empty"):
+        detector.like([])
+    with pytest.raises(ValueError, match=r"example 1 is of type str.*Example\("):
+        detector.like([Example(image), "a.png"])  # type: ignore[list-item]
+    with pytest.raises(ValueError, match="top nan"):
+        detector.locate(image, "ring", top=float("nan"))  # type: ignore[arg-type]

@@ -20,7 +20,7 @@ def test_a_phrase_is_its_own_name():
     assert names.wanted(["b", *given, *given]) == (Name("b", ("b",)), *given)
 
 
-@pytest.mark.parametrize("given", [7, [""], {"": "dog"}, {3: "dog"}, b"dog", [None]])
+@pytest.mark.parametrize("given", [7, [""], {"": "dog"}, {3: "dog"}, {"dog": []}, b"dog", [None]])
 def test_what_is_no_phrase_is_refused(given):
     with pytest.raises(ValueError, match=r"phrase|name"):
         names.wanted(given)

@@ -40,6 +40,7 @@ def given(tmp_path) -> dict[str, object]:
         "stream": io.BytesIO(PICTURE),
         "pil": Image.open(io.BytesIO(PICTURE)),
         "pixels": PIXELS,
+        "pixels in reverse": np.ascontiguousarray(PIXELS[..., ::-1])[..., ::-1],
     }
 
 

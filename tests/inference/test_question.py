@@ -77,6 +77,7 @@ def test_numbers_too_large_to_write_out_are_refused_in_a_line(given):
         ("red cat . a dog", ["'red cat'", "'a dog'"]),
         ("cat, dog", ["'cat'", "'dog'"]),
         ("cat; red dog;", ["'cat'", "'red dog'"]),
+        ("cat,dog", ["'cat'", "'dog'"]),
     ],
 )
 def test_a_phrase_that_reads_like_a_list_gets_a_hint(phrase, parts):

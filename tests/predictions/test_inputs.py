@@ -120,9 +120,11 @@ def test_standard_input_is_a_picture_or_names(place, monkeypatch):
 
 
 def test_addresses_and_cameras(place):
-    items, _ = inputs.expand(["https://a.org/", "http://a.org/p/%2e%2e/ü x.jpg", "camera:0"])
-    assert [item.key for item in items] == ["a.org/index", "a.org/ü x", "camera0"]
-    assert items[2].is_video
+    given = ["https://a.org/", "http://a.org/p/%2e%2e/ü x.jpg", "http://[::1/a.png", "camera:0"]
+    items, _ = inputs.expand(given)
+    keys = ["a.org/index", "a.org/ü x", "no-address", "camera0"]
+    assert [item.key for item in items] == keys
+    assert items[3].is_video
 
 
 @pytest.mark.parametrize(

@@ -33,7 +33,7 @@ def test_a_form():
 
 
 def test_numbers():
-    pairs = [("a", "1"), ("b", "true"), ("c", "NaN"), ("d", "[1]"), ("e", "0.5"), ("f", "")]
+    pairs = [("a", "1"), ("b", "true"), ("c", "NaN"), ("d", "[1]"), ("e", ".5"), ("f", "")]
     assert fields.of_pairs(pairs) == {
         "phrases": [],
         "a": 1,

@@ -85,6 +85,7 @@ def test_a_picture_is_turned_as_its_exif_tag_says(port):
         ),
         ("GET", "/v2/models/toy/versions/2", 404, "no model 'toy', version '2', here"),
         ("POST", "/v2/models/other/infer", 404, "no model 'other'"),
+        ("POST", "/v2/models/toy/infer?threshold=0.9", 400, "into the body"),
         ("GET", "/detect", 405, "Method Not Allowed"),
         ("GET", "/nowhere", 404, "Not Found"),
     ],

@@ -29,6 +29,8 @@ PICTURES = frozenset(
         ".avif",
         ".ppm",
         ".pgm",
+        ".jp2",
+        ".j2k",
     ]
 )
 """Endings of picture files that are read."""
@@ -36,7 +38,6 @@ OTHER_PICTURES = frozenset(
     [
         ".heic",
         ".heif",
-        ".jp2",
         ".jxl",
         ".dng",
         ".cr2",
