@@ -93,7 +93,12 @@ def test_no_more_is_read_than_was_asked_for(tmp_path):
 
 @pytest.mark.parametrize(
     "address",
-    ["http://user:word@example.org/a.png", "http:///a.png", "http://[::1/a.png", "http://a:b/a.png"],
+    [
+        "http://user:word@example.org/a.png",
+        "http:///a.png",
+        "http://[::1/a.png",
+        "http://a:b/a.png",
+    ],
 )
 def test_addresses_that_are_not_asked(address):
     with Loader(1, allow_private=True) as loader:
