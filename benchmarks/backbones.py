@@ -42,6 +42,7 @@ TRANSFORMERS = (
     *("vit_base_patch16_siglip_gap_224", "vit_pe_core_tiny_patch16_384", "flexivit_small"),
     *("vit_little_patch16_reg4_gap_256", "vit_medium_patch16_rope_reg1_gap_256"),
     *("vit_small_patch16_rope_mixed_224", "vit_small_r26_s32_224", "beit3_base_patch16_224"),
+    "vit_tiny_r_s16_p8_224",
 )
 STAGES = (
     *("tf_efficientnet_lite0", "mobilenetv4_conv_small", "mobilenetv4_hybrid_medium"),
@@ -68,7 +69,16 @@ STAGES = (
         "hieradet_small",
         "caformer_s18",
     ),
-    *("nextvit_small", "nfnet_l0", "rdnet_tiny", "tresnet_m", "vgg11", "vovnet39a", "xception41"),
+    *(
+        "nextvit_small",
+        "nfnet_l0",
+        "hrnet_w18_small",
+        "rdnet_tiny",
+        "tresnet_m",
+        "vgg11",
+        "vovnet39a",
+        "xception41",
+    ),
     *("cspnext_l", "resnest14d", "inception_v3", "volo_d1_224", "sequencer2d_s"),
 )
 LAST_BLOCK = (

@@ -26,6 +26,7 @@ from omnidet.data import shards
 from omnidet.matching.config import CostConfig
 from omnidet.matching.cost import match
 from omnidet.matching.hungarian import hungarian
+from omnidet.model.backbones.timm_features import TimmFeatures
 from omnidet.training import distributed, watch
 from omnidet.training.config import PARALLEL
 from omnidet.training.objective import objective
@@ -247,6 +248,24 @@ def layouts(folder: Path) -> None:
         torch.save(distributed.whole(gradients), folder / f"layouts.{world.rank}.pt")
 
 
+def idle(folder: Path) -> list[int]:
+    """Two steps of a network with parts that no token depends on; the gradients of each rank."""
+
+    def act(world: distributed.World) -> None:
+        torch.manual_seed(0)
+        settings = TimmFeatures("hrnet_w18_small", "random", width=32, depth=0, num_heads=2)
+        backbone = settings.build(64)
+        whole = distributed.parallel(backbone, world)
+        for _ in range(2):
+            whole.zero_grad()
+            images = torch.randint(0, 256, (1, 3, 64, 64), dtype=torch.uint8)
+            whole(images).square().sum().backward()
+        gradients = {n: p.grad for n, p in backbone.named_parameters() if p.requires_grad}
+        torch.save(distributed.whole(gradients), folder / f"idle.{world.rank}.pt")
+
+    return fork_ranks(2, act)
+
+
 def drained(folder: Path) -> None:
     """A rank under torchrun, with processes that make batches, until something stops it."""
     with distributed.world() as world:
@@ -258,7 +277,7 @@ def drained(folder: Path) -> None:
 if __name__ == "__main__":
     torch.set_num_threads(1)
     case, place = sys.argv[1], Path(sys.argv[2])
-    cases = (gradients, runs, half, deaths, member, drained, layouts)
+    cases = (gradients, runs, half, deaths, member, drained, layouts, idle)
     result = {action.__name__: action for action in cases}[case](place)
     if result is not None:
         print(json.dumps(result))

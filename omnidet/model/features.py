@@ -54,6 +54,7 @@ class FeatureBackbone(Backbone):
         self.final_norm = nn.LayerNorm(config.width) if config.depth else nn.Identity()
         self.gives_early = config.depth > 0
         self._freeze()
+        self._freeze_idle(self.fixed_side or image_size)
 
     def forward(self, images_BCHW: Tensor, early: bool = False) -> Any:
         """Images (B, 3, H, W) -> tokens (B, H/stride * W/stride, width), row by row.
@@ -126,6 +127,36 @@ class FeatureBackbone(Backbone):
             for name, parameter in self.network.named_parameters():
                 if name in names:
                     parameter.requires_grad_(False)
+
+    def _freeze_idle(self, side: int) -> None:
+        """Freeze what no token depends on, such as parts of the last stage of HRNet.
+
+        Several ranks would wait for its gradients, which never come.
+        """
+        training = self.training
+        with torch.enable_grad():
+            tokens = self.eval()(torch.zeros(1, 3, side, side, dtype=torch.uint8))
+        self.train(training)
+        used = _leaves(tokens)
+        for parameter in self.network.parameters():
+            if id(parameter) not in used:
+                parameter.requires_grad_(False)
+
+
+def _leaves(tensor: Tensor) -> set[int]:
+    """Ids of the parameters that a tensor was computed from and that have a gradient."""
+    found: set[int] = set()
+    seen: set[Any] = set()
+    left: list[Any] = [tensor.grad_fn]
+    while left:
+        node = left.pop()
+        if node is None or node in seen:
+            continue
+        seen.add(node)
+        if hasattr(node, "variable"):
+            found.add(id(node.variable))
+        left += [before for before, _ in node.next_functions]
+    return found
 
 
 def _network(config: TimmFeatures, image_size: int) -> tuple[Any, str, int | None]:

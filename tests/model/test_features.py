@@ -113,3 +113,15 @@ def test_a_side_that_a_network_cannot_take_is_refused_with_one_that_it_does():
     config = TimmFeatures("efficientformer_l1", "random", depth=0)
     with pytest.raises(ValueError, match=r"'efficientformer_l1' does not take .* 64 px.*=224"):
         config.build(64)
+
+
+def test_parts_that_no_token_depends_on_are_frozen():
+    """HRNet's last stage mixes four strides, and two of them are used."""
+    config = TimmFeatures("hrnet_w18_small", "random", width=32, num_heads=2, depth=0)
+    backbone = config.build(64).train()
+    backbone(_images()).square().sum().backward()
+    learns = {n: p.requires_grad for n, p in backbone.network.named_parameters()}
+    got = {n: p.grad is not None for n, p in backbone.network.named_parameters()}
+    assert learns == got
+    assert not learns["stage4.0.fuse_layers.0.1.0.weight"]
+    assert learns["stage4.0.fuse_layers.2.3.0.weight"]

@@ -45,7 +45,14 @@ class TimmVit:
 
     @property
     def stride(self) -> int:
-        """Pixels per token: the patch size, which timm writes into a model's name."""
+        """Pixels per token: the patch size, which timm writes into a model's name.
+
+        With a number of its own, as in `vit_tiny_r_s16_p8_224`, the patch is one of features: those
+        of a ResNet's first layers, which lie 4 pixels apart whatever the name says of a stride.
+        """
+        of_features = re.search(r"_s\d+_p(\d+)", self.name)
+        if of_features:
+            return 4 * int(of_features[1])
         found = re.search(r"patch(\d+)|_s(\d+)_", self.name)
         if found:
             return int(found[1] or found[2])

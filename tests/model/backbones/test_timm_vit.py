@@ -43,6 +43,8 @@ NAMES = (
         ("vit_base_patch8_224", 8),
         ("vit_small_r26_s32_224", 32),
         ("vit_base_resnet50d_224.some_tag", 32),
+        ("vit_tiny_r_s16_p8_224.augreg_in21k", 32),
+        ("vit_small_resnet50d_s16_224", 16),
         ("some_other_name", 16),
     ],
 )
@@ -56,6 +58,13 @@ def test_the_stride_is_read_from_the_name(name, stride):
 def test_a_wrong_value_is_named(field, value):
     with pytest.raises(ValueError, match=f"model.backbone.{field}={value}: give"):
         dataclasses.replace(TimmVit(), **{field: value})
+
+
+def test_the_stride_of_a_name_is_that_of_the_model():
+    """Patches of 8 x 8 features of a ResNet's first layers, which lie 4 pixels apart."""
+    backbone = TimmVit("vit_tiny_r_s16_p8_224", "random").build(64).eval()
+    with torch.no_grad():
+        assert backbone(_images(96)).shape == (2, 3 * 3, 192)
 
 
 def test_windows_must_divide_the_patches_of_a_side():
