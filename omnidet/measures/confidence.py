@@ -14,14 +14,13 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
+from omnidet.data.mixing.set_aside import LEAST_BOXES
 from omnidet.evaluation.box_iou import iou_xyxy
 from omnidet.evaluation.truth import Bools, Doubles
 from omnidet.inference.detector import OmniDet
 from omnidet.model.confidence import Confidence, Line, shapes
 from omnidet.schema import FloatArray, Record
 
-LEAST_BOXES = 30
-"""Fewer say too little: nothing is fitted."""
 REGIONS = 50
 """Best regions of each phrase and image that are judged."""
 LEAST_LOGIT = -4.0

@@ -77,8 +77,8 @@ class MixingConfig:
     """Number of shards that are shuffled together."""
     set_aside: int = 100
     """About so many pictures of the largest set with boxes are not trained on, and the same share
-    of the others, a twentieth at most: what scores mean is fitted on them after training. 0 for
-    none: scores are then not fitted."""
+    of the others, a twentieth at most: what scores mean is fitted on them after training. None are
+    where they would hold too few boxes for that. 0 for none: scores are then not fitted."""
     workers: int = 2
     """Processes that make batches; 0 for none."""
     cache_gigabytes: float = 50.0

@@ -17,6 +17,8 @@ from omnidet.schema import Record
 MOST_SHARE = 0.05
 LEAST_PICTURES = 60
 """Smaller sets have none to spare."""
+LEAST_BOXES = 30
+"""Fewer boxes say too little about scores: nothing is fitted, so nothing is set aside for it."""
 
 
 @dataclass(frozen=True)
@@ -36,11 +38,16 @@ class SetAside:
 def set_aside(index: shards.Index, streams: Sequence[Stream], most: int) -> SetAside:
     """Which pictures to set aside, so that about `most` of the largest set with boxes are.
 
-    The share is the same for all sets: a twentieth at most, and none if all sets are small.
+    The share is the same for all sets: a twentieth at most, and none if all sets are small, or if
+    it would hold too few boxes.
     """
-    sizes = [shards.num_samples(index.shards(name)) for name in _sets(streams)]
+    names = _sets(streams)
+    sizes = [shards.num_samples(index.shards(name)) for name in names]
     shares = [min(MOST_SHARE, most / size) for size in sizes if size >= LEAST_PICTURES]
-    return SetAside(min(shares, default=0.0))
+    share = min(shares, default=0.0)
+    counted = all(name in index.names for name in names)  # a box at least, for each name in each
+    boxes = sum(sum(index.names.get(name, {}).values()) for name in names)
+    return SetAside() if counted and share * boxes < LEAST_BOXES else SetAside(share)
 
 
 def records(

@@ -33,7 +33,12 @@ def index(tmp_path_factory):
     return mixes.write(tmp_path_factory.mktemp("shards"), sets)
 
 
-def test_few_are_chosen_by_their_ids(index):
+@pytest.fixture
+def few_boxes_do(monkeypatch):
+    monkeypatch.setattr(set_aside, "LEAST_BOXES", 1)
+
+
+def test_few_are_chosen_by_their_ids(index, few_boxes_do):
     assert set_aside.set_aside(index, STREAMS, 4).share == 4 / LARGE
     aside = set_aside.set_aside(index, STREAMS, 100)
     assert aside.share == set_aside.MOST_SHARE
@@ -44,7 +49,21 @@ def test_few_are_chosen_by_their_ids(index):
     assert sum(f"toy:{i}" in fewer for i in range(20_000)) == sum(i in fewer for i in chosen)
 
 
-def test_the_largest_set_decides_the_share(index, monkeypatch):
+def test_none_are_where_they_would_hold_too_few_boxes_for_a_fit(index):
+    """A photograph of one thing each: a twentieth of 300 of them is 15 boxes, lost for nothing."""
+    streams = (Stream("det", ("train/coco",), 4),)
+
+    def with_boxes(names):
+        return dataclasses.replace(index, names=names and {"train/coco": names})
+
+    share = set_aside.MOST_SHARE
+    enough = int(set_aside.LEAST_BOXES / share)
+    assert set_aside.set_aside(with_boxes({"bolt": enough - 1}), streams, 100) == SetAside()
+    assert set_aside.set_aside(with_boxes({"bolt": enough}), streams, 100) == SetAside(share)
+    assert set_aside.set_aside(with_boxes({}), streams, 100) == SetAside(share)  # not counted
+
+
+def test_the_largest_set_decides_the_share(index, few_boxes_do, monkeypatch):
     monkeypatch.setattr(set_aside, "LEAST_PICTURES", 1)
     streams = (Stream("det", ("train/coco", "train/small"), 4),)
     assert set_aside.set_aside(index, streams, 1).share == 1 / LARGE
