@@ -31,6 +31,7 @@ SMALL = backbones.SMALL
 def build_shards(dataset: Location, out: Location, recipe: Recipe, name: str) -> str:
     """Shards of the folder that `retrain.read` wrote; gives the report for people."""
     index = train_detector.build_shards(dataset, out, of_folder(recipe, name))
+    retrain.require_boxes(out, recipe, name)
     return finish.describe(index)
 
 

@@ -12,6 +12,9 @@ from omnidet.data.annotated.read import Annotated, Picture
 
 HELD_OUT_SHARE = 0.2
 """Of a dataset without a split: kept for the evaluation."""
+LEAST_BOXES = 5
+"""In the evaluation of a dataset without a split, if half of its pictures hold as many: a detector
+is not judged by fewer (`retrain.min_boxes`)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,6 +51,8 @@ def cut(found: Annotated, reading: ReadConfig | None = None) -> Cut:
             return _measurable(Cut(found, rest, parts[name], why))
     pictures = chosen_split.by_hash(found.pictures())
     rest, held = chosen_split.by_share(pictures, HELD_OUT_SHARE, str(found.root))
+    while len(held) < len(rest) and _boxes(held) < LEAST_BOXES:
+        held.append(rest.pop(0))  # a few dozen pictures: the hash gave it fewer than its share
     why = (
         f"no split was found: {len(held)} of {len(pictures)} pictures, by a hash of their names, "
         f"are kept for the evaluation{unused}"
@@ -56,7 +61,11 @@ def cut(found: Annotated, reading: ReadConfig | None = None) -> Cut:
 
 
 def _has_box(pictures: Sequence[Picture]) -> bool:
-    return any(not box.is_crowd for picture in pictures for box in picture.boxes)
+    return _boxes(pictures) > 0
+
+
+def _boxes(pictures: Sequence[Picture]) -> int:
+    return sum(not box.is_crowd for picture in pictures for box in picture.boxes)
 
 
 def _measurable(made: Cut) -> Cut:

@@ -19,7 +19,13 @@ from omnidet.steps.retrain.champion import (
     replay_of,
     require_whole,
 )
-from omnidet.steps.retrain.data import build_shards, count_boxes, extend_vocabulary, read
+from omnidet.steps.retrain.data import (
+    build_shards,
+    count_boxes,
+    extend_vocabulary,
+    read,
+    require_boxes,
+)
 from omnidet.steps.retrain.evaluation import evaluate
 from omnidet.steps.retrain.judging import gate, remedies
 from omnidet.steps.retrain.keeping import kept, line_of
@@ -50,6 +56,7 @@ __all__ = [
     "register",
     "remedies",
     "remember",
+    "require_boxes",
     "replay_of",
     "require_whole",
     "train",

@@ -73,7 +73,21 @@ def build_shards(
             f"{dataset}: no picture is left to train or to evaluate on: {finish.describe(index)}"
         )
     shards.combine(out, [old, index] if old else [index])
+    require_boxes(out, recipe, name)
     return finish.describe(index)
+
+
+def require_boxes(combined: Location, recipe: Recipe, name: str) -> None:
+    """Raise ValueError before anything is trained if the gate would refuse any detector for the few
+    boxes of the new benchmark.
+    """
+    boxes, least = count_boxes(combined, name), recipe.retrain.min_boxes
+    if boxes < least:
+        raise ValueError(
+            f"{name}: the evaluation pictures hold {boxes} boxes, and a detector is judged by "
+            f"{least} at least: annotate more pictures, put more of them aside for the evaluation "
+            f"(--val-share 0.4), or allow it, --set retrain.min_boxes={max(boxes, 1)}"
+        )
 
 
 def _require_free(name: str, recipe: Recipe) -> None:

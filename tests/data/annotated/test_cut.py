@@ -35,11 +35,23 @@ def test_the_splits_of_the_folder(folder, counts, train, evaluation):
 
 
 def test_without_a_split_a_picture_keeps_its_side_when_the_dataset_grows(folder):
-    first = {p.path.name for p in _cut(folder, unnamed=20).evaluation}
-    assert 1 <= len(first) <= 10
-    second = _cut(folder, unnamed=40)
+    first = {p.path.name for p in _cut(folder, unnamed=40).evaluation}
+    assert 1 <= len(first) <= 20
+    second = _cut(folder, unnamed=60)
     assert first <= {p.path.name for p in second.evaluation}
     assert "no split was found" in second.why
+
+
+def test_a_small_folder_gives_the_evaluation_as_many_pictures_as_hold_five_boxes(
+    folder, monkeypatch
+):
+    """Each picture holds one box or more, and the hash gives the evaluation none of them."""
+    monkeypatch.setattr(cut.chosen_split, "share_of", lambda name: 0.5 + len(name) / 1000)
+    made = _cut(folder, unnamed=12)
+    boxes = [len(picture.boxes) for picture in made.evaluation]
+    assert sum(boxes) >= cut.LEAST_BOXES > sum(boxes[:-1])
+    few = _cut(folder, unnamed=3)
+    assert len(few.evaluation) <= len(few.train)
 
 
 def test_one_picture_cannot_be_cut(folder):

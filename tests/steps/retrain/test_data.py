@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from omnidet import config
 from omnidet.data import shards
 from omnidet.data.annotated.config import ReadConfig
 from omnidet.recipes import by_name
@@ -40,7 +41,11 @@ def test_new_shards_stand_beside_the_old_ones(cells, tmp_path):
     toys.write_shards(tmp_path / "old")
     retrain.read(str(cells), str(tmp_path / "dataset"), "abc")
     places = [str(tmp_path / name) for name in ("dataset", "old", "new", "both")]
-    retrain.build_shards(*places, by_name("tiny_world"), "cells")
+    recipe = by_name("tiny_world")
+    few = config.override(recipe, "retrain.min_boxes=6")
+    with pytest.raises(ValueError, match=r"cells: .* 5 boxes, .* 6 .*--val-share"):
+        retrain.build_shards(*places, few, "cells")
+    retrain.build_shards(*places, recipe, "cells")
     index = shards.read_index(places[3])
     assert {"train/coco", "train/cells", "eval/cells"} <= set(index.sets)
     assert retrain.count_boxes(places[3], "cells") == shards.num_samples(index.shards("eval/cells"))
