@@ -33,6 +33,7 @@ if TYPE_CHECKING:  # steps that only read records need no torch
 
 FloatArray = npt.NDArray[np.float32]
 IntArray = npt.NDArray[np.int64]
+BoolArray = npt.NDArray[np.bool_]
 LogPartition: TypeAlias = "Callable[..., Tensor]"
 """Embeddings (M, D), and temperatures (M,) if there are any, ->
 `logsumexp(temperature * (z . E_t + b_t))` (M,) over all tokens t of the vocabulary."""

@@ -41,6 +41,11 @@ def run(options: argparse.Namespace, name: str, settings: list[str]) -> int:
             f"--keep {options.keep[0]}: a new detector has nothing to keep; give --from champion "
             "to teach a trained one"
         )
+    if options.replay not in (None, "none"):
+        raise ValueError(
+            f"--replay {options.replay}: a new detector replays nothing; give --from champion "
+            "to teach a trained one"
+        )
     chosen = options.recipe or (None if options.params else "photographs")
     recipe = of_folder(load_recipe(options.params, chosen, settings), name)
     if options.model_name:
@@ -48,6 +53,8 @@ def run(options: argparse.Namespace, name: str, settings: list[str]) -> int:
         recipe = dataclasses.replace(recipe, register=register)
     is_asked = any(setting.startswith("model.backbone") for setting in settings)
     recipe, why = photographs.choose_backbone(recipe, is_asked)
+    if is_asked or options.params or options.recipe:
+        photographs.require_backbone(recipe)
     print(f"a new detector, {recipe.register.name}, from {why}")
     folder = options.out or f"runs/finetune/{name}"
     dataset, shards, words, model = (

@@ -1,7 +1,7 @@
 """Text <-> token ids of the one shared vocabulary.
 
 A phrase is a set of weighted tokens whose weights sum to 1; its score on a region is the weighted
-mean of the tokens' logits. Four things make that more than a bag of subwords:
+mean of the tokens' logits. Five things make that more than a bag of subwords:
 
 - **Weights** are inverse document frequencies, log((S + 1) / (n + 1)) for S texts of which n hold
   the token, computed once from the corpus (SuperClass, arXiv 2411.03313, keeps the same statistic
@@ -14,6 +14,9 @@ mean of the tokens' logits. Four things make that more than a bag of subwords:
 - **Wording**: "a photo of the red stars" is "red star" (`wording.py`), unless both are names of
   things that a detector has to tell apart. Of two forms of a word, the one that names a class
   counts, else the one that more texts hold.
+- **Words never heard**: the row of a token that no training text held is noise, and being rare it
+  would have the largest weight. A word with such a token is left out of a phrase that is asked for,
+  unless no other word remains.
 
 A vocabulary grows by whole blocks at its end (`vocabulary_growth.py`): token ids never change, and
 a phrase keeps its score unless it holds another form of a new word.
@@ -36,7 +39,8 @@ import tokenizers
 from omnidet.config import require
 from omnidet.data import tokenization
 from omnidet.data.asked_words import AskedWords
-from omnidet.schema import FloatArray, IntArray, PhraseTable, Record
+from omnidet.data.relations import is_relational
+from omnidet.schema import BoolArray, FloatArray, IntArray, PhraseTable, Record
 
 _FOR_TRANSFORMERS = {
     "backend": "tokenizers",
@@ -77,6 +81,7 @@ class Vocabulary:
         idf_T: FloatArray,
         blocks: Sequence[int] = (),
         names: Iterable[str] = (),
+        heard_V: BoolArray | None = None,
     ) -> None:
         """Put a vocabulary together.
 
@@ -87,6 +92,8 @@ class Vocabulary:
                 By default all were there from the start.
             names: class names of the data: their words are left as they are, and names that
                 wording would make the same are taken word for word.
+            heard_V: which vocabulary ids training texts held, a token and its twin each for itself;
+                None, as before this was counted: all.
         """
         self.tokenizer = tokenizer
         self.idf_T = idf_T
@@ -101,18 +108,26 @@ class Vocabulary:
         self.is_context_T = np.zeros(self.num_tokens, bool)
         """Which vocabulary ids are those of twins."""
         self.is_context_T[self.context_T] = True
+        self.heard_V = np.ones(self.num_tokens, bool) if heard_V is None else heard_V
+        self._counts_heard = heard_V is not None
         self.special_ids = frozenset(
             tokenizer.token_to_id(token) for token in tokenization.SPECIAL_TOKENS
         )
         self.encode = functools.lru_cache(maxsize=200_000)(self._encode)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _restore, (self.tokenizer.to_str(), self.idf_T, self.blocks, self.names)
+        parts = self.idf_T, self.blocks, self.names, self.stored_heard_V
+        return _restore, (self.tokenizer.to_str(), *parts)
 
     @property
     def names(self) -> tuple[str, ...]:
         """The class names of the data."""
         return self.asked_words.names
+
+    @property
+    def stored_heard_V(self) -> BoolArray | None:
+        """What files keep of `heard_V`: nothing where it was not counted."""
+        return self.heard_V if self._counts_heard else None
 
     @property
     def num_tokens(self) -> int:
@@ -124,17 +139,33 @@ class Vocabulary:
         """Hash that names the vocabulary in every artifact that depends on it."""
         grown = str(self.blocks).encode() if len(self.blocks) > 1 else b""
         names = "\n".join(self.names).encode()
+        heard = self.heard_V.tobytes() if self._counts_heard else b""
         return hashlib.sha256(
-            self.tokenizer.to_str().encode() + self.idf_T.tobytes() + grown + names
+            self.tokenizer.to_str().encode() + self.idf_T.tobytes() + grown + names + heard
         ).hexdigest()
 
     def with_names(self, names: Iterable[str]) -> Vocabulary:
         """This one, or one with these class names if it was built before names were kept."""
         if self.names:
             return self
-        return Vocabulary(self.tokenizer, self.idf_T, self.blocks, names)
+        return self._like(names, self.stored_heard_V)
 
-    def _encode(self, text: str, roles: bool = True) -> tuple[IntArray, FloatArray]:
+    def with_heard(self, phrases: Iterable[str], captions: Iterable[str] = ()) -> Vocabulary:
+        """This one, in which the tokens of these texts count as heard as well."""
+        if not self._counts_heard:
+            return self
+        heard_V = self.heard_V.copy()
+        for text, roles in (*((p, True) for p in phrases), *((c, False) for c in captions)):
+            for word in self._words(text, roles):
+                heard_V[list(word)] = True
+        return self._like(self.names, heard_V)
+
+    def _like(self, names: Iterable[str], heard_V: BoolArray | None) -> Vocabulary:
+        return Vocabulary(self.tokenizer, self.idf_T, self.blocks, names, heard_V)
+
+    def _encode(
+        self, text: str, roles: bool = True, every_word: bool = False
+    ) -> tuple[IntArray, FloatArray]:
         """Token ids (ascending, distinct) and weights (sum 1) of a phrase.
 
         Args:
@@ -142,23 +173,21 @@ class Vocabulary:
             roles: whether it is read as what somebody looks for: wording does not count, and words
                 after a spatial relation become context tokens. Not for captions: all that they
                 name is in the image.
+            every_word: whether words that were never heard count as well, as they do in training
+                and where names must be told apart.
 
         Raises:
             ValueError: if the text has no letter, digit or symbol.
         """
-        own, context = self.asked(text) if roles else (text, "")
+        words = self._words(text, roles)
+        if roles and not every_word:
+            words = [word for word in words if self.is_heard(word)] or words
         weights: dict[int, float] = {}
-        for part, ids_T in ((own, self.own_T), (context, self.context_T)):
-            encoding = self.tokenizer.encode(part)
-            words = Counter(encoding.word_ids)
-            for token, word in zip(encoding.ids, encoding.word_ids, strict=True):
-                if token in self.special_ids:  # "<pad>" in the text is not a word
-                    continue
-                # A word counts once, however many subwords it consists of.
-                place = int(ids_T[token])
-                weights[place] = weights.get(place, 0.0) + float(self.idf_T[token]) / words[word]
-            if sum(weights.values()) <= 0:  # only words that occur everywhere
-                weights = dict.fromkeys(weights, 1.0)
+        for word in words:
+            for place, weight in word.items():
+                weights[place] = weights.get(place, 0.0) + weight
+        if sum(weights.values()) <= 0:  # only words that occur everywhere
+            weights = dict.fromkeys(weights, 1.0)
         if not weights:
             raise ValueError(
                 f"the phrase {text!r} has no letter, digit or symbol to look for: give it a word"
@@ -166,6 +195,35 @@ class Vocabulary:
         ids = sorted(token for token, weight in weights.items() if weight > 0)
         values = np.array([weights[token] for token in ids], np.float64)
         return np.array(ids, np.int64), (values / values.sum()).astype(np.float32)
+
+    def _words(self, text: str, roles: bool) -> list[dict[int, float]]:
+        """The words of a phrase that count, each as vocabulary ids with their weights."""
+        own, context = self.asked(text) if roles else (text, "")
+        found: list[dict[int, float]] = []
+        for part, ids_T in ((own, self.own_T), (context, self.context_T)):
+            encoding = self.tokenizer.encode(part)
+            sizes = Counter(encoding.word_ids)
+            words: dict[int | None, dict[int, float]] = {}
+            for token, word in zip(encoding.ids, encoding.word_ids, strict=True):
+                if token in self.special_ids:  # "<pad>" in the text is not a word
+                    continue
+                # A word counts once, however many subwords it consists of.
+                place, weight = int(ids_T[token]), float(self.idf_T[token]) / sizes[word]
+                own_word = words.setdefault(word, {})
+                own_word[place] = own_word.get(place, 0.0) + weight
+            found += words.values()
+        return found
+
+    def has_unheard(self, text: str) -> bool:
+        """Whether a phrase has a word that training texts never held."""
+        return not self.heard_V[self.encode(text, True, True)[0]].all()
+
+    def is_heard(self, places: Iterable[int]) -> bool:
+        """Whether training texts held all tokens of a word, given as vocabulary ids.
+
+        Subwords are shared: a new word of heard ones is not known, but neither is it noise.
+        """
+        return bool(self.heard_V[list(places)].all())
 
     def asked(self, text: str) -> tuple[str, str]:
         """The words of a phrase that count: up to its first relation, and those after it."""
@@ -179,8 +237,8 @@ class Vocabulary:
         own = float(self.idf_T[ids[0]])
         return own if ids[0] >= self.blocks[0] or own < self._most else None
 
-    def table(self, phrases: Iterable[tuple[str, bool]] | Iterable[str]) -> PhraseTable:
-        """The phrases as one table of weighted tokens; an item may be (text, roles)."""
+    def table(self, phrases: Iterable[tuple[Any, ...]] | Iterable[str]) -> PhraseTable:
+        """The phrases as one table of weighted tokens; an item may be what `encode` takes."""
         encoded = [
             self.encode(item) if isinstance(item, str) else self.encode(*item) for item in phrases
         ]
@@ -204,7 +262,7 @@ class Vocabulary:
         """Raise ValueError if two of the names cannot be told apart, or one is empty."""
         seen: dict[tuple[tuple[int, ...], tuple[float, ...]], str] = {}
         for name in names:
-            ids, weights = self.encode(name)
+            ids, weights = self.encode(name, True, True)
             key = (tuple(ids.tolist()), tuple(np.round(weights, 6).tolist()))
             if key in seen:
                 raise ValueError(
@@ -230,7 +288,8 @@ class Vocabulary:
 
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "tokenizer.json").write_text(self.tokenizer.to_str(pretty=True), encoding="utf-8")
-        save_file({"idf": self.idf_T}, folder / "idf.safetensors")
+        heard = {} if self.stored_heard_V is None else {"heard": self.stored_heard_V}
+        save_file({"idf": self.idf_T, **heard}, folder / "idf.safetensors")
         facts = {
             "content_hash": self.content_hash,
             "num_tokens": self.num_tokens,
@@ -259,8 +318,14 @@ class Vocabulary:
             facts = json.loads((folder / "vocabulary.json").read_text(encoding="utf-8"))
             content_hash = facts["content_hash"]
             tokenizer = tokenizers.Tokenizer.from_file(str(folder / "tokenizer.json"))
-            idf_T = load_file(folder / "idf.safetensors")["idf"]
-            vocabulary = cls(tokenizer, idf_T, facts.get("blocks", ()), facts.get("names", ()))
+            tensors = load_file(folder / "idf.safetensors")
+            vocabulary = cls(
+                tokenizer,
+                tensors["idf"],
+                facts.get("blocks", ()),
+                facts.get("names", ()),
+                tensors.get("heard"),
+            )
         except Exception as error:  # tokenizers raises plain Exception
             raise ValueError(
                 f"{folder} is damaged ({error}): build the vocabulary again"
@@ -281,14 +346,21 @@ def build(
     """Train the tokenizer on the training records, weigh its tokens, add those of misleading names.
 
     Args:
-        records: training records, without images if you like. They are iterated four times: pass
+        records: training records, without images if you like. They are iterated five times: pass
             an object that can be iterated again for large data.
         config: the size.
         names: class names beside those of the records' verified label spaces.
     """
     tokenizer = tokenization.train(records, config.size, config.min_frequency)
     idf_T = tokenization.inverse_document_frequency(tokenizer, records)
-    return Vocabulary(tokenizer, idf_T, names={*names, *class_names(records)})
+    built = Vocabulary(
+        tokenizer,
+        idf_T,
+        names={*names, *class_names(records)},
+        heard_V=np.repeat([False], 2 * len(idf_T)),
+    )
+    built.heard_V[built.own_T] = idf_T < idf_T.max()  # the weight of a token that no text holds
+    return built.with_heard(_relational_or_absent(records))
 
 
 def class_names(records: Iterable[Record]) -> set[str]:
@@ -296,7 +368,15 @@ def class_names(records: Iterable[Record]) -> set[str]:
     return {name for r in records if r.absent for name in (*r.phrases, *r.absent)}
 
 
-def _restore(
-    tokenizer: str, idf_T: FloatArray, blocks: Sequence[int], names: Sequence[str]
-) -> Vocabulary:
-    return Vocabulary(tokenizers.Tokenizer.from_str(tokenizer), idf_T, blocks, names)
+def _relational_or_absent(records: Iterable[Record]) -> set[str]:
+    """Phrases with words after a relation, and names that are known to be absent."""
+    absent: set[str] = set()
+    phrases: set[str] = set()
+    for record in records:
+        phrases.update(record.phrases)
+        absent.update(record.absent)
+    return absent | {phrase for phrase in phrases if is_relational(phrase)}
+
+
+def _restore(tokenizer: str, *parts: Any) -> Vocabulary:
+    return Vocabulary(tokenizers.Tokenizer.from_str(tokenizer), *parts)

@@ -23,7 +23,8 @@ def extend(
 
     Every token keeps its id and weight. A new token has the mean weight of its subwords, or of
     those of the form that stood for it, so a detector whose new rows are the mean of their rows
-    (`model/grow.py`) scores every phrase as before.
+    (`model/grow.py`) scores every phrase of words that it had heard as before. What the new texts
+    hold counts as heard from now on, also where it is no new token.
 
     Args:
         vocabulary: what to extend.
@@ -50,14 +51,20 @@ def extend(
             before = vocabulary.tokenizer.encode(vocabulary.asked(word)[0]).ids
             weights.append(float(np.mean([vocabulary.idf_T[part] for part in before])))
     known = _names_that_matter(vocabulary, {*names, *class_names(records)}, new)
-    if not new and known == set(vocabulary.names):
-        return vocabulary, ()
     tokenizer.add_tokens(
         [tokenizers.AddedToken(word, single_word=True, lstrip=True, rstrip=True) for word in new]
     )
     idf_T = np.concatenate([vocabulary.idf_T, np.array(weights, np.float32)])
     blocks = (*vocabulary.blocks, len(new)) if new else vocabulary.blocks
-    return Vocabulary(tokenizer, idf_T, blocks, known), tuple(new)
+    heard_V = vocabulary.stored_heard_V
+    if heard_V is not None:
+        heard_V = np.concatenate([heard_V, np.repeat([False], 2 * len(new))])
+    grown = Vocabulary(tokenizer, idf_T, blocks, known, heard_V).with_heard(
+        {text for record in records for text in (*record.phrases, *record.absent)},
+        {record.caption for record in records if record.caption},
+    )
+    is_same = grown.content_hash == vocabulary.content_hash
+    return (vocabulary, ()) if is_same else (grown, tuple(new))
 
 
 def require_extension(old: Vocabulary, new: Vocabulary) -> None:

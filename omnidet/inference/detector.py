@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from omnidet.data.vocabulary import Vocabulary
-from omnidet.inference import explain, likeness, pictures, pieces, references, saving
+from omnidet.inference import explain, hints, likeness, pictures, pieces, references, saving
 from omnidet.inference.choice import box_in, checked_overlap, choose, shares_of
 from omnidet.inference.defaults import BATCH, MAX_DETECTIONS, THRESHOLD
 from omnidet.inference.detections import Detections
@@ -22,7 +22,7 @@ from omnidet.inference.likeness import Example
 from omnidet.inference.names import Wanted, wanted
 from omnidet.inference.pictures import AnyPicture, Picture
 from omnidet.inference.prompt import Prompt, encoded
-from omnidet.inference.question import checked_count, checked_threshold, hint
+from omnidet.inference.question import checked_count, checked_threshold
 from omnidet.inference.regions import regions_of
 from omnidet.inference.search import best_pairs
 from omnidet.model import bundle
@@ -149,7 +149,8 @@ class OmniDet:
             images: one image, or a list of them: the answer is one `Detections`, or a list.
             prompt: one phrase, a list of them, a mapping of names to phrases, or what `prompt` made
                 of them; None asks for the detector's own `names`. A phrase that reads like a list
-                of several ("cat, dog") is searched for as it is, with a warning.
+                of several ("cat, dog") is searched for as it is, and a word that training never had
+                is left out beside others, each with a warning.
             max_detections: for each image.
             threshold: lowest score, from 0 to 1.
             no_overlaps: keep only the better of two boxes under one phrase or name whose
@@ -167,8 +168,8 @@ class OmniDet:
         checked_count(batch, "batch", least=1)
         if not isinstance(prompt, Prompt):
             prompt = self.prompt(self.own_names() if prompt is None else prompt)
-            if several := hint(prompt.phrases):
-                warnings.warn(several, stacklevel=2)
+            for line in hints.of_call(self.vocabulary, prompt.phrases):
+                warnings.warn(line, stacklevel=2)
         found: list[Detections] = []
         given = pictures.named(images)
         for begin in range(0, len(given), batch):
@@ -278,8 +279,8 @@ class OmniDet:
         return Prompt(names, *encoded, labels, tuple(map(labels.index, names)))
 
     def unknown_words(self, phrase: str) -> tuple[str, ...]:
-        """Words of a phrase that the vocabulary has only in parts: they were rare or absent in
-        training, and their scores mean little.
+        """Words of a phrase that the vocabulary has only in parts, or that training never had:
+        their scores mean little. Those that it never had are left out beside others.
         """
         return pieces.unknown_words(self.vocabulary, phrase)
 

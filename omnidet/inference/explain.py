@@ -26,15 +26,16 @@ class Token:
     word: str
     """The word that it is, or is a part of."""
     weight: float
-    """Share of the phrase's score; the weights of a phrase sum to 1."""
+    """Share of the phrase's score; the weights of a phrase sum to 1. That of a word which training
+    never had is 0 beside others."""
     logit: float
     score: float
     """Sigmoid of the logit: how sure the region is of this token alone."""
     is_context: bool
     """It names what the thing is next to, not the thing: "circle" in "star left of circle"."""
     is_known: bool
-    """The vocabulary has the word as a whole. A word that it has only in parts was rare or absent
-    in training, and its score means little."""
+    """The vocabulary has the word as a whole, and training had it. A word that it has only in parts
+    was rare or absent in training, and its score means little."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,7 @@ class Explanation:
 
     @property
     def unknown_words(self) -> tuple[str, ...]:
-        """Words of the phrase that the vocabulary has only in parts."""
+        """Words of the phrase that the vocabulary has only in parts, or that training never had."""
         return tuple(dict.fromkeys(t.word for t in self.tokens if not t.is_known))
 
     def to_dict(self) -> dict[str, Any]:
@@ -88,8 +89,10 @@ class Explanation:
         lines = []
         for key, parts in words.items():
             weight = sum(part.weight for part in parts)
-            logit = sum(part.weight * part.logit for part in parts) / weight
+            own = [part.weight / weight if weight else 1 / len(parts) for part in parts]
+            logit = sum(share * part.logit for share, part in zip(own, parts, strict=True))
             known = "" if parts[0].is_known else "  unknown word"
+            known += "" if weight else ", left out"
             lines.append(
                 f"{shown[key]:{width}}  weight {weight:.2f}  logit {logit:+6.2f}  "
                 f"score {1 / (1 + math.exp(-logit)):.3f}{known}"
@@ -113,7 +116,11 @@ def explain(
     for embedding_D, phrase, box, offset in asked:
         ids, weights = vocabulary.encode(phrase)
         weight_of = dict(zip(ids.tolist(), weights.tolist(), strict=True))
-        read = [piece for piece in pieces(vocabulary, phrase) if piece.place in weight_of]
+        read = [
+            piece
+            for piece in pieces(vocabulary, phrase)
+            if piece.place in weight_of or not piece.is_heard
+        ]
         places = torch.tensor([piece.place for piece in read], dtype=torch.int64)
         single = PhraseTable(places, torch.ones(len(places)), torch.arange(len(places)))
         rows_TD, biases_T = detector.phrases(single.to(detector.tokens.biases.device))
@@ -128,7 +135,7 @@ def explain(
             Token(
                 piece.text,
                 piece.word,
-                weight_of[piece.place],
+                weight_of.get(piece.place, 0.0),
                 float(own),
                 float(score),
                 piece.is_context,

@@ -5,11 +5,12 @@ Nothing is refused for any of it. No torch here: exported detectors say the same
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Sequence
 
 from omnidet.data.vocabulary import Vocabulary
 from omnidet.inference.names import Name
-from omnidet.inference.pieces import unknown_words
+from omnidet.inference.pieces import unheard_words, unknown_words
 from omnidet.inference.question import hint
 from omnidet.inference.spelling import doubts
 
@@ -20,24 +21,58 @@ def of_spelling(phrases: Sequence[str]) -> list[str]:
     return [*([several] if several else ()), *doubts(phrases)]
 
 
+def of_call(vocabulary: Vocabulary | None, phrases: Sequence[str], most: int = 5) -> list[str]:
+    """What a program is warned of: several phrases in one, and words that training never had.
+
+    Args:
+        most: lines of the second kind.
+    """
+    several = hint(phrases)
+    found = [several] if several else []
+    if vocabulary:
+        unheard = (phrase for phrase in phrases if vocabulary.has_unheard(phrase))
+        for phrase in itertools.islice(unheard, most):
+            found += of_unheard(vocabulary, phrase)
+    return found
+
+
 def of_words(vocabulary: Vocabulary, wanted: Iterable[Name]) -> list[str]:
     """One thing under two names, and words that the detector does not know."""
     wanted = tuple(wanted)
     found = [same] if (same := _same(vocabulary, wanted)) else []
     for name in wanted:
         for phrase in name.phrases:
-            if unknown := unknown_words(vocabulary, phrase):
+            found += of_unheard(vocabulary, phrase)
+            unheard, _ = unheard_words(vocabulary, phrase)
+            unknown = [word for word in unknown_words(vocabulary, phrase) if word not in unheard]
+            if unknown:
                 words = ", ".join(map(repr, unknown))
                 found.append(f"{phrase!r}: the detector does not know the word {words}")
     return found
 
 
+def of_unheard(vocabulary: Vocabulary, phrase: str) -> list[str]:
+    """Words that training never had: left out, or all there is."""
+    unheard, is_all = unheard_words(vocabulary, phrase)
+    if not unheard:
+        return []
+    words = ", ".join(map(repr, unheard))
+    if is_all:
+        return [
+            f"{phrase!r}: no training text had the word {words}: what is found under it means "
+            "nothing"
+        ]
+    return [f"{phrase!r}: no training text had the word {words}: it is left out"]
+
+
 def _same(vocabulary: Vocabulary, wanted: Iterable[Name]) -> str | None:
     """A line for people who ask for one thing under two names, as "dog" and "dogs"."""
-    seen: dict[tuple[str, str], tuple[str, str]] = {}
+    seen: dict[tuple[bytes, bytes], tuple[str, str]] = {}
     for name in wanted:
         for phrase in name.phrases:
-            first, other = seen.setdefault(vocabulary.asked(phrase), (name.name, phrase))
+            ids, weights = vocabulary.encode(phrase)
+            key = ids.tobytes(), weights.tobytes()
+            first, other = seen.setdefault(key, (name.name, phrase))
             if first != name.name:
                 return (
                     f"{phrase!r} asks for the same as {other!r}, so that everything is found as "

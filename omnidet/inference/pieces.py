@@ -24,13 +24,23 @@ class Piece:
     is_context: bool
     """It names what the thing is next to."""
     is_known: bool
-    """The vocabulary has the word as a whole."""
+    """The vocabulary has the word as a whole, and training texts held it."""
+    is_heard: bool = True
+    """Training texts held all pieces of the word; else it is left out of the phrase, unless no
+    other word remains."""
 
 
 def unknown_words(vocabulary: Vocabulary, phrase: str) -> tuple[str, ...]:
-    """Words of a phrase that the vocabulary has only in parts."""
+    """Words of a phrase that the vocabulary has only in parts, or that training never had."""
     read = pieces(vocabulary, phrase)
     return tuple(dict.fromkeys(piece.word for piece in read if not piece.is_known))
+
+
+def unheard_words(vocabulary: Vocabulary, phrase: str) -> tuple[tuple[str, ...], bool]:
+    """Words of a phrase that training texts never held, and whether it has no others."""
+    read = pieces(vocabulary, phrase)
+    found = tuple(dict.fromkeys(piece.word for piece in read if not piece.is_heard))
+    return found, not any(piece.is_heard for piece in read)
 
 
 def pieces(vocabulary: Vocabulary, phrase: str) -> list[Piece]:
@@ -44,6 +54,10 @@ def pieces(vocabulary: Vocabulary, phrase: str) -> list[Piece]:
         encoding = vocabulary.tokenizer.encode(part)
         sizes = Counter(encoding.word_ids)
         spans: dict[Any, tuple[int, int]] = {}
+        places: dict[Any, list[int]] = {}
+        for token, word in zip(encoding.ids, encoding.word_ids, strict=True):
+            places.setdefault(word, []).append(int(ids_T[token]))
+        heard = {word: vocabulary.is_heard(own_places) for word, own_places in places.items()}
         for word, (begin, end) in zip(encoding.word_ids, encoding.offsets, strict=True):
             first, last = spans.get(word, (begin, end))
             spans[word] = min(first, begin), max(last, end)
@@ -53,6 +67,7 @@ def pieces(vocabulary: Vocabulary, phrase: str) -> list[Piece]:
             place = int(ids_T[token])
             text = vocabulary.tokenizer.decode([token]).strip()
             whole = part[slice(*spans[word])].strip() if sizes[word] > 1 else text
-            piece = Piece(place, text, whole, is_context, sizes[word] == 1)
+            is_known = sizes[word] == 1 and heard[word]
+            piece = Piece(place, text, whole, is_context, is_known, heard[word])
             found.setdefault(place, piece)
     return list(found.values())

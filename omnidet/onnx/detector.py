@@ -9,11 +9,11 @@ from typing import Any, overload
 
 import numpy as np
 
-from omnidet.inference import pictures, pieces
+from omnidet.inference import hints, pictures, pieces
 from omnidet.inference.defaults import MAX_DETECTIONS
 from omnidet.inference.detections import Detections
 from omnidet.inference.pictures import AnyPicture
-from omnidet.inference.question import checked_count, checked_phrases, checked_threshold, hint
+from omnidet.inference.question import checked_count, checked_phrases, checked_threshold
 from omnidet.onnx import runtime
 from omnidet.onnx.best import Best
 from omnidet.onnx.facts import KEY, Facts
@@ -81,7 +81,7 @@ class OnnxDetector:
         return self.facts.threshold
 
     def unknown_words(self, phrase: str) -> tuple[str, ...]:
-        """Words of a phrase that the vocabulary has only in parts: `OmniDet.unknown_words`. None
+        """Words of a phrase that mean little to the detector: `OmniDet.unknown_words`. None
         where the words are folded into the model, which has no vocabulary.
         """
         return pieces.unknown_words(self.words.vocabulary, phrase) if self.words else ()
@@ -123,8 +123,9 @@ class OnnxDetector:
         least = checked_threshold(threshold)
         most = checked_count(max_detections, "max_detections")
         asked = self.asked(phrases)
-        if phrases is not None and (several := hint(asked)):
-            warnings.warn(several, stacklevel=2)
+        vocabulary = self.words.vocabulary if self.words else None
+        for line in hints.of_call(vocabulary, asked) if phrases is not None else ():
+            warnings.warn(line, stacklevel=2)
         rows = self.words.rows(asked) if self.words else None
         found = [
             self._look(image, name, asked, rows, most, least)

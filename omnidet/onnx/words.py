@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import tokenizers
@@ -51,7 +52,8 @@ class Words:
                 embeddings_TD, biases_T, idf_T = (
                     table[key] for key in ("embeddings", "biases", "idf")
                 )
-            vocabulary = Vocabulary(tokenizer, idf_T, blocks, names)
+                heard_V = table.get("heard")
+            vocabulary = Vocabulary(tokenizer, idf_T, blocks, names, heard_V)
         except Exception as error:  # tokenizers raises plain Exception
             raise ValueError(f"{folder} is damaged ({error}): export again") from error
         shapes = embeddings_TD.shape[:1], biases_T.shape
@@ -67,12 +69,14 @@ class Words:
         (folder / TOKENIZER).write_text(
             self.vocabulary.tokenizer.to_str(pretty=True), encoding="utf-8"
         )
-        np.savez(
-            folder / TABLE,
-            embeddings=self.embeddings_TD,
-            biases=self.biases_T,
-            idf=self.vocabulary.idf_T,
-        )
+        tables: dict[str, Any] = {
+            "embeddings": self.embeddings_TD,
+            "biases": self.biases_T,
+            "idf": self.vocabulary.idf_T,
+        }
+        if self.vocabulary.stored_heard_V is not None:
+            tables["heard"] = self.vocabulary.stored_heard_V
+        np.savez(folder / TABLE, **tables)
 
     def rows(self, phrases: Sequence[str]) -> tuple[FloatArray, FloatArray]:
         """Rows (P, D) and biases (P,) of the score `z . row + bias`.

@@ -67,6 +67,13 @@ def choose_backbone(recipe: Recipe, is_asked: bool) -> tuple[Recipe, str]:
     )
 
 
+def require_backbone(recipe: Recipe) -> None:
+    """Raise ValueError or FileNotFoundError now, and not after all pictures were read, if the
+    backbone that was asked for cannot be made: its name, its weights, or the side of the images.
+    """
+    recipe.model.backbone.build(recipe.model.position_side)
+
+
 def _called(recipe: Recipe) -> str:
     backbone = recipe.model.backbone
     return (

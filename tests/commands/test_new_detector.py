@@ -92,7 +92,9 @@ def test_steps_by_minutes_are_measured_once(folders, tmp_path, monkeypatch, caps
 
 def test_what_learned_nothing_is_not_registered(folders, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    code = _finetune(folders / "cups", tmp_path, *SMALL, "--steps", "1")
+    code = _finetune(
+        folders / "cups", tmp_path, *SMALL, "--steps", "1", "--set", "retrain.min_boxes=4"
+    )
     said = capsys.readouterr().out
     assert code == 3
     assert "cups/AP50" in said
@@ -139,7 +141,8 @@ def test_ctrl_c_keeps_what_was_reached(folders, tmp_path):
 
 def test_nothing_to_finish(folders, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    assert _finetune(folders / "cups", tmp_path, *SMALL, "--steps", "3", "--finish") == 2
+    given = (*SMALL, *ANY, "--steps", "3", "--finish")
+    assert _finetune(folders / "cups", tmp_path, *given) == 2
     assert "--finish" in capsys.readouterr().err.splitlines()[-1]
 
 
@@ -154,6 +157,17 @@ def test_a_worse_detector_does_not_become_the_champion(tmp_path):
         said.append(photographs.register(str(model), str(tmp_path), str(registry), recipe))
     assert "cups@1 stays the champion" in said[1]
     assert versions.aliases(registry, "cups") == {"champion": 3}
+
+
+def test_too_few_boxes_to_judge_by_are_said_before_the_training(
+    folders, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.chdir(tmp_path)
+    assert _finetune(folders / "cups", tmp_path, *SMALL, "--steps", "1") == 2
+    line = capsys.readouterr().err.splitlines()[-1]
+    for part in ("4 boxes", "--val-share", "retrain.min_boxes=4"):
+        assert part in line
+    assert not (tmp_path / "run-cups" / "model.work").exists()
 
 
 @pytest.mark.parametrize(
@@ -172,3 +186,26 @@ def test_wrong_input(folders, tmp_path, monkeypatch, capsys, more, value):
     assert _finetune(folders / "cups", tmp_path, *SMALL, *more) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert value in line
+
+
+@pytest.mark.parametrize(
+    ("given", "named"),
+    [
+        (("--set", "model.backbone.weights=pip:unheard-of"), "pip:unheard-of"),
+        (("--set", "model.backbone.weights=nowhere.pth"), "nowhere.pth"),
+        (
+            ("--set", "model.backbone.name=resnet1", "--set", "model.backbone.weights=random"),
+            "resnet1",
+        ),
+        (("--replay", "some/shards"), "--replay some/shards"),
+    ],
+)
+def test_what_cannot_begin_is_said_before_the_pictures_are_read(
+    folders, tmp_path, monkeypatch, capsys, given, named
+):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(
+        "omnidet.steps.retrain.data_version", lambda *_: pytest.fail("the pictures were read")
+    )
+    assert _finetune(folders / "cups", tmp_path, "--from", "photo-small", *given) == 2
+    assert named in capsys.readouterr().err

@@ -235,7 +235,9 @@ def test_a_word_that_is_everywhere_is_still_a_name():
 def test_a_word_counts_once_however_many_subwords_it_consists_of(words):
     parts = words.tokenizer.encode("zebra").ids
     assert len(parts) == 6
-    found = dict(zip(*(part.tolist() for part in words.encode("star zebra")), strict=True))
+    found = dict(
+        zip(*(part.tolist() for part in words.encode("star zebra", True, True)), strict=True)
+    )
     star = found[token(words, "star")]
     assert (1 - star) / star == pytest.approx(
         words.idf_T[parts].mean() / words.idf_T[token(words, "star")], rel=1e-5
@@ -292,9 +294,56 @@ def test_unknown_words_have_encodings_of_their_own(words):
         "red zebra",
         "red",
     ]
-    found = {tuple(ids(words, text)) for text in texts}
+    found = {tuple(words.encode(text, True, True)[0].tolist()) for text in texts}
     assert len(found) == len(texts)
     assert () not in found
+
+
+@pytest.mark.parametrize(
+    ("text", "heard"),
+    [
+        ("red zebra", "red"),
+        ("zebra red quokka", "red"),
+        ("star left of zebra", "star left"),
+        ("zebra left of circle", "quokka left of circle"),
+        ("dog left of rocket", "dog left"),  # a rocket was named, but never beside something
+    ],
+)
+def test_a_word_that_no_text_held_is_left_out(words, text, heard):
+    assert same(words, text, heard)
+    assert not np.array_equal(words.encode(text, True, True)[0], words.encode(heard)[0])
+
+
+def test_a_phrase_of_such_words_alone_stays_as_it_is(words):
+    assert ids(words, "zebra") == words.encode("zebra", True, True)[0].tolist()
+    assert not same(words, "zebra", "quokka")
+
+
+@pytest.mark.parametrize(
+    "text", ["red star", "rocket", "moon above the dog", "ground", "star left of circle"]
+)
+def test_words_that_texts_held_all_count(words, text):
+    assert np.array_equal(words.encode(text)[0], words.encode(text, True, True)[0])
+    assert all(words.heard_V[words.encode(text)[0]])
+
+
+def test_a_name_that_was_only_ever_absent_counts(words):
+    with_lynx = build(record("dog", absent=["lynx"]))
+    assert not same(with_lynx, "red lynx", "red")
+    assert same(words, "red lynx", "red")
+
+
+def test_a_word_of_heard_subwords_counts():
+    """The letters of a word that texts held in parts mean what these texts taught."""
+    rare = vocabulary.build([*CORPUS, record("abc")] * 2, VocabularyConfig(size=257))
+    assert not same(rare, "red cab", "red")
+    assert same(rare, "red jazz", "red")  # no text held a z
+
+
+def test_where_words_were_not_counted_all_count(words):
+    before = Vocabulary(words.tokenizer, words.idf_T, words.blocks, words.names)
+    assert np.array_equal(before.encode("red zebra")[0], words.encode("red zebra", True, True)[0])
+    assert before.content_hash != words.content_hash
 
 
 @pytest.mark.parametrize("text", ["", "  ", "???", "...", "—", "\u200b", "''"])

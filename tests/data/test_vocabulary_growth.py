@@ -24,9 +24,10 @@ def test_growing_moves_nothing_and_changes_no_phrase():
         assert np.array_equal(old.encode(phrase)[0], new.encode(phrase)[0])
         assert np.array_equal(old.encode(phrase)[1], new.encode(phrase)[1])
     (own,), _ = new.encode("zyx")
-    _, twin = new.encode("zyx left of zyx")[0][[0, -1]]
+    _, twin = new.encode("zyx left of zyx", True, True)[0][[0, -1]]
     assert old.num_tokens <= own < old.num_tokens + len(words) <= twin < new.num_tokens
-    assert [text for text, _ in new.tokens("zyx left of cell")][-2:] == ["zyx", "cell (context)"]
+    grown, _ = vocabulary_growth.extend(new, [record("zyx left of cell")])
+    assert [text for text, _ in grown.tokens("zyx left of cell")][-2:] == ["zyx", "cell (context)"]
     assert vocabulary_growth.extend(new, [record("zyx cell")]) == (new, ())
 
 
@@ -47,6 +48,36 @@ def test_a_grown_vocabulary_is_saved_pickled_and_grows_again(tmp_path):
         vocabulary_growth.require_extension(
             vocabulary.build(CORPUS[3:], VocabularyConfig(size=400)), twice
         )
+
+
+def test_what_is_taught_counts_as_heard():
+    old = vocabulary.build([*CORPUS] * 2, VocabularyConfig(size=700))
+    assert same(old, "red zyx", "red")
+    new, _ = vocabulary_growth.extend(old, [record("zyx", caption="an odd quasar")])
+    for word in ("zyx", "quasar", "odd"):
+        assert not same(new, f"red {word}", "red")
+    assert same(new, "red xyz", "red")
+    assert same(new, "star left of zyx", "star left")  # it was never beside something
+
+
+def test_a_name_that_is_spelt_like_a_subword_counts_once_it_is_taught():
+    """It has a token already, which no text had held by itself."""
+    old = vocabulary.build([*CORPUS] * 2, VocabularyConfig(size=700))
+    candidates = (old.tokenizer.decode([t]).strip() for t in range(257, len(old.idf_T)))
+    piece = next(t for t in candidates if t.isascii() and same(old, f"red {t}", "red"))
+    new, words = vocabulary_growth.extend(old, [record(f"red {piece}")])
+    assert words == ()
+    assert new.content_hash != old.content_hash
+    vocabulary_growth.require_extension(old, new)
+    assert not same(new, f"red {piece}", "red")
+
+
+def test_an_old_vocabulary_that_did_not_count_grows_as_before():
+    built = vocabulary.build([*CORPUS] * 2, VocabularyConfig(size=700))
+    old = Vocabulary(built.tokenizer, built.idf_T, built.blocks, built.names)
+    new, _ = vocabulary_growth.extend(old, [record("zyx")])
+    assert new.stored_heard_V is None
+    assert not same(new, "red quokka", "red")
 
 
 def test_new_names_that_would_be_the_same_are_told_apart():

@@ -79,7 +79,7 @@ def test_pictures_of_several_sizes_in_one_call_keep_their_own_pixels():
 
 def _names(count: int) -> list[str]:
     return [
-        f"{colour} {shape} {i}"
+        " ".join([*[colour] * (i + 1), shape])
         for i in range(count)
         for colour in toys.COLOURS
         for shape in toys.SHAPES

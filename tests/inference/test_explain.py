@@ -20,7 +20,7 @@ def detector() -> OmniDet:
 
 
 def test_the_parts_add_up_to_the_score(detector):
-    found = detector.detect(PICTURE, ["red star", "star left of circle", "white ring"], 20)
+    found = detector.detect(PICTURE, ["red star", "star left of circle", "yellow ring"], 20)
     for why, score, phrase in zip(
         detector.explain_found(found), found.scores, found.matched, strict=True
     ):
@@ -80,6 +80,8 @@ def test_a_word_that_the_vocabulary_has_in_parts_is_unknown(detector):
     said = json.loads(json.dumps(why.to_dict()))
     assert said["unknown_words"] == ["xylophone"]
     assert {token["word"] for token in said["tokens"]} == {"red", "xylophone"}
+    assert {t["weight"] for t in said["tokens"] if t["word"] == "xylophone"} == {0}
+    assert why.score == pytest.approx(detector.explain(PICTURE, "red", why.box)[0].score)
 
 
 def test_without_a_box_the_best_region_is_explained(detector):

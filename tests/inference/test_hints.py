@@ -23,6 +23,24 @@ def test_unknown_words_are_said_with_their_phrase():
     assert "'red xylophone'" in line
 
 
+def test_a_word_that_was_never_heard_is_said_to_be_left_out():
+    (left_out,) = _of_words("red xylophone")
+    assert "left out" in left_out
+    (alone,) = _of_words("xylophone")
+    assert "'xylophone'" in alone
+    assert "left out" not in alone
+    line = next(line for line in _of_words("red xylophone", "red zither") if "the same" in line)
+    assert "'red zither'" in line
+
+
+def test_a_program_is_warned_of_the_same():
+    vocabulary = toys.toy_vocabulary()
+    several, unheard = hints.of_call(vocabulary, ["star, ring", "red xylophone"])
+    assert "'star', 'ring'" in several
+    assert "'xylophone'" in unheard
+    assert hints.of_call(None, ["red xylophone"]) == []
+
+
 def test_one_thing_under_two_names_is_said_once():
     (line,) = _of_words("red star", "the red stars", "a photo of a red star")
     assert "'red star'" in line

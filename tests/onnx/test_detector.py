@@ -70,7 +70,7 @@ def test_threshold_and_number_are_kept(both, pictures):
 
 def test_many_words_in_several_products_are_as_in_one(both, pictures, monkeypatch):
     _, runner = both
-    words = [f"{shape} {number}" for number in range(9) for shape in ("star", "ring")]
+    words = [" ".join([*["red"] * n, shape]) for n in range(9) for shape in ("star", "ring")]
     wanted = runner.detect(str(pictures[0]), words, 40)
     monkeypatch.setattr(module, "NAMES_AT_ONCE", 4)
     found = runner.detect(str(pictures[0]), words, 40)

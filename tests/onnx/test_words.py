@@ -43,6 +43,22 @@ def test_exported_rows_are_those_of_the_prompt(exported):
     np.testing.assert_allclose(biases, prompt.biases_P.numpy(), atol=1e-6)
 
 
+def test_a_word_that_was_never_heard_is_left_out(tmp_path):
+    _words().save(tmp_path)
+    rows, biases = Words.load(tmp_path, toys.toy_vocabulary().blocks).rows(["red xylophone", "red"])
+    np.testing.assert_array_equal(rows[0], rows[1])
+    assert biases[0] == biases[1]
+
+
+def test_a_table_of_before_words_were_counted_has_all_count(tmp_path):
+    words = _words()
+    words.save(tmp_path)
+    with np.load(tmp_path / TABLE) as table:
+        np.savez(tmp_path / TABLE, **{key: table[key] for key in table if key != "heard"})
+    rows, _ = Words.load(tmp_path, words.vocabulary.blocks).rows(["red xylophone", "red"])
+    assert np.abs(rows[0] - rows[1]).max() > 0.01
+
+
 @pytest.mark.parametrize("name", [TOKENIZER, TABLE])
 def test_files_that_are_missing_or_damaged_are_named(tmp_path, name):
     _words().save(tmp_path)

@@ -51,7 +51,7 @@ def cut(found: Annotated, reading: ReadConfig | None = None) -> Cut:
             return _measurable(Cut(found, rest, parts[name], why))
     pictures = chosen_split.by_hash(found.pictures())
     rest, held = chosen_split.by_share(pictures, HELD_OUT_SHARE, str(found.root))
-    while len(held) < len(rest) and _boxes(held) < LEAST_BOXES:
+    while len(held) < len(pictures) // 2 and _boxes(held) < LEAST_BOXES:
         held.append(rest.pop(0))  # a few dozen pictures: the hash gave it fewer than its share
     why = (
         f"no split was found: {len(held)} of {len(pictures)} pictures, by a hash of their names, "

@@ -266,7 +266,7 @@ class Mixture(Dataset[Batch]):
                 [[record.height / side, record.width / side] for record in records]
             ),
             stream_BS=torch.eye(len(self.streams))[stream_ids],
-            phrases=self.vocabulary.table(phrases),
+            phrases=self.vocabulary.table((*phrase, True) for phrase in phrases),
             describes_B=torch.tensor([stream.describes for stream in supervised]),
             caption_B=torch.tensor(captions),
             **tensors,

@@ -81,4 +81,4 @@ class NameSampler:
         )
 
     def _tokens_of(self, name: str) -> frozenset[int]:
-        return frozenset(self.vocabulary.encode(name)[0].tolist())
+        return frozenset(self.vocabulary.encode(name, True, True)[0].tolist())
