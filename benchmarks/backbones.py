@@ -147,6 +147,7 @@ def tried(name: str, words: Vocabulary, *, export: bool) -> dict[str, Any]:
 
 def _check_step(detector: Detector, side: int, words: Vocabulary) -> None:
     size = dataclasses.replace(TINY, image_size=side, words=words.num_tokens // 2)
+    detector.backbone.freeze_idle()
     made = detector.train()(batch(size))
     (made.scores_BQL.square().mean() + made.boxes_cxcywh_BQ4.square().mean()).backward()
     for name, parameter in detector.backbone.named_parameters():

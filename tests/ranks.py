@@ -249,19 +249,14 @@ def layouts(folder: Path) -> None:
 
 
 def idle(folder: Path) -> list[int]:
-    """Two steps of a network with parts that no token depends on; the gradients of each rank."""
+    """Two steps with a network of which parts give no token anything."""
+    index = toys.write_shards(folder / "shards")
+    hrnet = TimmFeatures("hrnet_w18_small", "random", width=32, depth=1, num_heads=2)
+    model = dataclasses.replace(MODEL, backbone=hrnet)
+    config = dataclasses.replace(TRAIN, steps=2, checkpoint_every=2, log_every=1)
 
     def act(world: distributed.World) -> None:
-        torch.manual_seed(0)
-        settings = TimmFeatures("hrnet_w18_small", "random", width=32, depth=0, num_heads=2)
-        backbone = settings.build(64)
-        whole = distributed.parallel(backbone, world)
-        for _ in range(2):
-            whole.zero_grad()
-            images = torch.randint(0, 256, (1, 3, 64, 64), dtype=torch.uint8)
-            whole(images).square().sum().backward()
-        gradients = {n: p.grad for n, p in backbone.named_parameters() if p.requires_grad}
-        torch.save(distributed.whole(gradients), folder / f"idle.{world.rank}.pt")
+        toys.train(index, folder / "run", toys.LOSSES, config, world=world, model=model)
 
     return fork_ranks(2, act)
 

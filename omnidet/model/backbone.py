@@ -52,6 +52,11 @@ class Backbone(nn.Module, abc.ABC):
         Raises ValueError for an image size that does not fit the backbone.
         """
 
+    def freeze_idle(self) -> None:  # most have nothing of the kind
+        """Freeze parameters that no token depends on, before training: several ranks would wait for
+        their gradients, which never come.
+        """
+
     @abc.abstractmethod
     def parameter_groups(self, weight_decay: float, layer_decay: float) -> list[dict[str, Any]]:
         """Groups for an optimizer, by depth: `params`, `weight_decay` and `lr_scale`.

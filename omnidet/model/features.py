@@ -44,7 +44,7 @@ class FeatureBackbone(Backbone):
         # On a CPU a step takes three quarters of the time that way; the images come so already.
         self.network = network.to(memory_format=torch.channels_last)
         if config.frozen_norms:
-            folding.fold_batch_norms(self.network, self.fixed_side or image_size)
+            folding.fold_batch_norms(self.network, fixed_side or image_size)
         self.lateral = nn.ModuleList(nn.Conv2d(count, config.width, 1) for count in channels)
         self.norm = nn.LayerNorm(config.width)
         rates = torch.linspace(0, config.drop_path, config.depth).tolist()
@@ -53,8 +53,8 @@ class FeatureBackbone(Backbone):
         )
         self.final_norm = nn.LayerNorm(config.width) if config.depth else nn.Identity()
         self.gives_early = config.depth > 0
+        self._side = fixed_side or image_size
         self._freeze()
-        self._freeze_idle(self.fixed_side or image_size)
 
     def forward(self, images_BCHW: Tensor, early: bool = False) -> Any:
         """Images (B, 3, H, W) -> tokens (B, H/stride * W/stride, width), row by row.
@@ -128,14 +128,12 @@ class FeatureBackbone(Backbone):
                 if name in names:
                     parameter.requires_grad_(False)
 
-    def _freeze_idle(self, side: int) -> None:
-        """Freeze what no token depends on, such as parts of the last stage of HRNet.
-
-        Several ranks would wait for its gradients, which never come.
-        """
-        training = self.training
+    def freeze_idle(self) -> None:
+        """Freeze what no token depends on: parts of the last stage of HRNet."""
+        training, device = self.training, self.mean.device
+        images = torch.zeros(1, 3, self._side, self._side, dtype=torch.uint8, device=device)
         with torch.enable_grad():
-            tokens = self.eval()(torch.zeros(1, 3, side, side, dtype=torch.uint8))
+            tokens = self.eval()(images)
         self.train(training)
         used = _leaves(tokens)
         for parameter in self.network.parameters():

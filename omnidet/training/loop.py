@@ -168,7 +168,8 @@ def _prepare(
     detector: Detector, config: TrainConfig, world: distributed.World
 ) -> tuple[nn.Module, State]:
     """The model whose forward pass trains the detector, and what training changes."""
-    model = distributed.parallel(detector.to(world.device), world, config.parallel)
+    detector.to(world.device).backbone.freeze_idle()
+    model = distributed.parallel(detector, world, config.parallel)
     if config.compile:
         detector.backbone.compile()
         detector.head.compile()

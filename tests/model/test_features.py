@@ -119,6 +119,8 @@ def test_parts_that_no_token_depends_on_are_frozen():
     """HRNet's last stage mixes four strides, and two of them are used."""
     config = TimmFeatures("hrnet_w18_small", "random", width=32, num_heads=2, depth=0)
     backbone = config.build(64).train()
+    backbone.freeze_idle()
+    assert backbone.training
     backbone(_images()).square().sum().backward()
     learns = {n: p.requires_grad for n, p in backbone.network.named_parameters()}
     got = {n: p.grad is not None for n, p in backbone.network.named_parameters()}
