@@ -50,8 +50,11 @@ def test_a_small_folder_gives_the_evaluation_as_many_pictures_as_hold_five_boxes
     made = _cut(folder, unnamed=12)
     boxes = [len(picture.boxes) for picture in made.evaluation]
     assert sum(boxes) >= cut.LEAST_BOXES > sum(boxes[:-1])
-    few = _cut(folder, unnamed=3)
-    assert (len(few.train), len(few.evaluation)) == (2, 1)
+
+
+def test_half_of_the_pictures_at_most_are_evaluated_on_without_a_split(folder):
+    made = _cut(folder, unnamed=3)
+    assert (len(made.train), len(made.evaluation)) == (2, 1)
 
 
 def test_one_picture_cannot_be_cut(folder):
