@@ -11,7 +11,10 @@ installed. Importing this module registers the classes with the Auto classes as 
 
 from __future__ import annotations
 
+import base64
+import os
 from collections.abc import Iterator
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +27,8 @@ from transformers import (
     PreTrainedModel,
     ZeroShotObjectDetectionPipeline,
 )
-from transformers.image_utils import load_image
 
+from omnidet import http
 from omnidet.inference.detections import Detections
 from omnidet.inference.detector import OmniDet
 from omnidet.inference.question import checked_phrases, checked_threshold
@@ -122,8 +125,7 @@ class OmniDetPipeline(ZeroShotObjectDetectionPipeline):
         labels = checked_phrases(labels)
         if not labels:
             raise ValueError("candidate_labels is empty: give what to look for")
-        picture = load_image(inputs["image"], timeout=timeout)
-        yield {"is_last": True, "picture": picture, "labels": labels}
+        yield {"is_last": True, "picture": _picture(inputs["image"], timeout), "labels": labels}
 
     def _forward(self, model_inputs: dict[str, Any]) -> dict[str, Any]:
         prompt = self.model.omnidet.prompt(model_inputs["labels"])
@@ -151,6 +153,27 @@ class OmniDetPipeline(ZeroShotObjectDetectionPipeline):
         """Pictures of different sizes cannot be stacked: one at a time."""
         del batch_size
         return super().get_iterator(inputs, num_workers, 1, *params)
+
+
+def _picture(given: Any, timeout: float | None) -> Any:
+    """What the task takes, a file, an address, base64 text or a Pillow image, as `detect` takes it.
+
+    Not by `transformers.image_utils.load_image`: it cuts off transparency, and the bits of deep
+    pictures, so that other things would be found than by `detect`.
+    """
+    if not isinstance(given, str) or os.path.isfile(given):  # noqa: PTH113  # base64 is a long name
+        return given
+    if given.startswith(("http://", "https://")):
+        answer = http.connections(given).request("GET", given, timeout=timeout)
+        if answer.status != HTTPStatus.OK:
+            raise ValueError(f"{given} answered {answer.status}: give the address of a picture")
+        return answer.data
+    try:
+        return base64.b64decode("".join(given.rpartition(",")[2].split()), validate=True)
+    except ValueError:  # binascii.Error is one
+        raise ValueError(
+            f"image {given[:40]!r} is no file, no address and no base64 text: give one of them"
+        ) from None
 
 
 AutoConfig.register(OmniDetConfig.model_type, OmniDetConfig, exist_ok=True)

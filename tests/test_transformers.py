@@ -9,6 +9,7 @@ import sys
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from omnidet.inference.detector import OmniDet
 from tests import toys
@@ -23,11 +24,14 @@ def place(tmp_path_factory):
     OmniDet.from_pretrained(folder / "model").save_pretrained(folder / "saved")
     (folder / "a.png").write_bytes(toys.png(90, 30, [(5, 5, 20, 20)]))
     (folder / "b.png").write_bytes(toys.png(40, 64, [(5, 5, 20, 20)]))
+    clear = Image.open(folder / "b.png").convert("RGBA")
+    clear.putalpha(Image.linear_gradient("L").resize(clear.size))
+    clear.save(folder / "clear.png")
     return folder
 
 
 PROGRAM = """
-import json, sys
+import base64, json, sys
 from PIL import Image
 from transformers import pipeline, AutoModelForZeroShotObjectDetection
 words = ["red star", "blue ring"]
@@ -39,7 +43,17 @@ said = {
     "list": detector([opened, opened], candidate_labels=words, threshold=0.2, batch_size=2),
     "dicts": detector([{"image": "a.png", "candidate_labels": words}], threshold=0.2),
     "default": detector("a.png", candidate_labels=words),
+    "clear": detector("clear.png", candidate_labels=words, threshold=0.2),
+    "base64": detector(
+        base64.b64encode(open("clear.png", "rb").read()).decode(),
+        candidate_labels=words,
+        threshold=0.2,
+    ),
 }
+try:
+    detector("nowhere.png", candidate_labels=words)
+except ValueError as error:
+    said["refused"] = str(error)
 model = AutoModelForZeroShotObjectDetection.from_pretrained("saved", trust_remote_code=True)
 said["auto"] = model([opened], words)[0].to_dict()
 json.dump(said, sys.stdout)
@@ -72,6 +86,10 @@ def test_the_task_s_own_output(place, tmp_path):
     assert said["list"][0] == said["list"][1]
     assert said["list"][0][:2] == said["text"]
     assert said["dicts"] == [said["path"]]
+    clear = detector.detect(str(place / "clear.png"), WORDS, 1000, 0.2)
+    assert [entry["score"] for entry in said["clear"]] == pytest.approx(clear.scores, abs=1e-6)
+    assert said["base64"] == said["clear"]
+    assert "nowhere.png" in said["refused"]
     assert len(said["auto"]["detections"]) == min(100, len(b))
 
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from omnidet.serving.service import Service
 
 PACKAGES = ("h11", "prometheus_client", "python_multipart", "starlette", "uvicorn")
-LEAST_SECONDS = 1.0
+LEAST_SECONDS, MOST_SECONDS = 1.0, 86_400
 """Between two looks at the registry."""
 
 log = logging.getLogger("omnidet.server")
@@ -104,9 +104,10 @@ def _add_limits(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> None:
     """Serve until stopped. Raises ValueError or FileNotFoundError for what cannot be served."""
     extras.require("serve", *extras.TORCH, *PACKAGES)
-    if options.follow and options.follow < LEAST_SECONDS:
+    if options.follow and not LEAST_SECONDS <= options.follow <= MOST_SECONDS:  # NaN is neither
         raise ValueError(
-            f"--follow {options.follow:g}: give {LEAST_SECONDS:g} second or more, or 0 for never"
+            f"--follow {options.follow:g}: give {LEAST_SECONDS:g} to {MOST_SECONDS:,} seconds, or "
+            "0 for never"
         )
     limits = Limits(
         max_request_bytes=options.max_request_megabytes << 20,

@@ -68,7 +68,7 @@ def write(omnidet: OmniDet, config: ExportConfig, out: storage.Location, name: s
                     raise
         if not config.words:
             table = Words(vocabulary, *_token_table(omnidet))
-            table.save(folder)
+            table.save(folder, facts.weights_sha256)
         size = (folder / file).stat().st_size / 1e6
     lines = (_shape_line(facts, size, config), difference.line(limits))
     return Exported(storage.join(out, file), size, facts, lines)

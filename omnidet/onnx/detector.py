@@ -70,9 +70,10 @@ class OnnxDetector:
                 f"{file} was not written by `omnidet export`: its metadata has no key {KEY!r}"
             )
         facts = Facts.from_json(stored, str(file))
-        words = (
-            None if facts.words else Words.load(file.parent, facts.blocks, facts.names, facts.line)
-        )
+        words = None
+        if not facts.words:
+            beside = facts.blocks, facts.names, facts.line, facts.weights_sha256
+            words = Words.load(file.parent, *beside)
         return cls(session, facts, words)
 
     @property

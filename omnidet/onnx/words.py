@@ -38,8 +38,16 @@ class Words:
         blocks: Sequence[int],
         names: Sequence[str] = (),
         line: Sequence[float] = (),
+        weights_sha256: str = "",
     ) -> Words:
-        """Read what `save` wrote. Raises FileNotFoundError or ValueError with the remedy."""
+        """Read what `save` wrote.
+
+        Args:
+            weights_sha256: of the detector that the model beside the files was exported from.
+
+        Raises FileNotFoundError or ValueError with the remedy, also for the files of another
+        detector.
+        """
         for name in (TOKENIZER, TABLE):
             if not (folder / name).is_file():
                 raise FileNotFoundError(
@@ -53,6 +61,8 @@ class Words:
                     table[key] for key in ("embeddings", "biases", "idf")
                 )
                 heard_V = table.get("heard")
+                # Exports of before had no hash in the table.
+                of_weights = str(table.get("weights_sha256", ""))
             vocabulary = Vocabulary(tokenizer, idf_T, blocks, names, heard_V)
         except Exception as error:  # tokenizers raises plain Exception
             raise ValueError(f"{folder} is damaged ({error}): export again") from error
@@ -62,10 +72,19 @@ class Words:
                 f"{folder / TABLE} has {len(embeddings_TD)} tokens, and {TOKENIZER} "
                 f"{vocabulary.num_tokens}: the files are of two exports; export again"
             )
+        if of_weights and weights_sha256 and of_weights != weights_sha256:
+            raise ValueError(
+                f"{folder / TABLE} is of another detector than the model beside it: the files are "
+                "of two exports; export again"
+            )
         return cls(vocabulary, embeddings_TD, biases_T, Line(*line))
 
-    def save(self, folder: Path) -> None:
-        """Write both files into an existing folder."""
+    def save(self, folder: Path, weights_sha256: str = "") -> None:
+        """Write both files into an existing folder.
+
+        Args:
+            weights_sha256: of the detector, by which `load` knows the files of another one.
+        """
         (folder / TOKENIZER).write_text(
             self.vocabulary.tokenizer.to_str(pretty=True), encoding="utf-8"
         )
@@ -73,6 +92,7 @@ class Words:
             "embeddings": self.embeddings_TD,
             "biases": self.biases_T,
             "idf": self.vocabulary.idf_T,
+            "weights_sha256": np.array(weights_sha256),
         }
         if self.vocabulary.stored_heard_V is not None:
             tables["heard"] = self.vocabulary.stored_heard_V

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Collection, Mapping, Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from omnidet import storage
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 QUALITY = 92
 """Of JPEGs that are written."""
+_LISTS = ("classes", "predefined_classes")
+"""What a list of names is called among labels of YOLO: no picture's labels may be."""
 
 
 def free_key(key: str, taken: Collection[str]) -> str:
@@ -28,7 +30,7 @@ def free_key(key: str, taken: Collection[str]) -> str:
         taken: in lower case, for file systems that do not tell case.
     """
     found, number = key, 1
-    while found.lower() in taken:
+    while found.lower() in taken or PurePosixPath(found.lower()).name in _LISTS:
         number += 1
         found = f"{key}-{number}"
     return found

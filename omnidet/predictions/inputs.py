@@ -29,9 +29,12 @@ _ODD = re.compile('[\x00-\x1f\x7f<>:"|?*\\\\\ud800-\udfff\ufffe\uffff]')
 """Not for the names of files: what Windows refuses, and bytes that are no UTF-8."""
 _MAGIC = (
     *(b"\xff\xd8\xff", b"\x89PNG\r\n", b"GIF8", b"BM", b"II*\0", b"MM\0*"),
-    *(b"RIFF", b"P5\n", b"P6\n", b"\0\0\0"),
+    *(b"RIFF", b"\0\0\0"),
 )
+_PLAIN_MAP = re.compile(rb"P[1-6]\s+(#|\d)")
 """How picture files begin: on standard input they are told from a list of names by it."""
+_LONGEST = 200
+"""Bytes of a part of a key: with what is put behind it, 255 is the limit of file systems."""
 
 
 @dataclass(eq=False)
@@ -242,10 +245,11 @@ def _of_list(path: Path) -> list[Item]:
 
 
 def _of_stdin(content: bytes) -> list[Item]:
-    is_picture = content.startswith(_MAGIC) or content[4:8] == b"ftyp"
+    is_map = _PLAIN_MAP.match(content) is not None
+    is_picture = is_map or content.startswith(_MAGIC) or content[4:8] == b"ftyp"
     try:
         text = content.decode("utf-8-sig")
-        if is_picture and ("\0" in text or content.startswith((b"P5\n", b"P6\n"))):
+        if is_picture and ("\0" in text or is_map):
             return [Item("standard input", "stdin", content)]
     except UnicodeDecodeError as error:
         if is_picture:
@@ -257,15 +261,16 @@ def _of_stdin(content: bytes) -> list[Item]:
 
 
 def _named(text: str, folder: Path, source: str) -> Iterator[Item]:
-    """A name or an address a line; `#` begins a comment. Files that are not there are said later,
-    by name, as those that cannot be read.
+    """A name or an address a line, or with a zero byte behind each, as `find -print0` writes them;
+    `#` begins a comment. Files that are not there are said later, by name, as those that cannot be
+    read.
 
     Args:
         folder: what relative names begin from.
         source: for messages.
     """
     count = 0
-    for line in text.splitlines():
+    for line in text.split("\0") if "\0" in text else text.splitlines():
         name = line.strip()
         if not name or name.startswith("#"):
             continue
@@ -310,4 +315,5 @@ def _is_pattern(name: str) -> bool:
 
 def _plain(key: str) -> str:
     """A path that every file system takes, and every format of annotations spells."""
-    return _ODD.sub("_", key) or "picture"
+    parts = _ODD.sub("_", key).split("/")
+    return "/".join(part.encode()[:_LONGEST].decode(errors="ignore") for part in parts) or "picture"

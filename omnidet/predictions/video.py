@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterator
 from contextlib import closing
 
@@ -14,6 +13,8 @@ from omnidet.predictions.inputs import CAMERA
 
 DIGITS = 6
 """Of the number of a frame, in the names of files."""
+_WHOLE = 0.9
+"""Share of the frames that a file says it has: some count a few that nobody is shown."""
 
 
 def frames(name: str, every: int = 1, most: int | None = None) -> Iterator[tuple[int, Pixels]]:
@@ -42,14 +43,22 @@ def frames(name: str, every: int = 1, most: int | None = None) -> Iterator[tuple
     with closing(opened):
         if not opened.streams.video:
             raise ValueError(f"{name} holds no video: name another file")
-        numbered = enumerate(opened.decode(opened.streams.video[0]))
+        stream, count = opened.streams.video[0], 0
         try:
-            for number, frame in itertools.islice(numbered, 0, None, every):
+            for number, frame in enumerate(opened.decode(stream)):
+                count = number + 1
+                if number % every:
+                    continue
                 if most is not None and number // every >= most:
                     return
                 yield number, np.ascontiguousarray(_upright(frame))
         except av.FFmpegError as error:
             raise ValueError(f"{name} breaks off ({_brief(error)}): mend it") from error
+        if not count:
+            raise ValueError(f"{name} has no frame that can be decoded: mend it")
+        # What a file was cut off from is no error to FFmpeg.
+        if count < _WHOLE * stream.frames:
+            raise ValueError(f"{name} breaks off after {count} of {stream.frames} frames: mend it")
 
 
 def _upright(frame: object) -> Pixels:

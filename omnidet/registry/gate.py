@@ -2,8 +2,8 @@
 
     candidate's metrics + champion's metrics + what chance explains + GateConfig -> Decision
 
-Nothing passes for lack of a number: a metric that is missing or not finite fails. A drop that
-chance explains on so many images is none.
+Nothing passes for lack of a number: a metric that is missing, not finite or no share fails. A drop
+that chance explains on so many images is none.
 """
 
 from __future__ import annotations
@@ -150,11 +150,11 @@ def _compare(
     limit = None if before is None else before - drop
     limits = [each for each in (limit, floor) if each is not None]
     allowed = max(limits) if limits else None
-    are_finite = value is not None and all(map(math.isfinite, (value, before or 0)))
+    are_sound = value is not None and all(_is_sound(name, each) for each in (value, before or 0))
     # Compared with each limit: the max() of a list with NaN depends on its order.
     low = [limit for limit in limits if value is None or not value >= limit - _ROUNDING]
     by_chance = (
-        are_finite
+        are_sound
         and low == [limit]
         and limit != floor
         and before is not None
@@ -162,8 +162,13 @@ def _compare(
         and explained[0] <= before <= explained[1]
     )
     return Comparison(
-        name, before, value, difference, allowed, are_finite and (not low or by_chance), by_chance
+        name, before, value, difference, allowed, are_sound and (not low or by_chance), by_chance
     )
+
+
+def _is_sound(name: str, value: float) -> bool:
+    """Whether a measurement can give it: a headline is a share."""
+    return 0 <= value <= 1 if is_headline(name) else math.isfinite(value)
 
 
 def _reason(
@@ -171,9 +176,9 @@ def _reason(
 ) -> str:
     if row.candidate is None:
         return f"{row.metric}: the candidate lacks it"
-    if not math.isfinite(row.candidate):
-        return f"{row.metric}: the candidate's is {row.candidate}"
-    if row.champion is not None and not math.isfinite(row.champion):
+    if not _is_sound(row.metric, row.candidate):
+        return f"{row.metric}: the candidate's is {row.candidate}: evaluate it again"
+    if row.champion is not None and not _is_sound(row.metric, row.champion):
         return f"{row.metric}: the champion's is {row.champion}: promote a sound version"
     if floor is not None and row.candidate < floor - _ROUNDING:
         return f"{row.metric}: {row.candidate:.4f} is below the minimum of {floor:.4f}"

@@ -7,7 +7,8 @@ Each change is a file with the next number, written only if that file does not e
 simultaneous changes one gets the number; the other one sees that, and decides again. So changes
 have an order, none is lost, and the files are the alias's whole history.
 
-Each change is copied to `promoted/champion/`. An alias that lacks changes which are there was lost,
+Each change is copied to `promoted/champion/`. Where both are there they must be the same, or one of
+them was damaged. An alias that lacks changes which are there was lost,
 and that is another thing than an alias that was never set: a gate that took one for the other would
 compare with nothing.
 
@@ -73,7 +74,8 @@ def names(registry: Location, model: str) -> list[str]:
 def read(registry: Location, model: str, alias: str) -> Pointer | None:
     """What the alias says, or None if it was never set.
 
-    Raises LostError if it was set later than its files say, ValueError if it is damaged.
+    Raises LostError if it was set later than its files say, ValueError if it is damaged or its copy
+    says something else.
     """
     files = storage.list_files(storage.join(registry, model, FOLDER, alias))
     change = max((int(match[1]) for match in map(_CHANGE.fullmatch, files) if match), default=0)
@@ -91,7 +93,19 @@ def read(registry: Location, model: str, alias: str) -> Pointer | None:
             pointer,
         )
     location = _location(registry, model, alias, change)
-    return _parsed(location, change) if storage.exists(location) else None
+    if not storage.exists(location):
+        return None
+    pointer = _parsed(location, change)
+    copy = f"{change:08}.json"
+    if change and copy in copies:
+        kept = storage.join(registry, model, COPIES, alias, copy)
+        if _parsed(kept, change) != pointer:
+            raise ValueError(
+                f"{model}@{alias} in {registry} is damaged: {location} says version "
+                f"{pointer.version} after {list(pointer.history)}, and its copy {kept} says "
+                "something else: put the one that is right in place of the other"
+            )
+    return pointer
 
 
 def _parsed(location: str, change: int) -> Pointer:

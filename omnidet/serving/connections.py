@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import http
+import itertools
 import logging
 import sys
 from collections import Counter
@@ -37,10 +38,23 @@ log = logging.getLogger("omnidet.server")
 
 
 class Idle:
-    """Connections without a request under way, the one that has been so longest first."""
+    """Connections that keep the server waiting, those that have done so longest first."""
 
     def __init__(self) -> None:
         self.connections: dict[Connection, None] = {}
+        """Without a request under way."""
+        self.sending: dict[Connection, None] = {}
+        """With a body that has not arrived as a whole."""
+
+    def longest(self, newest: Connection) -> Connection:
+        """Whose place a new one gets: that of an idle one, or else of one whose body is slow."""
+        others = (each for each in self.connections if each is not newest)
+        return next(itertools.chain(others, self.sending, (newest,)))
+
+    def remove(self, connection: Connection) -> None:
+        """It waits no more."""
+        self.connections.pop(connection, None)
+        self.sending.pop(connection, None)
 
 
 class Connection(H11Protocol):
@@ -66,12 +80,12 @@ class Connection(H11Protocol):
         self._idle.connections[self] = None
         self._set("header", self._patience.header_seconds, self._header_is_late)
         if len(self.connections) > self._patience.max_connections:
-            oldest = next(iter(self._idle.connections))
+            oldest = self._idle.longest(self)
             oldest.transport.abort()
-            self._idle.connections.pop(oldest, None)
+            self._idle.remove(oldest)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._idle.connections.pop(self, None)
+        self._idle.remove(self)
         for name in list(self._timers):
             self._unset(name)
         super().connection_lost(exc)
@@ -87,6 +101,10 @@ class Connection(H11Protocol):
         else:
             self._unset("header")
             self._idle.connections.pop(self, None)
+            if self.conn.their_state is h11.SEND_BODY:
+                self._idle.sending.setdefault(self)
+            else:
+                self._idle.sending.pop(self, None)
 
     def handle_events(self) -> None:
         """As uvicorn does it, and no client's bytes may raise anything."""

@@ -79,3 +79,17 @@ def test_files_of_two_exports_are_refused(tmp_path):
     shutil.copy(tmp_path / "other" / TABLE, tmp_path / TABLE)
     with pytest.raises(ValueError, match=TABLE.replace(".", r"\.")):
         Words.load(tmp_path, words.vocabulary.blocks)
+
+
+def test_files_of_another_detector_are_refused(tmp_path):
+    """Of the same number of tokens, and of a version before hashes were kept."""
+    words = _words()
+    words.save(tmp_path, "a" * 64)
+    blocks = words.vocabulary.blocks
+    assert Words.load(tmp_path, blocks, weights_sha256="a" * 64).rows(["red star"])
+    with pytest.raises(ValueError, match=TABLE.replace(".", r"\.") + " is of another detector"):
+        Words.load(tmp_path, blocks, weights_sha256="b" * 64)
+    with np.load(tmp_path / TABLE) as table:
+        kept = {key: table[key] for key in table if key != "weights_sha256"}
+    np.savez(tmp_path / TABLE, **kept)
+    assert Words.load(tmp_path, blocks, weights_sha256="b" * 64).rows(["red star"])

@@ -51,6 +51,7 @@ def test_each_format_has_its_folder(tmp_path):
 def test_a_key_that_is_taken_gets_a_number():
     assert free_key("a/B", set()) == "a/B"
     assert free_key("a/B", {"a/b", "a/b-2"}) == "a/B-3"
+    assert free_key("a/Classes", set()) == "a/Classes-2"  # the names of YOLO labels
 
 
 @pytest.mark.parametrize(("label", "name"), [("..", "_"), ("a/../b", "a_.._b"), ("  ", "_")])

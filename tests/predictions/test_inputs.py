@@ -113,6 +113,11 @@ def test_standard_input_is_a_picture_or_names(place, monkeypatch):
     (place / "BMW.png").write_bytes(PNG)
     _stdin(monkeypatch, b"BMW.png\n")
     assert _names("-") == ["BMW.png"]
+    _stdin(monkeypatch, b"p/a.png\0q/a.png\0")  # find -print0
+    assert _names("-") == ["p/a.png", "q/a.png"]
+    for content in (b"P2\n1 1\n255\n7\n", b"P6 1 1 255\nabc", b"P4\n# made\n1 1\n\x80"):
+        _stdin(monkeypatch, content)
+        assert inputs.expand(["-"])[0][0].content == content
     for content in (b"", b"\n# nothing\n", b"\xff\x00\xff"):
         _stdin(monkeypatch, content)
         with pytest.raises(ValueError, match="standard input"):
@@ -175,3 +180,11 @@ def test_objects_of_a_store(s3):
     assert _names(f"{s3.uri}/f/b.png") == [f"{s3.uri}/f/b.png"]
     with pytest.raises(FileNotFoundError, match="nothing"):
         inputs.expand([f"{s3.uri}/nothing"])
+
+
+def test_keys_are_short_enough_for_files(place):
+    long = "ü" * 120
+    (place / "p" / f"{long}.png").write_bytes(PNG)
+    (item,) = inputs.expand([f"p/{long}.png"])[0]
+    assert item.name == f"p/{long}.png"
+    assert item.key == "ü" * 100

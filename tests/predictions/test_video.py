@@ -48,3 +48,26 @@ def test_what_is_no_video_is_named(tmp_path):
 def test_a_camera_that_is_not_there_is_named():
     with pytest.raises(ValueError, match="camera:99"):
         list(video.frames("camera:99"))
+
+
+def test_a_file_that_was_cut_off_is_named(tmp_path):
+    """Its header stands at the front, as it does in files for the web, and FFmpeg sees no error."""
+    whole = tmp_path / "whole.avi"
+    with av.open(str(whole), "w") as out:
+        stream = out.add_stream("mpeg4", rate=10)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        noise = np.random.default_rng(0)
+        for _ in range(20):
+            pixels = noise.integers(0, 255, (48, 64, 3), np.uint8)
+            out.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))
+        out.mux(stream.encode())
+    assert len(list(video.frames(str(whole)))) == 20
+    content = whole.read_bytes()
+    cut, empty = tmp_path / "cut.avi", tmp_path / "empty.avi"
+    cut.write_bytes(content[: len(content) // 2])
+    empty.write_bytes(content[: content.index(b"movi") + 4])
+    seen = []
+    with pytest.raises(ValueError, match=r"cut\.avi breaks off after \d+ of 20 frames"):
+        seen += [number for number, _ in video.frames(str(cut))]
+    with pytest.raises(ValueError, match=r"empty\.avi"):
+        list(video.frames(str(empty)))

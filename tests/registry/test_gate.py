@@ -92,7 +92,8 @@ def test_a_metric_that_the_champion_lacks_must_exist_only_if_it_is_named():
 @pytest.mark.parametrize("champion", [CHAMPION, None])
 def test_what_is_not_finite_fails(value, champion):
     decision = _decide(champion, coco_AP=value)
-    assert decision.reasons == (f"coco/AP: the candidate's is {value}",)
+    (reason,) = decision.reasons
+    assert reason.startswith(f"coco/AP: the candidate's is {value}")
     content = decision.describe()
     assert content["rows"][0]["candidate"] is None
     json.dumps(content, allow_nan=False)
@@ -206,3 +207,13 @@ def test_a_drop_beyond_chance_says_what_chance_explains():
 def test_what_passes_anyway_does_not_pass_by_chance():
     champion, candidate = {"coco/AP": 0.0142}, {"coco/AP": 0.0143}
     assert not gate.decide(candidate, champion, GateConfig(), CHANCE).rows[0].by_chance
+
+
+@pytest.mark.parametrize("value", [1.5, -1.0, 1e308])
+def test_a_headline_is_a_share(value):
+    sound = {"coco/AP": 0.5}
+    for candidate, champion in (({"coco/AP": value}, sound), (sound, {"coco/AP": value})):
+        decision = gate.decide(candidate, champion, GateConfig())
+        assert not decision.passed
+        assert "coco/AP" in decision.reasons[0]
+        assert str(value) in decision.reasons[0]

@@ -73,3 +73,13 @@ def test_a_damaged_alias_is_named(registry, text, how):
     storage.write_text(f"{registry}/toy/aliases/champion/00000002.json", text)
     with pytest.raises(ValueError, match=rf"aliases/champion/00000002.json {how}.*promote"):
         pointers.read(registry, "toy", "champion")
+
+
+@pytest.mark.parametrize("folder", [pointers.FOLDER, pointers.COPIES])
+def test_an_alias_and_its_copy_that_differ_are_named(registry, folder):
+    assert pointers.change(registry, "toy", "champion", None, 1, ())
+    file = storage.join(registry, "toy", folder, "champion", "00000001.json")
+    changed = storage.read_text(file).replace('"version": 1', '"version": 2')
+    storage.write_bytes(file, changed.encode())
+    with pytest.raises(ValueError, match=r"toy@champion.*00000001\.json.*something else"):
+        pointers.read(registry, "toy", "champion")

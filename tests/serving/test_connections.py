@@ -136,6 +136,18 @@ def test_connections_that_wait_do_not_keep_others_out(port):
             connection.close()
 
 
+def test_bodies_that_are_slow_do_not_keep_others_out(port):
+    slow = [socket.create_connection(("127.0.0.1", port)) for _ in range(60)]
+    try:
+        for connection in slow:
+            connection.sendall(POST + b"Content-Length: 5000\r\n\r\nx")
+        for _ in range(3):
+            assert ask(port, "GET", "/v2/health/live")[0] == 200
+    finally:
+        for connection in slow:
+            connection.close()
+
+
 def test_a_client_that_goes_away(port):
     for content in (POST, POST + b"Content-Length: 50\r\n\r\nabc", GET, GET[:9]):
         with socket.create_connection(("127.0.0.1", port)) as connection:
