@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shlex
 import signal
 import sys
 from collections.abc import Iterator
@@ -159,7 +160,7 @@ def _leaving(options: argparse.Namespace, run_id: str, url: str) -> Iterator[Non
     for option, variable in (("host", "KFP_ENDPOINT"), ("token_file", "KFP_TOKEN_FILE")):
         value = getattr(options, option)
         if value and str(value) != os.environ.get(variable):  # the next command lacks it
-            to_server += f" --{option.replace('_', '-')} {value}"
+            to_server += f" --{option.replace('_', '-')} {shlex.quote(str(value))}"
 
     def leave(number: int, _: object) -> NoReturn:
         print(

@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 
 LEAST_MEMORY = 2 * 2**30
 """The pods that train and evaluate ask for so much (`pipelines/placement.py`)."""
+_NUMBER = r"(?:[0-9]+(?:\.[0-9]+)?|\.[0-9]+)"
+"""Not `\\d`: Python reads the digits of all scripts, and Kubernetes only these."""
 _UNITS = {
     "": 1.0,
     **{unit: 1000.0**power for power, unit in enumerate("kMGTPE", 1)},
@@ -35,7 +37,7 @@ class Size:
             if getattr(self, name) < least:
                 raise ValueError(f"{name}={getattr(self, name):g}: give {least} or more")
         cpus, memory = self.cpus_per_node, self.memory_per_node
-        if not re.fullmatch(r"(\d+(\.\d+)?|\.\d+)m?", cpus) or not float(cpus.rstrip("m")):
+        if not re.fullmatch(rf"{_NUMBER}m?", cpus) or not float(cpus.rstrip("m")):
             raise ValueError(f"cpus_per_node={cpus!r} is not a number of CPUs: give 8 or 500m")
         bytes_ = number_of_bytes("memory_per_node", memory)
         if bytes_ < LEAST_MEMORY:
@@ -47,7 +49,7 @@ class Size:
 
 def number_of_bytes(name: str, text: str) -> float:
     """Bytes of memory as Kubernetes writes them. Raises ValueError for anything else."""
-    match = re.fullmatch(r"(\d+(?:\.\d+)?|\.\d+)([a-zA-Z]*)", text)
+    match = re.fullmatch(rf"({_NUMBER})([a-zA-Z]*)", text)
     if not match or match[2] not in _UNITS or not float(match[1]):
         raise ValueError(f"{name}={text!r} is not an amount of memory: give one like 16Gi")
     return float(match[1]) * _UNITS[match[2]]

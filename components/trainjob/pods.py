@@ -102,7 +102,7 @@ def is_stuck(pod: Object) -> bool:
     ends = pod["metadata"].get("deletionTimestamp")  # which includes the grace
     if not ends:
         return False
-    due = datetime.datetime.fromisoformat(ends.replace("Z", "+00:00"))
+    due = datetime.datetime.fromisoformat(ends)
     return datetime.datetime.now(datetime.UTC) > due + STUCK
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import hashlib
 import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -99,11 +100,18 @@ class Asked:
 
 
 def _content(given: str) -> str:
-    """The hash of the picture of an example: another picture may take its name."""
+    """The hash of the picture of an example: another picture may take its name.
+
+    Empty where there is none, which is said when the example is read.
+    """
     from omnidet import storage
 
-    path = next((p for p in (given, given.rpartition(":")[0]) if Path(p).is_file()), None)
-    return storage.sha256(Path(path)) if path else ""
+    for name in (given, given.rpartition(":")[0]):  # a box may follow
+        if storage.is_s3(name) and storage.exists(name):
+            return hashlib.sha256(storage.read_bytes(name)).hexdigest()
+        if Path(name).is_file():
+            return storage.sha256(Path(name))
+    return ""
 
 
 def asked(options: argparse.Namespace) -> Asked:

@@ -47,9 +47,10 @@ class AttentionInThree(nn.Module):
 
     def forward(self, tokens_BNW: Tensor, **unused: object) -> Tensor:
         """Tokens (B, N, width) -> tokens (B, N, width)."""
-        if any(value is not None and value is not False for value in unused.values()):
+        asked = [name for name, value in unused.items() if value is not None and value is not False]
+        if asked:
             raise ValueError(
-                f"attention with {', '.join(unused)} is not exported: name another model"
+                f"attention with {', '.join(asked)} is not exported: name another model"
             )
         batch, number, _ = tokens_BNW.shape
         query, key, value = (

@@ -159,15 +159,7 @@ def _leaves(tensor: Tensor) -> set[int]:
 
 def _network(config: TimmFeatures, image_size: int) -> tuple[Any, str, int | None]:
     """The timm model with its weights, and the side of its images if that is fixed."""
-    choices: tuple[dict[str, Any], ...] = (
-        {"img_size": image_size, "strict_img_size": False},  # Swin's windows
-        {"img_size": image_size},  # Hiera's positions
-        {},
-    )
-    for options in choices:
-        with contextlib.suppress(weights.UnknownOptionError):
-            network, sha256 = weights.create(config.name, config.weights, **options)
-            break
+    network, sha256, knows_side = _created(config, image_size)
     if not hasattr(network, "forward_intermediates") or not hasattr(network, "feature_info"):
         raise ValueError(
             f"backbone {config.name!r} does not give features by stage: name another model"
@@ -179,8 +171,20 @@ def _network(config: TimmFeatures, image_size: int) -> tuple[Any, str, int | Non
             f"backbone {config.name!r} does not take images of {image_size} px: "
             f"give model.image_size={fitting}, or name another model"
         )
-    is_fixed = "img_size" in options and not _takes(network, image_size + config.size_multiple)
+    is_fixed = knows_side and not _takes(network, image_size + config.size_multiple)
     return network, sha256, image_size if is_fixed else None
+
+
+def _created(config: TimmFeatures, image_size: int) -> tuple[Any, str, bool]:
+    """The timm model, the hash of its weights, and whether it was made for a side of images."""
+    choices: tuple[dict[str, Any], ...] = (
+        {"img_size": image_size, "strict_img_size": False},  # Swin's windows
+        {"img_size": image_size},  # Hiera's positions
+    )
+    for options in choices:
+        with contextlib.suppress(weights.UnknownOptionError):
+            return *weights.create(config.name, config.weights, **options), True
+    return *weights.create(config.name, config.weights), False
 
 
 @torch.no_grad()

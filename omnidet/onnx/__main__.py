@@ -40,9 +40,7 @@ def _main(arguments: list[str] | None) -> int:
         threshold = detector.threshold if options.threshold is None else options.threshold
         question.checked_threshold(threshold, "--threshold")
         detector.asked(options.phrases)
-    except (ValueError, OSError) as error:
-        return _failed(error)
-    except extras.MissingError as error:
+    except (ValueError, OSError, extras.MissingError) as error:
         return _failed(error)
     return _look_at(options.images, detector, options.phrases, threshold)
 

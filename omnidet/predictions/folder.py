@@ -68,7 +68,8 @@ def run_into(
     Raises ValueError if somebody changed one of the tables since it was written.
     """
     journal.require_ours(list(tables))
-    before = {id(item) for item in items if journal.has(item)}  # a changed one, before any work
+    # Of all at once: a picture that changed ends the run here, before any work.
+    before = {id(item) for item in items if journal.has(item)}
     notes = _lost(journal, files)
     is_counted = not any(item.is_video for item in items)
     progress = Progress(len(items) if is_counted else None, len(before))

@@ -17,6 +17,7 @@ from omnidet.config import require
 from omnidet.data.mixing.mixture import Loader
 from omnidet.matching.config import MatchingConfig
 from omnidet.model.detector import Detector
+from omnidet.schema import Batch, Predictions
 from omnidet.storage import Location
 from omnidet.training import checkpoint, distributed, optimizer, pictures
 from omnidet.training.average import Average
@@ -58,7 +59,6 @@ def fit(
         provenance: recipe and hashes of the data, written into each checkpoint.
         scoring: measures the averaged weights as training goes.
         stopwatch: counts the time of all processes; it runs since the start of this one.
-
         generation: of the main rank, among the processes that write in `folder`; default: the next.
 
     Raises FloatingPointError, before the weights change, if a loss or gradient is not finite,
@@ -83,8 +83,9 @@ def fit(
     log = MetricLog(log_file, loader.step, saved.log if saved else None) if world.is_main else None
     if log:
         starts = f"goes on after step {saved.step}" if saved else "starts"
-        to = f"to step {config.steps}: checkpoints in {checkpoints}"
-        print(f"training {starts}, {to}", flush=True)
+        print(
+            f"training {starts}, to step {config.steps}: checkpoints in {checkpoints}", flush=True
+        )
     guard = FiniteGuard(state.optimizer, optimizer.can_skip(state.optimizer))
     model.train()
     with (
@@ -108,10 +109,7 @@ def fit(
             batch = batch.to(world.device)
             with autocast(world.device, config.precision):
                 predictions = model(batch)
-            try:
-                loss, parts = supervision(predictions, batch)
-            except FloatingPointError as error:
-                raise FloatingPointError(f"step {step}: {error}") from error
+            loss, parts = _supervised(supervision, predictions, batch, step)
             guard.loss(step, loss, parts)
             loss.backward()  # type: ignore[no-untyped-call]
             norm = distributed.whole_norm(
@@ -140,14 +138,10 @@ def fit(
                     progress.show_score(row)
             if loader.step % config.checkpoint_every == 0 or is_last or is_stopped:
                 guard.settle()
-                facts = {
-                    "loader": loader.state_dict(),
-                    "schedule": {"learning_rate": rate, "last_step": config.steps},
-                    **stopwatch.facts(),
-                }
-                taken = checkpoint.snapshot(
-                    loader.step, state, facts, provenance or {}, log.content() if log else b""
-                )
+                schedule = {"learning_rate": rate, "last_step": config.steps}
+                facts = {"loader": loader.state_dict(), "schedule": schedule, **stopwatch.facts()}
+                content = log.content() if log else b""
+                taken = checkpoint.snapshot(loader.step, state, facts, provenance, content)
                 if taken:
                     writer.save(taken)
             if is_stopped and not is_last:
@@ -205,6 +199,16 @@ def autocast(device: torch.device, precision: str) -> torch.autocast:
 def _seed_step(seed: int, step: int, rank: int) -> None:
     """Seed stochastic depth by step and rank alone: a resumed run draws the same numbers."""
     torch.manual_seed(seed * 1_000_003 + step + (rank << 40))
+
+
+def _supervised(
+    supervision: Supervision, predictions: Predictions, batch: Batch, step: int
+) -> tuple[Tensor, Parts]:
+    """The loss and its parts. Raises FloatingPointError that names the step."""
+    try:
+        return supervision(predictions, batch)
+    except FloatingPointError as error:
+        raise FloatingPointError(f"step {step}: {error}") from error
 
 
 def _row(

@@ -148,11 +148,13 @@ class Progress:
 def _estimate(measured: int, per_step: float, steps: int) -> str:
     """How long the rest takes here, for a person who decides whether to wait."""
     minutes = per_step * steps / 60
-    about = (
-        f"{minutes:.0f} minutes" if minutes >= 1.5 else "a minute" if minutes > 0.5 else "seconds"
-    )
-    about = f"{minutes / 60:.1f} hours" if minutes >= 120 else about
-    return f"about {about} on this machine: {per_step:.2f} s a step, measured over {measured}"
+    if minutes >= 120:
+        about = f"{minutes / 60:.1f} hours"
+    elif minutes >= 1.5:
+        about = f"{minutes:.0f} minutes"
+    else:
+        about = "a minute" if minutes > 0.5 else "seconds"
+    return f"about {about} on this machine: {per_step:.2f} s a step, measured over {measured} steps"
 
 
 def _score_line(step: int, last: int, row: Mapping[str, float]) -> str:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import hashlib
 import shutil
 
 import pytest
 
+from omnidet import storage
 from omnidet.commands import asking
 from omnidet.inference.defaults import THRESHOLD
 from omnidet.inference.detector import OmniDet
@@ -106,6 +108,19 @@ def test_another_picture_under_the_name_of_an_example_is_another_question(place,
     example.write_bytes(toys.png(90, 30, [(1, 1, 9, 9)]))
     after = [asking.asked(options).facts() for options in given]
     assert [one != two for one, two in zip(before, after, strict=True)] == [True, True]
+
+
+@pytest.mark.s3
+def test_an_example_in_a_bucket_is_known_by_its_content(place, s3):
+    example = f"{s3.uri}/crop.png"
+    given = [_options("--like", example), _options("--like", f"{example}:5,5,20,20")]
+    found = []
+    for content in ((place / "picture.png").read_bytes(), toys.png(90, 30, [(1, 1, 9, 9)])):
+        storage.write_bytes(example, content)
+        hashes = {asking.asked(options).facts()[0][1] for options in given}
+        assert hashes == {hashlib.sha256(content).hexdigest()}
+        found += hashes
+    assert len(set(found)) == 2
 
 
 def test_the_threshold_is_the_detectors_own_unless_one_is_given(place, tmp_path):

@@ -55,7 +55,9 @@ def test_events_hold_what_the_log_holds_and_the_speed(tmp_path, capsys, monkeypa
     assert all(value > 0 for value in scalars["speed/images_per_second"].values())
     assert all(0 <= value <= 1 for value in scalars["speed/data_wait_share"].values())
     estimate, *lines = capsys.readouterr().err.splitlines()
-    assert re.fullmatch(r"about .* on this machine: \d+\.\d\d s a step, measured over 2", estimate)
+    assert re.fullmatch(
+        r"about .* on this machine: \d+\.\d\d s a step, measured over 2 steps", estimate
+    )
     assert (
         len(lines) == 2
     )  # the first interval and the last, without the control characters of a bar

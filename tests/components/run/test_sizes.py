@@ -15,7 +15,9 @@ def test_memory(text, size):
     Size(memory_per_node=text).require_sound()
 
 
-@pytest.mark.parametrize("text", ["", "0", "0Gi", "-1Gi", "16GB", "16gi", "16 Gi", "16m", "nanGi"])
+@pytest.mark.parametrize(
+    "text", ["", "0", "0Gi", "-1Gi", "16GB", "16gi", "16 Gi", "16m", "nanGi", "１６Gi"]
+)
 def test_what_is_no_memory(text):
     with pytest.raises(ValueError, match=r"memory_per_node=.*: give one like 16Gi"):
         Size(memory_per_node=text).require_sound()
@@ -30,7 +32,7 @@ def test_memory_without_its_unit_is_too_little(text):
 def test_cpus():
     for text in ("2", "0.5", ".5", "500m"):
         Size(cpus_per_node=text).require_sound()
-    for text in ("", "0", "0m", "8Gi", "-1", "many"):
+    for text in ("", "0", "0m", "8Gi", "-1", "many", "２"):
         with pytest.raises(ValueError, match="cpus_per_node="):
             Size(cpus_per_node=text).require_sound()
 
