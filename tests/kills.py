@@ -21,9 +21,9 @@ import torch
 
 from omnidet import storage
 from omnidet.training import checkpoint
-from tests import toys
+from tests import toy_runs, toys
 
-CONFIG = dataclasses.replace(toys.TRAIN, steps=180, log_every=1, checkpoint_every=3)
+CONFIG = dataclasses.replace(toy_runs.TRAIN, steps=180, log_every=1, checkpoint_every=3)
 SCORE_EVERY = 7
 """Steps after which weights are measured; the checkpoints are at others."""
 SPARE = 60
@@ -85,7 +85,7 @@ def run(index: toys.shards.Index, folder: Path, kill_at: int | None) -> None:
     checkpoint.save_file = counted(checkpoint.save_file)
     checkpoint._to_disk = counted(checkpoint._to_disk)
     storage.remove = counted(storage.remove)
-    toys.train(index, folder, train=CONFIG, scoring=toys.toy_scoring(folder, SCORE_EVERY))
+    toy_runs.train(index, folder, train=CONFIG, scoring=toy_runs.toy_scoring(folder, SCORE_EVERY))
 
 
 def fork(action: Callable[[], None]) -> int:

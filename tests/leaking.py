@@ -9,7 +9,7 @@ from typing import Any
 from omnidet.data import shard_writer, shards
 from omnidet.measures.config import Benchmark, EvaluationConfig
 from omnidet.recipes.recipe import Recipe
-from tests import toys
+from tests import toy_runs, toys
 
 
 def write(folder: Path) -> tuple[dict[str, Any], Recipe]:
@@ -25,5 +25,5 @@ def write(folder: Path) -> tuple[dict[str, Any], Recipe]:
     streams = [{"name": "det", "sets": ["train/coco", "train/laion", "train/lvis"]}]
     version = shards.read_index(folder).dataset_version
     benchmark = Benchmark("refcocog", "refcocog", "eval/refcocog")
-    recipe = dataclasses.replace(toys.recipe(), evaluation=EvaluationConfig((benchmark,)))
+    recipe = dataclasses.replace(toy_runs.recipe(), evaluation=EvaluationConfig((benchmark,)))
     return {"dataset_version": version, "recipe": {"streams": streams}}, recipe

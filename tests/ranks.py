@@ -31,7 +31,7 @@ from omnidet.training import distributed, watch
 from omnidet.training.config import PARALLEL
 from omnidet.training.objective import objective
 from omnidet.training.stop import InterruptedRunError
-from tests import kills, toys
+from tests import kills, toy_runs, toys
 
 SPLITS: dict[str, tuple[list[int], ...]] = {
     "1": ([0, 1, 2, 3, 4],),
@@ -47,11 +47,11 @@ MODEL = dataclasses.replace(
 )
 """Without stochastic depth, which each rank draws for itself."""
 TRAIN = dataclasses.replace(
-    toys.TRAIN,
+    toy_runs.TRAIN,
     steps=8,
     checkpoint_every=4,
     log_every=2,
-    optimizer=dataclasses.replace(toys.TRAIN.optimizer, new_token_rate=5),
+    optimizer=dataclasses.replace(toy_runs.TRAIN.optimizer, new_token_rate=5),
 )
 NEW_ROWS = (0, 3, toys.toy_vocabulary().num_tokens - 1)
 """Rows on both of two ranks, if the token table is sharded."""
@@ -130,11 +130,13 @@ def train(world: distributed.World, folder: Path, mode: str = "ddp", stop: bool 
     index = shards.read_index(str(folder.parent / "shards"))
     losses = (*toys.LOSSES[:-1], _signalled(3, signal.SIGTERM)) if stop else toys.LOSSES
     config = dataclasses.replace(TRAIN, parallel=mode)
-    toys.train(index, folder, losses, config, world=world, model=MODEL, new_rows=NEW_ROWS)
+    toy_runs.train(index, folder, losses, config, world=world, model=MODEL, new_rows=NEW_ROWS)
 
 
 def _signalled(call: int, number: signal.Signals) -> toys.WeightedLoss:
-    return toys.at_call(toys.LOSSES[-1], call, lambda term: (os.kill(os.getpid(), number), term)[1])
+    return toy_runs.at_call(
+        toys.LOSSES[-1], call, lambda term: (os.kill(os.getpid(), number), term)[1]
+    )
 
 
 def runs(folder: Path) -> list[list[int]]:
@@ -192,7 +194,7 @@ def member(folder: Path) -> None:
     try:
         with distributed.world() as world:
             config = dataclasses.replace(TRAIN, steps=24, checkpoint_every=4)
-            toys.train(
+            toy_runs.train(
                 shards.read_index(str(folder / "shards")),
                 folder / "run",
                 losses,
@@ -215,7 +217,7 @@ def half(folder: Path) -> list[list[int]]:
 
     def act(world: distributed.World, name: str, **settings: object) -> None:
         config = dataclasses.replace(TRAIN, precision="bfloat16", **settings)  # type: ignore[arg-type]
-        toys.train(index, folder / name, toys.LOSSES, config, world=world, model=MODEL)
+        toy_runs.train(index, folder / name, toys.LOSSES, config, world=world, model=MODEL)
         counted = torch._dynamo.utils.counters["stats"]["unique_graphs"]
         (folder / f"{name}.{world.rank}.graphs").write_text(str(counted))
 
@@ -266,7 +268,7 @@ def drained(folder: Path) -> None:
     with distributed.world() as world:
         config = dataclasses.replace(TRAIN, steps=5000, checkpoint_every=5000, log_every=1)
         index = shards.read_index(str(folder / "shards"))
-        toys.train(index, folder / "run", toys.LOSSES, config, workers=2, world=world)
+        toy_runs.train(index, folder / "run", toys.LOSSES, config, workers=2, world=world)
 
 
 if __name__ == "__main__":

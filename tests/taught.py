@@ -7,11 +7,11 @@ from pathlib import Path
 
 from omnidet import config
 from omnidet.steps import train_detector
-from tests import toys
+from tests import toy_runs, toys
 
 NAME = "omnidet-tiny-world"
 SETTINGS = (
-    *toys.SMALL,
+    *toy_runs.SMALL,
     "retrain.steps=4",
     "retrain.min_gain=-1",
     *("retrain.min_ap50=0", "retrain.min_boxes=1"),
@@ -25,7 +25,7 @@ def prepare(folder: Path) -> Path:
     """`registry` with version 1, the `shards` it was trained on, and `cells`: ten annotated
     pictures of two new names."""
     recipe = config.override(
-        toys.recipe(), "model.calibrated_streams=3"
+        toy_runs.recipe(), "model.calibrated_streams=3"
     )  # the new stream is one more
     world, shards, words, model, metrics = (
         str(folder / part) for part in ("world", "shards", "words", "model", "metrics.json")

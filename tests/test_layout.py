@@ -41,6 +41,7 @@ WITHOUT_A_MODULE = {
     "test_workflows.py",
     "data/sharding/test_build_s3.py",
     "data/test_damage.py",
+    "data/test_vocabulary_files.py",
     "training/test_cuda_path.py",
     "data/sources/test_contract.py",
     "losses/test_contract.py",

@@ -13,7 +13,7 @@ import pytest
 
 from omnidet import config, progress
 from omnidet.steps import train_detector
-from tests import toys
+from tests import toy_runs
 
 
 @pytest.fixture
@@ -56,7 +56,7 @@ def test_nested_bars_move_no_cursor(capsys, monkeypatch):
 
 @pytest.mark.usefixtures("often")
 def test_shards_and_evaluation_show_lines(tmp_path, capsys):
-    recipe = config.override(toys.recipe(), "world.train_images=12")
+    recipe = config.override(toy_runs.recipe(), "world.train_images=12")
     world, shards, words, model = (str(tmp_path / part) for part in ("world", "s", "words", "m"))
     train_detector.draw_world(world, recipe)
     train_detector.build_shards(world, shards, recipe)

@@ -13,7 +13,7 @@ from omnidet import s3_client, storage
 from omnidet.data import shards
 from omnidet.data.vocabulary import Vocabulary
 from omnidet.steps import train_detector
-from tests import toys
+from tests import toy_runs, toys
 
 
 def test_list_is_sorted_and_relative(tmp_path):
@@ -130,7 +130,7 @@ def test_shards_and_vocabulary_from_the_object_store_equal_local_ones(s3, tmp_pa
                 other.caption,
             )
             assert one.boxes_xyxy.tolist() == other.boxes_xyxy.tolist()
-    recipe = toys.recipe()
+    recipe = toy_runs.recipe()
     built = train_detector.build_vocabulary(
         str(tmp_path / "shards"), str(tmp_path / "vocabulary"), recipe
     )

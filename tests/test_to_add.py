@@ -98,10 +98,10 @@ from omnidet.measures.config import Benchmark, EvaluationConfig
 from omnidet.recipes.recipe import Recipe
 from omnidet.steps import train_detector
 from omnidet.training.config import WeightedLoss
-from tests import toys
+from tests import toy_runs, toys
 
 recipe = config.override(
-    toys.recipe(),
+    toy_runs.recipe(),
     "matching.matcher=greedy",
     "matching.early_regions=0",
     "streams.det.transforms=[flip, darken]",
@@ -180,7 +180,7 @@ from pathlib import Path
 from kfp import compiler, dsl
 from components.build_vocabulary import build_vocabulary
 from components.count_tokens import count_tokens
-from tests import toys
+from tests import toy_runs, toys
 
 @dsl.pipeline(name="with-one-more-step")
 def pipeline(shards: str, folder: str, recipe: str = "tiny_world"):

@@ -18,7 +18,7 @@ from omnidet.data.mixing.config import MixingConfig, Stream
 from omnidet.data.mixing.mixture import Mixture
 from omnidet.recipes.photographs import photographs
 from omnidet.steps import train_detector
-from tests import taught, toys
+from tests import taught, toy_runs, toys
 
 ROOT = Path(__file__).parents[2]
 SMALL = (
@@ -107,7 +107,7 @@ def test_left_out_names_are_asked_beside_their_controls(how, tmp_path):
 
 @pytest.mark.slow
 def test_three_streams_are_measured_on_what_was_seen_and_on_what_was_not(tmp_path):
-    whole = config.override(toys.recipe(), "world.broken=0")  # what is trained on is judged too
+    whole = config.override(toy_runs.recipe(), "world.broken=0")  # what is trained on is judged too
     train_detector.draw_world(str(tmp_path / "world"), whole)
     out = tmp_path / "out.json"
     _run(

@@ -18,10 +18,10 @@ from omnidet import config
 from omnidet.evaluation import resampling
 from omnidet.recipes.tiny_world import tiny_world
 from omnidet.training.config import TrainConfig
-from tests import toys
+from tests import toy_runs, toys
 
 ROOT = Path(__file__).parents[2]
-SIZE = tuple(s for s in toys.SMALL if not s.startswith("train.") and "workers" not in s)
+SIZE = tuple(s for s in toy_runs.SMALL if not s.startswith("train.") and "workers" not in s)
 
 
 @pytest.fixture(autouse=True)

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from omnidet.steps import train_detector
-from tests import toys
+from tests import toy_runs
 
 ROOT = Path(__file__).parents[2]
 KEYS = {
@@ -80,7 +80,7 @@ def test_a_benchmark_of_data_writes_its_keys(name, tmp_path):
         "loader": ["--data", str(tmp_path / "world" / "coco")],
     }.get(name, [])
     if name == "loader":
-        train_detector.draw_world(str(tmp_path / "world"), toys.recipe())
+        train_detector.draw_world(str(tmp_path / "world"), toy_runs.recipe())
     ran = _run(name, *options, *more, "--json", str(tmp_path / "out.json"))
     assert ran.returncode == 0, ran.stderr
     values = json.loads((tmp_path / "out.json").read_text())

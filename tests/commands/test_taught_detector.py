@@ -20,7 +20,7 @@ from omnidet.measures import run
 from omnidet.registry import versions
 from omnidet.steps import train_detector
 from omnidet.training import loop
-from tests import taught, toys
+from tests import taught, toy_runs, toys
 
 NAME = "omnidet-tiny-world"
 IGNORED = ("world.", "vocabulary.", "model.", "train.steps", "train.optimizer.")
@@ -142,7 +142,7 @@ def test_a_champion_that_changes_meanwhile_is_not_replaced(place, registry, tmp_
 def test_two_runs_at_once_end_with_one_champion(place, s3, tmp_path):
     registry = f"{s3.uri}/registry"
     model = str(versions.find(place / "registry", NAME).location)
-    train_detector.register(model, str(place / "metrics.json"), registry, toys.recipe())
+    train_detector.register(model, str(place / "metrics.json"), registry, toy_runs.recipe())
     processes = [_start(_arguments(place, registry, tmp_path / f"out{i}")) for i in range(2)]
     said = [process.communicate()[0] for process in processes]
     assert [process.returncode for process in processes] == [0, 0], said

@@ -10,9 +10,9 @@ from typing import Any
 from omnidet import storage
 from omnidet.registry import versions
 from omnidet.steps.retrain import Attempt
-from tests import toys
+from tests import toy_runs, toys
 
-SETTINGS = [s for s in toys.SMALL if s.startswith(("world.", "shards.", "vocabulary."))]
+SETTINGS = [s for s in toy_runs.SMALL if s.startswith(("world.", "shards.", "vocabulary."))]
 """Settings with which the demo's data is drawn in seconds."""
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from omnidet.data import vocabulary, vocabulary_growth
 from omnidet.data.vocabulary import Vocabulary, VocabularyConfig
-from tests.data.test_vocabulary import CORPUS, record, same
+from tests.data.words import CORPUS, record, same
 
 
 def test_growing_moves_nothing_and_changes_no_phrase():

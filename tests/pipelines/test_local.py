@@ -22,11 +22,11 @@ from omnidet.steps import train_detector
 from pipelines import cli as command
 from pipelines import local
 from pipelines.defaults import ROOT
-from tests import toys
+from tests import toy_runs
 
 STEPS = 10
 SETTINGS = [
-    *(s for s in toys.SMALL if not s.startswith(("world.train_images", "train.steps"))),
+    *(s for s in toy_runs.SMALL if not s.startswith(("world.train_images", "train.steps"))),
     *("world.train_images=40", "model.image_size=64", "train.optimizer.learning_rate=1e-3"),
 ]
 MODEL = "omnidet-tiny-world"

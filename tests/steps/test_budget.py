@@ -10,7 +10,7 @@ import torch
 
 from omnidet.steps import budget
 from omnidet.steps.budget import Times
-from tests import evaluations, toys
+from tests import evaluations, toy_runs, toys
 
 TIMES = Times({"1": 0.5, "2": 0.8}, 0.05, 60)
 
@@ -25,7 +25,7 @@ def measured(tmp_path, monkeypatch) -> list[object]:
 
 
 def _plan(tmp_path, **asked) -> budget.Budget:
-    place = tmp_path / "shards", "words", toys.recipe(), tmp_path / "run"
+    place = tmp_path / "shards", "words", toy_runs.recipe(), tmp_path / "run"
     return budget.plan(*place, **asked)
 
 
@@ -73,15 +73,15 @@ def test_measuring_is_a_small_share_of_any_time(minutes, images):
 def test_steps_that_are_given_are_taken(measured, tmp_path):
     made = _plan(tmp_path, steps=300)
     assert made.steps == 300
-    assert made.applied(toys.recipe()).train.steps == 300
-    assert made.applied(toys.recipe()).train.score_every == made.score_every > 0
+    assert made.applied(toy_runs.recipe()).train.steps == 300
+    assert made.applied(toy_runs.recipe()).train.score_every == made.score_every > 0
 
 
 def test_a_real_measurement(tmp_path):
     index = evaluations.index(tmp_path / "shards")
     sets = dataclasses.replace(index, sets={**index.sets, "train/x": index.sets["eval/coco"]})
     toys.write_vocabulary(tmp_path / "words")
-    recipe = toys.recipe()
+    recipe = toy_runs.recipe()
     (stream,) = (s for s in recipe.streams if s.name == "det")
     recipe = dataclasses.replace(
         recipe, streams=(dataclasses.replace(stream, sets=("train/x",), images_per_step=2),)

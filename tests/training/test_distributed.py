@@ -13,7 +13,7 @@ import torch
 from safetensors.torch import load_file
 
 from omnidet.training import checkpoint, distributed, metrics
-from tests import ranks, toys
+from tests import ranks, toy_runs, toys
 
 ROOT = Path(__file__).parents[2]
 pytestmark = pytest.mark.slow
@@ -142,4 +142,4 @@ def test_more_ranks_than_images_is_refused_at_the_start(tmp_path):
     index = toys.write_shards(tmp_path / "shards")
     crowd = distributed.World(0, 3, torch.device("cpu"))
     with pytest.raises(ValueError, match=r"3 ranks.*2 images_per_step"):
-        toys.train(index, tmp_path / "run", world=crowd)
+        toy_runs.train(index, tmp_path / "run", world=crowd)

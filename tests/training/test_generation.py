@@ -15,7 +15,7 @@ import pytest
 from omnidet import storage
 from omnidet.training import checkpoint, generation
 from omnidet.training.generation import Generation, SupersededError
-from tests import toys
+from tests import toy_runs, toys
 
 ROOT = Path(__file__).parents[2]
 
@@ -95,10 +95,10 @@ def test_a_parent_is_told_from_a_later_one_of_the_same_number():
 TRAINING = """
 import dataclasses, sys
 from omnidet.data import shards
-from tests import toys
-config = dataclasses.replace(toys.TRAIN, steps=100_000, checkpoint_every=1)
+from tests import toy_runs, toys
+config = dataclasses.replace(toy_runs.TRAIN, steps=100_000, checkpoint_every=1)
 try:
-    toys.train(shards.read_index(sys.argv[1]), sys.argv[2], train=config)
+    toy_runs.train(shards.read_index(sys.argv[1]), sys.argv[2], train=config)
 except ValueError as error:
     print(error, file=sys.stderr)
     sys.exit(2)
@@ -145,13 +145,13 @@ def test_a_writer_that_is_superseded_says_so_and_writes_nothing_more(tmp_path):
     """Also if the other one has cleared up what it was writing."""
     index = toys.write_shards(tmp_path / "shards")
     folder = tmp_path / "run"
-    config = dataclasses.replace(toys.TRAIN, steps=4, checkpoint_every=2)
+    config = dataclasses.replace(toy_runs.TRAIN, steps=4, checkpoint_every=2)
 
     def start_another(term):
         Generation.take(folder)
         return term
 
-    losses = (toys.at_call(toys.LOSSES[0], 3, start_another), *toys.LOSSES[1:])
+    losses = (toy_runs.at_call(toys.LOSSES[0], 3, start_another), *toys.LOSSES[1:])
     with pytest.raises(SupersededError):
-        toys.train(index, folder, losses=losses, train=config)
+        toy_runs.train(index, folder, losses=losses, train=config)
     assert [Path(place).name for place in checkpoint._all(folder / "checkpoints")] == ["00000002"]

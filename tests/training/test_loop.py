@@ -20,7 +20,7 @@ from safetensors.torch import load_file
 
 from omnidet.data import shards
 from omnidet.training import checkpoint, metrics
-from tests import toys
+from tests import toy_runs, toys
 
 ROOT = Path(__file__).parents[2]
 
@@ -54,7 +54,9 @@ def _assert_equal(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) 
 
 @pytest.mark.slow
 def test_it_learns_and_logs(index, tmp_path):
-    averaged = toys.train(index, tmp_path / "run", train=dataclasses.replace(toys.TRAIN, steps=60))
+    averaged = toy_runs.train(
+        index, tmp_path / "run", train=dataclasses.replace(toy_runs.TRAIN, steps=60)
+    )
     rows = metrics.read(tmp_path / "run" / "metrics.jsonl")
     assert [row["step"] for row in rows] == list(range(2, 61, 2))
     assert rows[-1]["loss"] < 0.8 * rows[0]["loss"]
@@ -105,9 +107,9 @@ def test_killed_twenty_times_it_ends_as_if_it_had_been_left_alone(tmp_path):
 
 
 def test_measuring_changes_no_weight_and_the_best_is_kept(index, tmp_path):
-    toys.train(index, tmp_path / "alone")
-    scoring = toys.toy_scoring(tmp_path / "run", 5)
-    toys.train(index, tmp_path / "run", scoring=scoring)
+    toy_runs.train(index, tmp_path / "alone")
+    scoring = toy_runs.toy_scoring(tmp_path / "run", 5)
+    toy_runs.train(index, tmp_path / "run", scoring=scoring)
     _assert_equal(_weights(tmp_path / "alone"), _weights(tmp_path / "run"))
     rows = _rows(tmp_path / "run")
     assert [row for row in rows if "loss" in row] == _rows(tmp_path / "alone")
@@ -118,14 +120,14 @@ def test_measuring_changes_no_weight_and_the_best_is_kept(index, tmp_path):
 
 
 def test_sigterm_writes_a_checkpoint_and_exits_with_the_restart_code(index, tmp_path, capsys):
-    toys.train(index, tmp_path / "whole")
+    toy_runs.train(index, tmp_path / "whole")
     capsys.readouterr()
-    ask = toys.at_call(
+    ask = toy_runs.at_call(
         toys.LOSSES[-1], 5, lambda term: (signal.raise_signal(signal.SIGTERM), term)[1]
     )
     before = signal.getsignal(signal.SIGTERM)
     with pytest.raises(SystemExit) as left:
-        toys.train(index, tmp_path / "run", (*toys.LOSSES[:-1], ask))
+        toy_runs.train(index, tmp_path / "run", (*toys.LOSSES[:-1], ask))
     assert left.value.code == 75
     assert signal.getsignal(signal.SIGTERM) is before
     newest = Path(checkpoint.latest(tmp_path / "run" / "checkpoints"))
@@ -133,26 +135,26 @@ def test_sigterm_writes_a_checkpoint_and_exits_with_the_restart_code(index, tmp_
     (line,) = [line for line in capsys.readouterr().err.splitlines() if "SIGTERM" in line]
     assert "after step 6" in line
     assert "exit code 75" in line
-    toys.train(index, tmp_path / "run")
+    toy_runs.train(index, tmp_path / "run")
     _assert_equal(_weights(tmp_path / "whole"), _weights(tmp_path / "run"))
     assert _rows(tmp_path / "run") == _rows(tmp_path / "whole")
 
 
 @pytest.mark.slow
 def test_a_damaged_newest_checkpoint_costs_the_steps_since_the_one_before(index, tmp_path, capsys):
-    toys.train(index, tmp_path / "whole")
-    toys.train(index, tmp_path / "run")
+    toy_runs.train(index, tmp_path / "whole")
+    toy_runs.train(index, tmp_path / "run")
     newest = Path(checkpoint.latest(tmp_path / "run" / "checkpoints"))
     (newest / "average.safetensors").write_bytes(b"\0" * 100)
     capsys.readouterr()
-    toys.train(index, tmp_path / "run")
+    toy_runs.train(index, tmp_path / "run")
     assert f"checkpoint {newest} is damaged (average.safetensors" in capsys.readouterr().err
     _assert_equal(_weights(tmp_path / "whole"), _weights(tmp_path / "run"))
     assert _rows(tmp_path / "run") == _rows(tmp_path / "whole")
 
 
 def test_a_checkpoint_names_the_data_and_the_step(index, tmp_path):
-    toys.train(
+    toy_runs.train(
         index,
         tmp_path / "run",
         provenance={"vocabulary_hash": "ab", "shards": {"train/coco": {"a.tar": "cd"}}},
@@ -177,8 +179,8 @@ def test_training_does_not_wait_for_a_checkpoint(index, tmp_path, monkeypatch):
         return real(folder, taken, *rest)
 
     monkeypatch.setattr(checkpoint, "write", slow)
-    finish = toys.at_call(toys.LOSSES[-1], 7, lambda term: (done.set(), term)[1])
-    toys.train(index, tmp_path / "run", (*toys.LOSSES[:-1], finish))
+    finish = toy_runs.at_call(toys.LOSSES[-1], 7, lambda term: (done.set(), term)[1])
+    toy_runs.train(index, tmp_path / "run", (*toys.LOSSES[:-1], finish))
     assert Path(checkpoint.latest(tmp_path / "run" / "checkpoints")).name == "00000012"
 
 
@@ -193,11 +195,11 @@ def test_a_full_disk_ends_the_run_and_the_last_checkpoint_stays(index, tmp_path,
 
     monkeypatch.setattr(checkpoint, "_to_disk", full)
     with pytest.raises(OSError, match=r"00000008 cannot be written \(.*No space"):
-        toys.train(index, tmp_path / "run")
+        toy_runs.train(index, tmp_path / "run")
     monkeypatch.undo()
     assert Path(checkpoint.latest(tmp_path / "run" / "checkpoints")).name == "00000004"
-    toys.train(index, tmp_path / "run")
-    toys.train(index, tmp_path / "whole")
+    toy_runs.train(index, tmp_path / "run")
+    toy_runs.train(index, tmp_path / "whole")
     _assert_equal(_weights(tmp_path / "whole"), _weights(tmp_path / "run"))
 
 
@@ -207,10 +209,14 @@ def test_a_killed_loader_process_ends_the_run_with_one_line(index, tmp_path):
         return term
 
     began = time.monotonic()
-    losses = (*toys.LOSSES[:-1], toys.at_call(toys.LOSSES[-1], 3, kill))
+    losses = (*toys.LOSSES[:-1], toy_runs.at_call(toys.LOSSES[-1], 3, kill))
     with pytest.raises(ChildProcessError, match=r"\(.*(killed|exited).*mixing\.workers") as caught:
-        toys.train(
-            index, tmp_path / "run", losses, dataclasses.replace(toys.TRAIN, steps=500), workers=2
+        toy_runs.train(
+            index,
+            tmp_path / "run",
+            losses,
+            dataclasses.replace(toy_runs.TRAIN, steps=500),
+            workers=2,
         )
     assert "\n" not in str(caught.value)
     assert time.monotonic() - began < 60
@@ -224,10 +230,10 @@ def test_a_shard_that_vanishes_is_named(index, tmp_path, workers):
         shards.open_shard.cache_clear()
         return term
 
-    losses = (*toys.LOSSES[:-1], toys.at_call(toys.LOSSES[-1], 1, vanish))
-    config = dataclasses.replace(toys.TRAIN, steps=200)
+    losses = (*toys.LOSSES[:-1], toy_runs.at_call(toys.LOSSES[-1], 1, vanish))
+    config = dataclasses.replace(toy_runs.TRAIN, steps=200)
     with pytest.raises((FileNotFoundError, ValueError), match=r"\.tar") as caught:
-        toys.train(index, tmp_path / "run", losses, config, workers=workers)
+        toy_runs.train(index, tmp_path / "run", losses, config, workers=workers)
     assert "\n" not in str(caught.value)
 
 
@@ -236,27 +242,29 @@ def test_interrupted_and_resumed_is_the_same_to_the_bit(index, tmp_path):
     def stop(_term: object) -> None:
         raise KeyboardInterrupt
 
-    toys.train(index, tmp_path / "whole")
+    toy_runs.train(index, tmp_path / "whole")
     with pytest.raises(KeyboardInterrupt):
-        toys.train(
-            index, tmp_path / "run", (*toys.LOSSES[:-1], toys.at_call(toys.LOSSES[-1], 9, stop))
+        toy_runs.train(
+            index, tmp_path / "run", (*toys.LOSSES[:-1], toy_runs.at_call(toys.LOSSES[-1], 9, stop))
         )
-    toys.train(index, tmp_path / "run")
+    toy_runs.train(index, tmp_path / "run")
     _assert_equal(_weights(tmp_path / "whole"), _weights(tmp_path / "run"))
     assert _rows(tmp_path / "run") == _rows(tmp_path / "whole")
 
 
 @pytest.mark.slow
 def test_the_number_of_workers_changes_nothing(index, tmp_path):
-    toys.train(index, tmp_path / "none", workers=0)
-    toys.train(index, tmp_path / "two", workers=2)
+    toy_runs.train(index, tmp_path / "none", workers=0)
+    toy_runs.train(index, tmp_path / "two", workers=2)
     _assert_equal(_weights(tmp_path / "none"), _weights(tmp_path / "two"))
 
 
 def test_a_finished_run_is_not_trained_again(index, tmp_path):
-    first = toys.train(index, tmp_path / "run")
+    first = toy_runs.train(index, tmp_path / "run")
     stamp = (tmp_path / "run" / "metrics.jsonl").read_text()
-    _assert_equal(dict(first.state_dict()), dict(toys.train(index, tmp_path / "run").state_dict()))
+    _assert_equal(
+        dict(first.state_dict()), dict(toy_runs.train(index, tmp_path / "run").state_dict())
+    )
     assert (tmp_path / "run" / "metrics.jsonl").read_text() == stamp
 
 
@@ -272,9 +280,9 @@ def test_a_loss_that_is_not_finite_stops_before_the_update_and_is_named(
     monkeypatch.setattr(
         torch.optim.AdamW, "step", lambda self, *a, **k: (updates.append(1), real(self, *a, **k))[1]
     )
-    losses = (toys.LOSSES[0], toys.at_call(toys.LOSSES[1], 5, spoil), *toys.LOSSES[2:])
+    losses = (toys.LOSSES[0], toy_runs.at_call(toys.LOSSES[1], 5, spoil), *toys.LOSSES[2:])
     with pytest.raises(FloatingPointError, match="step 5: grd/boxes_l1 is not finite"):
-        toys.train(index, tmp_path / "run", losses)
+        toy_runs.train(index, tmp_path / "run", losses)
     assert len(updates) == 5
     assert Path(checkpoint.latest(tmp_path / "run" / "checkpoints")).name == "00000004"
 
@@ -298,9 +306,9 @@ def test_a_gradient_that_is_not_finite_stops_before_the_update(index, tmp_path, 
     def spoil(term):
         return dataclasses.replace(term, total_S=Bad.apply(term.total_S))
 
-    losses = (toys.at_call(toys.LOSSES[0], 3, spoil), *toys.LOSSES[1:])
+    losses = (toy_runs.at_call(toys.LOSSES[0], 3, spoil), *toys.LOSSES[1:])
     with pytest.raises(FloatingPointError, match="step 3: gradient norm is not finite"):
-        toys.train(index, tmp_path / "run", losses)
+        toy_runs.train(index, tmp_path / "run", losses)
     assert len(updates) == 3
 
 
@@ -320,14 +328,14 @@ def test_scores_that_are_not_finite_stop_the_run_and_the_step_is_named(index, tm
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(toys.Detector, "__init__", with_hook)
         with pytest.raises(FloatingPointError, match="step 1: matching cost is not finite"):
-            toys.train(index, tmp_path / "run")
+            toy_runs.train(index, tmp_path / "run")
 
 
 def test_bfloat16_trains_on_the_cpu(index, tmp_path):
-    half = toys.train(
-        index, tmp_path / "half", train=dataclasses.replace(toys.TRAIN, precision="bfloat16")
+    half = toy_runs.train(
+        index, tmp_path / "half", train=dataclasses.replace(toy_runs.TRAIN, precision="bfloat16")
     )
-    exact = toys.train(index, tmp_path / "exact")
+    exact = toy_runs.train(index, tmp_path / "exact")
     assert all(tensor.dtype != torch.bfloat16 for tensor in half.state_dict().values())
     losses = [[row["loss"] for row in _rows(tmp_path / name)] for name in ("half", "exact")]
     assert losses[0] != losses[1]
@@ -336,8 +344,8 @@ def test_bfloat16_trains_on_the_cpu(index, tmp_path):
 
 
 def test_the_average_follows_from_the_first_step(index, tmp_path):
-    steps = dataclasses.replace(toys.TRAIN, steps=2, checkpoint_every=1, log_every=1)
-    toys.train(index, tmp_path / "run", train=steps)
+    steps = dataclasses.replace(toy_runs.TRAIN, steps=2, checkpoint_every=1, log_every=1)
+    toy_runs.train(index, tmp_path / "run", train=steps)
     folder = tmp_path / "run" / "checkpoints"
     parts = {
         n: [load_file(folder / f"{s:08d}" / f"{n}.safetensors") for s in (1, 2)]

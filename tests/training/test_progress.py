@@ -11,7 +11,7 @@ import pytest
 from tensorboardX.proto import event_pb2
 
 from omnidet.training import progress
-from tests import toys
+from tests import toy_runs, toys
 
 
 def _events(folder: Path) -> list[event_pb2.Event]:
@@ -40,9 +40,9 @@ def _scalars(folder: Path) -> dict[str, dict[int, float]]:
 def test_events_hold_what_the_log_holds_and_the_speed(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr("omnidet.progress.LOG_SECONDS", 3600.0)
     index = toys.write_shards(tmp_path / "shards")
-    toys.train(index, tmp_path / "run")
+    toy_runs.train(index, tmp_path / "run")
     scalars = _scalars(tmp_path / "run" / "events")
-    rows = toys.metrics_rows(tmp_path / "run")
+    rows = toy_runs.metrics_rows(tmp_path / "run")
     for name in (
         "loss",
         "gradient_norm",
@@ -71,21 +71,21 @@ def test_the_console_shows_every_interval_that_ends_half_a_minute_later(
     tmp_path, capsys, monkeypatch
 ):
     monkeypatch.setattr("omnidet.progress.LOG_SECONDS", 0.0)
-    toys.train(toys.write_shards(tmp_path / "shards"), tmp_path / "run")
+    toy_runs.train(toys.write_shards(tmp_path / "shards"), tmp_path / "run")
     shown = re.findall(r"^step (\d+)/12  loss", capsys.readouterr().err, re.MULTILINE)
     assert shown == ["2", "4", "6", "8", "10", "12"]
 
 
 def test_after_a_resume_viewers_drop_what_comes_again(tmp_path):
     index = toys.write_shards(tmp_path / "shards")
-    fail = toys.at_call(
+    fail = toy_runs.at_call(
         toys.LOSSES[-1],
         9,
         lambda term: dataclasses.replace(term, total_S=term.total_S * float("nan")),
     )
     with pytest.raises(FloatingPointError):
-        toys.train(index, tmp_path / "run", (*toys.LOSSES[:-1], fail))
-    toys.train(index, tmp_path / "run")
+        toy_runs.train(index, tmp_path / "run", (*toys.LOSSES[:-1], fail))
+    toy_runs.train(index, tmp_path / "run")
     starts = [
         e.step
         for e in _events(tmp_path / "run" / "events")
@@ -96,7 +96,9 @@ def test_after_a_resume_viewers_drop_what_comes_again(tmp_path):
 
 def test_pictures_come_every_so_many_steps(tmp_path):
     index = toys.write_shards(tmp_path / "shards")
-    toys.train(index, tmp_path / "run", train=dataclasses.replace(toys.TRAIN, pictures_every=6))
+    toy_runs.train(
+        index, tmp_path / "run", train=dataclasses.replace(toy_runs.TRAIN, pictures_every=6)
+    )
     events = _events(tmp_path / "run" / "events")
     found = [
         (event.step, value.image)

@@ -14,7 +14,7 @@ from omnidet import config
 from omnidet.data import shards
 from omnidet.training import checkpoint, runs
 from omnidet.training.distributed import World
-from tests import toys
+from tests import toy_runs, toys
 
 ALONE = World(0, 1, torch.device("cpu"))
 
@@ -25,7 +25,7 @@ def index(tmp_path) -> shards.Index:
 
 
 def _facts(index: shards.Index, *assignments: str, start: str = "") -> dict[str, object]:
-    recipe = config.describe(config.override(toys.recipe(), *assignments))
+    recipe = config.describe(config.override(toy_runs.recipe(), *assignments))
     return runs.provenance(recipe, index, toys.toy_vocabulary(), start)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from omnidet.training import scoring
-from tests import toys
+from tests import toy_runs
 
 
 def _scoring(folder, values: list[float]) -> scoring.Scoring:
@@ -47,4 +47,4 @@ def test_nothing_is_kept_before_anything_was_measured(tmp_path):
     ("step", "is_last", "due"), [(10, False, True), (11, False, False), (11, True, True)]
 )
 def test_it_is_due_every_so_many_steps_and_at_the_end(tmp_path, step, is_last, due):
-    assert toys.toy_scoring(tmp_path, 10).is_due(step, is_last) is due
+    assert toy_runs.toy_scoring(tmp_path, 10).is_due(step, is_last) is due

@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 
 from components.run import configuration, places
-from tests import toys
+from tests import toy_runs
 
 SMALL: dict[str, Any] = {
     "recipe": "tiny_world",
-    "settings": ["world.train_images=40", *toys.SMALL],
+    "settings": ["world.train_images=40", *toy_runs.SMALL],
     "train_steps": 7,
     "workspace": "s3://b/w",
     "run_id": "abc",
@@ -75,7 +75,7 @@ def test_the_data_folder_depends_on_what_the_data_is_made_from():
     others = [
         _configured(data_version="2"),
         _configured(data="s3://b/d"),
-        _configured(settings=[*toys.SMALL, "shards.samples_per_shard=7"]),
+        _configured(settings=[*toy_runs.SMALL, "shards.samples_per_shard=7"]),
         _configured(data="s3://b/d", download=["coco"]),
         _configured(data="s3://b/d", download=["lvis", "coco"]),
     ]

@@ -13,7 +13,7 @@ from components.run import artifacts, places, retrain, training
 from omnidet import config, storage
 from omnidet.recipes.tiny_world import tiny_world
 from omnidet.registry import gate, versions
-from tests import taught, toys
+from tests import taught, toy_runs, toys
 from tests.components.run.test_training import NODES
 
 
@@ -121,7 +121,7 @@ def test_steps_that_are_told_count(run, asked):
 def test_without_a_recipe_it_is_the_champions(tmp_path):
     registry, bundle = str(tmp_path / "registry"), tmp_path / "bundle"
     toys.write_bundle(bundle)
-    carried = config.describe(config.override(toys.recipe(), "train.steps=77"))
+    carried = config.describe(config.override(toy_runs.recipe(), "train.steps=77"))
     champion, _ = versions.register(registry, "toy", bundle, {}, {"recipe": carried})
     attempt = retrain.retrain.Attempt("toy@1", "cells", "abc", "", ())
     noticed = retrain.Noticed(str(tmp_path), champion, attempt)

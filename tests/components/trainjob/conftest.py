@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from components.trainjob.cluster import Cluster
+from components.trainjob.job import Pace
 from components.trainjob.manifest import Reference, TrainJob
 from tests.components.trainjob.fake_kubernetes import Fake
 from tests.components.trainjob.kubernetes_api import NAMESPACE, RUNTIME
@@ -39,6 +40,18 @@ JOB = TrainJob(
     image_pull_secrets=("registry",),
     queue="omnidet",
 )
+QUICK = Pace(
+    poll_seconds=0.02,
+    slowest_poll_seconds=0.05,
+    hopeless_seconds=0.2,
+    deadline_grace_seconds=0.1,
+    resumes=2,
+    resume_seconds=0.02,
+    delete_seconds=2,
+)
+"""A launcher's pauses, so short that no test waits for them."""
+DELETED = [(JOB.name, "Background")]
+"""What the server is asked for when a job is deleted."""
 
 
 def rules(file: str) -> list[dict[str, Any]]:

@@ -3,24 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
-import os
-import signal
-import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from components.trainjob.cluster import Cluster
 from components.trainjob.connection import ClusterError
-from components.trainjob.job import Pace, run
+from components.trainjob.job import run
 from components.trainjob.launch import JobError
 from components.trainjob.manifest import manifest
-from components.trainjob.owner import WATCHER
-from tests.components.trainjob.conftest import JOB, api, granted, rules
+from tests.components.trainjob.conftest import DELETED, JOB, QUICK, api, granted, rules
 from tests.components.trainjob.fake_kubernetes import (
     Fake,
     condition,
@@ -29,17 +22,6 @@ from tests.components.trainjob.fake_kubernetes import (
     log_lines,
     running,
 )
-
-QUICK = Pace(
-    poll_seconds=0.02,
-    slowest_poll_seconds=0.05,
-    hopeless_seconds=0.2,
-    deadline_grace_seconds=0.1,
-    resumes=2,
-    resume_seconds=0.02,
-    delete_seconds=2,
-)
-DELETED = [(JOB.name, "Background")]
 
 
 def _fine() -> None:
@@ -319,112 +301,3 @@ def test_every_right_of_the_launcher_is_used(fake: Fake, monkeypatch: pytest.Mon
     with pytest.raises(JobError):
         run(JOB, api(fake), _fine, QUICK)
     assert set(fake.calls) == granted("launcher-rbac.yaml")
-
-
-LAUNCHER = """
-import dataclasses
-from components.trainjob.cluster import Cluster
-from components.trainjob.job import run
-from tests.components.trainjob.test_job import JOB, QUICK
-run(dataclasses.replace(JOB, deadline_seconds=30), Cluster(pause_seconds=0.01), lambda: None, QUICK)
-"""
-
-
-@pytest.fixture
-def launcher(fake: Fake, tmp_path: Path) -> Iterator[Callable[[], subprocess.Popen[str]]]:
-    """Starts a launcher as the step `step` of a run; it is killed at the end."""
-    (tmp_path / "kubeconfig").write_text(fake.kubeconfig())
-    own = {"KUBECONFIG": str(tmp_path / "kubeconfig"), "KFP_POD_NAME": "step", "KFP_POD_UID": "1"}
-    started: list[subprocess.Popen[str]] = []
-
-    def start() -> subprocess.Popen[str]:
-        started.append(
-            subprocess.Popen(
-                [sys.executable, "-c", LAUNCHER], env=os.environ | own, stdout=subprocess.PIPE,
-                text=True,
-            )
-        )  # fmt: skip
-        return started[-1]
-
-    yield start
-    for process in started:
-        process.kill()
-        process.communicate()
-
-
-def _wait_for(process: subprocess.Popen[str], line: str) -> None:
-    assert process.stdout is not None
-    assert any(text == f"{line}\n" for text in process.stdout)
-
-
-def _end(process: subprocess.Popen[str]) -> str:
-    """SIGTERM; what the process prints after that."""
-    process.send_signal(signal.SIGTERM)
-    out, _ = process.communicate(timeout=60)  # seconds on a quiet machine
-    assert process.returncode == 143
-    return out
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("moment", ["while it runs", "before it exists", "while the API hangs"])
-def test_a_terminated_run_takes_the_job_along(
-    fake: Fake, launcher: Callable[[], subprocess.Popen[str]], moment: str
-) -> None:
-    fake.add_run("step", "1")
-    if moment == "before it exists":
-        fake.faults = [("create", "trainjobs", 503)] * 100_000
-    fake.add_pod(f"{JOB.name}-node-0-0-a", JOB.name)
-    fake.logs[f"{JOB.name}-node-0-0-a"] = log_lines("step 0")
-    process = launcher()
-    if moment == "before it exists":
-        give_up_at = time.monotonic() + 60
-        while not fake.calls["create", "trainjobs"]:
-            assert time.monotonic() < give_up_at, "it did not start"
-            time.sleep(0.02)
-    else:
-        _wait_for(process, "step 0")
-    fake.workflows["omnidet-train-detector-dgdzb"]["spec"]["activeDeadlineSeconds"] = 0
-    if moment == "while the API hangs":
-        fake.hangs = ("list", "pods")
-        give_up_at = time.monotonic() + 60
-        while not fake.num_hanging:
-            assert time.monotonic() < give_up_at, "it did not look at the pods"
-            time.sleep(0.02)
-    _end(process)
-    assert fake.deleted == ([] if moment == "before it exists" else DELETED)
-
-
-@pytest.mark.slow
-def test_a_pod_that_replaces_the_steps_adopts_the_job(
-    fake: Fake, launcher: Callable[[], subprocess.Popen[str]], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    pod = fake.add_run("step", "1")
-    fake.add_pod(f"{JOB.name}-node-0-0-a", JOB.name)
-    fake.logs[f"{JOB.name}-node-0-0-a"] = log_lines("step 0")
-    process = launcher()
-    _wait_for(process, "step 0")
-    pod["metadata"]["deletionTimestamp"] = "2026-11-22T12:00:00Z"
-    assert f"TrainJob {JOB.full_name} stays" in _end(process)
-    fake.remove_pod("step")
-    assert (fake.deleted, list(fake.jobs)) == ([], [JOB.name])
-    fake.add_run("step-again", "2")
-    monkeypatch.setenv("KFP_POD_NAME", "step-again")
-    monkeypatch.setenv("KFP_POD_UID", "2")
-    fake.status = ends("Complete")
-    run(dataclasses.replace(JOB, deadline_seconds=30), api(fake), _fine, QUICK)
-    assert (len(fake.created), fake.deleted) == (1, [])
-    metadata = fake.jobs[JOB.name]["metadata"]
-    assert [owner["uid"] for owner in metadata["ownerReferences"]] == ["uid-of-run"]
-    assert metadata["annotations"] == {WATCHER: "step-again/2"}
-
-
-@pytest.mark.slow
-def test_without_a_run_sigterm_deletes_the_job(
-    fake: Fake, launcher: Callable[[], subprocess.Popen[str]]
-) -> None:
-    fake.add_pod(f"{JOB.name}-node-0-0-a", JOB.name)
-    fake.logs[f"{JOB.name}-node-0-0-a"] = log_lines("step 0")
-    process = launcher()
-    _wait_for(process, "step 0")
-    _end(process)
-    assert fake.deleted == DELETED

@@ -18,7 +18,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from omnidet.data.download.archives import Limits, Member, is_archive, unpack
-from tests import toys
+from tests.data.hostile_tar import write_tar_that_leads_back
 
 SMALL = Limits(max_members=5, max_bytes=100_000, max_ratio=50, free_ratio_bytes=50_000)
 OUTSIDE = [
@@ -266,7 +266,7 @@ def test_mutated_bytes_never_leave_the_folder_or_crash(tmp_path_factory, data, n
 @pytest.mark.parametrize("kind", [tarfile.REGTYPE, tarfile.DIRTYPE, b"Z"])
 def test_a_header_that_leads_back_does_not_loop_forever(tmp_path, kind):
     """A negative size (CVE-2025-8194)."""
-    toys.tar_that_leads_back(tmp_path / "a.tar", kind)
+    write_tar_that_leads_back(tmp_path / "a.tar", kind)
     with pytest.raises(ValueError, match="leads back"):
         unpack(tmp_path / "a.tar", tmp_path / "out")
 

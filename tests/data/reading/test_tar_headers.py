@@ -8,7 +8,7 @@ import tarfile
 import pytest
 
 from omnidet.data.reading.tar_headers import BLOCK_BYTES, CarefulStream, members
-from tests import toys
+from tests.data.hostile_tar import write_tar_that_leads_back
 
 
 def test_a_stream_reads_no_more_than_its_limit_at_once():
@@ -41,6 +41,6 @@ def test_members_in_order(tmp_path):
 
 @pytest.mark.parametrize("kind", [tarfile.REGTYPE, tarfile.DIRTYPE, b"Z"])
 def test_a_header_that_leads_back_is_an_error(tmp_path, kind):
-    toys.tar_that_leads_back(tmp_path / "a.tar", kind)
+    write_tar_that_leads_back(tmp_path / "a.tar", kind)
     with tarfile.open(tmp_path / "a.tar") as tar, pytest.raises(tarfile.ReadError, match="back"):
         list(members(tar))

@@ -9,7 +9,7 @@ from PIL import Image
 
 from omnidet.data.reading.quarantine import Quarantine
 from omnidet.data.sources import cc12m
-from tests import toys
+from tests.data.hostile_tar import write_tar_that_leads_back
 from tests.data.sources.handmade import jpeg, tar
 
 
@@ -106,7 +106,7 @@ def test_a_bomb_is_distinguished_from_a_broken_image(tmp_path, monkeypatch):
 
 
 def test_headers_that_lie_are_refused_at_once(tmp_path):
-    toys.tar_that_leads_back(tmp_path / "a.tar")
+    write_tar_that_leads_back(tmp_path / "a.tar")
     with pytest.raises(ValueError, match=r"a\.tar .*leads back"):
         read(tmp_path)
     member = tarfile.TarInfo("long")

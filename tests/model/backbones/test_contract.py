@@ -23,7 +23,7 @@ from omnidet.model.backbones.timm_features import TimmFeatures
 from omnidet.model.backbones.timm_vit import TimmVit
 from omnidet.model.config import BACKBONES, BackboneConfig, ModelConfig
 from omnidet.training import checkpoint
-from tests import toys
+from tests import toy_runs, toys
 
 PLAIN: dict[str, Any] = {"embed_dim": 32, "depth": 2, "num_heads": 2}
 SWIN: dict[str, Any] = {"embed_dim": 16, "depths": (1, 1, 1, 1), "num_heads": (1, 1, 2, 2)}
@@ -137,12 +137,12 @@ def test_training_goes_on_as_if_it_had_not_stopped(settings, index, tmp_path):
         raise KeyboardInterrupt
 
     model = dataclasses.replace(toys.MODEL, backbone=settings)
-    train = dataclasses.replace(toys.TRAIN, steps=3, checkpoint_every=1)
-    toys.train(index, tmp_path / "whole", train=train, model=model)
-    stopping = (*toys.LOSSES[:-1], toys.at_call(toys.LOSSES[-1], 2, stop))
+    train = dataclasses.replace(toy_runs.TRAIN, steps=3, checkpoint_every=1)
+    toy_runs.train(index, tmp_path / "whole", train=train, model=model)
+    stopping = (*toys.LOSSES[:-1], toy_runs.at_call(toys.LOSSES[-1], 2, stop))
     with pytest.raises(KeyboardInterrupt):
-        toys.train(index, tmp_path / "run", stopping, train, model=model)
-    toys.train(index, tmp_path / "run", train=train, model=model)
+        toy_runs.train(index, tmp_path / "run", stopping, train, model=model)
+    toy_runs.train(index, tmp_path / "run", train=train, model=model)
     whole, run = _trained(tmp_path / "whole"), _trained(tmp_path / "run")
     assert whole.keys() == run.keys()
     assert [name for name in whole if not torch.equal(whole[name], run[name])] == []

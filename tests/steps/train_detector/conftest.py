@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from omnidet import cli
-from tests import toys
+from tests import toy_runs
 
 SETTINGS = [
     *("--recipe", "tiny_world"),
-    *(part for field in (*toys.SMALL, "mixing.workers=1") for part in ("--set", field)),
+    *(part for field in (*toy_runs.SMALL, "mixing.workers=1") for part in ("--set", field)),
 ]
 
 

@@ -20,7 +20,7 @@ from omnidet.model import bundle
 from omnidet.steps import train_detector
 from omnidet.training import metrics, runs
 from omnidet.training.stopwatch import Stopwatch
-from tests import toys
+from tests import toy_runs
 from tests.steps.train_detector.conftest import run, train_command
 
 pytestmark = pytest.mark.slow
@@ -86,7 +86,7 @@ def test_a_run_is_what_the_weights_depend_on(place):
     index, words = shards.read_index(place / "shards"), Vocabulary.load(place / "vocabulary")
 
     def identity(*fields: str) -> str:
-        recipe = config.override(toys.recipe(), *fields)
+        recipe = config.override(toy_runs.recipe(), *fields)
         return str(runs.provenance(config.describe(recipe), index, words)["run"])
 
     own = identity()
@@ -150,7 +150,7 @@ def test_two_runs_in_one_folder(place, tmp_path, capsys):
 
 def test_streams_without_data_are_not_calibrated(place, tmp_path, capsys):
     """A recipe for three streams on the data of two: most first datasets have no web captions."""
-    recipe = toys.recipe()
+    recipe = toy_runs.recipe()
     streams = tuple(
         dataclasses.replace(s, sets=("train/none",)) if s.name == "img" else s
         for s in recipe.streams
