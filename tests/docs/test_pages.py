@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import json
 import re
+import shlex
 import subprocess
 import textwrap
 import warnings
@@ -13,6 +14,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from docs import commands
 from tests import toys
 
 ROOT = Path(__file__).parents[2]
@@ -93,6 +95,36 @@ def test_examples_are_well_formed(language, read):
     assert blocks
     for block in blocks:
         assert read(block)
+
+
+def _commands() -> dict[str, list[str]]:
+    """The commands in the shell examples: program -> lines, without what is left out by `...`."""
+    found: dict[str, list[str]] = {"omnidet": [], "pipelines": []}
+    for name in _documents():
+        text = (ROOT / name).read_text("utf-8")
+        for block in re.findall(r"^ *```sh\n(.*?)^ *```", text, re.DOTALL | re.MULTILINE):
+            for line in block.replace("\\\n", " ").splitlines():
+                is_known = re.match(
+                    r"\s*(?:\w+=\S+ )*(?:python -m (pipelines)|(omnidet)) (.*)", line
+                )
+                if is_known and not re.search(r"\.\.\.|…", line):
+                    found[is_known[1] or is_known[2]].append(is_known[3])
+    return found
+
+
+@pytest.mark.parametrize("program", ["omnidet", "pipelines"])
+def test_the_commands_in_the_examples_are_known(program):
+    parser = {one.prog.split()[-1]: one for one in commands.parsers()}[program]
+    lines = _commands()[program]
+    assert len(lines) > 5
+    for line in lines:
+        given = shlex.split(line, comments=True)
+        if given[1:2] and given[1] in ("train_detector", "retrain"):
+            given.insert(1, "--pipeline")
+        try:
+            parser.parse_args(given)
+        except SystemExit:
+            pytest.fail(f"{program} {line}")
 
 
 def test_every_decision_is_in_the_index_and_the_menu():
