@@ -104,11 +104,9 @@ def _commands() -> dict[str, list[str]]:
         text = (ROOT / name).read_text("utf-8")
         for block in re.findall(r"^ *```sh\n(.*?)^ *```", text, re.DOTALL | re.MULTILINE):
             for line in block.replace("\\\n", " ").splitlines():
-                is_known = re.match(
-                    r"\s*(?:\w+=\S+ )*(?:python -m (pipelines)|(omnidet)) (.*)", line
-                )
-                if is_known and not re.search(r"\.\.\.|…", line):
-                    found[is_known[1] or is_known[2]].append(is_known[3])
+                own = re.match(r"\s*(?:\w+=\S+ )*(?:python -m )?(omnidet|pipelines) (.*)", line)
+                if own and not re.search(r"\.\.\.|…", line):
+                    found[own[1]].append(own[2])
     return found
 
 
