@@ -39,6 +39,7 @@ WITHOUT_A_MODULE = {
     "test_real_shards.py",
     "test_demo.py",
     "test_workflows.py",
+    "commands/test_score_refusals.py",
     "data/sharding/test_build_s3.py",
     "data/test_damage.py",
     "data/test_vocabulary_files.py",

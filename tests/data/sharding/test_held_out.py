@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import itertools
 
@@ -9,11 +10,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from omnidet.data import shards, sources
 from omnidet.data.reading.quarantine import Quarantine
+from omnidet.data.sharding import build
+from omnidet.data.sharding.config import ShardsConfig
 from omnidet.data.sharding.held_out import MAX_DISTANCE, collect, perceptual_hash
 from omnidet.data.sources import by_name
 from omnidet.schema import Record
-from tests.data.sources.handmade import WRITERS, jpeg, write
+from tests.data.sharding.small import CONFIG, WEB, one
+from tests.data.sources.handmade import WRITERS, jpeg, write, write_coco, write_laion
 
 
 def distance(one, other):
@@ -143,3 +148,86 @@ def test_the_leak_in_the_samples(samples):
     )
     reasons = map(held_out.reason, by_name("coco").read(root, "train2017", Quarantine()))
     assert [r for r in reasons if r] == ["refcocog google/val"] * (5 if samples.is_real else 4)
+
+
+# In built shards
+
+
+def ids(index, part):
+    """Image ids in the sets whose names begin with `part`."""
+    return {
+        r.image_id
+        for name in index.sets
+        if name.startswith(part)
+        for r in shards.texts(index, name)
+    }
+
+
+def test_no_training_image_is_an_evaluation_image(index, world):
+    """Over every set: by what the shards hold, and by what the evaluation splits name."""
+    evaluated = ids(index, "eval/")
+    named = {
+        i
+        for d in CONFIG.evaluation
+        for i in sources.by_name(d.source).image_ids(str(world / d.path), d.split)
+    }
+    assert len(evaluated) >= 20
+    assert evaluated <= named
+    for dataset in CONFIG.train:
+        assert not ids(index, dataset.set_name) & named, dataset.set_name
+
+
+def test_the_training_splits_do_hold_evaluation_images(world):
+    """COCO's and LVIS's do: the test above is not passed by data without overlap."""
+    named = {
+        i
+        for d in CONFIG.evaluation
+        for i in sources.by_name(d.source).image_ids(str(world / d.path), d.split)
+    }
+    for dataset in CONFIG.train[:2]:
+        assert (
+            sources.by_name(dataset.source).image_ids(str(world / dataset.path), dataset.split)
+            & named
+        )
+
+
+def test_planted_copies_are_dropped_and_counted(index, facts):
+    leaks, held_out = facts["coco"]["leaks"], index.report["held_out"]
+    assert {name: sum(counts.values()) for name, counts in held_out.items()} == {
+        "train/coco": leaks["refcocog held out in coco train"] + leaks["lvis val in coco train"],
+        "train/lvis": leaks["refcocog held out in lvis train"],
+        "train/laion": 2,
+        "train/cc12m": 2,
+    }
+    assert held_out["train/coco"]["lvis v1_val"] == leaks["lvis val in coco train"]
+    for name in ("laion", "cc12m"):
+        assert held_out[f"train/{name}"] == {
+            "near copy of coco val2017": len(facts[name]["copies of coco val"])
+        }
+        assert len(facts[name]["copies of coco val"]) == 2
+    evaluated = [perceptual_hash(r.image) for r in shards.records(index, "eval/coco")]
+    for name in ("train/laion", "train/cc12m"):
+        for record in shards.records(index, name):
+            own = perceptual_hash(record.image)
+            assert min(int(own ^ other).bit_count() for other in evaluated) > MAX_DISTANCE
+
+
+def test_near_copies_are_compared_only_if_asked(tmp_path):
+    write_coco(tmp_path / "coco")
+    write_laion(tmp_path / "laion")  # b.jpg is COCO's image 2, a.jpg is not in COCO
+    config = ShardsConfig((WEB,), (one("eval/coco", "coco"),))
+    index = build.build(tmp_path, str(tmp_path / "out"), config)
+    assert index.report["held_out"] == {"train/laion": {"near copy of coco val2017": 1}}
+    index = build.build(
+        tmp_path, str(tmp_path / "out"), dataclasses.replace(config, hash_images=False)
+    )
+    assert index.report["held_out"] == {}
+    assert shards.num_samples(index.shards("train/laion")) == 2
+
+
+def test_evaluation_images_are_not_held_out_of_their_own_set(tmp_path):
+    write_coco(tmp_path / "coco")
+    config = ShardsConfig((one("train/coco", "coco"),), (one("eval/coco", "coco"),))
+    index = build.build(tmp_path, str(tmp_path / "out"), config)
+    assert shards.num_samples(index.shards("eval/coco")) == 2
+    assert shards.num_samples(index.shards("train/coco")) == 0
