@@ -7,11 +7,16 @@ import argparse
 import dataclasses
 import json
 import time
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from omnidet.commands import overrides
 from omnidet.commands.exit_codes import NOT_PASSED
 from omnidet.commands.taught_detector import interruptible
+
+if TYPE_CHECKING:
+    from omnidet.recipes.recipe import Recipe
 
 
 def is_wanted(registry: str, start: str | None) -> bool:
@@ -29,33 +34,11 @@ def run(options: argparse.Namespace, name: str, settings: list[str]) -> int:
     """
     from omnidet import storage
     from omnidet.commands.finetune import DEFAULT_MINUTES
-    from omnidet.recipes.loading import load_recipe
-    from omnidet.recipes.photographs import of_folder
     from omnidet.steps import budget, photographs, retrain, train_detector
 
     started = time.monotonic()
     retrain.check_name(name)
-    overrides.refuse_ignored(options.set, overrides.NEW)
-    if options.keep:
-        raise ValueError(
-            f"--keep {options.keep[0]}: a new detector has nothing to keep; give --from champion "
-            "to teach a trained one"
-        )
-    if options.replay not in (None, "none"):
-        raise ValueError(
-            f"--replay {options.replay}: a new detector replays nothing; give --from champion "
-            "to teach a trained one"
-        )
-    chosen = options.recipe or (None if options.params else "photographs")
-    recipe = of_folder(load_recipe(options.params, chosen, settings), name)
-    if options.model_name:
-        register = dataclasses.replace(recipe.register, name=options.model_name)
-        recipe = dataclasses.replace(recipe, register=register)
-    is_asked = any(setting.startswith("model.backbone") for setting in settings)
-    recipe, why = photographs.choose_backbone(recipe, is_asked)
-    if is_asked or options.params or options.recipe:
-        photographs.require_backbone(recipe)
-    print(f"a new detector, {recipe.register.name}, from {why}")
+    recipe = _recipe(options, name, settings)
     folder = options.out or f"runs/finetune/{name}"
     dataset, shards, words, model = (
         storage.join(folder, part) for part in ("dataset", "shards", "vocabulary", "model")
@@ -90,14 +73,51 @@ def run(options: argparse.Namespace, name: str, settings: list[str]) -> int:
     print(f"report      {Path(report).resolve()}")
     decision = photographs.gate(folder, shards, recipe, name)
     if not decision.passed:
-        print("\n".join(["not registered:", *decision.reasons]))
-        print(
-            f"the trained detector is in {model}. Train longer (--minutes), correct what the "
-            "report shows, or judge it again by another limit (--set retrain.min_ap50=X): nothing "
-            "is trained twice"
-        )
+        _say_refused(model, decision.reasons)
         return NOT_PASSED
     print(photographs.register(model, folder, options.registry, recipe))
     print(f'try it: omnidet predict PICTURE --phrases "WORDS" --model {recipe.register.name}')
     print(f"{(time.monotonic() - started) / 60:.1f} minutes")
     return 0
+
+
+def _recipe(options: argparse.Namespace, name: str, settings: list[str]) -> Recipe:
+    """The recipe of the new detector. Says what it begins with.
+
+    Raises ValueError for options that a new detector has no use for.
+    """
+    from omnidet.recipes.loading import load_recipe
+    from omnidet.recipes.photographs import of_folder
+    from omnidet.steps import photographs
+
+    overrides.refuse_ignored(options.set, overrides.NEW)
+    if options.keep:
+        raise ValueError(
+            f"--keep {options.keep[0]}: a new detector has nothing to keep; give --from champion "
+            "to teach a trained one"
+        )
+    if options.replay not in (None, "none"):
+        raise ValueError(
+            f"--replay {options.replay}: a new detector replays nothing; give --from champion "
+            "to teach a trained one"
+        )
+    chosen = options.recipe or (None if options.params else "photographs")
+    recipe = of_folder(load_recipe(options.params, chosen, settings), name)
+    if options.model_name:
+        register = dataclasses.replace(recipe.register, name=options.model_name)
+        recipe = dataclasses.replace(recipe, register=register)
+    is_asked = any(setting.startswith("model.backbone") for setting in settings)
+    recipe, why = photographs.choose_backbone(recipe, is_asked)
+    if is_asked or options.params or options.recipe:
+        photographs.require_backbone(recipe)
+    print(f"a new detector, {recipe.register.name}, from {why}")
+    return recipe
+
+
+def _say_refused(model: str, reasons: Sequence[str]) -> None:
+    print("\n".join(["not registered:", *reasons]))
+    print(
+        f"the trained detector is in {model}. Train longer (--minutes), correct what the "
+        "report shows, or judge it again by another limit (--set retrain.min_ap50=X): nothing "
+        "is trained twice"
+    )
