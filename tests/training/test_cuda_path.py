@@ -17,6 +17,7 @@ from safetensors.torch import load_file
 from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from omnidet.data.mixing.config import Stream
 from omnidet.matching.config import MatchingConfig
 from omnidet.training import checkpoint, metrics, optimizer
 from omnidet.training.average import Average
@@ -115,7 +116,7 @@ def step(detector, supervision, adamw, average, guard, batch):
 
 def parts_of_a_run():
     detector = toys.toy_detector().train()
-    streams = [toys.Stream(name, (), 1) for name in toys.STREAMS]
+    streams = [Stream(name, (), 1) for name in toys.STREAMS]
     supervision = Supervision(toys.LOSSES, streams, 1, MatchingConfig())
     supervision.prepare(detector)
     adamw = optimizer.build(detector, OptimizerConfig(learning_rate=1e-3))
