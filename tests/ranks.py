@@ -258,7 +258,7 @@ def idle(folder: Path) -> list[int]:
     config = dataclasses.replace(TRAIN, steps=2, checkpoint_every=2, log_every=1)
 
     def act(world: distributed.World) -> None:
-        toys.train(index, folder / "run", toys.LOSSES, config, world=world, model=model)
+        toy_runs.train(index, folder / "run", toys.LOSSES, config, world=world, model=model)
 
     return fork_ranks(2, act)
 
