@@ -8,9 +8,8 @@ simultaneous changes one gets the number; the other one sees that, and decides a
 have an order, none is lost, and the files are the alias's whole history.
 
 Each change is copied to `promoted/champion/`. Where both are there they must be the same, or one of
-them was damaged. An alias that lacks changes which are there was lost,
-and that is another thing than an alias that was never set: a gate that took one for the other would
-compare with nothing.
+them was damaged. An alias that lacks changes which are there was lost, and that is another thing
+than an alias that was never set: a gate that took one for the other would compare with nothing.
 
 A registry of version 0.1 has one file, `aliases/champion.json`; it counts as number 0.
 """
