@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import pickle
+
 import pytest
 
 from omnidet.data.asked_words import AskedWords
+from omnidet.data.vocabulary import Vocabulary
+from tests.data.words import HOT_DOGS, build, ids, names, record, same
 
 WEIGHTS = {"star": 2.0, "stars": 3.0, "dogs": 2.5, "person": 1.0, "people": 4.0, "sport": 1.0} | {
     "sports": 3.0,
@@ -88,3 +92,69 @@ def test_a_name_that_reads_like_a_request_is_a_name():
 )
 def test_a_letter_is_no_article(text, words):
     assert asked().parts(text)[0] == words
+
+
+# In a vocabulary
+
+
+@pytest.fixture(scope="module")
+def words() -> Vocabulary:
+    return build(*HOT_DOGS)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "the red star",
+        "red stars",
+        "A photo of a RED star!",
+        "an image showing red stars",
+        "show me the red star, please",
+        "star that is red",
+        "a red, star-shaped object",
+    ],
+)
+def test_the_same_said_otherwise_is_the_same(words, text):
+    assert same(words, text, "red star")
+
+
+def test_wording_counts_in_captions(words):
+    assert ids(words, "the red star", roles=False) != ids(words, "red star", roles=False)
+
+
+def test_a_relation_said_otherwise_is_the_same(words):
+    for text in (
+        "the star to the left of a circle",
+        "Stars left-of circles",
+        "star on the left side of the circle",
+        "a picture of a star which is on the left hand side of the circle",
+    ):
+        assert same(words, text, "star left of circle"), text
+    assert not same(words, "star right of circle", "star left of circle")
+
+
+def test_plurals_of_whole_names_are_found(words):
+    assert names(words, "red hot dogs") == {"red", "hot dog"}
+
+
+def test_words_that_no_text_held_do_not_become_others(words):
+    assert len(ids(words, "zebra")) > 1
+    assert not same(words, "zebras", "zebra")  # neither is known: neither stands for the other
+
+
+def test_names_that_wording_would_make_the_same_are_told_apart():
+    crowd = record("people", absent=["person"])
+    words = build(crowd, record("or gate", absent=["and gate"]))
+    assert not same(words, "person", "people")
+    words.check_names(["person", "people", "and gate", "or gate"])
+    assert same(words, "a photo of the people", "people")
+    copies = (
+        pickle.loads(pickle.dumps(words)),
+        Vocabulary(words.tokenizer, words.idf_T, words.blocks).with_names(
+            ["person", "people", "and gate", "or gate"]
+        ),
+    )
+    for copy in copies:
+        assert not same(copy, "person", "people")
+    plain = Vocabulary(words.tokenizer, words.idf_T, words.blocks)
+    assert same(plain, "person", "people")
