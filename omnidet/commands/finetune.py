@@ -146,12 +146,28 @@ def run(options: argparse.Namespace) -> int:
         raise ValueError(
             f"--folds {options.folds} --fold {options.fold}: give both, as --folds 5 --fold 1"
         )
+    _require_places(options)
     name = options.name or default_name(options.data)
     settings = [*options.set, *_reading(options)]
     is_new = new_detector.is_wanted(options.registry, options.champion)
     work = new_detector.run if is_new else taught_detector.run
     with _alone(options.out or f"runs/finetune/{name}"):
         return work(options, name, settings)
+
+
+def _require_places(options: argparse.Namespace) -> None:
+    """Raise FileNotFoundError or ValueError for a file that is not there, or a registry that cannot
+    be written: now, and not after the training.
+    """
+    from omnidet import storage
+
+    for flag, given in (("--split-file", options.split_file), ("--names", options.names)):
+        if given and not storage.exists(given):
+            raise FileNotFoundError(f"{flag} {given} does not exist: give a file (see --help)")
+    try:
+        storage.require_writable(storage.join(options.registry, "model"))
+    except OSError as error:
+        raise ValueError(f"--registry {options.registry}: {error}") from error
 
 
 def _reading(options: argparse.Namespace) -> list[str]:

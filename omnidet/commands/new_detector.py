@@ -46,6 +46,8 @@ def run(options: argparse.Namespace, name: str, settings: list[str]) -> int:
     version = retrain.data_version(options.data, recipe.retrain.reading)
     print(retrain.read(options.data, dataset, version, recipe.retrain.reading))
     print(photographs.build_shards(dataset, shards, recipe, name))
+    if not (options.name or options.model_name):
+        photographs.require_own_name(options.registry, shards, recipe, options.data)
     train_detector.build_vocabulary(shards, words, recipe)
     minutes = DEFAULT_MINUTES if options.minutes is None else options.minutes
     planned = budget.plan(

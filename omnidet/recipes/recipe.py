@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -113,9 +112,9 @@ class RetrainConfig:
         for entry in self.keep:
             name, equals, drop = entry.partition("=")
             require(
-                bool(name) and (not equals or _is_number(drop)),
-                f"retrain.keep={entry!r} is not of the form NAME or NAME=DROP: "
-                "give one like coco=0.05",
+                bool(name) and (not equals or _is_share(drop)),
+                f"retrain.keep={entry!r} is not of the form NAME or NAME=DROP, with a drop from 0 "
+                "to 1: give one like coco=0.05",
             )
         require(
             0 <= self.min_ap50 <= 1, f"retrain.min_ap50={self.min_ap50}: give a share from 0 to 1"
@@ -123,9 +122,9 @@ class RetrainConfig:
         require(self.min_boxes >= 1, f"retrain.min_boxes={self.min_boxes}: give 1 or more")
 
 
-def _is_number(text: str) -> bool:
+def _is_share(text: str) -> bool:
     try:
-        return math.isfinite(float(text))
+        return 0 <= float(text) <= 1
     except ValueError:
         return False
 

@@ -61,7 +61,7 @@ class Budget:
             recipe.train,
             steps=self.steps,
             score_every=self.score_every,
-            score_images=max(1, self.score_images),
+            score_images=self.score_images or recipe.train.score_images,
         )
         return dataclasses.replace(recipe, train=train)
 

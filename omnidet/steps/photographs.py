@@ -14,8 +14,9 @@ import dataclasses
 import json
 
 from omnidet import config, storage
+from omnidet.data import shards
 from omnidet.data.sharding import finish
-from omnidet.model import weight_packages
+from omnidet.model import bundle, weight_packages
 from omnidet.recipes import backbones
 from omnidet.recipes.photographs import of_folder
 from omnidet.recipes.recipe import Recipe
@@ -33,6 +34,26 @@ def build_shards(dataset: Location, out: Location, recipe: Recipe, name: str) ->
     index = train_detector.build_shards(dataset, out, of_folder(recipe, name))
     retrain.require_boxes(out, recipe, name)
     return finish.describe(index)
+
+
+def require_own_name(
+    registry: Location, combined: Location, recipe: Recipe, data: Location
+) -> None:
+    """Raise ValueError if the name that nobody gave is that of a model of other things: of another
+    folder that is called the same. Its next version would take its place.
+    """
+    name = recipe.register.name
+    if name not in versions.models(registry):
+        return
+    before = versions.find(registry, name)
+    known = bundle.read_config(storage.local_copy(before.location, ".cache/models"))["names"]
+    truth = shards.read_index(combined).ground_truth[recipe.shards.evaluation[0].set_name]
+    own = {str(word).lower() for word in truth["names"].values()}
+    if own.isdisjoint(word.lower() for word in known):
+        raise ValueError(
+            f"{data}: {before} in {registry} finds {', '.join(known[:3])}, nothing of which is in "
+            f"this folder: give --as NAME for a model of its own, or --as {name} to replace it"
+        )
 
 
 def choose_backbone(recipe: Recipe, is_asked: bool) -> tuple[Recipe, str]:

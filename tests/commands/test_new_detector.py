@@ -62,6 +62,8 @@ def test_a_new_detector_and_then_a_second_folder(folders, tmp_path, monkeypatch,
     steps = ("--steps", "3")
     assert _finetune(folders / "cups", tmp_path, *SMALL, *ANY, *steps) == 0
     said = capsys.readouterr().out
+    made = json.loads((tmp_path / "registry/cups/1/config.json").read_text())
+    assert made["names"] == ["blue cups"]  # in every picture, so that none says it is absent
     for part in ("conv_stem_vit", "12 pictures", "cups/AP50", "cups@1 registered", "--model cups"):
         assert part in said
     (version,) = versions.versions(tmp_path / "registry", "cups")
@@ -99,6 +101,28 @@ def test_what_learned_nothing_is_not_registered(folders, tmp_path, monkeypatch, 
     assert "cups/AP50" in said
     assert "--minutes" in said
     assert not (tmp_path / "registry").exists() or versions.models(tmp_path / "registry") == []
+
+
+def test_another_folder_of_the_same_name_does_not_replace_a_model(
+    folders, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.chdir(tmp_path)
+    given = ("--from", "photo-small", *SMALL, *ANY, "--steps", "1")
+    assert _finetune(folders / "cups", tmp_path, *given) == 0
+    other = shutil.copytree(folders / "keys", tmp_path / "other" / "cups")
+    assert _finetune(other, tmp_path, *given) == 2
+    line = capsys.readouterr().err.splitlines()[-1]
+    for part in (str(other), "cups@1", "blue cups", "--as cups"):
+        assert part in line
+    more = shutil.copytree(folders / "cups", tmp_path / "more" / "cups")
+    (more / "data.yaml").write_text(
+        "train: images/train\nval: images/val\nnames: [blue cups, handle]\n"
+    )
+    label = more / "labels" / "train" / "0.txt"
+    label.write_text(label.read_text().replace("0 ", "1 ", 1))
+    assert _finetune(more, tmp_path, *given) == 0
+    assert _finetune(other, tmp_path, *given, "--as", "cups") == 0
+    assert len(versions.versions(tmp_path / "registry", "cups")) == 3
 
 
 def test_ctrl_c_keeps_what_was_reached(folders, tmp_path):
@@ -178,6 +202,9 @@ def test_too_few_boxes_to_judge_by_are_said_before_the_training(
         (("--name", "Not A Name"), "Not A Name"),
         (("--set", "train.steps=450"), "--steps"),
         (("--keep", "coco"), "--keep coco"),
+        (("--split-file", "nowhere.txt"), "--split-file nowhere.txt"),
+        (("--names", "nowhere.yaml"), "--names nowhere.yaml"),
+        (("--registry", "/dev/null"), "--registry /dev/null"),
     ],
 )
 def test_wrong_input(folders, tmp_path, monkeypatch, capsys, more, value):

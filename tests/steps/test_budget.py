@@ -75,6 +75,9 @@ def test_steps_that_are_given_are_taken(measured, tmp_path):
     assert made.steps == 300
     assert made.applied(toy_runs.recipe()).train.steps == 300
     assert made.applied(toy_runs.recipe()).train.score_every == made.score_every > 0
+    unmeasured = dataclasses.replace(made, score_every=0, score_images=0)
+    images = toy_runs.recipe().train.score_images
+    assert unmeasured.applied(toy_runs.recipe()).train.score_images == images
 
 
 def test_a_real_measurement(tmp_path):

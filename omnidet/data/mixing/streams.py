@@ -38,12 +38,19 @@ def with_data(
 
 
 def class_names(streams: Sequence[Stream], index: shards.Index) -> set[str]:
-    """The names of verified label spaces in streams with boxes: what is absent is known there."""
+    """The names of verified label spaces in streams with boxes: what is absent is known there, or
+    the evaluation of the same dataset asks for it.
+
+    Where every picture shows all names, as in a dataset of one name, nothing is absent in any.
+    """
     sets = dict.fromkeys(name for stream in streams if stream.boxes for name in stream.sets)
-    return {
-        phrase
-        for name in sets
-        for record in shards.texts(index, name)
-        if record.absent
-        for phrase in (*record.phrases, *record.absent)
-    }
+    found: set[str] = set()
+    for name in sets:
+        truth = index.ground_truth.get(f"eval/{name.removeprefix('train/')}", {})
+        asked = set(truth.get("names", {}).values())
+        for record in shards.texts(index, name):
+            if record.absent:
+                found.update(record.phrases, record.absent)
+            else:
+                found.update(asked.intersection(record.phrases))
+    return found

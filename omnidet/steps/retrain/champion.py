@@ -19,6 +19,7 @@ from omnidet.registry import gate as gate_module
 from omnidet.registry import versions
 from omnidet.registry.versions import Version
 from omnidet.storage import Location
+from omnidet.training.config import TrainConfig
 
 TAUGHT = "taught"
 """In the provenance of a version: what it was taught beyond its first training, the newest last."""
@@ -115,9 +116,9 @@ def base_recipe(champion: Version, settings: list[str]) -> Recipe:
     """What a retraining goes on from: the recipe that registers under the champion's name, else the
     one that the champion carries, with `field=value` settings.
 
-    How that one was taught and judged is not carried on: each retraining says so for itself, and
-    begins from the rates of `photographs` where the backbone is a network of that kind. Raises
-    ValueError where there is neither.
+    How that one was taught, measured and judged is not carried on: each retraining says so for
+    itself, and begins from the rates of `photographs` where the backbone is a network of that kind.
+    Raises ValueError where there is neither.
     """
     registered = {recipe().register.name: recipe for recipe in recipes.RECIPES}
     if champion.name in registered:
@@ -140,6 +141,11 @@ def base_recipe(champion: Version, settings: list[str]) -> Recipe:
     plain = dataclasses.replace(
         carried,
         streams=streams,
+        train=dataclasses.replace(
+            carried.train,
+            score_every=TrainConfig.score_every,
+            score_images=TrainConfig.score_images,
+        ),
         gate=gate_module.GateConfig(),
         retrain=recipes.by_name("photographs").retrain if of_network else RetrainConfig(),
     )

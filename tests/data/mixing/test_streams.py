@@ -41,3 +41,14 @@ def test_class_names_are_those_whose_absence_is_known(tmp_path):
     expected = {p for r in by_set["train/coco"] for p in (*r.phrases, *r.absent)}
     assert streams.class_names(both, index) == expected
     assert streams.class_names(both[1:], index) == set()
+
+
+def test_a_dataset_that_shows_all_of_its_names_in_every_picture_has_names_too(tmp_path):
+    """Nothing is absent in any; the evaluation asks for them."""
+    shown = [r for r in toys.records() if not r.absent and r.phrases]
+    name = shown[0].phrases[0]
+    written = {"train/x": shard_writer.write_set(shown, tmp_path, "train/x", 4)}
+    truth = {"eval/x": {"file": "truth.json", "names": {"1": name, "2": "never trained on"}}}
+    shards.write_index(tmp_path, written, truth, {"held_out": {}, "quarantined": {}})
+    det = [Stream("det", ("train/x",), 4)]
+    assert streams.class_names(det, shards.read_index(tmp_path)) == {name}

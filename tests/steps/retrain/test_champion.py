@@ -37,11 +37,13 @@ def test_otherwise_the_one_that_the_champion_carries_without_how_it_was_judged()
     lax = config.override(
         dataclasses.replace(carried, streams=(*carried.streams, new)),
         *("retrain.min_ap50=0", "gate.max_drop=1", "model.embedding_width=64"),
+        *("train.score_images=1", "train.score_every=7"),
     )
     found = retrain.base_recipe(_champion("cups", recipe=config.describe(lax)), [])
     assert found.model == lax.model
     assert found.retrain == by_name("photographs").retrain
     assert found.gate == carried.gate
+    assert found.train == carried.train  # not by the few pictures that the first run had time for
     assert [(s.name, s.weight) for s in found.streams] == [("det", 1.0), ("earlier_1", 1.0)]
 
 

@@ -58,7 +58,7 @@ def test_a_name_that_was_never_measured(champion):
         _kept(champion, "tiny_world", 'retrain.keep=["cocoa"]')
 
 
-@pytest.mark.parametrize("entry", ["coco=", "=0.1", "coco=much", "coco=nan"])
+@pytest.mark.parametrize("entry", ["coco=", "=0.1", "coco=much", "coco=nan", "coco=-1", "coco=1.5"])
 def test_an_entry_that_is_none(entry):
     with pytest.raises(ValueError, match=r"retrain\.keep"):
         config.override(by_name("tiny_world"), f'retrain.keep=["{entry}"]')
