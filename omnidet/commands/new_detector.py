@@ -6,6 +6,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
+import shlex
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -78,7 +79,10 @@ def run(options: argparse.Namespace, name: str, settings: list[str]) -> int:
         _say_refused(model, decision.reasons)
         return NOT_PASSED
     print(photographs.register(model, folder, options.registry, recipe))
-    print(f'try it: omnidet predict PICTURE --phrases "WORDS" --model {recipe.register.name}')
+    where = "" if options.registry == "registry" else f" --registry {shlex.quote(options.registry)}"
+    print(
+        f'try it: omnidet predict PICTURE --phrases "WORDS" --model {recipe.register.name}{where}'
+    )
     print(f"{(time.monotonic() - started) / 60:.1f} minutes")
     return 0
 

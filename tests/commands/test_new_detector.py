@@ -64,8 +64,9 @@ def test_a_new_detector_and_then_a_second_folder(folders, tmp_path, monkeypatch,
     said = capsys.readouterr().out
     made = json.loads((tmp_path / "registry/cups/1/config.json").read_text())
     assert made["names"] == ["blue cups"]  # in every picture, so that none says it is absent
-    for part in ("conv_stem_vit", "12 pictures", "cups/AP50", "cups@1 registered", "--model cups"):
+    for part in ("conv_stem_vit", "12 pictures", "cups/AP50", "cups@1 registered"):
         assert part in said
+    assert f"--model cups --registry {tmp_path / 'registry'}" in said
     (version,) = versions.versions(tmp_path / "registry", "cups")
     assert versions.aliases(tmp_path / "registry", "cups") == {"champion": 1}
     assert version.provenance["taught"][0]["name"] == "cups"
