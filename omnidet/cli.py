@@ -42,6 +42,8 @@ _COMMANDS = (
     *(download, fetch_images, inspect, models, score, compare, serve, demo),
 )
 """In the order of `omnidet --help`."""
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+"""A disk, or somebody's share of it, is full."""
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -56,6 +58,8 @@ def _main(arguments: list[str] | None) -> int:
         print(end="", flush=True)  # so that what cannot be written is said by the command
     except (ValueError, OSError, FloatingPointError) as error:
         reason = " ".join(str(error).split()) or type(error).__name__
+        if isinstance(error, OSError) and error.errno in _FULL and not error.filename:
+            reason += ": make room on the disk that is written to"
         return _failed(options, reason, _exit_code(error))
     except ModuleNotFoundError as error:
         advice = extras.advice(error)

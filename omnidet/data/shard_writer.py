@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
+from omnidet import storage
 from omnidet.data.reading import record_json
 from omnidet.data.shards import Shard
 from omnidet.schema import Record
@@ -67,7 +68,7 @@ def _write_shard(keyed: Iterable[tuple[str, Record]], folder: Path, path: str) -
     target.parent.mkdir(parents=True, exist_ok=True)
     part = target.with_name(f".{target.name}.part")
     count = 0
-    with part.open("wb", buffering=_BUFFER_BYTES) as file:
+    with storage.naming(target), part.open("wb", buffering=_BUFFER_BYTES) as file:
         hashed = _Hashed(file)
         with TarWriter(hashed, user="omnidet", group="omnidet", mtime=0, encoder=False) as tar:
             for key, record in keyed:

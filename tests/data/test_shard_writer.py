@@ -14,7 +14,7 @@ from webdataset import tariterators
 
 from omnidet.data import shard_writer, shards
 from omnidet.schema import Record
-from tests import toys
+from tests import full_disk, toys
 
 
 def webdataset_samples(path: Path):
@@ -95,3 +95,9 @@ def test_a_shard_has_its_name_once_it_is_complete(tmp_path):
     with pytest.raises(RuntimeError, match="source"):
         shard_writer.write_set(dying(), tmp_path, "s", 2)
     assert list(tmp_path.rglob("*.tar")) == []
+
+
+def test_a_full_disk_is_named_and_leaves_no_shard(tmp_path):
+    with full_disk.room_for(2_000), pytest.raises(OSError, match=r"000000\.tar cannot be written"):
+        shard_writer.write_set(toys.records(25), tmp_path, "train/toy", 10)
+    assert not list((tmp_path / "train/toy").glob("[0-9]*.tar"))
