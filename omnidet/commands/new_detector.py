@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import difflib
 import json
 import shlex
 import time
@@ -21,11 +22,21 @@ if TYPE_CHECKING:
 
 
 def is_wanted(registry: str, start: str | None) -> bool:
-    """Whether a new detector is asked for, or is all that can be: the registry holds none."""
+    """Whether a new detector is asked for, or is all that can be: the registry holds none.
+
+    Raises ValueError for what is spelt almost like `photo-small` and is no model.
+    """
     from omnidet.registry import versions
     from omnidet.steps.photographs import SMALL
 
-    return start == SMALL or (start is None and not versions.models(registry))
+    if start == SMALL:
+        return True
+    models = versions.models(registry)
+    if start is None:
+        return not models
+    if start not in models and difflib.get_close_matches(start.lower(), [SMALL]):
+        raise ValueError(f"--from {start}: there is no such model; do you mean --from {SMALL}?")
+    return False
 
 
 def run(options: argparse.Namespace, name: str, settings: list[str]) -> int:

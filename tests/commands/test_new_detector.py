@@ -203,6 +203,7 @@ def test_too_few_boxes_to_judge_by_are_said_before_the_training(
         (("--name", "Not A Name"), "Not A Name"),
         (("--set", "train.steps=450"), "--steps"),
         (("--keep", "coco"), "--keep coco"),
+        (("--from", "photo_smal"), "--from photo-small"),
         (("--split-file", "nowhere.txt"), "--split-file nowhere.txt"),
         (("--names", "nowhere.yaml"), "--names nowhere.yaml"),
         (("--registry", "/dev/null"), "--registry /dev/null"),
