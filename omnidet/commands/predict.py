@@ -16,17 +16,21 @@ from omnidet import extras
 from omnidet.commands import asking
 from omnidet.commands.arguments import Commands, add_command
 from omnidet.commands.exit_codes import FAILED
-from omnidet.inference import question
+from omnidet.inference import hints, question
 from omnidet.standard_output import json_line
 
 if TYPE_CHECKING:
     from omnidet.inference.detections import Detections
     from omnidet.inference.detector import OmniDet
+    from omnidet.inference.pictures import Picture
+    from omnidet.inference.prompt import Prompt
     from omnidet.predictions.inputs import Item
     from omnidet.predictions.journal import Journal
     from omnidet.predictions.run import Settings
 
 SAVE_DIR = "predictions"
+MOST_UNFOUND = 20
+"""With more names, those without a box are not listed."""
 _UNSEEN = ("Cc", "Cf", "Zl", "Zp")
 """Categories of characters that end a line, or steer a terminal."""
 
@@ -139,7 +143,24 @@ def _one(options: argparse.Namespace, asked: asking.Asked, item: Item) -> int:
         write_picture(found.draw(), out)
         if not options.json:
             print(out)
+    asking.say(_unfound(options, asked, detector, prompt, picture, found))
     return 0
+
+
+def _unfound(
+    options: argparse.Namespace,
+    asked: asking.Asked,
+    detector: OmniDet,
+    prompt: Prompt,
+    picture: Picture,
+    found: Detections,
+) -> list[str]:
+    """What would show the names without a box; nothing where boxes were cut off, or of many."""
+    missing = [label for label in prompt.labels if label not in found.labels]
+    if not missing or len(prompt.labels) > MOST_UNFOUND or len(found) >= options.max_detections:
+        return []
+    own = {one.name: one.threshold for one in asked.wanted if one.threshold is not None}
+    return hints.of_unfound(missing, detector.best_scores(picture, prompt), own)
 
 
 def _free(item: Item) -> Path:
@@ -229,7 +250,7 @@ def _several(options: argparse.Namespace, asked: asking.Asked, items: list[Item]
     )
     if save_dir is None:
         return _streamed(asked, items, settings, detector)
-    with Journal(save_dir, {**facts, **identity}, "--save-dir") as journal:
+    with Journal(save_dir, {**facts, **identity}, "--save-dir", replaces=True) as journal:
         return _saved(options, asked, items, settings, detector, journal, chosen)
 
 
@@ -319,5 +340,5 @@ def _complain(reason: str) -> None:
 def _ended(done: int, failed: int) -> int:
     if not failed:
         return 0
-    print(f"omnidet predict: {failed} of {done + failed} could not be read", file=sys.stderr)
+    print(f"omnidet predict: {failed} of {done + failed} could not be looked at", file=sys.stderr)
     return FAILED

@@ -339,6 +339,17 @@ class OmniDet:
             located.append((boxes_Q4[region.cpu().numpy()], scores.cpu().numpy()))
         return located
 
+    def best_scores(self, image: AnyPicture, prompt: Prompt) -> dict[str, float]:
+        """The score of the best box of each label, however low it is: what threshold shows it."""
+        ((_, embeddings_QD),) = self._regions([pictures.read(image)])
+        found: dict[str, float] = {}
+        for place, phrase in enumerate(prompt.phrases):
+            label = prompt.labels[prompt.name_of_P[place]] if prompt.name_of_P else phrase
+            row_PD, bias_P = prompt.rows_PD[place, None], prompt.biases_P[place, None]
+            score = float(best_pairs(embeddings_QD, row_PD, bias_P, 1)[0][0])
+            found[label] = max(score, found.get(label, 0.0))
+        return found
+
     def regions(self, images: Sequence[AnyPicture]) -> list[tuple[FloatArray, Tensor]]:
         """Boxes (Q, 4) of each image in its own pixels, and its region embeddings (Q, D)."""
         return self._regions([pictures.read(image, name) for image, name in pictures.named(images)])

@@ -6,7 +6,8 @@ Nothing is refused for any of it. No torch here: exported detectors say the same
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Sequence
+import math
+from collections.abc import Iterable, Mapping, Sequence
 
 from omnidet.data.vocabulary import Vocabulary
 from omnidet.inference.names import Name
@@ -63,6 +64,26 @@ def of_unheard(vocabulary: Vocabulary, phrase: str) -> list[str]:
             "nothing"
         ]
     return [f"{phrase!r}: no training text had the word {words}: it is left out"]
+
+
+def of_unfound(
+    labels: Iterable[str], best: Mapping[str, float], own: Mapping[str, float]
+) -> list[str]:
+    """What would show names without a box: their best scores.
+
+    Args:
+        own: thresholds of names that have one of their own.
+    """
+    found = []
+    for label in labels:
+        least = math.floor(best[label] * 1000) / 1000  # rounded up it would not show the box
+        line = f"no box for {label!r}: its best score is {least or format(best[label], '.1g')}"
+        if label in own:
+            line += f", and its own threshold {own[label]}"
+        elif least:
+            line += f", --threshold {least} shows it"
+        found.append(line)
+    return found
 
 
 def _same(vocabulary: Vocabulary, wanted: Iterable[Name]) -> str | None:

@@ -87,6 +87,10 @@ class DatasetFiles:
         each = [str(self._target(line))] if self._format.each is not None else []
         return [f"{PICTURES}/{line['picture']}", *each]
 
+    def corrected(self, *_: Mapping[str, Any]) -> str | None:
+        """None: a picture that changed is refused before, since annotations are corrected here."""
+        return None
+
     def _target(self, line: Mapping[str, Any]) -> PurePosixPath:
         return PurePosixPath(self._format.folder, line["file"] + self._format.suffix)
 

@@ -97,6 +97,20 @@ class PictureFiles:
         each = [entry for entry in self._each if entry.each is not None]
         return found + [f"{entry.name}/{key}{entry.suffix}" for entry in each]
 
+    def corrected(self, old: Mapping[str, Any], new: Mapping[str, Any]) -> str | None:
+        """A label file that is neither as the old line of a picture had it nor as the new one will,
+        by its path in the folder: somebody corrected it.
+        """
+        for entry in self._each:
+            path = f"{entry.name}/{new['file']}{entry.suffix}"
+            if entry.each is None or not (self._folder / path).is_file():
+                continue
+            ours = (labelled(line, line["image"], with_scores=True) for line in (old, new))
+            texts = [encoded(entry.each(picture, self._names)) for picture in ours]
+            if (self._folder / path).read_bytes() not in texts:
+                return path
+        return None
+
     def _crops(self, key: str, found: Detections) -> None:
         from omnidet.inference.drawing import crops
 
@@ -117,7 +131,12 @@ def folder_name(label: str) -> str:
 def write_text(target: Path, text: str) -> None:
     """Write a file whole or not at all."""
     with storage.written_whole(target) as temporary:
-        temporary.write_text(text, encoding="utf-8", errors="backslashreplace")
+        temporary.write_bytes(encoded(text))
+
+
+def encoded(text: str) -> bytes:
+    """Text as it is written: a byte of a name that is not UTF-8 as an escape."""
+    return text.encode("utf-8", "backslashreplace")
 
 
 def write_bytes(target: Path, content: bytes) -> None:

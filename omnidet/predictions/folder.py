@@ -34,6 +34,12 @@ class Files(Protocol):
         """The files of a line of the journal, by their path in the folder."""
         ...
 
+    def corrected(self, old: Line, new: Line) -> str | None:
+        """A file that is neither as the old line of a picture had it nor as the new one will: it
+        would be lost.
+        """
+        ...
+
 
 @dataclass(frozen=True)
 class Result:
@@ -65,19 +71,40 @@ def run_into(
         show: is told of each picture that is done.
         complain: is told of each picture that cannot be read.
 
+    A picture that changed since it was looked at is looked at again, if the journal allows it. Its
+    old line stays until the new one is written.
+
     Raises ValueError if somebody changed one of the tables since it was written.
     """
     journal.require_ours(list(tables))
-    # Of all at once: a picture that changed ends the run here, before any work.
-    before = {id(item) for item in items if journal.has(item)}
-    notes = _lost(journal, files)
+
+    def replaced(old: Line, new: Line) -> None:
+        for path in set(files.written(old)) - set(files.written(new)):
+            (journal.folder / path).unlink(missing_ok=True)
+
+    journal.settle(replaced)
+    before = {id(item) for item in items if journal.has(item)}  # others are refused before any work
     is_counted = not any(item.is_video for item in items)
     progress = Progress(len(items) if is_counted else None, len(before))
     taken = {key.lower() for key in journal.done.values()}
+    again: list[str] = []
+    kept_old = 0
 
     def take(item: Item, line: Line, found: Detections) -> None:
-        key = free_key(item.key, taken)
-        taken.add(key.lower())
+        nonlocal kept_old
+        if journal.has_changed(item) and (old := journal.before(item)):
+            key = str(old["file"])
+            if path := files.corrected(old, {"file": key, **line}):
+                kept_old += 1
+                failed(
+                    f"{item.name} changed, but {journal.folder / path} was corrected and would be "
+                    "lost: move it away to have the picture looked at again"
+                )
+                return
+            again.append(item.name)
+        else:
+            key = free_key(item.key, taken)
+            taken.add(key.lower())
         kept = files.write({"image": line["image"], "file": key, **line}, found)
         journal.add({**kept, "source": item.source})
         progress.clear()
@@ -98,9 +125,17 @@ def run_into(
 
     outcome = predict(detector, prompt, items, settings, take, failed, done)
     progress.clear()
+    journal.settle(replaced)
+    notes = _lost(journal, files)
+    if again:
+        notes.append(
+            f"{len(again)} pictures that changed since were looked at again, such as "
+            f"{json_line(again[0])}: their results are replaced"
+        )
     for name, parts in tables.items():
         journal.publish(name, parts())
-    return Result(len(before), outcome.pictures, len(outcome.failed), notes)
+    looked_at = outcome.pictures - kept_old
+    return Result(len(before), looked_at, len(outcome.failed) + kept_old, notes)
 
 
 def _lost(journal: Journal, files: Files) -> list[str]:

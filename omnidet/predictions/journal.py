@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from types import TracebackType
@@ -33,16 +33,23 @@ class Journal:
     under way.
     """
 
-    def __init__(self, folder: Path, settings: Mapping[str, Any], flag: str) -> None:
+    def __init__(
+        self, folder: Path, settings: Mapping[str, Any], flag: str, replaces: bool = False
+    ) -> None:
         """Args:
         settings: what the results depend on; JSON.
         flag: the option that named the folder, for messages.
+        replaces: whether a picture that changed is looked at again; else it is refused.
         """
-        self.folder, self._flag = folder, flag
+        self.folder, self._flag, self._replaces = folder, flag, replaces
         self._settings = json.loads(json.dumps(settings))
         self.done: dict[str, str] = {}
         """Output key by `identity` of the picture."""
         self._sources: dict[str, Mapping[str, Any]] = {}
+        self._at: dict[str, int] = {}
+        """Where the line of each picture begins, in bytes."""
+        self._has_replaced = False
+        """Whether the file has two lines of one picture: see `settle`."""
 
     def check(self, without: Sequence[str] = ()) -> None:
         """Raise ValueError if the folder holds something else, or a run with other settings.
@@ -106,49 +113,106 @@ class Journal:
     def add(self, line: Mapping[str, Any]) -> None:
         """Say that a picture is done: its files are written."""
         with storage.naming(self.folder / NAME):
+            at = self._file.tell()
             self._file.write(json.dumps(line, ensure_ascii=False) + "\n")
             self._file.flush()
-        self._keep(line)
+        self._keep(line, at)
 
     def has(self, item: Item) -> bool:
         """Whether the picture, not its name alone, is done: False for one that has to be fetched
         to know it, and for videos, of which the frames are asked.
 
-        Raises ValueError if another picture has its place.
+        Raises ValueError if another picture has its place, and does not take it.
         """
         before = self._sources.get(sources.path_of(item))
         if before is None:
             return False
         same = sources.is_same(before, item)
-        if same is False:
+        if same is False and not (self._replaces and sources.is_replaceable(before, item)):
             raise ValueError(
                 f"{json.dumps(item.name, ensure_ascii=False)} is not what it was when its result "
                 f"in {self.folder} was written: give another {self._flag}"
             )
-        if same is None or (item.is_video and item.content is None):
+        if not same or (item.is_video and item.content is None):
             return False
         return _identity(sources.path_of(item), item.source) in self.done
 
+    def has_changed(self, item: Item) -> bool:
+        """Whether the picture is known not to be the one that was looked at under its name."""
+        before = self._sources.get(sources.path_of(item))
+        return before is not None and sources.is_same(before, item) is False
+
+    def before(self, item: Item) -> dict[str, Any] | None:
+        """The line of a picture that is done, or was before it changed."""
+        at = self._at.get(_identity(sources.path_of(item), item.source))
+        if at is None:
+            return None
+        with open(self.folder / NAME, "rb") as file:
+            file.seek(at)
+            return dict(json.loads(file.readline()))
+
+    def settle(self, replaced: Callable[[Mapping[str, Any], Mapping[str, Any]], None]) -> None:
+        """Put each line of a picture that was looked at again into the place of the old one.
+
+        A run that is killed before leaves both lines, and the next one calls this.
+
+        Args:
+            replaced: is told of the old line and of the new one while both are there.
+        """
+        if not self._has_replaced:
+            return
+        newest: dict[str, Mapping[str, Any]] = {}
+        seen: set[str] = set()
+        for line in self.lines():
+            key = _identity(line["source"]["path"], line["source"])
+            if key in seen:
+                newest[key] = line
+            seen.add(key)
+        self._file.close()
+        with (
+            storage.written_whole(self.folder / NAME) as temporary,
+            open(temporary, "w", **_TEXT) as file,
+        ):
+            for line in self.lines():
+                key = _identity(line["source"]["path"], line["source"])
+                if key not in seen:
+                    continue  # its line stands where the first one was
+                seen.discard(key)
+                new = newest.get(key, line)
+                if new is not line:
+                    replaced(line, new)
+                file.write(json.dumps(new, ensure_ascii=False) + "\n")
+        self._recall()
+        self._file = open(self.folder / NAME, "a", **_TEXT)  # noqa: SIM115  # `__exit__` closes it
+
     def _recall(self) -> None:
-        for number, line in enumerate(self.lines(), start=1):
+        self.done, self._sources, self._at, self._has_replaced = {}, {}, {}, False
+        for number, (at, line) in enumerate(self._placed(), start=1):
             if not isinstance(line.get("source"), dict):
                 raise ValueError(
                     f"{self.folder / NAME}: line {number} has no `source`, which tells whether a "
                     f"picture changed (earlier versions wrote none): give another {self._flag}"
                 )
-            self._keep(line)
+            self._keep(line, at)
 
-    def _keep(self, line: Mapping[str, Any]) -> None:
+    def _keep(self, line: Mapping[str, Any], at: int) -> None:
         source = line["source"]
+        key = _identity(source["path"], source)
+        self._has_replaced |= key in self.done
         self._sources[source["path"]] = source
-        self.done[_identity(source["path"], source)] = line["file"]
+        self.done[key], self._at[key] = line["file"], at
 
     def lines(self) -> Iterator[dict[str, Any]]:
         """What is done, in the order in which it was done."""
+        return (line for _, line in self._placed())
+
+    def _placed(self) -> Iterator[tuple[int, dict[str, Any]]]:
+        """Each line, and where it begins, in bytes."""
         path = self.folder / NAME
         if not path.is_file():
             return
-        with open(path, **_TEXT) as file:
+        at = 0
+        with open(path, "rb") as file:
             for number, line in enumerate(file, start=1):
                 try:
                     content = json.loads(line)
@@ -158,7 +222,8 @@ class Journal:
                         f"{path}: line {number} was changed and cannot be read: restore it, or "
                         f"give another {self._flag}"
                     ) from error
-                yield content
+                yield at, content
+                at += len(line)
 
     def publish(self, name: str, parts: Iterator[str]) -> None:
         """Write a file about all pictures, whole or not at all.

@@ -71,6 +71,14 @@ def is_same(before: Mapping[str, Any], item: Item) -> bool | None:
         return None
 
 
+def is_replaceable(before: Mapping[str, Any], item: Item) -> bool:
+    """Whether a picture that changed is another state of the same one: of a file and an address it
+    is; what comes from standard input or a camera is another picture, and of a video that has fewer
+    frames now the last ones would stay.
+    """
+    return before["path"] != STDIN and "frame" not in before and not item.is_video
+
+
 def is_gone(source: Mapping[str, Any]) -> bool:
     """Whether a file is there no more; of others nobody knows."""
     return "size" in source and not Path(source["path"]).exists()

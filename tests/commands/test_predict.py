@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import sys
 
@@ -65,6 +66,24 @@ def test_the_threshold_that_nothing_reached_is_said(place, tmp_path, capsys, wor
     assert said in capsys.readouterr().out
 
 
+def test_the_threshold_that_a_hint_names_shows_the_box(place, tmp_path, capsys):
+    call = ["predict", str(place / "picture.png"), "--model", str(place / "model"), "--json"]
+    call += ["--phrases", "red star", "ring", "blue circle"]
+
+    def look(threshold):
+        assert cli.main([*call, "--threshold", threshold]) == 0
+        said = capsys.readouterr()
+        return {one["label"] for one in json.loads(said.out)["detections"]}, said.err
+
+    labels, said = look("1")
+    assert labels == set()
+    shown = re.findall(r"hint: no box for '([a-z ]+)'.* --threshold ([\d.]+) ", said)
+    assert [name for name, _ in shown] == ["red star", "ring", "blue circle"]
+    for name, threshold in shown:
+        assert name in look(threshold)[0]
+        assert name not in look(str(float(threshold) + 0.002))[0]
+
+
 def test_a_photograph_is_turned_as_its_tag_says(place, tmp_path):
     lying, turned = Image.new("RGB", (90, 30)), Image.Exif()
     turned[0x0112] = 6
@@ -78,7 +97,7 @@ def test_a_photograph_is_turned_as_its_tag_says(place, tmp_path):
 def test_several_phrases_in_one_are_hinted_at(place, tmp_path, capsys):
     call = ["predict", str(place / "picture.png"), "--model", str(place / "model")]
     assert cli.main([*call, "--phrases", "star, ring", "--out", str(tmp_path / "o.png")]) == 0
-    (line,) = capsys.readouterr().err.splitlines()
+    line, *_ = capsys.readouterr().err.splitlines()
     assert line.startswith("hint: 'star, ring' ")
     assert line.endswith("'star', 'ring'")
 
@@ -262,8 +281,8 @@ def test_a_run_says_what_changed_and_what_is_gone(place, tmp_path, capsys):
     assert "c.png" in said
     assert "drawn/" in said
     assert "1 pictures were done before" in said
-    before = (run / "predictions.jsonl").read_bytes()
     (pictures / "a\nb.png").write_bytes(toys.png(80, 30, []))
-    assert cli.main(call) == 2
-    assert "--save-dir" in capsys.readouterr().err.splitlines()[-1]
-    assert (run / "predictions.jsonl").read_bytes() == before
+    assert cli.main(call) == 0
+    assert "a\\nb.png" in capsys.readouterr().err.splitlines()[-1]
+    lines = (run / "predictions.jsonl").read_text().splitlines()
+    assert [json.loads(line)["width"] for line in lines] == [80, 90]

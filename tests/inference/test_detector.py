@@ -305,3 +305,14 @@ def test_questions_without_anything_in_them():
         detector.like([Example(image), "a.png"])  # type: ignore[list-item]
     with pytest.raises(ValueError, match="top nan"):
         detector.locate(image, "ring", top=float("nan"))  # type: ignore[arg-type]
+
+
+def test_the_best_score_of_a_name_is_that_of_its_best_phrase():
+    detector, picture = _omnidet(), toys.png(64, 64, [(5, 5, 30, 30)])
+    prompt = detector.prompt({"a": ["red star", "ring"], "b": "blue circle"})
+    found = detector.detect(picture, prompt, 1000)
+    best = detector.best_scores(picture, prompt)
+    assert best == {
+        label: max(s for s, own in zip(found.scores, found.labels, strict=True) if own == label)
+        for label in ("a", "b")
+    }

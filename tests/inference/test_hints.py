@@ -50,3 +50,15 @@ def test_one_thing_under_two_names_is_said_once():
 def test_two_phrases_of_one_name_are_meant():
     one = names.Name("star", ("red star", "red stars"))
     assert hints.of_words(toys.toy_vocabulary(), [one]) == []
+
+
+def test_the_threshold_that_would_show_a_name_is_said():
+    best = {"dog": 0.50289, "star": 0.4, "ring": 0.00004}
+    dog, star, ring = hints.of_unfound(["dog", "star", "ring"], best, {"star": 0.9})
+    assert "'dog'" in dog
+    assert "--threshold 0.502 " in dog
+    assert "'star'" in star
+    assert "0.9" in star
+    assert "--threshold" not in star
+    assert "4e-05" in ring
+    assert "--threshold" not in ring

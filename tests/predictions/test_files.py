@@ -71,11 +71,12 @@ def test_what_cannot_be_written_leaves_the_old_file(tmp_path, monkeypatch):
     def fail(*_, **__):
         raise OSError("disk full")
 
-    monkeypatch.setattr(type(tmp_path), "write_text", fail)
+    monkeypatch.setattr(type(tmp_path), "write_bytes", fail)
     with pytest.raises(OSError, match="disk full"):
         files.write_text(tmp_path / "a.txt", "new")
     assert (tmp_path / "a.txt").read_bytes() == b"old"
     assert [p.name for p in tmp_path.iterdir()] == ["a.txt"]
+    monkeypatch.undo()
     files.write_bytes(tmp_path / "b", b"x")
     assert (tmp_path / "b").read_bytes() == b"x"
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
+from omnidet import cli
 from omnidet.predictions.journal import NAME, WRITTEN
 from tests import toys
 
@@ -25,12 +28,19 @@ def place(tmp_path_factory):
     return folder
 
 
-def _start(place, name):
-    call = [sys.executable, "-m", "omnidet.cli", "predict", "p", "--model", "model", "--phrases"]
-    call += ["red star", "ring", "--threshold", "0.2", "--save-dir", name, "--formats"]
-    call += ["jsonl", "csv", "yolo", "coco", "--batch", "2"]
+def _call(name, *formats):
+    call = ["predict", "p", "--model", "model", "--phrases", "red star", "ring"]
+    call += ["--threshold", "0.2", "--save-dir", name, "--batch", "2", "--formats"]
+    return [*call, "jsonl", "csv", "yolo", "coco", *formats]
+
+
+def _start(place, name, *formats):
     return subprocess.Popen(
-        call, cwd=place, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+        [sys.executable, "-m", "omnidet.cli", *_call(name, *formats)],
+        cwd=place,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
     )
 
 
@@ -42,6 +52,19 @@ def _files(folder):
     }
 
 
+def _kill_after(process, journal, lines):
+    """Kill the process once the journal has so many lines."""
+    deadline = time.monotonic() + 400
+    while process.poll() is None and time.monotonic() < deadline:
+        count = journal.read_bytes().count(b"\n") if journal.is_file() else 0
+        if count >= lines:
+            process.send_signal(signal.SIGKILL)
+            break
+        time.sleep(0.005)
+    assert process.wait(60) == -signal.SIGKILL, process.stderr.read()
+    process.stderr.close()
+
+
 def test_a_run_that_is_killed_twice_ends_like_one_that_is_not(place):
     undisturbed = _start(place, "whole")
     assert undisturbed.wait(500) == 0, undisturbed.stderr.read()
@@ -49,16 +72,7 @@ def test_a_run_that_is_killed_twice_ends_like_one_that_is_not(place):
     for _ in range(2):
         running = _start(place, "killed")
         journal = place / "killed" / NAME
-        before = counts[-1] if counts else 0
-        deadline = time.monotonic() + 400
-        while running.poll() is None and time.monotonic() < deadline:
-            count = journal.read_bytes().count(b"\n") if journal.is_file() else 0
-            if count >= before + 10:
-                running.send_signal(signal.SIGKILL)
-                break
-            time.sleep(0.005)
-        assert running.wait(60) == -signal.SIGKILL, running.stderr.read()
-        running.stderr.close()
+        _kill_after(running, journal, (counts[-1] if counts else 0) + 10)
         counts.append(journal.read_bytes().count(b"\n"))
     assert 10 <= counts[0] < counts[1] < 80
     assert not (place / "killed" / "predictions.csv").exists()
@@ -69,3 +83,52 @@ def test_a_run_that_is_killed_twice_ends_like_one_that_is_not(place):
     assert [json.loads(line)["image"] for line in lines] == [f"p/{n:03}.png" for n in range(80)]
     for process in (undisturbed, last):
         process.stderr.close()
+
+
+def test_pictures_that_changed_are_looked_at_again_whatever_kills_the_run(
+    place, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(place / "model", "model")
+    shutil.copytree(place / "p", "p")
+    assert cli.main(_call("run", "crops")) == 0
+    before = Path("run", NAME).read_text().splitlines()
+    for number in range(20, 60):  # another size, so that no box stays as it is
+        content = toys.png(90 + number % 7, 55, [(30, 9, 60, 50)], "blue")
+        Path("p", f"{number:03}.png").write_bytes(content)
+    running = _start(tmp_path, "run", "crops")
+    _kill_after(running, Path("run", NAME), 80 + 10)
+    killed = Path("run", NAME).read_text().splitlines()
+    assert killed[:80] == before  # no old result goes before the new one is there
+    capsys.readouterr()
+    assert cli.main(_call("run", "crops")) == 0
+    assert "pictures that changed" in capsys.readouterr().err
+    assert cli.main(_call("whole", "crops")) == 0
+    assert _files(Path("run")) == _files(Path("whole"))
+    capsys.readouterr()
+    assert cli.main(_call("run", "crops")) == 0
+    assert "changed" not in capsys.readouterr().err
+
+
+def test_a_corrected_label_file_of_a_picture_that_changed_is_kept(
+    place, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(place / "model", "model")
+    picture, mine = Path("p", "a.png"), Path("run", "yolo", "a.txt")
+    picture.parent.mkdir()
+    picture.write_bytes(toys.png(60, 40, [(5, 5, 20, 20)]))
+    assert cli.main(_call("run")) == 0
+    mine.write_text("0 0.5 0.5 0.1 0.1\n")
+    picture.write_bytes(toys.png(70, 40, [(5, 5, 20, 20)]))
+    capsys.readouterr()
+    assert cli.main(_call("run")) == 1
+    said = capsys.readouterr().err
+    assert str(mine) in said
+    assert str(picture) in said
+    assert json.loads(Path("run", NAME).read_text())["width"] == 60
+    assert mine.read_text() == "0 0.5 0.5 0.1 0.1\n"
+    mine.unlink()
+    assert cli.main(_call("run")) == 0
+    assert "1 pictures that changed" in capsys.readouterr().err
+    assert json.loads(Path("run", NAME).read_text())["width"] == 70
