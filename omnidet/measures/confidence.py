@@ -4,12 +4,14 @@
 
 A region is right if its box meets a box of the phrase, IoU >= .5, that no better region has met.
 Images that list no absent names are asked only for what they show, so regions are right more often
-there at the same logit: they get an offset of their own in the fit, which is then left out.
+there at the same logit: they get an offset of their own in the fit, which is then left out. For the
+threshold they are also asked for what other such pictures show: people ask for what is not there.
 """
 
 from __future__ import annotations
 
 import dataclasses
+from collections import deque
 from collections.abc import Iterable, Sequence
 
 import numpy as np
@@ -27,6 +29,11 @@ LEAST_LOGIT = -4.0
 """Regions below, a score of .02, are as good as never right."""
 MOST_ABSENT = 100
 """Absent names of an image that are asked for."""
+MOST_BORROWED = 10
+"""Phrases of other pictures that a picture without absent names is asked for. One may be true of it
+by chance: expressions mostly are not."""
+AS_GOOD = 0.005
+"""F1 that is less than this below the best may be the best on other pictures."""
 MIN_IOU = 0.5
 IMAGES_AT_ONCE = 8
 _PRIOR = 1.0
@@ -43,6 +50,8 @@ class _Judged:
     is_closed: bool
     """Whether the image lists absent names."""
     true_boxes: int
+    is_borrowed: bool
+    """Whether it is a phrase of another picture."""
 
 
 def fit(detector: OmniDet, records: Iterable[Record]) -> Confidence:
@@ -55,26 +64,31 @@ def fit(detector: OmniDet, records: Iterable[Record]) -> Confidence:
     judged: list[_Judged] = []
     images = 0
     batch: list[Record] = []
+    lent: deque[str] = deque(maxlen=MOST_BORROWED)
     for record in records:
         batch.append(record)
         if len(batch) == IMAGES_AT_ONCE:
-            judged += _judge(detector, batch)
+            judged += _judge(detector, batch, lent)
             images, batch = images + len(batch), []
-    judged += _judge(detector, batch)
+    judged += _judge(detector, batch, lent)
     images += len(batch)
     shown = [one for one in judged if one.true_boxes and len(one.logits)]
     boxes = sum(one.true_boxes for one in shown)
     if boxes < LEAST_BOXES or not any(one.right.any() for one in shown):
         return Confidence()
-    asked = _line(judged, best_only=False)
+    asked = _line([one for one in judged if not one.is_borrowed], best_only=False)
     present = _line(shown, best_only=True)
     if min(asked.scale, present.scale) <= 0:  # a detector that has learned nothing
         return Confidence()
-    threshold = _best_threshold([o for o in judged if o.is_closed] or judged, asked)
-    return Confidence(asked, present, threshold, images, boxes)
+    return Confidence(asked, present, _best_threshold(judged, asked), images, boxes)
 
 
-def _judge(detector: OmniDet, records: Sequence[Record]) -> list[_Judged]:
+def _judge(detector: OmniDet, records: Sequence[Record], lent: deque[str]) -> list[_Judged]:
+    """What the detector finds for the phrases of each picture.
+
+    Args:
+        lent: phrases of pictures before, to which those of these pictures are added.
+    """
     found: list[_Judged] = []
     if not records:
         return found
@@ -84,6 +98,10 @@ def _judge(detector: OmniDet, records: Sequence[Record]) -> list[_Judged]:
         asked = [p for p in record.phrases if p not in open_names]
         named = dict(zip(record.phrases, record.phrase_boxes, strict=True))
         asked += record.absent[:MOST_ABSENT]
+        own = len(asked)
+        if not record.absent:
+            asked += _borrowed(detector, record.phrases, lent)
+            lent.extend(record.phrases)
         if not asked:
             continue
         prompt = detector.prompt(asked)
@@ -95,9 +113,16 @@ def _judge(detector: OmniDet, records: Sequence[Record]) -> list[_Judged]:
             best = best[(logits_Q[best] >= LEAST_LOGIT) | (np.arange(len(best)) == 0)]
             true_N4 = record.boxes_xyxy[list(named.get(phrase, ()))]
             right = _right(boxes_Q4[best], true_N4)
-            closed = bool(record.absent)
-            found.append(_Judged(logits_Q[best], right, shapes_P2[place], closed, len(true_N4)))
+            kind = bool(record.absent), len(true_N4), place >= own
+            found.append(_Judged(logits_Q[best], right, shapes_P2[place], *kind))
     return found
+
+
+def _borrowed(detector: OmniDet, own: Iterable[str], lent: Iterable[str]) -> list[str]:
+    """Of the phrases of other pictures those that ask for something else."""
+    words = detector.vocabulary
+    known = {words.asked(phrase) for phrase in own}
+    return [phrase for phrase in dict.fromkeys(lent) if words.asked(phrase) not in known]
 
 
 def _right(boxes_K4: FloatArray, true_N4: FloatArray) -> Bools:
@@ -147,7 +172,9 @@ def _logistic(features_DF: Doubles, right_D: Bools) -> Doubles:
 
 
 def _best_threshold(judged: Sequence[_Judged], line: Line) -> float:
-    """The score at which F1 over all images and phrases is best, rounded down to hundredths."""
+    """The score at which F1 over all images and phrases is best, rounded down to hundredths: the
+    middle of those at which it is as good as best, since chance picks one of them.
+    """
     offsets = line.offsets(np.stack([one.shape for one in judged]))
     scores = np.concatenate(
         [
@@ -160,5 +187,7 @@ def _best_threshold(judged: Sequence[_Judged], line: Line) -> float:
     order = np.argsort(-scores, kind="stable")
     found = np.cumsum(right[order])
     total = sum(one.true_boxes for one in judged)
-    best = int((2 * found / (np.arange(1, len(order) + 1) + total)).argmax())
-    return float(np.clip(np.floor(scores[order][best] * 100) / 100, 0.01, 0.95))
+    f1 = 2 * found / (np.arange(1, len(order) + 1) + total)
+    good = scores[order][f1 >= f1.max() - AS_GOOD]
+    middle = (good.max() + good.min()) / 2
+    return float(np.clip(np.floor(middle * 100) / 100, 0.01, 0.95))

@@ -77,6 +77,28 @@ def test_the_threshold_is_where_f1_is_best():
     assert round(found.threshold, 2) == found.threshold
 
 
+def test_the_threshold_knows_that_people_ask_for_what_is_not_there():
+    """Pictures that list no absent names are asked for what others show; scores stay."""
+    alone = confidence.fit(Known(), pictures(2000))
+    turns = [pictures(2000), pictures(2000, "ring")]
+    both = confidence.fit(Known(), [turns[i % 2][i] for i in range(2000)])
+    assert both.asked == alone.asked
+    assert both.present == alone.present
+    assert both.boxes == alone.boxes
+    assert both.threshold > alone.threshold + 0.1
+
+
+def test_pictures_without_absent_names_count_for_the_threshold():
+    """Names with absent ones among them are not all that people ask for."""
+    closed = pictures(1500, absent=("moon",))
+    opened = [
+        dataclasses.replace(one, image=str(i + 9000).encode())
+        for i, one in enumerate(pictures(1500))
+    ]
+    alone, both = (confidence.fit(Mixed(), some) for some in (closed, [*closed, *opened]))
+    assert both.threshold < alone.threshold - 0.02
+
+
 def test_pictures_without_absent_names_have_an_offset_that_is_left_out():
     """They are asked only for what they show: at the same logit more is right."""
     closed = [
