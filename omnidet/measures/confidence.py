@@ -4,8 +4,9 @@
 
 A region is right if its box meets a box of the phrase, IoU >= .5, that no better region has met.
 Images that list no absent names are asked only for what they show, so regions are right more often
-there at the same logit: they get an offset of their own in the fit, which is then left out. For the
-threshold they are also asked for what other such pictures show: people ask for what is not there.
+there at the same logit: they get an offset of their own in the fit, which is then left out. They
+are also asked for what other such pictures show: people ask for what is not there. From that come
+the offset of relations, which only such pictures have, and the threshold.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ LEAST_LOGIT = -4.0
 """Regions below, a score of .02, are as good as never right."""
 MOST_ABSENT = 100
 """Absent names of an image that are asked for."""
-MOST_BORROWED = 10
+MOST_BORROWED = 15
 """Phrases of other pictures that a picture without absent names is asked for. One may be true of it
 by chance: expressions mostly are not."""
 AS_GOOD = 0.005
@@ -37,7 +38,7 @@ AS_GOOD = 0.005
 MIN_IOU = 0.5
 IMAGES_AT_ONCE = 8
 _PRIOR = 1.0
-"""Weight of the prior, which is the identity: as much as a few regions."""
+"""Weight of the prior: as much as a few regions."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -77,6 +78,7 @@ def fit(detector: OmniDet, records: Iterable[Record]) -> Confidence:
     if boxes < LEAST_BOXES or not any(one.right.any() for one in shown):
         return Confidence()
     asked = _line([one for one in judged if not one.is_borrowed], best_only=False)
+    asked = _with_context(asked, [one for one in judged if one.shape[1] > 0])
     present = _line(shown, best_only=True)
     if min(asked.scale, present.scale) <= 0:  # a detector that has learned nothing
         return Confidence()
@@ -150,17 +152,39 @@ def _line(judged: Sequence[_Judged], *, best_only: bool) -> Line:
     columns = [logits, np.ones_like(logits), *shapes_D2.T]
     if not best_only and not is_open_D.all():
         columns.append(is_open_D.astype(float))
-    scale, offset, spread, context, *_ = _logistic(np.stack(columns, 1), right)
+    prior = np.zeros(len(columns))
+    prior[0] = 1.0
+    scale, offset, spread, context, *_ = _logistic(np.stack(columns, 1), right, prior)
     return Line(*(round(float(value), 6) for value in (scale, offset, spread, context)))
 
 
-def _logistic(features_DF: Doubles, right_D: Bools) -> Doubles:
-    """Weights (F,) of a logistic regression by Newton's method; the prior is the first feature."""
-    prior = np.zeros(features_DF.shape[1])
-    prior[0] = 1.0
+def _with_context(line: Line, relations: Sequence[_Judged]) -> Line:
+    """The line with the offset of relations by which their scores are right where they are asked
+    for in vain too; as it is if they never were.
+    """
+    if not any(one.is_borrowed for one in relations):
+        return line
+    logits = np.concatenate([one.logits for one in relations])
+    right = np.concatenate([one.right for one in relations])
+    counts = [len(one.logits) for one in relations]
+    shapes_D2 = np.repeat([one.shape for one in relations], counts, axis=0).astype(np.float64)
+    known_D = line.scale * logits + line.offset + line.spread * shapes_D2[:, 0]
+    (context,) = _logistic(shapes_D2[:, 1:], right, np.array([line.context]), known_D)
+    return dataclasses.replace(line, context=round(float(context), 6))
+
+
+def _logistic(
+    features_DF: Doubles, right_D: Bools, prior: Doubles, known_D: Doubles | float = 0.0
+) -> Doubles:
+    """Weights (F,) of a logistic regression by Newton's method.
+
+    Args:
+        prior: weights to begin from, and to stay near where little is known.
+        known_D: a part of the logits that stays as it is.
+    """
     weights = prior.copy()
     for _ in range(100):
-        chance_D = 0.5 * (1 + np.tanh(features_DF @ weights / 2))
+        chance_D = 0.5 * (1 + np.tanh((features_DF @ weights + known_D) / 2))
         gradient = features_DF.T @ (chance_D - right_D) + _PRIOR * (weights - prior)
         curved_DF = features_DF * (chance_D * (1 - chance_D))[:, None]
         step = np.linalg.solve(features_DF.T @ curved_DF + _PRIOR * np.eye(len(prior)), gradient)

@@ -132,6 +132,18 @@ def test_phrases_with_a_relation_have_an_offset_of_their_own():
     assert relation - plain == pytest.approx(2, abs=0.5)
 
 
+def test_relations_are_scored_as_those_that_are_asked_for_in_vain_too():
+    """Of both phrases that each picture is asked for one is there: half as many boxes are right."""
+    phrases = ("star left of circle", "ring left of circle")
+    turns = [pictures(2000, phrase) for phrase in phrases]
+    found = confidence.fit(Known(), [turns[i % 2][i] for i in range(2000)])
+    (offset, _) = found.asked.offsets(shapes(toys.toy_vocabulary(), phrases))
+    logits = np.random.default_rng(3).normal(0, 1, 20_000)
+    scores = 1 / (1 + np.exp(-(found.asked.scale * logits + offset)))
+    right = 1 / (1 + np.exp(-(3 * logits + 1)))
+    assert scores.mean() == pytest.approx(right.mean() / 2, abs=0.03)
+
+
 def test_a_second_box_on_a_thing_is_wrong():
     boxes = np.array([BOX[0], BOX[0] + 1, AWAY], np.float32)
     assert confidence._right(boxes, BOX).tolist() == [True, False, False]
