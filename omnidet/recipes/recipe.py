@@ -150,6 +150,11 @@ class Recipe:
 
     def __post_init__(self) -> None:
         multiple = self.model.backbone.size_multiple
+        require(
+            not self.streams or any(stream.images_per_step for stream in self.streams),
+            f"streams.{self.streams[0].name if self.streams else ''}.images_per_step=0, as in all "
+            "streams: give one of them 1 or more",
+        )
         for stream in self.streams:
             size = stream.image_size or multiple
             require(

@@ -42,7 +42,7 @@ def retraining(recipe: Recipe, trained: ModelConfig, index: Index, name: str) ->
     side = _side(index, new_set, trained, config.image_size)
     larger = dataclasses.replace(trained, image_size=side, min_image_size=trained.position_side)
     whole, share = sum(stream.images_per_step for stream in recipe.streams), config.replay_share
-    images = config.new_images or whole - round(whole * share)
+    images = config.new_images or max(1, whole - round(whole * share))
     replayed = round(images * share / (1 - share)) if config.new_images else whole - images
     new = Stream(
         "new",

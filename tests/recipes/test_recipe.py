@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from omnidet import config
+from omnidet.recipes.photographs import photographs
 from omnidet.recipes.tiny_world import tiny_world
 
 
@@ -32,6 +33,11 @@ def test_a_number_that_makes_no_sense_is_named(change):
         config.override(tiny_world(), change)
     assert value in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_a_step_of_no_image_is_refused():
+    with pytest.raises(ValueError, match=r"streams\.det\.images_per_step=0"):
+        config.override(photographs(), "streams.det.images_per_step=0")
 
 
 def test_the_images_of_a_stream_fit_the_backbone():

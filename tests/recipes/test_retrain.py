@@ -48,6 +48,16 @@ def test_the_replay_of_so_many_new_images_is_its_share_of_a_step(tmp_path):
     assert images == {"det": 6, "grd": 7, "img": 3, "new": 8}
 
 
+def test_there_is_always_a_new_image_in_a_step(tmp_path):
+    """Of two images a step, nine tenths are two."""
+    few = [
+        f"streams.{name}.images_per_step={n}" for name, n in (("det", 2), ("grd", 0), ("img", 0))
+    ]
+    recipe = _retraining(tmp_path, "retrain.new_images=0", "retrain.replay_share=0.9", *few)
+    assert recipe.streams[-1].name == "new"
+    assert recipe.streams[-1].images_per_step == 1
+
+
 def test_without_a_replay_only_the_new_data_is_seen(tmp_path):
     recipe = _retraining(tmp_path, "retrain.replay_share=0")
     assert [stream.name for stream in recipe.streams] == ["new"]
