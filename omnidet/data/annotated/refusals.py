@@ -13,6 +13,8 @@ from omnidet.data.folder_formats.folder import LEFTOVERS, Folder
 
 ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".zst", ".rar", ".7z")
 _MAX_LINK_BYTES = 300
+_NO_CLASSES = ("", "images", "train", "val", "valid", "validation", "test", "jpegimages")
+"""Names of folders that say nothing of what their pictures show."""
 
 
 def not_a_folder(root: Path) -> str:
@@ -46,12 +48,27 @@ def nothing(folder: Folder, kind: str) -> str:
     if found:
         return f"{root} has no annotations that are read: {found}"
     titles = ", ".join(entry.title for entry in FORMATS)
+    classes = _folders_of_classes(folder)
+    if classes:
+        return (
+            f"{root} has its pictures in folders ({', '.join(classes[:3])}), which say what a "
+            "picture shows and not where: draw boxes around it with an annotation tool and save "
+            f"them as one of {titles} (docs/formats.md)"
+        )
     others = [str(path) for path in folder.files if path not in {*folder.pictures}][:3]
     there = f" (there is {', '.join(others)})" if others else ""
     return (
         f"{root} has {len(folder.pictures)} pictures and no annotations that are read{there}: put "
         f"one of these next to them: {titles} (docs/formats.md)"
     )
+
+
+def _folders_of_classes(folder: Folder) -> list[str]:
+    """Folders of pictures that are called like classes, as classifiers are trained on."""
+    names = {path.parent.name for path in folder.pictures}
+    if len(names) < 2 or any(name.lower() in _NO_CLASSES for name in names):
+        return []
+    return [] if any(path not in {*folder.pictures} for path in folder.files) else sorted(names)
 
 
 def not_read(folder: Folder, *endings: str) -> str:

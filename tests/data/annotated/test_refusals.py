@@ -75,3 +75,15 @@ def test_tasks_with_predictions_alone_say_so(folder: Folder):
         task["predictions"], task["annotations"] = task["annotations"], []
     folder.write("export.json", tasks)
     assert "task without a submitted annotation" in folder.refusal()
+
+
+@pytest.mark.parametrize(
+    ("folders", "is_said"),
+    [(("Bolt", "Nut"), True), (("images", "more"), False), (("train", "test"), False)],
+)
+def test_folders_of_a_classifier_are_said_to_have_no_boxes(folder: Folder, folders, is_said):
+    for name in folders:
+        folder.pictures(scenes(2, prefix=f"{name}_"), name)
+    said = folder.refusal()
+    assert ("Bolt, Nut" in said and "draw boxes" in said) == is_said
+    assert "COCO json" in said
