@@ -116,11 +116,12 @@ def _pairs(
     rows_PD, biases_P = prompt.rows_PD, prompt.biases_P
     if len(members) != len(rows_PD):
         rows_PD, biases_P = rows_PD[list(members)], biases_P[list(members)]
-    scores, region, phrase = best_pairs(embeddings_QD, rows_PD, biases_P, asked)
+    # Of few numbers: torch's operators take longer to be called than to compute.
+    found = best_pairs(embeddings_QD, rows_PD, biases_P, asked)
+    scores, region, phrase = (values.cpu().numpy() for values in found)
     keep = scores >= threshold
     is_all = len(scores) < asked or not bool(keep.all())
-    chosen = np.array(members, np.int64)[phrase[keep].cpu().numpy()]
-    return _Pairs(scores[keep].cpu().numpy(), region[keep].cpu().numpy(), chosen), is_all
+    return _Pairs(scores[keep], region[keep], np.array(members, np.int64)[phrase[keep]]), is_all
 
 
 def _one_each(
