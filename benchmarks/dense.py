@@ -166,7 +166,7 @@ def train(
         image_size=recipe.model.image_size,
         seed=recipe.train.seed,
     )
-    columns = {_key(*vocabulary.encode(name)): i for i, name in enumerate(names)}
+    columns = {_key(*vocabulary.encode(name, True, True)): i for i, name in enumerate(names)}
     for step, batch in enumerate(Loader(mixture, recipe.train.steps)):
         optimizer.set_learning_rate(adamw, config, step, recipe.train.steps)
         losses = detector(list(batch.images_BCHW / 255), _targets(batch, columns))

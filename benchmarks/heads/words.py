@@ -13,14 +13,22 @@ from omnidet.schema import FloatArray, IntArray
 class PlainBag(Vocabulary):
     """No context tokens: words behind a relation are the same tokens as before it."""
 
-    def _encode(self, text: str, roles: bool = True) -> tuple[IntArray, FloatArray]:
-        return super()._encode(" ".join(self.asked(text)) if roles else text, roles=False)
+    def _encode(
+        self, text: str, roles: bool = True, every_word: bool = False
+    ) -> tuple[IntArray, FloatArray]:
+        text = " ".join(self.asked(text)) if roles else text
+        return super()._encode(text, roles=False, every_word=every_word)
 
 
 class Sequence(Vocabulary):
     """The tokens in the order of the text, each with the same weight, for a text encoder."""
 
-    def _encode(self, text: str, roles: bool = True) -> tuple[IntArray, FloatArray]:  # noqa: ARG002
+    def _encode(
+        self,
+        text: str,
+        roles: bool = True,  # noqa: ARG002
+        every_word: bool = False,  # noqa: ARG002
+    ) -> tuple[IntArray, FloatArray]:
         ids = [i for i in self.tokenizer.encode(text).ids if i not in self.special_ids]
         if not ids:
             raise ValueError(f"the phrase {text!r} has no letter, digit or symbol: give it a word")

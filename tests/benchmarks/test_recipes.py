@@ -163,8 +163,8 @@ def test_stages_see_the_images_of_the_joint_training_one_stream_after_the_other(
         {s.name: s.images_per_step * stage.train.steps for s in stage.streams if s.images_per_step}
         for stage in stages
     ]
-    assert seen == [{"img": 4 * 800}, {"det": 6 * 800}, {"grd": 6 * 800}]
-    assert [stage.train.optimizer.warmup_steps for stage in stages] == [12, 19, 19]
+    assert seen == [{"img": 3 * 800}, {"det": 6 * 800}, {"grd": 7 * 800}]
+    assert [stage.train.optimizer.warmup_steps for stage in stages] == [9, 19, 22]
 
 
 def test_what_is_left_out_changes_nothing_else():
