@@ -31,7 +31,7 @@ demo-real: $(INSTALLED)  ## the same on a folder in COCO's layout: make demo-rea
 demo-retrain: $(INSTALLED)  ## teach the demo's detector what a folder shows, after make demo: make demo-retrain DATA=folder
 	omnidet finetune "$(DATA)" --from champion --steps 700
 
-test: $(INSTALLED)  ## all tests except those of the container images (9 to 12 minutes on 2 cores)
+test: $(INSTALLED)  ## all tests except those of the container images (15 to 25 minutes on 2 cores)
 	$(ONE_THREAD) pytest -n 2 --dist worksteal -m "not docker"
 
 test-fast: $(INSTALLED)  ## the fast tests (about a minute)
