@@ -94,9 +94,9 @@ def test_the_main_job(best_samples: Samples, tmp_path: Path) -> None:
     version, is_new = train_detector.register(model, numbers, tmp_path / "registry", recipe)
     assert is_new
     picture = next((samples / "coco_sample/images/val2017").glob("*.jpg")).read_bytes()
-    found = OmniDet.from_pretrained(version.folder()).detect(
-        [picture], ["person", "dog left of the car"], max_detections=5
-    )[0]
+    detector = OmniDet.from_pretrained(version.folder())
+    prompt = detector.prompt(["person", "dog left of the car"])  # no warning of words never heard
+    found = detector.detect([picture], prompt, max_detections=5)[0]
     assert found.boxes_xyxy.shape == (5, 4)
 
 

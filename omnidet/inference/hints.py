@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from omnidet.data.vocabulary import Vocabulary
 from omnidet.inference.names import Name
-from omnidet.inference.pieces import unheard_words, unknown_words
+from omnidet.inference.pieces import pieces, unheard_words, unknown_words
 from omnidet.inference.question import hint
 from omnidet.inference.spelling import doubts
 
@@ -44,7 +44,7 @@ def of_words(vocabulary: Vocabulary, wanted: Iterable[Name]) -> list[str]:
     for name in wanted:
         for phrase in name.phrases:
             found += of_unheard(vocabulary, phrase)
-            unheard, _ = unheard_words(vocabulary, phrase)
+            unheard = unheard_words(vocabulary, phrase)
             unknown = [word for word in unknown_words(vocabulary, phrase) if word not in unheard]
             if unknown:
                 words = ", ".join(map(repr, unknown))
@@ -54,10 +54,14 @@ def of_words(vocabulary: Vocabulary, wanted: Iterable[Name]) -> list[str]:
 
 def of_unheard(vocabulary: Vocabulary, phrase: str) -> list[str]:
     """Words that training never had: left out, or all there is."""
-    unheard, is_all = unheard_words(vocabulary, phrase)
+    read = pieces(vocabulary, phrase)
+    unheard = [piece for piece in read if not piece.is_heard]
     if not unheard:
         return []
-    words = ", ".join(map(repr, unheard))
+    is_all = len(unheard) == len(read)
+    # Behind a relation a word is a token of its own, which other texts may not have had.
+    named = (f"{p.word!r}{' behind a relation' if p.is_context else ''}" for p in unheard)
+    words = ", ".join(dict.fromkeys(named))
     if is_all:
         return [
             f"{phrase!r}: no training text had the word {words}: what is found under it means "

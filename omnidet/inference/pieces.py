@@ -36,11 +36,10 @@ def unknown_words(vocabulary: Vocabulary, phrase: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(piece.word for piece in read if not piece.is_known))
 
 
-def unheard_words(vocabulary: Vocabulary, phrase: str) -> tuple[tuple[str, ...], bool]:
-    """Words of a phrase that training texts never held, and whether it has no others."""
+def unheard_words(vocabulary: Vocabulary, phrase: str) -> tuple[str, ...]:
+    """Words of a phrase that training texts never held."""
     read = pieces(vocabulary, phrase)
-    found = tuple(dict.fromkeys(piece.word for piece in read if not piece.is_heard))
-    return found, not any(piece.is_heard for piece in read)
+    return tuple(dict.fromkeys(piece.word for piece in read if not piece.is_heard))
 
 
 def pieces(vocabulary: Vocabulary, phrase: str) -> list[Piece]:
