@@ -32,7 +32,10 @@ def add(commands: Commands) -> None:
 
 
 def list_versions(options: argparse.Namespace) -> None:
-    """Print every version with its aliases and metrics."""
+    """Print every version with its aliases and metrics.
+
+    Raises ValueError for the first version that is damaged, after all others were printed.
+    """
     from omnidet.registry import pointers, versions
 
     versions.check(options.registry)
@@ -42,6 +45,7 @@ def list_versions(options: argparse.Namespace) -> None:
             f"{options.registry} holds no model: name the registry with --registry, "
             "or register one first"
         )
+    damaged: ValueError | None = None
     for name in names:
         try:
             aliases = versions.aliases(options.registry, name)
@@ -49,7 +53,12 @@ def list_versions(options: argparse.Namespace) -> None:
             aliases = {}
             print(f"note: {error}")
         for version in versions.versions(options.registry, name):
-            print(f"{_with_aliases(version, aliases)}\n{table(version.metrics, indent='  ')}")
+            try:
+                print(f"{_with_aliases(version, aliases)}\n{table(version.metrics, indent='  ')}")
+            except ValueError as error:
+                damaged = damaged or error
+    if damaged:
+        raise damaged
 
 
 def show(options: argparse.Namespace) -> None:

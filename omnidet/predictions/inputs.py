@@ -221,7 +221,7 @@ def _of_pattern(pattern: str, notes: list[str]) -> list[Item]:
     base = pattern[: re.search(r"[*?\[]", pattern).start()].rpartition("/")  # type: ignore[union-attr]  # it is a pattern
     items, passed = [], 0
     runs = _Runs(Path("".join(base[:2]) or "."))
-    for name in sorted(glob.glob(pattern, recursive=True)):  # noqa: PTH207  # absolute patterns too
+    for name in _each_once(glob.glob(pattern, recursive=True)):  # noqa: PTH207  # absolute ones too
         if Path(name).is_file():
             if runs.has(Path(name)):
                 continue
@@ -235,6 +235,14 @@ def _of_pattern(pattern: str, notes: list[str]) -> list[Item]:
     if passed:
         notes.append(f"{pattern}: {passed} files that are no pictures are passed over")
     return items
+
+
+def _each_once(names: Iterable[str]) -> list[str]:
+    """Each file by the shortest of its names: folders may be linked in a circle."""
+    found: dict[str, str] = {}
+    for name in sorted(names, key=lambda name: (name.count("/"), name)):
+        found.setdefault(absolute(name), name)
+    return sorted(found.values())
 
 
 def _of_list(path: Path) -> list[Item]:

@@ -94,3 +94,12 @@ def test_weights_that_changed_are_not_promoted(registry, refused):
     reason = refused("models", "promote", "toy@2", "--registry", registry)
     assert "model.safetensors" in reason
     assert versions.aliases(registry, "toy") == {}
+
+
+def test_a_damaged_version_does_not_hide_the_others(registry, capsys):
+    metrics = Path(registry) / "toy" / "2" / "metrics.json"
+    metrics.write_text(metrics.read_text().replace("0.2", "0.9"))
+    assert cli.main(["models", "--registry", registry]) == 2
+    said = capsys.readouterr()
+    assert said.out == "toy@1\n  coco/AP  0.100\ntoy@3\n  coco/AP  0.300\n"
+    assert "toy/2/metrics.json" in said.err

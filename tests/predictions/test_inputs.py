@@ -188,3 +188,8 @@ def test_keys_are_short_enough_for_files(place):
     (item,) = inputs.expand([f"p/{long}.png"])[0]
     assert item.name == f"p/{long}.png"
     assert item.key == "ü" * 100
+
+
+def test_folders_that_are_linked_in_a_circle(place):
+    (place / "p" / "a_loop").symlink_to(place / "p")
+    assert _names("p/**/*.png") == ["p/a.png"]
