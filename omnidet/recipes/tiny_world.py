@@ -19,8 +19,8 @@ from omnidet.training.config import OptimizerConfig, TrainConfig, WeightedLoss
 def tiny_world() -> Recipe:
     """A small vision transformer with a convolutional stem on 128 px scenes.
 
-    Run it with `make demo`: 7 to 13 minutes on 2 cores. Expect coco/AP .68, coco/AP50 .92, lvis/AP
-    .70, refcocog/AIGT_plain .97, AIGT_relational .87, AIGT_unseen .91, flickr30k/R@1 .99.
+    Run it with `make demo`: 7 to 13 minutes on 2 cores. Expect coco/AP .66, coco/AP50 .91, lvis/AP
+    .69, refcocog/AIGT_plain .97, AIGT_relational .84, AIGT_unseen .92, flickr30k/R@1 .99.
     """
     return Recipe(
         world=TinyWorld(),
