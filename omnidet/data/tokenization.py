@@ -14,7 +14,7 @@ import numpy as np
 import tokenizers
 from tokenizers import normalizers, pre_tokenizers
 
-from omnidet.schema import FloatArray, Record
+from omnidet.schema import BoolArray, FloatArray, Record
 
 SPECIAL_TOKENS = ("<pad>",)
 
@@ -76,8 +76,10 @@ def normalized(tokenizer: tokenizers.Tokenizer, text: str) -> str:
 
 def inverse_document_frequency(
     tokenizer: tokenizers.Tokenizer, records: Iterable[Record]
-) -> FloatArray:
-    """The weight of each token: log((S + 1) / (n + 1)) for S distinct texts of which n hold it."""
+) -> tuple[FloatArray, BoolArray]:
+    """The weight of each token, log((S + 1) / (n + 1)) for S distinct texts of which n hold it, and
+    whether any does.
+    """
     # Each distinct text counts once: the class names of a detection dataset are on every image, and
     # would make every other word look rare, even "the".
     distinct = {text for record in records for text in texts(record)}
@@ -87,7 +89,7 @@ def inverse_document_frequency(
     idf_T = np.log((len(distinct) + 1) / (containing + 1))
     for token in SPECIAL_TOKENS:
         idf_T[tokenizer.token_to_id(token)] = 0.0
-    return idf_T.astype(np.float32)
+    return idf_T.astype(np.float32), containing > 0
 
 
 def misleading_names(tokenizer: tokenizers.Tokenizer, records: Iterable[Record]) -> list[str]:

@@ -16,7 +16,7 @@ mean of the tokens' logits. Five things make that more than a bag of subwords:
   counts, else the one that more texts hold.
 - **Words never heard**: the row of a token that no training text held is noise, and being rare it
   would have the largest weight. A word with such a token is left out of a phrase that is asked for,
-  unless no other word remains.
+  unless nothing would remain of what is looked for.
 
 A vocabulary grows by whole blocks at its end (`vocabulary_growth.py`): token ids never change, and
 a phrase keeps its score unless it holds another form of a new word.
@@ -26,6 +26,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import itertools
 import json
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -156,7 +157,7 @@ class Vocabulary:
             return self
         heard_V = self.heard_V.copy()
         for text, roles in (*((p, True) for p in phrases), *((c, False) for c in captions)):
-            for word in self._words(text, roles):
+            for word in itertools.chain(*self._words(text, roles)):
                 heard_V[list(word)] = True
         return self._like(self.names, heard_V)
 
@@ -179,15 +180,18 @@ class Vocabulary:
         Raises:
             ValueError: if the text has no letter, digit or symbol.
         """
-        words = self._words(text, roles)
+        own, context = self._words(text, roles)
         if roles and not every_word:
-            words = [word for word in words if self.is_heard(word)] or words
+            # What is looked for stays: the words behind a relation alone would ask for anything.
+            own = [word for word in own if self.is_heard(word)] or own
+            context = [word for word in context if self.is_heard(word)]
         weights: dict[int, float] = {}
-        for word in words:
-            for place, weight in word.items():
-                weights[place] = weights.get(place, 0.0) + weight
-        if sum(weights.values()) <= 0:  # only words that occur everywhere
-            weights = dict.fromkeys(weights, 1.0)
+        for words in (own, context):
+            for word in words:
+                for place, weight in word.items():
+                    weights[place] = weights.get(place, 0.0) + weight
+            if sum(weights.values()) <= 0:  # only words that occur everywhere
+                weights = dict.fromkeys(weights, 1.0)
         if not weights:
             raise ValueError(
                 f"the phrase {text!r} has no letter, digit or symbol to look for: give it a word"
@@ -196,10 +200,12 @@ class Vocabulary:
         values = np.array([weights[token] for token in ids], np.float64)
         return np.array(ids, np.int64), (values / values.sum()).astype(np.float32)
 
-    def _words(self, text: str, roles: bool) -> list[dict[int, float]]:
-        """The words of a phrase that count, each as vocabulary ids with their weights."""
+    def _words(self, text: str, roles: bool) -> list[list[dict[int, float]]]:
+        """The words of a phrase that count, each as vocabulary ids with their weights: those up to
+        its first relation, and those after it.
+        """
         own, context = self.asked(text) if roles else (text, "")
-        found: list[dict[int, float]] = []
+        found: list[list[dict[int, float]]] = []
         for part, ids_T in ((own, self.own_T), (context, self.context_T)):
             encoding = self.tokenizer.encode(part)
             sizes = Counter(encoding.word_ids)
@@ -211,7 +217,7 @@ class Vocabulary:
                 place, weight = int(ids_T[token]), float(self.idf_T[token]) / sizes[word]
                 own_word = words.setdefault(word, {})
                 own_word[place] = own_word.get(place, 0.0) + weight
-            found += words.values()
+            found.append(list(words.values()))
         return found
 
     def has_unheard(self, text: str) -> bool:
@@ -352,14 +358,14 @@ def build(
         names: class names beside those of the records' verified label spaces.
     """
     tokenizer = tokenization.train(records, config.size, config.min_frequency)
-    idf_T = tokenization.inverse_document_frequency(tokenizer, records)
+    idf_T, heard_T = tokenization.inverse_document_frequency(tokenizer, records)
     built = Vocabulary(
         tokenizer,
         idf_T,
         names={*names, *class_names(records)},
         heard_V=np.repeat([False], 2 * len(idf_T)),
     )
-    built.heard_V[built.own_T] = idf_T < idf_T.max()  # the weight of a token that no text holds
+    built.heard_V[built.own_T] = heard_T
     return built.with_heard(_relational_or_absent(records))
 
 

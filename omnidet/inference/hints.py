@@ -58,7 +58,7 @@ def of_unheard(vocabulary: Vocabulary, phrase: str) -> list[str]:
     unheard = [piece for piece in read if not piece.is_heard]
     if not unheard:
         return []
-    is_all = len(unheard) == len(read)
+    is_all = not any(piece.is_heard for piece in read if not piece.is_context)
     # Behind a relation a word is a token of its own, which other texts may not have had.
     named = (f"{p.word!r}{' behind a relation' if p.is_context else ''}" for p in unheard)
     words = ", ".join(dict.fromkeys(named))

@@ -26,8 +26,8 @@ class Piece:
     is_known: bool
     """The vocabulary has the word as a whole, and training texts held it."""
     is_heard: bool = True
-    """Training texts held all pieces of the word; else it is left out of the phrase, unless no
-    other word remains."""
+    """Training texts held all pieces of the word; else it is left out of the phrase, unless nothing
+    would remain of what is looked for."""
 
 
 def unknown_words(vocabulary: Vocabulary, phrase: str) -> tuple[str, ...]:

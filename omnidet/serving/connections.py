@@ -49,7 +49,8 @@ class Idle:
     def longest(self, newest: Connection) -> Connection:
         """Whose place a new one gets: that of an idle one, or else of one whose body is slow."""
         others = (each for each in self.connections if each is not newest)
-        return next(itertools.chain(others, self.sending, (newest,)))
+        slow = (each for each in self.sending if each.conn.their_state is h11.SEND_BODY)
+        return next(itertools.chain(others, slow, (newest,)))
 
     def remove(self, connection: Connection) -> None:
         """It waits no more."""

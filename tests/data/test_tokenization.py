@@ -56,10 +56,12 @@ def test_texts_are_the_phrases_and_the_caption():
 
 def test_weights_count_each_distinct_text_once(plain):
     """Three distinct texts: "dog" is in all, "hot" in one although two records say it."""
-    weights = tokenization.inverse_document_frequency(plain, RECORDS)
+    weights, heard = tokenization.inverse_document_frequency(plain, RECORDS)
     assert weights[plain.encode("dog").ids[0]] == 0
     assert weights[plain.encode("hot").ids[0]] == pytest.approx(np.log(4 / 2))
     assert weights[plain.token_to_id("<pad>")] == 0
+    assert heard[plain.encode("dog hot").ids].all()
+    assert not heard[plain.encode("zebra").ids].all()
 
 
 def test_a_name_misleads_where_a_part_was_verified_absent(plain):

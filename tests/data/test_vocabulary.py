@@ -173,6 +173,13 @@ def test_words_that_texts_held_all_count(words, text):
     assert all(words.heard_V[words.encode(text)[0]])
 
 
+def test_the_words_of_the_smallest_data_were_heard():
+    """Where every token is in a text, the rarest are no less heard."""
+    one = vocabulary.build([record("x")] * 3, VocabularyConfig(size=300, min_frequency=1))
+    assert one.heard_V[one.encode("x")[0]].all()
+    assert not one.has_unheard("x")
+
+
 def test_a_name_that_was_only_ever_absent_counts(words):
     with_lynx = build(record("dog", absent=["lynx"]))
     assert not same(with_lynx, "red lynx", "red")
