@@ -40,7 +40,7 @@ import tokenizers
 from omnidet.config import require
 from omnidet.data import tokenization
 from omnidet.data.asked_words import AskedWords
-from omnidet.data.relations import is_relational
+from omnidet.data.relations import RELATIONS, is_relational
 from omnidet.schema import BoolArray, FloatArray, IntArray, PhraseTable, Record
 
 _FOR_TRANSFORMERS = {
@@ -182,8 +182,10 @@ class Vocabulary:
         """
         own, context = self._words(text, roles)
         if roles and not every_word:
-            # What is looked for stays: the words behind a relation alone would ask for anything.
-            own = [word for word in own if self.is_heard(word)] or own
+            # What is looked for stays: "left of circle" alone would ask for anything.
+            things = [word for word in own if not context or not self._relations.issuperset(word)]
+            if any(map(self.is_heard, things)):
+                own = [word for word in own if self.is_heard(word)]
             context = [word for word in context if self.is_heard(word)]
         weights: dict[int, float] = {}
         for words in (own, context):
@@ -219,6 +221,13 @@ class Vocabulary:
                 own_word[place] = own_word.get(place, 0.0) + weight
             found.append(list(words.values()))
         return found
+
+    @functools.cached_property
+    def _relations(self) -> frozenset[int]:
+        """Vocabulary ids of the words of relations."""
+        words = {word for relation in RELATIONS for word in relation.split()}
+        encoded = self.tokenizer.encode_batch(sorted(words))
+        return frozenset(int(self.own_T[token]) for one in encoded for token in one.ids)
 
     def has_unheard(self, text: str) -> bool:
         """Whether a phrase has a word that training texts never held."""

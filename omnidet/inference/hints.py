@@ -58,7 +58,8 @@ def of_unheard(vocabulary: Vocabulary, phrase: str) -> list[str]:
     unheard = [piece for piece in read if not piece.is_heard]
     if not unheard:
         return []
-    is_all = not any(piece.is_heard for piece in read if not piece.is_context)
+    asked = set(vocabulary.encode(phrase)[0].tolist())
+    is_all = any(piece.place in asked for piece in unheard)
     # Behind a relation a word is a token of its own, which other texts may not have had.
     named = (f"{p.word!r}{' behind a relation' if p.is_context else ''}" for p in unheard)
     words = ", ".join(dict.fromkeys(named))

@@ -29,6 +29,8 @@ def test_a_word_that_was_never_heard_is_said_to_be_left_out():
     (alone,) = _of_words("xylophone")
     assert "'xylophone'" in alone
     assert "left out" not in alone
+    (head,) = _of_words("xylophone left of star")
+    assert "left out" not in head
     (behind,) = _of_words("red star left of xylophone")
     assert "'xylophone' behind a relation" in behind
     line = next(line for line in _of_words("red xylophone", "red zither") if "the same" in line)
