@@ -83,7 +83,8 @@ def test_few_records_are_kept(tmp_path):
 def test_a_folder_that_was_removed_has_no_other_writer(tmp_path):
     own = Generation.take(tmp_path / "run")
     storage.remove(tmp_path / "run")
-    own.check()
+    own.check()  # raises if another one took the folder
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_parent_is_told_from_a_later_one_of_the_same_number():
