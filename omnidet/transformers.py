@@ -172,7 +172,7 @@ def _picture(given: Any, timeout: float | None) -> Any:
         return base64.b64decode("".join(given.rpartition(",")[2].split()), validate=True)
     except ValueError:  # binascii.Error is one
         raise ValueError(
-            f"image {given[:40]!r} is no file, no address and no base64 text: give one of them"
+            f"image {given[:40]!r} is neither a file, an address nor base64 text: give one"
         ) from None
 
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import functools
+import http.server
 import json
 import os
 import subprocess
 import sys
+import threading
 
 import numpy as np
 import pytest
@@ -105,3 +108,16 @@ def test_labels_that_are_no_text_are_refused(place, tmp_path, monkeypatch):
         detector(str(place / "a.png"), candidate_labels=WORDS, threshold=float("nan"))
     model.save_pretrained(tmp_path / "again")
     assert OmniDet.from_pretrained(tmp_path / "again").names == toys.NAMES
+
+
+def test_an_address_is_fetched_and_a_lost_one_is_named(place):
+    from omnidet import transformers
+
+    handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=str(place))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        address = f"http://127.0.0.1:{server.server_port}"
+        assert transformers._picture(f"{address}/a.png", 5.0) == (place / "a.png").read_bytes()
+        with pytest.raises(ValueError, match=r"lost\.png answered 404"):
+            transformers._picture(f"{address}/lost.png", 5.0)
+        server.shutdown()

@@ -77,65 +77,88 @@ def run_into(
     Raises ValueError if somebody changed one of the tables since it was written.
     """
     journal.require_ours(list(tables))
-
-    def replaced(old: Line, new: Line) -> None:
-        for path in set(files.written(old)) - set(files.written(new)):
-            (journal.folder / path).unlink(missing_ok=True)
-
-    journal.settle(replaced)
+    run = _Run(journal, files, show, complain)
+    journal.settle(run.replaced)
     before = {id(item) for item in items if journal.has(item)}  # others are refused before any work
     is_counted = not any(item.is_video for item in items)
-    progress = Progress(len(items) if is_counted else None, len(before))
-    taken = {key.lower() for key in journal.done.values()}
-    again: list[str] = []
-    kept_old = 0
-
-    def take(item: Item, line: Line, found: Detections) -> None:
-        nonlocal kept_old
-        if journal.has_changed(item) and (old := journal.before(item)):
-            key = str(old["file"])
-            if path := files.corrected(old, {"file": key, **line}):
-                kept_old += 1
-                failed(
-                    f"{item.name} changed, but {journal.folder / path} was corrected and would be "
-                    "lost: move it away to have the picture looked at again"
-                )
-                return
-            again.append(item.name)
-        else:
-            key = free_key(item.key, taken)
-            taken.add(key.lower())
-        kept = files.write({"image": line["image"], "file": key, **line}, found)
-        journal.add({**kept, "source": item.source})
-        progress.clear()
-        show(kept)
-        progress.step()
-
-    def failed(reason: str) -> None:
-        progress.clear()
-        complain(reason)
-        progress.step()
+    run.progress = Progress(len(items) if is_counted else None, len(before))
 
     def done(item: Item) -> bool:
         is_done = journal.has(item)
         if is_done and sources.is_remote(item):  # known only now that it was fetched
             before.add(id(item))
-            progress.step()
+            run.progress.step()
         return is_done
 
-    outcome = predict(detector, prompt, items, settings, take, failed, done)
-    progress.clear()
-    journal.settle(replaced)
-    notes = _lost(journal, files)
-    if again:
-        notes.append(
-            f"{len(again)} pictures that changed since were looked at again, such as "
-            f"{json_line(again[0])}: their results are replaced"
-        )
+    outcome = predict(detector, prompt, items, settings, run.take, run.failed, done)
+    run.progress.clear()
+    journal.settle(run.replaced)
+    notes = [*_lost(journal, files), *run.notes()]
     for name, parts in tables.items():
         journal.publish(name, parts())
-    looked_at = outcome.pictures - kept_old
-    return Result(len(before), looked_at, len(outcome.failed) + kept_old, notes)
+    looked_at, failed = outcome.pictures - run.kept_old, len(outcome.failed) + run.kept_old
+    return Result(len(before), looked_at, failed, notes)
+
+
+class _Run:
+    """What is done with each picture, and what has to be said of all of them."""
+
+    def __init__(
+        self,
+        journal: Journal,
+        files: Files,
+        show: Callable[[Line], None],
+        complain: Callable[[str], None],
+    ) -> None:
+        self.journal, self.files, self.show, self.complain = journal, files, show, complain
+        self.progress = Progress(None, 0)
+        self.taken = {key.lower() for key in journal.done.values()}
+        self.again: list[str] = []
+        """Pictures that changed, and were looked at again."""
+        self.kept_old = 0
+        """Pictures that changed, and keep their results because somebody corrected them."""
+
+    def take(self, item: Item, line: Line, found: Detections) -> None:
+        """Write what was found in a picture."""
+        old = self.journal.before(item) if self.journal.has_changed(item) else None
+        if old is None:
+            key = free_key(item.key, self.taken)
+            self.taken.add(key.lower())
+        else:
+            key = str(old["file"])
+            if path := self.files.corrected(old, {"file": key, **line}):
+                self.kept_old += 1
+                self.failed(
+                    f"{item.name} changed, but {self.journal.folder / path} was corrected and "
+                    "would be lost: move it away to have the picture looked at again"
+                )
+                return
+            self.again.append(item.name)
+        kept = self.files.write({"image": line["image"], "file": key, **line}, found)
+        self.journal.add({**kept, "source": item.source})
+        self.progress.clear()
+        self.show(kept)
+        self.progress.step()
+
+    def failed(self, reason: str) -> None:
+        """Say why nothing is written for a picture."""
+        self.progress.clear()
+        self.complain(reason)
+        self.progress.step()
+
+    def replaced(self, old: Line, new: Line) -> None:
+        """Remove the files of an old line that the new one does not have, such as crops."""
+        for path in set(self.files.written(old)) - set(self.files.written(new)):
+            (self.journal.folder / path).unlink(missing_ok=True)
+
+    def notes(self) -> list[str]:
+        """Lines for people."""
+        if not self.again:
+            return []
+        return [
+            f"{len(self.again)} pictures that changed since were looked at again, such as "
+            f"{json_line(self.again[0])}: their results are replaced"
+        ]
 
 
 def _lost(journal: Journal, files: Files) -> list[str]:
