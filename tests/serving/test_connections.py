@@ -137,10 +137,12 @@ def test_connections_that_wait_do_not_keep_others_out(port):
 
 
 def test_bodies_that_are_slow_do_not_keep_others_out(port):
-    slow = [socket.create_connection(("127.0.0.1", port)) for _ in range(60)]
+    slow = []
     try:
-        for connection in slow:
-            connection.sendall(POST + b"Content-Length: 5000\r\n\r\nx")
+        for _ in range(60):
+            slow.append(socket.create_connection(("127.0.0.1", port)))
+            slow[-1].sendall(POST + b"Content-Length: 5000\r\n\r\nx")
+            time.sleep(0.01)  # so that none is idle when the next one comes
         for _ in range(3):
             assert ask(port, "GET", "/v2/health/live")[0] == 200
     finally:
