@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 def is_wanted(registry: str, start: str | None) -> bool:
     """Whether a new detector is asked for, or is all that can be: the registry holds none.
 
-    Raises ValueError for what is spelt almost like `photo-small` and is no model.
+    Raises ValueError for the name of no model that is spelt almost like `photo-small`.
     """
     from omnidet.registry import versions
     from omnidet.steps.photographs import SMALL

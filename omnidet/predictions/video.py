@@ -56,7 +56,7 @@ def frames(name: str, every: int = 1, most: int | None = None) -> Iterator[tuple
             raise ValueError(f"{name} breaks off ({_brief(error)}): mend it") from error
         if not count:
             raise ValueError(f"{name} has no frame that can be decoded: mend it")
-        # What a file was cut off from is no error to FFmpeg.
+        # FFmpeg reports no error where a file was cut off between two frames.
         if count < _WHOLE * stream.frames:
             raise ValueError(f"{name} breaks off after {count} of {stream.frames} frames: mend it")
 

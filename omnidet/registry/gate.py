@@ -2,8 +2,8 @@
 
     candidate's metrics + champion's metrics + what chance explains + GateConfig -> Decision
 
-Nothing passes for lack of a number: a metric that is missing, not finite or no share fails. A drop
-that chance explains on so many images is none.
+Nothing passes for lack of a number: a metric that is missing, not finite or not a share fails. A
+drop that chance explains on so many images does not count.
 """
 
 from __future__ import annotations

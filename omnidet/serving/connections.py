@@ -199,7 +199,7 @@ def _require_plain(request: h11.Request) -> None:
     if size > HEADER_BYTES:
         _refuse(f"the header has more than {HEADER_BYTES} bytes", 431)
     if request.http_version not in (b"1.0", b"1.1"):
-        _refuse("its version is none of 1.0 and 1.1", 505)
+        _refuse("its version is neither 1.0 nor 1.1", 505)
     counts = Counter(name for name, _ in request.headers)
     twice = next((name for name in _ONCE if counts[name] > 1), None)
     if twice:
