@@ -16,6 +16,7 @@ from omnidet import extras
 from omnidet.commands import asking
 from omnidet.commands.arguments import Commands, add_command
 from omnidet.commands.exit_codes import FAILED
+from omnidet.counted import counted
 from omnidet.inference import hints, question
 from omnidet.standard_output import json_line
 
@@ -310,7 +311,7 @@ def _saved(
     for note in result.notes:
         print(f"note: {note}", file=sys.stderr)
     if result.before and not result.pictures:
-        print(f"{result.before} pictures were done before", file=sys.stderr)
+        print(f"{counted(result.before, 'picture')} done before", file=sys.stderr)
     if not options.json:
         print(journal.folder)
     return _ended(result.before + result.pictures, result.failed)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
+from omnidet.counted import counted
 from omnidet.inference.detections import Detections
 from omnidet.predictions import sources
 from omnidet.predictions.files import free_key
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
     from omnidet.inference.prompt import Prompt
 
 Line = Mapping[str, Any]
+
+MOST_NAMED = 5
+"""Names without a box that are listed; of the others only the number is said."""
 
 
 class Files(Protocol):
@@ -50,7 +54,7 @@ class Result:
     pictures: int
     failed: int
     notes: list[str]
-    """What is missing of an earlier run, for people."""
+    """What is missing of an earlier run, and names that no picture has, for people."""
 
 
 def run_into(
@@ -93,7 +97,7 @@ def run_into(
     outcome = predict(detector, prompt, items, settings, run.take, run.failed, done)
     run.progress.clear()
     journal.settle(run.replaced)
-    notes = [*_lost(journal, files), *run.notes()]
+    notes = [*_lost(journal, files), *run.notes(), *_unfound(journal, prompt.labels)]
     for name, parts in tables.items():
         journal.publish(name, parts())
     looked_at, failed = outcome.pictures - run.kept_old, len(outcome.failed) + run.kept_old
@@ -156,8 +160,8 @@ class _Run:
         if not self.again:
             return []
         return [
-            f"{len(self.again)} pictures that changed since were looked at again, such as "
-            f"{json_line(self.again[0])}: their results are replaced"
+            f"looked at again, with new results: {counted(len(self.again), 'picture')} changed "
+            f"since, such as {json_line(self.again[0])}"
         ]
 
 
@@ -172,12 +176,28 @@ def _lost(journal: Journal, files: Files) -> list[str]:
     notes = []
     if without:
         notes.append(
-            f"{len(without)} files that were written before are gone from {journal.folder}, "
-            f"such as {json_line(without[0])}, and are not written again: a new folder has them all"
+            f"gone from {journal.folder}: {counted(len(without), 'file')} written before, such as "
+            f"{json_line(without[0])}; not written again: a new folder gets them all"
         )
     if gone:
         notes.append(
-            f"{len(gone)} pictures that were looked at before are gone, such as "
-            f"{json_line(gone[0])}: their results stay in {journal.folder}"
+            f"gone: {counted(len(gone), 'picture')} looked at before, such as "
+            f"{json_line(gone[0])}; the results stay in {journal.folder}"
         )
     return notes
+
+
+def _unfound(journal: Journal, labels: Sequence[str]) -> list[str]:
+    """Names that no picture of the folder has: nobody sees that in hundreds of lines."""
+    missing, is_empty = dict.fromkeys(labels), True
+    for line in journal.lines():
+        is_empty = False
+        for entry in line["detections"]:
+            missing.pop(entry["label"], None)
+        if not missing:
+            break
+    if is_empty or not missing:
+        return []
+    named = ", ".join(map(repr, list(missing)[:MOST_NAMED]))
+    more = f" and {len(missing) - MOST_NAMED} more" if len(missing) > MOST_NAMED else ""
+    return [f"no box in any picture for {named}{more}: a lower threshold may show some"]

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
 from omnidet import extras, storage
+from omnidet.counted import counted
 from omnidet.data.folder_formats.folder import OTHER_PICTURES, PICTURES, walk
 
 if TYPE_CHECKING:
@@ -195,7 +196,7 @@ def _without_output(found: Mapping[str, Item], output: Path | None, notes: list[
     kept = [item for path, item in found.items() if not path.startswith(folder)]
     if len(kept) < len(found):
         count = len(found) - len(kept)
-        text = f"{count} pictures in {output}, which results are written to, are passed over"
+        text = f"passed over: {counted(count, 'picture')} in {output}, which results are written to"
         if not kept:
             raise ValueError(f"{text}, and no other is named: name others, or another folder")
         notes.append(text)
@@ -233,7 +234,7 @@ def _of_pattern(pattern: str, notes: list[str]) -> list[Item]:
     if not items:
         raise ValueError(f"image pattern {pattern} fits no picture: correct it, or name a folder")
     if passed:
-        notes.append(f"{pattern}: {passed} files that are no pictures are passed over")
+        notes.append(f"{pattern}: passed over {counted(passed, 'file')}, neither picture nor video")
     return items
 
 

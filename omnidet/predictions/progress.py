@@ -6,6 +6,8 @@ import sys
 import time
 from typing import TextIO
 
+from omnidet.counted import counted
+
 EVERY_SECONDS = 0.5
 EVERY_SECONDS_IN_A_LOG = 30.0
 
@@ -46,7 +48,7 @@ class Progress:
         rate = self._count / max(seconds, 1e-9)
         reached = self._before + self._count
         if self._total is None:
-            return f"{reached} pictures, {rate:.1f} a second"
+            return f"{counted(reached, 'picture')}, {rate:.1f} a second"
         left = (self._total - reached) / max(rate, 1e-9)
         return f"{reached} of {self._total} pictures, {rate:.1f} a second, {_clock(left)} left"
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from starlette.exceptions import HTTPException
 
+from omnidet.counted import counted
 from omnidet.inference import question
 from omnidet.inference.defaults import MAX_DETECTIONS
 from omnidet.serving import fields, strict_json
@@ -67,7 +68,9 @@ def checked(images: list[bytes], given: Mapping[str, Any], limits: Limits) -> Qu
     """The question of pictures and fields. Raises ValueError for what is unknown or too much."""
     require_known({"image": None, **given}, ("image", "phrases", "threshold", "max_detections"))
     if not 0 < len(images) <= limits.max_images:
-        raise ValueError(f"{len(images)} images: a request may have 1 to {limits.max_images}")
+        raise ValueError(
+            f"{counted(len(images), 'image')}: a request may have 1 to {limits.max_images}"
+        )
     threshold = _threshold(given["threshold"]) if "threshold" in given else None
     most = given.get("max_detections", min(MAX_DETECTIONS, limits.max_detections))
     if type(most) is not int or not 1 <= most <= limits.max_detections:

@@ -14,6 +14,7 @@ import dataclasses
 import json
 
 from omnidet import config, storage
+from omnidet.counted import counted
 from omnidet.data import shards
 from omnidet.data.sharding import finish
 from omnidet.model import bundle, weight_packages
@@ -114,8 +115,8 @@ def gate(folder: Location, combined: Location, recipe: Recipe, name: str) -> gat
     boxes = retrain.count_boxes(combined, name)
     if boxes < wanted.min_boxes:
         reason = (
-            f"{name}: measured by {boxes} boxes, of at least {wanted.min_boxes}: "
-            "put more annotated pictures aside for the evaluation (--val-share)"
+            f"{name}: measured by {counted(boxes, 'box', 'boxes')}, of at least "
+            f"{wanted.min_boxes}: put more annotated pictures aside for evaluation (--val-share)"
         )
         decision = dataclasses.replace(decision, passed=False, reasons=(*decision.reasons, reason))
     content = {"champion": None, **decision.describe(), "config": config.describe(limits)}

@@ -280,7 +280,7 @@ def test_a_run_says_what_changed_and_what_is_gone(place, tmp_path, capsys):
     said = capsys.readouterr().err
     assert "c.png" in said
     assert "drawn/" in said
-    assert "1 pictures were done before" in said
+    assert "1 picture done before" in said
     (pictures / "a\nb.png").write_bytes(toys.png(80, 30, []))
     assert cli.main(call) == 0
     assert "a\\nb.png" in capsys.readouterr().err.splitlines()[-1]

@@ -102,7 +102,7 @@ def test_pictures_that_changed_are_looked_at_again_whatever_kills_the_run(
     assert killed[:80] == before  # no old result goes before the new one is there
     capsys.readouterr()
     assert cli.main(_call("run", "crops")) == 0
-    assert "pictures that changed" in capsys.readouterr().err
+    assert "pictures changed since" in capsys.readouterr().err
     assert cli.main(_call("whole", "crops")) == 0
     assert _files(Path("run")) == _files(Path("whole"))
     capsys.readouterr()
@@ -130,5 +130,20 @@ def test_a_corrected_label_file_of_a_picture_that_changed_is_kept(
     assert mine.read_text() == "0 0.5 0.5 0.1 0.1\n"
     mine.unlink()
     assert cli.main(_call("run")) == 0
-    assert "1 pictures that changed" in capsys.readouterr().err
+    assert "1 picture changed since" in capsys.readouterr().err
     assert json.loads(Path("run", NAME).read_text())["width"] == 70
+
+
+def test_names_that_no_picture_has_are_said_once(place, monkeypatch, capsys):
+    monkeypatch.chdir(place)
+    call = ["predict", "p/000.png", "p/001.png", "--model", "model", "--formats", "jsonl"]
+    phrases = ["--phrases", "red star", "ring"]
+    assert cli.main([*call, *phrases, "--threshold", "1", "--save-dir", "none"]) == 0
+    assert "no box in any picture for 'red star', 'ring':" in capsys.readouterr().err
+    assert cli.main([*call, *phrases, "--threshold", "0", "--save-dir", "all"]) == 0
+    assert "no box" not in capsys.readouterr().err
+    many = [f"thing {number}" for number in range(9)]
+    assert cli.main([*call, "--phrases", *many, "--threshold", "1", "--save-dir", "many"]) == 0
+    said = capsys.readouterr().err
+    assert "'thing 4' and 4 more" in said
+    assert "thing 5" not in said.partition("no box")[2]

@@ -8,6 +8,7 @@ import io
 from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePosixPath
 
+from omnidet.counted import counted
 from omnidet.data.annotated.config import ReadConfig
 from omnidet.data.annotated.read import Annotated, Picture
 from omnidet.data.folder_formats.folder import PICTURES, walk
@@ -138,7 +139,7 @@ def _halves(found: Annotated, path: Path, part_of: dict[PurePosixPath, str]) -> 
         train = [*train, *unnamed]
         notes.append("trained on the pictures that it does not name")
     elif unnamed:
-        notes.append(f"{len(unnamed)} pictures that it does not name are left out")
+        notes.append(f"left out: {counted(len(unnamed), 'picture')} that it does not name")
     without = len(part_of) - sum(map(len, named.values()))
     if without:
         notes.append(f"{without} that it names have no usable annotation")

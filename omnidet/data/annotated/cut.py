@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from omnidet.counted import counted
 from omnidet.data.annotated import chosen_split
 from omnidet.data.annotated.config import ReadConfig
 from omnidet.data.annotated.read import Annotated, Picture
@@ -43,7 +44,9 @@ def cut(found: Annotated, reading: ReadConfig | None = None) -> Cut:
     for name in ("test", "val"):
         if name in parts and set(parts) - {name}:
             if not _has_box(parts[name]):
-                unused += f"; {name} has {len(parts[name])} pictures and no box: trained on"
+                unused += (
+                    f"; {name} has {counted(len(parts[name]), 'picture')} and no box: trained on"
+                )
                 continue
             rest = [p for other in sorted(parts) if other != name for p in parts[other]]
             others = " + ".join(other or "unnamed" for other in sorted(parts) if other != name)
@@ -73,8 +76,7 @@ def _measurable(made: Cut) -> Cut:
     for part, pictures in (("evaluation", made.evaluation), ("training", made.train)):
         if not _has_box(pictures):
             raise ValueError(
-                f"{made.found.root}: none of the {len(pictures)} pictures of the {part} holds a "
-                "box "
+                f"{made.found.root}: the {part} has {counted(len(pictures), 'picture')} and no box "
                 f"({made.why}): annotate more, or sort the pictures into folders train and test"
             )
     return made
@@ -88,7 +90,9 @@ def describe(made: Cut) -> str:
         part: Counter(box.name for p in members for box in p.boxes)
         for part, members in parts.items()
     }
-    lines = [f"{found.format}: {len(made.train) + len(made.evaluation)} pictures; {made.why}"]
+    lines = [
+        f"{found.format}: {counted(len(made.train) + len(made.evaluation), 'picture')}; {made.why}"
+    ]
     width = max(len(name) for name in (*found.names, "pictures"))
     lines.append(f"  {'':{width}}  {'train':>7}  {'evaluation':>10}")
     lines.append(f"  {'pictures':{width}}  {len(made.train):7}  {len(made.evaluation):10}")

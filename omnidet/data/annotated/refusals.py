@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from omnidet.counted import counted
 from omnidet.data.annotated.formats import FOREIGN, FORMATS
 from omnidet.data.folder_formats import foreign
 from omnidet.data.folder_formats.folder import LEFTOVERS, Folder
@@ -58,7 +59,8 @@ def nothing(folder: Folder, kind: str) -> str:
     others = [str(path) for path in folder.files if path not in {*folder.pictures}][:3]
     there = f" (there is {', '.join(others)})" if others else ""
     return (
-        f"{root} has {len(folder.pictures)} pictures and no annotations that are read{there}: put "
+        f"{root} has {counted(len(folder.pictures), 'picture')} and no annotations that are "
+        f"read{there}: put "
         f"one of these next to them: {titles} (docs/formats.md)"
     )
 

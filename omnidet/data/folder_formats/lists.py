@@ -9,6 +9,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from omnidet.counted import counted
 from omnidet.data.folder_formats import lookup
 from omnidet.data.folder_formats.folder import PICTURES, Folder, key, split_of_list
 
@@ -89,7 +90,7 @@ class Lists:
     def notes(self) -> list[str]:
         """Sentences for the report: lists with missing pictures, and pictures in two splits."""
         said = [
-            f"{path} lists {count} pictures that are not there"
+            f"{path} lists {counted(count, 'picture')} that cannot be found"
             for path, count in self.missing.items()
             if count
         ]

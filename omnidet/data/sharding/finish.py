@@ -10,6 +10,7 @@ from typing import Any
 
 from omnidet import storage
 from omnidet.config import require
+from omnidet.counted import counted
 from omnidet.data import shards
 from omnidet.data.reading.quarantine import Quarantine
 from omnidet.data.sharding.pieces import PARTS, PIECES
@@ -111,7 +112,8 @@ def describe(index: shards.Index) -> str:
         lines.append(f"  {name:24} {count:8} images in {len(members)} shards, {size / 1e6:.1f} MB")
     for name, counts in index.report["held_out"].items():
         lines += [
-            f"  {name}: {count} images held out: {reason}" for reason, count in counts.items()
+            f"  {name}: {counted(count, 'image')} held out: {reason}"
+            for reason, count in counts.items()
         ]
     lines += [
         f"  quarantined: {count} x {reason}"

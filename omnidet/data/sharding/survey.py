@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from omnidet import storage
+from omnidet.counted import counted
 from omnidet.data import shards
 from omnidet.data.reading import json_stream
 from omnidet.data.vocabulary import Vocabulary
@@ -166,7 +167,7 @@ def describe(found: Survey) -> str:
     lines += [
         "",
         *(
-            f"{name}: {n} images held out: {why}"
+            f"{name}: {counted(n, 'image')} held out: {why}"
             for name, own in found.held_out.items()
             for why, n in own.items()
         ),

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from omnidet import storage
+from omnidet.counted import counted
 from omnidet.data import shards, vocabulary_growth
 from omnidet.data.annotated import cut, write
 from omnidet.data.annotated import read as annotated
@@ -84,9 +85,10 @@ def require_boxes(combined: Location, recipe: Recipe, name: str) -> None:
     boxes, least = count_boxes(combined, name), recipe.retrain.min_boxes
     if boxes < least:
         raise ValueError(
-            f"{name}: the evaluation pictures hold {boxes} boxes, and a detector is judged by "
-            f"{least} at least: annotate more pictures, put more of them aside for the evaluation "
-            f"(--val-share 0.4), or allow it, --set retrain.min_boxes={max(boxes, 1)}"
+            f"{name}: the evaluation pictures hold {counted(boxes, 'box', 'boxes')}, "
+            f"and a detector is judged by {least} at least: annotate more pictures, put more "
+            "of them aside for the evaluation (--val-share 0.4), or allow it, "
+            f"--set retrain.min_boxes={max(boxes, 1)}"
         )
 
 

@@ -7,6 +7,7 @@ import json
 from collections.abc import Mapping
 
 from omnidet import config, storage
+from omnidet.counted import counted
 from omnidet.evaluation import chance, stored
 from omnidet.evaluation.metric_names import is_headline
 from omnidet.recipes.recipe import Recipe
@@ -60,8 +61,8 @@ def gate(folder: Location, champion: Version, recipe: Recipe, name: str) -> gate
     boxes = _measured_boxes(folder)
     if boxes < wanted.min_boxes:
         more.append(
-            f"{name}: measured by {boxes} boxes, of at least {wanted.min_boxes}: "
-            "put more annotated pictures aside for the evaluation (--val-share)"
+            f"{name}: measured by {counted(boxes, 'box', 'boxes')}, of at least "
+            f"{wanted.min_boxes}: put more annotated pictures aside for evaluation (--val-share)"
         )
     reasons = (*decision.reasons, *more)
     decision = dataclasses.replace(decision, passed=not reasons, reasons=reasons)

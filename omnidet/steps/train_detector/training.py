@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from omnidet import config, storage
+from omnidet.counted import counted
 from omnidet.data import shards
 from omnidet.data.mixing import set_aside
 from omnidet.data.mixing.config import Stream
@@ -85,8 +86,8 @@ class _Run:
         found = confidence.fit(OmniDet(detector, self.vocabulary, {}), held_out)
         if found.images:
             print(
-                f"scores fitted on {found.images} pictures that were set aside, with "
-                f"{found.boxes} boxes: threshold {found.threshold:.2f}"
+                f"scores fitted on {counted(found.images, 'picture')} set aside, with "
+                f"{counted(found.boxes, 'box', 'boxes')}: threshold {found.threshold:.2f}"
             )
         return found
 
