@@ -101,12 +101,17 @@ def describe(made: Cut) -> str:
         for name in found.names
     ]
     lines += found.account.lines()
+    in_pictures = Counter(name for p in made.train for name in {box.name for box in p.boxes})
     for name in found.names:
-        in_pictures = sum(any(box.name == name for box in p.boxes) for p in made.train)
-        if in_pictures < 2:
-            lines.append(
-                f"  {name!r} is in {in_pictures} training pictures: it will hardly be learned"
-            )
+        if in_pictures[name] < 2:
+            pictures = counted(in_pictures[name], "training picture")
+            lines.append(f"  {name!r} is in {pictures}: it will hardly be learned")
         if not counts["evaluation"][name]:
             lines.append(f"  {name!r} is in no evaluation picture: its AP is not measured")
+    everywhere = [name for name in found.names if in_pictures[name] == len(made.train)]
+    if everywhere:
+        lines.append(
+            f"  in every training picture: {', '.join(map(repr, everywhere))}: what one without "
+            "looks like is not learned, so add some, with empty annotations"
+        )
     return "\n".join(lines)

@@ -67,3 +67,20 @@ def test_the_report_counts_names_and_says_what_is_thin(folder):
     for part in ("YOLO", "7 pictures", "read 7 boxes: 7 kept", "evaluated on val"):
         assert part in said
     assert "is in no evaluation picture" in said
+
+
+def test_the_report_says_which_names_are_never_absent(folder):
+    folder.write("data.yaml", "names: [cat, dog]\n")
+    for split, per_picture in (("train", 2), ("val", 1)):
+        for scene in folder.pictures(
+            scenes(4, per_picture=per_picture, prefix=f"{split}_"), f"{split}/images"
+        ):
+            folder.write(f"{split}/labels/{scene.stem}.txt", drawing.yolo(scene))
+    assert "in every training picture: 'cat', 'dog'" in cut.describe(cut.cut(read(folder.root)))
+    (bare,) = folder.pictures(scenes(1, per_picture=0, prefix="bare_"), "train/images")
+    folder.write(f"train/labels/{bare.stem}.txt", "")
+    assert "in every training picture" not in cut.describe(cut.cut(read(folder.root)))
+
+
+def test_a_name_of_one_picture_is_said_in_the_singular(folder):
+    assert "'dog' is in 1 training picture:" in cut.describe(_cut(folder, train=2, val=2))
