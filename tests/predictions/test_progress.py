@@ -13,7 +13,7 @@ def test_how_many_how_fast_and_how_long_still():
     assert counted.text(10.0) == "150 of 1000 pictures, 5.0 a second, 2:50 left"
     endless = Progress(None, out=io.StringIO())
     endless.step()
-    assert endless.text(0.5) == "1 pictures, 2.0 a second"
+    assert endless.text(0.5) == "1 picture, 2.0 a second"
 
 
 def test_hours_are_said(monkeypatch):
