@@ -16,6 +16,7 @@ from collections.abc import Callable
 
 import torch
 from contestants import TINY, Size, batch, detector, grounding_dino, owlvit, owlvit_ids, prompt_ids
+from many_names import alone, encoded
 from side_by_side import (
     arguments,
     device,
@@ -26,7 +27,6 @@ from side_by_side import (
     take_turns,
     write,
 )
-from torch import Tensor
 
 from omnidet.inference.search import best_pairs, exact_logits
 from omnidet.training.loop import autocast
@@ -56,8 +56,7 @@ def main() -> None:
     counts = (8, 24, 2000) if options.tiny else (80, 1203, 100_000)
     keys = dict(zip(counts, (80, 1203, 100_000), strict=True))
     values: dict[str, float] = {}
-    ours, rows, biases = _ours(size, on, counts)
-    times = take_turns(ours, options.rounds, on, options.clock)
+    times = take_turns(_ours(size, on, counts), options.rounds, on, options.clock)
     first, second, third = (times[f"{count:,} names"] for count in counts)
     values["time_1203_over_80"], values["time_100000_over_80"] = second / first, third / first
     peers = _peers(size, on, counts[:2])
@@ -79,11 +78,11 @@ def main() -> None:
                 values[f"{short}_{key}_over_ours"] = taken / own
     print_table("One image", ["names", "detector", "time", "over OmniDet", ""], table)
     values["top_300_as_exhaustive"] = float(
-        _as_exhaustive(size, on, rows, biases, counts[2] if options.tiny else 20_000)
+        _as_exhaustive(size, on, counts[2] if options.tiny else 100_000)
     )
     if on.type == "cpu":
         values["search_memory_bytes_100000"] = peak_memory(
-            _search_alone, size.image_size, counts[2], on=on
+            alone, (size.image_size // 16) ** 2, counts[2], size.words, on=on
         )
         pairs = (size.image_size // 16) ** 2 * counts[2] * 4
         print(
@@ -120,31 +119,20 @@ def _costs(
     }
 
 
-def _ours(
-    size: Size, on: torch.device, counts: tuple[int, ...]
-) -> tuple[dict[str, Callable[[], object]], Tensor, Tensor]:
-    """From pixels to the best 300, for each number of names; and rows and biases of all names."""
+def _ours(size: Size, on: torch.device, counts: tuple[int, ...]) -> dict[str, Callable[[], object]]:
+    """From pixels to the best 300, for each number of names."""
     model, image = detector(size, on).eval(), batch(size).images_BCHW[:1].to(on)
-    rows, biases = _names(counts[-1], model.config.embedding_width)
-    rows, biases = rows.to(on), biases.to(on)
+    with torch.no_grad():
+        model.tokens.biases += 0.1 * torch.randn(len(model.tokens.biases), device=on)
+    prompts = {count: encoded(count, size.words, model.phrases, on) for count in counts}
 
     def detect(count: int) -> object:
         with torch.inference_mode(), autocast(on, "auto"):
             embeddings_BQD, _, _ = model.regions(image)
-        return best_pairs(embeddings_BQD[0], rows[:count], biases[:count], TOP)
+        rows, biases, shared = prompts[count]
+        return best_pairs(embeddings_BQD[0], rows, biases, TOP, shared)
 
-    return {f"{count:,} names": lambda count=count: detect(count) for count in counts}, rows, biases
-
-
-def _names(count: int, width: int) -> tuple[Tensor, Tensor]:
-    """Rows and biases of names with one to three tokens, from a table of random tokens."""
-    draw = torch.Generator().manual_seed(0)
-    tokens = torch.randn(30_000, width, generator=draw) * width**-0.5
-    chosen = torch.randint(0, len(tokens), (count, 3), generator=draw)
-    kept = torch.arange(3) < torch.randint(1, 4, (count, 1), generator=draw)
-    weights = kept / kept.sum(1, keepdim=True)
-    rows = torch.stack([weights[:, i, None] * tokens[chosen[:, i]] for i in range(3)]).sum(0)
-    return rows, torch.randn(count, generator=draw) * 0.1 - 4.6
+    return {f"{count:,} names": lambda count=count: detect(count) for count in counts}
 
 
 def _peers(
@@ -190,17 +178,17 @@ def _passes(count: int) -> int:
     return math.ceil(count / math.floor((PASS_TOKENS - 2) / tokens_of_a_name))
 
 
-def _as_exhaustive(size: Size, on: torch.device, rows: Tensor, biases: Tensor, count: int) -> bool:
+def _as_exhaustive(size: Size, on: torch.device, count: int) -> bool:
     """Whether the best 300 have the pairs, scores and order of an exhaustive search."""
     model, image = detector(size, on).eval(), batch(size).images_BCHW[:1].to(on)
+    rows, biases, shared = encoded(count, size.words, model.phrases, on)
     with torch.inference_mode():
         embeddings_QD = model.regions(image)[0][0].float()
     best_logits = torch.zeros(0, dtype=torch.float64, device=on)
     best_places = torch.zeros(0, dtype=torch.int64, device=on)
-    rows, biases = rows[:count], biases[:count]
-    names = torch.arange(count, device=on)
+    names, all_rows, all_biases = torch.arange(count, device=on), rows.double(), biases.double()
     for region, embedding_D in enumerate(embeddings_QD):
-        logits = torch.cat([best_logits, embedding_D.double() @ rows.double().T + biases.double()])
+        logits = torch.cat([best_logits, all_rows @ embedding_D.double() + all_biases])
         places = torch.cat([best_places, region * count + names])
         likely = logits.topk(min(2 * TOP, len(logits))).indices.sort().values
         places = places[likely]
@@ -209,15 +197,8 @@ def _as_exhaustive(size: Size, on: torch.device, rows: Tensor, biases: Tensor, c
         )
         exact, order = exact.sort(descending=True, stable=True)
         best_logits, best_places = exact[:TOP], places[order[:TOP]]
-    _, region, name = best_pairs(embeddings_QD, rows, biases, TOP)
+    _, region, name = best_pairs(embeddings_QD, rows, biases, TOP, shared)
     return bool(torch.equal(region * count + name, best_places))
-
-
-def _search_alone(image_size: int, count: int) -> Callable[[], object]:
-    # Random rows: encoding names takes more memory for a moment, but happens only once.
-    rows, biases = torch.randn(count, 256), torch.randn(count)
-    embeddings = torch.randn((image_size // 16) ** 2, 256)
-    return lambda: best_pairs(embeddings, rows, biases, TOP)
 
 
 if __name__ == "__main__":

@@ -113,11 +113,11 @@ def _pairs(
     asked: int,
     threshold: float,
 ) -> tuple[_Pairs, bool]:
-    rows_PD, biases_P = prompt.rows_PD, prompt.biases_P
+    rows_PD, biases_P, shared = prompt.rows_PD, prompt.biases_P, prompt.shared
     if len(members) != len(rows_PD):
-        rows_PD, biases_P = rows_PD[list(members)], biases_P[list(members)]
+        rows_PD, biases_P, shared = rows_PD[list(members)], biases_P[list(members)], None
     # Of few numbers: torch's operators take longer to be called than to compute.
-    found = best_pairs(embeddings_QD, rows_PD, biases_P, asked)
+    found = best_pairs(embeddings_QD, rows_PD, biases_P, asked, shared)
     scores, region, phrase = (values.cpu().numpy() for values in found)
     keep = scores >= threshold
     is_all = len(scores) < asked or not bool(keep.all())

@@ -10,8 +10,10 @@ from torch import Tensor
 
 from omnidet.data.vocabulary import Vocabulary
 from omnidet.inference.names import Name
+from omnidet.inference.shared_tokens import SharedTokens, share
 from omnidet.model.confidence import Line, shapes
 from omnidet.model.detector import Detector
+from omnidet.schema import PhraseTable
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,6 +29,8 @@ class Prompt:
     """For each phrase the index of its name."""
     thresholds: tuple[float | None, ...] = ()
     """For each name its own least score, or None for that of the call."""
+    shared: SharedTokens | None = None
+    """The tokens of many phrases, if they are far fewer: a search is faster with them."""
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -49,17 +53,21 @@ def encoded(
         line: from the detector's logits to those that the scores are read from.
     """
     phrases = tuple(phrase for name in names for phrase in name.phrases)
-    rows_PD, biases_P = detector.phrases(
-        vocabulary.table(phrases).to(detector.tokens.biases.device)
-    )
+
+    def scored(table: PhraseTable) -> tuple[Tensor, Tensor]:
+        rows_PD, biases_P = detector.phrases(table.to(detector.tokens.biases.device))
+        return rows_PD * line.scale, biases_P * line.scale
+
+    table = vocabulary.table(phrases)
+    rows_PD, biases_P = scored(table)
     if line != Line():
         offsets_P = torch.from_numpy(line.offsets(shapes(vocabulary, phrases)))
-        rows_PD = rows_PD * line.scale
-        biases_P = biases_P * line.scale + offsets_P.to(biases_P.device)
+        biases_P = biases_P + offsets_P.to(biases_P.device)
+    shared = share(table, rows_PD, biases_P, scored)
     thresholds = tuple(name.threshold for name in names)
     if all(name.phrases == (name.name,) for name in names):
         own = thresholds if any(value is not None for value in thresholds) else ()
-        return Prompt(phrases, rows_PD, biases_P, thresholds=own)
+        return Prompt(phrases, rows_PD, biases_P, thresholds=own, shared=shared)
     name_of_P = tuple(place for place, name in enumerate(names) for _ in name.phrases)
     labels = tuple(name.name for name in names)
-    return Prompt(phrases, rows_PD, biases_P, labels, name_of_P, thresholds)
+    return Prompt(phrases, rows_PD, biases_P, labels, name_of_P, thresholds, shared)

@@ -144,7 +144,7 @@ def _together(tasks: Sequence[Task]) -> list[Found]:
     for task, (boxes_Q4, embeddings_QD) in zip(tasks, regions, strict=True):
         prompt = task.prompt
         scores, region, phrase = best_pairs(
-            embeddings_QD, prompt.rows_PD, prompt.biases_P, task.max_detections
+            embeddings_QD, prompt.rows_PD, prompt.biases_P, task.max_detections, prompt.shared
         )
         kept = scores >= task.threshold
         found.append(

@@ -38,6 +38,7 @@ KEYS = {
         "grounding_dino_1203_over_ours",
         "seconds_owlvit_cached_100000",
     ),
+    "many_names": ("seconds_6000", "seconds_without_tokens_80", "memory_bytes_1203"),
 }
 SMALL = {
     "evaluators": (["--small", "10", "--large", "0"], "coco_10/ours/difference"),
