@@ -42,10 +42,10 @@ BLOCK = 64
 
 BLOCKS_AT_ONCE = 16_384
 
-# What a product may lose as a share of |z| |token|: its operands may be rounded to bfloat16, since
-# a caller may have allowed that; and what sums of single precision may lose.
-_LOST_IN_PRODUCTS = 2.0**-7 + 2.0**-14
+# What a product may lose as a share of |z| |token|: sums are in single precision, and a processor
+# that multiplies bfloat16 may round operands to it, if a caller has allowed that.
 _LOST_IN_SUMS = 2.0**-14
+_LOST_IN_PRODUCTS = 2.0**-7
 _ROUNDING_UP = 1 + 2.0**-6
 _LOST_IN_DOUBLES = 2.0**-40
 _LEAST_FIT = 2.0**-12
@@ -57,7 +57,7 @@ class SharedTokens:
     """The names as weighted means of T tokens; K (name, token) pairs, in the order of the names."""
 
     rows_TW: Tensor
-    """Row, rounded-up loss, and bias in three parts, then ones for the bar. T is whole blocks."""
+    """Row, length rounded up, and bias in three parts, then ones for the bar. T is whole blocks."""
     tokens_K: Tensor
     weights_K: Tensor
     """float64, positive; those of a name sum to 1."""
@@ -78,7 +78,7 @@ class SharedTokens:
         return len(self.uses_T) * names <= len(self.rests_P)
 
     def candidates(
-        self, embeddings_QD: Tensor, bar: Callable[[], float]
+        self, embeddings_QD: Tensor, bar: Callable[[], float], in_bfloat16: bool
     ) -> Iterator[tuple[Tensor, Tensor]]:
         """All pairs whose scores may reach the bar, as places, and upper bounds of their scores.
 
@@ -86,25 +86,28 @@ class SharedTokens:
 
         Args:
             bar: the least score that counts by now; it may rise between two parts.
+            in_bfloat16: whether products may round their operands to bfloat16.
         """
         step = max(1, PAIRS_AT_ONCE // len(self.rows_TW))
+        lost = _LOST_IN_SUMS + (_LOST_IN_PRODUCTS if in_bfloat16 else 0.0)
+        lost_Q1 = embeddings_QD.norm(dim=1, keepdim=True) * (lost * _ROUNDING_UP)
+        left_QV = torch.cat([embeddings_QD, lost_Q1], 1)
         first, size = 0, max(1, min(step, len(embeddings_QD)) // 8)  # the first ones raise the bar
         while first < len(embeddings_QD):
-            for region, name, bound in self._of(embeddings_QD[first : first + size], bar):
+            for region, name, bound in self._of(left_QV[first : first + size], bar):
                 yield (region + first) * len(self.rests_P) + name, bound
             first, size = first + size, step
 
     def _of(
-        self, embeddings_QD: Tensor, bar: Callable[[], float]
+        self, left_QV: Tensor, bar: Callable[[], float]
     ) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
         """Regions, names and bounds of the candidates among some regions."""
         least = bar()
-        norm_Q1 = embeddings_QD.norm(dim=1, keepdim=True) * _ROUNDING_UP
         minus = torch.tensor([[-least + abs(least) * _LOST_IN_SUMS]], dtype=torch.float64)
         ones = torch.ones(1, 3)
-        columns = torch.cat([ones, _in_parts(minus)], 1).expand(len(embeddings_QD), -1)
+        columns = torch.cat([ones, _in_parts(minus)], 1).expand(len(left_QV), -1)
         # Upper bounds of the tokens' scores minus the bar.
-        over_QT = torch.cat([embeddings_QD, norm_Q1, columns], 1) @ self.rows_TW.T
+        over_QT = torch.cat([left_QV, columns], 1) @ self.rows_TW.T
         reached_Q, pairs = self.uses_T.new_zeros(len(over_QT)), []
         for flat in _not_negative(over_QT):
             region, token = flat // over_QT.shape[1], flat % over_QT.shape[1]
@@ -158,7 +161,7 @@ class SharedTokens:
                 mode="sum",
             ).add_(rests.float()[:, None])
             for flat in _not_negative(over_PQ):
-                bound = over_PQ.flatten()[flat].double() * _ROUNDING_UP + now
+                bound = over_PQ.flatten()[flat].double() * (1 + _LOST_IN_SUMS) + now
                 yield flat % over_PQ.shape[1], flat // over_PQ.shape[1] + first, bound
 
 
@@ -220,15 +223,21 @@ def _sorted(
     biases_T = torch.where(most_T.isfinite(), biases_T + most_T, biases_T)
     rests_P = biases_P - none_P.index_add(0, name_K, weights_K * biases_T[tokens_K])
     lost_T = none_T.scatter_reduce(0, tokens_K, lost_P[name_K], "amax")
-    lost_T = (rows_TD.double().norm(dim=1) * _LOST_IN_PRODUCTS + lost_T) * _ROUNDING_UP
+    # Regions are multiplied by a share of this, so what the names' rows lost is divided by it.
+    length_T = (rows_TD.double().norm(dim=1) + lost_T / _LOST_IN_SUMS) * _ROUNDING_UP
     above_T = biases_T + biases_T.abs() * _LOST_IN_SUMS + torch.finfo(torch.float32).tiny
     rows_TW = torch.cat(
-        [rows_TD, lost_T[:, None].float(), _in_parts(above_T[:, None]), torch.ones(len(lost_T), 3)],
+        [
+            rows_TD,
+            length_T[:, None].float(),
+            _in_parts(above_T[:, None]),
+            torch.ones(len(above_T), 3),
+        ],
         1,
     )
     padding = -len(rows_TW) % BLOCK
     rows_TW = functional.pad(rows_TW, (0, 0, 0, padding))
-    rows_TW[len(lost_T) :, rows_TD.shape[1] + 1] = -1e30  # under any bar
+    rows_TW[len(above_T) :, rows_TD.shape[1] + 1] = -1e30  # under any bar
     counts_P = torch.bincount(name_K, minlength=len(biases_P))
     uses_T = torch.bincount(tokens_K, minlength=len(biases_T))
     return SharedTokens(
