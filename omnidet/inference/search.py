@@ -71,10 +71,9 @@ def best_pairs(
     while first < len(rows_PD):
         search.look_at(first, min(first + step, len(rows_PD)))
         first, step = first + step, NAMES_AT_ONCE
-        in_bfloat16 = search.type == torch.bfloat16
-        if shared and search.has_bar and shared.pays(in_bfloat16):
+        if shared and shared.pays and search.has_bar:
             for places, bounds in shared.candidates(
-                search.embeddings_QD, lambda: search.bar, in_bfloat16
+                search.embeddings_QD, lambda: search.bar, search.type == torch.bfloat16
             ):
                 search.consider(places, bounds)
             break

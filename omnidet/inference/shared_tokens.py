@@ -27,8 +27,6 @@ LEAST_NAMES = 4096
 """So few names are quick to multiply."""
 NAMES_PER_TOKEN = 2
 """So many times fewer tokens than names there must be: a token costs a little more than a name."""
-NAMES_PER_TOKEN_IN_BFLOAT16 = 12
-"""The same where names are multiplied in bfloat16: tokens are in single precision."""
 PAIRS_AT_ONCE = 1600 * 4096
 """Numbers in one product or in one block of sums: what memory grows with."""
 NAMES_AT_ONCE = 32_768
@@ -42,8 +40,9 @@ BLOCK = 64
 
 BLOCKS_AT_ONCE = 16_384
 
-# What a product may lose as a share of |z| |token|: sums are in single precision, and a processor
-# that multiplies bfloat16 may round operands to it, if a caller has allowed that.
+# What a product may lose as a share of |z| |token|: in its sums, which are in single precision; and
+# in operands that are rounded to bfloat16. Where a processor multiplies that, a caller may have
+# allowed it for single precision; elsewhere nobody can.
 _LOST_IN_SUMS = 2.0**-14
 _LOST_IN_PRODUCTS = 2.0**-7
 _ROUNDING_UP = 1 + 2.0**-6
@@ -72,10 +71,10 @@ class SharedTokens:
     uses_T: Tensor
     """How many names have the token."""
 
-    def pays(self, in_bfloat16: bool) -> bool:
+    @property
+    def pays(self) -> bool:
         """Whether the product with the tokens is cheaper than that with the names."""
-        names = NAMES_PER_TOKEN_IN_BFLOAT16 if in_bfloat16 else NAMES_PER_TOKEN
-        return len(self.uses_T) * names <= len(self.rests_P)
+        return len(self.uses_T) * NAMES_PER_TOKEN <= len(self.rests_P)
 
     def candidates(
         self, embeddings_QD: Tensor, bar: Callable[[], float], in_bfloat16: bool
@@ -86,20 +85,21 @@ class SharedTokens:
 
         Args:
             bar: the least score that counts by now; it may rise between two parts.
-            in_bfloat16: whether products may round their operands to bfloat16.
+            in_bfloat16: whether the product is in bfloat16.
         """
         step = max(1, PAIRS_AT_ONCE // len(self.rows_TW))
         lost = _LOST_IN_SUMS + (_LOST_IN_PRODUCTS if in_bfloat16 else 0.0)
         lost_Q1 = embeddings_QD.norm(dim=1, keepdim=True) * (lost * _ROUNDING_UP)
         left_QV = torch.cat([embeddings_QD, lost_Q1], 1)
+        rows_TW = self.rows_TW.bfloat16() if in_bfloat16 else self.rows_TW
         first, size = 0, max(1, min(step, len(embeddings_QD)) // 8)  # the first ones raise the bar
         while first < len(embeddings_QD):
-            for region, name, bound in self._of(left_QV[first : first + size], bar):
+            for region, name, bound in self._of(left_QV[first : first + size], rows_TW, bar):
                 yield (region + first) * len(self.rests_P) + name, bound
             first, size = first + size, step
 
     def _of(
-        self, left_QV: Tensor, bar: Callable[[], float]
+        self, left_QV: Tensor, rows_TW: Tensor, bar: Callable[[], float]
     ) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
         """Regions, names and bounds of the candidates among some regions."""
         least = bar()
@@ -107,7 +107,7 @@ class SharedTokens:
         ones = torch.ones(1, 3)
         columns = torch.cat([ones, _in_parts(minus)], 1).expand(len(left_QV), -1)
         # Upper bounds of the tokens' scores minus the bar.
-        over_QT = torch.cat([left_QV, columns], 1) @ self.rows_TW.T
+        over_QT = torch.cat([left_QV, columns], 1).to(rows_TW.dtype) @ rows_TW.T
         reached_Q, pairs = self.uses_T.new_zeros(len(over_QT)), []
         for flat in _not_negative(over_QT):
             region, token = flat // over_QT.shape[1], flat % over_QT.shape[1]
@@ -125,7 +125,8 @@ class SharedTokens:
             yield self._with_these(over_QT, some, these, least)
         crowd = crowded_Q.nonzero()[:, 0]
         if len(crowd):
-            for place, name, bound in self._all_names(over_QT[crowd].T.contiguous(), least, bar):
+            over_TQ = _above(over_QT[crowd].T.contiguous())
+            for place, name, bound in self._all_names(over_TQ, least, bar):
                 yield crowd[place], name, bound
 
     def _with_these(
@@ -138,7 +139,7 @@ class SharedTokens:
         region, name = place // len(self.rests_P), place % len(self.rests_P)
         pair, use = _spread(self.firsts_P[name], self.counts_P[name])
         over = over_QT.flatten()[region[pair] * over_QT.shape[1] + self.tokens_K[use]]
-        bound = self.rests_P[name].index_add(0, pair, over.double() * self.weights_K[use])
+        bound = self.rests_P[name].index_add(0, pair, _above(over) * self.weights_K[use])
         keep = bound >= 0
         return region[keep], name[keep], bound[keep] + least
 
@@ -288,12 +289,20 @@ def _in_parts(values_N1: Tensor) -> Tensor:
     return torch.cat(parts, 1)
 
 
+def _above(values: Tensor) -> Tensor:
+    """In single precision, and not below what was rounded to bfloat16."""
+    if values.dtype == torch.float32:
+        return values
+    return values.float() + values.float().abs() * _LOST_IN_PRODUCTS
+
+
 def _not_negative(values: Tensor) -> Iterator[Tensor]:
     """Places in the flat tensor of what is not negative: one part at least."""
     flat = values.flatten()
     if len(flat) % BLOCK:
         flat = functional.pad(flat, (0, -len(flat) % BLOCK), value=-1.0)
-    blocks_NB = flat.view(torch.int32).view(-1, BLOCK)  # the sign bit; integers are compared fast
+    bits = torch.int16 if flat.dtype == torch.bfloat16 else torch.int32
+    blocks_NB = flat.view(bits).view(-1, BLOCK)  # the sign bit; integers are compared fast
     for some in torch.split((blocks_NB.amax(1) >= 0).nonzero()[:, 0], BLOCKS_AT_ONCE):
         block, column = (blocks_NB[some] >= 0).nonzero(as_tuple=True)
         yield some[block] * BLOCK + column
