@@ -179,7 +179,8 @@ def train(
         adamw.step()
         average.update(detector)
         if step % 50 == 49:
-            print(f"step {step + 1}/{recipe.train.steps}  loss {float(total):.3f}", flush=True)
+            loss = float(total.detach())
+            print(f"step {step + 1}/{recipe.train.steps}  loss {loss:.3f}", flush=True)
     detector.load_state_dict(average.whole())
     return detector.eval()
 
