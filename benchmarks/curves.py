@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import math
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 
 Series = Mapping[str, Mapping[str, Sequence[tuple[float, float]]]]
 """By panel and curve: (minutes above 0, share from 0 to 1)."""
@@ -13,6 +14,8 @@ COLOURS = (
     *("#c2185b", "#00838f", "#5d4037", "#9e9d24", "#1a237e", "#000000"),
 )
 MOST_TICKS = 8
+APART = 30
+"""Least pixels between the numbers of two ticks."""
 SIDE, WIDE, LEFT, TOP = 240, 320, 50, 40
 
 
@@ -70,8 +73,9 @@ def _frame(title: str, x0: int, marks: Sequence[float]) -> list[str]:
 
 
 def _ticks(marks: Sequence[float]) -> list[float]:
-    """The marks, or 1, 2, 5, 10, ... between them where there are many."""
-    if len(marks) <= MOST_TICKS:
+    """The marks, or 1, 2, 5, 10, ... between them where there are many or two would overlap."""
+    places = [_place(0, marks, (mark, 0))[0] for mark in marks]
+    if len(marks) <= MOST_TICKS and all(b - a >= APART for a, b in pairwise(places)):
         return list(marks)
     low, high = (math.floor(math.log10(mark)) for mark in (marks[0], marks[-1]))
     round_ones = [digit * 10.0**power for power in range(low, high + 1) for digit in (1, 2, 5)]

@@ -218,3 +218,10 @@ def test_curves_are_higher_where_the_share_is():
     assert low[0] == high[0]
     assert low[1] > high[1]
     assert curves.svg({"a & b": {"photo": [(1, 0.5)]}}).count("<circle") == 1
+
+
+def test_numbers_below_curves_do_not_overlap():
+    import curves
+
+    assert curves._ticks([1, 3, 10]) == [1, 3, 10]
+    assert curves._ticks([0.93, 5.4, 5.7, 11]) == [1, 2, 5, 10]
