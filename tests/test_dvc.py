@@ -36,10 +36,10 @@ STEPS: dict[str, Callable[..., Any]] = {
 CARRIERS = {
     *("omnidet", "omnidet.config", "omnidet.plugins", "omnidet.http", "omnidet.storage"),
     *("omnidet.object_store", "omnidet.object_folders", "omnidet.local_files"),
-    *("omnidet.s3_client", "omnidet.extras"),
+    *("omnidet.s3_client", "omnidet.extras", "omnidet.counted"),
 }
-"""What only carries data between stages, or says what is not installed: listed, it would re-run
-everything at every touch."""
+"""What only carries data between stages, or words a message: listed, it would re-run everything at
+every touch."""
 NOT_OF_THE_MAIN_JOB = {"retrain"}
 """Fields of a recipe that no stage reads: of new categories."""
 
