@@ -91,6 +91,19 @@ def of_unfound(
     return found
 
 
+def of_found_nowhere(labels: Sequence[str], most: int = 5) -> list[str]:
+    """Names without a box in any of many pictures: nobody sees that in hundreds of lines.
+
+    Args:
+        most: names that are listed; of the others only the number is said.
+    """
+    if not labels:
+        return []
+    named = ", ".join(map(repr, labels[:most]))
+    more = f" and {len(labels) - most} more" if len(labels) > most else ""
+    return [f"no box in any picture for {named}{more}: a lower threshold may show some"]
+
+
 def _same(vocabulary: Vocabulary, wanted: Iterable[Name]) -> str | None:
     """A line for people who ask for one thing under two names, as "dog" and "dogs"."""
     seen: dict[tuple[bytes, bytes], tuple[str, str]] = {}

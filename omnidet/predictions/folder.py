@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from omnidet.counted import counted
+from omnidet.inference import hints
 from omnidet.inference.detections import Detections
 from omnidet.predictions import sources
 from omnidet.predictions.files import free_key
@@ -22,9 +23,6 @@ if TYPE_CHECKING:
     from omnidet.inference.prompt import Prompt
 
 Line = Mapping[str, Any]
-
-MOST_NAMED = 5
-"""Names without a box that are listed; of the others only the number is said."""
 
 
 class Files(Protocol):
@@ -97,7 +95,11 @@ def run_into(
     outcome = predict(detector, prompt, items, settings, run.take, run.failed, done)
     run.progress.clear()
     journal.settle(run.replaced)
-    notes = [*_lost(journal, files), *run.notes(), *_unfound(journal, prompt.labels)]
+    notes = [
+        *_lost(journal, files),
+        *run.notes(),
+        *hints.of_found_nowhere(_unfound(journal, prompt.labels)),
+    ]
     for name, parts in tables.items():
         journal.publish(name, parts())
     looked_at, failed = outcome.pictures - run.kept_old, len(outcome.failed) + run.kept_old
@@ -188,7 +190,7 @@ def _lost(journal: Journal, files: Files) -> list[str]:
 
 
 def _unfound(journal: Journal, labels: Sequence[str]) -> list[str]:
-    """Names that no picture of the folder has: nobody sees that in hundreds of lines."""
+    """Labels without a box in any picture, in their order; none where no picture was looked at."""
     missing, is_empty = dict.fromkeys(labels), True
     for line in journal.lines():
         is_empty = False
@@ -196,8 +198,4 @@ def _unfound(journal: Journal, labels: Sequence[str]) -> list[str]:
             missing.pop(entry["label"], None)
         if not missing:
             break
-    if is_empty or not missing:
-        return []
-    named = ", ".join(map(repr, list(missing)[:MOST_NAMED]))
-    more = f" and {len(missing) - MOST_NAMED} more" if len(missing) > MOST_NAMED else ""
-    return [f"no box in any picture for {named}{more}: a lower threshold may show some"]
+    return [] if is_empty else list(missing)
