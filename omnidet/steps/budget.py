@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from omnidet import storage
+from omnidet.counted import counted
 from omnidet.data import shards
 from omnidet.data.vocabulary import Vocabulary
 from omnidet.recipes.recipe import Recipe
@@ -68,7 +69,7 @@ class Budget:
     def describe(self) -> str:
         """One line for people."""
         tried = ", ".join(
-            f"{seconds:.2f} s with {number} thread{'s' if number != '1' else ''}"
+            f"{seconds:.2f} s with {counted(int(number), 'thread')}"
             for number, seconds in self.seconds_by_threads.items()
         )
         measured = (

@@ -108,10 +108,10 @@ def describe(made: Cut) -> str:
             lines.append(f"  {name!r} is in {pictures}: it will hardly be learned")
         if not counts["evaluation"][name]:
             lines.append(f"  {name!r} is in no evaluation picture: its AP is not measured")
-    everywhere = [name for name in found.names if in_pictures[name] == len(made.train)]
+    everywhere = [name for name in found.names if 1 < in_pictures[name] == len(made.train)]
     if everywhere:
         lines.append(
-            f"  in every training picture: {', '.join(map(repr, everywhere))}: what one without "
-            "looks like is not learned, so add some, with empty annotations"
+            f"  every training picture shows {', '.join(map(repr, everywhere))}: pictures without "
+            "are not learned, so add some, with empty annotations"
         )
     return "\n".join(lines)

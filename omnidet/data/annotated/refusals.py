@@ -60,8 +60,7 @@ def nothing(folder: Folder, kind: str) -> str:
     there = f" (there is {', '.join(others)})" if others else ""
     return (
         f"{root} has {counted(len(folder.pictures), 'picture')} and no annotations that are "
-        f"read{there}: put "
-        f"one of these next to them: {titles} (docs/formats.md)"
+        f"read{there}: put one of these next to them: {titles} (docs/formats.md)"
     )
 
 

@@ -76,10 +76,10 @@ def test_the_report_says_which_names_are_never_absent(folder):
             scenes(4, per_picture=per_picture, prefix=f"{split}_"), f"{split}/images"
         ):
             folder.write(f"{split}/labels/{scene.stem}.txt", drawing.yolo(scene))
-    assert "in every training picture: 'cat', 'dog'" in cut.describe(cut.cut(read(folder.root)))
+    assert "every training picture shows 'cat', 'dog':" in cut.describe(cut.cut(read(folder.root)))
     (bare,) = folder.pictures(scenes(1, per_picture=0, prefix="bare_"), "train/images")
     folder.write(f"train/labels/{bare.stem}.txt", "")
-    assert "in every training picture" not in cut.describe(cut.cut(read(folder.root)))
+    assert "every training picture" not in cut.describe(cut.cut(read(folder.root)))
 
 
 def test_a_name_of_one_picture_is_said_in_the_singular(folder):
