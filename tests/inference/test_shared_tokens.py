@@ -79,7 +79,7 @@ def _set(monkeypatch: pytest.MonkeyPatch, **values: object) -> None:
         monkeypatch.setattr(shared_tokens, name, value)
 
 
-def _same(
+def _assert_same(
     embeddings: Tensor, rows: Tensor, biases: Tensor, count: int, shared: object
 ) -> tuple[Tensor, Tensor, Tensor]:
     """The best pairs, which must not depend on the tokens."""
@@ -115,7 +115,7 @@ def test_the_best_pairs_are_those_without_tokens(
         rows, biases = world.scored(table)
         biases = biases + world.offsets(num_names)
         shared = shared_tokens.share(table, rows, biases, world.scored)
-        _same(world.regions(num_regions), rows, biases, count, shared)
+        _assert_same(world.regions(num_regions), rows, biases, count, shared)
 
 
 @pytest.mark.parametrize("crowd", [1, 10**9])
@@ -148,7 +148,7 @@ def test_names_that_are_no_means_of_tokens_are_found(monkeypatch, odd, crowd):
         rows, biases = torch.zeros_like(rows), torch.zeros_like(biases)
     shared = shared_tokens.share(table, rows, biases, world.scored)
     embeddings = world.regions(50)
-    _, region, name = _same(embeddings, rows, biases, 200, shared)
+    _, region, name = _assert_same(embeddings, rows, biases, 200, shared)
     if odd == "zeros":  # all scores are equal: the order decides
         assert torch.equal(region * len(rows) + name, torch.arange(200))
 
@@ -180,7 +180,7 @@ def test_scores_that_are_almost_equal_are_told_apart(monkeypatch, crowd):
     table = world.table(5000)
     rows, biases = world.scored(table)
     shared = shared_tokens.share(table, rows, biases, world.scored)
-    _same(world.regions(64), rows, biases, 100, shared)
+    _assert_same(world.regions(64), rows, biases, 100, shared)
 
 
 def test_most_pairs_are_left_out(monkeypatch):
@@ -266,5 +266,5 @@ def test_a_prompt_of_many_phrases_has_its_tokens(monkeypatch, line):
     assert len(prompt.shared.uses_T) == len(vocabulary.table(phrases).token_ids_K.unique())
     draw = torch.Generator().manual_seed(0)
     embeddings = torch.randn(20, prompt.rows_PD.shape[1], generator=draw)
-    _same(embeddings, prompt.rows_PD, prompt.biases_P, 100, prompt.shared)
+    _assert_same(embeddings, prompt.rows_PD, prompt.biases_P, 100, prompt.shared)
     assert encoded(wanted(words), detector, vocabulary, line).shared is None
