@@ -17,14 +17,13 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from omnidet.inference.bounds import BLOCK, not_negative
 from omnidet.inference.shared_tokens import SharedTokens
 
 FIRST_NAMES = 256
 NAMES_AT_ONCE = 4096
 """Names in one product: memory grows with regions x this, however many names there are. The first
 product is smaller: it sets the bar for the next ones."""
-BLOCK = 64
-"""Neighbouring names whose bounds are checked together: most blocks hold nothing useful."""
 FEW_PAIRS = 16_384
 """So few pairs are not worth the fast product: one in double precision has next to no rounding."""
 EXACT_AT_ONCE = 16_384
@@ -170,9 +169,7 @@ class _Search:
         # Private, but torch's public calls report the processor's flags, and not whether oneDNN,
         # which multiplies here, uses them.
         fast = device.type == "cpu" and torch.ops.mkldnn._is_mkldnn_bf16_supported()
-        self.type, self.bits = (
-            (torch.bfloat16, torch.int16) if fast else (torch.float32, torch.int32)
-        )
+        self.type = torch.bfloat16 if fast else torch.float32
         self.slack = _LOST_IN_SUMS if fast else _LOST_IN_PRODUCTS
         rounded, lost_Q1, norm_Q1 = self._rounded(self.embeddings_QD)
         one_Q1 = torch.ones_like(norm_Q1)
@@ -192,12 +189,7 @@ class _Search:
                 return  # there are so few that all of them were taken
         bar = self.bar
         bounds_QP = self._bounds_above(bar, first, last)
-        # A bound below the bar is out. Rounding a sum keeps its sign, so the sign bit is enough,
-        # and integers are compared fast.
-        blocks_KN = bounds_QP.view(self.bits).view(-1, BLOCK)
-        for some in torch.split((blocks_KN.amax(1) >= 0).nonzero()[:, 0], EXACT_AT_ONCE):
-            block, column = (blocks_KN[some] >= 0).nonzero(as_tuple=True)
-            flat = some[block] * BLOCK + column
+        for flat in not_negative(bounds_QP):
             bound = bounds_QP.flatten()[flat].double() * _ROUNDING_UP + bar
             place = (
                 flat // bounds_QP.shape[1] * len(self.rows_PD) + flat % bounds_QP.shape[1] + first

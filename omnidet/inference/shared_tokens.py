@@ -21,6 +21,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from omnidet.inference.bounds import BLOCK, not_negative
 from omnidet.schema import PhraseTable
 
 LEAST_NAMES = 4096
@@ -35,10 +36,6 @@ CROWD = 64
 """A region whose tokens lead to more than this part of the names is summed for all of them."""
 MOST_TOKENS = 64
 """A longer name counts as a token of its own, so that the rounding of sums stays small."""
-BLOCK = 64
-"""Neighbouring bounds that are checked together: most blocks hold nothing useful."""
-
-BLOCKS_AT_ONCE = 16_384
 
 # What a product may lose as a share of |z| |token|: in its sums, which are in single precision; and
 # in operands that are rounded to bfloat16. Where a processor multiplies that, a caller may have
@@ -109,7 +106,7 @@ class SharedTokens:
         # Upper bounds of the tokens' scores minus the bar.
         over_QT = torch.cat([left_QV, columns], 1).to(rows_TW.dtype) @ rows_TW.T
         reached_Q, pairs = self.uses_T.new_zeros(len(over_QT)), []
-        for flat in _not_negative(over_QT):
+        for flat in not_negative(over_QT):
             region, token = flat // over_QT.shape[1], flat % over_QT.shape[1]
             reached_Q.index_add_(0, region, self.uses_T[token])
             alone = reached_Q[region] <= len(self.rests_P) // CROWD
@@ -161,7 +158,7 @@ class SharedTokens:
                 per_sample_weights=self.weights_K[begin:end].float(),
                 mode="sum",
             ).add_(rests.float()[:, None])
-            for flat in _not_negative(over_PQ):
+            for flat in not_negative(over_PQ):
                 bound = over_PQ.flatten()[flat].double() * (1 + _LOST_IN_SUMS) + now
                 yield flat % over_PQ.shape[1], flat // over_PQ.shape[1] + first, bound
 
@@ -294,18 +291,6 @@ def _above(values: Tensor) -> Tensor:
     if values.dtype == torch.float32:
         return values
     return values.float() + values.float().abs() * _LOST_IN_PRODUCTS
-
-
-def _not_negative(values: Tensor) -> Iterator[Tensor]:
-    """Places in the flat tensor of what is not negative: one part at least."""
-    flat = values.flatten()
-    if len(flat) % BLOCK:
-        flat = functional.pad(flat, (0, -len(flat) % BLOCK), value=-1.0)
-    bits = torch.int16 if flat.dtype == torch.bfloat16 else torch.int32
-    blocks_NB = flat.view(bits).view(-1, BLOCK)  # the sign bit; integers are compared fast
-    for some in torch.split((blocks_NB.amax(1) >= 0).nonzero()[:, 0], BLOCKS_AT_ONCE):
-        block, column = (blocks_NB[some] >= 0).nonzero(as_tuple=True)
-        yield some[block] * BLOCK + column
 
 
 def _spread(firsts_N: Tensor, counts_N: Tensor) -> tuple[Tensor, Tensor]:

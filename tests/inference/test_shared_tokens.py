@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.nn import functional
 
-from omnidet.inference import search, shared_tokens
+from omnidet.inference import bounds, search, shared_tokens
 from omnidet.inference.names import wanted
 from omnidet.inference.prompt import encoded
 from omnidet.inference.search import best_pairs
@@ -73,10 +73,10 @@ def _set(monkeypatch: pytest.MonkeyPatch, **values: object) -> None:
         "NAMES_PER_TOKEN": 0,
         "PAIRS_AT_ONCE": 2048,
         "NAMES_AT_ONCE": 64,
-        "BLOCKS_AT_ONCE": 8,
     }
     for name, value in {**small, **values}.items():
         monkeypatch.setattr(shared_tokens, name, value)
+    monkeypatch.setattr(bounds, "BLOCKS_AT_ONCE", 8)
 
 
 def _assert_same(
