@@ -4,6 +4,8 @@ are made of.
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -12,7 +14,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from omnidet.inference import bounds, search, shared_tokens
-from omnidet.inference.names import wanted
+from omnidet.inference.choice import choose
+from omnidet.inference.names import Name, wanted
 from omnidet.inference.prompt import encoded
 from omnidet.inference.search import best_pairs
 from omnidet.model.confidence import Line
@@ -171,6 +174,26 @@ def test_no_bound_is_below_its_score(monkeypatch, in_bfloat16, crowd):
     assert float((bounds - scores).max()) < (4 if in_bfloat16 else 0.1)
 
 
+@pytest.mark.parametrize("crowd", [0.001, 10**9])
+def test_what_a_row_is_away_from_its_tokens_is_in_the_bound(monkeypatch, crowd):
+    _set(monkeypatch, CROWD=crowd, PAIRS_AT_ONCE=2**20)
+    world = _World(5, 300, 48)
+    world.biases_T[:] = 0.0  # the allowance for biases, and for a low bar, must not hide it
+    table = world.table(2000)
+    rows, biases = world.scored(table)
+    embeddings = world.regions(4)
+    towards = functional.normalize(embeddings[:1], dim=1)  # the worst case for the first region
+    rows += towards * rows.norm(dim=1, keepdim=True) * (0.9 * shared_tokens._LEAST_FIT)
+    shared = shared_tokens.share(table, rows, biases, world.scored)
+    assert len(shared.uses_T) == 300  # all are still means of the tokens
+    lowest = float((embeddings @ rows.T).min())
+    parts = list(shared.candidates(embeddings, lambda: lowest, in_bfloat16=False))
+    places, bounds = (torch.cat(part) for part in zip(*parts, strict=True))
+    region, name = places // 2000, places % 2000
+    scores = search.exact_logits(embeddings[region], rows[name], biases[name])
+    assert bool((bounds >= scores).all())
+
+
 @pytest.mark.parametrize("crowd", [1, 10**9])
 def test_scores_that_are_almost_equal_are_told_apart(monkeypatch, crowd):
     _set(monkeypatch, CROWD=crowd, PAIRS_AT_ONCE=2**20)
@@ -268,3 +291,22 @@ def test_a_prompt_of_many_phrases_has_its_tokens(monkeypatch, line):
     embeddings = torch.randn(20, prompt.rows_PD.shape[1], generator=draw)
     _assert_same(embeddings, prompt.rows_PD, prompt.biases_P, 100, prompt.shared)
     assert encoded(wanted(words), detector, vocabulary, line).shared is None
+
+
+def test_names_with_thresholds_of_their_own_are_found_as_without_tokens(monkeypatch):
+    """Each group of one threshold is a search of its own, for a part of the names."""
+    _set(monkeypatch, LEAST_NAMES=100, NAMES_PER_TOKEN=2)
+    detector, vocabulary = toys.toy_detector(0).eval(), toys.toy_vocabulary()
+    words = ["red", "blue", "star", "ring", "circle", "left of"]
+    phrases = [f"{a} {b} {c}" for a in words for b in words for c in words]
+    names = [Name(p, (p,), 0.4 if place % 3 else None) for place, p in enumerate(phrases)]
+    prompt = encoded(names, detector, vocabulary, Line())
+    assert prompt.shared is not None
+    draw = torch.Generator().manual_seed(0)
+    embeddings = torch.randn(20, prompt.rows_PD.shape[1], generator=draw) * 3
+    boxes = torch.rand(20, 4, generator=draw).numpy()
+    bare = dataclasses.replace(prompt, shared=None)
+    found, expected = (choose(boxes, embeddings, p, 50, 0.2, None) for p in (prompt, bare))
+    assert len(expected.scores) == 50
+    for one, other in zip(dataclasses.astuple(found), dataclasses.astuple(expected), strict=True):
+        assert (one == other).all()

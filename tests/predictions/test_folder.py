@@ -147,3 +147,13 @@ def test_names_that_no_picture_has_are_said_once(place, monkeypatch, capsys):
     said = capsys.readouterr().err
     assert "'thing 4' and 4 more" in said
     assert "thing 5" not in said.partition("no box")[2]
+
+
+def test_where_no_picture_was_looked_at_nothing_is_said_of_names(place, tmp_path, capsys):
+    (tmp_path / "torn.png").write_bytes(toys.png(60, 40, [])[:50])
+    (tmp_path / "empty.png").write_bytes(b"")
+    call = ["predict", str(tmp_path), "--model", str(place / "model"), "--phrases", "ring"]
+    assert cli.main([*call, "--save-dir", str(tmp_path / "run")]) != 0
+    said = capsys.readouterr().err
+    assert "torn.png" in said
+    assert "no box" not in said
