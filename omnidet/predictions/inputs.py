@@ -32,7 +32,7 @@ _MAGIC = (
     *(b"\xff\xd8\xff", b"\x89PNG\r\n", b"GIF8", b"BM", b"II*\0", b"MM\0*"),
     *(b"RIFF", b"\0\0\0"),
 )
-"""How picture files begin: on standard input they are told from a list of names by it."""
+"""How picture files begin, which tells them from a list of names on standard input."""
 _PLAIN_MAP = re.compile(rb"P[1-6]\s+(#|\d)")
 """How PBM, PGM and PPM begin, which may be text to the end."""
 _LONGEST = 200
