@@ -36,7 +36,7 @@ def test_nothing_old_may_be_forgotten(tmp_path):
     ("before", "reached", "boxes", "value"),
     [
         (0.0, {"cells/AP": 0.0, "cells/AP50": 0.0}, 40, "cells/AP50: 0.0000"),
-        (0.3, {"cells/AP": 0.3, "cells/AP50": 0.8}, 40, "0.3000 is no gain"),
+        (0.3, {"cells/AP": 0.3, "cells/AP50": 0.8}, 40, "0.3000 is not above"),
         (0.1, {"cells/AP": 0.3, "cells/AP50": 0.05}, 40, "cells/AP50: 0.0500"),
         (0.1, {"cells/AP": 1.0, "cells/AP50": 1.0}, 3, "measured by 3 boxes"),
         (0.1, {"cells/AP": 0.3}, 40, "cells/AP50"),

@@ -55,7 +55,7 @@ def gate(folder: Location, champion: Version, recipe: Recipe, name: str) -> gate
     low, high = explained.get(f"{name}/AP", (old, old - 1))
     if wanted.min_gain == 0 and new <= old and not low <= old <= high:
         more.append(
-            f"{name}/AP: {new:.4f} is no gain over the {old:.4f} of {champion} untaught: "
+            f"{name}/AP: {new:.4f} is not above the {old:.4f} of {champion} untaught: "
             "train longer (--minutes), or look at the boxes in the report"
         )
     boxes = _measured_boxes(folder)
