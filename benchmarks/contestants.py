@@ -116,6 +116,8 @@ def batch(size: Size) -> Batch:
         named_BNL=named_BNL & valid_BN[..., None],
         describes_B=stream == 1,
         caption_B=caption_B,
+        caption_token_BT=torch.zeros(num_images, 0, dtype=torch.int64),
+        caption_weight_BT=torch.zeros(num_images, 0),
     )
 
 

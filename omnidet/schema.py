@@ -97,6 +97,18 @@ class PhraseTable:
         negative_K = -torch.xlogy(self.weights_K, self.weights_K)
         return negative_K.new_zeros(len(self)).index_add(0, row_K, negative_K)
 
+    def with_tokens(self, token_ids_N: Tensor) -> PhraseTable:
+        """The phrases, and after them N single tokens as phrases of their own."""
+        import torch
+
+        first, count = len(self.token_ids_K), len(token_ids_N)
+        places_N = torch.arange(first, first + count, device=self.offsets_P.device)
+        return PhraseTable(
+            torch.cat([self.token_ids_K, token_ids_N]),
+            torch.cat([self.weights_K, self.weights_K.new_ones(count)]),
+            torch.cat([self.offsets_P, places_N]),
+        )
+
     def to(self, device: torch.device) -> PhraseTable:
         return _to(self, device)
 
@@ -131,6 +143,10 @@ class Batch:
     """Whether the phrases of a box describe all of it, bool: the token softmax is trained on it."""
     caption_B: Tensor
     """Index of the caption in `phrases`, -1 if there is none, int64."""
+    caption_token_BT: Tensor
+    """The tokens of the caption, at most `mixing.max_caption_tokens`; 0 where padded, int64."""
+    caption_weight_BT: Tensor
+    """Their weights in the caption, less for what many boxes are named; 0 where padded, float32."""
     more: tuple[Batch, ...] = ()
     """The images of other sizes."""
 
@@ -158,6 +174,9 @@ class Predictions:
     """For few matched regions and images: its cost grows with the size of the vocabulary."""
     calibration_B2: Tensor | None = None
     """Temperature and bias of each image's stream, already in `scores_BQL`; None without them."""
+    caption_rows_BTD: Tensor | None = None
+    """The row of each token of the captions; None where nobody learns from single tokens."""
+    caption_biases_BT: Tensor | None = None
     early: Predictions | None = None
     """Those before the last blocks, where regions do not know about each other; in training only,
     if asked for."""

@@ -146,7 +146,7 @@ def batch() -> Batch:
         sizes_B2=torch.ones(5, 2),
         stream_BS=torch.eye(3)[[0, 0, 1, 2, 2]],
         phrases=toy_vocabulary().table(PHRASES),
-        name_BL=torch.tensor([[0, 1, 2], [0, 1, -1], [3, 4, -1], [-1, -1, -1], [-1, -1, -1]]),
+        name_BL=torch.tensor([[0, 1, 2], [0, 1, -1], [3, 4, -1], [0, 1, -1], [2, -1, -1]]),
         negative_BL=torch.tensor(
             [[1, 1, 1], [0, 1, 0], [1, 1, 0], [0, 0, 0], [0, 0, 0]], dtype=torch.bool
         ),
@@ -155,7 +155,21 @@ def batch() -> Batch:
         named_BNL=named,
         describes_B=torch.tensor([False, False, True, False, False]),
         caption_B=torch.tensor([-1, -1, -1, 5, 6]),
+        **caption_tokens(),
     )
+
+
+def caption_tokens() -> dict[str, Tensor]:
+    """The tokens of the captions of `batch`, in the order of their ids, padded."""
+    table = toy_vocabulary().table([PHRASES[5], PHRASES[6]])
+    first, second = (part.tolist() for part in (table.token_ids_K, table.weights_K))
+    end = int(table.offsets_P[1])
+    width = max(end, len(first) - end)
+    tokens, weights = torch.zeros(5, width, dtype=torch.int64), torch.zeros(5, width)
+    for image, own in ((3, slice(0, end)), (4, slice(end, None))):
+        tokens[image, : len(first[own])] = torch.tensor(first[own])
+        weights[image, : len(first[own])] = torch.tensor(second[own])
+    return {"caption_token_BT": tokens, "caption_weight_BT": weights}
 
 
 MATCHES = ((0, 0, 1, 2, 2), (1, 4, 0, 3, 5), (0, 1, 0, 0, 1))
@@ -236,7 +250,15 @@ def predictions(given: Batch, of: Leaves) -> Predictions:
         ).logsumexp(1)
 
     return Predictions(
-        of.z_BQD, of.boxes_BQ4, of.image_BD, scores_BQL, rows_PD, biases_P, log_partition
+        of.z_BQD,
+        of.boxes_BQ4,
+        of.image_BD,
+        scores_BQL,
+        rows_PD,
+        biases_P,
+        log_partition,
+        caption_rows_BTD=of.E_TD[given.caption_token_BT],
+        caption_biases_BT=of.b_T[given.caption_token_BT],
     )
 
 

@@ -44,7 +44,9 @@ class Detector(nn.Module):
 
     def predict(self, batch: Batch) -> Predictions:
         """`forward` for images of one size."""
-        phrases = self.tokens.in_training(batch.phrases)
+        phrases = self.tokens.in_training(
+            batch.phrases.with_tokens(batch.caption_token_BT.flatten())
+        )
         if not self.predicts_early:
             return self._predictions(self.regions(batch.images_BCHW), phrases, batch)
         grid = self.backbone.grid(batch.images_BCHW)
@@ -62,6 +64,10 @@ class Detector(nn.Module):
     ) -> Predictions:
         embeddings_BQD, boxes_BQ4, image_BD = regions
         rows_PD, biases_P, log_partition = phrases
+        shape, names = batch.caption_token_BT.shape, len(batch.phrases)
+        caption_rows_BTD = rows_PD[names:].view(*shape, rows_PD.shape[1])
+        caption_biases_BT = biases_P[names:].view(shape)
+        rows_PD, biases_P = rows_PD[:names], biases_P[:names]
         # Each image is scored on its own label space alone, so that memory grows with regions x
         # names and not with regions x vocabulary.
         own_BL = batch.name_BL.clamp(min=0)
@@ -84,6 +90,8 @@ class Detector(nn.Module):
             phrase_biases_P=biases_P,
             log_partition=log_partition,
             calibration_B2=calibration_B2,
+            caption_rows_BTD=caption_rows_BTD,
+            caption_biases_BT=caption_biases_BT,
         )
 
     def regions(self, images_BCHW: Tensor) -> tuple[Tensor, Tensor, Tensor]:

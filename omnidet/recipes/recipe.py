@@ -155,6 +155,13 @@ class Recipe:
             f"streams.{self.streams[0].name if self.streams else ''}.images_per_step=0, as in all "
             "streams: give one of them 1 or more",
         )
+        wants_names = any(loss.name == "caption_regions" for loss in self.losses)
+        for stream in self.streams:
+            require(
+                not (wants_names and stream.captions) or bool(stream.boxes or stream.asked_names),
+                f"losses: caption_regions learns nothing from stream {stream.name!r}, where no "
+                f"name is asked: set streams.{stream.name}.asked_names=40, or leave the loss out",
+            )
         for stream in self.streams:
             size = stream.image_size or multiple
             require(

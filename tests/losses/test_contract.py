@@ -24,6 +24,7 @@ HEADS = {
     "boxes_giou": ("boxes_BQ4",),
     "token_alignment": ("z_BQD", "E_TD", "b_T"),
     "caption": ("image_BD", "E_TD", "b_T"),
+    "caption_regions": ("z_BQD", "E_TD", "b_T"),
 }
 """What each loss trains. Add a new loss here."""
 
@@ -84,6 +85,7 @@ def test_stays_connected_if_nothing_is_supervised(loss, padded):
         box_valid_BN=torch.zeros_like(full.box_valid_BN),
         named_BNL=torch.zeros_like(full.named_BNL),
         caption_B=torch.full_like(full.caption_B, -1),
+        caption_weight_BT=torch.zeros_like(full.caption_weight_BT),
     )
     if not padded:
         batch = dataclasses.replace(
@@ -174,6 +176,8 @@ def test_says_nothing_outside_the_label_space(loss):
     assert free[1, 1, 0]  # not exhaustive
     assert free[1, 0, 2]  # padded
     assert free[3].all()
+    if loss.__name__ == "caption_regions":  # looks for things by the names that are asked
+        free &= (batch.name_BL < 0)[:, None]
     changed = dataclasses.replace(given, scores_BQL=torch.where(free, 7.0, scores))
     before = loss(dataclasses.replace(given, scores_BQL=scores), batch, toys.matches())
     after = loss(changed, batch, toys.matches())

@@ -28,6 +28,10 @@ class Stream:
     name an object."""
     captions: bool = False
     """Whether the caption is supervised."""
+    asked_names: int = 0
+    """Where captions are supervised and boxes are not: so many names of the streams with boxes are
+    asked in each image, without being taught. What has a name stands out from the background by
+    them, which the loss `caption_regions` needs."""
     transforms: tuple[Any, ...] = field(default=(), metadata={"plugins": TRANSFORMS})
     """Applied in this order; each is a name such as `flip`, or settings such as `PhraseCrop()`."""
     image_size: int | None = None
@@ -61,6 +65,12 @@ class Stream:
             f"{of}: sampled_negatives={self.sampled_negatives}: "
             "give 0, or more where boxes are supervised",
         )
+        fits = self.asked_names == 0 or (self.captions and not self.boxes and self.asked_names > 0)
+        require(
+            fits,
+            f"{of}: asked_names={self.asked_names}: give 0, or more where captions are supervised "
+            "and boxes are not",
+        )
         size = self.image_size
         require(size is None or size >= 1, f"{of}: image_size={size}: give the side in pixels")
 
@@ -73,6 +83,8 @@ class MixingConfig:
     """Largest label space of an image; beyond it, verified absent names are left out at random."""
     max_boxes: int = 100
     """Most boxes of an image; bounds the memory that a crowded image takes."""
+    max_caption_tokens: int = 32
+    """Tokens of a caption that are looked for in the image, those with the largest weights."""
     window_shards: int = 16
     """Number of shards that are shuffled together."""
     set_aside: int = 100
@@ -87,7 +99,7 @@ class MixingConfig:
     """Where the cache is; best on the fastest disk."""
 
     def __post_init__(self) -> None:
-        for name in ("max_names", "max_boxes", "window_shards"):
+        for name in ("max_names", "max_boxes", "max_caption_tokens", "window_shards"):
             require(
                 getattr(self, name) >= 1, f"mixing.{name}={getattr(self, name)}: give 1 or more"
             )

@@ -25,9 +25,13 @@ class LabelSpace:
     """(boxes, names): whether the name describes the box."""
 
     @classmethod
-    def empty(cls) -> LabelSpace:
-        """The label space of an image whose boxes are not supervised."""
-        return cls((), (), np.zeros((0, 4), np.float32), np.zeros((0, 0), bool))
+    def of_names(cls, names: Sequence[str], most: int, random: np.random.Generator) -> LabelSpace:
+        """Of an image without supervised boxes: at most so many names, which teach nothing."""
+        if len(names) > most:
+            names = [names[i] for i in np.sort(random.choice(len(names), most, replace=False))]
+        count = len(names)
+        boxes = np.zeros((0, 4), np.float32)
+        return cls(tuple(names), (False,) * count, boxes, np.zeros((0, count), bool))
 
 
 class Stacked(TypedDict):

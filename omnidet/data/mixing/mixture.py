@@ -14,11 +14,13 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
 import torch
+from torch import Tensor
 from torch.utils.data import Dataset
 
 from omnidet import plugins, storage
@@ -39,6 +41,8 @@ from omnidet.schema import Batch, Record
 
 COMBINED_WITHIN = 1000
 """An image is combined with others from this many that follow it in its set."""
+HALF_AT = 10
+"""Images with boxes of a word that leave half of its weight to captions."""
 
 
 class Mixture(Dataset[Batch]):
@@ -79,6 +83,9 @@ class Mixture(Dataset[Batch]):
             if stream.sampled_negatives
             for name in stream.sets
         }
+        counts = self._boxed_names()
+        self.asked_names = tuple(sorted(counts))
+        self.caption_share_T = self._caption_shares(counts)
         self.transforms = [
             [plugins.make(TRANSFORMS, t) for t in stream.transforms] for stream in streams
         ]
@@ -100,6 +107,21 @@ class Mixture(Dataset[Batch]):
                 own_seed = int(sequence.generate_state(1)[0])
                 orders[number, part] = Order(samples, own_seed, self.config.window_shards)
         return orders
+
+    def _boxed_names(self) -> Counter[str]:
+        """In how many images of the streams with boxes each name is, if a stream asks for them."""
+        counts: Counter[str] = Counter()
+        if any(stream.asked_names for stream in self.streams):
+            for name in dict.fromkeys(name for s in self.streams if s.boxes for name in s.sets):
+                counts.update(negatives.count_names(self.index, name, self.cache))
+        return counts
+
+    def _caption_shares(self, counts: Mapping[str, int]) -> npt.NDArray[np.float32]:
+        """How much of each token's place is learned from captions: what boxes teach is theirs."""
+        boxed_T = np.zeros(self.vocabulary.num_tokens)
+        for name, count in counts.items():
+            boxed_T[self.vocabulary.encode(name, True, True)[0]] += count
+        return (HALF_AT / (HALF_AT + boxed_T)).astype(np.float32)
 
     def _prefetcher(self) -> Prefetcher | None:
         """Only for an object store, and only if the cache holds the present window and the next.
@@ -252,12 +274,14 @@ class Mixture(Dataset[Batch]):
         for space in spaces:
             for name in space.names:
                 phrases.setdefault((name, True), len(phrases))
-        captions = []
-        for record, stream in zip(records, supervised, strict=True):
-            caption = record.caption if stream.captions else ""
-            captions.append(
-                phrases.setdefault((caption, False), len(phrases)) if caption.strip() else -1
-            )
+        captions = [
+            record.caption if stream.captions and record.caption.strip() else ""
+            for record, stream in zip(records, supervised, strict=True)
+        ]
+        caption_B = [
+            phrases.setdefault((text, False), len(phrases)) if text else -1 for text in captions
+        ]
+        token_BT, weight_BT = self._caption_tokens(captions)
         side = images_BHWC.shape[1]
         tensors = label_space.stack(spaces, phrases, side)
         return Batch(
@@ -268,15 +292,36 @@ class Mixture(Dataset[Batch]):
             stream_BS=torch.eye(len(self.streams))[stream_ids],
             phrases=self.vocabulary.table((*phrase, True) for phrase in phrases),
             describes_B=torch.tensor([stream.describes for stream in supervised]),
-            caption_B=torch.tensor(captions),
+            caption_B=torch.tensor(caption_B),
+            caption_token_BT=token_BT,
+            caption_weight_BT=weight_BT,
             **tensors,
         )
 
+    def _caption_tokens(self, captions: list[str]) -> tuple[Tensor, Tensor]:
+        """Tokens and weights (B, T) of the captions, the heaviest first; T is the most of any.
+
+        A token that many boxes have weighs less: they know better where it is.
+        """
+        encoded = [
+            self.vocabulary.encode(text, False, True) if text else ((), ()) for text in captions
+        ]
+        most = min(self.config.max_caption_tokens, max(len(ids) for ids, _ in encoded))
+        tokens_BT = np.zeros((len(captions), most), np.int64)
+        weights_BT = np.zeros((len(captions), most), np.float32)
+        for i, (ids, weights) in enumerate(encoded):
+            own = np.asarray(ids, np.int64)
+            shared = np.asarray(weights, np.float32) * self.caption_share_T[own]
+            order = np.argsort(-shared, kind="stable")[:most]
+            tokens_BT[i, : len(order)], weights_BT[i, : len(order)] = own[order], shared[order]
+        return torch.from_numpy(tokens_BT), torch.from_numpy(weights_BT)
+
     def _label_space(self, record: Record, draw: tuple[int, int]) -> LabelSpace:
-        if not self.streams[draw[0]].boxes:
-            return LabelSpace.empty()
         # What is left out depends on the image alone, and not on the rank that has it.
         random = np.random.default_rng([self.seed, *draw])
+        stream = self.streams[draw[0]]
+        if not stream.boxes:
+            return LabelSpace.of_names(self.asked_names, stream.asked_names, random)
         most = (self.config.max_names, self.config.max_boxes)
         return label_space.label_space(record, *most, random)
 

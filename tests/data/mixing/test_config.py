@@ -18,6 +18,9 @@ STREAM = Stream("det", ("train/coco",), 4)
         ({"images_per_step": -1}, "images_per_step=-1"),
         ({"sampled_negatives": -1}, "sampled_negatives=-1"),
         ({"sampled_negatives": 5, "boxes": False}, "sampled_negatives=5"),
+        ({"asked_names": 5}, "asked_names=5"),
+        ({"asked_names": 5, "boxes": False}, "asked_names=5"),
+        ({"asked_names": -1, "boxes": False, "captions": True}, "asked_names=-1"),
         ({"image_size": 0}, "image_size=0"),
     ],
 )
@@ -38,6 +41,7 @@ def test_images_with_descriptions_cannot_be_combined(more):
     [
         ("max_names", 0),
         ("max_boxes", 0),
+        ("max_caption_tokens", 0),
         ("window_shards", 0),
         ("workers", -1),
         ("cache_gigabytes", 0.0),
