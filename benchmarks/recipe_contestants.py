@@ -38,10 +38,14 @@ class Contestant:
     without: tuple[str, ...] = ()
     """Losses that are left out."""
     staged: bool = False
+    asks: bool = False
+    """Whether captions learn where their words are, by names that are asked in their images."""
 
     def stages(self, recipe: Recipe) -> tuple[Recipe, ...]:
         """The trainings, each from the weights of the one before; in all `recipe.train.steps`."""
         own = dataclasses.replace(recipe, losses=self._losses(recipe))
+        if self.asks:
+            own = _asking(own)
         if not self.staged:
             return (_with_streams(own, self.streams),)
         return tuple(_stage(own, name) for name in STAGED)
@@ -67,11 +71,21 @@ CONTESTANTS = {
     "no-token-alignment": Contestant(
         "without the token loss on regions", without=("token_alignment",)
     ),
+    "caption-regions": Contestant("and where the words of captions are", asks=True),
     "no-captions": Contestant("without captions, which is Det and Grd", streams=("det", "grd")),
     "bag-of-tokens": Contestant("without context tokens", words="bag"),
     "no-idf": Contestant("all tokens of a phrase weigh the same", words="equal"),
 }
 """In the order in which they are run."""
+
+
+def _asking(recipe: Recipe) -> Recipe:
+    """With the loss on the places of words, which needs names that are asked."""
+    extra = WeightedLoss("caption_regions", 0.5)
+    streams = tuple(
+        dataclasses.replace(s, asked_names=40) if s.captions else s for s in recipe.streams
+    )
+    return dataclasses.replace(recipe, losses=(*recipe.losses, extra), streams=streams)
 
 
 def _with_streams(recipe: Recipe, names: tuple[str, ...]) -> Recipe:

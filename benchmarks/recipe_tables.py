@@ -19,7 +19,14 @@ Result = Mapping[str, Any]
 OURS = "ours"
 GROUPS = {
     "Heads": (OURS, "owl-vit", "grounding-dino", "staged"),
-    "Parts": (OURS, "no-token-alignment", "no-captions", "bag-of-tokens", "no-idf"),
+    "Parts": (
+        OURS,
+        "caption-regions",
+        "no-token-alignment",
+        "no-captions",
+        "bag-of-tokens",
+        "no-idf",
+    ),
     "Streams": (OURS, "det", "det+grd", "det+img"),
 }
 QUALITY = {
