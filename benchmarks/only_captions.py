@@ -9,7 +9,8 @@ the product's own benchmarks. The contestants are those of `recipes.py`; `captio
 loss on the places of a caption's words to `ours`. `--data` is a folder with the demo's world,
 `data/` after `make demo`.
 
-Each run is kept in `--out` and resumes from its newest checkpoint.
+Each run is kept in `--out` and resumes from its newest checkpoint; other names or settings need
+another folder.
 """
 
 from __future__ import annotations
@@ -20,9 +21,10 @@ import math
 import pickle
 import re
 import shutil
+import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 import processor_time
@@ -53,12 +55,16 @@ def main() -> None:
     recipe = config.override(
         recipes.by_name("tiny_world"), "mixing.workers=0", "train.checkpoint_every=50", *options.set
     )
+    kept, settings = options.out / "settings.json", _settings(options.leave_out, recipe)
+    if kept.exists() and kept.read_text() != settings:
+        _refuse(f"{options.out} holds runs of other names or settings: give another --out")
     data = options.data or options.out / "data"
     if not (data / "world").exists():
         train_detector.draw_world(str(data / "world"), recipe)
     world = options.out / "world"
     if not world.exists():
         _take_out(data / "world", world, options.leave_out)
+    kept.write_text(settings)
     shards, words = str(options.out / "shards"), str(options.out / "vocabulary")
     if not (options.out / "vocabulary").exists():
         train_detector.build_shards(str(world), shards, recipe)
@@ -72,8 +78,23 @@ def main() -> None:
             options.json.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
 
 
+def _settings(names: Sequence[str], recipe: Recipe) -> str:
+    """What the numbers depend on, so that those of other settings are not told again."""
+    return json.dumps({"names": names, "recipe": config.describe(recipe)}, sort_keys=True)
+
+
+def _refuse(line: str) -> NoReturn:
+    print(f"only_captions.py: {line}", file=sys.stderr)
+    raise SystemExit(2)
+
+
 def _take_out(source: Path, target: Path, names: Sequence[str]) -> None:
     """The world without boxes of these names in the training splits of Det and Grd."""
+    place = source / "coco/annotations/instances_train2017.json"
+    known = {category["name"] for category in json.loads(place.read_text())["categories"]}
+    for name in names:
+        if name not in known:
+            _refuse(f"--leave-out {name}: the world has {', '.join(sorted(known))}")
     draft = target.with_name(target.name + ".work")
     shutil.rmtree(draft, ignore_errors=True)
     shutil.copytree(source, draft)

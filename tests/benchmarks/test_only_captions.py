@@ -19,14 +19,18 @@ SIZE = (*(s for s in toy_runs.SMALL if "workers" not in s), "train.steps=2")
 SAYS = re.compile(r"\bhearts?\b", re.IGNORECASE)
 
 
+def _run(folder: Path, name: str, *more: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, str(ROOT / "benchmarks" / "only_captions.py")]
+    command += ["--out", str(folder), "--leave-out", name, *more]
+    command += [part for setting in SIZE for part in ("--set", setting)]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    return subprocess.run(command, capture_output=True, text=True, timeout=600, env=environment)
+
+
 @pytest.fixture(scope="module")
 def out(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("only_captions")
-    command = [sys.executable, str(ROOT / "benchmarks" / "only_captions.py")]
-    command += ["--out", str(folder), "--leave-out", "heart", "--json", str(folder / "out.json")]
-    command += [part for setting in SIZE for part in ("--set", setting)]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    ran = subprocess.run(command, capture_output=True, text=True, timeout=600, env=environment)
+    ran = _run(folder, "heart", "--json", str(folder / "out.json"))
     assert ran.returncode == 0, ran.stderr
     assert "| coco, only captions" in ran.stdout
     return folder
@@ -65,3 +69,15 @@ def test_both_rows_are_means_over_their_names(out):
         others = [v for shown, v in by_name.items() if shown != "heart" and v is not None]
         assert numbers["coco, only captions"] == pytest.approx(by_name["heart"])
         assert numbers["coco, others"] == pytest.approx(sum(others) / len(others))
+
+
+@pytest.mark.slow
+def test_other_names_in_the_same_folder_and_unknown_names_are_refused(out, tmp_path):
+    other = _run(out, "moon")
+    assert other.returncode == 2
+    assert str(out) in other.stderr
+    unknown = _run(tmp_path / "new", "hart", "--data", str(out / "data"))
+    assert unknown.returncode == 2
+    assert "hart" in unknown.stderr
+    assert "heart" in unknown.stderr
+    assert not (tmp_path / "new").exists()
