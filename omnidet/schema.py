@@ -144,7 +144,8 @@ class Batch:
     caption_B: Tensor
     """Index of the caption in `phrases`, -1 if there is none, int64."""
     caption_token_BT: Tensor
-    """The tokens of the caption, at most `mixing.max_caption_tokens`; 0 where padded, int64."""
+    """The tokens of a caption whose words are looked for (`Stream.asked_names`), at most
+    `mixing.max_caption_tokens`; 0 where padded, int64."""
     caption_weight_BT: Tensor
     """Their weights in the caption, less for what many boxes are named; 0 where padded, float32."""
     more: tuple[Batch, ...] = ()

@@ -43,7 +43,7 @@ def caption_regions(predictions: Predictions, batch: Batch, matches: Matches) ->
     words_BT = log_partition_N.view_as(matched_BT) - matched_BT
     places_BT = scores_BTQ.logsumexp(2) - matched_BT
     loss_B = (batch.caption_weight_BT * (words_BT + places_BT)).sum(1)
-    learns_B = (batch.caption_B >= 0) & asked_BL.any(1)
+    learns_B = (batch.caption_weight_BT > 0).any(1) & asked_BL.any(1)
     loss_B = torch.where(learns_B, loss_B, 0.0)
     return LossTerm(loss_B @ batch.stream_BS, learns_B.float() @ batch.stream_BS)
 

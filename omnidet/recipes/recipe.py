@@ -158,7 +158,9 @@ class Recipe:
         wants_names = any(loss.name == "caption_regions" for loss in self.losses)
         for stream in self.streams:
             require(
-                not (wants_names and stream.captions) or bool(stream.boxes or stream.asked_names),
+                not (
+                    wants_names and stream.captions and not stream.boxes and not stream.asked_names
+                ),
                 f"losses: caption_regions learns nothing from stream {stream.name!r}, where no "
                 f"name is asked: set streams.{stream.name}.asked_names=40, or leave the loss out",
             )

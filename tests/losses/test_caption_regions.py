@@ -69,9 +69,8 @@ def test_nothing_is_learned_where_no_name_is_asked():
     name_BL = batch.name_BL.clone()
     name_BL[3] = -1
     unasked = dataclasses.replace(batch, name_BL=name_BL)
-    only_second = dataclasses.replace(
-        batch, caption_B=torch.tensor([-1, -1, -1, -1, int(batch.caption_B[4])])
-    )
+    weights = batch.caption_weight_BT * torch.eye(5)[4][:, None]
+    only_second = dataclasses.replace(batch, caption_weight_BT=weights)
     torch.testing.assert_close(_total(unasked, of), _total(only_second, of))
     term = caption_regions(toys.predictions(unasked, of), unasked, toys.no_matches())
     assert term.count_S.tolist() == [0, 0, 1]
@@ -98,3 +97,13 @@ def test_a_temperature_scales_the_logits_of_both_softmaxes():
         for predictions in (calibrated, same)
     ]
     torch.testing.assert_close(*totals)
+
+
+def test_without_a_caption_there_is_nothing_and_the_graph_stays():
+    batch, of = toys.batch(), toys.leaves()
+    none = {name: getattr(batch, name)[:, :0] for name in ("caption_token_BT", "caption_weight_BT")}
+    batch = dataclasses.replace(batch, **none)
+    term = caption_regions(toys.predictions(batch, of), batch, toys.no_matches())
+    assert term.total_S.tolist() == term.count_S.tolist() == [0, 0, 0]
+    gradient, *_ = torch.autograd.grad(term.total_S.sum(), of.z_BQD)
+    assert not gradient.any()

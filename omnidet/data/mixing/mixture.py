@@ -281,7 +281,12 @@ class Mixture(Dataset[Batch]):
         caption_B = [
             phrases.setdefault((text, False), len(phrases)) if text else -1 for text in captions
         ]
-        token_BT, weight_BT = self._caption_tokens(captions)
+        # Where no name is asked, nobody looks for a caption's words.
+        sought = [
+            text if stream.asked_names else ""
+            for text, stream in zip(captions, supervised, strict=True)
+        ]
+        token_BT, weight_BT = self._caption_tokens(sought)
         side = images_BHWC.shape[1]
         tensors = label_space.stack(spaces, phrases, side)
         return Batch(

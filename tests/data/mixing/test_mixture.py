@@ -208,7 +208,7 @@ def test_same_caption_is_one_phrase(tmp_path):
 
 
 def test_the_tokens_of_a_caption_come_heaviest_first_and_only_so_many(tmp_path):
-    stream = Stream("img", (), 0, boxes=False, captions=True)
+    stream = Stream("img", (), 0, boxes=False, captions=True, asked_names=1)
     records = [make(1, (), caption="a red star"), make(2, ()), make(3, (), caption="star")]
     batch = single(tmp_path, *records, stream=stream)
     ids, weights = WORDS.encode("a red star", False, True)
@@ -245,7 +245,10 @@ def test_names_of_the_boxes_are_asked_where_there_are_only_captions_and_teach_no
     batch = mixture(index, everything)[0]
     assert (batch.name_BL[batch.stream_BS[:, 1] > 0] >= 0).sum(1).tolist() == [4, 4]
     unasked = (streams[0], dataclasses.replace(img, asked_names=0))
-    assert (mixture(index, unasked)[0].name_BL[batch.stream_BS[:, 1] > 0] < 0).all()
+    plain = mixture(index, unasked)[0]
+    assert (plain.name_BL[plain.stream_BS[:, 1] > 0] < 0).all()
+    assert (plain.caption_B >= 0).any()
+    assert plain.caption_token_BT.shape == plain.caption_weight_BT.shape == (4, 0)
 
 
 def test_what_boxes_teach_weighs_less_in_captions(tmp_path):
