@@ -233,6 +233,10 @@ class Vocabulary:
         """Whether a phrase has a word that training texts never held."""
         return not self.heard_V[self.encode(text, True, True)[0]].all()
 
+    def knows(self, text: str) -> bool:
+        """Whether training texts held all words of a phrase."""
+        return not self.has_unheard(text)
+
     def is_heard(self, places: Iterable[int]) -> bool:
         """Whether training texts held all tokens of a word, given as vocabulary ids.
 

@@ -6,6 +6,7 @@ import itertools
 from typing import Any
 
 import torch
+from timm.layers import build_sincos2d_pos_embed  # type: ignore[attr-defined]
 from timm.layers.pos_embed_sincos import RotaryEmbeddingDinoV3
 from timm.models.eva import Eva
 from timm.models.vision_transformer import VisionTransformer
@@ -18,6 +19,8 @@ from omnidet.model.backbone import Backbone
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
+POSITION_SCALE = 0.5
+"""Amplitude of the sines and cosines that a new small model's position embeddings begin as."""
 Transformer = VisionTransformer | Eva
 """timm's classes that take images of any size: `Eva` has the models with rotary positions (EVA-02,
 DINOv3, Perception Encoder)."""
@@ -178,7 +181,13 @@ class ConvolutionalStem(nn.Module):
 def behind_stem(
     image_size: int, *, width: int, depth: int, num_heads: int, drop_path: float
 ) -> VitBackbone:
-    """A transformer with random weights behind a convolutional stem of stride 16."""
+    """A transformer with random weights behind a convolutional stem of stride 16.
+
+    Its position embeddings are learned, and begin as sines and cosines of the place (as in MAE, He
+    et al., arXiv 2111.06377) that are as large as what the stem gives. Small random ones grow so
+    slowly that regions hardly know where they are when training ends, and learn neither "left of"
+    nor whose box a neighbour is (docs/decisions/0022-where-things-are.md).
+    """
     _require_multiple(image_size, 16)
     transformer = VisionTransformer(
         img_size=image_size,
@@ -193,6 +202,11 @@ def behind_stem(
         global_pool="avg",
         fc_norm=False,
     )
+    side, whole = image_size // 16, width // 4 * 4  # sine and cosine for each of x and y
+    places_QW = build_sincos2d_pos_embed([side, side], whole)
+    assert transformer.pos_embed is not None
+    with torch.no_grad():
+        transformer.pos_embed[0, :, :whole] = POSITION_SCALE * places_QW
     return VitBackbone(transformer, (0.5, 0.5, 0.5), (0.25, 0.25, 0.25))
 
 

@@ -44,7 +44,9 @@ def tiny_world() -> Recipe:
         vocabulary=VocabularyConfig(size=2000),
         model=ModelConfig(image_size=128, backbone=ConvStemVit(), embedding_width=192),
         streams=(
-            Stream("det", ("train/coco", "train/lvis"), 6, transforms=("flip", "crop")),
+            Stream(
+                "det", ("train/coco", "train/lvis"), 6, transforms=("flip", "crop", "relations")
+            ),
             Stream(
                 "grd",
                 ("train/refcocog", "train/refcocog", "train/flickr30k"),

@@ -117,6 +117,25 @@ def test_another_image_size_takes_resampled_positions(config):
         torch.testing.assert_close(backbone(images), larger(images))
 
 
+@pytest.mark.parametrize("width", [192, 66], ids=["a multiple of 4", "none"])
+def test_a_new_small_transformer_knows_where_its_patches_are(width):
+    torch.manual_seed(0)
+    backbone = vit.behind_stem(128, width=width, depth=1, num_heads=3, drop_path=0.0)
+    places_QW = backbone.transformer.pos_embed[0].detach()
+    with torch.no_grad():
+        stem_BQW = backbone.transformer.patch_embed(torch.randn(16, 3, 128, 128)).flatten(1, 2)
+    assert 0.3 < places_QW[:, : width // 4 * 4].std() / stem_BQW.std() < 3
+    # A linear map of the tokens, as the head is, tells a patch's column in images of other content.
+    seen_NW, new_NW = (
+        torch.cat([part.flatten(0, 1), torch.ones(8 * 64, 1)], 1)
+        for part in (stem_BQW + places_QW).split(8)
+    )
+    column_N1 = (torch.arange(64) % 8 - 3.5).repeat(8)[:, None]
+    ridge_WW = seen_NW.T @ seen_NW + torch.eye(width + 1)
+    told_N1 = new_NW @ torch.linalg.solve(ridge_WW, seen_NW.T @ column_N1)
+    assert (told_N1 - column_N1).square().mean() < 0.1 * column_N1.square().mean()
+
+
 def test_weights_in_a_file_are_used(tmp_path):
     state = _weights()
     save_file(state, tmp_path / "weights.safetensors")

@@ -16,6 +16,7 @@ import dataclasses
 import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -34,7 +35,7 @@ from omnidet.data.mixing.prefetch import Prefetcher
 from omnidet.data.mixing.set_aside import SetAside
 from omnidet.data.shard_cache import ShardCache
 from omnidet.data.transforms.decode import decode
-from omnidet.data.transforms.example import Example
+from omnidet.data.transforms.example import Example, Transform
 from omnidet.data.transforms.letterbox import letterbox
 from omnidet.data.vocabulary import Vocabulary
 from omnidet.schema import Batch, Record
@@ -86,12 +87,17 @@ class Mixture(Dataset[Batch]):
         counts = self._boxed_names()
         self.asked_names = tuple(sorted(counts))
         self.caption_share_T = self._caption_shares(counts)
-        self.transforms = [
-            [plugins.make(TRANSFORMS, t) for t in stream.transforms] for stream in streams
-        ]
+        self.transforms = [[self._transform(t) for t in stream.transforms] for stream in streams]
         self.combine = [plugins.make(TRANSFORMS, stream.combine) for stream in streams]
         self.groups = self._groups()
         """By image size, this rank's part of a step: (stream, number among the stream's images)."""
+
+    def _transform(self, part: Any) -> Transform:
+        """What a stream names; one that composes phrases is told which words there are."""
+        made: Any = plugins.make(TRANSFORMS, part)
+        for_words = getattr(made, "for_words", None)
+        transform: Transform = for_words(self.vocabulary.knows) if for_words else made
+        return transform
 
     def _orders(self) -> dict[tuple[int, int], Order]:
         orders = {}

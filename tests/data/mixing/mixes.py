@@ -99,10 +99,10 @@ def write(folder, sets) -> shards.Index:
     return shards.read_index(str(folder))
 
 
-def mixture(index, streams=STREAMS, rank=0, world_size=1, seed=0, **config):
+def mixture(index, streams=STREAMS, rank=0, world_size=1, seed=0, words=WORDS, **config):
     return Mixture(
         index,
-        WORDS,
+        words,
         streams,
         MixingConfig(**({"workers": 0, "window_shards": 2} | config)),
         image_size=SIDE,
