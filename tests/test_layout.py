@@ -40,6 +40,8 @@ WITHOUT_A_MODULE = {
     "test_demo.py",
     "test_workflows.py",
     "commands/test_score_refusals.py",
+    "data/mixing/test_captions.py",
+    "data/mixing/test_composed.py",
     "data/sharding/test_build_s3.py",
     "data/test_damage.py",
     "data/test_vocabulary_files.py",

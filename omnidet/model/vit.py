@@ -19,7 +19,7 @@ from omnidet.model.backbone import Backbone
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
-POSITION_SCALE = 0.5
+POSITION_SCALE = 1.0
 """Amplitude of the sines and cosines that a new small model's position embeddings begin as."""
 Transformer = VisionTransformer | Eva
 """timm's classes that take images of any size: `Eva` has the models with rotary positions (EVA-02,

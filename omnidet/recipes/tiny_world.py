@@ -64,7 +64,11 @@ def tiny_world() -> Recipe:
             ),
         ),
         mixing=MixingConfig(max_names=40, workers=2),
-        losses=(*LOSSES, WeightedLoss("doubles", 8.0)),
+        losses=(
+            *LOSSES,
+            WeightedLoss("region_alignment", 0.3),
+            WeightedLoss("doubles", 8.0),
+        ),
         matching=MatchingConfig(cost=CostConfig(place=1.0), early_regions=4),
         train=TrainConfig(
             steps=2200,

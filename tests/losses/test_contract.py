@@ -23,6 +23,7 @@ HEADS = {
     "boxes_l1": ("boxes_BQ4",),
     "boxes_giou": ("boxes_BQ4",),
     "token_alignment": ("z_BQD", "E_TD", "b_T"),
+    "region_alignment": ("z_BQD", "E_TD", "b_T"),
     "caption": ("image_BD", "E_TD", "b_T"),
     "caption_regions": ("z_BQD", "E_TD", "b_T"),
 }
