@@ -38,6 +38,8 @@ class Contestant:
     without: tuple[str, ...] = ()
     """Losses that are left out."""
     staged: bool = False
+    composes: bool = True
+    """Whether relations are composed from boxes."""
     asks: bool = False
     """Whether captions learn where their words are, by names that are asked in their images."""
 
@@ -46,6 +48,8 @@ class Contestant:
         own = dataclasses.replace(recipe, losses=self._losses(recipe))
         if self.asks:
             own = _asking(own)
+        if not self.composes:
+            own = _without_relations(own)
         if not self.staged:
             return (_with_streams(own, self.streams),)
         return tuple(_stage(own, name) for name in STAGED)
@@ -71,6 +75,10 @@ CONTESTANTS = {
     "no-token-alignment": Contestant(
         "without the token loss on regions", without=("token_alignment",)
     ),
+    "no-region-alignment": Contestant(
+        "regions do not compete for a phrase", without=("region_alignment",)
+    ),
+    "no-relations": Contestant("no relations composed from boxes", composes=False),
     "caption-regions": Contestant("and where the words of captions are", asks=True),
     "no-captions": Contestant("without captions, which is Det and Grd", streams=("det", "grd")),
     "bag-of-tokens": Contestant("without context tokens", words="bag"),
@@ -86,6 +94,14 @@ def _asking(recipe: Recipe) -> Recipe:
         dataclasses.replace(s, asked_names=40) if s.captions else s for s in recipe.streams
     )
     return dataclasses.replace(recipe, losses=(*recipe.losses, extra), streams=streams)
+
+
+def _without_relations(recipe: Recipe) -> Recipe:
+    streams = tuple(
+        dataclasses.replace(s, transforms=tuple(t for t in s.transforms if t != "relations"))
+        for s in recipe.streams
+    )
+    return dataclasses.replace(recipe, streams=streams)
 
 
 def _with_streams(recipe: Recipe, names: tuple[str, ...]) -> Recipe:

@@ -23,6 +23,8 @@ GROUPS = {
         OURS,
         "caption-regions",
         "no-token-alignment",
+        "no-region-alignment",
+        "no-relations",
         "no-captions",
         "bag-of-tokens",
         "no-idf",
