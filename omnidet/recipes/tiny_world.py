@@ -45,19 +45,19 @@ def tiny_world() -> Recipe:
         model=ModelConfig(image_size=128, backbone=ConvStemVit(), embedding_width=192),
         streams=(
             Stream(
-                "det", ("train/coco", "train/lvis"), 6, transforms=("flip", "crop", "relations")
+                "det", ("train/coco", "train/lvis"), 7, transforms=("flip", "crop", "relations")
             ),
             Stream(
                 "grd",
                 ("train/refcocog", "train/refcocog", "train/flickr30k"),
-                7,
+                8,
                 describes=True,
                 transforms=("flip",),
             ),
             Stream(
                 "img",
                 ("train/laion", "train/cc12m"),
-                3,
+                1,
                 boxes=False,
                 captions=True,
                 transforms=("flip",),
@@ -71,7 +71,7 @@ def tiny_world() -> Recipe:
         ),
         matching=MatchingConfig(cost=CostConfig(place=1.0), early_regions=4),
         train=TrainConfig(
-            steps=2200,
+            steps=1400,
             optimizer=OptimizerConfig(
                 learning_rate=1e-3, weight_decay=0.05, warmup_steps=50, max_gradient_norm=1.0
             ),

@@ -163,8 +163,8 @@ def test_stages_see_the_images_of_the_joint_training_one_stream_after_the_other(
         {s.name: s.images_per_step * stage.train.steps for s in stage.streams if s.images_per_step}
         for stage in stages
     ]
-    assert seen == [{"img": 3 * 800}, {"det": 6 * 800}, {"grd": 7 * 800}]
-    assert [stage.train.optimizer.warmup_steps for stage in stages] == [9, 19, 22]
+    assert seen == [{"img": 800}, {"det": 7 * 800}, {"grd": 8 * 800}]
+    assert [stage.train.optimizer.warmup_steps for stage in stages] == [3, 22, 25]
 
 
 def test_what_is_left_out_changes_nothing_else():
@@ -172,7 +172,7 @@ def test_what_is_left_out_changes_nothing_else():
 
     recipe = tiny_world()
     (own,) = CONTESTANTS["det"].stages(recipe)
-    assert [s.images_per_step for s in own.streams] == [6, 0, 0]
+    assert [s.images_per_step for s in own.streams] == [7, 0, 0]
     assert dataclasses.replace(own, streams=recipe.streams) == recipe
     (own,) = CONTESTANTS["no-token-alignment"].stages(recipe)
     left = [one for one in recipe.losses if one.name != "token_alignment"]
