@@ -34,7 +34,7 @@ def _retraining(folder, *changes: str, sets: tuple[str, ...] = ()) -> Recipe:
 def test_half_of_each_step_is_a_replay_in_the_old_proportions(tmp_path):
     recipe = _retraining(tmp_path, "retrain.new_images=0", "retrain.replay_share=0.5")
     images = {stream.name: stream.images_per_step for stream in recipe.streams}
-    assert images == {"det": 3, "grd": 4, "img": 2, "new": 8}
+    assert images == {"det": 4, "grd": 4, "img": 1, "new": 8}
     assert recipe.streams[-1].sets == ("train/cells",)
     assert recipe.streams[-1].weight == recipe.retrain.new_weight
     assert {name for s in recipe.streams[:-1] for name in s.sets} == set(OLD[:3])
@@ -45,7 +45,7 @@ def test_half_of_each_step_is_a_replay_in_the_old_proportions(tmp_path):
 def test_the_replay_of_so_many_new_images_is_its_share_of_a_step(tmp_path):
     recipe = _retraining(tmp_path, "retrain.new_images=8", "retrain.replay_share=0.6666667")
     images = {stream.name: stream.images_per_step for stream in recipe.streams}
-    assert images == {"det": 6, "grd": 7, "img": 3, "new": 8}
+    assert images == {"det": 7, "grd": 8, "img": 1, "new": 8}
 
 
 def test_there_is_always_a_new_image_in_a_step(tmp_path):
