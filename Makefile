@@ -12,7 +12,7 @@ ONE_THREAD := OMP_NUM_THREADS=1
 help:  ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
 
-demo: $(INSTALLED)  ## draw a small world, train on it, measure, register (7 to 13 minutes on 2 cores)
+demo: $(INSTALLED)  ## draw a small world, train on it, measure, register (5 to 12 minutes on 2 cores)
 	@git rev-parse --git-dir > /dev/null 2>&1 || { echo "this folder is not a git repository, and DVC needs one: run 'git init' in it" >&2; exit 2; }
 	dvc repro
 	@omnidet summary --metrics metrics/evaluation.json --registry registry --report runs/demo/report.html
