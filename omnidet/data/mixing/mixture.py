@@ -87,6 +87,8 @@ class Mixture(Dataset[Batch]):
         counts = self._boxed_names()
         self.asked_names = tuple(sorted(counts))
         self.caption_share_T = self._caption_shares(counts)
+        self.notes: list[str] = []
+        """Lines for people about what a stream asks for and the data lacks."""
         self.transforms = [[self._transform(t) for t in stream.transforms] for stream in streams]
         self.combine = [plugins.make(TRANSFORMS, stream.combine) for stream in streams]
         self.groups = self._groups()
@@ -95,8 +97,11 @@ class Mixture(Dataset[Batch]):
     def _transform(self, part: Any) -> Transform:
         """What a stream names; one that composes phrases is told which words there are."""
         made: Any = plugins.make(TRANSFORMS, part)
-        for_words = getattr(made, "for_words", None)
-        transform: Transform = for_words(self.vocabulary.knows) if for_words else made
+        if hasattr(made, "for_words"):
+            lacking = made.lacking(self.vocabulary.knows)
+            self.notes += [lacking] if lacking else []
+            made = made.for_words(self.vocabulary.knows)
+        transform: Transform = made
         return transform
 
     def _orders(self) -> dict[tuple[int, int], Order]:

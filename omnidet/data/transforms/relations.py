@@ -55,17 +55,18 @@ class Relations:
         require(self.tries >= 1, f"relations: tries={self.tries}: give 1 or more")
 
     def for_words(self, is_known: Callable[[str], bool]) -> Transform:
-        """The same, composing only phrases all of whose words are known.
-
-        Raises ValueError if the words of relations are not.
-        """
-        unknown = [relation for relation in RELATIONS if not is_known(relation)]
-        require(
-            not unknown,
-            f"transform relations composes phrases with {', '.join(map(repr, unknown))}, which no "
-            "text of the training data holds: leave it out, or add a set with such expressions",
-        )
+        """The same, composing only phrases all of whose words are known."""
         return functools.partial(self._composed, is_known)
+
+    def lacking(self, is_known: Callable[[str], bool]) -> str:
+        """A line for people about relations whose words are unknown; empty if there are none."""
+        unknown = [relation for relation in RELATIONS if not is_known(relation)]
+        if not unknown:
+            return ""
+        return (
+            f"transform relations: no phrase is composed with {', '.join(map(repr, unknown))}, for "
+            "no text of the training data holds these words"
+        )
 
     def __call__(self, example: Example, random: np.random.Generator) -> Example:
         return self._composed(None, example, random)

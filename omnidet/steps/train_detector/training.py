@@ -184,6 +184,9 @@ def train(
             world_size=world.size,
             aside=run.aside,
         )
+        if world.is_main:
+            for line in mixture.notes:
+                print(line)
         try:
             averaged = loop.fit(
                 detector,

@@ -63,7 +63,12 @@ def test_workers_compose_the_same(tmp_path, words):
         assert_same(one, other)
 
 
-def test_a_relation_that_no_text_holds_is_refused(tmp_path):
+def test_relations_that_no_text_holds_are_left_out_and_said_to_be(tmp_path, words):
     index = write(tmp_path, {"train/coco": [THINGS]})
-    with pytest.raises(ValueError, match=r"'right of', 'above', 'below'.*add a set"):
-        mixture(index, (STREAM,), words=WORDS)
+    mix = mixture(index, (STREAM,), words=WORDS)
+    asked = _asked(mix[0], WORDS)
+    assert {name for name in asked if " " in name} == {"star left of circle", "dog left of circle"}
+    (note,) = mix.notes
+    assert "'right of', 'above', 'below'" in note
+    assert "left of" not in note
+    assert mixture(index, (STREAM,), words=words).notes == []
