@@ -167,6 +167,14 @@ def test_streams_without_data_are_not_calibrated(place, tmp_path, capsys):
         train_detector.train(*inputs, str(tmp_path / "other"), wrong)
 
 
+def test_relations_that_the_words_do_not_allow_are_told(place, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(Vocabulary, "knows", lambda _, text: "right" not in text)
+    run(*train_command(place, tmp_path / "model"), "--set", "train.steps=1")
+    (line,) = (x for x in capsys.readouterr().out.splitlines() if "transform relations" in x)
+    assert "'right of'" in line
+    assert "left" not in line
+
+
 def test_the_seconds_of_all_processes_are_told(place, tmp_path, monkeypatch):
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
