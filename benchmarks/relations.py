@@ -24,7 +24,7 @@ from pathlib import Path
 import numpy as np
 from side_by_side import print_table
 
-from omnidet.data.tiny_world.expressions import Relation, relational_expressions
+from omnidet.data.tiny_world.expressions import Relation, descriptions, relational_expressions
 from omnidet.data.tiny_world.scenes import Scene, Style, draw_scene
 from omnidet.inference.choice import overlaps
 from omnidet.inference.detector import OmniDet
@@ -84,14 +84,8 @@ def _asked() -> Iterator[tuple[str, Scene, np.ndarray, int, Relation]]:
 def _kind(scene: Scene, relation: Relation) -> str:
     if relation.is_needed:
         return "rivals"
-    fitting = [t for t in scene.things if _fits(relation.head, t.colour, t.shape, t.size)]
-    return "alone" if len(fitting) == 1 else "landmark"
-
-
-def _fits(head: str, colour: str, shape: str, size: str) -> bool:
-    """Whether "small red star" is true of a thing; the last words are its shape."""
-    own = head.removesuffix(shape)
-    return own != head and set(own.split()) <= {colour, size}
+    ways = [{d.words() for d in descriptions(thing)} for thing in scene.things]
+    return "alone" if sum(relation.head in own for own in ways) == 1 else "landmark"
 
 
 def _error(share: float, count: int) -> float:

@@ -21,6 +21,10 @@ RELATIONS = (
 """Words after which a phrase speaks of something outside the region. "with", "in", "wearing" and
 "holding" are not among them: what a person wears is inside the person's box."""
 
+SIDES = ("left of", "right of", "above", "below")
+"""Those that boxes decide."""
+Point = tuple[float, float]
+
 _RELATION = re.compile(
     r"(?<=\S)\s+(?:" + "|".join(sorted(RELATIONS, key=len, reverse=True)) + r")(?=\s|$)"
 )
@@ -39,3 +43,14 @@ def split_relation(phrase: str) -> tuple[str, str]:
 def is_relational(phrase: str) -> bool:
     """Whether the phrase says where the thing is relative to another one."""
     return bool(split_relation(phrase)[1].strip())
+
+
+def offset(centre: Point, landmark: Point, side: str) -> Point:
+    """Distance of a centre from the landmark's along one of `SIDES` and across it, in pixels."""
+    x, y = landmark[0] - centre[0], landmark[1] - centre[1]
+    return {
+        "left of": (x, abs(y)),
+        "right of": (-x, abs(y)),
+        "above": (y, abs(x)),
+        "below": (-y, abs(x)),
+    }[side]

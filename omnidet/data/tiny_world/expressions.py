@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from omnidet.data import relations
 from omnidet.data.tiny_world import words
 from omnidet.data.tiny_world.scenes import Scene, Thing
 from omnidet.data.tiny_world.sprites import Box
 
-RELATIONS = ("left of", "right of", "above", "below")
+RELATIONS = relations.SIDES
 _CLEAR_PIXELS = 20
 """Distance of centres, in pixels of a 128 pixel image, from which a relation is clear."""
 
@@ -85,14 +86,11 @@ def relational_expressions(scene: Scene, target: int) -> list[Relation]:
 
 def offset(box_xyxy: Box, landmark_xyxy: Box, relation: str) -> tuple[float, float]:
     """Distance of the box's centre from the landmark's along and across the relation, in pixels."""
-    x = (landmark_xyxy[0] + landmark_xyxy[2] - box_xyxy[0] - box_xyxy[2]) / 2
-    y = (landmark_xyxy[1] + landmark_xyxy[3] - box_xyxy[1] - box_xyxy[3]) / 2
-    return {
-        "left of": (x, abs(y)),
-        "right of": (-x, abs(y)),
-        "above": (y, abs(x)),
-        "below": (-y, abs(x)),
-    }[relation]
+    return relations.offset(_centre(box_xyxy), _centre(landmark_xyxy), relation)
+
+
+def _centre(box_xyxy: Box) -> relations.Point:
+    return (box_xyxy[0] + box_xyxy[2]) / 2, (box_xyxy[1] + box_xyxy[3]) / 2
 
 
 def _landmarks(scene: Scene, target: int) -> Iterator[tuple[int, str, Description]]:

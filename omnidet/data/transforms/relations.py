@@ -18,12 +18,9 @@ from typing import ClassVar
 import numpy as np
 
 from omnidet.config import require
-from omnidet.data.relations import is_relational
+from omnidet.data.relations import SIDES, Point, is_relational, offset
 from omnidet.data.transforms.example import Example, Transform
 from omnidet.schema import Record
-
-RELATIONS = ("left of", "right of", "above", "below")
-Point = tuple[float, float]
 
 
 @dataclass(frozen=True)
@@ -60,7 +57,7 @@ class Relations:
 
     def lacking(self, is_known: Callable[[str], bool]) -> str:
         """A line for people about relations whose words are unknown; empty if there are none."""
-        unknown = [relation for relation in RELATIONS if not is_known(relation)]
+        unknown = [relation for relation in SIDES if not is_known(relation)]
         if not unknown:
             return ""
         return (
@@ -113,16 +110,16 @@ class Relations:
         corners = record.boxes_xyxy.tolist()
         centres = [((x0 + x1) / 2, (y0 + y1) / 2) for x0, y0, x1, y1 in corners]
         clear = self.clear * max(record.width, record.height)
-        total = len(known) * len(landmarks) * len(RELATIONS)
+        total = len(known) * len(landmarks) * len(SIDES)
         for number in random.permutation(total).tolist() if total else ():
-            rest, relation = divmod(number, len(RELATIONS))
+            rest, relation = divmod(number, len(SIDES))
             head, landmark = divmod(rest, len(landmarks))
             (name, boxes), (other, place) = known[head], landmarks[landmark]
             if boxes == (place,):
                 continue
-            fitting = _fitting(centres, boxes, place, RELATIONS[relation], clear)
+            fitting = _fitting(centres, boxes, place, SIDES[relation], clear)
             if fitting is not None:
-                yield f"{name} {RELATIONS[relation]} {other}", boxes, fitting
+                yield f"{name} {SIDES[relation]} {other}", boxes, fitting
 
 
 def _fitting(
@@ -133,20 +130,9 @@ def _fitting(
     for box in boxes:
         if box == landmark:
             continue
-        along, across = _offset(centres[box], centres[landmark], relation)
+        along, across = offset(centres[box], centres[landmark], relation)
         if along >= clear and along >= across:
             fitting.append(box)
         elif along > 0:
             return None
     return tuple(fitting)
-
-
-def _offset(centre: Point, landmark: Point, relation: str) -> Point:
-    """Distance of a centre from the landmark's along the relation and across it, in pixels."""
-    x, y = landmark[0] - centre[0], landmark[1] - centre[1]
-    return {
-        "left of": (x, abs(y)),
-        "right of": (-x, abs(y)),
-        "above": (y, abs(x)),
-        "below": (-y, abs(x)),
-    }[relation]
