@@ -229,13 +229,9 @@ class Vocabulary:
         encoded = self.tokenizer.encode_batch(sorted(words))
         return frozenset(int(self.own_T[token]) for one in encoded for token in one.ids)
 
-    def has_unheard(self, text: str) -> bool:
-        """Whether a phrase has a word that training texts never held."""
-        return not self.heard_V[self.encode(text, True, True)[0]].all()
-
     def knows(self, text: str) -> bool:
         """Whether training texts held all words of a phrase."""
-        return not self.has_unheard(text)
+        return bool(self.heard_V[self.encode(text, True, True)[0]].all())
 
     def is_heard(self, places: Iterable[int]) -> bool:
         """Whether training texts held all tokens of a word, given as vocabulary ids.

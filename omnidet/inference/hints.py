@@ -31,7 +31,7 @@ def of_call(vocabulary: Vocabulary | None, phrases: Sequence[str], most: int = 5
     several = hint(phrases)
     found = [several] if several else []
     if vocabulary:
-        unheard = (phrase for phrase in phrases if vocabulary.has_unheard(phrase))
+        unheard = (phrase for phrase in phrases if not vocabulary.knows(phrase))
         for phrase in itertools.islice(unheard, most):
             found += of_unheard(vocabulary, phrase)
     return found
