@@ -179,6 +179,9 @@ def test_what_is_left_out_changes_nothing_else():
     assert list(own.losses) == left
     assert len(left) == len(recipe.losses) - 1
     assert dataclasses.replace(own, losses=recipe.losses) == recipe
+    (own,) = CONTESTANTS["no-relations"].stages(recipe)
+    assert [s.transforms for s in own.streams] == [("flip", "crop"), ("flip",), ("flip",)]
+    assert dataclasses.replace(own, streams=recipe.streams) == recipe
     for name in ("owl-vit", "grounding-dino"):
         (own,) = CONTESTANTS[name].stages(recipe)
         assert own.train == TrainConfig(**vars(recipe.train))
