@@ -45,7 +45,10 @@ def main() -> None:
     options = parser.parse_args()
     if options.each < 1:
         parser.error(f"--each={options.each}: give 1 or more")
-    detector = OmniDet.from_pretrained(options.model)
+    try:
+        detector = OmniDet.from_pretrained(options.model)
+    except (OSError, ValueError) as error:
+        parser.error(str(error))
     right: dict[str, list[bool]] = {kind: [] for kind in KINDS}
     for kind, scene, pixels, target, relation in _asked():
         if len(right[kind]) < options.each:
