@@ -45,8 +45,11 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=10**9, help="of each set, at most")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
-    detector = OmniDet.from_pretrained(options.model)
-    index = shards.read_index(options.shards)
+    try:
+        detector = OmniDet.from_pretrained(options.model)
+        index = shards.read_index(options.shards)
+    except (OSError, ValueError) as error:
+        parser.error(str(error))
     values: dict[str, float] = {}
     for name in options.sets:
         found = _compare(detector, _images(index, name, options.images))

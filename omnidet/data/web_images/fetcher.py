@@ -172,6 +172,8 @@ class Fetcher:
             raise RefusedError(f"{NO_CONNECTION}{where}", may_change=True) from error
         except (aiohttp.ClientPayloadError, aiohttp.ClientConnectionError) as error:
             raise RefusedError("cut short", may_change=True) from error
+        except aiohttp.InvalidURL as error:  # such as 127.1, which resolvers read differently
+            raise RefusedError(f"{addresses.BAD}{where}") from error
         except (aiohttp.ClientError, ValueError) as error:
             raise RefusedError("invalid response") from error
         raise RefusedError("too many redirects")
