@@ -203,8 +203,9 @@ def test_a_full_disk_ends_the_run_and_the_last_checkpoint_stays(index, tmp_path,
     _assert_equal(_weights(tmp_path / "whole"), _weights(tmp_path / "run"))
 
 
-# PyTorch raises where the process happens to be when the signal comes. In a callback of the garbage
-# collector, as Hypothesis has one, Python drops that error, and PyTorch sees the dead process later.
+# PyTorch raises where the process happens to be when the signal comes. In a callback of the
+# garbage collector, as Hypothesis has one, Python drops that error, and PyTorch sees the dead
+# process later.
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_a_killed_loader_process_ends_the_run_with_one_line(index, tmp_path):
     def kill(term):
