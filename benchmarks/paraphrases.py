@@ -4,7 +4,8 @@
 
 Every phrase of the evaluation sets, without its article or number, is asked for again in other
 words: in the plural, with an article, in capitals, with punctuation, with its adjectives in another
-order, inside a request ("a photo of ..."), and relations in longer words. Per way of saying it:
+order, inside a request ("a photo of ...", "all ... there are"), and relations in other words. Per
+way of saying it:
 
 - same region: share of phrases whose best region is the same as for the plain phrase;
 - same thing: share whose best box has an IoU of .5 or more with that of the plain phrase;
@@ -25,7 +26,7 @@ from side_by_side import print_table
 from torch import Tensor
 
 from omnidet.data import shards
-from omnidet.data.relations import split_relation
+from omnidet.data.relations import SIDES, split_relation
 from omnidet.inference.choice import overlaps
 from omnidet.inference.detector import OmniDet
 from omnidet.inference.search import exact_logits, probabilities
@@ -82,13 +83,22 @@ def ways(phrase: str) -> dict[str, str]:
         "close-up": f"a cropped close-up photo of {phrase}",
         "show me": f"Please show me the {phrase}!",
         "there is": f"There is a {phrase} in this picture",
+        "there's": f"There's a {phrase} here",
+        "in image": f"detect {phrase} in image",
+        "you can": f"Find me every {phrase} you can",
+        "only": f"show only {phrase}",
+        "there are": f"all {phrase} there are",
     }
     if not context and len(own.split()) > 2:
         *adjectives, noun = own.split()
         said["order"] = " ".join([*reversed(adjectives), noun])
+    for relation in SIDES:
+        if f" {relation} " in phrase:
+            said["that's"] = phrase.replace(f" {relation} ", f" that's {relation} the ", 1)
     for side in ("left", "right"):
         if f" {side} of " in phrase:
             said["to the side of"] = phrase.replace(f"{side} of ", f"to the {side} of the ")
+            said["from the side"] = phrase.replace(f"{side} of ", f"{side} from the ")
             said["on the side of"] = phrase.replace(f"{side} of ", f"on the {side} hand side of a ")
     return said
 

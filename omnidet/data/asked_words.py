@@ -34,7 +34,9 @@ class AskedWords:
     def parts(self, text: str) -> tuple[str, str]:
         """The words of a phrase that count: up to its first relation, and those after it."""
         plain = wording.plain(text)
-        own, context = split_relation(plain if plain in self._names else wording.unframed(plain))
+        if plain not in self._names:
+            plain = wording.with_plain_colour(wording.unframed(plain))
+        own, context = split_relation(plain)
         if context:
             own = wording.with_short_side(own)
         words = [*own.split(), *context.split()]

@@ -7,11 +7,18 @@ import re
 from omnidet.data.wording import plain
 
 _LONG_SIDES = tuple(f"{s}{hand} side" for s in ("left", "right") for hand in ("", " hand"))
+_AT = (*(f"{at} {the}" for at in ("to", "on", "at") for the in ("the ", "")), "")
 RELATIONS = (
     *(
-        f"{to}{side} of"
-        for to in ("to the ", "on the ", "at the ", "")
+        f"{at}{side} of"
+        for at in _AT
         for side in ("left", "right", "front", "back", "side", *_LONG_SIDES)
+    ),
+    *(
+        f"{at}{side} {of}"
+        for at in _AT
+        for side in ("left", "right", *_LONG_SIDES)
+        for of in ("from", "to")
     ),
     *("in front of", "on top of", "next to", "close to", "away from", "in between", "in back of"),
     *("above", "below", "under", "underneath", "beneath", "over", "behind", "beside", "near"),
@@ -25,8 +32,12 @@ SIDES = ("left of", "right of", "above", "below")
 """Those that boxes decide."""
 Point = tuple[float, float]
 
+_ACROSS = "left to right|right to left"
+"""No relation, though "star left to ring" is one."""
 _RELATION = re.compile(
-    r"(?<=\S)\s+(?:" + "|".join(sorted(RELATIONS, key=len, reverse=True)) + r")(?=\s|$)"
+    rf"(?<=\S)\s+(?!(?:{_ACROSS})\b)(?:"
+    + "|".join(sorted(RELATIONS, key=len, reverse=True))
+    + r")(?=\s|$)"
 )
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Iterable
 
 GLUE = frozenset(
     (
@@ -17,6 +18,7 @@ GLUE = frozenset(
         *("and", "or", "to", "for", "as", "from", "is", "are", "was", "were", "be", "being"),
         *("been", "it", "which", "who", "whom", "whose", "there", "here", "has", "have", "having"),
         *("located", "positioned", "situated"),
+        *("thats", "whichs", "whos", "theres", "heres", "theyre", "theyve"),  # "that's", ...
     )
 )
 """Words that hold a phrase together and say nothing about the thing. "in", "on", "no", "not" and
@@ -40,28 +42,62 @@ _KIND_OF_MEDIUM = (
     r"corrupted|pixelated|grainy|black|and|white|colou?r|stock|professional|cent(?:er|re)d|"
     r"satellite|aerial|simple|digital|clear|beautiful)"
 )
+_SEEN = r"(?:see|find|show|spot|detect|locate|identify|recogni[sz]e|make out)"
+_ASKED_FOR = (
+    r"(?:me |us |only |just |"
+    r"(?=(?:a|an|the|all|any|some|every|each|both|only|just|my|your|where|how) ))"
+)
+"""After a verb that may be part of a name as well, as in "spot light" and "point guard"."""
 _FIRST_WORDS = re.compile(
     r"please |"
-    r"(?:can|could|would|will|do) you (?=see|find|show|locate|detect|spot|identify|please)|"
+    rf"(?:can|could|would|will|do|did) you (?=(?:{_SEEN}|help|give|get|please)\b)|"
     r"(?:here |there )?(?:i|we|you) (?:can )?(?:see|want|need) |"
-    r"(?:i am|im|we are) looking for |"
+    rf"(?:i|we)(?:d| would) (?:like|love) (?:(?:you )?to (?={_SEEN}\b)|(?=(?:a|an|the|all|any) ))|"
+    rf"(?:(?:can|could|would) you )?(?:please )?help (?:me|us) (?:to )?(?={_SEEN}\b)|"
+    r"(?:let me|let us|lets) (?:see|find|look for|search for) |"
+    r"(?:i am|im|we are|were) (?:looking|searching) for |"
+    r"(?:looking|searching) for |"
     r"(?:here|there|this|that|it|these|those|what|where|who) (?:is|are) (?=\S+)|"
-    r"(?:theres|heres|thats|wheres|whats) |"
-    r"(?:is|are) there |"
-    r"(?:see(?! through\b)|find|detect|locate|identify|look for|search for) (?:me )?|"
-    r"(?:show|spot|highlight|mark|select|point (?:to|at|out)|give)"
-    r" (?:me |us |(?=(?:a|an|the|all|any|every|each|some|my|your|where) ))|"
+    r"(?:theres|heres|thats|wheres|whats|whos|wherere|therere) |"
+    r"(?:is|are) there |how many |"
+    r"(?:see(?! through\b)|find|detect|locate|identify|look for|search for) (?:me |us )?|"
+    rf"(?:show|spot|highlight|mark|select|point (?:to|at|out)|give|get|display|outline|count|"
+    rf"recogni[sz]e) {_ASKED_FOR}|"
+    r"only |just (?=(?:a|an|the|all|my|your) )|"
     rf"(?:{_KIND_OF_MEDIUM} )*{_MEDIUM} (?:of|showing|shows|with|depicting|containing|featuring|"
     r"(?:that|which) (?:shows|contains|depicts)) "
 )
+_WHICH_IS = r"(?:(?:that|which|who) (?:is|are|was|were)|thats|whichs|whos)"
+_PLACE = rf"(?:{_MEDIUM}|scene|video|frame)"
 _LAST_WORDS = re.compile(
-    r" please$|"
-    rf" (?:in|on|from|within|inside) (?:the|this|that|my|your) (?:{_MEDIUM}|scene|video|frame)$|"
-    r" (?:that )?(?:i|we|you) (?:can )?see$"
+    r" please$| (?:thanks|thank you)$| for (?:me|us)$|"
+    rf" (?:in|on|from|within|inside) (?:(?:the|this|that|these|those|my|your|our) )?{_PLACE}$|"
+    r" (?:(?:in|over|around|right|from|up|down|out) )?(?:here|there)$|"
+    rf" {_WHICH_IS}$|"
+    r" (?:(?:that|which|who) )?(?:there (?:is|are)|(?:is|are) there|exists?)$|"
+    r" if (?:(?:there (?:is|are) )?any|possible|you can)$|"
+    rf" (?:(?:that|which|who) )?(?:do )?(?:i|we|you) (?:can|(?:can )?{_SEEN})$"
 )
+_LAST_OF_REQUEST = re.compile(rf" (?:in|on|from|within|inside) (?:an?|any|each|every) {_PLACE}$")
+"""Behind a request alone: a "man in a picture" may hang on a wall."""
 _LONGEST_LAST = 64
 """Characters of `_LAST_WORDS`, at most: a search of the whole text for each would take long."""
-_SIDE = re.compile(r"(?:\b(?:to|on|at) )?(?:\bthe )?\b(left|right)(?: hand)?(?: side)? of$")
+_SIDE = re.compile(
+    r"(?:\b(?:to|on|at) )?(?:\bthe )?\b(left|right)(?: hand)?(?: side)? (?:of|from|to)$"
+)
+
+_COLOUR = (
+    r"(?:(?:dark|light|bright|pale|deep) )?(?:white|black|gr[ae]y|red|green|blue|yellow|orange|"
+    r"purple|pink|brown|cyan|magenta|violet|turquoise|teal|beige|maroon|navy|gold|silver)"
+)
+_ENDS = (
+    r"(?=$| (?:to|on|at|in|with|by|of|left|right|above|below|under|over|behind|beside|near|next|"
+    r"close|between|and|that|which|who|is|are)\b)"
+)
+"""What follows names no thing: "man in white" and "man in white on the left", not "man in white
+shirt"."""
+_IN_COLOUR = re.compile(rf" in (?=(?:an? )?{_COLOUR}(?: and {_COLOUR})*(?: colou?rs?)?{_ENDS})")
+_COLOURED = re.compile(rf"\b({_COLOUR})(?: in)? colou?rs?{_ENDS}")
 
 _LETTER_A = re.compile(r"\ba[/&-]\w|\w[/&-]a\b", re.IGNORECASE)
 
@@ -135,15 +171,31 @@ def unframed(text: str) -> str:
     asked = text
     while (found := _FIRST_WORDS.match(asked)) and found.end() < len(asked):
         asked = asked[found.end() :]
-    while (found := _LAST_WORDS.search(asked, max(0, len(asked) - _LONGEST_LAST))) and (
-        found.start() > 0
-    ):
-        asked = asked[: found.start()]
+    last = (_LAST_WORDS, _LAST_OF_REQUEST) if asked != text else (_LAST_WORDS,)
+    while (end := _begin_of_last(asked, last)) > 0:
+        asked = asked[:end]
     return asked if any(word not in GLUE for word in asked.split()) else text
 
 
+def _begin_of_last(asked: str, patterns: Iterable[re.Pattern[str]]) -> int:
+    """Where the first of the patterns begins that ends the text; 0 if none does."""
+    begin = max(0, len(asked) - _LONGEST_LAST)
+    found = (pattern.search(asked, begin) for pattern in patterns)
+    return next((one.start() for one in found if one), 0)
+
+
+def with_plain_colour(text: str) -> str:
+    """Plain text that says "heart white" for "heart in white" and "heart white in colour".
+
+    What somebody wears is named: in "man in white shirt" the "in" stays.
+    """
+    return _IN_COLOUR.sub(" ", _COLOURED.sub(r"\1", text))
+
+
 def with_short_side(own: str) -> str:
-    """The words up to a relation, which says "left of" for "on the left hand side of"."""
+    """The words up to a relation, which says "left of" for "on the left hand side of" and for
+    "left from".
+    """
     return _SIDE.sub(r"\1 of", own)
 
 

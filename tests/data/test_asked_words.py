@@ -86,6 +86,15 @@ def test_a_name_that_reads_like_a_request_is_a_name():
     assert asked(["photo of person", "person"]).parts("photo of person")[0] == "photo person"
 
 
+def test_a_name_that_ends_like_a_request_is_a_name():
+    words = asked(["sign here", "sign", "men in black", "only child"])
+    for name in ("sign here", "only child"):
+        assert words.parts(name)[0] == name
+    assert words.parts("men in black")[0] == "men in black"
+    assert words.parts("the white sign here")[0] == "white sign"
+    assert words.parts("the men in black")[0] == "men black"
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [("A/C unit", "a c unit"), ("a type-A plug", "a type a plug"), ("a T-shirt", "t shirt")],
@@ -112,6 +121,16 @@ def words() -> Vocabulary:
         "show me the red star, please",
         "star that is red",
         "a red, star-shaped object",
+        "a star that's red",
+        "a star that\u2019s red",
+        "star in red",
+        "star that is red in colour",
+        "red star here",
+        "detect red star in image",
+        "find me every red star you can",
+        "show only red stars",
+        "all red stars there are",
+        "there's a red star",
     ],
 )
 def test_the_same_said_otherwise_is_the_same(words, text):
@@ -128,6 +147,11 @@ def test_a_relation_said_otherwise_is_the_same(words):
         "Stars left-of circles",
         "star on the left side of the circle",
         "a picture of a star which is on the left hand side of the circle",
+        "star that's left of the circle",
+        "star which's to the left of the circle",
+        "star at left of circle",
+        "star left from circle",
+        "star left to circle",
     ):
         assert same(words, text, "star left of circle"), text
     assert not same(words, "star right of circle", "star left of circle")

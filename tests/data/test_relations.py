@@ -23,6 +23,13 @@ from omnidet.data.relations import RELATIONS, is_relational, split_relation
         ("on", "on", ""),
         ("star, left-of: circle", "star left of", " circle"),
         ("star on the left hand side of circle", "star on the left hand side of", " circle"),
+        ("star at left of circle", "star at left of", " circle"),
+        ("star on right side of circle", "star on right side of", " circle"),
+        ("star left from circle", "star left from", " circle"),
+        ("star to the right to circle", "star to the right to", " circle"),
+        ("arrows from left to right", "arrows from left to right", ""),
+        ("letters right to left", "letters right to left", ""),
+        ("star left to left circle", "star left to", " left circle"),
     ],
 )
 def test_split_at_the_first_relation(phrase, own, context):

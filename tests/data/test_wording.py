@@ -8,6 +8,7 @@ from omnidet.data.wording import (
     plain,
     unframed,
     variants,
+    with_plain_colour,
     with_short_side,
     without_glue,
 )
@@ -52,12 +53,31 @@ def test_plain_words(text, expected):
         "{}, please",
         "{} you can see",
         "show me a photo of {}",
+        "{} here",
+        "{} in here",
+        "{} over there",
+        "{} that's here",
+        "detect {} in image",
+        "find {} in an image",
+        "{} that are in the image",
+        "find me every {} you can",
+        "find every {} that you can find",
+        "show only {}",
+        "show me only the {}",
+        "only {}",
+        "all {} there are",
+        "all {} that there are",
+        "how many {} are there in this picture?",
+        "{}, if there are any",
+        "I'd like to see {}",
+        "help me find {}",
+        "let's find {} for me, thanks",
     ],
 )
 @pytest.mark.parametrize("words", ["red star", "the dog left of a red star"])
 def test_what_only_asks_is_left_out(frame, words):
     asked = unframed(plain(frame.format(words)))
-    glue = ("all ", "a ", "an ", "the ")
+    glue = ("all ", "every ", "a ", "an ", "the ")
     while asked.startswith(glue) and asked != words:
         asked = asked.partition(" ")[2]
     assert asked == words
@@ -70,6 +90,8 @@ def test_what_only_asks_is_left_out(frame, words):
         *("find", "view finder", "give way sign", "please", "point guard", "image sensor"),
         *("man in the picture frame", "close up", "see saw", "here", "what is it", "sketch book"),
         *("dog beside photo of cat", "color picker", "black and white cat", "see through bag"),
+        *("show jumper", "detector", "tin can", "only", "show only", "doctor who", "display case"),
+        *("man in a picture", "just married sign", "count dracula", "outline map", "get well card"),
     ],
 )
 def test_names_with_the_same_words_stay(name):
@@ -84,6 +106,8 @@ def test_names_with_the_same_words_stay(name):
     [
         ("the red star", "red star"),
         ("star that is red", "star red"),
+        ("star thats red", "star red"),
+        ("star whichs left of", "star left of"),
         ("black and white cat", "black white cat"),
         ("star shaped object", "star"),
         ("the object", "object"),
@@ -99,6 +123,26 @@ def test_glue_says_nothing_unless_nothing_follows(words, left):
     assert " ".join(split[i] for i in without_glue(split, set())) == left
 
 
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("heart in white", "heart white"),
+        ("heart in dark red and white", "heart dark red and white"),
+        ("heart in white below dog", "heart white below dog"),
+        ("heart white in colour", "heart white"),
+        ("heart of white color", "heart of white"),
+        ("heart in a red color", "heart a red"),
+        ("man in white shirt", "man in white shirt"),
+        ("man in a red hat", "man in a red hat"),
+        ("person in orange vest", "person in orange vest"),
+        ("red color picker", "red color picker"),
+        ("in white", "in white"),
+    ],
+)
+def test_a_thing_in_a_colour_has_the_colour(text, said):
+    assert with_plain_colour(text) == said
+
+
 def test_names_keep_their_glue():
     words = ["red", "and", "gate"]
     assert without_glue(words, {1, 2}) == [0, 1, 2]
@@ -111,6 +155,9 @@ def test_sides_are_said_in_one_way():
         "to the left of",
         "on the left side of",
         "at the left hand side of",
+        "at left of",
+        "left from",
+        "to the left to",
     ):
         assert with_short_side(f"star {relation}") == "star left of"
     assert with_short_side("star next to") == "star next to"
