@@ -44,16 +44,19 @@ def recipe(
 
 
 def known(registry: str, recipe: Recipe, dataset: str, data_version: str) -> Version | None:
-    """The champion of the detector's name, if it was taught just this data on this backbone."""
-    name = recipe.register.name
-    if versions.CHAMPION not in versions.aliases(registry, name):
-        return None
-    found = versions.find(registry, f"{name}@{versions.CHAMPION}")
-    taught = found.provenance.get(retrain.TAUGHT, [])
-    is_taught = any((t["name"], t["data_version"]) == (dataset, data_version) for t in taught)
-    carried = found.provenance.get("recipe", {}).get("model", {}).get("backbone")
-    is_same = carried == config.describe(recipe.model)["backbone"]
-    return found if is_taught and is_same else None
+    """The newest version of the detector's name that was taught just this data on this backbone.
+
+    It need not be the champion: what was registered beside it is not made again each night.
+    """
+    backbone = config.describe(recipe.model)["backbone"]
+    for found in reversed(versions.versions(registry, recipe.register.name)):
+        facts = found.provenance
+        taught = facts.get(retrain.TAUGHT, [])
+        is_taught = any((t["name"], t["data_version"]) == (dataset, data_version) for t in taught)
+        carried = facts.get("recipe", {}).get("model", {}).get("backbone")
+        if is_taught and carried == backbone:
+            return found
+    return None
 
 
 def gather(data: str, data_version: str, folder: str, recipe: Recipe, dataset: str) -> None:

@@ -90,10 +90,9 @@ def run(options: argparse.Namespace, name: str, settings: list[str]) -> int:
         _say_refused(model, decision.reasons)
         return NOT_PASSED
     print(photographs.register(model, folder, options.registry, recipe))
+    called = _called(options.registry, folder, recipe)
     where = "" if options.registry == "registry" else f" --registry {shlex.quote(options.registry)}"
-    print(
-        f'try it: omnidet predict PICTURE --phrases "WORDS" --model {recipe.register.name}{where}'
-    )
+    print(f'try it: omnidet predict PICTURE --phrases "WORDS" --model {called}{where}')
     print(f"{(time.monotonic() - started) / 60:.1f} minutes")
     return 0
 
@@ -129,6 +128,18 @@ def _recipe(options: argparse.Namespace, name: str, settings: list[str]) -> Reci
         photographs.require_backbone(recipe)
     print(f"a new detector, {recipe.register.name}, from {why}")
     return recipe
+
+
+def _called(registry: str, folder: str, recipe: Recipe) -> str:
+    """What `--model` calls the version that was registered: its name, where that means this one."""
+    from omnidet import storage
+    from omnidet.registry import versions
+
+    receipt = json.loads(storage.read_text(storage.join(folder, "registered.json")))
+    version: str = receipt["version"]
+    name = recipe.register.name
+    is_meant = receipt["is_champion"] and str(versions.find(registry, name)) == version
+    return name if is_meant else version
 
 
 def _say_refused(model: str, reasons: Sequence[str]) -> None:

@@ -70,6 +70,13 @@ class Index:
             )
         return self.sets[set_name]
 
+    def sha256(self, set_name: str) -> str:
+        """Hash of a set: of its shards, and of its ground truth if it has one."""
+        hashes = [shard.sha256 for shard in self.shards(set_name)]
+        if set_name in self.ground_truth:
+            hashes.append(str(self.ground_truth[set_name].get("sha256")))
+        return hashlib.sha256("\n".join(hashes).encode()).hexdigest()
+
 
 def write_index(
     folder: storage.Location,

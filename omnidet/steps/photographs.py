@@ -12,6 +12,9 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shlex
+from collections.abc import Mapping
+from typing import Any
 
 from omnidet import config, storage
 from omnidet.counted import counted
@@ -23,11 +26,15 @@ from omnidet.recipes.photographs import of_folder
 from omnidet.recipes.recipe import Recipe
 from omnidet.registry import gate as gate_module
 from omnidet.registry import versions
+from omnidet.registry.versions import Version
 from omnidet.steps import retrain, train_detector
 from omnidet.storage import Location
+from omnidet.training import runs
 
 SMALL = backbones.SMALL
 """What `--from` calls the backbone that a new detector begins with."""
+SHOWN = 5
+"""Names that a message lists."""
 
 
 def build_shards(dataset: Location, out: Location, recipe: Recipe, name: str) -> str:
@@ -41,7 +48,7 @@ def require_own_name(
     registry: Location, combined: Location, recipe: Recipe, data: Location
 ) -> None:
     """Raise ValueError if the name that nobody gave is that of a model of other things: of another
-    folder that is called the same. Its next version would take its place.
+    folder that is called the same. The two would be versions of one model.
     """
     name = recipe.register.name
     if name not in versions.models(registry):
@@ -53,7 +60,8 @@ def require_own_name(
     if own.isdisjoint(word.lower() for word in known):
         raise ValueError(
             f"{data}: {before} in {registry} finds {', '.join(known[:3])}, nothing of which is in "
-            f"this folder: give --as NAME for a model of its own, or --as {name} to replace it"
+            f"this folder: give --as NAME for a model of its own, or --as {name} for a version "
+            "beside it"
         )
 
 
@@ -127,7 +135,8 @@ def gate(folder: Location, combined: Location, recipe: Recipe, name: str) -> gat
 def register(model: Location, folder: Location, registry: Location, recipe: Recipe) -> str:
     """The detector as a version of its own name; gives what became of it, for people.
 
-    It becomes the champion, unless the one of that name is better on the same benchmark.
+    It becomes the champion if it can be compared with the one of that name, and is as good. The
+    receipt `registered.json` says so.
     """
     metrics = storage.join(folder, "metrics.json")
     name = recipe.register.name
@@ -135,18 +144,57 @@ def register(model: Location, folder: Location, registry: Location, recipe: Reci
     if versions.CHAMPION in versions.aliases(registry, name):
         before = versions.find(registry, f"{name}@{versions.CHAMPION}")
     reached = json.loads(storage.read_text(metrics))
-    key = next(f"{b.name}/AP" for b in recipe.evaluation.benchmarks)
-    old, new = (before.metrics.get(key, -1.0) if before else -1.0), reached[key]
-    alias = versions.CHAMPION if new >= old else ""
+    why = why_beside(model, reached, before, recipe) if before else ""
+    alias = "" if why else versions.CHAMPION
     own, is_new = train_detector.register(model, metrics, registry, recipe, alias)
-    receipt = {"version": str(own), "location": own.location}
+    is_champion = bool(alias) or before == own
+    receipt = {"version": str(own), "location": own.location, "is_champion": is_champion}
     storage.write_text(
         storage.join(folder, "registered.json"), json.dumps(receipt, indent=1) + "\n"
     )
     said = f"{own} {'registered' if is_new else 'was registered already'} in {own.location}"
-    if alias or before == own:
+    if is_champion:
         return said
+    place = "" if str(registry) == "registry" else f" --registry {shlex.quote(str(registry))}"
     return (
-        f"{said}; {before} stays the champion with {key} {old:.3f} against {new:.3f} "
-        f"(omnidet models promote {own} makes this one it)"
+        f"{said}; {before} stays the champion: {why} "
+        f"(omnidet models promote {own}{place} makes this one it)"
     )
+
+
+def why_beside(
+    model: Location, reached: Mapping[str, float], champion: Version, recipe: Recipe
+) -> str:
+    """Why the detector in `model` does not take the place of the champion; empty if it does.
+
+    It does if it knows every name that the champion knows, was measured on all pictures that the
+    champion was measured on, and is as good on its own.
+
+    Args:
+        reached: its metrics.
+    """
+    old = bundle.read_config(champion.folder())
+    new = bundle.read_config(storage.local_copy(model, ".cache/models"))
+    known = {str(word).lower() for word in new["names"]}
+    lost = [word for word in old["names"] if str(word).lower() not in known]
+    if lost:
+        listed = ", ".join(lost[:SHOWN]) + (", ..." if lost[SHOWN:] else "")
+        return f"it knows {counted(len(lost), 'name')} that this one does not, {listed}"
+    others = _measured_elsewhere(old["provenance"], new["provenance"])
+    if others:
+        return f"it was measured on other pictures ({', '.join(others)}), so the two do not compare"
+    key = next(f"{b.name}/AP" for b in recipe.evaluation.benchmarks)
+    before, now = champion.metrics.get(key, -1.0), reached[key]
+    return "" if now >= before else f"its {key} is {before:.3f} against {now:.3f}"
+
+
+def _measured_elsewhere(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
+    """Evaluation sets of one detector's provenance that the other was not measured on as they are.
+
+    A version of before evaluation sets had hashes of their own has one for all of its data.
+    """
+    if runs.EVALUATION not in old:
+        same = old.get("dataset_version") == new.get("dataset_version")
+        return [] if same else ["its provenance does not say which"]
+    own = new.get(runs.EVALUATION, {})
+    return [name for name, digest in old[runs.EVALUATION].items() if own.get(name) != digest]

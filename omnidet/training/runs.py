@@ -39,6 +39,10 @@ _OPERATION = {
 """Fields that change how a run proceeds and what is kept of it, but none of the weights on the way:
 a run continues when they change."""
 
+EVALUATION = "evaluation_sha256"
+"""In the provenance: a hash of each evaluation set, by which two detectors were measured on the
+same pictures or not, whatever they were trained on."""
+
 
 def provenance(
     recipe: Mapping[str, Any], index: Index, vocabulary: Vocabulary, start: str = ""
@@ -59,6 +63,7 @@ def provenance(
         "run": hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:12],
         "recipe": recipe,
         "dataset_version": index.dataset_version,
+        EVALUATION: {name: index.sha256(name) for name in sorted(index.ground_truth)},
         "vocabulary_hash": vocabulary.content_hash,
         "omnidet_version": omnidet.__version__,
         **({"start_weights_sha256": start} if start else {}),

@@ -122,8 +122,13 @@ def test_another_folder_of_the_same_name_does_not_replace_a_model(
     label = more / "labels" / "train" / "0.txt"
     label.write_text(label.read_text().replace("0 ", "1 ", 1))
     assert _finetune(more, tmp_path, *given) == 0
+    said = capsys.readouterr().out
+    for part in ("cups@1 stays the champion", "eval/cups", "--model cups@2 "):
+        assert part in said
     assert _finetune(other, tmp_path, *given, "--as", "cups") == 0
+    assert "1 name that this one does not, blue cups" in capsys.readouterr().out
     assert len(versions.versions(tmp_path / "registry", "cups")) == 3
+    assert versions.aliases(tmp_path / "registry", "cups") == {"champion": 1}
 
 
 def test_ctrl_c_keeps_what_was_reached(folders, tmp_path):

@@ -6,9 +6,12 @@ import json
 
 import pytest
 
+from omnidet.model import bundle
 from omnidet.recipes import by_name
 from omnidet.recipes.photographs import of_folder
+from omnidet.registry import versions
 from omnidet.steps import photographs, retrain
+from tests import toys
 
 
 @pytest.mark.parametrize(
@@ -33,3 +36,49 @@ def test_the_recipe_of_a_folder_names_its_sets_and_numbers():
     assert [s.sets for s in recipe.streams] == [("train/keys",)]
     assert [(b.name, b.set_name) for b in recipe.evaluation.benchmarks] == [("keys", "eval/keys")]
     assert recipe.register.name == "keys"
+
+
+def _register(place, seed: int, ap: float, names: list[str], sets: dict[str, str]) -> str:
+    """A toy detector with these names that was measured on these sets, registered as `tools`."""
+    facts = {"recipe": {"toy": 1}, "run": "toy", "git_commit": "none", "evaluation_sha256": sets}
+    model, run = place / f"model{seed}", place / f"run{seed}"
+    model.mkdir()
+    run.mkdir()
+    detector = toys.toy_detector(seed)
+    bundle.save(model, detector, toys.toy_vocabulary(), names, facts)
+    (run / "metrics.json").write_text(json.dumps({"tools/AP": ap}))
+    recipe = of_folder(by_name("photographs"), "tools")
+    return photographs.register(str(model), str(run), str(place / "registry"), recipe)
+
+
+@pytest.mark.parametrize(
+    ("names", "sets", "told"),
+    [
+        (["hammer", "rock", "tape"], {"eval/tools": "a"}, ("2 names", "battery", "wire")),
+        (["Battery", "hammer", "wire"], {"eval/tools": "b"}, ("eval/tools",)),
+        (["Battery", "hammer", "wire"], {}, ("eval/tools",)),
+    ],
+)
+def test_what_cannot_be_compared_with_the_champion_stands_beside_it(tmp_path, names, sets, told):
+    _register(tmp_path, 1, 0.2, ["battery", "hammer", "wire"], {"eval/tools": "a"})
+    line = _register(tmp_path, 2, 0.9, names, sets)
+    assert "\n" not in line
+    promote = f"omnidet models promote tools@2 --registry {tmp_path / 'registry'}"
+    for part in (*told, "tools@1 stays the champion", promote):
+        assert part in line
+    assert versions.aliases(tmp_path / "registry", "tools") == {"champion": 1}
+    receipt = json.loads((tmp_path / "run2" / "registered.json").read_text())
+    assert (receipt["version"], receipt["is_champion"]) == ("tools@2", False)
+
+
+def test_a_champion_that_was_taught_more_keeps_its_place(tmp_path):
+    _register(tmp_path, 1, 0.2, ["hammer"], {"eval/tools": "a", "eval/more": "b"})
+    assert "eval/more" in _register(tmp_path, 2, 0.9, ["hammer"], {"eval/tools": "a"})
+    assert versions.aliases(tmp_path / "registry", "tools") == {"champion": 1}
+
+
+def test_one_that_knows_more_and_is_as_good_on_the_same_pictures_is_the_champion(tmp_path):
+    _register(tmp_path, 1, 0.2, ["hammer"], {"eval/tools": "a"})
+    line = _register(tmp_path, 2, 0.2, ["hammer", "rock"], {"eval/tools": "a"})
+    assert "stays" not in line
+    assert versions.aliases(tmp_path / "registry", "tools") == {"champion": 2}

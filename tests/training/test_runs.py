@@ -117,3 +117,13 @@ def test_the_commit_comes_from_the_environment_or_the_checkout(monkeypatch):
         assert runs.git_commit() == "unknown"
     else:
         assert described.stdout.startswith(runs.git_commit().partition("-")[0])
+
+
+def test_each_evaluation_set_has_a_hash_of_its_own(index):
+    truth = {"eval/a": {"sha256": "1"}, "eval/b": {"sha256": "2"}}
+    sets = {"train/a": (), "eval/a": (), "eval/b": ()}
+    before = dataclasses.replace(index, sets=sets, ground_truth=truth)
+    after = dataclasses.replace(before, ground_truth=truth | {"eval/b": {"sha256": "3"}})
+    old, new = (_facts(each)[runs.EVALUATION] for each in (before, after))
+    assert old.keys() == {"eval/a", "eval/b"}
+    assert [name for name in old if old[name] != new[name]] == ["eval/b"]

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from components.run import artifacts, new_detector, places, retrain
-from omnidet import storage
-from omnidet.model import weight_packages
+from omnidet import config, storage
+from omnidet.model import bundle, weight_packages
 from omnidet.registry import versions
-from tests import taught
+from tests import taught, toys
 from tests.components.run.test_training import NODES
 
 SETTINGS = [
@@ -86,3 +86,17 @@ def test_what_was_refused_is_noted_for_a_new_detector_too(asked, tmp_path):
     assert retrain.notice(asked, str(tmp_path / "again")) is False
     again = dataclasses.replace(asked, retry_refused=True)
     assert retrain.notice(again, str(tmp_path / "again")) is True
+
+
+def test_what_was_registered_beside_the_champion_is_not_made_again(tmp_path):
+    registry, recipe = str(tmp_path / "registry"), new_detector.recipe("", [], "cells")
+    model = {"model": {"backbone": config.describe(recipe.model)["backbone"]}}
+    for number, data in enumerate(("old", "new"), 1):
+        facts = {"recipe": model, "taught": [{"name": "cells", "data_version": data, "from": ""}]}
+        place = tmp_path / data
+        place.mkdir()
+        bundle.save(place, toys.toy_detector(number), toys.toy_vocabulary(), ["cell"], facts)
+        versions.register(registry, "cells", place, {"cells/AP": 0.5}, facts)
+    versions.promote(registry, "cells", 1)
+    for data, found in (("new", "cells@2"), ("old", "cells@1"), ("third", "None")):
+        assert str(new_detector.known(registry, recipe, "cells", data)) == found
