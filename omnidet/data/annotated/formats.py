@@ -256,7 +256,8 @@ Every picture, annotation and box is accounted for: read = kept + left out, with
 first file of each reason. The account is printed before anything is trained and stored in
 `dataset/summary.json`. A name whose box cannot be read is unknown in that picture, never absent. A
 folder is refused if more than 10 % of its boxes are lost (`--set retrain.reading.max_lost=0.2`
-allows more), or if its boxes are in another unit than the format wants.
+allows more), if its boxes are in another unit than the format wants, or if the labels of YOLO or
+the annotations of COCO count the classes from 1 and the names from 0, or the other way round.
 """
 ABOUT_PICTURES = """
 A picture is found by the path that its annotation gives, from any operating system: `\\` is `/`,

@@ -77,6 +77,8 @@ def read(root: Path, config: ReadConfig | None = None) -> Annotated:
     table = phrases.read_table(Path(config.names)) if config.names else {}
     folder, account = Folder(root), Account()
     found = _found(folder, config.format)
+    if found.fault:
+        raise ValueError(f"{root}: {found.fault}")
     account.notes += found.notes
     drafts = assemble.assemble(found, folder, config.exif, account)
     kept = Counter(b.name for draft in drafts for b in draft.boxes if not b.is_crowd)

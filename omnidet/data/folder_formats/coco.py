@@ -9,11 +9,19 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from omnidet.data.folder_formats import json_kinds, lookup
+from omnidet.data.folder_formats.coco_names import (
+    Counts,
+    Id,
+    Names,
+    categories,
+    id_of,
+    list_of,
+    once_each,
+)
 from omnidet.data.folder_formats.folder import Folder, parts_of, split_of_file, split_of_folders
 from omnidet.data.folder_formats.sheets import (
     NO_AREA,
@@ -28,7 +36,6 @@ from omnidet.data.folder_formats.sheets import (
     outline_box,
     size_of,
 )
-from omnidet.data.reading import annotations as files
 from omnidet.data.reading import json_stream
 
 NO_IMAGE = "annotation of a picture that is not listed"
@@ -46,27 +53,13 @@ _LISTS = {
         "area",
         "segments_info",
     ),
-    "categories": ("id", "name"),
+    "categories": ("id", "name", "supercategory"),
 }
 _WITH_MASKS = {**_LISTS, "annotations": (*_LISTS["annotations"], "segmentation")}
 _MAX_BYTES_WITH_MASKS = 64 << 20
 """Of a larger file masks are read only where a box is missing: they take most of the memory."""
 _COMPRESSED = re.compile(r"[0-o]*[0-O]")
 """A run-length text as pycocotools writes it: its C code reads beyond the end of any other."""
-Id = int | str
-
-
-@dataclass(frozen=True)
-class _Names:
-    """The categories of a file."""
-
-    by_id: Mapping[Id, str]
-    """Without those that have no name."""
-
-    def of(self, ids: object) -> frozenset[str]:
-        """Names of a list of ids."""
-        found = [_id(i) for i in ids] if isinstance(ids, list) else []
-        return frozenset(self.by_id[i] for i in found if i is not None and i in self.by_id)
 
 
 def read(folder: Folder) -> Found | None:
@@ -77,6 +70,7 @@ def read(folder: Folder) -> Found | None:
     sheets: list[Sheet] = []
     names: dict[str, None] = {}
     notes: list[str] = []
+    counts = Counts()
     for path in json_kinds.paths_of(folder, "coco"):
         where = folder.root / path
         is_small = where.stat().st_size <= _MAX_BYTES_WITH_MASKS
@@ -86,13 +80,16 @@ def read(folder: Folder) -> Found | None:
             notes.append(f"not read: {path} ({reason})")
             continue
         if not is_small and any(
-            _plain_box(entry) is None for entry in _list(content, "annotations", where)
+            _plain_box(entry) is None for entry in list_of(content, "annotations", where)
         ):
             content = _load(folder, path, _WITH_MASKS)
-        categories = _categories(content, where)
-        names.update(dict.fromkeys(categories.by_id.values()))
-        sheets += _sheets(folder, path, content, categories)
-    return Found("COCO json", "xywh", sheets, tuple(names), notes) if sheets or names else None
+        own = categories(content, where)
+        names.update(dict.fromkeys(own.by_id.values()))
+        counts.add(path, own, list_of(content, "annotations", where))
+        sheets += _sheets(folder, path, content, own)
+    if not sheets and not names:
+        return None
+    return Found("COCO json", "xywh", sheets, tuple(names), notes, counts.fault())
 
 
 def _load(folder: Folder, path: Path, keep: Mapping[str, Sequence[str]]) -> dict[str, Any]:
@@ -118,64 +115,15 @@ def _not_boxes(content: Mapping[str, Any]) -> str:
     return ""
 
 
-def _list(content: Mapping[str, Any], key: str, path: Path) -> list[Any]:
-    found = content.get(key, [])
-    if not isinstance(found, list):
-        raise ValueError(
-            f"{path} has no list {key!r}: it is not COCO json; mend it, or move it away"
-        )
-    return found
-
-
-def _once_each(content: Mapping[str, Any], key: str, field: str, path: Path) -> dict[Id, Any]:
-    """The entries by id. Raises ValueError where one has no id, or one id stands for two."""
-    found: dict[Id, Any] = {}
-    for place, entry in enumerate(_list(content, key, path)):
-        own = _id(entry.get("id")) if isinstance(entry, dict) else None
-        if own is None:
-            raise ValueError(
-                f"{path}: {key}[{place}] needs an id, a number or a text: give it one, or take "
-                "it out"
-            )
-        other = found.setdefault(own, entry)
-        if other.get(field) != entry.get(field):
-            raise ValueError(
-                f"{path}: id {own!r} of {key!r} stands for {other.get(field)!r} and "
-                f"{entry.get(field)!r}: give each its own"
-            )
-    return found
-
-
-def _id(value: object) -> Id | None:
-    """Ids are numbers; a text or 1.0 that spells one is the same id."""
-    if isinstance(value, bool) or not isinstance(value, int | float | str):
-        return None
-    if isinstance(value, str):
-        text = value.strip()
-        return int(text) if re.fullmatch(r"-?[0-9]{1,18}", text) else text or None
-    if isinstance(value, float):
-        return int(value) if abs(value) < 2**53 and value == int(value) else None
-    return value
-
-
-def _categories(content: Mapping[str, Any], path: Path) -> _Names:
-    found = {}
-    for own, category in _once_each(content, "categories", "name", path).items():
-        name = category.get("name")
-        if isinstance(name, str | int | float) and not isinstance(name, bool):
-            found[own] = files.plain(str(name))
-    return _Names({own: name for own, name in found.items() if name})
-
-
-def _sheets(folder: Folder, path: Path, content: Mapping[str, Any], names: _Names) -> list[Sheet]:
+def _sheets(folder: Folder, path: Path, content: Mapping[str, Any], names: Names) -> list[Sheet]:
     """A sheet for each entry of `images`, and one for what is annotated and not listed there."""
-    images = _once_each(content, "images", "file_name", folder.root / path)
+    images = once_each(content, "images", "file_name", folder.root / path)
     split = split_of_file(path)
     is_searched = "annotations" in content
     shapes: dict[Id | None, list[Shape]] = defaultdict(list)
-    for place, entry in enumerate(_list(content, "annotations", folder.root / path)):
+    for place, entry in enumerate(list_of(content, "annotations", folder.root / path)):
         entry = entry if isinstance(entry, dict) else {}
-        own = _id(entry.get("image_id"))
+        own = id_of(entry.get("image_id"))
         size = _size(images[own]) if own in images else None
         shapes[own].append(_shape(entry, place, names, size))
     declared = {own: _declared(image) for own, image in images.items()}
@@ -219,7 +167,7 @@ def _size(image: Mapping[str, Any]) -> tuple[int, int] | None:
     return size_of(image.get("width"), image.get("height"))
 
 
-def _covers(image: Mapping[str, Any], drawn: Sequence[Shape], names: _Names) -> frozenset[str]:
+def _covers(image: Mapping[str, Any], drawn: Sequence[Shape], names: Names) -> frozenset[str]:
     """Names that were looked for in the picture."""
     partly = names.of(image.get("not_exhaustive_category_ids"))
     if "neg_category_ids" in image:
@@ -229,9 +177,9 @@ def _covers(image: Mapping[str, Any], drawn: Sequence[Shape], names: _Names) -> 
 
 
 def _shape(
-    entry: Mapping[str, Any], place: int, names: _Names, size: tuple[int, int] | None
+    entry: Mapping[str, Any], place: int, names: Names, size: tuple[int, int] | None
 ) -> Shape:
-    own = _id(entry.get("category_id"))
+    own = id_of(entry.get("category_id"))
     name = names.by_id.get(own) if own is not None else None
     box = _plain_box(entry)
     outline = _mask_box(entry.get("segmentation"), size)

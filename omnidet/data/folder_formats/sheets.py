@@ -91,6 +91,8 @@ class Found:
     """In the order of the dataset, where it has one."""
     notes: Sequence[str] = field(default=())
     """What people should know of how the files were read."""
+    fault: str = ""
+    """Why none of its names can be trusted, with the remedy: refused once this format is chosen."""
 
 
 def outline_box(points: Sequence[tuple[float, float]]) -> Corners | None:

@@ -5,12 +5,12 @@ Outlines and oriented boxes (`class x y x y ...`) become the boxes around them.
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Mapping
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from omnidet.data.folder_formats import lookup
+from omnidet.data.folder_formats import lookup, numbering
 from omnidet.data.folder_formats.folder import Folder, split_of_folders
 from omnidet.data.folder_formats.lists import Lists, text_of
 from omnidet.data.folder_formats.sheets import NO_AREA, UNKNOWN_CLASS, Found, Shape, Sheet, number
@@ -46,8 +46,12 @@ def read(folder: Folder) -> Found | None:
     )
     sheets = [_sheet(folder, path, texts[path], meant[path], plan, lists) for path in texts]
     in_order = dict.fromkeys(n for m in meant.values() for _, n in sorted(m.by_number.items()))
-    notes = [*_notes(described, meant), *lists.notes()]
-    return Found("YOLO txt", "cxcywh", _one_each(folder, sheets), tuple(in_order), notes)
+    drawn = [sheet.file for sheet in sheets if sheet.picture is not None]
+    used = _used({path: texts[path] or [] for path in drawn}, meant, plan)
+    fault = next(filter(None, (_fault(names, own) for names, own in used)), "")
+    notes = [*_notes(described, meant), *_notes_of_first(used), *lists.notes()]
+    kept = _one_each(folder, sheets)
+    return Found("YOLO txt", "cxcywh", kept, tuple(in_order), notes, fault)
 
 
 def _has_numbered_class(found: list[Row]) -> bool:
@@ -138,6 +142,46 @@ def _named(kind: str, names: Names) -> str | None:
     if value is None:
         return kind if kind in names.by_number.values() else None
     return names.by_number.get(int(value)) if value == int(value) else None
+
+
+def _used(
+    texts: Mapping[Path, Sequence[Row]], meant: Mapping[Path, Names], plan: Reading
+) -> list[tuple[Names, Counter[int]]]:
+    """The boxes of each number, by the names that they mean: files with the same names are one."""
+    found: dict[tuple[tuple[int, str], ...], tuple[Names, Counter[int]]] = {}
+    for path, own in texts.items():
+        names = meant[path]
+        _, used = found.setdefault(tuple(names.by_number.items()), (names, Counter()))
+        values = [number(row.kind) for row in own if plan.corners(row)[0] is not None]
+        used.update(int(value) for value in values if value is not None and value == int(value))
+    return list(found.values())
+
+
+def _fault(names: Names, used: Mapping[int, int]) -> str:
+    words = ("class", str(names.file), "labels")
+    found = numbering.fault(used, names.by_number, names.nameless, words)
+    if found is None:
+        return ""
+    first, said = found
+    as_written = names.numbered_from(first)
+    return (
+        f"{said}; number the names in {names.file} like that ({as_written}), or name the other "
+        "class there too if it is one"
+    )
+
+
+def _notes_of_first(used: Sequence[tuple[Names, Mapping[int, int]]]) -> list[str]:
+    """Where the last class does not occur, labels that count from 1 leave no other sign."""
+    return [
+        f"class 0 of {names.file}, {names.by_number[0]!r}, has no box: if the labels count from 1, "
+        f"every box has the name of the next class; look at a few pictures, and number the names "
+        f"like that ({names.numbered_from(1)}) if so"
+        for names, own in used
+        if own
+        and 0 in names.by_number
+        and 0 not in own
+        and not numbering.stands_for_none(names.by_number[0])
+    ]
 
 
 def _described_split(names: Names, picture: Path | None) -> str:

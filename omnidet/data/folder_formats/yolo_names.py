@@ -48,6 +48,8 @@ class Names:
     """Folders and lists of each split that are there."""
     absent: Sequence[str] = ()
     """What it names for a split and the folder has not."""
+    nameless: frozenset[int] = frozenset()
+    """Numbers that it lists without a name."""
 
     def __str__(self) -> str:
         """For people."""
@@ -55,6 +57,13 @@ class Names:
         if self.num_classes is not None and self.num_classes != len(self.by_number):
             said += f", which says nc: {self.num_classes}"
         return said
+
+    def numbered_from(self, first: int) -> str:
+        """How the file would say that the first name has that number."""
+        name = self.by_number[min(self.by_number)][:40]
+        if self.file.suffix.lower() in (".yaml", ".yml"):
+            return f"`names: {{{first}: {name}, ...}}`"
+        return f"a line each, `{first} {name}`"
 
 
 class NamesOf:
@@ -124,7 +133,14 @@ def _text(folder: Folder, path: Path) -> Names:
             f"{folder.root / path}: {line!r} among the names may be a comment or a class: take it "
             "out, or spell it without '#'"
         )
-    return Names(path, {number: name for number, name in _numbered(lines).items() if name})
+    by_number, nameless = _parted(_numbered(lines))
+    return Names(path, by_number, nameless=nameless)
+
+
+def _parted(listed: Mapping[int, str]) -> tuple[dict[int, str], frozenset[int]]:
+    """The names, and the numbers that have none."""
+    named = {number: name for number, name in listed.items() if name}
+    return named, frozenset(listed.keys() - named.keys())
 
 
 def _numbered(lines: Sequence[str]) -> dict[int, str]:
@@ -187,25 +203,22 @@ def _named(folder: Folder, path: Path, content: Mapping[str, Any]) -> Names:
     if len(counts) == 2 and counts[0] is not None and counts[1] is not None:
         keypoints = counts[0] * counts[1]
     folders, absent = _folders(folder, path, content)
-    return Names(
-        path,
-        _by_number(folder, path, content["names"]),
-        _whole(content.get("nc")),
-        keypoints,
-        folders,
-        absent,
-    )
+    by_number, nameless = _parted(_by_number(folder, path, content["names"]))
+    return Names(path, by_number, _whole(content.get("nc")), keypoints, folders, absent, nameless)
 
 
 def _by_number(folder: Folder, path: Path, names: Any) -> dict[int, str]:
+    """What is listed, by number; "" where an entry says nothing."""
     if isinstance(names, str) and names not in _NOTHING:
         found = _resolved(folder, path, "", names)
         if found is not None and found in folder.files:
-            return dict(_text(folder, found).by_number)
+            listed = _text(folder, found)
+            return {**listed.by_number, **dict.fromkeys(listed.nameless, "")}
     if isinstance(names, list) and all(isinstance(name, str) for name in names):
-        return {i: files.plain(n) for i, n in enumerate(names) if n.strip() not in _NOTHING}
+        return {i: _spelled(name) for i, name in enumerate(names)}
     if isinstance(names, dict) and all(isinstance(v, str) for v in names.values()):
-        pairs = [(_whole(k), files.plain(v)) for k, v in names.items() if v.strip() not in _NOTHING]
+        pairs = [(_whole(k), _spelled(v)) for k, v in names.items()]
+        pairs = [(number, name) for number, name in pairs if name or number is not None]
         if all(number is None for number, _ in pairs):  # {cat: 0, dog: 1}
             pairs = [(_whole(v), files.plain(str(k))) for k, v in names.items()]
         numbered = {number: name for number, name in pairs if number is not None}
@@ -216,6 +229,10 @@ def _by_number(folder: Folder, path: Path, names: Any) -> dict[int, str]:
         f"{folder.root / path}: names={reprlib.repr(names)[:200]} is not a list of names: "
         "give `names: [first, second]`"
     )
+
+
+def _spelled(name: str) -> str:
+    return "" if name.strip() in _NOTHING else files.plain(name)
 
 
 def _whole(value: object) -> int | None:

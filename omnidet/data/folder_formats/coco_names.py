@@ -1,0 +1,119 @@
+"""The categories of COCO json, and the ids by which its lists speak of one another."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from omnidet.data.folder_formats import numbering
+from omnidet.data.reading import annotations as files
+
+Id = int | str
+
+
+@dataclass(frozen=True)
+class Names:
+    """The categories of a file."""
+
+    by_id: Mapping[Id, str]
+    """Without those that have no name."""
+    spare: frozenset[Id] = frozenset()
+    """Those that have no name, or are only there to hold others."""
+
+    def of(self, ids: object) -> frozenset[str]:
+        """Names of a list of ids."""
+        found = [id_of(i) for i in ids] if isinstance(ids, list) else []
+        return frozenset(self.by_id[i] for i in found if i is not None and i in self.by_id)
+
+
+class Counts:
+    """How many annotations each category has, over all files that list the same categories."""
+
+    def __init__(self) -> None:
+        self._found: dict[tuple[tuple[Id, str], ...], tuple[Path, Names, Counter[int]]] = {}
+
+    def add(self, path: Path, names: Names, annotations: Sequence[Any]) -> None:
+        """Count those of one file."""
+        _, _, used = self._found.setdefault(tuple(names.by_id.items()), (path, names, Counter()))
+        ids = [id_of(entry.get("category_id")) for entry in annotations if isinstance(entry, dict)]
+        used.update(own for own in ids if isinstance(own, int))
+
+    def fault(self) -> str:
+        """A sentence with the remedy where annotations and categories count from different numbers;
+        "" where nothing says so.
+        """
+        for path, names, used in self._found.values():
+            numbered = {own: n for own, n in names.by_id.items() if isinstance(own, int)}
+            own_names = {own: name for own, name in numbered.items() if own not in names.spare}
+            spare = frozenset(own for own in names.spare if isinstance(own, int))
+            words = ("category", f"`categories` of {path}", "annotations")
+            found = numbering.fault(used, own_names, spare, words)
+            if found is not None:
+                return (
+                    f"{found[1]}; give the categories the ids that the annotations use, or list "
+                    "the other category there too if it is one"
+                )
+        return ""
+
+
+def list_of(content: Mapping[str, Any], key: str, path: Path) -> list[Any]:
+    """One of the lists of a file; empty where it is missing. Raises ValueError for what is none."""
+    found = content.get(key, [])
+    if not isinstance(found, list):
+        raise ValueError(
+            f"{path} has no list {key!r}: it is not COCO json; mend it, or move it away"
+        )
+    return found
+
+
+def once_each(content: Mapping[str, Any], key: str, field: str, path: Path) -> dict[Id, Any]:
+    """The entries by id. Raises ValueError where one has no id, or one id stands for two."""
+    found: dict[Id, Any] = {}
+    for place, entry in enumerate(list_of(content, key, path)):
+        own = id_of(entry.get("id")) if isinstance(entry, dict) else None
+        if own is None:
+            raise ValueError(
+                f"{path}: {key}[{place}] needs an id, a number or a text: give it one, or take "
+                "it out"
+            )
+        other = found.setdefault(own, entry)
+        if other.get(field) != entry.get(field):
+            raise ValueError(
+                f"{path}: id {own!r} of {key!r} stands for {other.get(field)!r} and "
+                f"{entry.get(field)!r}: give each its own"
+            )
+    return found
+
+
+def id_of(value: object) -> Id | None:
+    """Ids are numbers; a text or 1.0 that spells one is the same id."""
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return None
+    if isinstance(value, str):
+        text = value.strip()
+        return int(text) if re.fullmatch(r"-?[0-9]{1,18}", text) else text or None
+    if isinstance(value, float):
+        return int(value) if abs(value) < 2**53 and value == int(value) else None
+    return value
+
+
+def categories(content: Mapping[str, Any], path: Path) -> Names:
+    """The categories of a file. Raises ValueError as `once_each` does."""
+    listed = once_each(content, "categories", "name", path)
+    above = [category.get("supercategory") for category in listed.values()]
+    found = {}
+    for own, category in listed.items():
+        name = category.get("name")
+        if isinstance(name, str | int | float) and not isinstance(name, bool):
+            found[own] = files.plain(str(name))
+    by_id = {own: name for own, name in found.items() if name}
+    holders = {
+        own
+        for own, category in listed.items()
+        if category.get("name") in above and category.get("supercategory") != category.get("name")
+    }
+    return Names(by_id, frozenset(holders | (listed.keys() - by_id.keys())))

@@ -1,0 +1,58 @@
+"""Labels that count the classes from another number than their names do: each box would get the
+name of a neighbouring class, and all but those of one class without a word.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+
+_STAND_FOR_NONE = ("background", "none", "nothing", "ignore")
+"""Names of a first class that has no box in any numbering."""
+
+
+def fault(
+    used: Mapping[int, int],
+    names: Mapping[int, str],
+    spare: Collection[int],
+    words: tuple[str, str, str],
+) -> tuple[int, str] | None:
+    """The number that the labels count from and a sentence on it, where it is not that of the names
+    and a sign tells so; None otherwise.
+
+    Args:
+        used: how many boxes each number has.
+        names: by number.
+        spare: other numbers that are listed, such as those without a name: a box of theirs is no
+            sign.
+        words: for the sentence: what a class is called, where the names stand, what counts.
+    """
+    first = _first(set(used), names, spare)
+    if first is None:
+        return None
+    kind, place, labels = words
+    strays = sorted(used.keys() - names.keys() - {*spare})
+    idle = [number for number in (min(names), max(names)) if number not in used]
+    without = f", of which {idle[0]} ({names[idle[0]][:40]!r}) has no box" if idle else ""
+    return first, (
+        f"{sum(used[number] for number in strays)} of {sum(used.values())} boxes cannot be used: "
+        f"they are of {kind} {strays[0]}, and the names in {place} are {min(names)} to "
+        f"{max(names)}{without}: these {labels} count from {first}"
+    )
+
+
+def stands_for_none(name: str) -> bool:
+    """Whether a class is listed that nobody draws boxes of."""
+    return name.strip("_ ").casefold() in _STAND_FOR_NONE
+
+
+def _first(used: set[int], names: Mapping[int, str], spare: Collection[int]) -> int | None:
+    if used <= {*names, *spare} or not names:
+        return None
+    drawn = {number for number, name in names.items() if not stands_for_none(name)}
+    for step in (1, -1):
+        if {number - step for number in used} <= drawn:
+            return min(names) + step
+    # Places in a list whose ids have gaps, as the 80 names of COCO with ids up to 90 do.
+    if 0 in used - {*names, *spare} and max(used) < len(names):
+        return 0
+    return None

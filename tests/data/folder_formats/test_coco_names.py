@@ -1,0 +1,58 @@
+"""Categories of COCO json and the ids by which annotations speak of them."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.data.annotated import drawing
+from tests.data.annotated.drawing import LOSSY, Folder, scenes
+
+
+def _shift(by: int):
+    def change(content):
+        for annotation in content["annotations"]:
+            annotation["category_id"] += by
+
+    return change
+
+
+@pytest.mark.parametrize(("by", "first_id", "first"), [(-1, 1, 0), (1, 0, 1), (1, 1, 2)])
+@pytest.mark.parametrize("config", [None, LOSSY])
+def test_coco_in_another_numbering_is_refused(folder: Folder, by, first_id, first, config):
+    folder.coco(change=_shift(by), first_id=first_id)
+    said = folder.refusal(config)
+    assert f"count from {first}" in said
+    assert "instances_train.json" in said
+    assert "max_lost" not in said
+
+
+def test_coco_in_another_numbering_is_judged_over_all_files_of_the_same_categories(folder: Folder):
+    """One of them has no box of the class that would tell."""
+    for split, shown in (("train", ("cat", "dog")), ("val", ("cat",))):
+        content = drawing.coco(folder.pictures(scenes(8, shown, prefix=split), "images"))
+        _shift(1)(content)
+        folder.write(f"annotations/{split}.json", content)
+    assert "count from 2" in folder.refusal()
+
+
+def test_places_in_a_list_of_categories_are_not_their_ids(folder: Folder):
+    def change(content):
+        for category, own in zip(content["categories"], (1, 5), strict=True):
+            category["id"] = own
+        _shift(-1)(content)
+
+    folder.coco(change=change)
+    assert "count from 0" in folder.refusal()
+
+
+def test_a_supercategory_without_boxes_is_no_sign(folder: Folder):
+    """Roboflow lists one first; the last category was taken out of the list."""
+
+    def change(content):
+        content["categories"] = [
+            {"id": 0, "name": "animals", "supercategory": "none"},
+            {"id": 1, "name": "cat", "supercategory": "animals"},
+        ]
+
+    folder.coco(change=change)
+    assert "max_lost" in folder.refusal()
