@@ -111,7 +111,8 @@ FORMATS: tuple[Format, ...] = (
         "`box`, turned ones as the box around; the box around `polygon`, `ellipse` and `mask`",
         "points, lines, skeletons, cuboids and tags; tracks of videos are refused",
         "`name` of the image",
-        "`subset` of the image, else the name of the xml, else folders",
+        "`subset` of the image, which must be a split where others are, else the name of the "
+        "xml, else folders",
         "the labels of the task, else all names of the folder",
         DECLARED,
     ),
@@ -172,12 +173,13 @@ FORMATS: tuple[Format, ...] = (
         tables.read,
         "csv or tsv with columns for the picture, the class and four corners, such as `filename, "
         "class, xmin, ymin, xmax, ymax`; Open Images; `path,x1,y1,x2,y2,class` without a head",
-        "the corners, in pixels, or as shares where all are from 0 to 1; `IsGroupOf` frames a "
-        "group",
+        "the corners, in pixels, or as shares where all are from 0 to 1; named by the column "
+        "`class`, `label`, `class_name` or the like, by one of words before one of numbers; "
+        "`IsGroupOf` frames a group",
         "rows without four numbers or without a class; tables with x, y, width and height, which "
         "may begin at the corner or the centre, are not read",
         "the column `filename`, `image`, `path` or `ImageID`",
-        "the column `split`, else the name of the table, else folders",
+        "the column `split`, whose words must be splits, else the name of the table, else folders",
         "all names of the folder; of Open Images none; none where several tables share a picture",
         "the columns `width` and `height` say it; without these such photographs are left out "
         "unless `--exif` says it",

@@ -5,11 +5,12 @@ https://docs.cvat.ai/docs/manual/advanced/xml_format/.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from pathlib import Path
 from xml.etree.ElementTree import Element
 
 from omnidet.data.folder_formats import lookup
-from omnidet.data.folder_formats.folder import SPLITS, Folder, key, split_of_file, split_of_folders
+from omnidet.data.folder_formats.folder import Folder, split_of_file, split_of_folders
 from omnidet.data.folder_formats.sheets import (
     NO_BOX,
     NO_NAME,
@@ -22,6 +23,7 @@ from omnidet.data.folder_formats.sheets import (
     outline_box,
     size_of,
 )
+from omnidet.data.folder_formats.written_splits import splits_of
 from omnidet.data.reading import annotations as files
 
 _MARK = b"<annotations"
@@ -31,9 +33,11 @@ _SHAPES = ("box", "polygon", "ellipse", "mask", "polyline", "points", "skeleton"
 def read(folder: Folder) -> Found | None:
     """All the files of the folder.
 
-    Raises ValueError for one that is damaged, or holds the tracks of a video.
+    Raises ValueError for one that is damaged, or holds the tracks of a video, and for a subset that
+    is no split beside others that are.
     """
     sheets: list[Sheet] = []
+    notes: list[str] = []
     names: dict[str, None] = {}
     for path in folder.with_suffix(".xml"):
         content = folder.read_bytes(path)
@@ -55,15 +59,29 @@ def read(folder: Folder) -> Found | None:
         labels = [files.plain(label.findtext("name") or "") for label in root.iter("label")]
         names.update(dict.fromkeys(filter(None, labels)))
         covers = frozenset(filter(None, labels)) or None
-        sheets += [_sheet(folder, path, image, covers) for image in root.iter("image")]
-    return Found("CVAT xml", "xyxy", sheets, tuple(names)) if sheets else None
+        images = list(root.iter("image"))
+        written = [(i.get("subset", ""), f"{folder.root / path}, {_where(i)}") for i in images]
+        splits, note = splits_of(written, "the attribute 'subset'", is_split=False)
+        notes += [f"{path}: {note}"] if note else []
+        sheets += [_sheet(folder, path, image, covers, splits) for image in images]
+    return Found("CVAT xml", "xyxy", sheets, tuple(names), notes) if sheets else None
 
 
-def _sheet(folder: Folder, path: Path, image: Element, covers: frozenset[str] | None) -> Sheet:
-    split = SPLITS.get(key(image.get("subset", "")), "") or split_of_file(path)
+def _where(image: Element) -> str:
+    return f"image {image.get('id', '')} {image.get('name', '')}"
+
+
+def _sheet(
+    folder: Folder,
+    path: Path,
+    image: Element,
+    covers: frozenset[str] | None,
+    splits: Mapping[str, str],
+) -> Sheet:
+    split = splits[image.get("subset", "")] or split_of_file(path)
     hit = lookup.find(folder, image.get("name", ""), path, split)
     shapes = tuple(_shape(thing) for thing in image if thing.tag in _SHAPES)
-    where = f"image {image.get('id', '')} {image.get('name', '')}"
+    where = _where(image)
     return Sheet(
         path,
         hit.picture,

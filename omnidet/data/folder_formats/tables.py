@@ -16,9 +16,7 @@ from pathlib import Path
 from omnidet.data.folder_formats import lookup
 from omnidet.data.folder_formats.folder import (
     PICTURES,
-    SPLITS,
     Folder,
-    key,
     parts_of,
     split_of_file,
     split_of_folders,
@@ -34,6 +32,7 @@ from omnidet.data.folder_formats.sheets import (
     number,
     size_of,
 )
+from omnidet.data.folder_formats.written_splits import splits_of
 from omnidet.data.reading import annotations as files
 
 _COLUMNS = {
@@ -49,11 +48,14 @@ _COLUMNS = {
     "split": "split subset set dataset partition",
     "group": "isgroupof",
 }
-"""Words for the columns, without case, blanks and signs; of several the first."""
+"""Words for the columns, without case, blanks and signs; of several the first, but of those for the
+name the first that holds words.
+"""
 _NEEDED = ("picture", "name", "x0", "y0", "x1", "y1")
 _BARE = ("picture", "x0", "y0", "x1", "y1", "name")
 _ENDINGS = (".csv", ".tsv")
 _MAX_SHARE = 1.001
+_NUMBER = re.compile(r"[-+]?[0-9]+([.,][0-9]*)?|nan", re.IGNORECASE)
 _Row = Mapping[str, str]
 
 
@@ -64,6 +66,9 @@ class _Table:
     """By the number of the line."""
     is_in_shares: bool
     is_open_images: bool
+    splits: Mapping[str, str]
+    """By what the column says."""
+    notes: Sequence[str]
 
 
 def read(folder: Folder) -> Found | None:
@@ -73,15 +78,15 @@ def read(folder: Folder) -> Found | None:
         return None
     described = _descriptions(folder) if any(table.is_open_images for table in tables) else {}
     sheets = [sheet for table in tables for sheet in _sheets(folder, table, described)]
-    notes = [
-        f"{table.path}: corners as shares, all of them from 0 to 1"
-        for table in tables
-        if table.is_in_shares
-    ]
+    notes = [note for table in tables for note in table.notes]
     return Found("table of boxes", "xyxy", sheets, notes=notes)
 
 
 def _table(folder: Folder, path: Path) -> _Table | None:
+    """A file as a table of boxes; None where it has not the columns.
+
+    Raises ValueError for a split that is none.
+    """
     lines = (text_of(folder, path) or "").splitlines()
     if not lines:
         return None
@@ -89,8 +94,11 @@ def _table(folder: Folder, path: Path) -> _Table | None:
     cells = [(place, row) for place, row in enumerate(csv.reader(lines, delimiter=mark), start=1)]
     head = [re.sub(r"[^a-z0-9]", "", cell.casefold()) for cell in cells[0][1]]
     columns = {what: _place(head, words.split()) for what, words in _COLUMNS.items()}
+    notes = []
     if all(columns[what] is not None for what in _NEEDED):
-        cells = cells[1:]
+        titles, cells = cells[0][1], cells[1:]
+        columns["name"], note = _names_column(head, titles, cells)
+        notes += [note] if note else []
     elif _is_bare(cells[0][1]):
         columns = {what: place for place, what in enumerate(_BARE)}
     else:
@@ -103,7 +111,44 @@ def _table(folder: Folder, path: Path) -> _Table | None:
     numbers = [number(row.get(side)) for _, row in rows for side in ("x0", "y0", "x1", "y1")]
     found = [value for value in numbers if value is not None]
     is_in_shares = bool(found) and max(map(abs, found)) <= _MAX_SHARE
-    return _Table(path, rows, is_in_shares, "imageid" in head and "labelname" in head)
+    if is_in_shares:
+        notes.append("corners as shares, all of them from 0 to 1")
+    splits: dict[str, str] = {}
+    if columns.get("split") is not None:
+        column = head[columns["split"] or 0]
+        written = [(row.get("split", ""), f"{folder.root / path}, line {n}") for n, row in rows]
+        splits, note = splits_of(written, f"the column {column!r}", column == "split")
+        notes += [note] if note else []
+    return _Table(
+        path,
+        rows,
+        is_in_shares,
+        "imageid" in head and "labelname" in head,
+        splits,
+        [f"{path}: {note}" for note in notes],
+    )
+
+
+def _names_column(
+    head: Sequence[str], titles: Sequence[str], cells: Sequence[tuple[int, Sequence[str]]]
+) -> tuple[int, str]:
+    """The column of the names and, where it needs one, a note: of several the first that holds
+    words, because numbers stand for names that only the person who made the table knows.
+    """
+    places = [head.index(word) for word in _COLUMNS["name"].split() if word in head]
+    worded = [place for place in places if _holds_words(place, cells)]
+    chosen = (worded or places)[0]
+    others = ", ".join(repr(titles[place].strip()) for place in places if place != chosen)
+    said = f"names from the column {titles[chosen].strip()!r}"
+    if not worded and cells:
+        return chosen, f"{said}, which holds numbers: the detector will know numbers for names"
+    return chosen, f"{said}, not from {others}" if others else ""
+
+
+def _holds_words(place: int, cells: Sequence[tuple[int, Sequence[str]]]) -> bool:
+    filled = [row[place].strip() for _, row in cells if place < len(row) and row[place].strip()]
+    words = [cell for cell in filled if not _NUMBER.fullmatch(cell)]
+    return 2 * len(words) > len(filled)
 
 
 def _place(head: Sequence[str], words: Iterable[str]) -> int | None:
@@ -135,7 +180,7 @@ def _sheets(folder: Folder, table: _Table, described: Mapping[str, str]) -> Iter
         by_picture.setdefault(spelled, []).append((place, row))
     is_sole = len({tuple(parts_of(name)[:-1]) for name, _ in by_picture}) == 1
     for (declared, given), rows in by_picture.items():
-        split = SPLITS.get(key(given), "") or split_of_file(table.path)
+        split = table.splits.get(given, "") or split_of_file(table.path)
         hit = lookup.find(folder, declared, table.path, split, is_sole)
         shapes = tuple(_shape(row, place, described) for place, row in rows if not _is_empty(row))
         sizes = {size_of(row.get("width"), row.get("height")) for _, row in rows}

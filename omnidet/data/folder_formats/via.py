@@ -104,8 +104,12 @@ def _attributes(region: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _attribute(folder: Folder, entries: Sequence[_Entry]) -> str:
-    counts = Counter(k for e in entries for r in e.regions for k in _attributes(r))
+    said = [item for e in entries for r in e.regions for item in _attributes(r).items()]
+    counts = Counter(k for k, _ in said)
+    # Of several the first that holds words: a number stands for a name.
+    worded = {k for k, value in said if (name := _name(value)) and number(name) is None}
     usual = [known for known in _USUAL for k in counts if k.casefold() == known]
+    usual = [u for u in usual if any(k.casefold() == u for k in worded)] or usual
     names = [k for k in counts if k.casefold() in usual[:1]] or list(counts)
     if len(names) > 1:
         raise ValueError(

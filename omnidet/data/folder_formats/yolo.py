@@ -228,6 +228,10 @@ def _notes(described: Names | None, meant: Mapping[Path, Names]) -> list[str]:
     if described.num_classes is not None and described.num_classes != count:
         notes.append(f"{described.file} says nc: {described.num_classes} and names {count} classes")
     notes += [f"{described.file} names {entry}, which is not there" for entry in described.absent]
+    notes += [
+        f"{described.file} names {entry}, and that is no split: write train, val or test"
+        for entry in described.strange
+    ]
     shared = set(map(tuple, described.folders.values()))
     if len(shared) < len(described.folders):
         notes.append(f"{described.file} names the same pictures for several splits: not used")

@@ -48,6 +48,8 @@ class Names:
     """Folders and lists of each split that are there."""
     absent: Sequence[str] = ()
     """What it names for a split and the folder has not."""
+    strange: Sequence[str] = ()
+    """What it names under a word that is no split."""
     nameless: frozenset[int] = frozenset()
     """Numbers that it lists without a name."""
 
@@ -203,8 +205,11 @@ def _named(folder: Folder, path: Path, content: Mapping[str, Any]) -> Names:
     if len(counts) == 2 and counts[0] is not None and counts[1] is not None:
         keypoints = counts[0] * counts[1]
     folders, absent = _folders(folder, path, content)
+    strange = _strange(folder, path, content)
     by_number, nameless = _parted(_by_number(folder, path, content["names"]))
-    return Names(path, by_number, _whole(content.get("nc")), keypoints, folders, absent, nameless)
+    return Names(
+        path, by_number, _whole(content.get("nc")), keypoints, folders, absent, strange, nameless
+    )
 
 
 def _by_number(folder: Folder, path: Path, names: Any) -> dict[int, str]:
@@ -258,6 +263,19 @@ def _folders(
             else:
                 there[split].append(found)
     return dict(there), absent
+
+
+def _strange(folder: Folder, path: Path, content: Mapping[str, Any]) -> list[str]:
+    """Folders and lists under a word that is no split, such as a misspelled one."""
+    base = content.get("path") if isinstance(content.get("path"), str) else ""
+    return [
+        f"{word}: {entry}"
+        for word, entry in content.items()
+        if isinstance(entry, str)
+        and word not in (*_SPLITS, "path", "names")
+        and entry not in _NOTHING
+        and _resolved(folder, path, str(base), entry)
+    ]
 
 
 def _resolved(folder: Folder, near: Path, base: str, entry: str) -> Path | None:

@@ -23,6 +23,19 @@ def test_cvat(folder: Folder):
     assert "tracks of a video" in folder.refusal()
 
 
+def test_a_subset_that_is_no_split_is_refused_beside_others_and_else_said(folder: Folder):
+    own = folder.pictures([*scenes(6, split="Train"), *scenes(4, prefix="t", split="Tets")])
+    folder.write("annotations.xml", drawing.cvat(own))
+    said = folder.refusal()
+    assert "annotations.xml, image 6 t000.png: 'Tets'" in said
+    for scene in own:
+        scene.split = "shop"
+    folder.write("annotations.xml", drawing.cvat(own))
+    found = folder.read()
+    assert set(found.splits) == {""}
+    assert any("'shop'" in note for note in found.account.notes)
+
+
 def test_shapes_of_cvat(folder: Folder):
     own = folder.pictures(scenes(8))
     text = drawing.cvat(own)

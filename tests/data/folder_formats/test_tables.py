@@ -47,6 +47,46 @@ def test_shares_and_a_column_with_the_split(folder: Folder):
     assert any("shares" in note for note in found.account.notes)
 
 
+def _with_columns(folder: Folder, title: str, cells) -> None:
+    """Six pictures, and a column behind the others."""
+    lines = drawing.table(folder.pictures(scenes(6))).splitlines()
+    rows = [f"{line},{cell}\n" for line, cell in zip(lines, [title, *cells], strict=True)]
+    folder.write("boxes.csv", "".join(rows))
+
+
+def test_a_misspelled_split_is_refused(folder: Folder):
+    _with_columns(folder, "split", ["train"] * 4 + ["tets"] * 2)
+    said = folder.refusal()
+    for part in ("boxes.csv, line 6", "'tets'", "'split'", "train, "):
+        assert part in said
+
+
+def test_a_column_of_sources_is_no_split(folder: Folder):
+    _with_columns(folder, "dataset", ["factory"] * 3 + ["lab"] * 3)
+    found = folder.read()
+    assert set(found.splits) == {""}
+    assert any("'dataset' says no split" in note for note in found.account.notes)
+
+
+def test_a_column_of_words_is_taken_before_one_of_numbers(folder: Folder):
+    _with_columns(folder, "label", [0, 1, 0, 1, 0, ""])
+    head, rest = (folder.root / "boxes.csv").read_text().split("\n", 1)
+    for name, number in (("class_name", "label"), ("name", "class")):
+        changed = head.replace(",class,", f",{name},").replace(",label", f",{number}")
+        folder.write("boxes.csv", f"{changed}\n{rest}")
+        found = folder.read()
+        assert set(found.names) == {"cat", "dog"}
+        (note,) = (n for n in found.account.notes if "names from the column" in n)
+        assert f"{name!r}, not from {number!r}" in note
+
+
+def test_names_that_are_numbers_are_said(folder: Folder):
+    own = scenes(6, ("0", "1"))
+    folder.write("boxes.csv", drawing.table(folder.pictures(own)))
+    (note,) = (n for n in folder.read().account.notes if "holds numbers" in n)
+    assert "'class'" in note
+
+
 def test_a_table_without_a_head(folder: Folder):
     own = [*scenes(6), Scene("empty.png", [])]
     text = ""

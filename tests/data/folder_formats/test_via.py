@@ -43,6 +43,16 @@ def test_via(folder: Folder, style, attribute):
     assert left["picture without a region"].count == 1
 
 
+def test_an_attribute_of_words_is_taken_before_one_of_numbers(folder: Folder):
+    content = drawing.via(folder.pictures(scenes(8)), "class")
+    for place, entry in enumerate(content.values()):
+        entry["regions"][0]["region_attributes"]["label"] = str(place % 2)
+    folder.write("via.json", content)
+    found = folder.read()
+    assert set(found.names) == {"cat", "dog"}
+    assert "names from the attribute 'class'" in found.account.notes
+
+
 def test_shapes_of_via(folder: Folder):
     own = folder.pictures(scenes(8))
     content = drawing.via(own)

@@ -128,6 +128,14 @@ def test_splits_of_data_yaml(folder: Folder):
     assert len(folder.read().splits["train"]) == 6
 
 
+def test_a_misspelled_split_of_data_yaml_is_said(folder: Folder):
+    folder.yolo()
+    yaml = "train: images/train\nvla: images/val\nnames: [cat, dog]\nauthor: somebody\n"
+    folder.write("data.yaml", yaml)
+    (note,) = (n for n in folder.read().account.notes if "no split" in n)
+    assert "data.yaml names vla: images/val" in note
+
+
 def test_the_layout_of_darknet_and_cvat(folder: Folder):
     own = folder.pictures(scenes(8), "obj_train_data")
     for scene in own:
