@@ -123,6 +123,7 @@ def asked(options: argparse.Namespace) -> Asked:
     found: list[names.Name] = []
     if options.phrases is not None:
         found += names.wanted(options.phrases)
+        question.require_distinct(options.phrases)
     if options.phrases_file is not None:
         found += names.read(options.phrases_file)
     say(hints.of_spelling([phrase for one in found for phrase in one.phrases]))
@@ -131,7 +132,8 @@ def asked(options: argparse.Namespace) -> Asked:
         other = seen.setdefault(one.name, one)
         if other != one:
             raise ValueError(
-                f"{one.name!r} is given by --phrases and by --phrases-file: take one out"
+                f"{question.shown(one.name)} is given by --phrases and by --phrases-file: take "
+                "one out"
             )
     least = THRESHOLD if options.threshold is None else None
     return Asked(tuple(seen.values()), tuple(options.like or ()), least)

@@ -7,6 +7,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections import Counter
+from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -63,7 +64,7 @@ def run(options: argparse.Namespace) -> int:
 
     Raises ValueError or OSError before anything is loaded if an argument is wrong.
     """
-    from omnidet.inference import question
+    from omnidet.inference import hints, question
     from omnidet.predictions import inputs
     from omnidet.predictions.dataset import check_names
     from omnidet.predictions.journal import Journal
@@ -82,11 +83,17 @@ def run(options: argparse.Namespace) -> int:
     prompt = asking.prompt_of(detector, asked)
     check_names(prompt.labels, "the names to look for")
     with Journal(options.out, {**facts, **identity}, "--out") as journal:
-        return _labelled(options, journal, detector, prompt, items)
+        told = hints.without_meaning(detector.vocabulary, asked.wanted)
+        return _labelled(options, journal, detector, prompt, items, told)
 
 
 def _labelled(
-    options: argparse.Namespace, journal: Journal, detector: Any, prompt: Any, items: Any
+    options: argparse.Namespace,
+    journal: Journal,
+    detector: Any,
+    prompt: Any,
+    items: Any,
+    told: Collection[str],
 ) -> int:
     from omnidet.predictions.dataset import DatasetFiles
     from omnidet.predictions.folder import run_into
@@ -111,6 +118,7 @@ def _labelled(
         dataset_tables(journal, options.format, prompt.labels),
         lambda _: None,
         lambda reason: print(f"omnidet label: {reason}", file=sys.stderr),
+        told,
     )
     for note in result.notes:
         print(f"note: {note}", file=sys.stderr)

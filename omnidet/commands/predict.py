@@ -157,7 +157,8 @@ def _unfound(
     found: Detections,
 ) -> list[str]:
     """What would show the names without a box; nothing where boxes were cut off, or of many."""
-    missing = [label for label in prompt.labels if label not in found.labels]
+    told = {*found.labels, *hints.without_meaning(detector.vocabulary, asked.wanted)}
+    missing = [label for label in prompt.labels if label not in told]
     if not missing or len(prompt.labels) > MOST_UNFOUND or len(found) >= options.max_detections:
         return []
     own = {one.name: one.threshold for one in asked.wanted if one.threshold is not None}
@@ -214,7 +215,9 @@ def _text(found: Detections, detector: OmniDet, explain: bool, thresholds: set[f
     for box, score, label, why in zip(
         found.boxes_xyxy, found.scores, found.labels, reasons, strict=True
     ):
-        lines.append(f"{score:.3f}  {' '.join(f'{v:7.1f}' for v in box)}  {label}")
+        lines.append(
+            f"{score:.3f}  {' '.join(f'{v:7.1f}' for v in box)}  {question.shortened(label)}"
+        )
         lines += [f"         {line}" for line in (why.lines() if why else ())]
     return "\n".join(lines)
 
@@ -307,6 +310,7 @@ def _saved(
         tables(journal, chosen, prompt.labels),
         show,
         _complain,
+        hints.without_meaning(detector.vocabulary, asked.wanted),
     )
     for note in result.notes:
         print(f"note: {note}", file=sys.stderr)
@@ -320,7 +324,9 @@ def _saved(
 def summary(line: Mapping[str, Any]) -> str:
     """A picture in one line: `a.jpg  2 red star, 1 ring`."""
     counts = Counter(entry["label"] for entry in line["detections"])
-    listed = ", ".join(f"{count} {label}" for label, count in counts.most_common())
+    listed = ", ".join(
+        f"{count} {question.shortened(label)}" for label, count in counts.most_common()
+    )
     return f"{one_line(line['image'])}  {listed or 'nothing'}"
 
 

@@ -9,10 +9,11 @@ import itertools
 import math
 from collections.abc import Iterable, Mapping, Sequence
 
+from omnidet.counted import counted
 from omnidet.data.vocabulary import Vocabulary
 from omnidet.inference.names import Name
 from omnidet.inference.pieces import pieces, unheard_words, unknown_words
-from omnidet.inference.question import hint
+from omnidet.inference.question import hint, listed, shown, twice
 from omnidet.inference.spelling import doubts
 
 
@@ -23,13 +24,13 @@ def of_spelling(phrases: Sequence[str]) -> list[str]:
 
 
 def of_call(vocabulary: Vocabulary | None, phrases: Sequence[str], most: int = 5) -> list[str]:
-    """What a program is warned of: several phrases in one, and words that training never had.
+    """What a program is warned of: several phrases in one, phrases that come twice, and words that
+    training never had.
 
     Args:
-        most: lines of the second kind.
+        most: lines of the last kind.
     """
-    several = hint(phrases)
-    found = [several] if several else []
+    found = [line for line in (hint(phrases), twice(phrases)) if line]
     if vocabulary:
         unheard = (phrase for phrase in phrases if not vocabulary.knows(phrase))
         for phrase in itertools.islice(unheard, most):
@@ -37,38 +38,60 @@ def of_call(vocabulary: Vocabulary | None, phrases: Sequence[str], most: int = 5
     return found
 
 
-def of_words(vocabulary: Vocabulary, wanted: Iterable[Name]) -> list[str]:
-    """One thing under two names, and words that the detector does not know."""
+def of_words(vocabulary: Vocabulary, wanted: Iterable[Name], most: int = 5) -> list[str]:
+    """One thing under two names, and words that the detector does not know.
+
+    Args:
+        most: phrases whose words are named; of the others only the number is said.
+    """
     wanted = tuple(wanted)
     found = [same] if (same := _same(vocabulary, wanted)) else []
-    for name in wanted:
-        for phrase in name.phrases:
-            found += of_unheard(vocabulary, phrase)
-            unheard = unheard_words(vocabulary, phrase)
-            unknown = [word for word in unknown_words(vocabulary, phrase) if word not in unheard]
-            if unknown:
-                words = ", ".join(map(repr, unknown))
-                found.append(f"{phrase!r}: the detector does not know the word {words}")
+    phrases = dict.fromkeys(phrase for name in wanted for phrase in name.phrases)
+    lines = [own for phrase in phrases if (own := _of_unknown(vocabulary, phrase))]
+    found += itertools.chain(*lines[:most])
+    if len(lines) > most:
+        more = counted(len(lines) - most, "more phrase")
+        found.append(f"words that the detector does not know are in {more}")
+    return found
+
+
+def _of_unknown(vocabulary: Vocabulary, phrase: str) -> list[str]:
+    """Words of a phrase that training never had, and those that it had in parts."""
+    found = of_unheard(vocabulary, phrase)
+    unheard = unheard_words(vocabulary, phrase)
+    unknown = [word for word in unknown_words(vocabulary, phrase) if word not in unheard]
+    if unknown:
+        found.append(f"{shown(phrase)}: the detector does not know the word {listed(unknown)}")
     return found
 
 
 def of_unheard(vocabulary: Vocabulary, phrase: str) -> list[str]:
     """Words that training never had: left out, or all there is."""
-    read = pieces(vocabulary, phrase)
-    unheard = [piece for piece in read if not piece.is_heard]
+    unheard = [piece for piece in pieces(vocabulary, phrase) if not piece.is_heard]
     if not unheard:
         return []
-    asked = set(vocabulary.encode(phrase)[0].tolist())
-    is_all = any(piece.place in asked for piece in unheard)
+    own = [piece.word for piece in unheard if not piece.is_context]
     # Behind a relation a word is a token of its own, which other texts may not have had.
-    named = (f"{p.word!r}{' behind a relation' if p.is_context else ''}" for p in unheard)
-    words = ", ".join(dict.fromkeys(named))
-    if is_all:
-        return [
-            f"{phrase!r}: no training text had the word {words}: what is found under it means "
-            "nothing"
-        ]
-    return [f"{phrase!r}: no training text had the word {words}: it is left out"]
+    behind = [piece.word for piece in unheard if piece.is_context]
+    groups = [listed(own)] * bool(own) + [f"{listed(behind)} behind a relation"] * bool(behind)
+    line = f"{shown(phrase)}: no training text had the word {', '.join(groups)}: "
+    if means_nothing(vocabulary, phrase):
+        return [f"{line}what is found under it means nothing"]
+    return [f"{line}it is left out"]
+
+
+def means_nothing(vocabulary: Vocabulary, phrase: str) -> bool:
+    """Whether a word that training never had is all that a phrase asks for, so that it counts."""
+    return not vocabulary.is_heard(vocabulary.encode(phrase)[0].tolist())
+
+
+def without_meaning(vocabulary: Vocabulary, wanted: Iterable[Name]) -> set[str]:
+    """Names under which nothing that is found means anything, which `of_words` says."""
+    return {
+        name.name
+        for name in wanted
+        if all(means_nothing(vocabulary, phrase) for phrase in name.phrases)
+    }
 
 
 def of_unfound(
@@ -82,7 +105,7 @@ def of_unfound(
     found = []
     for label in labels:
         least = math.floor(best[label] * 1000) / 1000  # rounded up it would not show the box
-        line = f"no box for {label!r}: its best score is {least or format(best[label], '.1g')}"
+        line = f"no box for {shown(label)}: its best score is {least or format(best[label], '.1g')}"
         if label in own:
             line += f", and its own threshold {own[label]}"
         elif least:
@@ -99,22 +122,25 @@ def of_found_nowhere(labels: Sequence[str], most: int = 5) -> list[str]:
     """
     if not labels:
         return []
-    named = ", ".join(map(repr, labels[:most]))
-    more = f" and {len(labels) - most} more" if len(labels) > most else ""
-    return [f"no box in any picture for {named}{more}: a lower threshold may show some"]
+    return [f"no box in any picture for {listed(labels, most)}: a lower threshold may show some"]
 
 
 def _same(vocabulary: Vocabulary, wanted: Iterable[Name]) -> str | None:
     """A line for people who ask for one thing under two names, as "dog" and "dogs"."""
     seen: dict[tuple[bytes, bytes], tuple[str, str]] = {}
+    doubled: dict[str, str] = {}
     for name in wanted:
         for phrase in name.phrases:
             ids, weights = vocabulary.encode(phrase)
             key = ids.tobytes(), weights.tobytes()
             first, other = seen.setdefault(key, (name.name, phrase))
             if first != name.name:
-                return (
-                    f"{phrase!r} asks for the same as {other!r}, so that everything is found as "
-                    f"{first!r} and as {name.name!r}: give one of them"
+                doubled.setdefault(
+                    name.name,
+                    f"{shown(phrase)} asks for the same as {shown(other)}, so that everything is "
+                    f"found as {shown(first)} and as {shown(name.name)}: give one of them",
                 )
-    return None
+    if not doubled:
+        return None
+    line, *more = doubled.values()
+    return f"{line}; so it is with {counted(len(more), 'more name')}" if more else line

@@ -62,7 +62,7 @@ def _told_apart(given: Iterable[object]) -> tuple[Name, ...]:
     for one in given:
         name = one if isinstance(one, Name) else wanted([one])[0]  # type: ignore[list-item]
         if found.setdefault(name.name, name) != name:
-            raise ValueError(f"{name.name!r} comes twice, with other phrases: take one out")
+            raise ValueError(f"{shown(name.name)} comes twice, with other phrases: take one out")
     return tuple(found.values())
 
 
@@ -94,7 +94,7 @@ def read(path: str | Path) -> tuple[Name, ...]:
     seen: dict[str, Name] = {}
     for name in found:
         if seen.setdefault(name.name, name) is not name:
-            raise ValueError(f"--phrases-file {path}: {name.name!r} comes twice: take one out")
+            raise ValueError(f"--phrases-file {path}: {shown(name.name)} comes twice: take one out")
     return tuple(found)
 
 
@@ -105,7 +105,7 @@ class _OnceEach(yaml.BaseLoader):
         keys = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
         for key in keys:
             if keys.count(key) > 1:
-                raise ValueError(f"{key!r} comes twice: take one out")
+                raise ValueError(f"{shown(key)} comes twice: take one out")
         return super().construct_mapping(node, deep)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import operator
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -70,6 +71,18 @@ def checked_count(given: Any, name: str, least: int = 0) -> int:
     return value
 
 
+def listed(words: Iterable[str], most: int = 5) -> str:
+    """`'a', 'b'`, each once: the first ones, and how many more there are."""
+    found = list(dict.fromkeys(words))
+    more = f" and {len(found) - most} more" if len(found) > most else ""
+    return ", ".join(map(shown, found[:most])) + more
+
+
+def shortened(text: str, most: int = 100) -> str:
+    """A text for people, without its end if it is longer."""
+    return text if len(text) <= most else f"{text[: most - 1]}…"
+
+
 def shown(given: object) -> str:
     """What was given, for a message: a line of 100 characters at most."""
     try:
@@ -84,12 +97,30 @@ def hint(phrases: Iterable[str]) -> str | None:
     for phrase in phrases:
         parts = _parts(phrase)
         if len(parts) > 1:
-            alone = ", ".join(map(repr, parts))
             return (
-                f"{phrase!r} is searched for as one phrase; if you meant several, "
-                f"give each on its own: {alone}"
+                f"{shown(phrase)} is searched for as one phrase; if you meant several, "
+                f"give each on its own: {listed(parts)}"
             )
     return None
+
+
+def twice(phrases: Iterable[str]) -> str | None:
+    """A line for programs that ask for a phrase more than once."""
+    again = _repeated(phrases)
+    return f"{listed(again)}: asked for twice and found twice, give it once" if again else None
+
+
+def require_distinct(phrases: Iterable[str]) -> None:
+    """Raise ValueError for a phrase that `--phrases` has twice."""
+    if again := _repeated(phrases):
+        raise ValueError(
+            f"--phrases: {shown(again[0])} comes twice: take one out, or put a phrase of several "
+            "words in quotes"
+        )
+
+
+def _repeated(phrases: Iterable[str]) -> list[str]:
+    return [phrase for phrase, count in Counter(phrases).items() if count > 1]
 
 
 def _check_phrase(number: int, phrase: object) -> None:

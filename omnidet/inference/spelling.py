@@ -23,6 +23,9 @@ _UNITS = "μΩ"
 _JOINERS = "\u200c\u200d"
 """Part of the spelling in Persian, Indic languages and emoji."""
 
+_LONGEST = 100
+"""Letters of a phrase that a line shows, at most."""
+
 
 def doubts(phrases: Iterable[str], most: int = 5) -> list[str]:
     """A line for each phrase that holds such letters, `most` at most."""
@@ -38,6 +41,7 @@ def doubts(phrases: Iterable[str], most: int = 5) -> list[str]:
 
 def _doubt(phrase: str) -> str | None:
     shown = ascii(phrase)
+    shown = shown if len(shown) <= _LONGEST else f"{shown[: _LONGEST - 3]}..."
     for place, character in enumerate(phrase):
         if _is_invisible(character) and not _belongs(phrase, place):
             return (

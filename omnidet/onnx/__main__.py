@@ -33,6 +33,7 @@ def _main(arguments: list[str] | None) -> int:
     options = parser.parse_args(arguments)
     try:
         phrases = question.checked_phrases(options.phrases or ())
+        question.require_distinct(phrases)
         _say(hints.of_spelling(phrases))
         detector = OnnxDetector.from_pretrained(options.model, options.threads)
         if detector.words:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -65,6 +65,7 @@ def run_into(
     tables: Mapping[str, Parts],
     show: Callable[[Line], None],
     complain: Callable[[str], None],
+    told: Collection[str] = (),
 ) -> Result:
     """Look at every picture that the journal has not.
 
@@ -72,6 +73,7 @@ def run_into(
         tables: files about all pictures, by their path in the folder.
         show: is told of each picture that is done.
         complain: is told of each picture that cannot be read.
+        told: names of which it need not be said that no picture has them.
 
     A picture that changed since it was looked at is looked at again, if the journal allows it. Its
     old line stays until the new one is written.
@@ -98,7 +100,7 @@ def run_into(
     notes = [
         *_lost(journal, files),
         *run.notes(),
-        *hints.of_found_nowhere(_unfound(journal, prompt.labels)),
+        *hints.of_found_nowhere([n for n in _unfound(journal, prompt.labels) if n not in told]),
     ]
     for name, parts in tables.items():
         journal.publish(name, parts())

@@ -231,9 +231,9 @@ _BINARY = "application/octet-stream"
 
 def _doubts(question: requests.Question) -> list[str]:
     """What a person should know about the phrases."""
-    several = questions.hint(question.phrases)
-    found = spelling.doubts(question.phrases) + ([several] if several else [])
-    return [answers.line(doubt) for doubt in found]
+    asked = question.phrases
+    found = [*spelling.doubts(asked), questions.hint(asked), questions.twice(asked)]
+    return [answers.line(doubt) for doubt in found if doubt]
 
 
 def _json(content: Any, status: int = 200) -> Response:

@@ -55,6 +55,16 @@ def test_what_is_wrong_is_named(arguments):
         asking.asked(_options(*arguments))
 
 
+def test_a_phrase_that_comes_twice_is_refused_as_in_a_file(tmp_path):
+    (tmp_path / "p.txt").write_text("ring\nring\n")
+    for arguments in (
+        ("--phrases", "ring", "red", "ring"),
+        ("--phrases-file", str(tmp_path / "p.txt")),
+    ):
+        with pytest.raises(ValueError, match="'ring' comes twice"):
+            asking.asked(_options(*arguments))
+
+
 def test_a_long_question_is_kept_by_its_hash():
     short = asking.facts(_options("--phrases", "a"), asking.asked(_options("--phrases", "a")))
     assert short["question"] == [["a", ("a",), None]]

@@ -84,6 +84,35 @@ def test_the_threshold_that_a_hint_names_shows_the_box(place, tmp_path, capsys):
         assert name not in look(str(float(threshold) + 0.002))[0]
 
 
+def test_no_threshold_is_named_for_a_word_that_means_nothing(place, tmp_path, capsys):
+    """One line says so; its best score is no advice."""
+    pictures = [str(place / "picture.png")]
+    call = ["--model", str(place / "model"), "--phrases", "xylophone", "ring", "--threshold", "1"]
+    assert cli.main(["predict", *pictures, *call, "--json"]) == 0
+    one = capsys.readouterr().err
+    assert cli.main(["predict", *pictures, *call, "--save-dir", str(tmp_path / "run")]) == 0
+    many = capsys.readouterr().err
+    draft = [*call, "--out", str(tmp_path / "draft")]
+    assert cli.main(["label", *pictures, *draft]) == 0
+    for said in (one, many, capsys.readouterr().err):
+        assert "'xylophone': no training text had" in said
+        assert "no box" in said
+        assert "'ring'" in said.partition("no box")[2]
+        assert "xylophone" not in said.partition("no box")[2]
+
+
+def test_a_long_phrase_does_not_fill_the_screen(place, tmp_path, capsys):
+    call = ["predict", str(place / "picture.png"), "--model", str(place / "model")]
+    call += ["--phrases", "red star " * 500, "--threshold", "0", "--out", str(tmp_path / "o.png")]
+    assert cli.main(call) == 0
+    lines = "".join(capsys.readouterr()).splitlines()
+    assert "red star red star" in lines[0]
+    assert max(map(len, lines)) < 200
+    assert cli.main([*call[:-2], "--json"]) == 0
+    (line,) = capsys.readouterr().out.splitlines()
+    assert json.loads(line)["detections"][0]["label"] == "red star " * 500
+
+
 def test_a_photograph_is_turned_as_its_tag_says(place, tmp_path):
     lying, turned = Image.new("RGB", (90, 30)), Image.Exif()
     turned[0x0112] = 6

@@ -43,12 +43,45 @@ def test_a_program_is_warned_of_the_same():
     assert "'star', 'ring'" in several
     assert "'xylophone'" in unheard
     assert hints.of_call(None, ["red xylophone"]) == []
+    (again,) = hints.of_call(None, ["star", "ring", "star"])
+    assert "'star'" in again
+    assert "'ring'" not in again
+
+
+def test_of_many_unknown_words_the_first_are_named_and_the_others_counted():
+    found = _of_words("red star", *(f"red xylophone{n}" for n in range(3000)))
+    assert any("'xylophone0'" in line for line in found)
+    assert "2995 more phrases" in found[-1]
+    assert len(found) < 15
+    assert max(map(len, found)) < 400
+
+
+def test_long_words_and_phrases_are_shortened():
+    long = "x" * 5000
+    several = f"{long}, {long}y"
+    lines = [*_of_words(long, f"red {long}"), *hints.of_spelling([several, long + "\u200b"])]
+    lines += hints.of_unfound([long], {long: 0.5}, {}) + hints.of_found_nowhere([long] * 9)
+    lines += hints.of_spelling([", ".join(f"word{n}" for n in range(1000))])
+    assert len(lines) >= 7
+    assert max(map(len, lines)) < 500
+    assert "'word0'" in lines[-1]
+    assert "and 995 more" in lines[-1]
+
+
+def test_names_under_which_nothing_means_anything():
+    vocabulary = toys.toy_vocabulary()
+    asked = [*names.wanted(["xylophone", "red xylophone", "star"])]
+    asked += [names.Name("zither", ("zither", "lute")), names.Name("odd", ("zither", "star"))]
+    assert hints.without_meaning(vocabulary, asked) == {"xylophone", "zither"}
 
 
 def test_one_thing_under_two_names_is_said_once():
     (line,) = _of_words("red star", "the red stars", "a photo of a red star")
     assert "'red star'" in line
     assert "'the red stars'" in line
+    assert "1 more name" in line
+    (pair,) = _of_words("red star", "the red stars")
+    assert "more" not in pair
 
 
 def test_two_phrases_of_one_name_are_meant():

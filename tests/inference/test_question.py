@@ -101,3 +101,25 @@ def test_a_phrase_that_reads_like_a_list_gets_a_hint(phrase, parts):
 )
 def test_a_description_gets_no_hint(phrase):
     assert question.hint([phrase]) is None
+
+
+def test_of_many_words_the_first_are_listed():
+    assert question.listed(["a", "b", "a"]) == "'a', 'b'"
+    assert question.listed("abcdefg") == "'a', 'b', 'c', 'd', 'e' and 2 more"
+    assert len(question.listed(["x" * 5000] + [f"{n}" * 5000 for n in range(99)])) < 600
+
+
+def test_a_long_text_is_shortened():
+    assert question.shortened("ring") == "ring"
+    assert question.shortened("x" * 200) == "x" * 99 + "\u2026"
+
+
+def test_phrases_that_come_twice_are_named():
+    question.require_distinct(["a", "b", "A"])
+    assert question.twice(["a", "b", "A"]) is None
+    with pytest.raises(ValueError, match="'a' comes twice"):
+        question.require_distinct(["a", "b", "a"])
+    said = question.twice(["a", "b", "c", "a", "b"])
+    assert said is not None
+    assert "'a', 'b'" in said
+    assert "'c'" not in said

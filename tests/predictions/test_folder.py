@@ -142,11 +142,11 @@ def test_names_that_no_picture_has_are_said_once(place, monkeypatch, capsys):
     assert "no box in any picture for 'red star', 'ring':" in capsys.readouterr().err
     assert cli.main([*call, *phrases, "--threshold", "0", "--save-dir", "all"]) == 0
     assert "no box" not in capsys.readouterr().err
-    many = [f"thing {number}" for number in range(9)]
+    many = toys.NAMES[:9]
     assert cli.main([*call, "--phrases", *many, "--threshold", "1", "--save-dir", "many"]) == 0
     said = capsys.readouterr().err
-    assert "'thing 4' and 4 more" in said
-    assert "thing 5" not in said.partition("no box")[2]
+    assert f"'{many[4]}' and 4 more" in said
+    assert many[5] not in said.partition("no box")[2]
 
 
 def test_where_no_picture_was_looked_at_nothing_is_said_of_names(place, tmp_path, capsys):
