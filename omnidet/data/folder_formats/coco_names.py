@@ -43,8 +43,8 @@ class Counts:
         used.update(own for own in ids if isinstance(own, int))
 
     def fault(self) -> str:
-        """A sentence with the remedy where annotations and categories count from different numbers;
-        "" where nothing says so.
+        """A sentence with the remedy where annotations and categories count from different numbers,
+        or two categories bear one name; "" elsewhere.
         """
         for path, names, used in self._found.values():
             numbered = {own: n for own, n in names.by_id.items() if isinstance(own, int)}
@@ -57,6 +57,9 @@ class Counts:
                     f"{found[1]}; give the categories the ids that the annotations use, or list "
                     "the other category there too if it is one"
                 )
+            same = numbering.twice(used, own_names, words)
+            if same:
+                return same
         return ""
 
 

@@ -1,5 +1,8 @@
-"""Labels that count the classes from another number than their names do: each box would get the
-name of a neighbouring class, and all but those of one class without a word.
+"""Numbers of classes that do not go with their names.
+
+Labels that count from another number than the names do: each box would get the name of a
+neighbouring class, and all but those of one class without a word. One name for two numbers: two
+classes would become one.
 """
 
 from __future__ import annotations
@@ -38,6 +41,23 @@ def fault(
         f"they are of {kind} {strays[0]}, and the names in {place} are {min(names)} to "
         f"{max(names)}{without}: these {labels} count from {first}"
     )
+
+
+def twice(used: Mapping[int, int], names: Mapping[int, str], words: tuple[str, str, str]) -> str:
+    """A sentence with the remedy where two numbers that have boxes bear one name; "" elsewhere."""
+    kind, place, _ = words
+    first: dict[str, int] = {}
+    for number, name in sorted(names.items()):
+        if number not in used:
+            continue
+        other = first.setdefault(name, number)
+        if other != number:
+            return (
+                f"{kind} {other} and {kind} {number} in {place} are both called {name[:40]!r}, "
+                f"with {used[other]} and {used[number]} boxes: rename one of them, and give both "
+                "the same phrase with --names if they are one"
+            )
+    return ""
 
 
 def stands_for_none(name: str) -> bool:

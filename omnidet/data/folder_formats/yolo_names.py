@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import reprlib
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -161,9 +161,14 @@ def _description(folder: Folder) -> Names | None:
     """What the YAML file of the dataset says. Of several, the one whose paths are there."""
     ranked: dict[int, list[Names]] = defaultdict(list)
     for path in folder.with_suffix(".yaml", ".yml"):
-        content = _yaml(folder, path)
+        content, again = _yaml(folder, path)
         if not isinstance(content, dict) or "names" not in content:
             continue
+        if again:
+            raise ValueError(
+                f"{folder.root / path}: {again[:60]!r} stands there twice, and only one of its "
+                "lines counts: take the other out, or give it its own number or word"
+            )
         found = _named(folder, path, content)
         ranked[0 if found.folders else 2 if found.absent else 1].append(found)
     if not ranked:
@@ -179,8 +184,21 @@ def _description(folder: Folder) -> Names | None:
     return best[0]
 
 
-def _yaml(folder: Folder, path: Path) -> Any:
-    """The content, with every scalar as it is written: `no`, `7` and `07` are names too."""
+class _Loader(yaml.BaseLoader):
+    """Every scalar as it is written: `no`, `7` and `07` are names too."""
+
+    again = ""
+    """A key that a mapping has twice: YAML forbids it, and PyYAML keeps the last without a word."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        """The mapping, with a look at its keys."""
+        keys = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
+        self.again = self.again or next((k for k, count in Counter(keys).items() if count > 1), "")
+        return super().construct_mapping(node, deep)
+
+
+def _yaml(folder: Folder, path: Path) -> tuple[Any, str]:
+    """The content, and a key that stands in it twice."""
     where, is_ours = folder.root / path, path.name.lower() in _DESCRIPTIONS
     if where.stat().st_size > _MAX_YAML_BYTES:
         if is_ours:
@@ -188,14 +206,15 @@ def _yaml(folder: Folder, path: Path) -> Any:
                 f"{where} has more than {_MAX_YAML_BYTES} bytes: it is not a list of names; move "
                 "it out of the folder"
             )
-        return None
+        return None, ""
     try:
-        return yaml.load(where.read_bytes(), yaml.BaseLoader)
+        loader = _Loader(where.read_bytes())
+        return loader.get_single_data(), loader.again
     except (yaml.YAMLError, ValueError, TypeError, LookupError, RecursionError) as error:
         if is_ours:
             problem = " ".join(str(error).split())[:300]
             raise ValueError(f"{where} is not YAML: {problem}; mend it") from error
-        return None
+        return None, ""
 
 
 def _named(folder: Folder, path: Path, content: Mapping[str, Any]) -> Names:

@@ -45,6 +45,25 @@ def test_places_in_a_list_of_categories_are_not_their_ids(folder: Folder):
     assert "count from 0" in folder.refusal()
 
 
+def test_two_categories_of_one_name_are_refused(folder: Folder):
+    def change(content):
+        for category in content["categories"]:
+            category["name"] = "cat"
+
+    folder.coco(change=change)
+    said = folder.refusal()
+    assert "category 1 and category 2" in said
+    assert "instances_train.json" in said
+
+
+def test_a_supercategory_of_the_name_of_its_category_is_not_in_the_way(folder: Folder):
+    def change(content):
+        content["categories"].insert(0, {"id": 0, "name": "cat", "supercategory": "none"})
+
+    folder.coco(change=change)
+    assert folder.num_read() == 12
+
+
 def test_a_supercategory_without_boxes_is_no_sign(folder: Folder):
     """Roboflow lists one first; the last category was taken out of the list."""
 

@@ -61,6 +61,14 @@ def test_a_number_without_a_name_and_a_first_class_that_stands_for_none_are_no_s
     assert numbering.fault({1: 5, 2: 3}, background, (), WORDS) is None
 
 
+@pytest.mark.parametrize(("used", "is_said"), [([0, 1], True), ([0, 2], False), ([1], False)])
+def test_one_name_for_two_numbers_that_have_boxes(used, is_said):
+    names = {0: "nut", 1: "nut", 2: "bolt"}
+    said = numbering.twice(dict.fromkeys(used, 4), names, WORDS)
+    for part in ("class 0", "class 1", "data.yaml", "'nut'", "4 and 4", "--names"):
+        assert (part in said) == is_said
+
+
 @pytest.mark.parametrize("names_file", ["data.yaml", "classes.txt"])
 @pytest.mark.parametrize("config", [None, LOSSY])
 def test_yolo_from_1_is_refused_whatever_may_be_lost(folder: Folder, names_file, config):

@@ -20,6 +20,26 @@ def test_fewer_names_than_classes(folder: Folder):
     assert "class 1 of 1 names in data.yaml, which says nc: 2" in folder.refusal()
 
 
+@pytest.mark.parametrize("file", ["data.yaml", "classes.txt"])
+def test_two_classes_of_one_name_are_refused(folder: Folder, file):
+    folder.yolo(names=("cat", "dog"))
+    folder.write(file, "names: [cat, cat]" if file == "data.yaml" else "cat\ncat\n")
+    said = folder.refusal()
+    assert "class 0 and class 1" in said
+    assert file in said
+
+
+@pytest.mark.parametrize(
+    "text", ["names: {0: cat, 1: dog, 1: bird}", "names: [cat, dog]\nnc: 2\nnames: [dog, cat]\n"]
+)
+def test_a_key_that_stands_in_data_yaml_twice_is_refused(folder: Folder, text):
+    folder.yolo()
+    folder.write("data.yaml", text)
+    said = folder.refusal()
+    assert ("'1'" if "bird" in text else "'names'") in said
+    assert "data.yaml" in said
+
+
 def test_several_files_of_names(folder: Folder):
     folder.yolo()
     folder.write("data.yaml", "train: images/train\nval: images/val\nnames: [cat, dog]")
