@@ -151,7 +151,7 @@ class OmniDet:
                 of them; None asks for the detector's own `names`. A phrase that reads like a list
                 of several ("cat, dog") is searched for as it is, and a word that training never had
                 is left out beside others, each with a warning.
-            max_detections: for each image.
+            max_detections: for each image, 1 or more.
             threshold: lowest score, from 0 to 1.
             no_overlaps: keep only the better of two boxes under one phrase or name whose
                 intersection over union is above .7, or above the share that is given.
@@ -161,7 +161,7 @@ class OmniDet:
         wrong.
         """
         how = _How(
-            checked_count(max_detections, "max_detections"),
+            checked_count(max_detections, "max_detections", least=1),
             checked_threshold(threshold),
             checked_overlap(no_overlaps),
         )
@@ -250,7 +250,8 @@ class OmniDet:
         """What pictures show, as a prompt: each example is a row that regions are scored by.
 
         Args:
-            say: is told, in a line, of each example in which the detector sees no thing.
+            say: is told, in a line, of each example in which the detector sees no thing, and of
+                each box that reaches out of its picture.
 
         Raises ValueError for a picture that cannot be read or a box outside of it.
         """
@@ -259,6 +260,8 @@ class OmniDet:
         rows, biases = [], []
         for number, one in enumerate(examples):
             picture = pictures.read(one.image, f"example {number}")
+            if line := likeness.cut_off(names[number], one.box, picture):
+                say(line)
             shown, box = likeness.shown(picture, one.box, self.image_size)
             ((boxes_Q4, embeddings_QD),) = self._regions([shown])
             shares_Q = torch.from_numpy(shares_of(box, boxes_Q4, shown)).to(embeddings_QD.device)

@@ -126,6 +126,24 @@ def shown(
     return Picture(picture.name, side, side, canvas), corners
 
 
+def cut_off(
+    name: str, box: tuple[float, float, float, float] | None, picture: Picture
+) -> str | None:
+    """A line for people whose box reaches out of its picture, by more than a pixel of rounding.
+
+    Raises ValueError for a box outside of the picture.
+    """
+    if box is None:
+        return None
+    inside = box_in(picture, box)
+    if float(np.abs(inside - np.array(box)).max()) <= 1:
+        return None
+    return (
+        f"{name}: the box {_corners(box)} reaches out of the picture, which is {picture.width} x "
+        f"{picture.height}: {_corners(inside.tolist())} of it is looked at"
+    )
+
+
 def row(
     embeddings_QD: Tensor, shares_Q: Tensor, tokens_TD: Tensor, biases_T: Tensor
 ) -> tuple[Tensor, Tensor, float]:
@@ -172,8 +190,11 @@ def doubt(name: str, box: tuple[float, float, float, float] | None) -> str:
             f"{name}: the detector sees no thing in this picture, and may find bare ground: give "
             "PICTURE:x0,y0,x1,y1, a box around one thing in the picture that it was cut from"
         )
-    corners = ",".join(f"{value:g}" for value in box)
     return (
-        f"{name}: the detector sees no thing in the box {corners}, and may find bare ground: draw "
-        "the box closely around one thing"
+        f"{name}: the detector sees no thing in the box {_corners(box)}, and may find bare ground: "
+        "draw the box closely around one thing"
     )
+
+
+def _corners(box: Iterable[float]) -> str:
+    return ",".join(f"{value:g}" for value in box)

@@ -115,14 +115,14 @@ class OnnxDetector:
         Args:
             images: one image, or a list of them: the answer is one `Detections`, or a list.
             phrases: one phrase or a list of them; None where the words are folded into the model.
-            max_detections: for each image.
+            max_detections: for each image, 1 or more.
             threshold: lowest score, from 0 to 1.
 
         Raises ValueError or FileNotFoundError that names the image, phrase or threshold that is
         wrong.
         """
         least = checked_threshold(threshold)
-        most = checked_count(max_detections, "max_detections")
+        most = checked_count(max_detections, "max_detections", least=1)
         asked = self.asked(phrases)
         vocabulary = self.words.vocabulary if self.words else None
         for line in hints.of_call(vocabulary, asked) if phrases is not None else ():

@@ -91,6 +91,10 @@ class DatasetFiles:
         """None: a picture that changed is refused before, since annotations are corrected here."""
         return None
 
+    def by_name(self, *_: Mapping[str, Any]) -> str | None:
+        """None: the pictures of a dataset are called as their label files are."""
+        return None
+
     def _target(self, line: Mapping[str, Any]) -> PurePosixPath:
         return PurePosixPath(self._format.folder, line["file"] + self._format.suffix)
 

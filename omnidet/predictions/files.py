@@ -111,6 +111,13 @@ class PictureFiles:
                 return path
         return None
 
+    def by_name(self, line: Mapping[str, Any]) -> str | None:
+        """The file of a line that readers look for by the name of the picture: that of YOLO, which
+        does not say what it is about.
+        """
+        yolo = formats.LABELS["yolo"]
+        return f"{yolo.name}/{line['file']}{yolo.suffix}" if yolo.name in self._chosen else None
+
     def _crops(self, key: str, found: Detections) -> None:
         from omnidet.inference.drawing import crops
 

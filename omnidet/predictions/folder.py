@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, Protocol
 
 from omnidet.counted import counted
@@ -11,7 +12,7 @@ from omnidet.inference import hints
 from omnidet.inference.detections import Detections
 from omnidet.predictions import sources
 from omnidet.predictions.files import free_key
-from omnidet.predictions.inputs import Item
+from omnidet.predictions.inputs import STDIN, Item
 from omnidet.predictions.journal import Journal
 from omnidet.predictions.progress import Progress
 from omnidet.predictions.run import Settings, predict
@@ -42,6 +43,10 @@ class Files(Protocol):
         """
         ...
 
+    def by_name(self, line: Line) -> str | None:
+        """A file of a line that readers look for by the name of the picture."""
+        ...
+
 
 @dataclass(frozen=True)
 class Result:
@@ -52,7 +57,8 @@ class Result:
     pictures: int
     failed: int
     notes: list[str]
-    """What is missing of an earlier run, and names that no picture has, for people."""
+    """What is missing of an earlier run, label files that readers will not find, and names that no
+    picture has, for people."""
 
 
 def run_into(
@@ -100,6 +106,7 @@ def run_into(
     notes = [
         *_lost(journal, files),
         *run.notes(),
+        *_misnamed(journal, files),
         *hints.of_found_nowhere([n for n in _unfound(journal, prompt.labels) if n not in told]),
     ]
     for name, parts in tables.items():
@@ -189,6 +196,24 @@ def _lost(journal: Journal, files: Files) -> list[str]:
             f"{json_line(gone[0])}; the results stay in {journal.folder}"
         )
     return notes
+
+
+def _misnamed(journal: Journal, files: Files) -> list[str]:
+    """Label files that are not called as their picture is, since another one has that name."""
+    found: list[tuple[str, str]] = []
+    for line in journal.lines():
+        path, source = files.by_name(line), str(line["source"]["path"])
+        is_file = source != STDIN and "://" not in source and "frame" not in line["source"]
+        if path and is_file and PurePath(path).stem != PurePath(source).stem:
+            found.append((line["image"], path))
+    if not found:
+        return []
+    image, path = found[0]
+    return [
+        "not called as the picture is, by whose name tools look for it: "
+        f"{counted(len(found), 'label file')}, such as {journal.folder / path} of "
+        f"{json_line(image)}; rename the picture, or look at it in a run of its own"
+    ]
 
 
 def _unfound(journal: Journal, labels: Sequence[str]) -> list[str]:

@@ -221,6 +221,8 @@ def test_wrong_questions_are_named():
         detector.locate(image, ["ring", 3])  # type: ignore[list-item]
     with pytest.raises(ValueError, match="threshold nan"):
         detector.detect(image, "red star", threshold=float("nan"))
+    with pytest.raises(ValueError, match="max_detections 0"):
+        detector.detect(image, "red star", max_detections=0)
 
 
 def test_several_phrases_in_one_are_warned_of():

@@ -51,6 +51,18 @@ def seeing() -> OmniDet:
 THING = toys.png(96, 96, [(16, 16, 31, 31)])
 
 
+def test_a_box_that_reaches_out_of_its_picture_is_said(seeing):
+    said: list[str] = []
+    seeing.like([Example(THING, (16, 16, 1000, 40), "like ref.png")], said.append)
+    (line,) = (one for one in said if "reaches out" in one)
+    assert line.startswith("like ref.png: the box 16,16,1000,40 ")
+    assert "96 x 96" in line
+    assert "16,16,96,40" in line
+    said.clear()
+    seeing.like([Example(THING, (16, 16, 96.4, 97), "like ref.png"), Example(THING)], said.append)
+    assert not any("reaches out" in one for one in said)
+
+
 @pytest.mark.parametrize("box", [(16, 16, 32, 32), (14, 17, 31, 35), (12, 12, 34, 33)])
 def test_an_example_around_a_thing_is_not_doubted(seeing, box):
     said: list[str] = []

@@ -116,6 +116,7 @@ def test_no_torch_is_loaded(exported, pictures):
         ({"threshold": float("nan")}, "nan"),
         ({"threshold": 1.5}, "1.5"),
         ({"max_detections": -1}, "-1"),
+        ({"max_detections": 0}, "max_detections 0"),
         ({"max_detections": True}, "True"),
         ({"images": 7}, "int"),
         ({"images": {"a.jpg": 1}}, "dict"),

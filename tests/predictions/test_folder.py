@@ -157,3 +157,23 @@ def test_where_no_picture_was_looked_at_nothing_is_said_of_names(place, tmp_path
     said = capsys.readouterr().err
     assert "torn.png" in said
     assert "no box" not in said
+
+
+def test_labels_that_are_not_called_as_their_picture_are_said(place, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    Path("x").mkdir()
+    for name in ("a.jpg", "a.png", "b.png"):
+        shutil.copy(place / "p/000.png", Path("x", name))
+    call = ["predict", "x", "--model", str(place / "model"), "--phrases", "ring"]
+    assert cli.main([*call, "--save-dir", "run", "--formats", "yolo", "jsonl"]) == 0
+    assert {path.name for path in Path("run/yolo").glob("[ab]*.txt")} == {
+        "a.txt",
+        "a-2.txt",
+        "b.txt",
+    }
+    said = capsys.readouterr().err
+    assert '1 label file, such as run/yolo/a-2.txt of "x/a.png"' in said
+    assert cli.main([*call, "--save-dir", "other", "--formats", "voc", "jsonl"]) == 0
+    assert "label file" not in capsys.readouterr().err
+    assert cli.main(["label", *call[1:], "--out", "draft", "--format", "yolo"]) == 0
+    assert "label file" not in capsys.readouterr().err
