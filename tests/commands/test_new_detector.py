@@ -64,7 +64,10 @@ def test_a_new_detector_and_then_a_second_folder(folders, tmp_path, monkeypatch,
     said = capsys.readouterr().out
     made = json.loads((tmp_path / "registry/cups/1/config.json").read_text())
     assert made["names"] == ["blue cups"]  # in every picture, so that none says it is absent
-    for part in ("conv_stem_vit", "12 pictures", "cups/AP50", "cups@1 registered"):
+    for part in (
+        *("conv_stem_vit", "12 pictures", "cups/AP50", "cups@1 registered"),
+        "scores are not fitted, 8 training pictures with 8 names",
+    ):
         assert part in said
     assert f"--model cups --registry {tmp_path / 'registry'}" in said
     (version,) = versions.versions(tmp_path / "registry", "cups")
@@ -209,6 +212,7 @@ def test_too_few_boxes_to_judge_by_are_said_before_the_training(
         (("--set", "train.steps=450"), "--steps"),
         (("--keep", "coco"), "--keep coco"),
         (("--from", "photo_smal"), "--from photo-small"),
+        (("--as", "../x"), "../x"),
         (("--split-file", "nowhere.txt"), "--split-file nowhere.txt"),
         (("--names", "nowhere.yaml"), "--names nowhere.yaml"),
         (("--registry", "/dev/null"), "--registry /dev/null"),
@@ -242,3 +246,28 @@ def test_what_cannot_begin_is_said_before_the_pictures_are_read(
     )
     assert _finetune(folders / "cups", tmp_path, "--from", "photo-small", *given) == 2
     assert named in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("flag", ["--name", "--as"])
+def test_a_name_that_is_none_leaves_no_file(folders, tmp_path, monkeypatch, capsys, flag):
+    inside = tmp_path / "a" / "b"
+    inside.mkdir(parents=True)
+    monkeypatch.chdir(inside)
+    assert cli.main(["finetune", str(folders / "cups"), flag, "../../../x"]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "../../../x" in line
+    assert sorted(tmp_path.rglob("*")) == [tmp_path / "a", inside]
+
+
+@pytest.mark.parametrize("folder", ["nope", "empty", "file"])
+def test_what_is_no_folder_of_pictures_is_refused_before_a_word(
+    tmp_path, monkeypatch, capsys, folder
+):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "file").touch()
+    assert cli.main(["finetune", folder]) == 2
+    said = capsys.readouterr()
+    assert said.out == ""
+    (line,) = said.err.splitlines()
+    assert f"finetune: {folder} " in line

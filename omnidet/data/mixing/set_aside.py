@@ -10,6 +10,7 @@ import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from omnidet.counted import counted
 from omnidet.data import shards
 from omnidet.data.mixing.config import Stream
 from omnidet.schema import Record
@@ -41,13 +42,21 @@ def set_aside(index: shards.Index, streams: Sequence[Stream], most: int) -> SetA
     The share is the same for all sets: a twentieth at most, and none if all sets are small, or if
     it would hold too few boxes.
     """
-    names = _sets(streams)
-    sizes = [shards.num_samples(index.shards(name)) for name in names]
+    sizes = _sizes(index, streams)
     shares = [min(MOST_SHARE, most / size) for size in sizes if size >= LEAST_PICTURES]
     share = min(shares, default=0.0)
-    counted = all(name in index.names for name in names)  # a box at least, for each name in each
-    boxes = sum(sum(index.names.get(name, {}).values()) for name in names)
-    return SetAside() if counted and share * boxes < LEAST_BOXES else SetAside(share)
+    boxes = _boxes(index, streams)
+    return SetAside() if boxes is not None and share * boxes < LEAST_BOXES else SetAside(share)
+
+
+def why_none(index: shards.Index, streams: Sequence[Stream]) -> str:
+    """Why no pictures are set aside where they are asked for: there are too few. For people."""
+    boxes = _boxes(index, streams)
+    names = "" if boxes is None else f" with {counted(boxes, 'name')} to find in them"
+    return (
+        f"{counted(sum(_sizes(index, streams)), 'training picture')}{names} are too few to set "
+        f"some aside ({LEAST_PICTURES} with {LEAST_BOXES / MOST_SHARE:.0f} would do)"
+    )
 
 
 def records(
@@ -64,6 +73,18 @@ def records(
                     yield reader.read(i)
             if not left:
                 break
+
+
+def _sizes(index: shards.Index, streams: Sequence[Stream]) -> list[int]:
+    return [shards.num_samples(index.shards(name)) for name in _sets(streams)]
+
+
+def _boxes(index: shards.Index, streams: Sequence[Stream]) -> int | None:
+    """How many there are at least: one for each name in each picture; None if not counted."""
+    names = _sets(streams)
+    if not all(name in index.names for name in names):
+        return None
+    return sum(sum(index.names[name].values()) for name in names)
 
 
 def _sets(streams: Sequence[Stream]) -> list[str]:

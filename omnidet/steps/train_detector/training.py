@@ -16,6 +16,7 @@ from omnidet.data.mixing.config import Stream
 from omnidet.data.mixing.set_aside import SetAside
 from omnidet.data.mixing.streams import class_names, with_data
 from omnidet.data.vocabulary import Vocabulary
+from omnidet.inference.defaults import THRESHOLD
 from omnidet.model import bundle
 from omnidet.model.confidence import Confidence
 from omnidet.recipes.recipe import Recipe
@@ -89,7 +90,19 @@ class _Run:
                 f"scores fitted on {counted(found.images, 'picture')} set aside, with "
                 f"{counted(found.boxes, 'box', 'boxes')}: threshold {found.threshold:.2f}"
             )
+        elif most and any(stream.boxes for stream in self.streams):
+            print(f"scores are not fitted, {self._why_not_fitted}")
         return found
+
+    @property
+    def _why_not_fitted(self) -> str:
+        why = "too few boxes of the pictures set aside are found"
+        if not self.aside.share:
+            why = set_aside.why_none(self.index, self.streams)
+        return (
+            f"{why}: the default threshold is {THRESHOLD}, and the report says at which score F1 "
+            "is best (predict --threshold)"
+        )
 
     def scoring(self, scored: Collection[str] | None) -> Scoring | None:
         """What measures the detector as training goes, if the recipe asks for it."""

@@ -63,6 +63,15 @@ def test_none_are_where_they_would_hold_too_few_boxes_for_a_fit(index):
     assert set_aside.set_aside(with_boxes({}), streams, 100) == SetAside(share)  # not counted
 
 
+def test_why_none_are_is_said_with_the_numbers(index):
+    streams = (Stream("det", ("train/coco",), 4),)
+    few = dataclasses.replace(index, names={"train/coco": {"bolt": 150, "nut": 60}})
+    said = set_aside.why_none(few, streams)
+    for part in (f"{LARGE} training pictures", "210 names", "60 with 600"):
+        assert part in said
+    assert "names" not in set_aside.why_none(dataclasses.replace(index, names={}), streams)
+
+
 def test_the_largest_set_decides_the_share(index, few_boxes_do, monkeypatch):
     monkeypatch.setattr(set_aside, "LEAST_PICTURES", 1)
     streams = (Stream("det", ("train/coco", "train/small"), 4),)
