@@ -29,7 +29,7 @@ demo-real: $(INSTALLED)  ## the same on a folder in COCO's layout: make demo-rea
 	@omnidet summary --metrics runs/real/evaluation.json --registry registry --report runs/real/report.html
 
 demo-retrain: $(INSTALLED)  ## teach the demo's detector what a folder shows, after make demo: make demo-retrain DATA=folder
-	omnidet finetune "$(DATA)" --from champion --steps 700
+	omnidet finetune "$(DATA)" --from omnidet-tiny-world@champion --steps 700
 
 test: $(INSTALLED)  ## all tests except those of the container images (15 to 25 minutes on 2 cores)
 	$(ONE_THREAD) pytest -n 2 --dist worksteal -m "not docker"

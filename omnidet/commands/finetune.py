@@ -38,9 +38,8 @@ def add(commands: Any) -> None:
         "--from",
         dest="champion",
         metavar="VERSION",
-        help="champion, NAME or NAME@3; photo-small for a new detector (default: the champion, or "
-        "a "
-        "new detector where the registry holds none)",
+        help="champion, NAME or NAME@3; photo-small for a new detector (default: the champion "
+        "of the one model that the registry holds, or a new detector where it holds none)",
     )
     parser.add_argument(
         "--registry", default="registry", help="folder or s3:// URI (default: registry)"
@@ -146,13 +145,24 @@ def run(options: argparse.Namespace) -> int:
         raise ValueError(
             f"--folds {options.folds} --fold {options.fold}: give both, as --folds 5 --fold 1"
         )
-    _require_places(options)
     name = options.name or default_name(options.data)
+    _require_names(name, options.model_name)
+    _require_places(options)
     settings = [*options.set, *_reading(options)]
     is_new = new_detector.is_wanted(options.registry, options.champion)
     work = new_detector.run if is_new else taught_detector.run
     with _alone(options.out or f"runs/finetune/{name}"):
         return work(options, name, settings)
+
+
+def _require_names(name: str, model_name: str | None) -> None:
+    """Raise ValueError for a name that cannot be one: before any file is called by it."""
+    from omnidet.registry import versions
+    from omnidet.steps import retrain
+
+    retrain.check_name(name)
+    if model_name is not None:
+        versions.check_name(model_name)
 
 
 def _require_places(options: argparse.Namespace) -> None:

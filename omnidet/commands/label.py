@@ -5,6 +5,7 @@ pictures, to be corrected and taught.
 from __future__ import annotations
 
 import argparse
+import shlex
 import sys
 from collections import Counter
 from collections.abc import Collection
@@ -87,6 +88,17 @@ def run(options: argparse.Namespace) -> int:
         return _labelled(options, journal, detector, prompt, items, told)
 
 
+def _start(options: argparse.Namespace) -> str:
+    """What `finetune` is told to teach the champion of the model that drew the boxes; nothing if
+    that is not in a registry."""
+    name = str(options.model).partition("@")[0]
+    if "/" in name or Path(name, "config.json").is_file():
+        return ""
+    registry = options.registry
+    where = "" if registry == "registry" else f" --registry {shlex.quote(registry)}"
+    return f" --from {name}{where}"
+
+
 def _labelled(
     options: argparse.Namespace,
     journal: Journal,
@@ -123,7 +135,7 @@ def _labelled(
     for note in result.notes:
         print(f"note: {note}", file=sys.stderr)
     print(_said(journal, prompt.labels))
-    print(f"correct it, then: omnidet finetune {options.out}")
+    print(f"correct it, then: omnidet finetune {options.out}{_start(options)}")
     if not result.failed:
         return 0
     count = result.before + result.pictures + result.failed

@@ -49,13 +49,13 @@ def run(options: argparse.Namespace, name: str, settings: list[str]) -> int:
     from omnidet.steps import budget, photographs, retrain, train_detector
 
     started = time.monotonic()
-    retrain.check_name(name)
-    recipe = _recipe(options, name, settings)
+    recipe, begins = _recipe(options, name, settings)
     folder = options.out or f"runs/finetune/{name}"
     dataset, shards, words, model = (
         storage.join(folder, part) for part in ("dataset", "shards", "vocabulary", "model")
     )
     version = retrain.data_version(options.data, recipe.retrain.reading)
+    print(begins)
     print(retrain.read(options.data, dataset, version, recipe.retrain.reading))
     print(photographs.build_shards(dataset, shards, recipe, name))
     if not (options.name or options.model_name):
@@ -97,8 +97,8 @@ def run(options: argparse.Namespace, name: str, settings: list[str]) -> int:
     return 0
 
 
-def _recipe(options: argparse.Namespace, name: str, settings: list[str]) -> Recipe:
-    """The recipe of the new detector. Says what it begins with.
+def _recipe(options: argparse.Namespace, name: str, settings: list[str]) -> tuple[Recipe, str]:
+    """The recipe of the new detector, and what it begins with, for people.
 
     Raises ValueError for options that a new detector has no use for.
     """
@@ -126,8 +126,7 @@ def _recipe(options: argparse.Namespace, name: str, settings: list[str]) -> Reci
     recipe, why = photographs.choose_backbone(recipe, is_asked)
     if is_asked or options.params or options.recipe:
         photographs.require_backbone(recipe)
-    print(f"a new detector, {recipe.register.name}, from {why}")
-    return recipe
+    return recipe, f"a new detector, {recipe.register.name}, from {why}"
 
 
 def _called(registry: str, folder: str, recipe: Recipe) -> str:

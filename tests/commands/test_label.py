@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import shutil
 
 import pytest
 
 from omnidet import cli
+from omnidet.commands import label
 from omnidet.commands.label import FORMATS
 from omnidet.data.annotated.config import ReadConfig
 from omnidet.data.annotated.read import read
@@ -113,3 +115,16 @@ def test_a_draft_on_a_full_disk_goes_on_when_there_is_room(place, pictures, caps
     for path in (pictures / "p").rglob("*.png"):
         copy = pictures / "out" / "images" / path.relative_to(pictures / "p")
         assert copy.read_bytes() == path.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("model", "registry", "start"),
+    [
+        ("tools@1", "registry", " --from tools"),
+        ("tools", "my models", " --from tools --registry 'my models'"),
+        ("some/folder", "registry", ""),
+        ("s3://bucket/model", "registry", ""),
+    ],
+)
+def test_the_draft_is_to_be_taught_to_the_model_that_drew_it(model, registry, start):
+    assert label._start(argparse.Namespace(model=model, registry=registry)) == start

@@ -94,7 +94,8 @@ def find_champion(registry: Location, reference: str) -> Version:
         if len(models) > 1:
             held = ", ".join(models)
             raise ValueError(
-                f"--from champion: {registry} holds {held}: name the model, as --from NAME@champion"
+                f"{registry} holds {held}: say which one to teach, as --from {models[0]}@champion, "
+                "or make a new detector, --from photo-small"
             )
         name = models[0]
     if not at or reference.endswith(f"@{versions.CHAMPION}"):
