@@ -10,6 +10,7 @@ an object store) none, but never a part of one.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import tempfile
@@ -300,7 +301,10 @@ def require_outside(location: Location, other: Location) -> None:
 
 
 def require_writable(location: Location) -> None:
-    """Raise OSError if a local folder cannot be created: before hours of work, not after them."""
+    """Raise OSError if a local folder cannot be created: before hours of work, not after them.
+
+    It is of the kind that tells a place that is wrong from a disk that is full.
+    """
     if is_s3(location):
         return
     folder = Path(location).absolute().parent
@@ -309,7 +313,8 @@ def require_writable(location: Location) -> None:
         with tempfile.TemporaryFile(dir=folder):
             pass
     except OSError as error:
-        raise OSError(
+        kind = PermissionError if error.errno == errno.EROFS else type(error)
+        raise kind(
             f"{location} cannot be written ({error.strerror}): "
             "correct the permissions there, or give another place"
         ) from error

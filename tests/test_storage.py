@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
+import os
 import subprocess
 import sys
+import tempfile
 
 import pytest
 
@@ -230,6 +233,22 @@ def test_a_folder_that_cannot_be_created_is_named_before_the_work(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(OSError, match=r"file/out .*: correct the permissions"):
         storage.require_writable(tmp_path / "file" / "out")
+
+
+@pytest.mark.parametrize(
+    ("number", "kind"),
+    [(errno.EROFS, PermissionError), (errno.EACCES, PermissionError), (errno.ENOSPC, OSError)],
+)
+def test_a_place_that_is_wrong_is_told_from_a_disk_that_is_full(
+    tmp_path, monkeypatch, number, kind
+):
+    def fail(**_):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(tempfile, "TemporaryFile", fail)
+    with pytest.raises(OSError, match=os.strerror(number)) as refused:
+        storage.require_writable(tmp_path / "out")
+    assert type(refused.value) is kind
 
 
 def test_local_paths_do_not_load_the_object_store():

@@ -82,7 +82,7 @@ class Journal:
                 )
 
     def __enter__(self) -> Journal:
-        self.folder.mkdir(parents=True, exist_ok=True)
+        storage.require_writable(self.folder / LOCK)
         busy = f"another run works in {self.folder}: wait for it, or give another {self._flag}"
         self._lock: AbstractContextManager[None] = storage.locked(self.folder / LOCK, busy)
         self._lock.__enter__()

@@ -140,6 +140,7 @@ def change(
     content = json.dumps({"version": version, "history": history, "time": time}, indent=1) + "\n"
     number = before.change + 1 if before else 1
     location = _location(registry, model, alias, number)
+    storage.require_writable(location)
     if not storage.write_bytes_if_absent(location, content.encode()):
         return False
     copy = storage.join(registry, model, COPIES, alias, f"{number:08}.json")

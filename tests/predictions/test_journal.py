@@ -117,3 +117,10 @@ def test_a_table_that_fails_leaves_the_old_one(tmp_path):
 def test_a_digest_tells_questions_apart():
     assert digest_of(["a"]) == digest_of(["a"]) != digest_of(["b"])
     assert json.dumps(digest_of(["\udce9"]))
+
+
+def test_a_folder_that_cannot_be_made_is_named(tmp_path):
+    (tmp_path / "file").touch()
+    place = tmp_path / "file" / "out"
+    with pytest.raises(OSError, match=rf"{place}/\{LOCK} cannot be written .*another place"):
+        _journal(place).__enter__()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -83,3 +84,11 @@ def test_an_alias_and_its_copy_that_differ_are_named(registry, folder):
     storage.write_bytes(file, changed.encode())
     with pytest.raises(ValueError, match=r"toy@champion.*00000001\.json.*something else"):
         pointers.read(registry, "toy", "champion")
+
+
+def test_a_registry_that_cannot_be_written_is_named(registry):
+    place = Path(registry, "toy", pointers.FOLDER, "champion")
+    place.parent.mkdir(parents=True)
+    place.touch()
+    with pytest.raises(OSError, match=r"aliases/champion/00000001.json cannot be written"):
+        pointers.change(registry, "toy", "champion", None, 1, ())
