@@ -36,6 +36,7 @@ from omnidet.commands import (
     summary,
 )
 from omnidet.commands.exit_codes import FAILED, INTERRUPTED, WRONG_INPUT
+from omnidet.parsing import Parser
 
 _COMMANDS = (
     *(steps, finetune, backbones, predict, label, export, summary),
@@ -72,7 +73,7 @@ def _main(arguments: list[str] | None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="omnidet",
         description="Open-vocabulary detection: the steps of the pipeline, and more.",
     )

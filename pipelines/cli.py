@@ -22,6 +22,7 @@ from kfp_server_api import ApiException
 from urllib3.exceptions import HTTPError
 
 from omnidet import standard_output
+from omnidet.parsing import Parser
 from pipelines import checks, client, local, on_server, package, parameters
 
 DEFAULT_EXPERIMENT = "omnidet"
@@ -54,7 +55,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m pipelines", description="OmniDet's pipelines.")
+    parser = Parser(prog="python -m pipelines", description="OmniDet's pipelines.")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
     add = _command(commands, "compile", "write the packages to pipelines/compiled/", _compile)

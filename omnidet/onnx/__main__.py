@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import functools
 import sys
 import warnings
@@ -10,6 +9,7 @@ import warnings
 from omnidet import extras, standard_output
 from omnidet.inference import hints, names, question
 from omnidet.onnx import OnnxDetector
+from omnidet.parsing import Parser
 
 PROGRAM = "python -m omnidet.onnx"
 WRONG_INPUT = 2
@@ -22,7 +22,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _main(arguments: list[str] | None) -> int:
-    parser = argparse.ArgumentParser(prog=PROGRAM, description=__doc__)
+    parser = Parser(prog=PROGRAM, description=__doc__)
     parser.add_argument("model", help="folder that `omnidet export --format onnx` wrote")
     parser.add_argument("images", nargs="+", metavar="IMAGE")
     parser.add_argument(
