@@ -45,8 +45,12 @@ def training(log: Sequence[Mapping[str, object]]) -> list[dict[str, object]]:
     return [chart for chart in charts if chart is not None]
 
 
-def scores(log: Sequence[Mapping[str, object]]) -> list[dict[str, object]]:
-    """Charts of what was measured as training went: one of all numbers, one by benchmark."""
+def scores(log: Sequence[Mapping[str, object]], note: str = "") -> list[dict[str, object]]:
+    """Charts of what was measured as training went: one of all numbers, one by benchmark.
+
+    Args:
+        note: what they were measured on, where that is not everything.
+    """
     rows = [
         {key: float(value) for key, value in row.items() if isinstance(value, int | float)}
         for row in log
@@ -60,7 +64,7 @@ def scores(log: Sequence[Mapping[str, object]]) -> list[dict[str, object]]:
         _chart(name, lines, rows, list(lines))
         for name, lines in ((title, whole), (f"{title}: by benchmark", each))
     )
-    return [chart for chart in charts if chart is not None]
+    return [{**chart, "note": note} for chart in charts if chart is not None]
 
 
 def is_score(key: str) -> bool:

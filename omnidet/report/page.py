@@ -68,6 +68,8 @@ class Report:
     """Metrics of the detector that this one may replace."""
     zero_shot: Mapping[str, float] | None = None
     """Metrics before anything of the new categories was trained on."""
+    scores_note: str = ""
+    """What the scores of the training log were measured on, where that is a sample."""
     first: str = ""
     """The benchmark that the report begins with: its numbers, its pictures."""
     first_table: Table | None = None
@@ -91,7 +93,7 @@ def write(path: str | os.PathLike[str], report: Report) -> None:
         subtitle=report.subtitle,
         benchmarks=_benchmarks(report),
         opening=_opening(drawn, report),
-        scores=charts.scores(report.training_log),
+        scores=charts.scores(report.training_log, report.scores_note),
         comparison=comparison.rows(report.metrics, report.before, report.zero_shot),
         charts=charts.training(report.training_log),
         sections=drawn,

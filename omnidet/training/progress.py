@@ -20,6 +20,7 @@ from tensorboardX import SummaryWriter
 from tqdm import tqdm
 
 from omnidet import progress
+from omnidet.counted import counted
 from omnidet.data.mixing.mixture import Loader
 from omnidet.data.transforms.example import Pixels
 from omnidet.schema import Batch
@@ -153,7 +154,8 @@ def _estimate(measured: int, per_step: float, steps: int) -> str:
     elif minutes >= 1.5:
         about = f"{minutes:.0f} minutes"
     else:
-        about = "a minute" if minutes > 0.5 else "seconds"
+        seconds = max(round(per_step * steps), 1)
+        about = "a minute" if minutes > 0.5 else counted(seconds, "second")
     return f"about {about} on this machine: {per_step:.2f} s a step, measured over {measured} steps"
 
 

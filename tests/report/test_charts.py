@@ -52,3 +52,9 @@ def test_a_loss_over_several_powers_of_ten_has_a_logarithmic_axis():
     assert "1k" in labels
     assert "0.01" in labels
     assert charts.training([{"step": 1, "loss": float("nan")}]) == []
+
+
+def test_what_scores_were_measured_on_is_said_with_each_of_their_charts():
+    log = [{"step": 1, "AP": 0.1, "AP a": 0.2}, {"step": 2, "AP": 0.3, "AP a": 0.4}]
+    drawn = charts.scores(log, "19 of 60")
+    assert [chart["note"] for chart in drawn] == ["19 of 60", "19 of 60"]

@@ -116,7 +116,8 @@ def test_pictures_come_every_so_many_steps(tmp_path):
 @pytest.mark.parametrize(
     ("per_step", "steps", "said"),
     [
-        (0.01, 100, "seconds"),
+        (0.01, 10, "1 second"),
+        (0.01, 1200, "12 seconds"),
         (0.4, 150, "a minute"),
         (0.4, 1390, "9 minutes"),
         (9, 1e4, "25.0 hours"),

@@ -48,8 +48,8 @@ def evaluate(
         is_checked = require_unseen(provenance, index, recipe.evaluation)
         if not is_checked:
             print(
-                "evaluation: the detector was trained on other shards than these, so whether it "
-                "saw these images is not checked"
+                "note: the detector was trained on other shards than these, as one is that is yet "
+                "to be taught these; that it has not seen these pictures is assumed, not checked"
             )
         with storage.staged_directory(storage.join(parts, str(world.rank))) as stage:
             run.predict(detector, index, recipe.evaluation, stage, world.rank, world.size)
@@ -155,6 +155,7 @@ def write_report(
         details=result.details,
         drawn=recipe.world is not None,
         training_log=log,
+        scores_note=_scored_on(index, recipe, facts),
         sections=sections,
         facts={
             key.replace("_", " "): str(value)
@@ -183,6 +184,23 @@ def _subtitle(recipe: Recipe, first: str, is_taught: bool) -> str:
     name = recipe.register.name
     done = f"taught to {name}" if is_taught else f"learned by a new detector, {name}"
     return f"Your pictures, {done}."
+
+
+def _scored_on(index: shards.Index, recipe: Recipe, facts: Mapping[str, Any]) -> str:
+    """What was measured as training went, where that is a sample of the evaluation pictures."""
+    from omnidet.measures import sample
+
+    most = facts.get("recipe", {}).get("train", {}).get("score_images")
+    counts = [
+        shards.num_samples(index.shards(benchmark.set_name))
+        for benchmark in recipe.evaluation.benchmarks
+        if benchmark.measure == sample.MEASURE and benchmark.set_name in index.sets
+    ]
+    if most is None or max(counts, default=0) <= most:
+        return ""
+    one = f"{most} of the {counts[0]} evaluation pictures"
+    of = one if len(counts) == 1 else f"at most {most} pictures of each benchmark"
+    return f"Measured on a sample, {of}: the numbers of the detector are of all."
 
 
 def _training_log(folder: Path) -> list[dict[str, Any]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import subprocess
@@ -10,12 +11,15 @@ from pathlib import Path
 
 import pytest
 
+from omnidet.data import shards
 from omnidet.inference.detector import OmniDet
+from omnidet.measures.config import Benchmark, EvaluationConfig
 from omnidet.model import bundle
 from omnidet.registry import versions
 from omnidet.steps import train_detector
+from omnidet.steps.train_detector import evaluation
 from omnidet.training import metrics
-from tests import leaking, toys
+from tests import leaking, toy_runs, toys
 from tests.steps.train_detector.conftest import SETTINGS, run, train_command
 
 ROOT = Path(__file__).parents[3]
@@ -116,3 +120,20 @@ def test_an_image_that_was_trained_on_stops_the_evaluation(tmp_path, capsys):
     train_detector.evaluate(tmp_path / "other", folder, *outputs)
     assert "trained on other shards" in capsys.readouterr().out
     assert not json.loads((tmp_path / "out" / "index.json").read_text())["training_images_compared"]
+
+
+def test_a_curve_of_a_sample_is_said_to_be_one(tmp_path):
+    index = toys.write_shards(tmp_path / "shards")
+    (name, members), *_ = index.sets.items()
+    count = shards.num_samples(members)
+    recipe = dataclasses.replace(
+        toy_runs.recipe(), evaluation=EvaluationConfig((Benchmark("own", "coco", name),))
+    )
+
+    def said(most):
+        facts = {"recipe": {"train": {"score_images": most}}}
+        return evaluation._scored_on(index, recipe, facts)
+
+    assert f"{count - 1} of the {count} evaluation pictures" in said(count - 1)
+    assert said(count) == ""
+    assert evaluation._scored_on(index, recipe, {}) == ""
