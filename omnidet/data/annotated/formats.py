@@ -191,7 +191,8 @@ BOXES = "convert it to COCO json or YOLO txt"
 FOREIGN = {
     "via": Foreign("a file of VGG Image Annotator without pictures", "export the annotations"),
     "csv": Foreign(
-        "a csv table without columns for four corners",
+        "a csv table without columns for the picture, the class and four corners (x, y, width and "
+        "height may begin at the corner or the centre)",
         "give `filename, class, xmin, ymin, xmax, ymax` in pixels, or COCO json",
     ),
     "kitti": Foreign("KITTI txt", BOXES),

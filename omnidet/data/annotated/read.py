@@ -83,11 +83,7 @@ def read(root: Path, config: ReadConfig | None = None) -> Annotated:
     drafts = assemble.assemble(found, folder, config.exif, account)
     kept = Counter(b.name for draft in drafts for b in draft.boxes if not b.is_crowd)
     if not kept:
-        why = account.reasons() or account.reasons("annotations") or "there is no box"
-        hints = refusals.hints(folder)
-        raise ValueError(
-            f"{root} has no usable annotation ({found.title}; {why})" + (hints and f"; {hints}")
-        )
+        raise ValueError(refusals.no_box(folder, found.title, account))
     account.require_share(config.max_lost, str(root))
     names = _names(found, drafts, kept, account)
     chosen = phrases.phrases(names, _only(table, found, names), str(root))

@@ -8,8 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from omnidet.counted import counted
+from omnidet.data.annotated.account import Account
 from omnidet.data.annotated.formats import FOREIGN, FORMATS
-from omnidet.data.folder_formats import foreign
+from omnidet.data.folder_formats import foreign, lookup
 from omnidet.data.folder_formats.folder import LEFTOVERS, Folder
 
 ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".zst", ".rar", ".7z")
@@ -31,6 +32,28 @@ def not_a_folder(root: Path) -> str:
     elif root.is_file():
         remedy = f"give the one that it lies in, {root.parent}"
     return f"{root} is not a folder: {remedy}"
+
+
+def no_box(folder: Folder, title: str, account: Account) -> str:
+    """Why annotations of a format give not one box, and what to do."""
+    why = account.reasons() or account.reasons("annotations") or "there is no box"
+    return f"{folder.root} has no usable annotation ({title}; {why}); {_remedy(folder, account)}"
+
+
+def _remedy(folder: Folder, account: Account) -> str:
+    found = hints(folder)
+    if found:
+        return found
+    lost = {**account.tallies["annotations"].left_out, **account.tallies["boxes"].left_out}
+    if not lost:
+        return "draw boxes with an annotation tool, and export them again"
+    if max(lost, key=lambda reason: lost[reason].count) != lookup.NOT_THERE:
+        return "mend them, or export them again"
+    if not folder.pictures:
+        return (
+            "the folder has no pictures: put them there, under the names that the annotations give"
+        )
+    return f"the pictures have other names (there is {folder.pictures[0]}): give both the same"
 
 
 def nothing(folder: Folder, kind: str) -> str:

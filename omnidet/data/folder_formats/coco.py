@@ -26,12 +26,12 @@ from omnidet.data.folder_formats.folder import Folder, parts_of, split_of_file, 
 from omnidet.data.folder_formats.sheets import (
     NO_AREA,
     NO_NAME,
-    NOT_FOUR_NUMBERS,
     UNKNOWN_CLASS,
     Corners,
     Found,
     Shape,
     Sheet,
+    no_box,
     number,
     outline_box,
     size_of,
@@ -186,7 +186,9 @@ def _shape(
     corners = box or outline
     problem = "" if name is not None else UNKNOWN_CLASS if own is not None else NO_NAME
     if corners is None and not problem:
-        problem = NO_AREA if _four_numbers(entry.get("bbox")) else NOT_FOUR_NUMBERS
+        written = entry.get("bbox")
+        values = written if isinstance(written, list) else ()
+        problem = NO_AREA if _four_numbers(written) else no_box(values)
     return Shape(
         name,
         corners,

@@ -14,11 +14,11 @@ from omnidet.data.folder_formats.folder import Folder, split_of_file, split_of_f
 from omnidet.data.folder_formats.sheets import (
     NO_BOX,
     NO_NAME,
-    NOT_FOUR_NUMBERS,
     Corners,
     Found,
     Shape,
     Sheet,
+    no_box,
     number,
     outline_box,
     size_of,
@@ -27,6 +27,7 @@ from omnidet.data.folder_formats.written_splits import splits_of
 from omnidet.data.reading import annotations as files
 
 _MARK = b"<annotations"
+_CORNERS = ("xtl", "ytl", "xbr", "ybr")
 _SHAPES = ("box", "polygon", "ellipse", "mask", "polyline", "points", "skeleton", "cuboid", "tag")
 
 
@@ -99,7 +100,7 @@ def _shape(thing: Element) -> Shape:
     name = files.plain(thing.get("label") or "") or None
     corners, problem = None, NO_BOX
     if thing.tag == "box":
-        corners, problem = _box(thing), NOT_FOUR_NUMBERS
+        corners, problem = _box(thing), no_box(thing.get(corner) for corner in _CORNERS)
     elif thing.tag == "polygon":
         corners, problem = _outline(thing), "polygon that cannot be read"
     elif thing.tag == "ellipse":
@@ -122,7 +123,7 @@ def _numbers(thing: Element, *fields: str) -> list[float] | None:
 
 
 def _box(thing: Element) -> Corners | None:
-    found = _numbers(thing, "xtl", "ytl", "xbr", "ybr")
+    found = _numbers(thing, *_CORNERS)
     if found is None:
         return None
     x0, y0, x1, y1 = found

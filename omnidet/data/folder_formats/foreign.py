@@ -25,7 +25,9 @@ _JSON_MARKS: dict[str, tuple[bytes, ...]] = {
 }
 """Words, the first that fits; without the blanks between them."""
 _COLUMNS = re.compile(
-    rb"(xmin|x_min|\bx1\b|bbox|left|region_shape_attributes|rectanglelabels)", re.I
+    rb"(xmin|x_min|\bx1\b|bbox|left|region_shape_attributes|rectanglelabels"
+    rb"|\bx\b.*\by\b.*\bw(idth)?\b|\bcx\b|\bx_?cent|cent(er|re)_?x\b)",
+    re.I,
 )
 _ROWS = re.compile(rb"[^,\n]+(,-?[0-9.]*){4,6},?[^,\n]*\r?$|(TRAIN|TEST|VALIDATION?|UNASSIGNED),")
 """Tables without a head line, as RetinaNet and AutoML have them."""

@@ -4,18 +4,21 @@ the shapes drawn on it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
 Corners = tuple[float, float, float, float]
 """x0, y0, x1, y1 as edges: x1 - x0 is the width."""
+_DECIMAL_COMMA = re.compile(r"-?[0-9]+,[0-9]+")
 Layout = Literal["xywh", "cxcywh", "xyxy"]
 """What the four numbers of a box mean in the files of a format."""
 
 NO_NAME = "shape without a name"
 NOT_FOUR_NUMBERS = "box that is not four numbers"
+COMMAS = "box with decimal commas, such as 12,5 for 12.5"
 NO_AREA = "box without an area"
 NO_BOX = "shape that frames nothing: point, line or tag"
 UNKNOWN_CLASS = "box of a class that is not among the names"
@@ -112,6 +115,12 @@ def number(value: object) -> float | None:
     except (ValueError, OverflowError):
         return None
     return found if abs(found) < 1e12 else None  # NaN compares false
+
+
+def no_box(values: Iterable[object]) -> str:
+    """Why four values are not the numbers of a box."""
+    texts = [value.strip() for value in values if isinstance(value, str)]
+    return COMMAS if any(map(_DECIMAL_COMMA.fullmatch, texts)) else NOT_FOUR_NUMBERS
 
 
 def size_of(width: object, height: object) -> tuple[int, int] | None:

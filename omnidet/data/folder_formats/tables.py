@@ -24,11 +24,11 @@ from omnidet.data.folder_formats.folder import (
 from omnidet.data.folder_formats.lists import text_of
 from omnidet.data.folder_formats.sheets import (
     NO_NAME,
-    NOT_FOUR_NUMBERS,
     Corners,
     Found,
     Shape,
     Sheet,
+    no_box,
     number,
     size_of,
 )
@@ -54,7 +54,9 @@ name the first that holds words.
 _NEEDED = ("picture", "name", "x0", "y0", "x1", "y1")
 _BARE = ("picture", "x0", "y0", "x1", "y1", "name")
 _ENDINGS = (".csv", ".tsv")
+_SIDES = ("x0", "y0", "x1", "y1")
 _MAX_SHARE = 1.001
+MORE_CELLS = "row with more cells than columns, as commas in names and numbers make it"
 _NUMBER = re.compile(r"[-+]?[0-9]+([.,][0-9]*)?|nan", re.IGNORECASE)
 _Row = Mapping[str, str]
 
@@ -94,7 +96,7 @@ def _table(folder: Folder, path: Path) -> _Table | None:
     cells = [(place, row) for place, row in enumerate(csv.reader(lines, delimiter=mark), start=1)]
     head = [re.sub(r"[^a-z0-9]", "", cell.casefold()) for cell in cells[0][1]]
     columns = {what: _place(head, words.split()) for what, words in _COLUMNS.items()}
-    notes = []
+    notes, width = [], len(head)
     if all(columns[what] is not None for what in _NEEDED):
         titles, cells = cells[0][1], cells[1:]
         columns["name"], note = _names_column(head, titles, cells)
@@ -104,11 +106,9 @@ def _table(folder: Folder, path: Path) -> _Table | None:
     else:
         return None
     rows = [
-        (place, {w: row[c].strip() for w, c in columns.items() if c is not None and c < len(row)})
-        for place, row in cells
-        if any(cell.strip() for cell in row)
+        (place, _filled(row, columns, width)) for place, row in cells if any(map(str.strip, row))
     ]
-    numbers = [number(row.get(side)) for _, row in rows for side in ("x0", "y0", "x1", "y1")]
+    numbers = [number(row.get(side)) for _, row in rows for side in _SIDES]
     found = [value for value in numbers if value is not None]
     is_in_shares = bool(found) and max(map(abs, found)) <= _MAX_SHARE
     if is_in_shares:
@@ -127,6 +127,11 @@ def _table(folder: Folder, path: Path) -> _Table | None:
         splits,
         [f"{path}: {note}" for note in notes],
     )
+
+
+def _filled(row: Sequence[str], columns: Mapping[str, int | None], width: int) -> _Row:
+    found = {w: row[c].strip() for w, c in columns.items() if c is not None and c < len(row)}
+    return {**found, "more": "".join(row[width:]).strip()}
 
 
 def _names_column(
@@ -202,15 +207,19 @@ def _sheets(folder: Folder, table: _Table, described: Mapping[str, str]) -> Iter
 
 def _is_empty(row: _Row) -> bool:
     """Whether a row says that its picture shows no object."""
-    return not any(row.get(what) for what in ("name", "x0", "y0", "x1", "y1"))
+    return not any(row.get(what) for what in ("name", *_SIDES))
 
 
 def _shape(row: _Row, place: int, described: Mapping[str, str]) -> Shape:
     spelled = row.get("name", "")
     name = described.get(spelled) or files.plain(spelled) or None
-    x0, y0, x1, y1 = (number(row.get(side)) for side in ("x0", "y0", "x1", "y1"))
+    x0, y0, x1, y1 = (number(row.get(side)) for side in _SIDES)
     corners: Corners | None = None
     if x0 is not None and y0 is not None and x1 is not None and y1 is not None:
         corners = x0, y0, x1, y1
-    problem = NO_NAME if name is None else "" if corners else NOT_FOUR_NUMBERS
+    problem = "" if corners else no_box(row.get(side) for side in _SIDES)
+    if row["more"]:  # nothing says which of the cells was cut in two
+        name, corners, problem = None, None, MORE_CELLS
+    elif name is None:
+        problem = NO_NAME
     return Shape(name, corners, problem, is_crowd=row.get("group") == "1", where=f"line {place}")

@@ -17,11 +17,11 @@ from omnidet.data.folder_formats.folder import Folder, split_of_folders
 from omnidet.data.folder_formats.lists import Lists
 from omnidet.data.folder_formats.sheets import (
     NO_NAME,
-    NOT_FOUR_NUMBERS,
     Corners,
     Found,
     Shape,
     Sheet,
+    no_box,
     number,
     outline_box,
     size_of,
@@ -31,6 +31,7 @@ from omnidet.data.reading import annotations as files
 UNREADABLE = "file that is not xml"
 MAX_BYTES = 10_000_000
 """An annotation is some kilobytes: a larger file is not parsed."""
+_CORNERS = ("xmin", "ymin", "xmax", "ymax")
 _ENCODING = re.compile(rb"""^\s*<\?xml[^>]*encoding=["']([A-Za-z0-9._-]+)["'][^>]*\?>""")
 
 
@@ -139,7 +140,7 @@ def _shape(thing: Element, place: int) -> Shape:
     corners = box or outline
     problem = "" if name else NO_NAME
     if corners is None and not problem:
-        problem = NOT_FOUR_NUMBERS
+        problem = no_box(thing.findtext(f"bndbox/{corner}") for corner in _CORNERS)
     return Shape(name, corners, problem, is_outline=box is None, where=where)
 
 
@@ -147,7 +148,7 @@ def _box(thing: Element) -> Corners | None:
     """The corners, in whatever order they were drawn, from pixels that count from 1 to edges that
     count from 0.
     """
-    found = [number(thing.findtext(f"bndbox/{c}")) for c in ("xmin", "ymin", "xmax", "ymax")]
+    found = [number(thing.findtext(f"bndbox/{c}")) for c in _CORNERS]
     x0, y0, x1, y1 = found
     if x0 is None or y0 is None or x1 is None or y1 is None:
         return None

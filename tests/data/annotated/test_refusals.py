@@ -54,6 +54,37 @@ def test_what_is_packed_is_named(folder: Folder, what, file):
     assert f"{file} is packed: unpack it there" in folder.refusal()
 
 
+@pytest.mark.parametrize("kind", ["yolo", "voc", "coco", "csv"])
+def test_annotations_without_their_pictures_say_what_to_do(folder: Folder, kind):
+    own = scenes(4)
+    for scene in own if kind in ("yolo", "voc") else ():
+        text = drawing.yolo(scene) if kind == "yolo" else drawing.voc(scene)
+        folder.write(f"labels/{scene.stem}.{'txt' if kind == 'yolo' else 'xml'}", text)
+    if kind == "yolo":
+        folder.write("data.yaml", "names: [cat, dog]")
+    elif kind != "voc":
+        made = drawing.coco(own) if kind == "coco" else drawing.table(own)
+        folder.write("a.json" if kind == "coco" else "a.csv", made)
+    assert "has no pictures: put them there" in folder.refusal()
+    folder.pictures(scenes(1, prefix="other_"), "images")
+    said = folder.refusal()
+    assert "images/other_000.png" in said
+    assert "give both the same" in said
+
+
+def test_a_folder_without_a_single_box_says_what_to_do(folder: Folder):
+    for scene in folder.pictures(scenes(2)):
+        folder.write(f"{scene.stem}.txt", "")
+    folder.write("img_000.txt", "0 0.5 abc 0.1 0.1\n")
+    folder.write("img_001.txt", "0 0.5 0.5 0 0.1\n")
+    folder.write("classes.txt", "cat\n")
+    assert "mend them" in folder.refusal()
+    for name in ("img_000.txt", "img_001.txt", "classes.txt"):
+        (folder.root / name).unlink()
+    folder.write("a.json", {**drawing.coco(scenes(2)), "annotations": []})
+    assert "draw boxes" in folder.refusal()
+
+
 def test_other_files_are_named(folder: Folder):
     folder.pictures(scenes(2))
     folder.write("boxes.json", {"img_000.png": [[1, 2, 3, 4, "cat"]]})

@@ -6,7 +6,17 @@ from pathlib import Path
 
 import pytest
 
-from omnidet.data.folder_formats.sheets import Sheet, number, outline_box, size_of
+from omnidet.data.folder_formats.sheets import (
+    COMMAS,
+    NOT_FOUR_NUMBERS,
+    Sheet,
+    no_box,
+    number,
+    outline_box,
+    size_of,
+)
+from tests.data.annotated import drawing
+from tests.data.annotated.drawing import Folder, scenes
 
 
 @pytest.mark.parametrize(
@@ -31,6 +41,36 @@ def test_a_declared_size(width, height, size):
 def test_the_box_of_an_outline():
     assert outline_box([(3, 9), (1, 4), (7, 5)]) == (1, 4, 7, 9)
     assert outline_box([(3, 9), (1, 4)]) is None
+
+
+@pytest.mark.parametrize(
+    ("values", "reason"),
+    [
+        (["1", " 12,5 ", "3", "4"], COMMAS),
+        (["1", "-0,5", None, "4"], COMMAS),
+        (["1", "x,5", "3", "4"], NOT_FOUR_NUMBERS),
+        ([None, None, 3, 4], NOT_FOUR_NUMBERS),
+        ([], NOT_FOUR_NUMBERS),
+    ],
+)
+def test_why_four_values_are_no_box(values, reason):
+    assert no_box(values) == reason
+
+
+@pytest.mark.parametrize("kind", ["voc", "cvat", "coco"])
+def test_decimal_commas_are_named_in_every_format_of_texts(folder: Folder, kind):
+    own = folder.pictures(scenes(4))
+    if kind == "coco":
+        content = drawing.coco(own)
+        for annotation in content["annotations"]:
+            annotation["bbox"] = [f"{value},5" for value in annotation["bbox"]]
+        folder.write("a.json", content)
+    elif kind == "cvat":
+        folder.write("a.xml", drawing.cvat(own).replace('" ytl', ',5" ytl'))
+    else:
+        for scene in own:
+            folder.write(f"{scene.stem}.xml", drawing.voc(scene).replace("</xmin>", ",5</xmin>"))
+    assert COMMAS in folder.refusal()
 
 
 def test_where_a_person_finds_it():
