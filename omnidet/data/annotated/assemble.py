@@ -96,13 +96,13 @@ def assemble(found: Found, folder: Folder, exif: str, account: Account) -> list[
             continue
         drafts.append(draft)
         framed += [(draft, sheet) for sheet in usable]
-    units.check(
-        [drawn for draft, sheet in framed for drawn in _drawn(draft, sheet, exif)],
-        found.layout,
-        any(sheet.unit == "shares" for _, sheet in framed),
-        found.title,
-        str(folder.root),
+    boxes = [drawn for draft, sheet in framed for drawn in _drawn(draft, sheet, exif)]
+    is_in_shares = any(sheet.unit == "shares" for _, sheet in framed)
+    units.check(boxes, found.layout, is_in_shares, found.title, str(folder.root))
+    doubt = units.doubt(
+        boxes, len({draft.path for draft, sheet in framed if sheet.shapes}), is_in_shares
     )
+    account.notes += [doubt] if doubt else []
     for draft, sheet in framed:
         _place(draft, sheet, exif, account)
     if _mark_open(framed):

@@ -261,6 +261,8 @@ first file of each reason. The account is printed before anything is trained and
 folder is refused if more than 10 % of its boxes are lost (`--set retrain.reading.max_lost=0.2`
 allows more), if its boxes are in another unit than the format wants, or if the labels of YOLO or
 the annotations of COCO count the classes from 1 and the names from 0, or the other way round.
+Where not one of many boxes reaches beyond two thirds of its picture, the account says so: they may
+be in percent, or drawn on smaller pictures.
 """
 ABOUT_PICTURES = """
 A picture is found by the path that its annotation gives, from any operating system: `\\` is `/`,

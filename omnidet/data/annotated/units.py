@@ -4,6 +4,7 @@ before any of them is used.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -20,6 +21,13 @@ LEAST_TELLING = 0.02
 """Share of them, three at least, from which another layout is taken if under it not one box sticks
 out: centres and corners are mistaken for one another without more where the boxes are small.
 """
+MAX_REACH = 2 / 3
+"""Share of the picture that not one box ends beyond, across or down, below which the boxes may have
+been drawn on a smaller picture.
+"""
+LEAST_BOXES, LEAST_PICTURES = 30, 10
+"""To speak of what not one box does: of boxes anywhere in their pictures more than half reach
+further, and those of ten pictures all fall short by chance once in thousands of datasets."""
 _SLACK, _SLACK_PIXELS = 0.02, 2.0
 _FINE, _FINE_PIXELS = 0.002, 1.0
 _WANTS: dict[Layout, str] = {
@@ -64,7 +72,7 @@ def check(
 
     turned = [b for b in boxes if b.corners[0] > b.corners[2] or b.corners[1] > b.corners[3]]
     if len(turned) > max(1, SUSPICIOUS * len(boxes)):
-        refuse(turned, "end before they begin", "these look like width and height")
+        refuse(turned, "end before they begin", _why_turned(boxes, layout, is_in_shares))
     boxes = [b for b in boxes if b.corners[0] < b.corners[2] and b.corners[1] < b.corners[3]]
     if not boxes:
         return
@@ -84,6 +92,51 @@ def check(
             refuse(tiny, "are narrower than two pixels", "these are in another unit")
     _check_areas(boxes, layout, refuse)
     _check_inside(boxes, layout, is_in_shares, refuse)
+
+
+def _why_turned(boxes: Sequence[Drawn], layout: Layout, is_in_shares: bool) -> str:
+    if layout != "xyxy":
+        return "in these a width or a height is negative"
+
+    def all_inside(how: Callable[[Corners], Corners]) -> bool:
+        inside = [_is_inside(how(box.corners), box.size, is_in_shares) for box in boxes]
+        return sum(inside) >= 0.99 * len(boxes)
+
+    if all_inside(lambda numbers: _as("xywh", numbers)):
+        return "these look like width and height"
+    if all_inside(_sorted):
+        return "these look like corners of which the far one comes first"
+    return "these are in another order or unit"
+
+
+def _sorted(corners: Corners) -> Corners:
+    x0, y0, x1, y1 = corners
+    return min(x0, x1), min(y0, y1), max(x0, x1), max(y0, y1)
+
+
+def doubt(boxes: Sequence[Drawn], num_pictures: int, is_in_shares: bool) -> str:
+    """A sentence where all boxes lie in the upper left part of their pictures, as those do that
+    were drawn on smaller ones or are in percent; "" elsewhere. A fixed camera may see things there
+    alone: this is no reason to refuse them.
+    """
+    if len(boxes) < LEAST_BOXES or num_pictures < LEAST_PICTURES:
+        return ""
+    begin, reach = [], []
+    for near, far, side in ((0, 2, 0), (1, 3, 1)):
+        whole = [1 if is_in_shares else box.size[side] for box in boxes]
+        pairs = list(zip(boxes, whole, strict=True))
+        begin.append(min(box.corners[near] / full for box, full in pairs))
+        reach.append(max(box.corners[far] / full for box, full in pairs))
+    # Things in the middle of their pictures are as far from one edge as from the other.
+    if max(reach) > MAX_REACH or any(b > (1 - r) / 2 for b, r in zip(begin, reach, strict=True)):
+        return ""
+    largest = max(max(box.corners) for box in boxes)
+    is_percent = not is_in_shares and largest <= 100
+    cause = "are they in percent" if is_percent else "were they drawn on smaller pictures"
+    return (
+        f"not one of {len(boxes)} boxes reaches beyond {math.ceil(100 * max(reach))} % of its "
+        f"picture, across or down: {cause}? Look at some of them, and convert them if so"
+    )
 
 
 def _check_areas(boxes: Sequence[Drawn], layout: Layout, refuse: Refuse) -> None:
