@@ -17,7 +17,7 @@ import errno
 import functools
 import sys
 
-from omnidet import __version__, extras, standard_output
+from omnidet import __version__, extras, local_files, standard_output
 from omnidet.commands import (
     backbones,
     compare,
@@ -58,6 +58,8 @@ def _main(arguments: list[str] | None) -> int:
         code: int | None = options.run(options)
         print(end="", flush=True)  # so that what cannot be written is said by the command
     except (ValueError, OSError, FloatingPointError) as error:
+        if isinstance(error, OSError) and error.errno == errno.EROFS:
+            error = local_files.unwritable(str(error.filename), error)
         reason = " ".join(str(error).split()) or type(error).__name__
         if isinstance(error, OSError) and error.errno in _FULL and not error.filename:
             reason += ": make room on the disk that is written to"

@@ -125,16 +125,31 @@ def remove(location: str) -> None:
 
 @contextmanager
 def naming(target: Path | str) -> Iterator[None]:
-    """Name what is being written in the error of a full disk, which says no more than that."""
+    """Name what is being written in the error of a full disk, which says no more than that, and of
+    one that is only read, which names what nobody has asked for.
+    """
     try:
         yield
     except OSError as error:
+        if error.errno == errno.EROFS:
+            raise unwritable(target, error) from error
         if error.errno not in _FULL:
             raise
         raise OSError(
             f"{target} cannot be written ({error.strerror}): make room on its disk, or give "
             "another place"
         ) from error
+
+
+def unwritable(target: Path | str, error: OSError) -> OSError:
+    """The error with the name of what cannot be written and the remedy; of the kind that tells a
+    place that is wrong from a disk that is full.
+    """
+    kind = PermissionError if error.errno == errno.EROFS else type(error)
+    return kind(
+        f"{target} cannot be written ({error.strerror}): "
+        "correct the permissions there, or give another place"
+    )
 
 
 @contextmanager
@@ -198,9 +213,7 @@ def locked(lock: Path, busy: str) -> Iterator[None]:
     try:
         descriptor = os.open(lock, os.O_RDWR | os.O_CREAT, 0o666)
     except OSError as error:
-        raise type(error)(
-            f"{lock} cannot be written ({error.strerror}): name a folder that can be"
-        ) from None
+        raise unwritable(lock, error) from None
     _held.add(descriptor)
     try:
         try:

@@ -10,7 +10,6 @@ an object store) none, but never a part of one.
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import os
 import tempfile
@@ -313,8 +312,4 @@ def require_writable(location: Location) -> None:
         with tempfile.TemporaryFile(dir=folder):
             pass
     except OSError as error:
-        kind = PermissionError if error.errno == errno.EROFS else type(error)
-        raise kind(
-            f"{location} cannot be written ({error.strerror}): "
-            "correct the permissions there, or give another place"
-        ) from error
+        raise local_files.unwritable(str(location), error) from error

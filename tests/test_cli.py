@@ -56,6 +56,11 @@ def test_unknown_words_end_with_the_usage(capsys):
         (OSError(errno.ENAMETOOLONG, "File name too long"), 2, "File name too long"),
         (OSError(errno.ENOSPC, "No space left"), 1, "No space left: make room on the disk"),
         (OSError(errno.ENOSPC, "No space left", "a.tar"), 1, "'a.tar'"),
+        (
+            OSError(errno.EROFS, "Read-only", "runs"),
+            2,
+            "runs cannot be written (Read-only): correct",
+        ),
         (ConnectionError("no answer"), 1, "no answer"),
         (FloatingPointError("loss is nan"), 1, "loss is nan"),
         (ValueError(""), 2, "ValueError"),

@@ -378,3 +378,11 @@ def test_without_hard_links_exactly_one_still_writes(tmp_path, monkeypatch):
     assert local_files.write_bytes_if_absent(place, b"first") is True
     assert local_files.write_bytes_if_absent(place, b"second") is False
     assert [path.read_bytes() for path in tmp_path.iterdir()] == [b"first"]
+
+
+def test_a_file_system_that_is_only_read_is_named_by_what_was_to_be_written(tmp_path):
+    with (
+        pytest.raises(PermissionError, match=r"out cannot be written \(Read-only.*another place"),
+        local_files.naming("out"),
+    ):
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS), ".out.stage-1")

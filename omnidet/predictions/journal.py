@@ -82,7 +82,8 @@ class Journal:
                 )
 
     def __enter__(self) -> Journal:
-        storage.require_writable(self.folder / LOCK)
+        storage.require_writable(self.folder)
+        self.folder.mkdir(exist_ok=True)
         busy = f"another run works in {self.folder}: wait for it, or give another {self._flag}"
         self._lock: AbstractContextManager[None] = storage.locked(self.folder / LOCK, busy)
         self._lock.__enter__()

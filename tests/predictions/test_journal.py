@@ -122,5 +122,5 @@ def test_a_digest_tells_questions_apart():
 def test_a_folder_that_cannot_be_made_is_named(tmp_path):
     (tmp_path / "file").touch()
     place = tmp_path / "file" / "out"
-    with pytest.raises(OSError, match=rf"{place}/\{LOCK} cannot be written .*another place"):
+    with pytest.raises(OSError, match=rf"{place} cannot be written .*another place"):
         _journal(place).__enter__()
