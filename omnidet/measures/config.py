@@ -13,6 +13,8 @@ from omnidet.measures.measure import Measure
 
 MEASURES = "omnidet.measures"
 """The package of the measures that a recipe names."""
+SAMPLED = "coco"
+"""The measure of the benchmarks that can be sampled: every other one needs all of its pictures."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,11 @@ class Benchmark:
         """The measure of that name."""
         measure: Measure = plugins.make(MEASURES, self.measure)
         return measure
+
+    @property
+    def can_be_sampled(self) -> bool:
+        """Whether some of its pictures are enough to measure it: `sample.py`."""
+        return self.measure == SAMPLED
 
     @property
     def file_name(self) -> str:

@@ -12,13 +12,11 @@ from omnidet.data import shards
 from omnidet.data.vocabulary import Vocabulary
 from omnidet.evaluation import coco as protocol
 from omnidet.inference.detector import OmniDet
-from omnidet.measures.config import Benchmark
+from omnidet.measures.config import SAMPLED, Benchmark
 from omnidet.measures.ground_truth import ground_truth
 from omnidet.model.detector import Detector
 from omnidet.schema import Record
 
-MEASURE = "coco"
-"""The measure of the benchmarks that can be sampled: every other one needs all of its pictures."""
 SHOWN = ("AP", "AP50")
 
 
@@ -30,10 +28,10 @@ class Sample:
 
         Raises ValueError for a benchmark of another measure, or without ground truth.
         """
-        if benchmark.measure != MEASURE:
+        if not benchmark.can_be_sampled:
             raise ValueError(
                 f"benchmark {benchmark.name!r} is measured by {benchmark.measure!r}, which takes "
-                f"no sample: name one of {MEASURE!r}"
+                f"no sample: name one of {SAMPLED!r}"
             )
         self._index, self._set_name, self._measure = index, benchmark.set_name, benchmark.loaded
         path, _ = ground_truth(index, benchmark.set_name)

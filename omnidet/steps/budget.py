@@ -196,9 +196,7 @@ def measure(
         seconds[str(threads)] = round(taken, 4)
     _use_threads(int(min(seconds, key=lambda number: seconds[number])))
     a_picture = min(seconds.values()) / max(1, sum(s.images_per_step for s in recipe.streams)) / 3
-    sampled = [
-        b for b in present if b.measure == sample.MEASURE and (scored is None or b.name in scored)
-    ]
+    sampled = [b for b in present if b.can_be_sampled and (scored is None or b.name in scored)]
     if sampled:
         model = dataclasses.replace(
             recipe.model, backbone=recipe.model.backbone.without_weights(), calibrated_streams=0

@@ -188,13 +188,11 @@ def _subtitle(recipe: Recipe, first: str, is_taught: bool) -> str:
 
 def _scored_on(index: shards.Index, recipe: Recipe, facts: Mapping[str, Any]) -> str:
     """What was measured as training went, where that is a sample of the evaluation pictures."""
-    from omnidet.measures import sample
-
     most = facts.get("recipe", {}).get("train", {}).get("score_images")
     counts = [
         shards.num_samples(index.shards(benchmark.set_name))
         for benchmark in recipe.evaluation.benchmarks
-        if benchmark.measure == sample.MEASURE and benchmark.set_name in index.sets
+        if benchmark.can_be_sampled and benchmark.set_name in index.sets
     ]
     if most is None or max(counts, default=0) <= most:
         return ""

@@ -112,7 +112,7 @@ class _Run:
         own = [
             b
             for b in self.recipe.evaluation.benchmarks
-            if b.measure == sample.MEASURE
+            if b.can_be_sampled
             and b.set_name in self.index.sets
             and (scored is None or b.name in scored)
         ]
