@@ -8,7 +8,7 @@ import argparse
 import sys
 import unicodedata
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -142,6 +142,7 @@ def _one(options: argparse.Namespace, asked: asking.Asked, item: Item) -> int:
         print(_text(found, detector, options.explain, own))
     if out is not None:
         write_picture(found.draw(), out)
+        _note_numbered(found.phrases, found.labels)
         if not options.json:
             print(out)
     asking.say(_unfound(options, asked, detector, prompt, picture, found))
@@ -195,6 +196,14 @@ def _check_out(out: Path, picture: Path) -> None:
     if out.exists():
         raise ValueError(f"--out {out} exists and would be lost: give another file, or remove it")
     storage.require_writable(out)
+
+
+def _note_numbered(phrases: Sequence[str], drawn: Collection[str]) -> None:
+    """Say which names stand as numbers in pictures, for want of a font with their letters."""
+    from omnidet.inference.drawing import numbered
+
+    if line := numbered([phrase if phrase in drawn else "" for phrase in phrases]):
+        print(f"note: {line}", file=sys.stderr)
 
 
 def _line(item: Item, found: Detections, detector: OmniDet, explain: bool) -> dict[str, Any]:
@@ -292,6 +301,7 @@ def _saved(
     chosen: tuple[str, ...],
 ) -> int:
     """The files of each picture as it is done, and those about all of them in the end."""
+    from omnidet.predictions import formats
     from omnidet.predictions.files import PictureFiles
     from omnidet.predictions.folder import run_into
     from omnidet.predictions.tables import tables
@@ -300,6 +310,8 @@ def _saved(
         print(json_line(line) if options.json else summary(line))
 
     prompt = asking.prompt_of(detector, asked)
+    if formats.DRAWN in chosen:
+        _note_numbered(prompt.labels, prompt.labels)
     result = run_into(
         journal,
         detector,

@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 from omnidet import cli, storage
+from omnidet.inference import lettering
 from omnidet.registry import versions
 from tests import full_disk, toys
 
@@ -315,3 +316,17 @@ def test_a_run_says_what_changed_and_what_is_gone(place, tmp_path, capsys):
     assert any("changed" in s and "a\\nb.png" in s for s in capsys.readouterr().err.splitlines())
     lines = (run / "predictions.jsonl").read_text().splitlines()
     assert [json.loads(line)["width"] for line in lines] == [80, 90]
+
+
+def test_a_phrase_that_is_drawn_as_a_number_is_said(place, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(lettering, "_of_system", tuple)
+    lettering._font_for.cache_clear()
+    call = ["predict", str(place / "picture.png"), "--model", str(place / "model")]
+    call += ["--phrases", "ring", "звезда", "--threshold", "0"]
+    for more in (["--out", str(tmp_path / "o.png")], ["--save-dir", str(tmp_path / "run")]):
+        assert cli.main([*call, *more]) == 0
+        (line,) = (one for one in capsys.readouterr().err.splitlines() if "drawn" in one)
+        assert "'звезда' as '#2'" in line
+    assert cli.main([*call, "--save-dir", str(tmp_path / "bare"), "--formats", "jsonl"]) == 0
+    assert "drawn" not in capsys.readouterr().err
+    lettering._font_for.cache_clear()
