@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from omnidet.counted import counted
+from omnidet.data.annotated import assemble
 from omnidet.data.annotated.account import Account
 from omnidet.data.annotated.formats import FOREIGN, FORMATS
 from omnidet.data.folder_formats import foreign, lookup
@@ -37,7 +38,8 @@ def not_a_folder(root: Path) -> str:
 def no_box(folder: Folder, title: str, account: Account) -> str:
     """Why annotations of a format give not one box, and what to do."""
     why = account.reasons() or account.reasons("annotations") or "there is no box"
-    return f"{folder.root} has no usable annotation ({title}; {why}); {_remedy(folder, account)}"
+    remedy = _remedy(folder, account)
+    return f"{folder.root} has no usable annotation ({title}; {why})" + (remedy and f"; {remedy}")
 
 
 def _remedy(folder: Folder, account: Account) -> str:
@@ -47,7 +49,10 @@ def _remedy(folder: Folder, account: Account) -> str:
     lost = {**account.tallies["annotations"].left_out, **account.tallies["boxes"].left_out}
     if not lost:
         return "draw boxes with an annotation tool, and export them again"
-    if max(lost, key=lambda reason: lost[reason].count) != lookup.NOT_THERE:
+    reason = max(lost, key=lambda reason: lost[reason].count)
+    if reason == assemble.WHICH_WAY:
+        return ""  # it says so itself
+    if reason != lookup.NOT_THERE:
         return "mend them, or export them again"
     if not folder.pictures:
         return (

@@ -11,6 +11,8 @@ from collections.abc import Collection, Mapping
 
 _STAND_FOR_NONE = ("background", "none", "nothing", "ignore")
 """Names of a first class that has no box in any numbering."""
+RARE = 0.01
+"""Share of the boxes up to which numbers without a name are a few mistakes."""
 
 
 def fault(
@@ -29,17 +31,22 @@ def fault(
             sign.
         words: for the sentence: what a class is called, where the names stand, what counts.
     """
+    rare = RARE * sum(used.values())
+    often = {number for number, count in used.items() if number in names or count > rare}
     first = _first(set(used), names, spare)
+    if first is None:  # a few boxes of another fault do not hide this one
+        first = _first(often, names, spare)
     if first is None:
         return None
     kind, place, labels = words
     strays = sorted(used.keys() - names.keys() - {*spare})
-    idle = [number for number in (min(names), max(names)) if number not in used]
-    without = f", of which {idle[0]} ({names[idle[0]][:40]!r}) has no box" if idle else ""
+    idle = min(names) if first > min(names) else max(names)
+    without = "" if idle in used else f", of which {idle} ({names[idle][:40]!r}) has no box"
     return first, (
         f"{sum(used[number] for number in strays)} of {sum(used.values())} boxes cannot be used: "
-        f"they are of {kind} {strays[0]}, and the names in {place} are {min(names)} to "
-        f"{max(names)}{without}: these {labels} count from {first}"
+        f"they are of {kind} {max(strays, key=used.__getitem__)}, and the names in {place} "
+        f"are {min(names)} to {max(names)}{without}: these {labels} count from {first}, and "
+        "the other boxes would get names of other classes"
     )
 
 
@@ -70,7 +77,8 @@ def _first(used: set[int], names: Mapping[int, str], spare: Collection[int]) -> 
         return None
     drawn = {number for number, name in names.items() if not stands_for_none(name)}
     for step in (1, -1):
-        if {number - step for number in used} <= drawn:
+        # -1 stands for no class, and nobody counts from it.
+        if {number - step for number in used} <= drawn and min(names) + step >= 0:
             return min(names) + step
     # Places in a list whose ids have gaps, as the 80 names of COCO with ids up to 90 do.
     if 0 in used - {*names, *spare} and max(used) < len(names):

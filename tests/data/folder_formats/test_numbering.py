@@ -48,6 +48,21 @@ def test_the_number_that_labels_count_from(used, names, first):
     assert (found and found[0]) == first
 
 
+def test_a_few_boxes_of_another_fault_do_not_hide_the_numbering():
+    names = {0: "nut", 1: "bolt", 2: "cog"}
+    for strays in ({99: 1}, {99: 1, -1: 1}):
+        found = numbering.fault({1: 200, 2: 100, 3: 100, **strays}, names, (), WORDS)
+        assert found is not None
+        assert found[0] == 1
+    found = numbering.fault({1: 200, 2: 200, 3: 1}, names, (), WORDS)  # the rarest class tells
+    assert found is not None
+    assert numbering.fault({1: 200, 2: 100, 3: 100, 99: 9}, names, (), WORDS) is None
+
+
+def test_nobody_counts_from_minus_1():
+    assert numbering.fault({-1: 4, 0: 9, 1: 9}, {0: "nut", 1: "bolt", 2: "cog"}, (), WORDS) is None
+
+
 def test_the_sentence_names_the_class_the_names_and_the_one_without_a_box():
     found = numbering.fault({1: 5, 2: 3}, {0: "nut", 1: "bolt"}, (), WORDS)
     assert found is not None
