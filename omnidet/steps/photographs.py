@@ -146,7 +146,8 @@ def register(model: Location, folder: Location, registry: Location, recipe: Reci
     reached = json.loads(storage.read_text(metrics))
     why = why_beside(model, reached, before, recipe) if before else ""
     alias = "" if why else versions.CHAMPION
-    own, is_new = train_detector.register(model, metrics, registry, recipe, alias)
+    expected = before.number if before else None  # the one that it was compared with
+    own, is_new = train_detector.register(model, metrics, registry, recipe, alias, expected)
     is_champion = bool(alias) or before == own
     receipt = {"version": str(own), "location": own.location, "is_champion": is_champion}
     storage.write_text(

@@ -77,3 +77,16 @@ def test_the_version_of_data_is_that_of_its_contents(tmp_path):
     assert retrain.data_version(str(tmp_path)) != first
     with pytest.raises(FileNotFoundError, match="nowhere"):
         retrain.data_version(str(tmp_path / "nowhere"))
+
+
+def test_which_of_several_models_is_said_in_words_that_can_be_pasted(tmp_path):
+    for name in ("omnidet-tiny-world", "tools"):
+        folder = tmp_path / name / "1"
+        folder.mkdir(parents=True)
+        (folder / "provenance.json").write_text("{}")
+        lines.seal(folder)
+    with pytest.raises(ValueError, match="tools") as refused:
+        retrain.find_champion(str(tmp_path), "champion")
+    for part in ("--from omnidet-tiny-world@champion", "--from photo-small"):
+        assert part in str(refused.value)
+    assert str(retrain.find_champion(str(tmp_path), "tools@champion")) == "tools@1"
