@@ -59,7 +59,8 @@ _FIRST_WORDS = re.compile(
     r"(?:looking|searching) for |"
     r"(?:here|there|this|that|it|these|those|what|where|who) (?:is|are) (?=\S+)|"
     r"(?:theres|heres|thats|wheres|whats|whos|wherere|therere) |"
-    r"(?:is|are) there |how many |"
+    r"(?:is|are) there |how many |(?:what|how) about |"
+    r"(?:draw|put) (?:an? |the )?(?:bounding )?box(?:es)? (?:around|on|over) |"
     r"(?:see(?! through\b)|find|detect|locate|identify|look for|search for) (?:me |us )?|"
     rf"(?:show|spot|highlight|mark|select|point (?:to|at|out)|give|get|display|outline|count|"
     rf"recogni[sz]e) {_ASKED_FOR}|"
@@ -69,16 +70,21 @@ _FIRST_WORDS = re.compile(
 )
 _WHICH_IS = r"(?:(?:that|which|who) (?:is|are|was|were)|thats|whichs|whos)"
 _PLACE = rf"(?:{_MEDIUM}|scene|video|frame)"
+_IN_SIGHT = r"(?: (?:visible|seen|shown|present|depicted|pictured))?"
 _LAST_WORDS = re.compile(
     r" please$| (?:thanks|thank you)$| for (?:me|us)$|"
-    rf" (?:in|on|from|within|inside) (?:(?:the|this|that|these|those|my|your|our) )?{_PLACE}$|"
+    rf"{_IN_SIGHT} (?:in|on|from|within|inside) (?:(?:the|this|that|these|those|my|your|our) )?"
+    rf"{_PLACE}$|"
+    r" (?:that|which|who) (?:is|are|can be) (?:visible|seen|shown)$|"
     r" (?:(?:in|over|around|right|from|up|down|out) )?(?:here|there)$|"
     rf" {_WHICH_IS}$|"
     r" (?:(?:that|which|who) )?(?:there (?:is|are)|(?:is|are) there|exists?)$|"
     r" if (?:(?:there (?:is|are) )?any|possible|you can)$|"
     rf" (?:(?:that|which|who) )?(?:do )?(?:i|we|you) (?:can|(?:can )?{_SEEN})$"
 )
-_LAST_OF_REQUEST = re.compile(rf" (?:in|on|from|within|inside) (?:an?|any|each|every) {_PLACE}$")
+_LAST_OF_REQUEST = re.compile(
+    rf"{_IN_SIGHT} (?:in|on|from|within|inside) (?:an?|any|each|every) {_PLACE}$"
+)
 """Behind a request alone: a "man in a picture" may hang on a wall."""
 _LONGEST_LAST = 64
 """Characters of `_LAST_WORDS`, at most: a search of the whole text for each would take long."""

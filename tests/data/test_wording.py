@@ -72,6 +72,10 @@ def test_plain_words(text, expected):
         "I'd like to see {}",
         "help me find {}",
         "let's find {} for me, thanks",
+        "draw boxes around {}",
+        "what about {}?",
+        "{} visible in the image",
+        "all {} that can be seen",
     ],
 )
 @pytest.mark.parametrize("words", ["red star", "the dog left of a red star"])
@@ -92,6 +96,7 @@ def test_what_only_asks_is_left_out(frame, words):
         *("dog beside photo of cat", "color picker", "black and white cat", "see through bag"),
         *("show jumper", "detector", "tin can", "only", "show only", "doctor who", "display case"),
         *("man in a picture", "just married sign", "count dracula", "outline map", "get well card"),
+        *("person seen from behind", "box on box"),
     ],
 )
 def test_names_with_the_same_words_stay(name):
