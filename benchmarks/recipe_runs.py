@@ -21,8 +21,9 @@ from heads.words import WORDS, num_tokens
 from recipe_contestants import CONTESTANTS, VERSIONS, Contestant
 from safetensors.torch import load_file, save_file
 
-from omnidet import config
+from omnidet import config, plugins
 from omnidet.data import shards
+from omnidet.data.mixing.config import TRANSFORMS
 from omnidet.data.mixing.mixture import Loader, Mixture
 from omnidet.data.vocabulary import Vocabulary
 from omnidet.model.detector import Detector
@@ -73,6 +74,7 @@ class Task:
             "head": f"{contestant.head} {VERSIONS[contestant.head]}",
             "words": contestant.words,
             "stages": [runs.decisive(config.describe(stage)) for stage in stages],
+            "transforms": _defaults(self.recipe),
             "evaluation": config.describe(self.recipe.evaluation),
             "data": self.index.dataset_version,
             "vocabulary": self.vocabulary.content_hash,
@@ -82,6 +84,15 @@ class Task:
     def folder(self) -> Path:
         text = json.dumps(self.settings(), sort_keys=True)
         return self.out / "runs" / hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _defaults(recipe: Recipe) -> dict[str, dict[str, Any]]:
+    """The fields of the transforms that the recipe gives by name alone, as they are today."""
+    named = {t for stream in recipe.streams for t in stream.transforms if isinstance(t, str)}
+    made = {name: plugins.make(TRANSFORMS, name) for name in sorted(named)}
+    return {
+        name: dataclasses.asdict(one) for name, one in made.items() if dataclasses.is_dataclass(one)
+    }
 
 
 class Clocked(Loader):

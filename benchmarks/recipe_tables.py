@@ -21,7 +21,7 @@ GROUPS = {
     "Heads": (OURS, "owl-vit", "grounding-dino", "staged"),
     "Parts": (
         OURS,
-        "caption-regions",
+        "no-caption-regions",
         "no-token-alignment",
         "no-region-alignment",
         "no-relations",
