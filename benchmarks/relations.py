@@ -11,6 +11,10 @@ expression ("star left of circle"), and counts the best boxes with an IoU of .5 
 
 A detector that does not read relations is good at the first kind only, and most expressions of the
 drawn RefCOCOg are of it.
+
+The expressions of the first kind are also asked in ways that fit nothing in the scene: with the
+other side, and with a landmark of a shape that the scene does not have. The second table counts
+those that the detector shows all the same, at its default threshold.
 """
 
 from __future__ import annotations
@@ -26,10 +30,13 @@ from side_by_side import print_table
 
 from omnidet.data.tiny_world.expressions import Relation, descriptions, relational_expressions
 from omnidet.data.tiny_world.scenes import Scene, Style, draw_scene
+from omnidet.data.tiny_world.sprites import COLOURS, SHAPES
 from omnidet.inference.choice import overlaps
 from omnidet.inference.detector import OmniDet
 
 KINDS = ("alone", "rivals", "landmark")
+WAYS = ("as it is", "the other side", "landmark not there")
+OPPOSITE = {"left of": "right of", "right of": "left of", "above": "below", "below": "above"}
 SEED = 20261130
 """Not one that a world of the demo is drawn with (`draw.py` has lists of numbers)."""
 
@@ -50,12 +57,18 @@ def main() -> None:
     except (OSError, ValueError) as error:
         parser.error(str(error))
     right: dict[str, list[bool]] = {kind: [] for kind in KINDS}
+    shown: dict[str, list[bool]] = {way: [] for way in WAYS}
+    random = np.random.default_rng(SEED)
     for kind, scene, pixels, target, relation in _asked():
         if len(right[kind]) < options.each:
             phrase = f"{relation.head} {relation.relation} {relation.landmark}"
             ((boxes_14, _),) = detector.locate(pixels, [phrase])
             true_4 = np.array(scene.things[target].box_xyxy, np.float32)
             right[kind].append(bool(overlaps(true_4, boxes_14)[0] >= 0.5))
+            if kind == "alone":
+                for way, other in zip(WAYS, _said(relation, scene, random), strict=True):
+                    ((_, scores_1),) = detector.locate(pixels, [other], is_present=False)
+                    shown[way].append(bool(scores_1[0] >= detector.threshold))
         if all(len(one) == options.each for one in right.values()):
             break
     values = {kind: float(np.mean(one)) for kind, one in right.items()}
@@ -64,6 +77,10 @@ def main() -> None:
         for kind, share in values.items()
     ]
     print_table(options.model, ["the head fits", "expressions", "right", "error"], rows)
+    shares = {way: float(np.mean(one)) for way, one in shown.items()}
+    rows = [[way, f"{share:.3f}"] for way, share in shares.items()]
+    print_table(f"shown at {detector.threshold:.2f}", ["the expression", "share"], rows)
+    values |= {f"shown {way}": share for way, share in shares.items()}
     if options.json:
         options.json.write_text(json.dumps(values, indent=1) + "\n")
 
@@ -82,6 +99,17 @@ def _asked() -> Iterator[tuple[str, Scene, np.ndarray, int, Relation]]:
         for kind, relations in found.items():
             if relations:
                 yield kind, scene, pixels, target, relations[int(random.integers(len(relations)))]
+
+
+def _said(relation: Relation, scene: Scene, random: np.random.Generator) -> tuple[str, ...]:
+    """The expression in each of `WAYS`."""
+    shapes = [s for s in SHAPES if all(s not in thing.shape for thing in scene.things)]
+    absent = f"{random.choice(list(COLOURS))} {random.choice(shapes)}"
+    return (
+        f"{relation.head} {relation.relation} {relation.landmark}",
+        f"{relation.head} {OPPOSITE[relation.relation]} {relation.landmark}",
+        f"{relation.head} {relation.relation} {absent}",
+    )
 
 
 def _kind(scene: Scene, relation: Relation) -> str:

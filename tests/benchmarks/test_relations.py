@@ -8,9 +8,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from omnidet.data.tiny_world.expressions import relational_expressions
+from omnidet.data.tiny_world.expressions import Relation, relational_expressions
 from omnidet.data.tiny_world.scenes import Scene, Thing
 from tests import toys
 
@@ -44,6 +45,20 @@ def test_kinds_are_told_by_what_the_head_fits(monkeypatch, things, target, head,
     assert relations._kind(scene, found) == kind
 
 
+def test_what_fits_nothing_has_the_other_side_or_a_shape_that_is_not_there(monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
+    import relations
+
+    scene = Scene(128, (_thing("red", "star", 5), _thing("blue", "hot dog", 50)))
+    said = Relation("star", "left of", "hot dog", False)
+    random = np.random.default_rng(0)
+    for _ in range(50):
+        as_it_is, other_side, not_there = relations._said(said, scene, random)
+        assert (as_it_is, other_side) == ("star left of hot dog", "star right of hot dog")
+        assert not_there.startswith("star left of ")
+        assert not not_there.endswith((" star", " dog"))
+
+
 @pytest.mark.slow
 def test_shares_of_each_kind_are_written(tmp_path):
     model, out = tmp_path / "model", tmp_path / "out.json"
@@ -54,6 +69,7 @@ def test_shares_of_each_kind_are_written(tmp_path):
     ran = subprocess.run([*command, *options], capture_output=True, text=True, env=environment)
     assert ran.returncode == 0, ran.stderr
     shares = json.loads(out.read_text())
-    assert set(shares) == {"alone", "rivals", "landmark"}
+    ways = {f"shown {way}" for way in ("as it is", "the other side", "landmark not there")}
+    assert set(shares) == {"alone", "rivals", "landmark", *ways}
     assert all(share * 3 == pytest.approx(round(share * 3)) for share in shares.values())
     assert "| rivals " in ran.stdout
