@@ -17,6 +17,7 @@ from omnidet.commands import asking
 from omnidet.commands.arguments import Commands, add_command
 from omnidet.commands.exit_codes import FAILED
 from omnidet.counted import counted
+from omnidet.data.relations import landmark
 from omnidet.inference import hints, question
 from omnidet.standard_output import json_line
 
@@ -146,6 +147,7 @@ def _one(options: argparse.Namespace, asked: asking.Asked, item: Item) -> int:
         if not options.json:
             print(out)
     asking.say(_unfound(options, asked, detector, prompt, picture, found))
+    asking.say(_landmarks(asked, detector, picture, found))
     return 0
 
 
@@ -164,6 +166,19 @@ def _unfound(
         return []
     own = {one.name: one.threshold for one in asked.wanted if one.threshold is not None}
     return hints.of_unfound(missing, detector.best_scores(picture, prompt), own)
+
+
+def _landmarks(
+    asked: asking.Asked, detector: OmniDet, picture: Picture, found: Detections
+) -> list[str]:
+    """Which phrases with a box speak of a landmark that is not found."""
+    shown = [p for one in asked.wanted if one.name in found.labels for p in one.phrases]
+    said = dict.fromkeys(landmark(phrase) for phrase in shown)
+    others = [one for one in said if one and not hints.means_nothing(detector.vocabulary, one)]
+    if not others or len(others) > MOST_UNFOUND:
+        return []
+    best = detector.best_scores(picture, detector.prompt(others))
+    return hints.of_landmarks(shown, best, detector.threshold)
 
 
 def _free(item: Item) -> Path:

@@ -51,6 +51,13 @@ def split_relation(phrase: str) -> tuple[str, str]:
     return (text, "") if found is None else (text[: found.end()], text[found.end() :])
 
 
+def landmark(phrase: str) -> str:
+    """What the thing is relative to: "circle" of "star left of circle"; empty if there is none."""
+    rest = split_relation(phrase)[1].strip()
+    found = _RELATION.search(rest)
+    return rest if found is None else rest[: found.start()]
+
+
 def is_relational(phrase: str) -> bool:
     """Whether the phrase says where the thing is relative to another one."""
     return bool(split_relation(phrase)[1].strip())

@@ -10,6 +10,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 
 from omnidet.counted import counted
+from omnidet.data.relations import landmark
 from omnidet.data.vocabulary import Vocabulary
 from omnidet.inference.names import Name
 from omnidet.inference.pieces import pieces, unheard_words, unknown_words
@@ -112,6 +113,24 @@ def of_unfound(
             line += f", --threshold {least} shows it"
         found.append(line)
     return found
+
+
+def of_landmarks(phrases: Iterable[str], best: Mapping[str, float], threshold: float) -> list[str]:
+    """Landmarks that the picture hardly holds, of phrases whose thing was found.
+
+    A phrase's score is a sum over its words, so a red star has a good one for "red star left of
+    dog" where there is no dog.
+
+    Args:
+        best: the best score of a landmark when it is asked for itself; others are left out.
+        threshold: below it nothing is found.
+    """
+    return [
+        f"{shown(phrase)} is found, and no {shown(other)} (best score {best[other]:.2g}): the box "
+        "may be of a thing that fits the other words"
+        for phrase in phrases
+        if (other := landmark(phrase)) in best and best[other] < threshold
+    ]
 
 
 def of_found_nowhere(labels: Sequence[str], most: int = 5) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import re
@@ -100,6 +101,18 @@ def test_no_threshold_is_named_for_a_word_that_means_nothing(place, tmp_path, ca
         assert "no box" in said
         assert "'ring'" in said.partition("no box")[2]
         assert "xylophone" not in said.partition("no box")[2]
+
+
+@pytest.mark.parametrize(("threshold", "said"), [(0.99, True), (0.001, False)])
+def test_a_landmark_below_the_detectors_threshold_is_said(place, tmp_path, capsys, threshold, said):
+    confidence = dataclasses.replace(toys.CONFIDENCE, threshold=threshold)
+    toys.write_bundle(tmp_path / "model", confidence=confidence)
+    call = ["predict", str(place / "picture.png"), "--model", str(tmp_path / "model"), "--json"]
+    call += ["--phrases", "red star left of ring", "blue circle", "star above xylophone"]
+    assert cli.main([*call, "--threshold", "0"]) == 0
+    hints = [line for line in capsys.readouterr().err.splitlines() if "is found, and no" in line]
+    assert len(hints) == said
+    assert all("'red star left of ring'" in line and "'ring'" in line for line in hints)
 
 
 def test_a_long_phrase_does_not_fill_the_screen(place, tmp_path, capsys):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from omnidet.data.relations import RELATIONS, is_relational, split_relation
+from omnidet.data.relations import RELATIONS, is_relational, landmark, split_relation
 
 
 @pytest.mark.parametrize(
@@ -51,3 +51,18 @@ def test_what_a_person_wears_or_holds_is_no_relation(word):
 def test_the_empty_phrase():
     assert split_relation("  ") == ("", "")
     assert not is_relational("")
+
+
+@pytest.mark.parametrize(
+    ("phrase", "found"),
+    [
+        ("star left of circle", "circle"),
+        ("Red star left of the small Circle!", "the small circle"),
+        ("star left of circle above ring", "circle"),
+        ("red star", ""),
+        ("star left of", ""),
+        ("left of circle", ""),
+    ],
+)
+def test_the_landmark_is_what_the_first_relation_leads_to(phrase, found):
+    assert landmark(phrase) == found

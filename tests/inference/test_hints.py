@@ -99,3 +99,12 @@ def test_the_threshold_that_would_show_a_name_is_said():
     assert "--threshold" not in star
     assert "4e-05" in ring
     assert "--threshold" not in ring
+
+
+def test_a_landmark_that_is_not_found_is_said_with_its_phrase_and_score():
+    asked = ["star left of ring", "star above circle", "red star", "star below zither"]
+    best = {"ring": 0.0123, "circle": 0.6}
+    (line,) = hints.of_landmarks(asked, best, 0.3)
+    assert "'star left of ring'" in line
+    assert "'ring' (best score 0.012)" in line
+    assert len(hints.of_landmarks(asked, best, 0.7)) == 2
