@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 import pytest
 
@@ -86,9 +85,9 @@ def test_an_alias_and_its_copy_that_differ_are_named(registry, folder):
         pointers.read(registry, "toy", "champion")
 
 
-def test_a_registry_that_cannot_be_written_is_named(registry):
-    place = Path(registry, "toy", pointers.FOLDER, "champion")
+def test_a_registry_that_cannot_be_written_is_named(tmp_path):
+    place = tmp_path / "registry" / "toy" / pointers.FOLDER / "champion"
     place.parent.mkdir(parents=True)
     place.touch()
     with pytest.raises(OSError, match=r"aliases/champion/00000001.json cannot be written"):
-        pointers.change(registry, "toy", "champion", None, 1, ())
+        pointers.change(str(tmp_path / "registry"), "toy", "champion", None, 1, ())

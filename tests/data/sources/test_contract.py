@@ -242,7 +242,7 @@ ABOUT_DATASETS = (
     "commands/finetune.py",
     "commands/label.py",
     "commands/predict.py",
-    "measures/sample.py",  # names of measures
+    "measures/config.py",  # names of measures
     "recipes",  # choose the datasets
     "commands/score.py",  # names of benchmarks
     "evaluation/official.py",  # the packages of the official tools are called so
