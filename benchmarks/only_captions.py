@@ -5,9 +5,9 @@
 In the demo's world everything that a caption speaks of also comes with boxes. Here the left-out
 names have none: images that show them are taken out of Det and Grd, with their categories, and the
 captions stay as they are. The detector is then asked for these names in all evaluation images, by
-the product's own benchmarks. The contestants are those of `recipes.py`; `no-caption-regions` is
-`ours` without the loss on the places of a caption's words. `--data` is a folder with the demo's
-world, `data/` after `make demo`.
+the product's own benchmarks. The contestants are those of `recipes.py`; `caption-regions` adds the
+loss on the places of a caption's words to `ours`. `--data` is a folder with the demo's world,
+`data/` after `make demo`.
 
 Each run is kept in `--out` and resumes from its newest checkpoint; other names or settings need
 another folder.
@@ -35,7 +35,7 @@ from omnidet import config, recipes
 from omnidet.recipes.recipe import Recipe
 from omnidet.steps import train_detector
 
-COLUMNS = ("ours", "no-caption-regions", "det+grd")
+COLUMNS = ("caption-regions", "ours", "det+grd")
 """Of the contestants of `recipes.py`."""
 ROWS = ("coco, only captions", "lvis, only captions", "coco, others", "lvis, others")
 

@@ -40,15 +40,14 @@ class Contestant:
     staged: bool = False
     composes: bool = True
     """Whether relations are composed from boxes."""
-    locates: bool = True
-    """Whether captions learn where their words are. The other heads have no token rows for that,
-    and captions alone no names to tell things from background by."""
+    asks: bool = False
+    """Whether captions learn where their words are, by names that are asked in their images."""
 
     def stages(self, recipe: Recipe) -> tuple[Recipe, ...]:
         """The trainings, each from the weights of the one before; in all `recipe.train.steps`."""
         own = dataclasses.replace(recipe, losses=self._losses(recipe))
-        if not self.locates or self.head != "ours":
-            own = _without_places(own)
+        if self.asks:
+            own = _asking(own)
         if not self.composes:
             own = _without_relations(own)
         if not self.staged:
@@ -69,7 +68,7 @@ CONTESTANTS = {
     "ours": Contestant("the recipe as it is, with all three streams"),
     "owl-vit": Contestant("OWL-ViT's head and text encoder", "owl", "sequence"),
     "grounding-dino": Contestant("Grounding DINO's fusion and head", "grounding", "sequence"),
-    "staged": Contestant("captions, then detection, then grounding", staged=True, locates=False),
+    "staged": Contestant("captions, then detection, then grounding", staged=True),
     "det": Contestant("the Det stream alone", streams=("det",)),
     "det+grd": Contestant("Det and Grd", streams=("det", "grd")),
     "det+img": Contestant("Det and Img", streams=("det", "img")),
@@ -80,7 +79,7 @@ CONTESTANTS = {
         "regions do not compete for a phrase", without=("region_alignment",)
     ),
     "no-relations": Contestant("no relations composed from boxes", composes=False),
-    "no-caption-regions": Contestant("not where the words of captions are", locates=False),
+    "caption-regions": Contestant("and where the words of captions are", asks=True),
     "no-captions": Contestant("without captions, which is Det and Grd", streams=("det", "grd")),
     "bag-of-tokens": Contestant("without context tokens", words="bag"),
     "no-idf": Contestant("all tokens of a phrase weigh the same", words="equal"),
@@ -88,11 +87,13 @@ CONTESTANTS = {
 """In the order in which they are run."""
 
 
-def _without_places(recipe: Recipe) -> Recipe:
-    """Without the loss on the places of words, and without the names that it needs to be asked."""
-    losses = tuple(loss for loss in recipe.losses if loss.name != "caption_regions")
-    streams = tuple(dataclasses.replace(s, asked_names=0) for s in recipe.streams)
-    return dataclasses.replace(recipe, losses=losses, streams=streams)
+def _asking(recipe: Recipe) -> Recipe:
+    """With the loss on the places of words, which needs names that are asked."""
+    extra = WeightedLoss("caption_regions", 0.1)
+    streams = tuple(
+        dataclasses.replace(s, asked_names=40) if s.captions else s for s in recipe.streams
+    )
+    return dataclasses.replace(recipe, losses=(*recipe.losses, extra), streams=streams)
 
 
 def _without_relations(recipe: Recipe) -> Recipe:

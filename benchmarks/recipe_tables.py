@@ -21,7 +21,7 @@ GROUPS = {
     "Heads": (OURS, "owl-vit", "grounding-dino", "staged"),
     "Parts": (
         OURS,
-        "no-caption-regions",
+        "caption-regions",
         "no-token-alignment",
         "no-region-alignment",
         "no-relations",

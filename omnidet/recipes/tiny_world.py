@@ -61,7 +61,6 @@ def tiny_world() -> Recipe:
                 1,
                 boxes=False,
                 captions=True,
-                asked_names=40,
                 transforms=("flip",),
             ),
         ),
@@ -70,7 +69,6 @@ def tiny_world() -> Recipe:
             *LOSSES,
             WeightedLoss("region_alignment", 0.3),
             WeightedLoss("doubles", 12.0),
-            WeightedLoss("caption_regions", 0.1),
         ),
         matching=MatchingConfig(cost=CostConfig(place=1.0), early_regions=4),
         train=TrainConfig(

@@ -185,13 +185,8 @@ def test_what_is_left_out_changes_nothing_else():
     for name in ("owl-vit", "grounding-dino"):
         (own,) = CONTESTANTS[name].stages(recipe)
         assert own.train == TrainConfig(**vars(recipe.train))
-        assert dataclasses.replace(own, losses=recipe.losses, streams=recipe.streams) == recipe
-        heads_own = [one for one in left if one.name != "caption_regions"]
-        assert [one.weight for one in own.losses] == [one.weight for one in heads_own]
-        assert [s.asked_names for s in own.streams] == [0, 0, 0]
-    (own,) = CONTESTANTS["no-caption-regions"].stages(recipe)
-    assert len(own.losses) == len(recipe.losses) - 1
-    assert [s.images_per_step for s in own.streams] == [7, 8, 1]
+        assert dataclasses.replace(own, losses=recipe.losses) == recipe
+        assert [one.weight for one in own.losses] == [one.weight for one in left]
 
 
 def _result(name: str, seed: int, value: float, drawn: list[float | None] | None = None) -> dict:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 
 from omnidet import config
 from omnidet.recipes.photographs import photographs
 from omnidet.recipes.tiny_world import tiny_world
+from omnidet.training.config import WeightedLoss
 
 
 @pytest.mark.parametrize(
@@ -42,7 +45,7 @@ def test_a_step_of_no_image_is_refused():
 
 def test_captions_without_a_name_to_tell_things_by_are_refused():
     with pytest.raises(ValueError, match=r"caption_regions.*'img'.*asked_names"):
-        config.override(tiny_world(), "streams.img.asked_names=0")
+        dataclasses.replace(tiny_world(), losses=(WeightedLoss("caption_regions", 0.5),))
 
 
 def test_the_images_of_a_stream_fit_the_backbone():
