@@ -119,7 +119,7 @@ def of_landmarks(phrases: Iterable[str], best: Mapping[str, float], threshold: f
     """Landmarks that the picture hardly holds, of phrases whose thing was found.
 
     A phrase's score is a sum over its words, so a red star has a good one for "red star left of
-    dog" where there is no dog.
+    dog" in a picture without dogs.
 
     Args:
         best: the best score of a landmark when it is asked for itself; others are left out.

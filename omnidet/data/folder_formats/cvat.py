@@ -35,7 +35,7 @@ def read(folder: Folder) -> Found | None:
     """All the files of the folder.
 
     Raises ValueError for one that is damaged, or holds the tracks of a video, and for a subset that
-    is no split beside others that are.
+    is not a split beside others that are.
     """
     sheets: list[Sheet] = []
     notes: list[str] = []

@@ -87,7 +87,7 @@ def read(folder: Folder) -> Found | None:
 def _table(folder: Folder, path: Path) -> _Table | None:
     """A file as a table of boxes; None where it has not the columns.
 
-    Raises ValueError for a split that is none.
+    Raises ValueError for a word in the column of splits that is not one.
     """
     lines = (text_of(folder, path) or "").splitlines()
     if not lines:

@@ -15,7 +15,7 @@ _NO_SPLIT = ("", "-", "unassigned", "default", "none", "null", "nan", "n/a")
 def splits_of(
     written: Iterable[tuple[str, str]], what: str, is_split: bool
 ) -> tuple[dict[str, str], str]:
-    """The split behind each word, "" for none, and a note for people, "" where there is none.
+    """The split behind each word, and a note for people; each "" where there is nothing to say.
 
     Words of which not one is a split may say something else, such as where a picture comes from.
 
@@ -25,7 +25,7 @@ def splits_of(
         is_split: whether it can hold nothing but splits.
 
     Raises:
-        ValueError: a word is no split: pictures of a misspelled test would be trained on.
+        ValueError: a word is not a split: pictures of a misspelled test would be trained on.
     """
     first: dict[str, str] = {}
     for word, where in written:
@@ -38,7 +38,7 @@ def splits_of(
     word = strange[0]
     if is_split or any(known.values()):
         raise ValueError(
-            f"{first[word]}: {word[:60]!r} in {what} is no split: write one of "
+            f"{first[word]}: {word[:60]!r} in {what} is not a split: write one of "
             f"{', '.join(_WORDS)}, or nothing"
         )
     return known, f"{what} says no split ({word[:60]!r}): it is not used for that"

@@ -229,7 +229,7 @@ def _notes(described: Names | None, meant: Mapping[Path, Names]) -> list[str]:
         notes.append(f"{described.file} says nc: {described.num_classes} and names {count} classes")
     notes += [f"{described.file} names {entry}, which is not there" for entry in described.absent]
     notes += [
-        f"{described.file} names {entry}, and that is no split: write train, val or test"
+        f"{described.file} names {entry}, which is not a split: write train, val or test"
         for entry in described.strange
     ]
     shared = set(map(tuple, described.folders.values()))

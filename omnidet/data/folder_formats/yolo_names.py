@@ -49,7 +49,7 @@ class Names:
     absent: Sequence[str] = ()
     """What it names for a split and the folder has not."""
     strange: Sequence[str] = ()
-    """What it names under a word that is no split."""
+    """What it names under a word that is not a split."""
     nameless: frozenset[int] = frozenset()
     """Numbers that it lists without a name."""
 
@@ -285,7 +285,7 @@ def _folders(
 
 
 def _strange(folder: Folder, path: Path, content: Mapping[str, Any]) -> list[str]:
-    """Folders and lists under a word that is no split, such as a misspelled one."""
+    """Folders and lists under a word that is not a split, such as a misspelled one."""
     base = content.get("path") if isinstance(content.get("path"), str) else ""
     return [
         f"{word}: {entry}"

@@ -132,7 +132,7 @@ def test_a_misspelled_split_of_data_yaml_is_said(folder: Folder):
     folder.yolo()
     yaml = "train: images/train\nvla: images/val\nnames: [cat, dog]\nauthor: somebody\n"
     folder.write("data.yaml", yaml)
-    (note,) = (n for n in folder.read().account.notes if "no split" in n)
+    (note,) = (n for n in folder.read().account.notes if "vla" in n)
     assert "data.yaml names vla: images/val" in note
 
 
