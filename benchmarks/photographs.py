@@ -25,9 +25,11 @@ import dataclasses
 import hashlib
 import json
 import multiprocessing
+import os
 import shutil
 import statistics
 import tempfile
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
@@ -184,13 +186,31 @@ def _result(task: Task) -> dict[str, Any]:
     key = hashlib.sha256(settings.encode()).hexdigest()[:16]
     path = task.folder / "results" / f"{key}.json"
     if not path.exists():
-        # A process of its own: memory and threads of one training are no matter of the next.
-        with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+        with own_process() as pool:
             result = pool.submit(_run, task).result()
         path.parent.mkdir(exist_ok=True)
         path.write_text(json.dumps(result | {"settings": json.loads(settings)}, indent=1) + "\n")
     found: dict[str, Any] = json.loads(path.read_text())
     return found
+
+
+def own_process() -> ProcessPoolExecutor:
+    """For one training, whose memory and threads are no matter of the next; it ends with this one,
+    however this one ends.
+    """
+    context = multiprocessing.get_context("spawn")
+    return ProcessPoolExecutor(1, context, initializer=_end_with_parent)
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+
+    def watch() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def _run(task: Task) -> dict[str, Any]:

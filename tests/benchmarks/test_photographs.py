@@ -134,6 +134,31 @@ def test_the_time_of_a_process_that_makes_batches_counts(monkeypatch):
     assert processor_time.seconds() - before >= 0.3
 
 
+KILLED = """
+import os, signal, time
+import photographs
+if __name__ == "__main__":
+    with photographs.own_process() as pool:
+        pool.submit(os.getpid).result()  # it has started
+        pool.submit(time.sleep, 600)
+        os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+@pytest.mark.slow
+def test_a_training_ends_with_the_benchmark_that_is_killed():
+    """The training keeps its output open, so reading it ends when the training has ended."""
+    path = os.pathsep.join([str(ROOT), str(ROOT / "benchmarks")])
+    killed = subprocess.run(
+        [sys.executable, "-c", KILLED],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        env={**os.environ, "PYTHONPATH": path},
+    )
+    assert killed.returncode == -9, killed.stderr
+
+
 def _work(seconds: float) -> None:
     while time.process_time() < seconds:
         np.arange(1000).sum()
