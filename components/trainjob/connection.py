@@ -17,6 +17,7 @@ from kubernetes.client.exceptions import ApiException
 from kubernetes.config.config_exception import ConfigException
 from urllib3.exceptions import HTTPError
 
+from components.trainjob.say import say
 from omnidet.http import RETRY_STATUSES, brief
 
 Object = dict[str, Any]
@@ -129,7 +130,7 @@ class Connection:
                 reason = f"{what}: {_reason(error)}"
                 if not may_pass or time.monotonic() + pause > give_up_at:
                     raise ClusterError(reason, status) from error
-            print(f"{reason}: trying again in {pause:g} s", flush=True)
+            say(f"{reason}: trying again in {pause:g} s")
             self.wait(pause)
             pause = min(2 * pause, SLOWEST_RETRY_SECONDS)
 

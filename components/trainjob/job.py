@@ -20,10 +20,11 @@ from dataclasses import dataclass
 from components.trainjob import launch, owner, pods, sigterm
 from components.trainjob.cluster import Cluster
 from components.trainjob.connection import ClusterError, Object
-from components.trainjob.launch import JobError, condition, say
+from components.trainjob.launch import JobError, condition
 from components.trainjob.manifest import TrainJob
 from components.trainjob.node_log import NodeLog
 from components.trainjob.owner import Step
+from components.trainjob.say import say
 from components.trainjob.watch import PodWatch
 
 

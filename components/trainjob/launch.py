@@ -10,6 +10,7 @@ from components.trainjob.cluster import Cluster
 from components.trainjob.connection import ClusterError, Object
 from components.trainjob.manifest import PART_OF, RUN_LABEL, SPEC_LABEL, TrainJob, manifest
 from components.trainjob.owner import ORPHANED, Step
+from components.trainjob.say import say
 
 
 class JobError(RuntimeError):
@@ -80,7 +81,7 @@ def delete(job: TrainJob, api: Cluster, patience_seconds: float) -> None:
         api.delete_job(found, patience_seconds)
     except ClusterError as error:
         text = f"the job could not be deleted, the reaper will do it: {error}"
-        print(text, file=sys.stderr, flush=True)
+        say(text, sys.stderr)
     else:
         say(f"TrainJob {job.full_name} was deleted")
 
@@ -114,8 +115,3 @@ def condition(found: Object, kind: str) -> Object | None:
         if condition["type"] == kind and condition["status"] == "True":
             return dict(condition)
     return None
-
-
-def say(text: str) -> None:
-    """Print a line at once."""
-    print(text, flush=True)

@@ -14,6 +14,7 @@ from urllib3.exceptions import HTTPError
 from components.trainjob.cluster import Cluster
 from components.trainjob.connection import ClusterError, Object
 from components.trainjob.pods import whole_lines
+from components.trainjob.say import say
 
 
 class NodeLog:
@@ -33,7 +34,7 @@ class NodeLog:
         namespace: str,
         job: str,
         pause_seconds: float,
-        write: Callable[[str], None] = print,
+        write: Callable[[str], None] = say,
     ) -> None:
         self._cluster = cluster
         self._namespace = namespace
@@ -61,7 +62,7 @@ class NodeLog:
         try:
             self._connect(follow=False)
         except (ClusterError, HTTPError, OSError) as error:
-            _complain(f"the end of the log of {self._job} could not be read: {error}")
+            say(f"the end of the log of {self._job} could not be read: {error}", sys.stderr)
 
     def _follow(self) -> None:
         while not self._ended.is_set():
@@ -72,7 +73,7 @@ class NodeLog:
             except (ClusterError, HTTPError, OSError) as error:
                 has_started = getattr(error, "status", 0) != 400  # 400: the container has not yet
                 if has_started and not self._ended.is_set():
-                    _complain(f"log of {self._job}: connecting again ({error})")
+                    say(f"log of {self._job}: connecting again ({error})", sys.stderr)
             self._ended.wait(self._pause_seconds)
 
     def _connect(self, follow: bool) -> None:
@@ -143,7 +144,3 @@ def _sortable(time: str) -> str:
     """
     fraction = re.match(r"\.(\d+)", time[19:])
     return time[:19] + (fraction.group(1) if fraction else "").ljust(9, "0")
-
-
-def _complain(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from components.trainjob import connection
 from components.trainjob.cluster import WORKFLOWS, Cluster
 from components.trainjob.connection import ClusterError, Object
+from components.trainjob.say import say
 
 WATCHER = "omnidet.io/watched-by"
 """Annotation of a TrainJob: name and uid of the pod that watches it, with a slash between them."""
@@ -71,7 +72,7 @@ def find(api: Cluster, namespace: str) -> Step | None:
         if owner:
             return Step(namespace, name, uid, owner)
         problem = f"pod {namespace}/{name} {'belongs to no run' if pod else 'is not there'}"
-    print(f"{problem}; so the TrainJob belongs to this pod alone and ends with it", flush=True)
+    say(f"{problem}; so the TrainJob belongs to this pod alone and ends with it")
     return Step(namespace, name, uid, None)
 
 

@@ -19,6 +19,7 @@ from components.trainjob import pods
 from components.trainjob.cluster import Cluster
 from components.trainjob.connection import ClusterError, Object
 from components.trainjob.pods import LOG_LINES, Seen, whole_lines
+from components.trainjob.say import say
 
 WATCH_SECONDS = 300
 """How long one response lasts; the next one begins with all pods as they are then."""
@@ -128,7 +129,7 @@ class PodWatch:
                 return
             except (ClusterError, HTTPError, OSError, ValueError) as error:
                 if not is_told and not self._ended.is_set():
-                    print(f"the pods of {self._job} are not watched for now: {error}", flush=True)
+                    say(f"the pods of {self._job} are not watched for now: {error}")
                 is_told = True
             self._ended.wait(self._pause_seconds)
 
