@@ -20,8 +20,8 @@ from omnidet import storage
 from omnidet.data import shards
 from omnidet.data.relations import is_relational
 from omnidet.data.vocabulary import Vocabulary
+from omnidet.evaluation import logistic, resampling
 from omnidet.evaluation import refcocog as expressions
-from omnidet.evaluation import resampling
 from omnidet.evaluation.calibration import BINS
 from omnidet.evaluation.mistakes import LEAST_IOU
 from omnidet.evaluation.name_analysis import LEAST_SCORE, NameAnalysis
@@ -102,11 +102,17 @@ def measure(
                 if f"{benchmark.name}/{metric}{ending}" in found.values:
                     resamples[f"{benchmark.name}/{metric}{ending}"] = drawn
             for section in sections.sections(index, [benchmark], str(place)):
-                key = f"calibration/{section.name.replace(' ', '_')}"
-                judged = _judged(index, benchmark.set_name, section.analysis)
-                drawn = calibration_errors(*judged)
-                values[key] = section.analysis.calibration.error
-                resamples[key] = [None if np.isnan(v) else round(float(v), 6) for v in drawn]
+                name = section.name.replace(" ", "_")
+                score_D, *judged = _judged(index, benchmark.set_name, section.analysis)
+                for kind, scores in (
+                    ("calibration", score_D),
+                    ("fitted", fitted(score_D, *judged[:2])),
+                ):
+                    whole, drawn = calibration_errors(scores, *judged)
+                    values[f"{kind}/{name}"] = whole
+                    resamples[f"{kind}/{name}"] = [
+                        None if np.isnan(v) else round(float(v), 6) for v in drawn
+                    ]
     return {"values": values, "resamples": resamples}
 
 
@@ -131,18 +137,37 @@ def _judged(
     return analysis.score_P, analysis.iou_P >= LEAST_IOU, image_P, int(image_P.max()) + 1
 
 
+def fitted(score_D: Doubles, right_D: Bools, image_D: IntArray) -> Doubles:
+    """Scores by a scale and an offset of the logits, fitted on the other half of the images.
+
+    Platt, Probabilistic Outputs for Support Vector Machines, 1999.
+    """
+    clear_D = np.clip(score_D, 1e-6, 1 - 1e-6)
+    features_DF = np.stack([np.log(clear_D / (1 - clear_D)), np.ones(len(score_D))], 1)
+    found_D = np.zeros(len(score_D))
+    for half in (0, 1):
+        own_D = image_D % 2 == half
+        weights = logistic.fit(features_DF[~own_D], right_D[~own_D], np.array([1.0, 0.0]))
+        found_D[own_D] = logistic.chances(features_DF[own_D] @ weights)
+    return found_D
+
+
 def calibration_errors(
     score_D: Doubles, right_D: Bools, image_D: IntArray, num_images: int
-) -> Doubles:
-    """The expected calibration error on each draw of the images (B,); NaN without a detection."""
+) -> tuple[float, Doubles]:
+    """The expected calibration error, and on each draw of the images (B,); NaN without detections.
+
+    The scores are what they are: a draw does not fit them again.
+    """
     bin_D = np.clip((score_D * BINS).astype(int), 0, BINS - 1)
     errors = []
-    for weight_I in resampling.draw(num_images):
+    for weight_I in [np.ones(num_images), *resampling.draw(num_images)]:
         weight_D = weight_I[image_D]
         off_B = np.bincount(bin_D, weight_D * (score_D - right_D), BINS)
         total = weight_D.sum()
         errors.append(np.abs(off_B).sum() / total if total else np.nan)
-    return np.array(errors)
+    whole = 0.0 if np.isnan(errors[0]) else float(errors[0])
+    return whole, np.array(errors[1:])
 
 
 def inference(

@@ -46,6 +46,10 @@ QUALITY = {
     "calibration/lvis": "calibration error, LVIS-style ↓",
     "calibration/refcocog": "calibration error, referring ↓",
     "calibration/flickr30k": "calibration error, Flickr30K-style ↓",
+    "fitted/coco": "the same, scores fitted, COCO-style ↓",
+    "fitted/lvis": "the same, scores fitted, LVIS-style ↓",
+    "fitted/refcocog": "the same, scores fitted, referring ↓",
+    "fitted/flickr30k": "the same, scores fitted, Flickr30K-style ↓",
 }
 """Arrows mark numbers that are better if they are lower."""
 CONTROLS = ("refcocog/AIGT_relational_scrambled",)

@@ -18,6 +18,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from omnidet.data.mixing.set_aside import LEAST_BOXES
+from omnidet.evaluation import logistic
 from omnidet.evaluation.box_iou import iou_xyxy
 from omnidet.evaluation.truth import Bools, Doubles
 from omnidet.inference.detector import OmniDet
@@ -37,8 +38,6 @@ AS_GOOD = 0.005
 """F1 that is less than this below the best may be the best on other pictures."""
 MIN_IOU = 0.5
 IMAGES_AT_ONCE = 8
-_PRIOR = 1.0
-"""Weight of the prior: as much as a few regions."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -154,7 +153,7 @@ def _line(judged: Sequence[_Judged], *, best_only: bool) -> Line:
         columns.append(is_open_D.astype(float))
     prior = np.zeros(len(columns))
     prior[0] = 1.0
-    scale, offset, spread, context, *_ = _logistic(np.stack(columns, 1), right, prior)
+    scale, offset, spread, context, *_ = logistic.fit(np.stack(columns, 1), right, prior)
     return Line(*(round(float(value), 6) for value in (scale, offset, spread, context)))
 
 
@@ -169,30 +168,8 @@ def _with_context(line: Line, relations: Sequence[_Judged]) -> Line:
     counts = [len(one.logits) for one in relations]
     shapes_D2 = np.repeat([one.shape for one in relations], counts, axis=0).astype(np.float64)
     known_D = line.scale * logits + line.offset + line.spread * shapes_D2[:, 0]
-    (context,) = _logistic(shapes_D2[:, 1:], right, np.array([line.context]), known_D)
+    (context,) = logistic.fit(shapes_D2[:, 1:], right, np.array([line.context]), known_D)
     return dataclasses.replace(line, context=round(float(context), 6))
-
-
-def _logistic(
-    features_DF: Doubles, right_D: Bools, prior: Doubles, known_D: Doubles | float = 0.0
-) -> Doubles:
-    """Weights (F,) of a logistic regression by Newton's method.
-
-    Args:
-        prior: weights to begin from, and to stay near where little is known.
-        known_D: a part of the logits that stays as it is.
-    """
-    weights = prior.copy()
-    for _ in range(100):
-        chance_D = 0.5 * (1 + np.tanh((features_DF @ weights + known_D) / 2))
-        gradient = features_DF.T @ (chance_D - right_D) + _PRIOR * (weights - prior)
-        curved_DF = features_DF * (chance_D * (1 - chance_D))[:, None]
-        step = np.linalg.solve(features_DF.T @ curved_DF + _PRIOR * np.eye(len(prior)), gradient)
-        # Newton's method may overshoot far from the minimum.
-        weights = weights - step / max(1.0, float(np.abs(step).max()))
-        if np.abs(step).max() < 1e-9:
-            break
-    return weights
 
 
 def _best_threshold(judged: Sequence[_Judged], line: Line) -> float:
@@ -206,7 +183,7 @@ def _best_threshold(judged: Sequence[_Judged], line: Line) -> float:
             for one, offset in zip(judged, offsets, strict=True)
         ]
     )
-    scores = 0.5 * (1 + np.tanh(scores / 2))
+    scores = logistic.chances(scores)
     right = np.concatenate([one.right for one in judged])
     order = np.argsort(-scores, kind="stable")
     found = np.cumsum(right[order])

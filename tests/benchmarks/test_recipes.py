@@ -65,6 +65,7 @@ def test_every_contestant_is_run_once_and_told_in_all_forms(world, tmp_path):
         assert 0 <= values[f"{name}/0/coco/AP"] <= 1
         assert 0 <= values[f"{name}/0/refcocog/AIGT_unseen"] <= 1
         assert 0 <= values[f"{name}/0/calibration/lvis"] <= 1
+        assert 0 <= values[f"{name}/0/fitted/flickr30k"] <= 1
         assert values[f"{name}/0/steps"] == pytest.approx(4, abs=1)
         assert values[f"{name}/0/inference_50"] > 0
         assert values[f"{name}/0/reading_50"] > 0
@@ -302,10 +303,27 @@ def test_calibration_errors_are_those_of_the_drawn_images():
 
     score, right = np.array([0.95, 0.95, 0.15]), np.array([True, False, False])
     image = np.array([0, 1, 2])
-    found = calibration_errors(score, right, image, 3)
+    whole, found = calibration_errors(score, right, image, 3)
+    assert whole == pytest.approx((0.9 + 0.15) / 3)
     for error, weight in zip(found, resampling.draw(3), strict=True):
         high = abs(weight[0] * (0.95 - 1) + weight[1] * 0.95)
         assert error == pytest.approx((high + weight[2] * 0.15) / 3)
+
+
+def test_fitted_scores_are_fitted_on_the_other_half_of_the_images():
+    """Even pictures: right as often as the score says. Odd ones: far more often."""
+    from recipe_quality import calibration_errors, fitted
+
+    draw = np.random.default_rng(0)
+    score, image = draw.uniform(0.05, 0.6, 4000), np.arange(4000)
+    modest = 1 / (1 + np.exp(-(np.log(score / (1 - score)) + 2)))
+    right = draw.random(4000) < np.where(image % 2, modest, score)
+    found = fitted(score, right, image)
+    assert found[image % 2 == 0] == pytest.approx(modest[image % 2 == 0], abs=0.06)
+    assert found[image % 2 == 1] == pytest.approx(score[image % 2 == 1], abs=0.06)
+    right = draw.random(4000) < modest
+    assert calibration_errors(score, right, image, 4000)[0] > 0.3
+    assert calibration_errors(fitted(score, right, image), right, image, 4000)[0] < 0.03
 
 
 def test_names_are_distinct_and_the_same_each_time():
