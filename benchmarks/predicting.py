@@ -69,6 +69,11 @@ def main() -> None:
     parser.add_argument("--json", type=Path)
     parser.add_argument("--tiny", action="store_true", help="check that it runs")
     options = parser.parse_args()
+    if options.model:
+        try:
+            OmniDet.from_pretrained(options.model)
+        except (OSError, ValueError) as error:
+            parser.error(str(error))
     values: dict[str, float] = {}
     with tempfile.TemporaryDirectory() as place:
         scratch = Path(place)

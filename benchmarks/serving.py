@@ -118,7 +118,10 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         if options.model is None:
             toys.write_bundle(Path(folder) / "model")
-        detector = OmniDet.from_pretrained(options.model or Path(folder) / "model")
+        try:
+            detector = OmniDet.from_pretrained(options.model or Path(folder) / "model")
+        except (OSError, ValueError) as error:
+            parser.error(str(error))
     bare(detector, PICTURE, 16)
     listener = listening("127.0.0.1", 0)
     server = Server(Service(detector, "toy", "1", ServerConfig(port=0)))

@@ -130,7 +130,7 @@ def _noticed(asked: Asked, folder: str) -> tuple[bool, Noticed, str]:
     """Whether the data is new, what the run is about, and the first of it for people."""
     champion = None
     if not asked.backbone and versions.models(asked.registry):
-        champion = retrain.find_champion(asked.registry, asked.champion)
+        champion = retrain.find_champion(asked.registry, asked.champion, retrain.BY_PARAMETER)
     length = [f"train_minutes={asked.train_minutes:g}", f"train_steps={asked.train_steps}"]
     network = [asked.backbone, asked.backbone_weights]
 

@@ -9,6 +9,7 @@ points to the champion that all the others started from. Callers use this module
 """
 
 from omnidet.steps.retrain.champion import (
+    BY_PARAMETER,
     TAUGHT,
     Notice,
     base_recipe,
@@ -34,6 +35,7 @@ from omnidet.steps.retrain.registration import register
 from omnidet.steps.retrain.training import recipe_for, train, zero_shot
 
 __all__ = [
+    "BY_PARAMETER",
     "TAUGHT",
     "Attempt",
     "Notice",

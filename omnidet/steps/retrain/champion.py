@@ -77,9 +77,20 @@ def check_name(name: str) -> None:
         )
 
 
-def find_champion(registry: Location, reference: str) -> Version:
+BY_OPTION = ("--from {name}@champion", "--from photo-small")
+"""How the command's users say which detector to teach, and that a new one is wanted."""
+BY_PARAMETER = ("champion={name}@champion", "backbone=photo-small")
+"""How the pipeline's users do."""
+
+
+def find_champion(
+    registry: Location, reference: str, remedies: tuple[str, str] = BY_OPTION
+) -> Version:
     """The version that `champion`, `NAME` or `NAME@3` means; without an alias of that name the
     newest version.
+
+    Args:
+        remedies: what is advised where the registry holds several models.
 
     Raises ValueError that lists what there is.
     """
@@ -92,10 +103,10 @@ def find_champion(registry: Location, reference: str) -> Version:
                 "detector first"
             )
         if len(models) > 1:
-            held = ", ".join(models)
+            teach, new = (remedy.format(name=models[0]) for remedy in remedies)
             raise ValueError(
-                f"{registry} holds {held}: say which one to teach, as --from {models[0]}@champion, "
-                "or make a new detector, --from photo-small"
+                f"{registry} holds {', '.join(models)}: say which one to teach, as {teach}, or "
+                f"make a new detector, {new}"
             )
         name = models[0]
     if not at or reference.endswith(f"@{versions.CHAMPION}"):

@@ -89,4 +89,8 @@ def test_which_of_several_models_is_said_in_words_that_can_be_pasted(tmp_path):
         retrain.find_champion(str(tmp_path), "champion")
     for part in ("--from omnidet-tiny-world@champion", "--from photo-small"):
         assert part in str(refused.value)
+    with pytest.raises(ValueError, match="tools") as refused:
+        retrain.find_champion(str(tmp_path), "champion", retrain.BY_PARAMETER)
+    for part in ("champion=omnidet-tiny-world@champion", "backbone=photo-small"):
+        assert part in str(refused.value)
     assert str(retrain.find_champion(str(tmp_path), "tools@champion")) == "tools@1"
