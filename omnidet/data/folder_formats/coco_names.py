@@ -44,7 +44,7 @@ class Counts:
 
     def fault(self) -> str:
         """A sentence with the remedy where annotations and categories count from different numbers,
-        or two categories bear one name; "" elsewhere.
+        a background has boxes, or two categories bear one name; "" elsewhere.
         """
         for path, names, used in self._found.values():
             numbered = {own: n for own, n in names.by_id.items() if isinstance(own, int)}
@@ -57,9 +57,10 @@ class Counts:
                     f"{found[1]}; give the categories the ids that the annotations use, or list "
                     "the other category there too if it is one"
                 )
-            same = numbering.twice(used, own_names, words)
-            if same:
-                return same
+            said = numbering.of_none(used, own_names, words)
+            said = said or numbering.twice(used, own_names, words)
+            if said:
+                return said
         return ""
 
 

@@ -1,16 +1,21 @@
 """Numbers of classes that do not go with their names.
 
 Labels that count from another number than the names do: each box would get the name of a
-neighbouring class, and all but those of one class without a word. One name for two numbers: two
-classes would become one.
+neighbouring class, and all but those of one class without a word. A background that the names count
+and the labels do not: the same, and of all classes. One name for two numbers: two classes would
+become one.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 
-_STAND_FOR_NONE = ("background", "none", "nothing", "ignore")
-"""Names of a first class that has no box in any numbering."""
+_BACKGROUND = ("background", "bg", "unlabeled", "unlabelled")
+"""Names of what no box is drawn around."""
+_STAND_FOR_NONE = (*_BACKGROUND, "none", "nothing", "ignore")
+"""Names of a first class that has no box in any numbering. Some are also those of things: a head
+with no helmet, a region to ignore.
+"""
 RARE = 0.01
 """Share of the boxes up to which numbers without a name are a few mistakes."""
 
@@ -67,9 +72,38 @@ def twice(used: Mapping[int, int], names: Mapping[int, str], words: tuple[str, s
     return ""
 
 
+def of_none(used: Mapping[int, int], names: Mapping[int, str], words: tuple[str, str, str]) -> str:
+    """A sentence with the remedy where a class that stands for no thing has boxes; "" elsewhere.
+
+    Of the names that may be those of things only the first class is one, and only if the last class
+    has no box: that is what labels leave that do not count the first.
+    """
+    kind, place, labels = words
+    is_last_idle = bool(names) and max(names) not in used
+    for number, name in sorted(names.items()):
+        is_first = number == min(names) and is_last_idle
+        if number in used and (is_background(name) or (is_first and stands_for_none(name))):
+            return (
+                f"{kind} {number} in {place} is called {name[:40]!r} and has {used[number]} of "
+                f"{sum(used.values())} boxes: if these {labels} do not count it, every box would "
+                "get the name of another class; take it out there and number the others as the "
+                f"{labels} do, or give it another name if it is a thing to find"
+            )
+    return ""
+
+
+def is_background(name: str) -> bool:
+    """Whether a name is that of what no box is drawn around."""
+    return _plain(name) in _BACKGROUND
+
+
 def stands_for_none(name: str) -> bool:
     """Whether a class is listed that nobody draws boxes of."""
-    return name.strip("_ ").casefold() in _STAND_FOR_NONE
+    return _plain(name) in _STAND_FOR_NONE
+
+
+def _plain(name: str) -> str:
+    return name.strip("_ ").casefold()
 
 
 def _first(used: set[int], names: Mapping[int, str], spare: Collection[int]) -> int | None:

@@ -161,7 +161,8 @@ def _fault(names: Names, used: Mapping[int, int]) -> str:
     words = ("class", str(names.file), "labels")
     found = numbering.fault(used, names.by_number, names.nameless, words)
     if found is None:
-        return numbering.twice(used, names.by_number, words)
+        said = numbering.of_none(used, names.by_number, words)
+        return said or numbering.twice(used, names.by_number, words)
     first, said = found
     as_written = names.numbered_from(first)
     return (

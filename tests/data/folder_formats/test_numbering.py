@@ -132,3 +132,47 @@ def test_a_first_class_with_a_box_or_for_none_is_not_said(folder: Folder):
     _labels(folder, 1, shown=("cat", "bird"))
     folder.write("data.yaml", "names: [background, cat, dog, bird, fish]")
     assert not any("count from 1" in note for note in folder.read().account.notes)
+
+
+@pytest.mark.parametrize(
+    ("used", "names", "is_said"),
+    [
+        ([0, 1, 2], ["background", "nut", "bolt", "cog"], True),
+        ([0, 1, 2, 3], ["__background__", "nut", "bolt", "cog"], True),
+        ([1, 2, 3], ["nut", "bolt", "cog", "Background"], True),
+        ([0, 1, 2], ["none", "nut", "bolt", "cog"], True),
+        ([1, 2, 3], ["background", "nut", "bolt", "cog"], False),
+        ([0, 1, 2, 3], ["none", "nut", "bolt", "cog"], False),  # may be the name of a thing
+        ([0, 1, 2], ["nut", "bolt", "cog", "background"], False),
+    ],
+)
+def test_a_background_that_has_boxes(used, names, is_said):
+    said = numbering.of_none(dict.fromkeys(used, 4), dict(enumerate(names)), WORDS)
+    assert bool(said) == is_said
+
+
+@pytest.mark.parametrize("config", [None, LOSSY])
+def test_a_background_that_yolo_labels_do_not_count_is_refused(folder: Folder, config):
+    _labels(folder, 0)
+    folder.write("data.yaml", "names: [background, cat, dog, bird, fish]")
+    said = folder.refusal(config)
+    for part in ("class 0 in data.yaml", "'background'", "6 of 24 boxes", "take it out"):
+        assert part in said
+    folder.write("data.yaml", "names: [cat, dog, bird, fish]")
+    assert folder.num_read() == 24
+
+
+def test_a_background_that_coco_annotations_do_not_count_is_refused(folder: Folder):
+    own = folder.pictures(scenes(24, NAMES), "images")
+    content = drawing.coco(own, NAMES, first_id=0)
+    names = ("background", *NAMES)
+    content["categories"] = [{"id": i, "name": name} for i, name in enumerate(names)]
+    folder.write("a.json", content)
+    said = folder.refusal()
+    for part in ("category 0", "a.json", "'background'", "take it out"):
+        assert part in said
+    for annotation in content["annotations"]:
+        annotation["category_id"] += 1
+    folder.write("a.json", content)
+    assert folder.num_read() == 24
+    assert "background" not in folder.read().names
