@@ -4,15 +4,15 @@ account of all the rest.
 
 from __future__ import annotations
 
-import itertools
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from omnidet.data.annotated import boxes as geometry
-from omnidet.data.annotated import pictures, units
+from omnidet.data.annotated import contradictions, pictures, units
 from omnidet.data.annotated.account import Account
+from omnidet.data.annotated.contradictions import Look
 from omnidet.data.annotated.pictures import Opened
 from omnidet.data.folder_formats.folder import Folder
 from omnidet.data.folder_formats.sheets import Corners, Found, Shape, Sheet
@@ -22,12 +22,11 @@ WHICH_WAY = (
     "photograph that EXIF turns, and nothing says which way its boxes were drawn "
     "(--exif upright or --exif stored says it)"
 )
-SAME_BOX = 0.5
-"""Least IoU of two boxes for the same thing, drawn twice."""
 ORIGINS = "picture that annotations from different folders fit"
 NO_ANNOTATION = "picture without an annotation"
 NO_USABLE_ANNOTATION = "picture without an annotation that can be used"
 SAME_PICTURE = "copy of a picture, whose boxes count for both"
+COPIES_DIFFER = "picture with a copy that is annotated differently"
 NOTHING_KNOWN = "picture of which nothing is known"
 """Reasons, as people read them."""
 
@@ -40,6 +39,8 @@ class Draft:
     opened: Opened
     split: str = ""
     boxes: list[geometry.Placed] = field(default_factory=list)
+    looks: dict[str, Look] = field(default_factory=dict)
+    """What the annotations of each series looked for."""
     covered: set[str] = field(default_factory=set)
     """Names that were looked for."""
     covers_all: bool = False
@@ -110,8 +111,7 @@ def assemble(found: Found, folder: Folder, exif: str, account: Account) -> list[
             "some pictures have several annotation files that do not list their names: "
             "what is not drawn in a picture is unknown there, not absent"
         )
-    for draft in drafts:
-        _refuse_contradictions(folder.root, draft)
+    contradictions.settle(folder.root, drafts, account)
     merged = _merged(drafts, account)
     for draft in merged:
         doubts = geometry.settle(draft.boxes, account)
@@ -222,6 +222,8 @@ def _place(draft: Draft, sheet: Sheet, exif: str, account: Account) -> None:
     draft.split = draft.split or sheet.split
     if sheet.split and sheet.split != draft.split:
         draft.split = min(draft.split, sheet.split, key=("test", "val", "train").index)
+    series = sheet.series or str(sheet.file)
+    draft.looks[series] = Look(sheet.file, sheet.covers)
     draft.covers_all |= sheet.covers is None
     draft.covered |= sheet.covers or frozenset()
     for shape in sheet.shapes:
@@ -238,7 +240,6 @@ def _place(draft: Draft, sheet: Sheet, exif: str, account: Account) -> None:
             draft.doubt(shape)
             account.leave("boxes", str(placed), where)
         else:
-            series = sheet.series or str(sheet.file)
             draft.boxes.append(geometry.Placed(shape.name, placed, shape.is_crowd, series, where))
 
 
@@ -256,36 +257,22 @@ def _mark_open(framed: Sequence[tuple[Draft, Sheet]]) -> bool:
     return is_open
 
 
-def _refuse_contradictions(root: Path, draft: Draft) -> None:
-    """Raise ValueError where two files box a name in the same picture differently.
-
-    One of them is an older state of the other, and nothing says which: with the boxes of both, some
-    would lie on nothing.
-    """
-    by_name: dict[str, dict[str, list[geometry.Placed]]] = defaultdict(lambda: defaultdict(list))
-    for box in draft.boxes:
-        by_name[box.name][box.series].append(box)
-    for name, files in by_name.items():
-        for one, other in itertools.combinations(files.values(), 2):
-            for box, rivals in [(b, other) for b in one] + [(b, one) for b in other]:
-                best = max(geometry.overlap(box.corners, rival.corners) for rival in rivals)
-                if best < SAME_BOX:
-                    raise ValueError(
-                        f"{root / draft.path}: {box.where} and {rivals[0].where} "
-                        f"box {name!r} differently: "
-                        "keep the newer of the two files, and move the other out of the folder"
-                    )
-
-
 def _merged(drafts: Sequence[Draft], account: Account) -> list[Draft]:
-    """One draft for each content: copies of a picture are one picture."""
+    """One draft for each content: copies of a picture are one picture, or none where they are
+    annotated differently.
+    """
     found: dict[bytes, Draft] = {}
+    differing: dict[bytes, str] = {}
     for draft in drafts:
         first = found.setdefault(draft.opened.digest, draft)
         if first is draft:
             continue
-        account.leave("pictures", SAME_PICTURE, f"{draft.path} and {first.path}", is_loss=False)
+        both = f"{draft.path} and {first.path}"
+        account.leave("pictures", SAME_PICTURE, both, is_loss=False)
+        if contradictions.differ(first, draft):
+            differing.setdefault(draft.opened.digest, both)
         first.boxes += draft.boxes
+        first.looks |= draft.looks
         first.covered |= draft.covered
         first.covers_all |= draft.covers_all
         first.doubts |= draft.doubts
@@ -293,6 +280,10 @@ def _merged(drafts: Sequence[Draft], account: Account) -> list[Draft]:
         if draft.split and draft.split != first.split:
             splits = [split for split in (first.split, draft.split) if split]
             first.split = min(splits, key=("test", "val", "train").index)
+    for digest, both in differing.items():
+        account.leave("pictures", COPIES_DIFFER, both)
+        for box in found.pop(digest).boxes:
+            account.leave("boxes", COPIES_DIFFER, f"{both}: {box.where}")
     return list(found.values())
 
 

@@ -260,15 +260,17 @@ first file of each reason. The account is printed before anything is trained and
 `dataset/summary.json`. A name whose box cannot be read is unknown in that picture, never absent. A
 folder is refused if more than 10 % of its boxes are lost (`--set retrain.reading.max_lost=0.2`
 allows more), if its boxes are in another unit than the format wants, or if the labels of YOLO or
-the annotations of COCO count the classes from 1 and the names from 0, or the other way round.
-Where not one of many boxes reaches beyond two thirds of its picture, the account says so: they may
-be in percent, or drawn on smaller pictures.
+the annotations of COCO count the classes from 1 and the names from 0, or the other way round, or
+do not count a background that the names count, or if two of its files are an older and a newer
+state of the same annotations. Where not one of many boxes reaches beyond two thirds of its picture,
+the account says so: they may be in percent, or drawn on smaller pictures.
 """
 ABOUT_PICTURES = """
 A picture is found by the path that its annotation gives, from any operating system: `\\` is `/`,
 and Unicode form, case and `%20` do not matter where only one file fits. Where two different files
 fit, neither is taken. Symbolic links are followed. `__MACOSX`, `@eaDir` and names that begin with
-a dot are skipped. Copies of a picture are one picture, with the boxes of all. A picture without an
+a dot are skipped. Copies of a picture are one picture, with the boxes of all; where
+these contradict one another, the picture is left out. A picture without an
 annotation is left out: in YOLO, an empty txt says that nothing is there. Photographs are turned as
 their EXIF tag says, and 16-bit and float greyscale is scaled to 8 bits.
 """

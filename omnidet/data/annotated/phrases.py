@@ -6,14 +6,20 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import yaml
 
+from omnidet.counted import counted
+from omnidet.data.folder_formats import numbering
 from omnidet.data.reading import annotations as files
 
 _JOINED = re.compile(r"[\s_\-‐-―]+")
+_NUMBERED = re.compile(r"(.*\D)[\s_\-.#]*[0-9]+")
+_LEAST_NUMBERED = 3
+"""Numbered names below which things may be called so."""
 
 
 def phrase(name: str) -> str:
@@ -79,6 +85,42 @@ def phrases(names: Iterable[str], given: Mapping[str, str], root: str) -> dict[s
             )
         found[name] = found[other]
     return found
+
+
+def doubts(pictures: Iterable[Iterable[str]]) -> list[str]:
+    """Sentences on names that may not be those of things to find.
+
+    Args:
+        pictures: the names of the boxes of each picture.
+    """
+    counts: Counter[str] = Counter()
+    most: dict[str, int] = {}
+    for names in pictures:
+        own = Counter(names)
+        counts += own
+        most |= {name: max(count, most.get(name, 0)) for name, count in own.items()}
+    said = [
+        f"{name!r} is learned as a thing to find, from {counted(counts[name], 'box', 'boxes')}: "
+        "take these out if it is none"
+        for name in counts
+        if numbering.is_background(name)
+    ]
+    # A thing's number in its picture, as LabelMe wants for instances, stands there once.
+    numbered = sorted(n for n in counts if _NUMBERED.fullmatch(n) and most[n] == 1)
+    stems = {_stem(name) for name in numbered}
+    if len(numbered) >= max(_LEAST_NUMBERED, 2 * len(stems)):
+        shown = ", ".join(map(repr, numbered[:3])) + (", ..." if numbered[3:] else "")
+        said.append(
+            f"names that differ in a number alone, each once in a picture: {shown}: if the number "
+            "counts the things of a picture, give them one phrase with --names, as "
+            f"`{numbered[0]}: {_stem(numbered[0])}`"
+        )
+    return said
+
+
+def _stem(numbered: str) -> str:
+    found = _NUMBERED.fullmatch(numbered)
+    return found[1].rstrip(" _-.#") if found else numbered
 
 
 def read_table(path: Path) -> dict[str, str]:

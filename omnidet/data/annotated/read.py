@@ -88,6 +88,10 @@ def read(root: Path, config: ReadConfig | None = None) -> Annotated:
     names = _names(found, drafts, kept, account)
     chosen = phrases.phrases(names, _only(table, found, names), str(root))
     account.notes += _renamed(chosen)
+    account.notes += phrases.doubts(
+        [box.name for box in draft.boxes if box.name in chosen and box.name not in table]
+        for draft in drafts
+    )
     return _annotated(folder, found, drafts, chosen, account)
 
 

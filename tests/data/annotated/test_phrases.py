@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from omnidet.data.annotated.phrases import phrase, phrases, read_table, words
+from omnidet.data.annotated.phrases import doubts, phrase, phrases, read_table, words
 
 
 @pytest.mark.parametrize(
@@ -61,3 +61,25 @@ def test_a_file_that_is_no_table(tmp_path, text):
     (tmp_path / "names.yaml").write_text(text)
     with pytest.raises(ValueError, match=r"names\.yaml"):
         read_table(tmp_path / "names.yaml")
+
+
+def test_a_background_that_somebody_drew_is_said():
+    (said,) = doubts([["_background_", "cat"], ["_background_"]])
+    for part in ("'_background_'", "2 boxes", "take these out"):
+        assert part in said
+    assert doubts([["cat"], ["dog"]]) == []
+
+
+@pytest.mark.parametrize(
+    ("pictures", "is_said"),
+    [
+        ([["cat-1", "cat-2"], ["cat-1", "dog 1", "dog 2"]], True),
+        ([["cat-1", "cat-2"], ["cat-1", "cat-1", "dog 1", "dog 2"]], False),  # two of a kind
+        ([["M8", "7"], ["R2D2", "bolt"]], False),
+        ([["cat-1"], ["cat-2"]], False),
+    ],
+)
+def test_numbers_of_things_in_their_names_are_said(pictures, is_said):
+    said = "".join(doubts(pictures))
+    assert ("--names" in said) == is_said
+    assert ("`cat-1: cat`" in said) == is_said
