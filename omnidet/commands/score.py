@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -155,23 +155,31 @@ def table(values: Mapping[str, float], details: Mapping[str, Any]) -> str:
 
 
 def _coco(options: argparse.Namespace) -> Metrics:
-    from omnidet.evaluation import coco, detections
+    from omnidet.evaluation import coco
 
-    rows = detections.read_rows(options.detections)
+    rows = _rows(options)
     return coco.evaluate(options.ground_truth, rows, intervals=not options.no_intervals)
 
 
 def _lvis(options: argparse.Namespace) -> Metrics:
-    from omnidet.evaluation import detections, lvis, truth
+    from omnidet.evaluation import lvis, truth
 
     only = _image_ids(options.images, truth.read_json(options.images)) if options.images else None
     return lvis.evaluate(
         options.ground_truth,
-        detections.read_rows(options.detections),
+        _rows(options),
         protocol=options.protocol or PROTOCOLS["lvis"][0],
         only_images=only,
         intervals=not options.no_intervals,
     )
+
+
+def _rows(options: argparse.Namespace) -> Iterator[Mapping[str, Any]]:
+    """The detections, with the ids of the ground truth."""
+    from omnidet.evaluation import detections, own_ids
+
+    rows = detections.read_rows(options.detections)
+    return own_ids.as_in_truth(rows, options.detections, options.ground_truth)
 
 
 def _image_ids(path: str, content: Any) -> list[int]:

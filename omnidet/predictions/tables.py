@@ -46,7 +46,7 @@ def tables(journal: Journal, chosen: Sequence[str], names: Sequence[str]) -> dic
         made["coco/results.json"] = lambda: coco.results(
             pictures, names, image_ids(line["image"] for line in journal.lines())
         )
-        made["coco/dataset.json"] = lambda: coco.whole(
+        made[f"coco/{coco.BESIDE}"] = lambda: coco.whole(
             pictures, names, image_ids(line["image"] for line in journal.lines())
         )
     if "yolo" in chosen:

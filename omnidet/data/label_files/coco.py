@@ -11,6 +11,11 @@ from typing import Any
 
 from omnidet.data.label_files.labelled import Corners, Labelled
 
+MADE_BY = "written by OmniDet, with ids of its own"
+"""What `info` says of a dataset."""
+BESIDE = "dataset.json"
+"""File beside results that says whose ids they have."""
+
 
 def whole(
     pictures: Iterable[Labelled], names: Sequence[str], image_ids: Sequence[int] | None = None
@@ -22,7 +27,8 @@ def whole(
     """
     ids = {name: place for place, name in enumerate(names, start=1)}
     categories = [{"id": place, "name": name} for name, place in ids.items()]
-    yield f'{{"categories": {_json(categories)},\n"images": ['
+    info = _json({"description": MADE_BY})
+    yield f'{{"info": {info},\n"categories": {_json(categories)},\n"images": ['
     separator = ""
     for number, picture in zip(image_ids or count(1), pictures, strict=False):
         image = {"id": number, "file_name": picture.path}
