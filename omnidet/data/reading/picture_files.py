@@ -21,12 +21,12 @@ from PIL import Image
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "DIB", "TIFF", "PPM", "AVIF", "JPEG2000")
 """By Pillow's names. MPO, what some cameras write, is opened as JPEG."""
-MAX_PIXELS = 50_000_000
-"""Real images stay far below."""
+MAX_PIXELS = 160_000_000
+"""Cameras reach 150 million, telephones 108; 480 MB when it is decoded. Pillow refuses 179."""
 MAX_SIDE = 32_767
 MAX_ASPECT = 500
 """Longer to shorter side. At the largest input of a detector such a strip is two pixels high."""
-MAX_SCANNED_PIXELS = 20 * MAX_PIXELS
+MAX_SCANNED_PIXELS = 10 * MAX_PIXELS
 """Pixels times passes over them, in a JPEG file: progressive ones have about ten passes, and a
 small file can ask for thousands."""
 TOO_LARGE = "image too large"
@@ -65,7 +65,7 @@ class PictureLimits:
         if problem:
             raise ValueError(
                 f"{width} x {height} pixels: at most {self.max_pixels} pixels, {self.max_side} "
-                f"a side, and one side {self.max_aspect} times the other"
+                f"a side, and one side {self.max_aspect} times the other: make it smaller"
             )
 
 
