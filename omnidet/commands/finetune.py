@@ -136,15 +136,14 @@ def run(options: argparse.Namespace) -> int:
     """Check what can be checked at once, then make a new detector or teach one."""
     extras.require("train", *extras.TORCH, *PACKAGES)
     if options.minutes is not None and not 0 < options.minutes <= MOST_MINUTES:
-        raise ValueError(f"--minutes {options.minutes:g}: give minutes above 0")
+        raise ValueError(
+            f"--minutes {options.minutes:g}: give minutes above 0, {MOST_MINUTES:g} at most"
+        )
     if options.steps is not None and options.steps < 1:
         raise ValueError(f"--steps {options.steps}: give 1 or more")
     if options.val_share is not None and not 0 < options.val_share < 1:
         raise ValueError(f"--val-share {options.val_share:g}: give a share between 0 and 1")
-    if bool(options.folds) != bool(options.fold):
-        raise ValueError(
-            f"--folds {options.folds} --fold {options.fold}: give both, as --folds 5 --fold 1"
-        )
+    _require_folds(options.folds, options.fold)
     name = options.name or default_name(options.data)
     _require_names(name, options.model_name)
     _require_places(options)
@@ -153,6 +152,19 @@ def run(options: argparse.Namespace) -> int:
     work = new_detector.run if is_new else taught_detector.run
     with _alone(options.out or f"runs/finetune/{name}"):
         return work(options, name, settings)
+
+
+def _require_folds(folds: int | None, fold: int | None) -> None:
+    """Raise ValueError for a fold that there is not."""
+    if folds is None and fold is None:
+        return
+    if folds is None or fold is None:
+        given = f"--folds {folds}" if fold is None else f"--fold {fold}"
+        raise ValueError(f"{given} alone: give both, as --folds 5 --fold 1")
+    if folds < 2 or not 1 <= fold <= folds:
+        raise ValueError(
+            f"--folds {folds} --fold {fold}: give 2 folds or more, and one from 1 to their number"
+        )
 
 
 def _require_names(name: str, model_name: str | None) -> None:
@@ -184,7 +196,7 @@ def _reading(options: argparse.Namespace) -> list[str]:
     """Settings that have a flag of their own."""
     names = ("format", "names", "exif", "val_share", "split_file")
     given = {name: getattr(options, name) for name in names}
-    if options.fold:
+    if options.fold is not None:
         given["fold"] = f"{options.fold}/{options.folds}"
     return [
         f"retrain.reading.{field}={json.dumps(value)}" for field, value in given.items() if value

@@ -37,7 +37,11 @@ def test_folders_in_other_scripts_have_names_of_their_own():
         (("--val-share", "1"), "--val-share 1"),
         (("--folds", "5"), "--fold"),
         (("--fold", "2"), "--folds"),
-        (("--folds", "5", "--fold", "6"), "6/5"),
+        (("--minutes", "1e6"), "10000 at most"),
+        (("--folds", "5", "--fold", "6"), "--folds 5 --fold 6"),
+        (("--folds", "0"), "--folds 0"),
+        (("--folds", "0", "--fold", "0"), "--folds 0 --fold 0"),
+        (("--folds", "1", "--fold", "1"), "--folds 1 --fold 1"),
     ],
 )
 def test_numbers_that_mean_nothing(tmp_path, monkeypatch, capsys, given, value):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,10 @@ from omnidet.model import bundle
 from omnidet.recipes import retrain as variants
 from omnidet.recipes.recipe import Recipe
 from omnidet.storage import Location
+
+_MOST_ASIDE = 0.6
+"""Share of the pictures that a person is told to evaluate on, at most: with more, little is left to
+learn from."""
 
 
 def read(data: Location, out: Location, version: str, reading: ReadConfig | None = None) -> str:
@@ -83,13 +88,18 @@ def require_boxes(combined: Location, recipe: Recipe, name: str) -> None:
     boxes of the new benchmark.
     """
     boxes, least = count_boxes(combined, name), recipe.retrain.min_boxes
-    if boxes < least:
-        raise ValueError(
-            f"{name}: the evaluation pictures hold {counted(boxes, 'box', 'boxes')}, "
-            f"and a detector is judged by {least} at least: annotate more pictures, put more "
-            "of them aside for the evaluation (--val-share 0.4), or allow it, "
-            f"--set retrain.min_boxes={max(boxes, 1)}"
-        )
+    if boxes >= least:
+        return
+    train = shards.texts(shards.read_index(combined), f"train/{name}")
+    all_boxes = boxes + sum(len(record.boxes_xyxy) for record in train)
+    share = math.ceil(10 * 1.25 * least / max(all_boxes, 1)) / 10  # a hash may choose poorer ones
+    aside = f"put more of them aside for the evaluation (--val-share {share:g}), "
+    aside = aside if share <= _MOST_ASIDE else ""
+    raise ValueError(
+        f"{name}: the evaluation pictures hold {counted(boxes, 'box', 'boxes')}, "
+        f"and a detector is judged by {least} at least: annotate more pictures, "
+        f"{aside}or allow it, --set retrain.min_boxes={max(boxes, 1)}"
+    )
 
 
 def _require_free(name: str, recipe: Recipe) -> None:
