@@ -10,6 +10,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 
 from omnidet.counted import counted
+from omnidet.data.annotated.phrases import phrase as spelt_out
 from omnidet.data.relations import landmark
 from omnidet.data.vocabulary import Vocabulary
 from omnidet.inference.names import Name
@@ -77,7 +78,10 @@ def of_unheard(vocabulary: Vocabulary, phrase: str) -> list[str]:
     groups = [listed(own)] * bool(own) + [f"{listed(behind)} behind a relation"] * bool(behind)
     line = f"{shown(phrase)}: no training text had the word {', '.join(groups)}: "
     if means_nothing(vocabulary, phrase):
-        return [f"{line}what is found under it means nothing"]
+        spelt = spelt_out(phrase)  # a class as its dataset calls it: `SodaCan`
+        known = spelt != phrase and vocabulary.knows(spelt)
+        remedy = f"; ask for {shown(spelt)}, which it knows" if known else ""
+        return [f"{line}what is found under it means nothing{remedy}"]
     return [f"{line}it is left out"]
 
 

@@ -37,6 +37,13 @@ def test_a_word_that_was_never_heard_is_said_to_be_left_out():
     assert "'red zither'" in line
 
 
+def test_a_class_as_its_dataset_spells_it_is_said_in_words():
+    (line,) = _of_words("RedStar")
+    assert line.endswith("ask for 'red star', which it knows")
+    (line,) = _of_words("RedXylophone")
+    assert "ask for" not in line
+
+
 def test_a_program_is_warned_of_the_same():
     vocabulary = toys.toy_vocabulary()
     several, unheard = hints.of_call(vocabulary, ["star, ring", "red xylophone"])
