@@ -11,7 +11,8 @@ import hashlib
 import json
 import re
 import unicodedata
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -146,12 +147,14 @@ def run(options: argparse.Namespace) -> int:
     _require_folds(options.folds, options.fold)
     name = options.name or default_name(options.data)
     _require_names(name, options.model_name)
-    _require_places(options)
+    folder = options.out or f"runs/finetune/{name}"
     settings = [*options.set, *_reading(options)]
-    is_new = new_detector.is_wanted(options.registry, options.champion)
-    work = new_detector.run if is_new else taught_detector.run
-    with _alone(options.out or f"runs/finetune/{name}"):
-        return work(options, name, settings)
+    with _leaving_nothing_empty(options.registry, folder):
+        _require_places(options)
+        is_new = new_detector.is_wanted(options.registry, options.champion)
+        work = new_detector.run if is_new else taught_detector.run
+        with _alone(folder):
+            return work(options, name, settings)
 
 
 def _require_folds(folds: int | None, fold: int | None) -> None:
@@ -215,8 +218,28 @@ def default_name(data: str) -> str:
     return name or f"data-{hashlib.sha256(folder.encode('utf-8', 'surrogatepass')).hexdigest()[:8]}"
 
 
-def _alone(folder: str) -> AbstractContextManager[None]:
-    """Raise ValueError if another run works in the same folder."""
+@contextmanager
+def _leaving_nothing_empty(*places: str) -> Iterator[None]:
+    """Where the block is refused, take away again the empty folders that were made for it."""
+    from omnidet import storage
+
+    local = [Path(place) for place in places if not storage.is_s3(place)]
+    missing = [p for place in local for p in (place, *place.parents) if not p.exists()]
+    try:
+        yield
+    except (ValueError, OSError):
+        for path in missing:
+            with suppress(OSError):  # it was not made, or holds something
+                path.rmdir()
+        raise
+
+
+@contextmanager
+def _alone(folder: str) -> Iterator[None]:
+    """Raise ValueError if another run works in the same folder.
+
+    The lock stays, unless the first run there is refused before it has written anything.
+    """
     from omnidet import storage
 
     if storage.is_s3(folder):
@@ -230,6 +253,11 @@ def _alone(folder: str) -> AbstractContextManager[None]:
         raise ValueError(
             f"{path.parent} cannot be made a folder ({error.strerror}): give another --out"
         ) from None
-    return storage.locked(
-        path, f"another run works in {folder}: wait for it, or give another --out"
-    )
+    busy = f"another run works in {folder}: wait for it, or give another --out"
+    with storage.locked(path, busy):
+        try:
+            yield
+        except (ValueError, OSError):
+            if not Path(folder).exists():
+                path.unlink(missing_ok=True)
+            raise

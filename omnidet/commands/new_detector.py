@@ -55,8 +55,8 @@ def run(options: argparse.Namespace, name: str, settings: list[str]) -> int:
         storage.join(folder, part) for part in ("dataset", "shards", "vocabulary", "model")
     )
     version = retrain.data_version(options.data, recipe.retrain.reading)
-    print(begins)
-    print(retrain.read(options.data, dataset, version, recipe.retrain.reading))
+    said = retrain.read(options.data, dataset, version, recipe.retrain.reading)
+    print(begins, said, sep="\n")  # a folder that is refused begins nothing
     print(photographs.build_shards(dataset, shards, recipe, name))
     if not (options.name or options.model_name):
         photographs.require_own_name(options.registry, shards, recipe, options.data)

@@ -39,17 +39,19 @@ def run(options: argparse.Namespace, name: str, settings: list[str]) -> int:
     noticed = retrain.notice(
         options.data, options.registry, str(champion), name, recipe.retrain.reading
     )
-    print(noticed.why)
     if not noticed.is_new:
+        print(noticed.why)
         return 0
     if not options.name:
         _require_distinct(name, options.data, champion)
     replay = retrain.replay_of(champion, options.replay)
     retrain.require_whole(champion)
-    _say_what_is_kept(kept.describe(), champion)
     folder = options.out or f"runs/finetune/{name}"
     dataset, new, combined, words, model = (storage.join(folder, part) for part in _PARTS)
-    print(retrain.read(options.data, dataset, noticed.data_version, recipe.retrain.reading))
+    said = retrain.read(options.data, dataset, noticed.data_version, recipe.retrain.reading)
+    print(noticed.why)  # now, because a folder that is refused begins nothing
+    _say_what_is_kept(kept.describe(), champion)
+    print(said)
     print(retrain.build_shards(dataset, replay, new, combined, recipe, name))
     print(retrain.extend_vocabulary(combined, champion.location, words, name))
     recipe = _with_budget(options, settings, recipe, champion, folder, name)

@@ -271,3 +271,19 @@ def test_what_is_no_folder_of_pictures_is_refused_before_a_word(
     assert said.out == ""
     (line,) = said.err.splitlines()
     assert f"finetune: {folder} " in line
+
+
+def test_a_folder_that_is_refused_leaves_nothing(folders, tmp_path, monkeypatch, capsys):
+    brought, place = shutil.copytree(folders / "cups", tmp_path / "cups"), tmp_path / "place"
+    place.mkdir()
+    for label in brought.rglob("*.txt"):
+        label.write_text("1" + label.read_text()[1:])  # counted from another number than the names
+    monkeypatch.chdir(place)
+    assert cli.main(["finetune", str(brought), *SMALL, *ANY]) == 2
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert "count from 1" in said.err
+    assert list(place.iterdir()) == []
+    (place / "registry").mkdir()  # what was there stays
+    assert cli.main(["finetune", str(brought), *SMALL, *ANY]) == 2
+    assert [path.name for path in place.iterdir()] == ["registry"]
