@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from omnidet.data.annotated import boxes as geometry
-from omnidet.data.annotated import contradictions, pictures, units
+from omnidet.data.annotated import contradictions, pictures, reach, units
 from omnidet.data.annotated.account import Account
 from omnidet.data.annotated.contradictions import Look
 from omnidet.data.annotated.pictures import Opened
@@ -100,10 +100,9 @@ def assemble(found: Found, folder: Folder, exif: str, account: Account) -> list[
     boxes = [drawn for draft, sheet in framed for drawn in _drawn(draft, sheet, exif)]
     is_in_shares = any(sheet.unit == "shares" for _, sheet in framed)
     units.check(boxes, found.layout, is_in_shares, found.title, str(folder.root))
-    doubt = units.doubt(
-        boxes, len({draft.path for draft, sheet in framed if sheet.shapes}), is_in_shares
-    )
-    account.notes += [doubt] if doubt else []
+    account.notes += reach.doubts(boxes, is_in_shares)
+    other_layout = units.doubt(boxes, found.layout, is_in_shares)
+    account.notes += [other_layout] if other_layout else []
     for draft, sheet in framed:
         _place(draft, sheet, exif, account)
     if _mark_open(framed):
@@ -212,7 +211,9 @@ def _drawn(draft: Draft, sheet: Sheet, exif: str) -> Iterable[units.Drawn]:
     for shape in sheet.shapes:
         if shape.corners is not None and not shape.is_outline and not shape.problem:
             where = f"{sheet.place} {shape.where}"
-            yield units.Drawn(shape.corners, size, shape.area, shape.outline, where)
+            yield units.Drawn(
+                shape.corners, size, shape.area, shape.outline, where, draft.path, sheet.file
+            )
 
 
 def _place(draft: Draft, sheet: Sheet, exif: str, account: Account) -> None:

@@ -11,7 +11,7 @@ from omnidet.counted import counted
 from omnidet.data.annotated import assemble
 from omnidet.data.annotated.account import Account
 from omnidet.data.annotated.formats import FOREIGN, FORMATS
-from omnidet.data.folder_formats import foreign, lookup
+from omnidet.data.folder_formats import foreign, lookup, yolo
 from omnidet.data.folder_formats.folder import LEFTOVERS, Folder
 
 ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".zst", ".rar", ".7z")
@@ -52,6 +52,8 @@ def _remedy(folder: Folder, account: Account) -> str:
     reason = max(lost, key=lambda reason: lost[reason].count)
     if reason == assemble.WHICH_WAY:
         return ""  # it says so itself
+    if reason in (assemble.ORIGINS, yolo.TWO_LABELS):
+        return "keep one of them, most often the newer, and move the others out of the folder"
     if reason != lookup.NOT_THERE:
         return "mend them, or export them again"
     if not folder.pictures:

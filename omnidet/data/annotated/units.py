@@ -4,9 +4,9 @@ before any of them is used.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from omnidet.data.annotated.boxes import overlap
 from omnidet.data.folder_formats.sheets import Corners, Layout
@@ -21,13 +21,8 @@ LEAST_TELLING = 0.02
 """Share of them, three at least, from which another layout is taken if under it not one box sticks
 out: centres and corners are mistaken for one another without more where the boxes are small.
 """
-MAX_REACH = 2 / 3
-"""Share of the picture that not one box ends beyond, across or down, below which the boxes may have
-been drawn on a smaller picture.
-"""
-LEAST_BOXES, LEAST_PICTURES = 30, 10
-"""To speak of what not one box does: of boxes anywhere in their pictures more than half reach
-further, and those of ten pictures all fall short by chance once in thousands of datasets."""
+LEAST_LAYOUT = 10
+"""Boxes of which it means something that all lie inside under another layout."""
 _SLACK, _SLACK_PIXELS = 0.02, 2.0
 _FINE, _FINE_PIXELS = 0.002, 1.0
 _WANTS: dict[Layout, str] = {
@@ -48,6 +43,9 @@ class Drawn:
     area: float | None
     outline: Corners | None
     where: str
+    picture: Path = Path()
+    file: Path = Path()
+    """Of the annotation."""
 
 
 Refuse = Callable[[Sequence[Drawn], str, str], None]
@@ -114,29 +112,22 @@ def _sorted(corners: Corners) -> Corners:
     return min(x0, x1), min(y0, y1), max(x0, x1), max(y0, y1)
 
 
-def doubt(boxes: Sequence[Drawn], num_pictures: int, is_in_shares: bool) -> str:
-    """A sentence where all boxes lie in the upper left part of their pictures, as those do that
-    were drawn on smaller ones or are in percent; "" elsewhere. A fixed camera may see things there
-    alone: this is no reason to refuse them.
+def doubt(boxes: Sequence[Drawn], layout: Layout, is_in_shares: bool) -> str:
+    """A sentence where some boxes stick out of their pictures, too few for `check`, and under
+    another layout not one does; "" elsewhere. Where things are small and far from the edges,
+    centres that are taken for corners leave no other sign.
     """
-    if len(boxes) < LEAST_BOXES or num_pictures < LEAST_PICTURES:
+    outside = _outside(boxes, layout, layout, is_in_shares, True)
+    if len(boxes) < LEAST_LAYOUT or not outside:
         return ""
-    begin, reach = [], []
-    for near, far, side in ((0, 2, 0), (1, 3, 1)):
-        whole = [1 if is_in_shares else box.size[side] for box in boxes]
-        pairs = list(zip(boxes, whole, strict=True))
-        begin.append(min(box.corners[near] / full for box, full in pairs))
-        reach.append(max(box.corners[far] / full for box, full in pairs))
-    # Things in the middle of their pictures are as far from one edge as from the other.
-    if max(reach) > MAX_REACH or any(b > (1 - r) / 2 for b, r in zip(begin, reach, strict=True)):
-        return ""
-    largest = max(max(box.corners) for box in boxes)
-    is_percent = not is_in_shares and largest <= 100
-    cause = "are they in percent" if is_percent else "were they drawn on smaller pictures"
-    return (
-        f"not one of {len(boxes)} boxes reaches beyond {math.ceil(100 * max(reach))} % of its "
-        f"picture, across or down: {cause}? Look at some of them, and convert them if so"
-    )
+    for other, wanted in _WANTS.items():
+        if not _outside(boxes, layout, other, is_in_shares, True):
+            return (
+                f"{len(outside)} of {len(boxes)} boxes stick out of their pictures, and none would "
+                f"if the four numbers were {wanted} (first: {outside[0].where}): look at some "
+                "boxes, and convert them if so"
+            )
+    return ""
 
 
 def _check_areas(boxes: Sequence[Drawn], layout: Layout, refuse: Refuse) -> None:
@@ -171,11 +162,7 @@ def _check_inside(
     others = {name: wanted for name, wanted in _WANTS.items() if name != layout}
 
     def outside_as(other: Layout, fine: bool) -> list[Drawn]:
-        def is_inside(box: Drawn) -> bool:
-            corners = _as(other, _written(box.corners, layout))
-            return _is_inside(corners, box.size, is_in_shares, fine)
-
-        return [box for box in boxes if not is_inside(box)]
+        return _outside(boxes, layout, other, is_in_shares, fine)
 
     outside, finely = outside_as(layout, False), outside_as(layout, True)
     for other, wanted in others.items():
@@ -187,6 +174,14 @@ def _check_inside(
             refuse(finely, "stick out of their pictures", cause)
     if len(outside) > MAX_OUTSIDE * len(boxes):
         refuse(outside, "stick out of their pictures", "these are in another unit")
+
+
+def _outside(
+    boxes: Sequence[Drawn], layout: Layout, other: Layout, is_in_shares: bool, fine: bool
+) -> list[Drawn]:
+    """Boxes that stick out of their pictures if their numbers mean another layout."""
+    read = [(box, _as(other, _written(box.corners, layout))) for box in boxes]
+    return [box for box, c in read if not _is_inside(c, box.size, is_in_shares, fine)]
 
 
 def _written(corners: Corners, layout: Layout) -> Corners:

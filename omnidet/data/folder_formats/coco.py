@@ -34,6 +34,7 @@ from omnidet.data.folder_formats.sheets import (
     no_box,
     number,
     outline_box,
+    scored,
     size_of,
 )
 from omnidet.data.reading import json_stream
@@ -51,6 +52,7 @@ _LISTS = {
         "iscrowd",
         "ignore",
         "area",
+        "score",
         "segments_info",
     ),
     "categories": ("id", "name", "supercategory"),
@@ -85,7 +87,9 @@ def read(folder: Folder) -> Found | None:
             content = _load(folder, path, _WITH_MASKS)
         own = categories(content, where)
         names.update(dict.fromkeys(own.by_id.values()))
-        counts.add(path, own, list_of(content, "annotations", where))
+        annotations = list_of(content, "annotations", where)
+        counts.add(path, own, annotations)
+        notes += scored(sum(map(_has_score, annotations)), path)
         sheets += _sheets(folder, path, content, own)
     if not sheets and not names:
         return None
@@ -199,6 +203,10 @@ def _shape(
         outline=outline,
         where=f"annotations[{place}]" + (f" of category {own!r}" if own not in names.by_id else ""),
     )
+
+
+def _has_score(entry: Any) -> bool:
+    return isinstance(entry, dict) and number(entry.get("score")) is not None
 
 
 def _is_set(flag: object) -> bool:

@@ -13,6 +13,8 @@ from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 
+from omnidet.data.folder_formats.split_words import SPLITS
+
 PICTURES = frozenset(
     [
         ".jpg",
@@ -56,19 +58,6 @@ OTHER_PICTURES = frozenset(
 """Endings of picture files that are not."""
 LEFTOVERS = frozenset(["__macosx", "@eadir", "$recycle.bin", "system volume information"])
 """Folders that no person made; whatever begins with a dot is passed over as well."""
-SPLITS = {
-    "train": "train",
-    "training": "train",
-    "trainval": "train",
-    "val": "val",
-    "valid": "val",
-    "validation": "val",
-    "dev": "val",
-    "minival": "val",
-    "test": "test",
-    "testing": "test",
-}
-"""Words for a part of a dataset, as tools write them, and the one that is used here."""
 NEUTRAL = frozenset(
     [
         "annot",

@@ -123,6 +123,16 @@ def no_box(values: Iterable[object]) -> str:
     return COMMAS if any(map(_DECIMAL_COMMA.fullmatch, texts)) else NOT_FOUR_NUMBERS
 
 
+def scored(count: int, place: object) -> list[str]:
+    """What people should know of boxes that have a score, as nobody who draws one gives it."""
+    if not count:
+        return []
+    return [
+        f"{count} boxes in {place} have a score, as a detector writes it: they are learned as if "
+        "somebody had drawn them"
+    ]
+
+
 def size_of(width: object, height: object) -> tuple[int, int] | None:
     """A declared size; None where it is missing, or 0, as tools write that do not know it."""
     found = number(width), number(height)

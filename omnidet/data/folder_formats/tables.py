@@ -30,6 +30,7 @@ from omnidet.data.folder_formats.sheets import (
     Sheet,
     no_box,
     number,
+    scored,
     size_of,
 )
 from omnidet.data.folder_formats.written_splits import splits_of
@@ -47,6 +48,7 @@ _COLUMNS = {
     "height": "height imageheight imgheight",
     "split": "split subset set dataset partition",
     "group": "isgroupof",
+    "score": "score confidence conf prob probability",
 }
 """Words for the columns, without case, blanks and signs; of several the first, but of those for the
 name the first that holds words.
@@ -58,6 +60,8 @@ _SIDES = ("x0", "y0", "x1", "y1")
 _MAX_SHARE = 1.001
 MORE_CELLS = "row with more cells than columns, as commas in names and numbers make it"
 _NUMBER = re.compile(r"[-+]?[0-9]+([.,][0-9]*)?|nan", re.IGNORECASE)
+_MARK_LINE = re.compile(r"\"?sep=.\"?[;,\t ]*", re.IGNORECASE)
+"""By which spreadsheet programs tell one another what parts the cells."""
 _Row = Mapping[str, str]
 
 
@@ -92,8 +96,11 @@ def _table(folder: Folder, path: Path) -> _Table | None:
     lines = (text_of(folder, path) or "").splitlines()
     if not lines:
         return None
+    skipped = int(bool(_MARK_LINE.fullmatch(lines[0])) and len(lines) > 1)
+    lines = lines[skipped:]
     mark = max(",;\t", key=lines[0].count)
-    cells = [(place, row) for place, row in enumerate(csv.reader(lines, delimiter=mark), start=1)]
+    table = csv.reader(lines, delimiter=mark)
+    cells = [(place, row) for place, row in enumerate(table, start=1 + skipped)]
     head = [re.sub(r"[^a-z0-9]", "", cell.casefold()) for cell in cells[0][1]]
     columns = {what: _place(head, words.split()) for what, words in _COLUMNS.items()}
     notes, width = [], len(head)
@@ -119,6 +126,9 @@ def _table(folder: Folder, path: Path) -> _Table | None:
         written = [(row.get("split", ""), f"{folder.root / path}, line {n}") for n, row in rows]
         splits, note = splits_of(written, f"the column {column!r}", column == "split")
         notes += [note] if note else []
+    scores = [number(row.get("score")) for _, row in rows]
+    num_scored = sum(score is not None and score < 1 for score in scores)  # Open Images writes 1
+    notes += scored(num_scored, "the table")
     return _Table(
         path,
         rows,

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from omnidet.data.folder_formats.folder import SPLITS, key
+from omnidet.data.folder_formats.folder import key
+from omnidet.data.folder_formats.split_words import SPLITS
 
-_WORDS = {**SPLITS, "eval": "test", "evaluation": "test"}
 _NO_SPLIT = ("", "-", "unassigned", "default", "none", "null", "nan", "n/a")
 """What stands where a picture is in no split: a tool's word, or an empty cell of another program.
 """
@@ -39,7 +39,7 @@ def splits_of(
     if is_split or any(known.values()):
         raise ValueError(
             f"{first[word]}: {word[:60]!r} in {what} is not a split: write one of "
-            f"{', '.join(_WORDS)}, or nothing"
+            "train, val, test, or nothing"
         )
     return known, f"{what} says no split ({word[:60]!r}): it is not used for that"
 
@@ -48,4 +48,4 @@ def _split(word: str) -> str | None:
     plain = key(word.strip())
     if plain in _NO_SPLIT:
         return ""
-    return _WORDS.get(plain) or _WORDS.get(plain.rstrip("0123456789").rstrip("_- "))
+    return SPLITS.get(plain) or SPLITS.get(plain.rstrip("0123456789").rstrip("_- "))

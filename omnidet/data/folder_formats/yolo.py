@@ -13,7 +13,15 @@ from pathlib import Path
 from omnidet.data.folder_formats import lookup, numbering
 from omnidet.data.folder_formats.folder import Folder, split_of_folders
 from omnidet.data.folder_formats.lists import Lists, text_of
-from omnidet.data.folder_formats.sheets import NO_AREA, UNKNOWN_CLASS, Found, Shape, Sheet, number
+from omnidet.data.folder_formats.sheets import (
+    NO_AREA,
+    UNKNOWN_CLASS,
+    Found,
+    Shape,
+    Sheet,
+    number,
+    scored,
+)
 from omnidet.data.folder_formats.yolo_names import Names, NamesOf, name_files
 from omnidet.data.folder_formats.yolo_rows import Reading, Row, looks_like_label, reading, rows
 
@@ -50,6 +58,8 @@ def read(folder: Folder) -> Found | None:
     used = _used({path: texts[path] or [] for path in drawn}, meant, plan)
     fault = next(filter(None, (_fault(names, own) for names, own in used)), "")
     notes = [*_notes(described, meant), *_notes_of_first(used), *lists.notes()]
+    num_scored = sum(plan.has_confidence(row) for found in texts.values() for row in found or [])
+    notes += scored(num_scored, "the labels")
     kept = _one_each(folder, sheets)
     return Found("YOLO txt", "cxcywh", kept, tuple(in_order), notes, fault)
 

@@ -60,6 +60,10 @@ class Reading:
     """How many numbers may follow the four of a box."""
     has_outlines: bool
 
+    def has_confidence(self, row: Row) -> bool:
+        """Whether a confidence follows the box."""
+        return len(row.values or ()) == 5 and 1 in self.num_behind_box
+
     def corners(self, row: Row) -> tuple[Corners | None, bool]:
         """The box as shares, None where the row has another shape; whether it was computed from an
         outline.

@@ -7,7 +7,7 @@ import pytest
 from omnidet.data.annotated import units
 from omnidet.data.annotated.read import read
 from tests.data.annotated import drawing
-from tests.data.annotated.drawing import Folder, Scene, Thing, scenes
+from tests.data.annotated.drawing import Folder, Thing, scenes
 
 
 @pytest.mark.parametrize("unit", ["pixels", "corners", "upper left corner"])
@@ -90,59 +90,6 @@ def test_boxes_that_end_before_they_begin_are_called_what_they_are(folder: Folde
     assert cause in folder.refusal()
 
 
-def _scaled(folder: Folder, by: float, count: int = 12, kind: str = "csv") -> None:
-    """Three boxes in each picture of 960 x 640, written for one that is `by` as large."""
-    lines = ["filename,class,xmin,ymin,xmax,ymax"]
-    for scene in folder.pictures(scenes(count, per_picture=3)):
-        drawing.put(folder.root / scene.file, Scene(scene.file, [], (960, 640)), folder.truth)
-        things = [
-            Thing(t.name, (10 * by * t.xywh[0], 10 * by * t.xywh[1], 50 * by, 50 * by))
-            for t in scene.things
-        ]
-        for thing in things:
-            x, y, w, h = thing.xywh
-            lines.append(f"{scene.file},{thing.name},{x},{y},{x + w},{y + h}")
-        if kind == "yolo":
-            rows = [drawing.yolo_row(thing, ("cat", "dog"), (960, 640)) for thing in things]
-            folder.write(f"{scene.stem}.txt", "\n".join(rows))
-    if kind == "yolo":
-        folder.write("classes.txt", "cat\ndog\n")
-    else:
-        folder.write("boxes.csv", "\n".join(lines))
-
-
-def _doubts(folder: Folder) -> list[str]:
-    return [note for note in read(folder.root).account.notes if "reaches beyond" in note]
-
-
-@pytest.mark.parametrize("kind", ["csv", "yolo"])
-@pytest.mark.parametrize("by", [0.5, 0.6])
-def test_boxes_of_smaller_pictures_are_said(folder: Folder, kind, by):
-    _scaled(folder, by, kind=kind)
-    (note,) = _doubts(folder)
-    assert "not one of 36 boxes" in note
-    assert "smaller pictures" in note
-
-
-def test_boxes_in_percent_are_said(folder: Folder):
-    _scaled(folder, 0.1)
-    (note,) = _doubts(folder)
-    assert "percent" in note
-
-
-@pytest.mark.parametrize(("by", "count"), [(1.0, 12), (0.9, 12), (0.5, 9)])
-def test_boxes_all_over_their_pictures_and_few_of_them_are_no_reason(folder: Folder, by, count):
-    _scaled(folder, by, count)
-    assert _doubts(folder) == []
-
-
-def test_things_in_the_middle_of_their_pictures_are_no_reason():
-    box = units.Drawn((400, 260, 560, 380), (960, 640), None, None, "")
-    assert units.doubt([box] * 40, 20, False) == ""
-    moved = units.Drawn((20, 10, 560, 380), (960, 640), None, None, "")
-    assert "60 %" in units.doubt([box] * 40 + [moved], 20, False)
-
-
 def test_outlines_tell_corners_that_would_fit_as_boxes(folder: Folder):
     def change(content):
         for annotation in content["annotations"]:
@@ -152,3 +99,16 @@ def test_outlines_tell_corners_that_would_fit_as_boxes(folder: Folder):
 
     folder.coco(change=change)
     assert "corners" in folder.refusal()
+
+
+def test_a_few_boxes_that_only_another_layout_keeps_inside_are_said():
+    def drawn(x: float, y: float) -> units.Drawn:  # written: the centre of a box of 20 x 20
+        return units.Drawn((x, y, x + 20, y + 20), (100, 100), None, None, f"at {x}")
+
+    inside = [drawn(10 + 5 * i, 60 - 5 * i) for i in range(11)]
+    assert units.doubt(inside, "xywh", False) == ""
+    said = units.doubt([*inside, drawn(88, 50)], "xywh", False)
+    for part in ("1 of 12 boxes", "the centre, width and height", "at 88"):
+        assert part in said
+    assert units.doubt([*inside, drawn(88, 50), drawn(95, 50)], "xywh", False) == ""
+    assert units.doubt([drawn(88, 50)], "xywh", False) == ""

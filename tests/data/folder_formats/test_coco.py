@@ -223,3 +223,13 @@ def test_a_json_that_was_cut_off_is_refused(folder: Folder, end):
     path.write_text(text[: text.index(end)])
     assert "instances_train.json" in folder.refusal()
     assert "not JSON" in folder.refusal()
+
+
+def test_annotations_with_a_score_are_said(folder: Folder):
+    def change(content):
+        for annotation in content["annotations"][:3]:
+            annotation["score"] = 0.5
+
+    folder.coco(change=change)
+    notes = "".join(folder.read().account.notes)
+    assert "3 boxes in annotations/instances_train.json have a score" in notes

@@ -195,3 +195,27 @@ def test_a_table_is_second_to_other_annotations(folder: Folder):
     assert found.format == "COCO json"
     assert any("--format csv" in note for note in found.account.notes)
     assert folder.num_read(ReadConfig(format="csv")) == 2
+
+
+def test_the_line_that_tells_spreadsheets_the_mark_is_no_head(folder: Folder):
+    own = folder.pictures(scenes(6))
+    text = drawing.table(own).replace(",", ";")
+    folder.write("boxes.csv", f"\ufeffsep=;\r\n{text}")
+    assert folder.num_read() == 6
+    folder.write("boxes.csv", f"sep=;\n{text}{own[0].file};96;64;cat;1;2;3\n")
+    (left,) = folder.read(LOSSY).account.tallies["boxes"].left_out.values()
+    assert "line 9" in left.first
+
+
+@pytest.mark.parametrize(
+    ("title", "cells", "is_said"),
+    [
+        ("score", ["0.9"] * 6, True),
+        ("Confidence", ["1"] * 6, False),  # as Open Images has it
+        ("score", [""] * 6, False),
+    ],
+)
+def test_boxes_with_a_score_are_said(folder: Folder, title, cells, is_said):
+    _with_columns(folder, title, cells)
+    notes = "".join(folder.read().account.notes)
+    assert ("6 boxes in the table have a score" in notes) == is_said

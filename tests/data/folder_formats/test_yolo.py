@@ -156,3 +156,12 @@ def test_a_label_without_a_picture_and_a_row_that_can_be_read_is_counted(folder:
     folder.write("labels/gone.txt", "0 abc 0.5 0.1 0.1\n")
     folder.write("notes/readme.txt", "3 pictures are missing\n")
     assert folder.read().account.tallies["boxes"].lost == 1
+
+
+def test_labels_with_a_confidence_are_said(folder: Folder):
+    for number, scene in enumerate(folder.pictures(scenes(8))):
+        row = drawing.yolo(scene).rstrip()
+        folder.write(f"{scene.stem}.txt", f"{row} 0.87\n" if number < 3 else f"{row}\n")
+    folder.write("classes.txt", "cat\ndog\n")
+    assert folder.num_read() == 8
+    assert "3 boxes in the labels have a score" in "".join(folder.read().account.notes)
