@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from omnidet.data.annotated import boxes as geometry
-from omnidet.data.annotated import contradictions, pictures, reach, units
+from omnidet.data.annotated import contradictions, pictures, reach, twins, units
 from omnidet.data.annotated.account import Account
 from omnidet.data.annotated.contradictions import Look
 from omnidet.data.annotated.pictures import Opened
@@ -99,10 +99,7 @@ def assemble(found: Found, folder: Folder, exif: str, account: Account) -> list[
         framed += [(draft, sheet) for sheet in usable]
     boxes = [drawn for draft, sheet in framed for drawn in _drawn(draft, sheet, exif)]
     is_in_shares = any(sheet.unit == "shares" for _, sheet in framed)
-    units.check(boxes, found.layout, is_in_shares, found.title, str(folder.root))
-    account.notes += reach.doubts(boxes, is_in_shares)
-    other_layout = units.doubt(boxes, found.layout, is_in_shares)
-    account.notes += [other_layout] if other_layout else []
+    account.notes += _checked(boxes, found, is_in_shares, folder.root)
     for draft, sheet in framed:
         _place(draft, sheet, exif, account)
     if _mark_open(framed):
@@ -116,7 +113,20 @@ def assemble(found: Found, folder: Folder, exif: str, account: Account) -> list[
         doubts = geometry.settle(draft.boxes, account)
         draft.doubts |= doubts
     _count_pictures(folder, by_picture, merged, account)
+    said = twins.note(merged)
+    account.notes += [said] if said else []
     return merged
+
+
+def _checked(
+    boxes: Sequence[units.Drawn], found: Found, is_in_shares: bool, root: Path
+) -> list[str]:
+    """What is doubtful in the unit of the boxes; ValueError where they are in another one."""
+    parts = {Path(): boxes, **units.parts(boxes)}
+    for place, own in parts.items():
+        units.check(own, found.layout, is_in_shares, found.title, str(root / place))
+    said = [units.doubt(own, found.layout, is_in_shares) for own in parts.values()]
+    return [*reach.doubts(boxes, is_in_shares), *list(filter(None, said))[:1]]
 
 
 def _leave(sheet: Sheet, reason: str, account: Account) -> None:

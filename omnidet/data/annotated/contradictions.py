@@ -173,9 +173,14 @@ def _refuse_moved(root: Path, draft: Drawn) -> None:
             for box, rivals in [(b, other) for b in one] + [(b, one) for b in other]:
                 best = max(overlap(box.corners, rival.corners) for rival in rivals)
                 if best < SAME_BOX:
+                    places = {draft.looks[b.series].file for b in (box, rivals[0])}
+                    remedy = (
+                        "keep the right one of the two files, most often the newer, and move the "
+                        "other out of the folder"
+                        if len(places) > 1
+                        else "keep the annotation of one person"
+                    )
                     raise ValueError(
                         f"{root / draft.path}: {box.where} and {rivals[0].where} "
-                        f"box {name!r} differently: "
-                        "keep the right one of the two files, most often the newer, and move "
-                        "the other out of the folder"
+                        f"box {name!r} differently: {remedy}"
                     )

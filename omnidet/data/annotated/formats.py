@@ -134,7 +134,7 @@ FORMATS: tuple[Format, ...] = (
         label_studio.read,
         "json or JSON-MIN export: a list of tasks",
         "rectangles, turned ones as the box around; the box around polygons and ellipses",
-        "brushes and keypoints; tasks without a submitted annotation",
+        "brushes and keypoints; tasks without a submitted annotation, or with several pictures",
         "the uploaded name or the address of the picture, with or without the tool's prefix",
         "the name of the json, else folders",
         "all names of the folder; none where several annotations share a picture",

@@ -105,6 +105,11 @@ def doubts(pictures: Iterable[Iterable[str]]) -> list[str]:
         for name in counts
         if numbering.is_background(name)
     ]
+    if counts and all(name.isdecimal() for name in counts):
+        said.append(
+            f"all names are numbers ({', '.join(sorted(counts)[:3])}): the detector will know "
+            "numbers for names; give words with --names"
+        )
     # A thing's number in its picture, as LabelMe wants for instances, stands there once.
     numbered = sorted(n for n in counts if _NUMBERED.fullmatch(n) and most[n] == 1)
     stems = {_stem(name) for name in numbered}

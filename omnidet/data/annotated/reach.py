@@ -6,11 +6,9 @@ refuse them.
 from __future__ import annotations
 
 import math
-from collections import defaultdict
 from collections.abc import Sequence
-from pathlib import Path
 
-from omnidet.data.annotated.units import Drawn
+from omnidet.data.annotated.units import Drawn, parts
 
 MAX_REACH = 2 / 3
 """Share of the picture that not one box ends beyond, across or down, below which the boxes may have
@@ -30,13 +28,9 @@ def doubts(boxes: Sequence[Drawn], is_in_shares: bool) -> list[str]:
     said = doubt(boxes, len({box.picture for box in boxes}), is_in_shares)
     if said or is_in_shares:
         return [said] if said else []
-    by_file: dict[Path, list[Drawn]] = defaultdict(list)
-    for box in boxes:
-        by_file[box.file].append(box)
     fractions = [box for box in boxes if any(value % 1 for value in box.corners)]
-    parts = [(f" of {file}", own) for file, own in by_file.items() if len(by_file) > 1]
-    parts.append((" with fractions of a pixel", fractions))
-    for what, own in parts:
+    found = [(f" of {place}", own) for place, own in parts(boxes).items()]
+    for what, own in [*found, (" with fractions of a pixel", fractions)]:
         said = doubt(own, len({box.picture for box in own}), False, what) or _percent(own, what)
         if said and len(own) < len(boxes):
             return [said]

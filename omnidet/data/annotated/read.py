@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from omnidet.counted import counted
 from omnidet.data.annotated import assemble, phrases, refusals
 from omnidet.data.annotated.account import Account
 from omnidet.data.annotated.assemble import Draft
@@ -88,6 +89,7 @@ def read(root: Path, config: ReadConfig | None = None) -> Annotated:
     names = _names(found, drafts, kept, account)
     chosen = phrases.phrases(names, _only(table, found, names), str(root))
     account.notes += _renamed(chosen)
+    account.notes += _without_a_box(drafts)
     account.notes += phrases.doubts(
         [box.name for box in draft.boxes if box.name in chosen and box.name not in table]
         for draft in drafts
@@ -150,6 +152,17 @@ def _first(
 
 def _has_pictures(found: Found) -> bool:
     return any(sheet.picture is not None and sheet.shapes for sheet in found.sheets)
+
+
+def _without_a_box(drafts: Sequence[Draft]) -> list[str]:
+    """Tools list every picture of a job, those as well that nobody has come to."""
+    empty = [draft for draft in drafts if not (draft.boxes or draft.doubts or draft.doubts_all)]
+    if not empty:
+        return []
+    return [
+        f"{len(empty)} of {counted(len(drafts), 'picture')} have no box (first: {empty[0].path}): "
+        "they teach that none of the names is there; take them out if nobody has looked at them"
+    ]
 
 
 def _names(

@@ -4,6 +4,7 @@ before any of them is used.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,8 +22,14 @@ LEAST_TELLING = 0.02
 """Share of them, three at least, from which another layout is taken if under it not one box sticks
 out: centres and corners are mistaken for one another without more where the boxes are small.
 """
-LEAST_LAYOUT = 10
-"""Boxes of which it means something that all lie inside under another layout."""
+SAME_PLACE = 0.5
+"""IoU of a box with the one around its outline below which one of the two is wrong."""
+LEAST_LAYOUT, LEAST_PICTURES = 10, 5
+"""Boxes of which it means something that all lie inside under another layout, and pictures of a
+file that is judged alone.
+"""
+LEAST_CORNERS = 3
+"""Boxes that stick out, of which it means something that as corners all lie inside."""
 _SLACK, _SLACK_PIXELS = 0.02, 2.0
 _FINE, _FINE_PIXELS = 0.002, 1.0
 _WANTS: dict[Layout, str] = {
@@ -121,13 +128,32 @@ def doubt(boxes: Sequence[Drawn], layout: Layout, is_in_shares: bool) -> str:
     if len(boxes) < LEAST_LAYOUT or not outside:
         return ""
     for other, wanted in _WANTS.items():
-        if not _outside(boxes, layout, other, is_in_shares, True):
+        # Of boxes near an edge hardly one has its far corner where its width and height are.
+        among = outside if other == "xyxy" and len(outside) >= LEAST_CORNERS else boxes
+        if not _outside(among, layout, other, is_in_shares, True):
             return (
                 f"{len(outside)} of {len(boxes)} boxes stick out of their pictures, and none would "
                 f"if the four numbers were {wanted} (first: {outside[0].where}): look at some "
                 "boxes, and convert them if so"
             )
     return ""
+
+
+def parts(boxes: Sequence[Drawn]) -> dict[Path, list[Drawn]]:
+    """The boxes of each annotation file, or of each folder of files of a picture or a few; those of
+    which there are enough to judge alone. Empty where there is one part.
+
+    Somebody may have written one of them in another unit.
+    """
+    pictures: dict[Path, set[Path]] = defaultdict(set)
+    for box in boxes:
+        pictures[box.file].add(box.picture)
+    found: dict[Path, list[Drawn]] = defaultdict(list)
+    for box in boxes:
+        is_alone = len(pictures[box.file]) >= LEAST_PICTURES
+        found[box.file if is_alone else box.file.parent].append(box)
+    enough = {p: own for p, own in found.items() if len(own) >= LEAST_LAYOUT}
+    return enough if len(found) > 1 else {}
 
 
 def _check_areas(boxes: Sequence[Drawn], layout: Layout, refuse: Refuse) -> None:
@@ -137,6 +163,12 @@ def _check_areas(boxes: Sequence[Drawn], layout: Layout, refuse: Refuse) -> None
     corners = [box for box in boxes if _has_area_of_corners(box) or _has_outline_of_corners(box)]
     if len(corners) > MAX_OUTSIDE * len(boxes):
         refuse(corners, "have the area of a box between two corners", "these look like corners")
+    framed = [box for box in boxes if box.outline is not None]
+    off = [box for box in framed if box.outline and overlap(box.outline, box.corners) < SAME_PLACE]
+    if len(off) > max(1, SUSPICIOUS * len(framed)):
+        refuse(
+            off, "lie elsewhere than their outlines", "one of the two is of another state or unit"
+        )
 
 
 def _has_area_of_corners(box: Drawn) -> bool:

@@ -18,6 +18,7 @@ from omnidet.data.folder_formats.coco_names import (
     Id,
     Names,
     categories,
+    fault_of_images,
     id_of,
     list_of,
     once_each,
@@ -73,6 +74,7 @@ def read(folder: Folder) -> Found | None:
     names: dict[str, None] = {}
     notes: list[str] = []
     counts = Counts()
+    faults: list[str] = []
     for path in json_kinds.paths_of(folder, "coco"):
         where = folder.root / path
         is_small = where.stat().st_size <= _MAX_BYTES_WITH_MASKS
@@ -91,9 +93,11 @@ def read(folder: Folder) -> Found | None:
         counts.add(path, own, annotations)
         notes += scored(sum(map(_has_score, annotations)), path)
         sheets += _sheets(folder, path, content, own)
+        faults.append(_fault_of_images(content, path, where))
     if not sheets and not names:
         return None
-    return Found("COCO json", "xywh", sheets, tuple(names), notes, counts.fault())
+    fault = next(filter(None, [counts.fault(), *faults]), "")
+    return Found("COCO json", "xywh", sheets, tuple(names), notes, fault)
 
 
 def _load(folder: Folder, path: Path, keep: Mapping[str, Sequence[str]]) -> dict[str, Any]:
@@ -117,6 +121,12 @@ def _not_boxes(content: Mapping[str, Any]) -> str:
     ):
         return "masks of whole pictures, COCO panoptic"
     return ""
+
+
+def _fault_of_images(content: Mapping[str, Any], path: Path, where: Path) -> str:
+    entries = [e for e in list_of(content, "annotations", where) if isinstance(e, dict)]
+    annotated = [own for e in entries if (own := id_of(e.get("image_id"))) is not None]
+    return fault_of_images(once_each(content, "images", "file_name", where), annotated, path)
 
 
 def _sheets(folder: Folder, path: Path, content: Mapping[str, Any], names: Names) -> list[Sheet]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -62,6 +62,24 @@ class Counts:
             if said:
                 return said
         return ""
+
+
+def fault_of_images(listed: Collection[Id], annotated: Collection[Id], path: Path) -> str:
+    """A sentence with the remedy where the annotations count the pictures from another number than
+    their list does, so that each box would lie in the next picture; "" elsewhere.
+    """
+    images = {own for own in listed if isinstance(own, int)}
+    used = {own for own in annotated if isinstance(own, int)}
+    for step in (1, -1):
+        if used - images and {own + step for own in used} <= images:
+            lost, idle = min(used - images), (min if step < 0 else max)(images)
+            return (
+                f"{path}: annotations are of image {lost}, which is not in `images`, and none is "
+                f"of image {idle}: they count the pictures from another number, and each box would "
+                "lie in another picture; give `images` the ids that the annotations use, or list "
+                "the other picture there too if it is one"
+            )
+    return ""
 
 
 def list_of(content: Mapping[str, Any], key: str, path: Path) -> list[Any]:

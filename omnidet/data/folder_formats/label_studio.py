@@ -30,6 +30,7 @@ from omnidet.data.reading import annotations as files
 
 NOT_SUBMITTED = "task without a submitted annotation"
 NO_PICTURE = "task without a picture"
+SEVERAL = "task with several pictures, and its regions do not say in which they are"
 TURNED = "shape drawn on a picture that was turned in the tool"
 _LABELS = (
     "rectanglelabels",
@@ -71,12 +72,15 @@ def _sheets(
 ) -> list[Sheet]:
     """A sheet for each annotation that somebody submitted."""
     split, where = split_of_file(path), f"task {task.get('id', place)}"
-    results = list(_results(task))
+    own, results = f"{path} {where}", list(_results(task))
     hits = [lookup.find(folder, name, path, split, is_sole_folder) for name in names]
     if not hits:
-        drawn = tuple(shape for result in results for shape in _shapes(result))
+        drawn = tuple(shape for _, result in results for shape in _shapes(result))
         return [Sheet(path, None, drawn, NO_PICTURE, where=where)]
     hit = next((hit for hit in hits if hit.picture is not None), hits[0])
+    found = list(dict.fromkeys(hit.picture for hit in hits if hit.picture is not None))
+    if len(found) > 1 and not folder.same(found):
+        hit = lookup.Hit(None, SEVERAL, f"{found[0]} and {found[1]}")
     split = split or (split_of_folders(hit.picture) if hit.picture else "")
     where = f"{where} ({hit.detail})" if hit.detail else where
     if not results:
@@ -93,25 +97,32 @@ def _sheets(
             split=split,
             origin=hit.origin,
             where=where,
-            series=f"{path} annotation {number_of}",
+            series=f"{own} annotation {name}",
         )
-        for number_of, result in enumerate(results)
+        for name, result in results
     ]
 
 
-def _results(task: Mapping[str, Any]) -> Iterator[list[Mapping[str, Any]]]:
-    """The lists of regions: one for each submitted annotation, or that of JSON-MIN."""
+def _results(task: Mapping[str, Any]) -> Iterator[tuple[object, list[Mapping[str, Any]]]]:
+    """The lists of regions, and what tells them apart: one for each submitted annotation, or those
+    of JSON-MIN, which has a task for each annotation and in it a list for each tool.
+    """
     annotations = task.get("annotations", task.get("completions"))
     if isinstance(annotations, list):
-        for annotation in annotations:
+        for place, annotation in enumerate(annotations):
             if isinstance(annotation, dict) and not annotation.get("was_cancelled"):
                 result = annotation.get("result")
-                yield [r for r in result if isinstance(r, dict)] if isinstance(result, list) else []
+                result = result if isinstance(result, list) else []
+                yield place, [r for r in result if isinstance(r, dict)]
         return
-    for value in task.values():
-        regions = value if isinstance(value, list) else []
-        if regions and all(isinstance(r, dict) and "original_width" in r for r in regions):
-            yield [{**region, "value": region} for region in regions]
+    lists = [value for value in task.values() if isinstance(value, list)]
+    regions = [r for found in lists if all(map(_is_region, found)) for r in found]
+    if regions:
+        yield task.get("annotation_id", 0), [{**region, "value": region} for region in regions]
+
+
+def _is_region(entry: object) -> bool:
+    return isinstance(entry, dict) and "original_width" in entry
 
 
 def _spelled(task: Mapping[str, Any]) -> list[str]:

@@ -156,7 +156,7 @@ def _names_column(
     others = ", ".join(repr(titles[place].strip()) for place in places if place != chosen)
     said = f"names from the column {titles[chosen].strip()!r}"
     if not worded and cells:
-        return chosen, f"{said}, which holds numbers: the detector will know numbers for names"
+        return chosen, f"{said}, which holds numbers"
     return chosen, f"{said}, not from {others}" if others else ""
 
 

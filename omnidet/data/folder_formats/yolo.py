@@ -25,6 +25,8 @@ from omnidet.data.folder_formats.sheets import (
 from omnidet.data.folder_formats.yolo_names import Names, NamesOf, name_files
 from omnidet.data.folder_formats.yolo_rows import Reading, Row, looks_like_label, reading, rows
 
+_LEAST_FILES = 5
+"""Label files of a folder whose class numbers are looked at without those of the others."""
 UNREADABLE = "label file that is not UTF-8"
 NOT_A_BOX = "line that is not a box"
 TWO_LABELS = "label file of a picture that has another one, which differs"
@@ -55,8 +57,16 @@ def read(folder: Folder) -> Found | None:
     sheets = [_sheet(folder, path, texts[path], meant[path], plan, lists) for path in texts]
     in_order = dict.fromkeys(n for m in meant.values() for _, n in sorted(m.by_number.items()))
     drawn = [sheet.file for sheet in sheets if sheet.picture is not None]
-    used = _used({path: texts[path] or [] for path in drawn}, meant, plan)
-    fault = next(filter(None, (_fault(names, own) for names, own in used)), "")
+    read = {path: texts[path] or [] for path in drawn}
+    used = _used(read, meant, plan)
+    # Folders by themselves as well: the labels of one may count from another number.
+    alone = [
+        (place, _used({path: read[path] for path in own}, meant, plan))
+        for place, own in _by_folder(drawn).items()
+    ]
+    faults = [_fault(names, own) or _of_names(names, own) for names, own in used]
+    faults += [_fault(names, own, place) for place, found in alone for names, own in found]
+    fault = next(filter(None, faults), "")
     notes = [*_notes(described, meant), *_notes_of_first(used), *lists.notes()]
     num_scored = sum(plan.has_confidence(row) for found in texts.values() for row in found or [])
     notes += scored(num_scored, "the labels")
@@ -167,18 +177,34 @@ def _used(
     return list(found.values())
 
 
-def _fault(names: Names, used: Mapping[int, int]) -> str:
-    words = ("class", str(names.file), "labels")
+def _by_folder(paths: Sequence[Path]) -> dict[Path, list[Path]]:
+    """The label files of each folder that has enough of them to judge alone."""
+    found: dict[Path, list[Path]] = defaultdict(list)
+    for path in paths:
+        found[path.parent].append(path)
+    return {p: own for p, own in found.items() if _LEAST_FILES <= len(own) < len(paths)}
+
+
+def _fault(names: Names, used: Mapping[int, int], place: Path | None = None) -> str:
+    """Of labels that count from another number; `place`: the folder of these, if not of all."""
+    words = ("class", str(names.file), "labels" if place is None else f"labels in {place}")
     found = numbering.fault(used, names.by_number, names.nameless, words)
     if found is None:
-        said = numbering.of_none(used, names.by_number, words)
-        return said or numbering.twice(used, names.by_number, words)
+        return ""
     first, said = found
+    if place is not None:
+        return f"{said}; number the labels in {place} like the others"
     as_written = names.numbered_from(first)
     return (
         f"{said}; number the names in {names.file} like that ({as_written}), or name the other "
         "class there too if it is one"
     )
+
+
+def _of_names(names: Names, used: Mapping[int, int]) -> str:
+    words = ("class", str(names.file), "labels")
+    said = numbering.of_none(used, names.by_number, words)
+    return said or numbering.twice(used, names.by_number, words)
 
 
 def _notes_of_first(used: Sequence[tuple[Names, Mapping[int, int]]]) -> list[str]:

@@ -83,3 +83,8 @@ def test_numbers_of_things_in_their_names_are_said(pictures, is_said):
     said = "".join(doubts(pictures))
     assert ("--names" in said) == is_said
     assert ("`cat-1: cat`" in said) == is_said
+
+
+def test_names_that_are_all_numbers_are_said():
+    assert "numbers for names" in "".join(doubts([["0", "1"]]))
+    assert doubts([["7", "cat"]]) == []

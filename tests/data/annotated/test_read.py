@@ -18,7 +18,7 @@ from omnidet.data.sources import annotated
 from omnidet.steps import retrain
 from tests import toys
 from tests.data.annotated import drawing, random_folders
-from tests.data.annotated.drawing import Scene, Truth, scenes
+from tests.data.annotated.drawing import Folder, Scene, Truth, scenes
 
 
 def _write(root, kind: str, parts: dict[str, list[Scene]]) -> Truth:
@@ -369,3 +369,11 @@ def test_the_data_version_follows_links(tmp_path):
     before = retrain.data_version(tmp_path / "in")
     (tmp_path / "disk/more.txt").write_text("x")
     assert retrain.data_version(tmp_path / "in") != before
+
+
+def test_pictures_without_a_box_are_said(folder: Folder):
+    own = folder.pictures([*scenes(8), Scene("nobody.png", []), Scene("empty.png", [])])
+    folder.write("a.json", drawing.coco(own))
+    (note,) = (n for n in folder.read().account.notes if "have no box" in n)
+    for part in ("2 of 10 pictures", "first: empty.png"):
+        assert part in note

@@ -112,3 +112,40 @@ def test_a_few_boxes_that_only_another_layout_keeps_inside_are_said():
         assert part in said
     assert units.doubt([*inside, drawn(88, 50), drawn(95, 50)], "xywh", False) == ""
     assert units.doubt([drawn(88, 50)], "xywh", False) == ""
+
+
+@pytest.mark.parametrize(("num_off", "is_refused"), [(1, False), (4, True)])
+def test_boxes_that_lie_elsewhere_than_their_outlines(folder: Folder, num_off, is_refused):
+    content = drawing.coco(folder.pictures(scenes(20)))
+    for number, annotation in enumerate(content["annotations"]):
+        x, y, w, h = annotation["bbox"]
+        annotation["segmentation"] = [[x, y, x + w, y, x + w, y + h, x, y + h]]
+        if number < num_off:
+            annotation["bbox"] = [1, 1, 4, 4]
+    folder.write("a.json", content)
+    if is_refused:
+        assert "elsewhere than their outlines" in folder.refusal()
+    else:
+        assert sum(len(p.boxes) for p in read(folder.root).pictures()) == 20
+
+
+def test_one_file_in_another_layout_is_refused(folder: Folder):
+    for part, count in (("train", 60), ("val", 12)):
+        content = drawing.coco(folder.pictures(scenes(count, prefix=part), "images"))
+        for annotation in content["annotations"] if part == "val" else ():
+            x, y, w, h = annotation["bbox"]
+            annotation |= {"bbox": [x, y, x + w, y + h]}
+        folder.write(f"{part}.json", content)
+    said = folder.refusal()
+    assert "val.json: 12 of 12 boxes" in said
+    assert "corners" in said
+
+
+def test_some_labels_with_corners_are_said(folder: Folder):
+    for number, scene in enumerate(folder.pictures(scenes(60))):
+        x, y, w, h = scene.things[0].xywh
+        row = f"0 {x / 96} {y / 64} {(x + w) / 96} {(y + h) / 64}\n"
+        folder.write(f"{scene.stem}.txt", row if number < 8 else drawing.yolo(scene))
+    folder.write("classes.txt", "cat\ndog\n")
+    (note,) = (n for n in read(folder.root).account.notes if "stick out" in n)
+    assert "if the four numbers were the corners" in note

@@ -75,3 +75,23 @@ def test_a_supercategory_without_boxes_is_no_sign(folder: Folder):
 
     folder.coco(change=change)
     assert "max_lost" in folder.refusal()
+
+
+@pytest.mark.parametrize(("by", "lost"), [(-1, 0), (1, 9)])
+def test_annotations_that_count_the_pictures_from_another_number_are_refused(
+    folder: Folder, by, lost
+):
+    content = drawing.coco(folder.pictures(scenes(8)))
+    for annotation in content["annotations"]:
+        annotation["image_id"] += by
+    folder.write("a.json", content)
+    said = folder.refusal(LOSSY)
+    for part in ("a.json", f"image {lost}", "count the pictures from another number"):
+        assert part in said
+
+
+def test_an_annotation_of_a_picture_that_was_taken_out_is_only_lost(folder: Folder):
+    content = drawing.coco(folder.pictures(scenes(8)))
+    del content["images"][-1]
+    folder.write("a.json", content)
+    assert folder.num_read(LOSSY) == 7

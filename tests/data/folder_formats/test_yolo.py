@@ -165,3 +165,15 @@ def test_labels_with_a_confidence_are_said(folder: Folder):
     folder.write("classes.txt", "cat\ndog\n")
     assert folder.num_read() == 8
     assert "3 boxes in the labels have a score" in "".join(folder.read().account.notes)
+
+
+def test_labels_of_one_folder_that_count_from_another_number_are_refused(folder: Folder):
+    for split, shift, count in (("train", 0, 24), ("val", 1, 8)):
+        own = folder.pictures(scenes(count, prefix=split), f"{split}/images")
+        for scene in own:
+            row = drawing.yolo(scene).split(" ", 1)
+            folder.write(f"{split}/labels/{scene.stem}.txt", f"{int(row[0]) + shift} {row[1]}")
+    folder.write("data.yaml", "names: [cat, dog]")
+    said = folder.refusal(LOSSY)
+    for part in ("4 of 8 boxes", "labels in val/labels count from 1", "like the others"):
+        assert part in said

@@ -1,0 +1,35 @@
+"""Pictures of two folders that show the same and differ as files."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.data.annotated import drawing
+from tests.data.annotated.drawing import Folder, Scene, Thing, scenes
+
+
+def _twice(own: list[Scene]) -> list[Scene]:
+    """The same pictures, twice as large."""
+    return [
+        Scene(
+            scene.file,
+            [Thing(t.name, tuple(2 * v for v in t.xywh)) for t in scene.things],
+            (2 * scene.size[0], 2 * scene.size[1]),
+        )
+        for scene in own
+    ]
+
+
+@pytest.mark.parametrize("is_same", [True, False])
+def test_two_sizes_of_one_dataset_are_said(folder: Folder, is_same):
+    own = scenes(8)
+    other = _twice(own if is_same else scenes(8, seed=1))
+    for version, found in (("v1", own), ("v2", other)):
+        folder.pictures(found, f"{version}/images")
+        for scene in found:
+            folder.write(f"{version}/labels/{scene.stem}.txt", drawing.yolo(scene))
+    folder.write("data.yaml", "names: [cat, dog]")
+    notes = [note for note in folder.read().account.notes if "same names and boxes" in note]
+    assert bool(notes) == is_same
+    for part in ("8 pictures", "v1/images", "v2/images"):
+        assert part in "".join(notes) or not is_same
