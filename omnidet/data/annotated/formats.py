@@ -66,7 +66,7 @@ FORMATS: tuple[Format, ...] = (
         "any json with `images`, `annotations` and `categories`; one or several, also one a "
         "class or one a picture",
         "`bbox` as numbers or texts; where it is missing or empty, polygons and run-length masks "
-        "of `segmentation`; "
+        "of `segmentation`; the box around one that CVAT turned (`attributes`); "
         "`iscrowd` and `ignore` frame a region in which the name may be there more often",
         "annotations without either, of an unknown category or picture; captions and COCO "
         "panoptic files",
@@ -81,7 +81,8 @@ FORMATS: tuple[Format, ...] = (
         "Pascal VOC xml",
         voc.read,
         "any xml with the root `annotation`",
-        "`bndbox`, corners in any order, counted from 1; else the box around `polygon`",
+        "`bndbox`, corners in any order, counted from 1; the box around one that CVAT turned "
+        "(`attributes`); else the box around `polygon`",
         "objects without either or without a name; files that are not xml",
         "`<filename>`, else the name of the xml; where both are there and differ, neither",
         "`ImageSets/*/train.txt`, `val.txt`, `test.txt`, else folders",

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import difflib
 import re
 import unicodedata
 from collections import Counter
@@ -18,6 +19,9 @@ from omnidet.data.reading import annotations as files
 
 _JOINED = re.compile(r"[\s_\-‐-―]+")
 _NUMBERED = re.compile(r"(.*\D)[\s_\-.#]*[0-9]+")
+_RARE, _ALIKE = 0.1, 0.75
+"""Share of the boxes of another name up to which a name may be a typing error, and the likeness of
+the two from which it may: brid and bird."""
 _LEAST_NUMBERED = 3
 """Numbered names below which things may be called so."""
 
@@ -103,8 +107,14 @@ def doubts(pictures: Iterable[Iterable[str]]) -> list[str]:
         f"{name!r} is learned as a thing to find, from {counted(counts[name], 'box', 'boxes')}: "
         "take these out if it is none"
         for name in counts
-        if numbering.is_background(name)
+        if numbering.stands_for_none(name)
     ]
+    said += [
+        f"{name!r} mixes letters of several alphabets, which look alike: spell it in one of them"
+        for name in counts
+        if any(len(_alphabets(word)) > 1 for word in name.split())
+    ]
+    said += _typing_errors(counts)
     if counts and all(name.isdecimal() for name in counts):
         said.append(
             f"all names are numbers ({', '.join(sorted(counts)[:3])}): the detector will know "
@@ -120,6 +130,25 @@ def doubts(pictures: Iterable[Iterable[str]]) -> list[str]:
             "counts the things of a picture, give them one phrase with --names, as "
             f"`{numbered[0]}: {_stem(numbered[0])}`"
         )
+    return said
+
+
+def _alphabets(word: str) -> set[str]:
+    known = ("LATIN", "CYRILLIC", "GREEK")
+    return {a for c in word if (a := unicodedata.name(c, "").split(" ")[0]) in known}
+
+
+def _typing_errors(counts: Mapping[str, int]) -> list[str]:
+    """Names of a few boxes that are spelt almost like one of many."""
+    said = []
+    for name, count in counts.items():
+        others = [o for o, many in counts.items() if count <= _RARE * many]
+        near = difflib.get_close_matches(name, others, 1, _ALIKE)
+        if near and len(name) > 3 and not any(map(str.isdecimal, name + near[0])):
+            said.append(
+                f"{name!r} ({counted(count, 'box', 'boxes')}) is spelt almost like {near[0]!r}: "
+                f"correct it, or give both one phrase with --names, as `{name}: {near[0]}`"
+            )
     return said
 
 

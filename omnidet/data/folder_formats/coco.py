@@ -37,6 +37,7 @@ from omnidet.data.folder_formats.sheets import (
     outline_box,
     scored,
     size_of,
+    turned,
 )
 from omnidet.data.reading import json_stream
 
@@ -54,6 +55,7 @@ _LISTS = {
         "ignore",
         "area",
         "score",
+        "attributes",
         "segments_info",
     ),
     "categories": ("id", "name", "supercategory"),
@@ -195,7 +197,7 @@ def _shape(
 ) -> Shape:
     own = id_of(entry.get("category_id"))
     name = names.by_id.get(own) if own is not None else None
-    box = _plain_box(entry)
+    box = _turned_box(entry)
     outline = _mask_box(entry.get("segmentation"), size)
     corners = box or outline
     problem = "" if name is not None else UNKNOWN_CLASS if own is not None else NO_NAME
@@ -208,7 +210,7 @@ def _shape(
         corners,
         problem,
         is_crowd=any(_is_set(entry.get(field)) for field in ("iscrowd", "ignore")),
-        is_outline=box is None,
+        is_outline=box is None or box != _plain_box(entry),
         area=number(entry.get("area")),
         outline=outline,
         where=f"annotations[{place}]" + (f" of category {own!r}" if own not in names.by_id else ""),
@@ -230,6 +232,13 @@ def _plain_box(entry: Any) -> Corners | None:
         return None
     x, y, width, height = box
     return (x, y, x + width, y + height) if width > 0 and height > 0 else None
+
+
+def _turned_box(entry: Mapping[str, Any]) -> Corners | None:
+    """The box around one that was turned: CVAT writes how far among the attributes."""
+    box, attributes = _plain_box(entry), entry.get("attributes")
+    degrees = number(attributes.get("rotation")) if isinstance(attributes, dict) else None
+    return turned(box, degrees) if box and degrees else box
 
 
 def _four_numbers(box: object) -> tuple[float, float, float, float] | None:

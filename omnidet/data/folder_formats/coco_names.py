@@ -13,6 +13,8 @@ from omnidet.data.folder_formats import numbering
 from omnidet.data.reading import annotations as files
 
 Id = int | str
+_LEAST_ALONE = 10
+"""Annotations of a file that are looked at without those of other files of the same categories."""
 
 
 @dataclass(frozen=True)
@@ -35,33 +37,52 @@ class Counts:
 
     def __init__(self) -> None:
         self._found: dict[tuple[tuple[Id, str], ...], tuple[Path, Names, Counter[int]]] = {}
+        self._alone: list[tuple[Path, Names, Counter[int]]] = []
+        """Those of each file."""
 
     def add(self, path: Path, names: Names, annotations: Sequence[Any]) -> None:
         """Count those of one file."""
         _, _, used = self._found.setdefault(tuple(names.by_id.items()), (path, names, Counter()))
         ids = [id_of(entry.get("category_id")) for entry in annotations if isinstance(entry, dict)]
-        used.update(own for own in ids if isinstance(own, int))
+        alone = Counter(own for own in ids if isinstance(own, int))
+        used.update(alone)
+        if sum(alone.values()) >= _LEAST_ALONE:
+            self._alone.append((path, names, alone))
 
     def fault(self) -> str:
         """A sentence with the remedy where annotations and categories count from different numbers,
-        a background has boxes, or two categories bear one name; "" elsewhere.
+        over all files or in one of them, a background has boxes, or two categories bear one name;
+        "" elsewhere.
         """
-        for path, names, used in self._found.values():
-            numbered = {own: n for own, n in names.by_id.items() if isinstance(own, int)}
-            own_names = {own: name for own, name in numbered.items() if own not in names.spare}
-            spare = frozenset(own for own in names.spare if isinstance(own, int))
-            words = ("category", f"`categories` of {path}", "annotations")
-            found = numbering.fault(used, own_names, spare, words)
-            if found is not None:
-                return (
-                    f"{found[1]}; give the categories the ids that the annotations use, or list "
-                    "the other category there too if it is one"
-                )
-            said = numbering.of_none(used, own_names, words)
-            said = said or numbering.twice(used, own_names, words)
-            if said:
-                return said
+        together = list(self._found.values())
+        said = [_numbering(*one) or _of_names(*one) for one in together]
+        said += [_numbering(*one) for one in self._alone]
+        return next(filter(None, said), "")
+
+
+def _numbering(path: Path, names: Names, used: Mapping[int, int]) -> str:
+    spare = frozenset(own for own in names.spare if isinstance(own, int))
+    found = numbering.fault(used, _numbered(names), spare, _words(path))
+    if found is None:
         return ""
+    return (
+        f"{found[1]}; give the categories the ids that the annotations use, or list the other "
+        "category there too if it is one"
+    )
+
+
+def _of_names(path: Path, names: Names, used: Mapping[int, int]) -> str:
+    said = numbering.of_none(used, _numbered(names), _words(path))
+    return said or numbering.twice(used, _numbered(names), _words(path))
+
+
+def _numbered(names: Names) -> dict[int, str]:
+    listed = names.by_id.items()
+    return {own: n for own, n in listed if isinstance(own, int) and own not in names.spare}
+
+
+def _words(path: Path) -> tuple[str, str, str]:
+    return "category", f"`categories` of {path}", "annotations"
 
 
 def fault_of_images(listed: Collection[Id], annotated: Collection[Id], path: Path) -> str:

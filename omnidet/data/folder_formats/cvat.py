@@ -22,6 +22,7 @@ from omnidet.data.folder_formats.sheets import (
     number,
     outline_box,
     size_of,
+    turned,
 )
 from omnidet.data.folder_formats.written_splits import splits_of
 from omnidet.data.reading import annotations as files
@@ -128,18 +129,6 @@ def _box(thing: Element) -> Corners | None:
         return None
     x0, y0, x1, y1 = found
     return turned((x0, y0, x1, y1), number(thing.get("rotation")) or 0.0)
-
-
-def turned(corners: Corners, degrees: float) -> Corners:
-    """The box around a box that is turned about its centre."""
-    if not degrees:
-        return corners
-    x0, y0, x1, y1 = corners
-    angle = math.radians(degrees)
-    width = abs((x1 - x0) * math.cos(angle)) + abs((y1 - y0) * math.sin(angle))
-    height = abs((x1 - x0) * math.sin(angle)) + abs((y1 - y0) * math.cos(angle))
-    cx, cy = (x0 + x1) / 2, (y0 + y1) / 2
-    return cx - width / 2, cy - height / 2, cx + width / 2, cy + height / 2
 
 
 def _outline(thing: Element) -> Corners | None:

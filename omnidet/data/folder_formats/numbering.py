@@ -12,7 +12,7 @@ from collections.abc import Collection, Mapping
 
 _BACKGROUND = ("background", "bg", "unlabeled", "unlabelled")
 """Names of what no box is drawn around."""
-_STAND_FOR_NONE = (*_BACKGROUND, "none", "nothing", "ignore")
+_STAND_FOR_NONE = (*_BACKGROUND, "none", "nothing", "ignore", "ignored", "dontcare")
 """Names of a first class that has no box in any numbering. Some are also those of things: a head
 with no helmet, a region to ignore.
 """

@@ -4,6 +4,7 @@ the shapes drawn on it.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -104,6 +105,18 @@ def outline_box(points: Sequence[tuple[float, float]]) -> Corners | None:
         return None
     xs, ys = [x for x, _ in points], [y for _, y in points]
     return min(xs), min(ys), max(xs), max(ys)
+
+
+def turned(corners: Corners, degrees: float) -> Corners:
+    """The box around a box that is turned about its centre."""
+    if not degrees:
+        return corners
+    x0, y0, x1, y1 = corners
+    angle = math.radians(degrees)
+    width = abs((x1 - x0) * math.cos(angle)) + abs((y1 - y0) * math.sin(angle))
+    height = abs((x1 - x0) * math.sin(angle)) + abs((y1 - y0) * math.cos(angle))
+    cx, cy = (x0 + x1) / 2, (y0 + y1) / 2
+    return cx - width / 2, cy - height / 2, cx + width / 2, cy + height / 2
 
 
 def number(value: object) -> float | None:

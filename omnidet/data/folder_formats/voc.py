@@ -25,6 +25,7 @@ from omnidet.data.folder_formats.sheets import (
     number,
     outline_box,
     size_of,
+    turned,
 )
 from omnidet.data.reading import annotations as files
 
@@ -137,11 +138,23 @@ def _shape(thing: Element, place: int) -> Shape:
     name = files.plain(thing.findtext("name") or "") or None
     where = f"object {place + 1}"
     box, outline = _box(thing), _outline(thing)
-    corners = box or outline
+    degrees = _degrees(thing)
+    corners = turned(box, degrees) if box else outline
     problem = "" if name else NO_NAME
     if corners is None and not problem:
         problem = no_box(thing.findtext(f"bndbox/{corner}") for corner in _CORNERS)
-    return Shape(name, corners, problem, is_outline=box is None, where=where)
+    is_outline = box is None or bool(degrees)
+    return Shape(name, corners, problem, is_outline=is_outline, where=where)
+
+
+def _degrees(thing: Element) -> float:
+    """How far a box is turned, which CVAT writes among the attributes."""
+    found = [a.findtext("value") for a in thing.iter("attribute") if _is_rotation(a)]
+    return number(found[0]) or 0.0 if found else 0.0
+
+
+def _is_rotation(attribute: Element) -> bool:
+    return attribute.findtext("name") == "rotation"
 
 
 def _box(thing: Element) -> Corners | None:

@@ -29,6 +29,7 @@ _NAME_FILES = (
     "_darknet.labels",
 )
 _COMMENT = re.compile(r"#(\s|$)")
+_HEADING = re.compile(r"(class|label|name)e?s|(class|label)[ _]?names?|\S.*:", re.IGNORECASE)
 _COUNTED = re.compile(r"([0-9]+)(?:\s*[:,.)=]\s*|\s+)(?=\S)")
 _NOTHING = ("", "~", "null", "Null", "NULL")
 _SPLITS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
@@ -134,6 +135,11 @@ def _text(folder: Folder, path: Path) -> Names:
         raise ValueError(
             f"{folder.root / path}: {line!r} among the names may be a comment or a class: take it "
             "out, or spell it without '#'"
+        )
+    if len(lines) > 1 and _HEADING.fullmatch(lines[0]):
+        raise ValueError(
+            f"{folder.root / path}: the first line, {lines[0]!r}, may be a heading or a class, and "
+            "every other class is counted from it: take it out, or spell it otherwise"
         )
     by_number, nameless = _parted(_numbered(lines))
     return Names(path, by_number, nameless=nameless)

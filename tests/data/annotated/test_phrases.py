@@ -88,3 +88,19 @@ def test_numbers_of_things_in_their_names_are_said(pictures, is_said):
 def test_names_that_are_all_numbers_are_said():
     assert "numbers for names" in "".join(doubts([["0", "1"]]))
     assert doubts([["7", "cat"]]) == []
+
+
+@pytest.mark.parametrize(
+    ("names", "part"),
+    [
+        (["bird"] * 20 + ["brid"], "`brid: bird`"),
+        (["cat", "c\u0430t"], "several alphabets"),
+        (["bird"] * 5 + ["brid"], ""),  # not so rare
+        (["bolt 8"] * 20 + ["bolt 6"], ""),
+        (["кошка", "cat"], ""),
+    ],
+)
+def test_names_that_look_like_another_are_said(names, part):
+    said = "".join(doubts([[name] for name in names]))
+    assert part in said
+    assert bool(said) == bool(part)

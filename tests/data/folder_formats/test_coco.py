@@ -233,3 +233,16 @@ def test_annotations_with_a_score_are_said(folder: Folder):
     folder.coco(change=change)
     notes = "".join(folder.read().account.notes)
     assert "3 boxes in annotations/instances_train.json have a score" in notes
+
+
+def test_a_box_that_cvat_turned_is_the_box_around(folder: Folder):
+    """Written unturned, with the angle among the attributes."""
+
+    def change(content):
+        for annotation in content["annotations"]:
+            x, y, w, h = annotation["bbox"]
+            upright = [x + w / 2 - h / 2, y + h / 2 - w / 2, h, w]
+            annotation |= {"bbox": upright, "attributes": {"occluded": False, "rotation": 90.0}}
+
+    own = folder.coco(change=change)
+    assert folder.num_read() == len(own)

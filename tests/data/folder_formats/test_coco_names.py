@@ -95,3 +95,13 @@ def test_an_annotation_of_a_picture_that_was_taken_out_is_only_lost(folder: Fold
     del content["images"][-1]
     folder.write("a.json", content)
     assert folder.num_read(LOSSY) == 7
+
+
+def test_one_file_in_another_numbering_is_refused(folder: Folder):
+    for part, count, by in (("train", 24, 0), ("val", 10, -1)):
+        content = drawing.coco(folder.pictures(scenes(count, prefix=part), "images"))
+        _shift(by)(content)
+        folder.write(f"{part}.json", content)
+    said = folder.refusal(LOSSY)
+    for part in ("val.json", "5 of 10 boxes", "count from 0"):
+        assert part in said

@@ -14,6 +14,7 @@ from omnidet.data.folder_formats.sheets import (
     number,
     outline_box,
     size_of,
+    turned,
 )
 from tests.data.annotated import drawing
 from tests.data.annotated.drawing import Folder, scenes
@@ -76,3 +77,8 @@ def test_decimal_commas_are_named_in_every_format_of_texts(folder: Folder, kind)
 def test_where_a_person_finds_it():
     assert Sheet(Path("a.json"), None, where="image 3").place == "a.json image 3"
     assert Sheet(Path("a.json"), None).place == "a.json"
+
+
+def test_the_box_around_a_turned_one():
+    assert turned((10, 20, 50, 40), 0) == (10, 20, 50, 40)
+    assert turned((10, 20, 50, 40), 90) == pytest.approx((20, 10, 40, 50))

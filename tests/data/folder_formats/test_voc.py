@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.data.annotated import drawing
-from tests.data.annotated.drawing import LOSSY, Folder, scenes
+from tests.data.annotated.drawing import LOSSY, Folder, Scene, Thing, scenes
 
 
 @pytest.mark.parametrize(
@@ -112,3 +112,15 @@ def test_what_no_list_names_is_in_the_split_of_its_folder(folder: Folder):
     folder.write("ImageSets/Main/train.txt", "tr000\ntr001\n")
     found = folder.read()
     assert {split: len(own) for split, own in found.splits.items()} == {"train": 4, "val": 4}
+
+
+def test_a_box_that_cvat_turned_is_the_box_around(folder: Folder):
+    """Written unturned, with the angle among the attributes."""
+    for scene in folder.pictures(scenes(8)):
+        (thing,) = scene.things
+        x, y, w, h = thing.xywh
+        upright = Thing(thing.name, (x + w / 2 - h / 2, y + h / 2 - w / 2, h, w))
+        angle = "<attribute><name>rotation</name><value>90.0</value></attribute></object>"
+        text = drawing.voc(Scene(scene.file, [upright]))
+        folder.write(f"{scene.stem}.xml", text.replace("</object>", angle))
+    assert folder.num_read() == 8

@@ -89,3 +89,17 @@ def test_names_in_utf_16_without_a_mark(folder: Folder):
     folder.yolo()
     folder.write("classes.txt", "cat\r\ndog\r\n".encode("utf-16-le"))
     assert "not UTF-8" in folder.refusal()
+
+
+@pytest.mark.parametrize(
+    ("first", "is_heading"),
+    [("classes:", True), ("Classes", True), ("class names", True), ("label", False)],
+)
+def test_a_heading_among_the_names_is_refused(folder: Folder, first, is_heading):
+    for scene in folder.pictures(scenes(8)):
+        folder.write(f"{scene.stem}.txt", drawing.yolo(scene, ("x", "cat", "dog")))
+    folder.write("classes.txt", f"{first}\ncat\ndog\n")
+    if is_heading:
+        assert f"classes.txt: the first line, {first!r}" in folder.refusal()
+    else:
+        assert folder.num_read() == 8
