@@ -24,6 +24,7 @@ class OptimizerConfig:
     weight_decay: float = 0.05
     beta2: float = 0.999
     warmup_steps: int = 1000
+    """Half of the training's steps at most."""
     layer_decay: float = 1.0
     """Factor on the learning rate from one backbone block to the one below; 1 for training from
     scratch."""

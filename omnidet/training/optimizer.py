@@ -83,7 +83,11 @@ def set_learning_rate(
 
 
 def schedule(step: int, warmup_steps: int, last_step: int) -> float:
-    """Share of the full learning rate: linear warm-up, then half a cosine down to 0."""
+    """Share of the full learning rate: linear warm-up, then half a cosine down to 0.
+
+    Half of a short run is not warmed up: else it would end before the rate was reached or fell.
+    """
+    warmup_steps = min(warmup_steps, (last_step + 1) // 2)
     if step < warmup_steps:
         return (step + 1) / warmup_steps
     return 0.5 * (1 + math.cos(math.pi * (step - warmup_steps) / max(last_step - warmup_steps, 1)))

@@ -95,6 +95,13 @@ def test_the_rate_is_a_function_of_the_step_alone():
         assert {group["lr"] for group in built.param_groups} == {0.2 * schedule(step, 10, 110)}
 
 
+def test_a_short_run_reaches_its_rate_and_ends_at_none():
+    rates = [schedule(step, 30, 19) for step in range(20)]
+    assert max(rates) == pytest.approx(1)
+    assert rates[-1] < 0.05
+    assert schedule(5, 30, 59) == pytest.approx(6 / 30)  # half of the steps is enough
+
+
 def test_new_tokens_move_further_in_each_step_and_the_others_as_before():
     plain, faster = toys.toy_detector(), toys.toy_detector()
     faster.load_state_dict(plain.state_dict())
