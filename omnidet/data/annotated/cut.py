@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from omnidet.counted import counted
@@ -16,6 +16,8 @@ HELD_OUT_SHARE = 0.2
 LEAST_BOXES = 5
 """In the evaluation of a dataset without a split, if half of its pictures hold as many: a detector
 is not judged by fewer (`retrain.min_boxes`)."""
+SHOWN = 10
+"""Names that a line lists."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,12 +104,7 @@ def describe(made: Cut) -> str:
     ]
     lines += found.account.lines()
     in_pictures = Counter(name for p in made.train for name in {box.name for box in p.boxes})
-    for name in found.names:
-        if in_pictures[name] < 2:
-            pictures = counted(in_pictures[name], "training picture")
-            lines.append(f"  {name!r} is in {pictures}: it will hardly be learned")
-        if not counts["evaluation"][name]:
-            lines.append(f"  {name!r} is in no evaluation picture: its AP is not measured")
+    lines += _poor(found.names, in_pictures, counts["evaluation"])
     everywhere = [name for name in found.names if 1 < in_pictures[name] == len(made.train)]
     if everywhere:
         lines.append(
@@ -115,3 +112,18 @@ def describe(made: Cut) -> str:
             "are not learned, so add some, with empty annotations"
         )
     return "\n".join(lines)
+
+
+def _poor(
+    names: Sequence[str], train: Mapping[str, int], evaluation: Mapping[str, int]
+) -> Iterator[str]:
+    """A line for each way in which names have too little; of 200 names, a line each hides all
+    other lines."""
+    for said, poor in (
+        ("in no training picture, not learned", [n for n in names if not train[n]]),
+        ("in one training picture, hardly learned", [n for n in names if train[n] == 1]),
+        ("in no evaluation picture, AP not measured", [n for n in names if not evaluation[n]]),
+    ):
+        if poor:
+            more = f" and {counted(len(poor) - SHOWN, 'more name')}" if poor[SHOWN:] else ""
+            yield f"  {said}: {', '.join(map(repr, poor[:SHOWN]))}{more}"

@@ -18,6 +18,7 @@ from omnidet.data.annotated.config import ReadConfig
 from omnidet.data.reading.perceptual_hash import perceptual_hash
 from omnidet.data.sharding import build, finish
 from omnidet.data.sharding.held_out import HeldOut
+from omnidet.inference.question import listed
 from omnidet.model import bundle
 from omnidet.recipes import retrain as variants
 from omnidet.recipes.recipe import Recipe
@@ -134,13 +135,13 @@ def extend_vocabulary(
     with storage.staged_directory(out) as stage:
         extended.save(stage)
     known = {n.lower(): n for n in content["names"]}
-    lines = [f"vocabulary: {len(words)} new words{': ' if words else ''}{', '.join(words[:20])}"]
-    shared = [n for n in names if n.lower() in known]
-    lines += [
-        f"  {name!r} is a name the champion knows: its old pictures and the new ones teach the "
-        "same words"
-        for name in shared
-    ]
+    new = counted(len(words), "new word")
+    lines = [f"vocabulary: {new}{': ' if words else ''}{', '.join(words[:20])}"]
+    if shared := [n for n in names if n.lower() in known]:
+        lines.append(
+            f"  the champion knows {listed(shared, cut.SHOWN)}: old pictures and new ones teach "
+            "the same words"
+        )
     return "\n".join(lines)
 
 

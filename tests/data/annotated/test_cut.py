@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import pytest
 
 from omnidet.data.annotated import cut
@@ -66,7 +68,7 @@ def test_the_report_counts_names_and_says_what_is_thin(folder):
     said = cut.describe(_cut(folder, train=6, val=1))
     for part in ("YOLO", "7 pictures", "read 7 boxes: 7 kept", "evaluated on val"):
         assert part in said
-    assert "is in no evaluation picture" in said
+    assert "in no evaluation picture, AP not measured: " in said
 
 
 def test_the_report_says_which_names_are_never_absent(folder):
@@ -82,5 +84,18 @@ def test_the_report_says_which_names_are_never_absent(folder):
     assert "every training picture" not in cut.describe(cut.cut(read(folder.root)))
 
 
-def test_a_name_of_one_picture_is_said_in_the_singular(folder):
-    assert "'dog' is in 1 training picture:" in cut.describe(_cut(folder, train=2, val=2))
+def test_a_name_of_one_picture_is_said(folder):
+    said = cut.describe(_cut(folder, train=2, val=2))
+    assert "in one training picture, hardly learned: 'cat', 'dog'" in said
+
+
+def test_of_many_names_with_too_little_a_line_lists_some():
+    names = [f"part {number}" for number in range(50)]
+    lines = list(cut._poor(names, Counter(names[1:]), Counter(names[:3])))
+    assert [line.partition(":")[0].strip() for line in lines] == [
+        "in no training picture, not learned",
+        "in one training picture, hardly learned",
+        "in no evaluation picture, AP not measured",
+    ]
+    assert lines[0].endswith(": 'part 0'")
+    assert lines[1].endswith("'part 10' and 39 more names")
