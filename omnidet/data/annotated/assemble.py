@@ -97,9 +97,10 @@ def assemble(found: Found, folder: Folder, exif: str, account: Account) -> list[
             continue
         drafts.append(draft)
         framed += [(draft, sheet) for sheet in usable]
-    boxes = [drawn for draft, sheet in framed for drawn in _drawn(draft, sheet, exif)]
-    is_in_shares = any(sheet.unit == "shares" for _, sheet in framed)
-    account.notes += _checked(boxes, found, is_in_shares, folder.root)
+    for is_in_shares in (False, True):  # each table has its own unit
+        own = [(d, sheet) for d, sheet in framed if (sheet.unit == "shares") == is_in_shares]
+        shapes = [drawn for draft, sheet in own for drawn in _drawn(draft, sheet, exif)]
+        account.notes += _checked(shapes, found, is_in_shares, folder.root)
     for draft, sheet in framed:
         _place(draft, sheet, exif, account)
     if _mark_open(framed):
@@ -119,14 +120,15 @@ def assemble(found: Found, folder: Folder, exif: str, account: Account) -> list[
 
 
 def _checked(
-    boxes: Sequence[units.Drawn], found: Found, is_in_shares: bool, root: Path
+    shapes: Sequence[units.Drawn], found: Found, is_in_shares: bool, root: Path
 ) -> list[str]:
     """What is doubtful in the unit of the boxes; ValueError where they are in another one."""
+    boxes = [shape for shape in shapes if not shape.is_outline]
     parts = {Path(): boxes, **units.parts(boxes)}
     for place, own in parts.items():
         units.check(own, found.layout, is_in_shares, found.title, str(root / place))
     said = [units.doubt(own, found.layout, is_in_shares) for own in parts.values()]
-    return [*reach.doubts(boxes, is_in_shares), *list(filter(None, said))[:1]]
+    return [*reach.doubts(shapes, is_in_shares), *list(filter(None, said))[:1]]
 
 
 def _leave(sheet: Sheet, reason: str, account: Account) -> None:
@@ -219,10 +221,17 @@ def _frame(draft: Draft, sheet: Sheet, exif: str) -> tuple[tuple[int, int], int]
 def _drawn(draft: Draft, sheet: Sheet, exif: str) -> Iterable[units.Drawn]:
     size, _ = _frame(draft, sheet, exif)
     for shape in sheet.shapes:
-        if shape.corners is not None and not shape.is_outline and not shape.problem:
+        if shape.corners is not None and not shape.problem:
             where = f"{sheet.place} {shape.where}"
             yield units.Drawn(
-                shape.corners, size, shape.area, shape.outline, where, draft.path, sheet.file
+                shape.corners,
+                size,
+                shape.area,
+                shape.outline,
+                where,
+                draft.path,
+                sheet.file,
+                shape.is_outline,
             )
 
 

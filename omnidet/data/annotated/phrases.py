@@ -115,7 +115,7 @@ def doubts(pictures: Iterable[Iterable[str]]) -> list[str]:
         if any(len(_alphabets(word)) > 1 for word in name.split())
     ]
     said += _typing_errors(counts)
-    if counts and all(name.isdecimal() for name in counts):
+    if counts and all(name.replace(".", "", 1).isdecimal() for name in counts):
         said.append(
             f"all names are numbers ({', '.join(sorted(counts)[:3])}): the detector will know "
             "numbers for names; give words with --names"

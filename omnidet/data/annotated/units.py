@@ -53,6 +53,8 @@ class Drawn:
     picture: Path = Path()
     file: Path = Path()
     """Of the annotation."""
+    is_outline: bool = False
+    """Around an outline: no four numbers, which may mean another layout."""
 
 
 Refuse = Callable[[Sequence[Drawn], str, str], None]

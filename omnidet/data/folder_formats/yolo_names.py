@@ -89,7 +89,10 @@ class NamesOf:
 
     def of(self, label: Path) -> Names:
         """The names in the nearest folder above the label file; all files that apply must agree."""
-        near = next((self._texts[p] for p in label.parents if p in self._texts), None)
+        above = [self._texts[p] for p in label.parents if p in self._texts]
+        for other in above[1:]:
+            _require_same(self._folder, above[0], other)
+        near = above[0] if above else None
         if self.description is not None:
             if near is not None:
                 _require_same(self._folder, self.description, near)

@@ -87,6 +87,7 @@ def test_numbers_of_things_in_their_names_are_said(pictures, is_said):
 
 def test_names_that_are_all_numbers_are_said():
     assert "numbers for names" in "".join(doubts([["0", "1"]]))
+    assert "numbers for names" in "".join(doubts([["0.0", "1.0"]]))
     assert doubts([["7", "cat"]]) == []
 
 

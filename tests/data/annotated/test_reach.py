@@ -94,3 +94,19 @@ def test_a_file_that_was_drawn_on_smaller_pictures_beside_another_is_said(folder
     (note,) = _doubts(folder)
     for word in ("36 boxes of b.json", "49 %"):
         assert word in note
+
+
+def test_outlines_of_smaller_pictures_are_said(folder: Folder):
+    small = scenes(12, per_picture=3)
+    for scene in small:
+        large = Scene(scene.file, [], (2 * scene.size[0], 2 * scene.size[1]))
+        drawing.put(folder.root / scene.file, large, folder.truth)
+    content = drawing.coco(small)
+    for image in content["images"]:
+        del image["width"], image["height"]
+    for annotation in content["annotations"]:
+        x, y, w, h = annotation.pop("bbox")
+        annotation["segmentation"] = [[x, y, x + w, y, x + w, y + h, x, y + h]]
+    folder.write("a.json", content)
+    (note,) = _doubts(folder)
+    assert "not one of 36 boxes" in note

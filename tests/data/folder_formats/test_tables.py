@@ -219,3 +219,10 @@ def test_boxes_with_a_score_are_said(folder: Folder, title, cells, is_said):
     _with_columns(folder, title, cells)
     notes = "".join(folder.read().account.notes)
     assert ("6 boxes in the table have a score" in notes) == is_said
+
+
+def test_tables_in_different_units(folder: Folder):
+    for part, count, is_in_shares in (("train", 20, True), ("val", 12, False)):
+        own = folder.pictures(scenes(count, prefix=part))
+        folder.write(f"{part}.csv", drawing.table(own, is_in_shares=is_in_shares))
+    assert folder.num_read() == 32

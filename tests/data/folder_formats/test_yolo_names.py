@@ -103,3 +103,15 @@ def test_a_heading_among_the_names_is_refused(folder: Folder, first, is_heading)
         assert f"classes.txt: the first line, {first!r}" in folder.refusal()
     else:
         assert folder.num_read() == 8
+
+
+def test_names_above_and_beside_the_labels_must_agree(folder: Folder):
+    for scene in folder.pictures(scenes(8), "images"):
+        folder.write(f"labels/{scene.stem}.txt", drawing.yolo(scene))
+    folder.write("labels/classes.txt", "cat\ndog\n")
+    folder.write("classes.txt", "dog\ncat\n")
+    said = folder.refusal()
+    assert "labels/classes.txt" in said
+    assert "'dog' in classes.txt" in said
+    folder.write("classes.txt", "cat\ndog\n")
+    assert folder.num_read() == 8
