@@ -75,6 +75,15 @@ class Decision:
     """One for each thing that failed; empty if it passed."""
     rows: tuple[Comparison, ...]
 
+    def excused(self) -> list[str]:
+        """A line for each number that fell further than allowed, and passed all the same."""
+        return [
+            f"{row.metric} fell from {row.champion:.3f} to {row.candidate:.3f}, more than is "
+            "allowed: on so few pictures chance explains it"
+            for row in self.rows
+            if row.by_chance
+        ]
+
     def describe(self) -> dict[str, Any]:
         """Plain data for a JSON file; None replaces what is not finite, which the reasons name."""
         content = dataclasses.asdict(self)

@@ -179,6 +179,8 @@ def test_a_drop_that_chance_explains_is_none():
     decision = gate.decide({"coco/AP": 0.0143}, {"coco/AP": 0.0147}, GateConfig(max_drop=0), CHANCE)
     (row,) = decision.rows
     assert (decision.passed, row.ok, row.by_chance) == (True, True, True)
+    (said,) = decision.excused()  # else a number fell too far, and nobody says why that passed
+    assert "coco/AP fell from 0.015 to 0.014" in said
     assert not gate.decide({"coco/AP": 0.0143}, {"coco/AP": 0.0147}, GateConfig(max_drop=0)).passed
 
 
@@ -206,7 +208,9 @@ def test_a_drop_beyond_chance_says_what_chance_explains():
 
 def test_what_passes_anyway_does_not_pass_by_chance():
     champion, candidate = {"coco/AP": 0.0142}, {"coco/AP": 0.0143}
-    assert not gate.decide(candidate, champion, GateConfig(), CHANCE).rows[0].by_chance
+    decision = gate.decide(candidate, champion, GateConfig(), CHANCE)
+    assert not decision.rows[0].by_chance
+    assert decision.excused() == []
 
 
 @pytest.mark.parametrize("value", [1.5, -1.0, 1e308])
