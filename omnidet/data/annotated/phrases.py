@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 import unicodedata
 from collections import Counter
@@ -19,9 +18,9 @@ from omnidet.data.reading import annotations as files
 
 _JOINED = re.compile(r"[\s_\-‐-―]+")
 _NUMBERED = re.compile(r"(.*\D)[\s_\-.#]*[0-9]+")
-_RARE, _ALIKE = 0.1, 0.75
-"""Share of the boxes of another name up to which a name may be a typing error, and the likeness of
-the two from which it may: brid and bird."""
+_RARE, _SHORT = 0.1, 3
+"""Share of the boxes of another name up to which a name may be a typing error, and letters of a
+name that are too few to say so."""
 _LEAST_NUMBERED = 3
 """Numbered names below which things may be called so."""
 
@@ -142,14 +141,27 @@ def _typing_errors(counts: Mapping[str, int]) -> list[str]:
     """Names of a few boxes that are spelt almost like one of many."""
     said = []
     for name, count in counts.items():
-        others = [o for o, many in counts.items() if count <= _RARE * many]
-        near = difflib.get_close_matches(name, others, 1, _ALIKE)
-        if near and len(name) > 3 and not any(map(str.isdecimal, name + near[0])):
+        if len(name) <= _SHORT:
+            continue
+        near = next((o for o, n in counts.items() if count <= _RARE * n and _is_slip(name, o)), "")
+        if near:
             said.append(
-                f"{name!r} ({counted(count, 'box', 'boxes')}) is spelt almost like {near[0]!r}: "
-                f"correct it, or give both one phrase with --names, as `{name}: {near[0]}`"
+                f"{name!r} ({counted(count, 'box', 'boxes')}) is spelt almost like {near!r}: "
+                f"correct it, or give both one phrase with --names, as `{name}: {near}`"
             )
     return said
+
+
+def _is_slip(one: str, other: str) -> bool:
+    """Whether two words differ by a letter more or two that changed places; a goat is no boat."""
+    short, long = sorted((one, other), key=len)
+    if len(long) == len(short) + 1:
+        place = next((i for i, letter in enumerate(short) if letter != long[i]), len(short))
+        return long[:place] + long[place + 1 :] == short and not long[place].isdecimal()
+    off = [i for i, (a, b) in enumerate(zip(one, other, strict=False)) if a != b]
+    if len(one) != len(other) or len(off) != 2 or off[1] != off[0] + 1:
+        return False
+    return one[off[0]] == other[off[1]] and one[off[1]] == other[off[0]]
 
 
 def _stem(numbered: str) -> str:

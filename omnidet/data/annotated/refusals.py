@@ -37,6 +37,10 @@ def not_a_folder(root: Path) -> str:
 
 def no_box(folder: Folder, title: str, account: Account) -> str:
     """Why annotations of a format give not one box, and what to do."""
+    if title == yolo.TITLE:
+        known = not_read(folder, ".txt")  # rows of numbers that mean something else
+        if known:
+            return known
     why = account.reasons() or account.reasons("annotations") or "there is no box"
     remedy = _remedy(folder, account)
     return f"{folder.root} has no usable annotation ({title}; {why})" + (remedy and f"; {remedy}")

@@ -27,6 +27,7 @@ from omnidet.data.folder_formats.yolo_rows import Reading, Row, looks_like_label
 
 _LEAST_FILES = 5
 """Label files of a folder whose class numbers are looked at without those of the others."""
+TITLE = "YOLO txt"
 UNREADABLE = "label file that is not UTF-8"
 NOT_A_BOX = "line that is not a box"
 TWO_LABELS = "label file of a picture that has another one, which differs"
@@ -71,7 +72,7 @@ def read(folder: Folder) -> Found | None:
     num_scored = sum(plan.has_confidence(row) for found in texts.values() for row in found or [])
     notes += scored(num_scored, "the labels")
     kept = _one_each(folder, sheets)
-    return Found("YOLO txt", "cxcywh", kept, tuple(in_order), notes, fault)
+    return Found(TITLE, "cxcywh", kept, tuple(in_order), notes, fault)
 
 
 def _has_numbered_class(found: list[Row]) -> bool:

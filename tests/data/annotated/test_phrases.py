@@ -97,7 +97,9 @@ def test_names_that_are_all_numbers_are_said():
         (["bird"] * 20 + ["brid"], "`brid: bird`"),
         (["cat", "c\u0430t"], "several alphabets"),
         (["bird"] * 5 + ["brid"], ""),  # not so rare
-        (["bolt 8"] * 20 + ["bolt 6"], ""),
+        (["bird"] * 20 + ["birds"], "`birds: bird`"),
+        (["bolt"] * 20 + ["bolt8"], ""),
+        (["boat"] * 20 + ["goat"], ""),
         (["кошка", "cat"], ""),
     ],
 )

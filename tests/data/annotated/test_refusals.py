@@ -118,3 +118,19 @@ def test_folders_of_a_classifier_are_said_to_have_no_boxes(folder: Folder, folde
     said = folder.refusal()
     assert ("Bolt, Nut" in said and "draw boxes" in said) == is_said
     assert "COCO json" in said
+
+
+@pytest.mark.parametrize(
+    ("row", "title"),
+    [
+        ("cat 0.00 0 -1.57 5.0 6.0 50.0 60.0 1.0 1.0 1.0 1.0 1.0 1.0 0.0", "KITTI"),
+        ("5,6,40,30,1,1,0,0", "VisDrone"),
+    ],
+)
+def test_another_format_beside_names_of_classes_is_named(folder: Folder, row, title):
+    for scene in folder.pictures(scenes(4)):
+        folder.write(f"{scene.stem}.txt", f"{row}\n")
+    folder.write("classes.txt", "cat\ndog\n")
+    said = folder.refusal()
+    assert title in said
+    assert "img_000.txt" in said
