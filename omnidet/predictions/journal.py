@@ -74,12 +74,23 @@ class Journal:
             before = json.loads(settings.read_text(encoding="utf-8"))
         except ValueError as error:
             raise ValueError(f"{settings} is damaged: give another {flag}") from error
+        if self._is_bare():
+            return
         for key in sorted((self._settings.keys() | before.keys()) - set(without)):
             if before.get(key) != self._settings.get(key):
                 raise ValueError(
                     f"{flag} {folder} holds a run with {key} {_short(before.get(key))}, not "
                     f"{_short(self._settings.get(key))}: give another folder, or the same settings"
                 )
+
+    def _is_bare(self) -> bool:
+        """Whether the run that made the folder found no picture to look at, so that nothing is lost
+        by other settings."""
+        own = {SETTINGS, LOCK, NAME}
+        files = [path for path in self.folder.rglob("*") if not path.is_dir()]
+        return all(p.name in own and p.parent == self.folder for p in files) and not any(
+            p.stat().st_size for p in files if p.name == NAME
+        )
 
     def __enter__(self) -> Journal:
         storage.require_writable(self.folder)

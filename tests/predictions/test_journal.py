@@ -52,9 +52,19 @@ def test_a_line_that_somebody_changed_is_named(tmp_path):
         pass
 
 
-def test_other_settings_are_another_run(tmp_path):
+def test_other_settings_may_follow_a_run_that_found_nothing_to_look_at(tmp_path):
     with _journal(tmp_path):
         pass
+    with _journal(tmp_path, threshold=0.4):
+        pass
+    (tmp_path / "kept.csv").write_text("of somebody")
+    with pytest.raises(ValueError, match=r"threshold 0\.4, not 0\.3"):
+        _journal(tmp_path).check()
+
+
+def test_other_settings_are_another_run(tmp_path):
+    with _journal(tmp_path) as journal:
+        journal.add(LINE)
     with pytest.raises(ValueError, match=r"threshold 0\.3, not 0\.4"):
         _journal(tmp_path, threshold=0.4).check()
     _journal(tmp_path, threshold=0.4).check(without=("threshold",))
