@@ -52,7 +52,10 @@ def run(options: argparse.Namespace, name: str, settings: list[str]) -> int:
     dataset, new, combined, words, model = (storage.join(folder, part) for part in _PARTS)
     said = retrain.read(options.data, dataset, noticed.data_version, recipe.retrain.reading)
     print(noticed.why)  # now, because a folder that is refused begins nothing
-    _say_what_is_kept(kept.describe(), champion)
+    if options.replay == "none":
+        print("--replay none: nothing old is measured, and it is forgotten")
+    else:
+        _say_what_is_kept(kept.describe(), champion)
     print(said)
     print(retrain.build_shards(dataset, replay, new, combined, recipe, name))
     print(retrain.extend_vocabulary(combined, champion.location, words, name))

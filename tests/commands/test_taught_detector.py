@@ -192,7 +192,9 @@ def test_another_limit_judges_again_without_a_step_of_training(
 
 def test_without_a_replay_it_is_a_model_of_its_own(place, registry, tmp_path, capsys):
     assert cli.main(_arguments(place, registry, tmp_path / "out", "--replay", "none")) == 0
-    assert "cells@1 registered" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "cells@1 registered" in said
+    assert "--keep" not in said  # which is refused here
     assert versions.aliases(registry, NAME) == {}
     assert len(versions.versions(registry, NAME)) == 1
     own = versions.find(registry, "cells@champion")
