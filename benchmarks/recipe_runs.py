@@ -222,7 +222,7 @@ def _numbers(task: Task, detector: Detector) -> dict[str, Any]:
     )
     steady = [seconds for own in taken for seconds in own[WARM_UP:] or own]
     return {
-        "steps": sum(map(len, taken)),
+        "steps": sum(stage.train.steps for stage in stages),  # a killed run may lack a row
         "processor_minutes": sum(map(sum, taken)) / 60,
         "step_seconds": statistics.mean(steady),
         "parameters": sum(p.numel() for p in detector.parameters()),
