@@ -220,7 +220,10 @@ def _gate(options: argparse.Namespace) -> int:
         options.metrics, options.registry, options.out, recipe, options.evaluation
     )
     decision = json.loads(storage.read_text(options.out))
-    against = decision["champion"] or "no champion: the minimums decide"
+    alone = (
+        "the minimums decide" if recipe.gate.minimum else "with no gate.minimum nothing is asked"
+    )
+    against = decision["champion"] or f"no champion: {alone}"
     print("\n".join([f"{'' if passed else 'not '}passed against {against}", *decision["reasons"]]))
     return 0 if passed else NOT_PASSED
 

@@ -55,6 +55,8 @@ class Budget:
     score_images: int
     seconds_by_threads: dict[str, float]
     """What a step takes, by the number of threads that was tried."""
+    is_least: bool = False
+    """Whether the minutes that were asked for hold fewer steps than any training takes."""
 
     def applied(self, recipe: Recipe) -> Recipe:
         """The recipe with this number of steps and measurements on the way."""
@@ -77,7 +79,8 @@ class Budget:
             if self.score_every
             else ""
         )
-        return f"a step takes {tried} on this machine: {self.steps} steps{measured}"
+        least = ", the fewest, which takes longer than asked" if self.is_least else ""
+        return f"a step takes {tried} on this machine: {self.steps} steps{least}{measured}"
 
 
 @dataclass(frozen=True)
@@ -123,7 +126,9 @@ def plan(
     place = storage.join(folder, NAME)
     known = json.loads(storage.read_text(place)) if storage.exists(place) else {}
     if {key: known.get(key) for key in asked} == asked:
-        made = Budget(**{f.name: known[f.name] for f in dataclasses.fields(Budget)})
+        made = Budget(
+            **{f.name: known[f.name] for f in dataclasses.fields(Budget) if f.name in known}
+        )
     else:
         started = time.monotonic()
         times = measure(index, vocabulary_location, recipe, scored)
@@ -158,12 +163,14 @@ def shared_out(times: Times, most_images: int, seconds: float | None, steps: int
         count, images = 3, min(images, int(allowed / 3 / a_picture))
     if images < min(LEAST_IMAGES * scored, most) or not times.scored:
         count = images = 0
+    is_least = False
     if steps is None:
-        steps = max(LEAST_STEPS, round((seconds - count * images * a_picture) / a_step))
+        fitting = round((seconds - count * images * a_picture) / a_step)
+        steps, is_least = max(LEAST_STEPS, fitting), fitting < LEAST_STEPS
     every = math.ceil(steps / count) if count else 0
     return Budget(
         steps, int(threads), round(a_step, 4), round(a_picture, 4), every, images // scored,
-        times.seconds_by_threads,
+        times.seconds_by_threads, is_least,
     )  # fmt: skip
 
 

@@ -70,6 +70,13 @@ def test_measuring_is_a_small_share_of_any_time(minutes, images):
     assert times_measured <= budget.MOST_SCORES
 
 
+def test_a_time_that_is_too_short_for_any_training_is_said(measured, tmp_path):
+    said = "the fewest, which takes longer"
+    assert said in _plan(tmp_path, minutes=0.1).describe()
+    assert said not in _plan(tmp_path, minutes=1).describe()
+    assert said not in _plan(tmp_path, steps=budget.LEAST_STEPS).describe()
+
+
 def test_steps_that_are_given_are_taken(measured, tmp_path):
     made = _plan(tmp_path, steps=300)
     assert made.steps == 300
