@@ -127,7 +127,8 @@ def _drawn(result: Result, key: str) -> Any:
 def text(results: Sequence[Result], setting: str) -> str:
     """All tables in Markdown."""
     by_name = {n: [r for r in results if r["contestant"] == n] for n in CONTESTANTS}
-    parts = [textwrap.fill(f"{setting[0].upper()}{setting[1:]}. {_seeds(by_name)}", 100)]
+    about = f"{setting[0].upper()}{setting[1:]}. {_seeds(by_name)}"
+    parts = [textwrap.fill(about, 100, break_on_hyphens=False)]
     for title, names in GROUPS.items():
         present = [name for name in names if by_name[name]]
         if len(present) > 1 or present == [OURS] == [n for n in by_name if by_name[n]]:
@@ -239,12 +240,17 @@ def flat(results: Sequence[Result]) -> dict[str, float]:
 
 
 def series(results: Sequence[Result]) -> dict[str, dict[str, list[tuple[float, float]]]]:
-    """What was measured on the way, the mean over seeds, against steps and processor minutes."""
+    """What was measured on the way, the mean over seeds, against steps and processor minutes.
+
+    Of the heads where several were run: a dozen curves are not told apart.
+    """
     panels: dict[str, dict[str, list[tuple[float, float]]]] = {}
+    present = {result["contestant"] for result in results}
+    heads = [name for name in GROUPS["Heads"] if name in present]
     for shown, label in (("AP50", "COCO-style AP50"), ("referring", "Referring")):
         for along, axis in (("step", "steps"), ("minutes", "processor minutes")):
             panel = panels.setdefault(f"{label} after {axis}", {})
-            for name in CONTESTANTS:
+            for name in heads if len(heads) > 1 else CONTESTANTS:
                 runs = [r["curve"] for r in results if r["contestant"] == name and r["curve"]]
                 if runs:
                     panel[name] = [

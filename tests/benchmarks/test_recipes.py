@@ -298,6 +298,15 @@ def test_curves_are_means_over_seeds():
     assert found["Referring after processor minutes"]["ours"] == [(1.0, 0.5)]
 
 
+def test_curves_are_of_the_heads_where_there_are_several():
+    from recipe_tables import series
+
+    streams = [_result("ours", 0, 0.2), _result("det", 0, 0.1)]
+    assert set(series(streams)["COCO-style AP50 after steps"]) == {"ours", "det"}
+    both = series([*streams, _result("owl-vit", 0, 0.1)])
+    assert set(both["COCO-style AP50 after steps"]) == {"ours", "owl-vit"}
+
+
 def test_calibration_errors_are_those_of_the_drawn_images():
     from recipe_quality import calibration_errors
 
