@@ -48,8 +48,8 @@ def evaluate(
         is_checked = require_unseen(provenance, index, recipe.evaluation)
         if not is_checked:
             print(
-                "note: the detector was trained on other shards than these, as one is that is yet "
-                "to be taught these; that it has not seen these pictures is assumed, not checked"
+                "note: the detector was trained on other shards than these, so whether it has seen "
+                "some of these evaluation pictures before cannot be checked"
             )
         with storage.staged_directory(storage.join(parts, str(world.rank))) as stage:
             run.predict(detector, index, recipe.evaluation, stage, world.rank, world.size)
