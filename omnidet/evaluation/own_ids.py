@@ -14,7 +14,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from omnidet import storage
-from omnidet.data.annotated.phrases import phrase, words
+from omnidet.data.class_names import phrase, words
 from omnidet.data.label_files.coco import BESIDE, MADE_BY
 from omnidet.evaluation.truth import read_json
 

@@ -10,7 +10,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 
 from omnidet.counted import counted
-from omnidet.data.annotated.phrases import phrase as spelt_out
+from omnidet.data.class_names import phrase as spelt_out
 from omnidet.data.relations import landmark
 from omnidet.data.vocabulary import Vocabulary
 from omnidet.inference.names import Name

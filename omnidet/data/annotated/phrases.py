@@ -1,6 +1,4 @@
-"""Names of classes as people type them -> phrases of words that the vocabulary knows: `BoltWasher`
--> bolt washer.
-"""
+"""The names of a folder's classes -> the phrases they are learned as, and doubts about them."""
 
 from __future__ import annotations
 
@@ -13,46 +11,16 @@ from pathlib import Path
 import yaml
 
 from omnidet.counted import counted
+from omnidet.data.class_names import phrase, words
 from omnidet.data.folder_formats import numbering
 from omnidet.data.reading import annotations as files
 
-_JOINED = re.compile(r"[\s_\-‐-―]+")
 _NUMBERED = re.compile(r"(.*\D)[\s_\-.#]*[0-9]+")
 _RARE, _SHORT = 0.1, 3
 """Share of the boxes of another name up to which a name may be a typing error, and letters of a
 name that are too few to say so."""
 _LEAST_NUMBERED = 3
 """Numbered names below which things may be called so."""
-
-
-def phrase(name: str) -> str:
-    """The words of a name: several in lower case, a single one as it is written."""
-    found = [word for part in _JOINED.split(name) for word in _humps(part) if word]
-    return " ".join(found).lower() if len(found) > 1 else "".join(found)
-
-
-def _humps(text: str) -> list[str]:
-    """CamelCase cut before its capitals: Bolt Washer, USB Cable, M8 Bolt; but iPhone, LEDs and RBC
-    are one word.
-    """
-    found, begin = [], 0
-    for i in range(2, len(text) - 1):
-        before, here, after = text[i - 1], text[i], text[i + 1]
-        is_word = here.isupper() and after.islower() and i - begin >= 2
-        ends_capitals = not before.islower() and text[i + 2 : i + 3].islower()
-        if is_word and (before.islower() or ends_capitals):
-            found.append(text[begin:i])
-            begin = i
-    return [*found, text[begin:]]
-
-
-def words(name: str) -> str:
-    """The name as the vocabulary sees it: lower case, with a space for everything that is not a
-    letter, a digit or a symbol.
-    """
-    text = unicodedata.normalize("NFKC", name).lower().replace("'", "").replace("’", "")
-    plain = "".join(" " if unicodedata.category(c)[0] in "PZC" else c for c in text)
-    return " ".join(plain.split())
 
 
 def phrases(names: Iterable[str], given: Mapping[str, str], root: str) -> dict[str, str]:

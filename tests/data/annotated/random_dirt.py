@@ -8,7 +8,7 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-from omnidet.data.annotated import phrases
+from omnidet.data.class_names import phrase
 from tests.data.annotated import drawing
 from tests.data.annotated.drawing import SIZE, Scene, Thing
 from tests.data.annotated.random_layout import Made
@@ -153,7 +153,7 @@ def _turned(made: Made) -> None:
     orientation = made.draw.choice([3, 6, 8, 5])
     for number, path in made.pictures.items():
         if path.exists() and path.suffix.lower() in (".jpg", ".jpeg") and made.chance(0.5):
-            things = [Thing(phrases.phrase(t.name), t.xywh) for t in made.scenes[number].things]
+            things = [Thing(phrase(t.name), t.xywh) for t in made.scenes[number].things]
             scene = Scene(f"turned {number} {path}", things)
             drawing.put(path, scene, made.truth, orientation)
 

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from omnidet.data.annotated import phrases
 from omnidet.data.annotated.config import FORMATS, ReadConfig
+from omnidet.data.class_names import phrase
 from tests.data.annotated import drawing
 from tests.data.annotated.drawing import Scene, Thing, Truth
 
@@ -113,7 +113,7 @@ def _draw_pictures(made: Made, places: Sequence[_Place]) -> None:
             made.scenes.append(scene)
             path = made.root / place.pictures / name
             made.pictures[len(made.scenes) - 1] = path
-            shown = [Thing(phrases.phrase(t.name), t.xywh) for t in things]
+            shown = [Thing(phrase(t.name), t.xywh) for t in things]
             drawing.put(path, Scene(f"{seed_of(made)}{path}", shown), made.truth)
 
 

@@ -4,28 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from omnidet.data.annotated.phrases import doubts, phrase, phrases, read_table, words
-
-
-@pytest.mark.parametrize(
-    ("name", "meant"),
-    [
-        *((name, "bolt washer") for name in ("BoltWasher", "bolt_washer", "bolt-washer")),
-        ("BOLT WASHER", "bolt washer"),
-        ("USBCable", "usb cable"),
-        ("iPhone", "iPhone"),
-        ("RBC", "RBC"),
-        ("LEDs", "LEDs"),
-        ("7", "7"),
-        ("cat", "cat"),
-    ],
-)
-def test_words_of_a_name(name, meant):
-    assert phrase(name) == meant
-
-
-def test_words_as_the_vocabulary_reads_them():
-    assert words("Köln’s (big) CAKE") == "kölns big cake"
+from omnidet.data.annotated.phrases import doubts, phrases, read_table
 
 
 def test_a_table_maps_names_and_may_make_several_one():

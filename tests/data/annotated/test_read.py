@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from omnidet.data.annotated import cut, phrases, write
+from omnidet.data.annotated import cut, write
 from omnidet.data.annotated.account import Account
 from omnidet.data.annotated.config import FORMATS, ReadConfig
 from omnidet.data.annotated.formats import FORMATS as READERS
@@ -304,29 +304,6 @@ def test_names_of_yolo_that_are_none(tmp_path, content, problem):
     with pytest.raises(ValueError, match=rf"data\.yaml.*{problem}") as error:
         read(tmp_path)
     assert len(str(error.value)) < 600
-
-
-@pytest.mark.parametrize(
-    ("name", "phrase"),
-    [
-        ("BoltWasher", "bolt washer"),
-        ("bolt_washer", "bolt washer"),
-        ("bolt-washer", "bolt washer"),
-        ("BOLT WASHER", "bolt washer"),
-        ("BoltNutSet", "bolt nut set"),
-        ("USBCable", "usb cable"),
-        ("M8Bolt", "m8 bolt"),
-        ("OxCart", "ox cart"),
-        ("БолтГайка", "болт гайка"),
-        ("iPhone", "iPhone"),
-        ("LEDs", "LEDs"),
-        ("RBC", "RBC"),
-        ("Platelets", "Platelets"),
-        ("7", "7"),
-    ],
-)
-def test_names_become_words(name, phrase):
-    assert phrases.phrase(name) == phrase
 
 
 def test_names_of_a_folder_become_phrases(tmp_path):
