@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -15,7 +15,14 @@ from omnidet.data.class_names import phrase, words
 from omnidet.data.folder_formats import numbering
 from omnidet.data.reading import annotations as files
 
-_NUMBERED = re.compile(r"(.*\D)[\s_\-.#]*[0-9]+")
+_LETTERS = re.compile(r"[^\W\d_]+")
+_ALIKE = {
+    "LATIN": "ABCEHIJKMNOPSTXYZaceijopsuvxy",
+    "CYRILLIC": "АВСЕНІЈКМОРЅТХУаеіјорсѕху",
+    "GREEK": "ΑΒΕΖΗΙΚΜΝΟΡΤΥΧινορυ",
+}
+"""Letters that look like one of another alphabet."""
+_NUMBERED = re.compile(r"(.*\D)[\s_\-.#]*([0-9]+)")
 _RARE, _SHORT = 0.1, 3
 """Share of the boxes of another name up to which a name may be a typing error, and letters of a
 name that are too few to say so."""
@@ -65,11 +72,14 @@ def doubts(pictures: Iterable[Iterable[str]]) -> list[str]:
         pictures: the names of the boxes of each picture.
     """
     counts: Counter[str] = Counter()
+    alone: Counter[str] = Counter()
     most: dict[str, int] = {}
     for names in pictures:
         own = Counter(names)
         counts += own
         most |= {name: max(count, most.get(name, 0)) for name, count in own.items()}
+        stems = Counter(map(_stem, own))
+        alone.update(name for name in own if stems[_stem(name)] == 1)
     said = [
         f"{name!r} is learned as a thing to find, from {counted(counts[name], 'box', 'boxes')}: "
         "take these out if it is none"
@@ -79,7 +89,7 @@ def doubts(pictures: Iterable[Iterable[str]]) -> list[str]:
     said += [
         f"{name!r} mixes letters of several alphabets, which look alike: spell it in one of them"
         for name in counts
-        if any(len(_alphabets(word)) > 1 for word in name.split())
+        if any(map(_is_mixed, _LETTERS.findall(name)))
     ]
     said += _typing_errors(counts)
     if counts and all(name.replace(".", "", 1).isdecimal() for name in counts):
@@ -88,21 +98,41 @@ def doubts(pictures: Iterable[Iterable[str]]) -> list[str]:
             "numbers for names; give words with --names"
         )
     # A thing's number in its picture, as LabelMe wants for instances, stands there once.
-    numbered = sorted(n for n in counts if _NUMBERED.fullmatch(n) and most[n] == 1)
-    stems = {_stem(name) for name in numbered}
-    if len(numbered) >= max(_LEAST_NUMBERED, 2 * len(stems)):
-        shown = ", ".join(map(repr, numbered[:3])) + (", ..." if numbered[3:] else "")
-        said.append(
-            f"names that differ in a number alone, each once in a picture: {shown}: if the number "
-            "counts the things of a picture, give them one phrase with --names, as "
-            f"`{numbered[0]}: {_stem(numbered[0])}`"
-        )
-    return said
+    once = {name: count for name, count in counts.items() if most[name] == 1}
+    return said + _numbered(once, alone)
 
 
-def _alphabets(word: str) -> set[str]:
-    known = ("LATIN", "CYRILLIC", "GREEK")
-    return {a for c in word if (a := unicodedata.name(c, "").split(" ")[0]) in known}
+def _numbered(counts: Mapping[str, int], alone: Mapping[str, int]) -> list[str]:
+    """Names whose numbers may count the things of a picture: there is no second one alone. The
+    levels of a scale stand alone.
+    """
+    numbered = sorted(filter(_NUMBERED.fullmatch, counts))
+    first: dict[str, str] = {}
+    for name in numbered:
+        other = first.setdefault(_stem(name), name)
+        first[_stem(name)] = min(name, other, key=_number)
+    later = [name for name in numbered if name not in first.values()]
+    num_boxes = sum(counts[name] for name in later)
+    is_scale = 2 * sum(alone[name] for name in later) > num_boxes > len(later)
+    if is_scale or len(numbered) < max(_LEAST_NUMBERED, 2 * len(first)):
+        return []
+    shown = ", ".join(map(repr, numbered[:3])) + (", ..." if numbered[3:] else "")
+    return [
+        f"names that differ in a number alone, each once in a picture: {shown}: if the number "
+        "counts the things of a picture, give them one phrase with --names, as "
+        f"`{numbered[0]}: {_stem(numbered[0])}`"
+    ]
+
+
+def _is_mixed(word: str) -> bool:
+    """Whether all that is of one alphabet in a word looks like another one: a micrometre's m is no
+    Greek letter.
+    """
+    found: dict[str, list[str]] = defaultdict(list)
+    for letter in word:
+        found[unicodedata.name(letter, "").split(" ")[0]].append(letter)
+    known = [(letters, _ALIKE[a]) for a, letters in found.items() if a in _ALIKE]
+    return len(known) > 1 and any({*letters} <= {*alike} for letters, alike in known)
 
 
 def _typing_errors(counts: Mapping[str, int]) -> list[str]:
@@ -115,7 +145,8 @@ def _typing_errors(counts: Mapping[str, int]) -> list[str]:
         if near:
             said.append(
                 f"{name!r} ({counted(count, 'box', 'boxes')}) is spelt almost like {near!r}: "
-                f"correct it, or give both one phrase with --names, as `{name}: {near}`"
+                f"if it means the same, correct it, or give both one phrase with --names, as "
+                f"`{name}: {near}`"
             )
     return said
 
@@ -132,9 +163,14 @@ def _is_slip(one: str, other: str) -> bool:
     return one[off[0]] == other[off[1]] and one[off[1]] == other[off[0]]
 
 
-def _stem(numbered: str) -> str:
+def _stem(name: str) -> str:
+    found = _NUMBERED.fullmatch(name)
+    return found[1].rstrip(" _-.#") if found else name
+
+
+def _number(numbered: str) -> int:
     found = _NUMBERED.fullmatch(numbered)
-    return found[1].rstrip(" _-.#") if found else numbered
+    return int(found[2]) if found else 0
 
 
 def read_table(path: Path) -> dict[str, str]:

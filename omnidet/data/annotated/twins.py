@@ -27,6 +27,7 @@ class Drawn(Protocol):
 
     path: Path
     opened: Opened
+    split: str
     boxes: list[Placed]
 
 
@@ -40,6 +41,8 @@ def note(drafts: Sequence[Drawn]) -> str:
     same: Counter[tuple[Path, Path]] = Counter()
     for own in by_name.values():
         for one, other in itertools.combinations(own, 2):
+            if one.split and one.split == other.split:
+                continue  # two cameras of one rig, colour and heat: nothing of the test is learned
             folders = one.path.parent, other.path.parent
             pairs[folders] += 1
             same[folders] += _show_the_same(one, other)
@@ -47,8 +50,8 @@ def note(drafts: Sequence[Drawn]) -> str:
         if count >= max(LEAST, LEAST_SHARE * pairs[one_folder, other_folder]):
             return (
                 f"{count} pictures in {one_folder} and in {other_folder} have the same names and "
-                "boxes and are other files, as two sizes or versions of one dataset: keep one of "
-                "the two, or the detector is tested on what it was trained on"
+                "boxes and are other files: if they are two sizes or versions of one dataset, keep "
+                "one of the two, or the detector may be tested on what it was trained on"
             )
     return ""
 

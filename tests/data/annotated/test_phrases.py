@@ -56,6 +56,9 @@ def test_a_background_that_somebody_drew_is_said():
         ([["cat-1", "cat-2"], ["cat-1", "cat-1", "dog 1", "dog 2"]], False),  # two of a kind
         ([["M8", "7"], ["R2D2", "bolt"]], False),
         ([["cat-1"], ["cat-2"]], False),
+        ([["cat-1"], ["cat-1", "cat-2"], ["cat-1", "cat-2", "cat-3"]], True),
+        ([["cat-1"], ["cat-2"], ["cat-3"]], True),  # counted over all pictures
+        ([["grade 1"], ["grade 2"], ["grade 3"], ["grade 3"], ["grade 2"]], False),
     ],
 )
 def test_numbers_of_things_in_their_names_are_said(pictures, is_said):
@@ -80,6 +83,8 @@ def test_names_that_are_all_numbers_are_said():
         (["bolt"] * 20 + ["bolt8"], ""),
         (["boat"] * 20 + ["goat"], ""),
         (["кошка", "cat"], ""),
+        (["QR-код", "β-catenin", "5μm bead"], ""),
+        (["bird"] * 20 + ["birds"], "if it means the same"),
     ],
 )
 def test_names_that_look_like_another_are_said(names, part):

@@ -33,3 +33,17 @@ def test_two_sizes_of_one_dataset_are_said(folder: Folder, is_same):
     assert bool(notes) == is_same
     for part in ("8 pictures", "v1/images", "v2/images"):
         assert part in "".join(notes) or not is_same
+
+
+@pytest.mark.parametrize("is_same", [True, False])
+def test_two_cameras_with_one_split_teach_nothing_of_the_test(folder: Folder, is_same):
+    own = scenes(8)
+    for camera, found in (("colour", own), ("heat", _twice(own))):
+        is_turned = camera == "heat" and not is_same
+        for split, part in (("train", found[:4]), ("test", found[4:])):
+            named = {"train": "test", "test": "train"}[split] if is_turned else split
+            folder.pictures(part, f"{camera}/{named}")
+            for scene in part:
+                folder.write(f"{camera}/{named}/{scene.stem}.xml", drawing.voc(scene))
+    notes = [note for note in folder.read().account.notes if "same names and boxes" in note]
+    assert bool(notes) != is_same
