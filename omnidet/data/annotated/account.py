@@ -79,15 +79,23 @@ class Account:
             ]
         return said + [f"  {note}" for note in self.notes]
 
-    def require_share(self, max_lost: float, root: str) -> None:
-        """Raise ValueError where more than a share of the boxes is lost."""
+    def require_share(
+        self, max_lost: float, root: str, remedies: Mapping[str, str] | None = None
+    ) -> None:
+        """Raise ValueError where more than a share of the boxes is lost.
+
+        Args:
+            remedies: by reason, where another one than to mend the boxes is known.
+        """
         boxes = self.tallies["boxes"]
         if boxes.lost <= max_lost * boxes.read:
             return
+        lost = {reason: out.count for reason, out in boxes.left_out.items() if out.is_loss}
+        remedy = (remedies or {}).get(max(lost, key=lost.__getitem__), "mend them")
         raise ValueError(
             f"{root}: {boxes.lost} of {boxes.read} boxes cannot be used, more than the share "
             f"{max_lost:g} that may be "
-            f"lost: {self.reasons()}; mend them, or allow it with --set "
+            f"lost: {self.reasons()}; {remedy}, or allow it with --set "
             f"retrain.reading.max_lost={_enough(boxes):g}"
         )
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from omnidet.counted import counted
-from omnidet.data.annotated import assemble
+from omnidet.data.annotated import assemble, boxes, contradictions
 from omnidet.data.annotated.account import Account
 from omnidet.data.annotated.formats import FOREIGN, FORMATS
 from omnidet.data.folder_formats import foreign, lookup, yolo
@@ -18,6 +18,20 @@ ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".zst", ".rar", ".7z")
 _MAX_LINK_BYTES = 300
 _NO_CLASSES = ("", "images", "train", "val", "valid", "validation", "test", "jpegimages")
 """Names of folders that say nothing of what their pictures show."""
+
+_KEEP = (
+    "keep one of them, most often the newer, and move the others out of the folder; if each of "
+    "them boxes other names, put the boxes of a picture into one file"
+)
+RIVALS = {
+    assemble.ORIGINS: _KEEP,
+    yolo.TWO_LABELS: _KEEP,
+    assemble.COPIES_DIFFER: _KEEP,
+    contradictions.TWO_NAMES: "keep the right one of the files, most often the newer; if things "
+    "are to have both names, put their boxes into one file",
+    boxes.DISPUTED: "keep one of the files, or the annotation of one person",
+}
+"""What to do where annotations of one picture contradict one another, by the reason."""
 
 
 def not_a_folder(root: Path) -> str:
@@ -56,8 +70,8 @@ def _remedy(folder: Folder, account: Account) -> str:
     reason = max(lost, key=lambda reason: lost[reason].count)
     if reason == assemble.WHICH_WAY:
         return ""  # it says so itself
-    if reason in (assemble.ORIGINS, yolo.TWO_LABELS):
-        return "keep one of them, most often the newer, and move the others out of the folder"
+    if reason in RIVALS:
+        return RIVALS[reason]
     if reason != lookup.NOT_THERE:
         return "mend them, or export them again"
     if not folder.pictures:

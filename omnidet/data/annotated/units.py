@@ -166,11 +166,22 @@ def _check_areas(boxes: Sequence[Drawn], layout: Layout, refuse: Refuse) -> None
     if len(corners) > MAX_OUTSIDE * len(boxes):
         refuse(corners, "have the area of a box between two corners", "these look like corners")
     framed = [box for box in boxes if box.outline is not None]
-    off = [box for box in framed if box.outline and overlap(box.outline, box.corners) < SAME_PLACE]
+    off = [box for box in framed if box.outline and _lies_elsewhere(box.outline, box.corners)]
     if len(off) > max(1, SUSPICIOUS * len(framed)):
         refuse(
             off, "lie elsewhere than their outlines", "one of the two is of another state or unit"
         )
+
+
+def _lies_elsewhere(outline: Corners, corners: Corners) -> bool:
+    """Whether an outline is not that of the box, nor of what is seen of a thing that something
+    hides: that reaches to edges of its box, three of them if it is cut straight.
+    """
+    if overlap(outline, corners) >= SAME_PLACE:
+        return False
+    slack = [max(1.0, 0.02 * (corners[i] - corners[i - 2])) for i in (2, 3)] * 2
+    gaps = [abs(o - c) for o, c in zip(outline, corners, strict=True)]
+    return sum(gap > s for gap, s in zip(gaps, slack, strict=True)) > 1
 
 
 def _has_area_of_corners(box: Drawn) -> bool:

@@ -93,7 +93,7 @@ def read(folder: Folder) -> Found | None:
         names.update(dict.fromkeys(own.by_id.values()))
         annotations = list_of(content, "annotations", where)
         counts.add(path, own, annotations)
-        notes += scored(sum(map(_has_score, annotations)), path)
+        notes += scored(map(_score, annotations), path)
         sheets += _sheets(folder, path, content, own)
         faults.append(_fault_of_images(content, path, where))
     if not sheets and not names:
@@ -217,8 +217,8 @@ def _shape(
     )
 
 
-def _has_score(entry: Any) -> bool:
-    return isinstance(entry, dict) and number(entry.get("score")) is not None
+def _score(entry: Any) -> float | None:
+    return number(entry.get("score")) if isinstance(entry, dict) else None
 
 
 def _is_set(flag: object) -> bool:

@@ -67,7 +67,7 @@ def _numbering(path: Path, names: Names, used: Mapping[int, int]) -> str:
         return ""
     return (
         f"{found[1]}; give the categories the ids that the annotations use, or list the other "
-        "category there too if it is one"
+        "category there too if it is one, or take its boxes out if they are left over"
     )
 
 
@@ -98,7 +98,8 @@ def fault_of_images(listed: Collection[Id], annotated: Collection[Id], path: Pat
                 f"{path}: annotations are of image {lost}, which is not in `images`, and none is "
                 f"of image {idle}: they count the pictures from another number, and each box would "
                 "lie in another picture; give `images` the ids that the annotations use, or list "
-                "the other picture there too if it is one"
+                "the other picture there too if it is one, or take its boxes out if they are left "
+                "over"
             )
     return ""
 

@@ -136,8 +136,11 @@ def no_box(values: Iterable[object]) -> str:
     return COMMAS if any(map(_DECIMAL_COMMA.fullmatch, texts)) else NOT_FOUR_NUMBERS
 
 
-def scored(count: int, place: object) -> list[str]:
-    """What people should know of boxes that have a score, as nobody who draws one gives it."""
+def scored(scores: Iterable[float | None], place: object) -> list[str]:
+    """What people should know of boxes that have a score, as nobody who draws one gives it but 1,
+    which tools write that must write one.
+    """
+    count = sum(score is not None and score != 1 for score in scores)
     if not count:
         return []
     return [

@@ -126,9 +126,7 @@ def _table(folder: Folder, path: Path) -> _Table | None:
         written = [(row.get("split", ""), f"{folder.root / path}, line {n}") for n, row in rows]
         splits, note = splits_of(written, f"the column {column!r}", column == "split")
         notes += [note] if note else []
-    scores = [number(row.get("score")) for _, row in rows]
-    num_scored = sum(score is not None and score < 1 for score in scores)  # Open Images writes 1
-    notes += scored(num_scored, "the table")
+    notes += scored([number(row.get("score")) for _, row in rows], "the table")
     return _Table(
         path,
         rows,

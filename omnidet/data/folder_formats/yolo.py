@@ -69,8 +69,7 @@ def read(folder: Folder) -> Found | None:
     faults += [_fault(names, own, place) for place, found in alone for names, own in found]
     fault = next(filter(None, faults), "")
     notes = [*_notes(described, meant), *_notes_of_first(used), *lists.notes()]
-    num_scored = sum(plan.has_confidence(row) for found in texts.values() for row in found or [])
-    notes += scored(num_scored, "the labels")
+    notes += scored((plan.confidence(r) for own in texts.values() for r in own or []), "the labels")
     kept = _one_each(folder, sheets)
     return Found(TITLE, "cxcywh", kept, tuple(in_order), notes, fault)
 
@@ -194,11 +193,14 @@ def _fault(names: Names, used: Mapping[int, int], place: Path | None = None) -> 
         return ""
     first, said = found
     if place is not None:
-        return f"{said}; number the labels in {place} like the others"
+        return (
+            f"{said}; number the labels in {place} like the others, or take the boxes of the "
+            "other class out if they are left over"
+        )
     as_written = names.numbered_from(first)
     return (
         f"{said}; number the names in {names.file} like that ({as_written}), or name the other "
-        "class there too if it is one"
+        "class there too if it is one, or take its boxes out if they are left over"
     )
 
 

@@ -119,12 +119,17 @@ def name_files(folder: Folder) -> list[Path]:
 def _require_same(folder: Folder, one: Names, other: Names) -> None:
     """Raise ValueError where two files give a number different names."""
     for number in sorted(one.by_number.keys() & other.by_number.keys()):
-        if one.by_number[number] != other.by_number[number]:
+        if _plain(one.by_number[number]) != _plain(other.by_number[number]):
             raise ValueError(
                 f"{folder.root}: class {number} is {one.by_number[number]!r} in {one.file} and "
                 f"{other.by_number[number]!r} in {other.file}: take out the one that does not "
                 "belong to the labels"
             )
+
+
+def _plain(name: str) -> str:
+    """Without what nobody names two classes by: case, and what parts the words."""
+    return re.sub(r"[\s_-]+", " ", name).casefold()
 
 
 def _text(folder: Folder, path: Path) -> Names:

@@ -60,9 +60,10 @@ class Reading:
     """How many numbers may follow the four of a box."""
     has_outlines: bool
 
-    def has_confidence(self, row: Row) -> bool:
-        """Whether a confidence follows the box."""
-        return len(row.values or ()) == 5 and 1 in self.num_behind_box
+    def confidence(self, row: Row) -> float | None:
+        """What follows the box where one number does."""
+        values = row.values or ()
+        return values[4] if len(values) == 5 and 1 in self.num_behind_box else None
 
     def corners(self, row: Row) -> tuple[Corners | None, bool]:
         """The box as shares, None where the row has another shape; whether it was computed from an

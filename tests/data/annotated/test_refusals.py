@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from omnidet.data.annotated.read import read
 from tests.data.annotated import drawing
-from tests.data.annotated.drawing import Folder, scenes
+from tests.data.annotated.drawing import Folder, Scene, scenes
+
+NAMES = ("cat", "dog")
 
 
 @pytest.mark.parametrize(
@@ -134,3 +137,49 @@ def test_another_format_beside_names_of_classes_is_named(folder: Folder, row, ti
     said = folder.refusal()
     assert title in said
     assert "img_000.txt" in said
+
+
+def _one_folder_a_name(folder: Folder, own: list[Scene]) -> None:
+    for name in NAMES:
+        for scene in own:
+            things = [thing for thing in scene.things if thing.name == name]
+            folder.write(f"xml_{name}/{scene.stem}.xml", drawing.voc(replace(scene, things=things)))
+
+
+def _two_names(folder: Folder, own: list[Scene]) -> None:
+    """Each thing bears one name in one file and another one in the other."""
+    for name in NAMES:
+        things = {scene.file: [replace(t, name=name) for t in scene.things] for scene in own}
+        found = [replace(scene, things=things[scene.file]) for scene in own]
+        folder.write(f"{name}.json", drawing.coco(found))
+
+
+def _two_people(folder: Folder, own: list[Scene]) -> None:
+    """One draws each thing closer than the other."""
+    closer = [
+        replace(s, things=[replace(t, xywh=(*t.xywh[:3], 0.8 * t.xywh[3])) for t in s.things])
+        for s in own
+    ]
+    for person, found in (("ann", own), ("bob", closer)):
+        folder.write(f"{person}.json", drawing.coco(found))
+
+
+@pytest.mark.parametrize(
+    ("write", "remedy"),
+    [
+        (_one_folder_a_name, "if each of them boxes other names"),
+        (_two_names, "to have both names"),
+        (_two_people, "the annotation of one person"),
+    ],
+)
+@pytest.mark.parametrize("num_more", [0, 4])
+def test_files_that_contradict_one_another_are_not_to_be_mended(
+    folder: Folder, write, remedy, num_more
+):
+    write(folder, folder.pictures(scenes(12, per_picture=2), "images"))
+    if num_more and write is not _one_folder_a_name:
+        more = folder.pictures(scenes(num_more, prefix="more_"), "images")
+        folder.write("more.json", drawing.coco(more))
+    said = folder.refusal()
+    assert remedy in said
+    assert "mend them" not in said

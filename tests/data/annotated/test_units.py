@@ -129,6 +129,18 @@ def test_boxes_that_lie_elsewhere_than_their_outlines(folder: Folder, num_off, i
         assert sum(len(p.boxes) for p in read(folder.root).pictures()) == 20
 
 
+def test_outlines_of_what_is_seen_of_a_thing(folder: Folder):
+    """The box frames what something hides as well."""
+    content = drawing.coco(folder.pictures(scenes(20)))
+    for annotation in content["annotations"]:
+        x, y, w, h = annotation["bbox"]
+        seen = 0.3 * h
+        annotation["segmentation"] = [[x, y, x + w, y, x + w, y + seen, x, y + seen]]
+        annotation["area"] = w * seen
+    folder.write("a.json", content)
+    assert folder.num_read() == 20
+
+
 def test_one_file_in_another_layout_is_refused(folder: Folder):
     for part, count in (("train", 60), ("val", 12)):
         content = drawing.coco(folder.pictures(scenes(count, prefix=part), "images"))

@@ -92,6 +92,7 @@ def test_yolo_from_1_is_refused_whatever_may_be_lost(folder: Folder, names_file,
     written = "{1: cat, ...}" if names_file == "data.yaml" else "`1 cat`"
     for part in ("6 of 24 boxes", "class 4", names_file, "0 ('cat')", "count from 1", written):
         assert part in said
+    assert "take its boxes out if they are left over" in said
     assert "max_lost" not in said
 
 

@@ -161,7 +161,7 @@ def test_a_label_without_a_picture_and_a_row_that_can_be_read_is_counted(folder:
 def test_labels_with_a_confidence_are_said(folder: Folder):
     for number, scene in enumerate(folder.pictures(scenes(8))):
         row = drawing.yolo(scene).rstrip()
-        folder.write(f"{scene.stem}.txt", f"{row} 0.87\n" if number < 3 else f"{row}\n")
+        folder.write(f"{scene.stem}.txt", f"{row} {0.87 if number < 3 else 1.0}\n")
     folder.write("classes.txt", "cat\ndog\n")
     assert folder.num_read() == 8
     assert "3 boxes in the labels have a score" in "".join(folder.read().account.notes)
@@ -175,5 +175,10 @@ def test_labels_of_one_folder_that_count_from_another_number_are_refused(folder:
             folder.write(f"{split}/labels/{scene.stem}.txt", f"{int(row[0]) + shift} {row[1]}")
     folder.write("data.yaml", "names: [cat, dog]")
     said = folder.refusal(LOSSY)
-    for part in ("4 of 8 boxes", "labels in val/labels count from 1", "like the others"):
+    for part in (
+        "4 of 8 boxes",
+        "labels in val/labels count from 1",
+        "like the others",
+        "left over",
+    ):
         assert part in said

@@ -46,6 +46,8 @@ def test_several_files_of_names(folder: Folder):
     folder.write("coco128.yaml", "path: ../coco128\ntrain: images/train2017\nnames: [person, car]")
     folder.write("k8s.yaml", "kind: Namespace\n---\nkind: Service\n")
     assert folder.num_read() == 12
+    folder.write("classes.txt", "Cat\nDOG\n")
+    assert folder.num_read() == 12
     folder.write("other.yaml", "train: images/train\nnames: [dog, cat]")
     assert "class 0 is 'cat' in data.yaml and 'dog' in other.yaml" in folder.refusal()
     (folder.root / "other.yaml").unlink()
