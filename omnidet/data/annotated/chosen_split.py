@@ -11,6 +11,7 @@ from pathlib import Path, PurePosixPath
 from omnidet.counted import counted
 from omnidet.data.annotated.config import ReadConfig
 from omnidet.data.annotated.read import Annotated, Picture
+from omnidet.data.folder_formats import runs
 from omnidet.data.folder_formats.folder import PICTURES, walk
 
 PARTS = {
@@ -85,7 +86,8 @@ def share_of(text: str) -> float:
 
 def _by_file(found: Annotated, path: Path) -> Halves:
     rows = _rows(path)
-    files = [PurePosixPath(file.as_posix()) for file in walk(found.root)]
+    there, _ = runs.parted([*walk(found.root)])
+    files = [PurePosixPath(file.as_posix()) for file in there]
     by_name: dict[str, list[PurePosixPath]] = {}
     for file in files:
         by_name.setdefault(file.name, []).append(file)

@@ -178,7 +178,8 @@ def _refuse_moved(root: Path, draft: Drawn) -> None:
                         "keep the right one of the two files, most often the newer, and move the "
                         "other out of the folder"
                         if len(places) > 1
-                        else "keep the annotation of one person"
+                        else "keep the annotation of one person, which Label Studio can mark as "
+                        "ground truth"
                     )
                     raise ValueError(
                         f"{root / draft.path}: {box.where} and {rivals[0].where} "

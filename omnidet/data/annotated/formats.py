@@ -135,7 +135,8 @@ FORMATS: tuple[Format, ...] = (
         label_studio.read,
         "json or JSON-MIN export: a list of tasks",
         "rectangles, turned ones as the box around; the box around polygons and ellipses",
-        "brushes and keypoints; tasks without a submitted annotation, or with several pictures",
+        "brushes and keypoints; tasks without a submitted annotation, or with several pictures; "
+        "annotations beside one that is marked as ground truth",
         "the uploaded name or the address of the picture, with or without the tool's prefix",
         "the name of the json, else folders",
         "all names of the folder; none where several annotations share a picture",
@@ -273,10 +274,11 @@ ABOUT_PICTURES = """
 A picture is found by the path that its annotation gives, from any operating system: `\\` is `/`,
 and Unicode form, case and `%20` do not matter where only one file fits. Where two different files
 fit, neither is taken. Symbolic links are followed. `__MACOSX`, `@eaDir` and names that begin with
-a dot are skipped. Copies of a picture are one picture, with the boxes of all; where
-these contradict one another, the picture is left out. A picture without an
-annotation is left out: in YOLO, an empty txt says that nothing is there. Photographs are turned as
-their EXIF tag says, and 16-bit and float greyscale is scaled to 8 bits.
+a dot are skipped, and what detectors wrote into `runs/` where there are other annotations. Copies
+of a picture are one picture, with the boxes of all; where these contradict one another, the picture
+is left out. A picture without an annotation is left out: in YOLO, an empty txt says that nothing is
+there. Photographs are turned as their EXIF tag says, and 16-bit and float greyscale is scaled to 8
+bits.
 """
 ABOUT_NAMES = """
 `BoltWasher`, `bolt_washer`, `bolt-washer` and `BOLT WASHER` become the phrase `bolt washer`. To

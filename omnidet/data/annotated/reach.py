@@ -31,8 +31,13 @@ def doubts(boxes: Sequence[Drawn], is_in_shares: bool) -> list[str]:
     fractions = [box for box in boxes if any(value % 1 for value in box.corners)]
     found = [(f" of {place}", own) for place, own in parts(boxes).items()]
     for what, own in [*found, (" with fractions of a pixel", fractions)]:
+        mine = {id(box) for box in own}
+        others = [box for box in boxes if id(box) not in mine]
+        # What is always in one place, as before a fixed camera, is so in every file.
+        if not others or max(_extent(others, False)[1]) <= MAX_REACH:
+            continue
         said = doubt(own, len({box.picture for box in own}), False, what) or _percent(own, what)
-        if said and len(own) < len(boxes):
+        if said:
             return [said]
     return []
 

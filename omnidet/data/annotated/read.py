@@ -16,7 +16,8 @@ from omnidet.data.annotated.assemble import Draft
 from omnidet.data.annotated.config import ReadConfig
 from omnidet.data.annotated.formats import FORMATS
 from omnidet.data.annotated.pictures import Opened
-from omnidet.data.folder_formats.folder import Folder
+from omnidet.data.folder_formats import runs
+from omnidet.data.folder_formats.folder import Folder, walk
 from omnidet.data.folder_formats.sheets import Found
 
 ONLY_CROWDS = "box around a group, of a name that has no other box"
@@ -76,7 +77,9 @@ def read(root: Path, config: ReadConfig | None = None) -> Annotated:
     if not root.is_dir():
         raise FileNotFoundError(refusals.not_a_folder(root))
     table = phrases.read_table(Path(config.names)) if config.names else {}
-    folder, account = Folder(root), Account()
+    files, said = runs.parted(sorted(walk(root)))
+    folder, account = Folder(root, files), Account()
+    account.notes += [said] if said else []
     found = _found(folder, config.format)
     if found.fault:
         raise ValueError(f"{root}: {found.fault}")

@@ -29,7 +29,8 @@ RIVALS = {
     assemble.COPIES_DIFFER: _KEEP,
     contradictions.TWO_NAMES: "keep the right one of the files, most often the newer; if things "
     "are to have both names, put their boxes into one file",
-    boxes.DISPUTED: "keep one of the files, or the annotation of one person",
+    boxes.DISPUTED: "keep one of the files, or the annotation of one person, which Label Studio "
+    "can mark as ground truth",
 }
 """What to do where annotations of one picture contradict one another, by the reason."""
 

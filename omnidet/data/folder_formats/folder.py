@@ -123,9 +123,10 @@ NEUTRAL = frozenset(
 class Folder:
     """An index of the files below a folder. Paths are relative to it."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, files: Sequence[Path] | None = None) -> None:
+        """Those of `files`, or all that are there."""
         self.root = root
-        self.files = sorted(walk(root))
+        self.files = sorted(walk(root)) if files is None else list(files)
         self.pictures = [path for path in self.files if path.suffix.lower() in PICTURES]
         self.other_pictures = [p for p in self.files if p.suffix.lower() in OTHER_PICTURES]
         self.endings = {ending_of(path) for path in self.pictures}

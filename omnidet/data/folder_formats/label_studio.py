@@ -109,11 +109,17 @@ def _results(task: Mapping[str, Any]) -> Iterator[tuple[object, list[Mapping[str
     """
     annotations = task.get("annotations", task.get("completions"))
     if isinstance(annotations, list):
-        for place, annotation in enumerate(annotations):
-            if isinstance(annotation, dict) and not annotation.get("was_cancelled"):
-                result = annotation.get("result")
-                result = result if isinstance(result, list) else []
-                yield place, [r for r in result if isinstance(r, dict)]
+        valid = [
+            (place, annotation)
+            for place, annotation in enumerate(annotations)
+            if isinstance(annotation, dict) and not annotation.get("was_cancelled")
+        ]
+        # A reviewer has said which of several is right.
+        right = [(place, a) for place, a in valid if a.get("ground_truth") is True]
+        for place, annotation in right or valid:
+            result = annotation.get("result")
+            result = result if isinstance(result, list) else []
+            yield place, [r for r in result if isinstance(r, dict)]
         return
     lists = [value for value in task.values() if isinstance(value, list)]
     regions = [r for found in lists if all(map(_is_region, found)) for r in found]

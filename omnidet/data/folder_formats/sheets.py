@@ -137,10 +137,10 @@ def no_box(values: Iterable[object]) -> str:
 
 
 def scored(scores: Iterable[float | None], place: object) -> list[str]:
-    """What people should know of boxes that have a score, as nobody who draws one gives it but 1,
-    which tools write that must write one.
+    """What people should know of boxes that have a score, as nobody who draws one gives it. Whole
+    numbers up to 5 are no sign: tools that must write a score write 1, and people grade.
     """
-    count = sum(score is not None and score != 1 for score in scores)
+    count = sum(score is not None and score not in range(1, 6) for score in scores)
     if not count:
         return []
     return [

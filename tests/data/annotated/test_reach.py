@@ -110,3 +110,12 @@ def test_outlines_of_smaller_pictures_are_said(folder: Folder):
     folder.write("a.json", content)
     (note,) = _doubts(folder)
     assert "not one of 36 boxes" in note
+
+
+def test_things_in_one_place_in_all_files_are_no_reason(folder: Folder):
+    """Before a fixed camera."""
+    for day in ("a", "b"):
+        own = scenes(12, prefix=day)
+        placed = [Scene(s.file, [Thing("cat", (10, 12, 20, 18))]) for s in own]
+        folder.write(f"{day}.json", drawing.coco(folder.pictures(placed)))
+    assert _doubts(folder) == []

@@ -83,3 +83,17 @@ def test_two_tools_of_json_min_are_one_annotation(folder: Folder):
         task["other"] = [task["label"].pop()]
     folder.write("tasks.json", tasks)
     assert folder.num_read() == 16
+
+
+def test_of_several_annotations_the_one_that_is_marked_as_right_counts(folder: Folder):
+    own = folder.pictures(scenes(8, per_picture=2))
+    tasks = drawing.label_studio(own)
+    draft = drawing.label_studio([Scene(s.file, [Thing("cat", (1, 1, 9, 9))]) for s in own])
+    for task, other in zip(tasks, draft, strict=True):
+        task["annotations"] += other["annotations"]
+    folder.write("tasks.json", tasks)
+    assert "ground truth" in folder.refusal()
+    for task in tasks:
+        task["annotations"][0]["ground_truth"] = True
+    folder.write("tasks.json", tasks)
+    assert folder.num_read() == 16

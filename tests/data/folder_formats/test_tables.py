@@ -213,6 +213,8 @@ def test_the_line_that_tells_spreadsheets_the_mark_is_no_head(folder: Folder):
         ("score", ["0.9"] * 6, True),
         ("Confidence", ["1"] * 6, False),  # as Open Images has it
         ("score", [""] * 6, False),
+        ("confidence", ["5"] * 6, False),  # a grade
+        ("score", ["87"] * 6, True),
     ],
 )
 def test_boxes_with_a_score_are_said(folder: Folder, title, cells, is_said):
