@@ -27,6 +27,7 @@ from omnidet.training.supervision import Supervision
 from tests import toys
 
 ROOT = Path(__file__).parents[2]
+LIBRARY = f"{ROOT / 'omnidet'}/"
 FILE = "average.safetensors"
 aten = torch.ops.aten
 READING = {
@@ -59,7 +60,7 @@ class Waits(TorchDispatchMode):
         return function(*arguments, **keywords)
 
     def note(self, what: str) -> None:
-        own = [f for f in traceback.extract_stack() if "/omnidet/" in f.filename]
+        own = [f for f in traceback.extract_stack() if f.filename.startswith(LIBRARY)]
         where = f"{own[-1].filename.rpartition('/')[2]}:{own[-1].name}" if own else "?"
         self.places[f"{what} in {where}"] += 1
 
