@@ -83,7 +83,8 @@ def _by_file(own: Iterable[Mapping[str, Any]], truth: Any) -> dict[Any, Any]:
     """Ids by ids: the file of the truth whose path is the end of the other's."""
     places: dict[str, list[Any]] = {}
     for image in truth if isinstance(truth, list) else ():
-        name = image.get("file_name") if isinstance(image, dict) else None
+        # LVIS gives the addresses of COCO's files in place of their names.
+        name = image.get("file_name", image.get("coco_url")) if isinstance(image, dict) else None
         if not isinstance(name, str):  # nothing to go by
             return {}
         path = PurePosixPath(name.replace("\\", "/"))

@@ -79,6 +79,16 @@ def test_what_the_truth_does_not_have_is_refused(files, capsys, images, categori
     assert "truth.json" in line
 
 
+def test_lvis_names_its_pictures_by_their_addresses(files):
+    truth = json.loads((files / "truth.json").read_text())
+    for image in truth["images"]:
+        image["coco_url"] = f"http://images.cocodataset.org/val2017/{image.pop('file_name')}"
+    (files / "truth.json").write_text(json.dumps(truth))
+    rows = [{"image_id": own, "category_id": own} for own in (1, 2)]
+    found = own_ids.as_in_truth(rows, str(files / "results.json"), str(files / "truth.json"))
+    assert [row["image_id"] for row in found] == [2, 1]  # b.jpg, a.jpg
+
+
 def test_two_pictures_of_one_file_name_are_not_taken_for_one(files):
     content = json.loads((files / coco.BESIDE).read_text())
     content["images"][0]["file_name"] = "/others/a.jpg"
