@@ -23,6 +23,10 @@ from omnidet.training.config import TrainConfig
 
 TAUGHT = "taught"
 """In the provenance of a version: what it was taught beyond its first training, the newest last."""
+BY_OPTION = ("--from {name}@champion", "--from photo-small")
+"""How the command's users say which detector to teach, and that a new one is wanted."""
+BY_PARAMETER = ("champion={name}@champion", "backbone=photo-small")
+"""How the pipeline's users do."""
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,40}")
 
 
@@ -75,12 +79,6 @@ def check_name(name: str) -> None:
             f"dataset name {name!r}: use lower-case letters, digits, dashes and underscores, as "
             "--name blood-cells"
         )
-
-
-BY_OPTION = ("--from {name}@champion", "--from photo-small")
-"""How the command's users say which detector to teach, and that a new one is wanted."""
-BY_PARAMETER = ("champion={name}@champion", "backbone=photo-small")
-"""How the pipeline's users do."""
 
 
 def find_champion(

@@ -59,8 +59,10 @@ def test_a_champion_without_a_recipe_that_can_be_read(provenance):
 
 
 @pytest.mark.parametrize("name", ["cups", "a", "blood-cells_2"])
-def test_names_of_datasets(name):
+def test_names_of_datasets_end_where_another_sign_begins(name):
     retrain.check_name(name)
+    with pytest.raises(ValueError, match="dataset name"):
+        retrain.check_name(f"{name}!")
 
 
 @pytest.mark.parametrize("name", ["", "Cups", "a b", "-a", "a" * 60, "../x"])
