@@ -156,7 +156,7 @@ def _noticed(asked: Asked, folder: str) -> tuple[bool, Noticed, str]:
 
 
 def require_length(asked: Asked) -> None:
-    """Raise ValueError for a length of training that is none, or that several processes cannot
+    """Raise ValueError for minutes or steps that make no training, or that several processes cannot
     measure."""
     minutes, steps = asked.train_minutes, asked.train_steps
     if minutes < 0 or steps < 0:
@@ -169,7 +169,7 @@ def require_length(asked: Asked) -> None:
 
 
 def _minutes(minutes: float, steps: int, settings: Sequence[str]) -> float:
-    """How long to train; 0 if the steps are told."""
+    """How long to train; 0 if the steps are given."""
     names = {setting.partition("=")[0].strip() for setting in settings}
     return 0 if steps or names & {"train.steps", "retrain.steps"} else minutes
 

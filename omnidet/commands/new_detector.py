@@ -35,7 +35,7 @@ def is_wanted(registry: str, start: str | None) -> bool:
     if start is None:
         return not models
     if start not in models and difflib.get_close_matches(start.lower(), [SMALL]):
-        raise ValueError(f"--from {start}: there is no such model; do you mean --from {SMALL}?")
+        raise ValueError(f"--from {start}: no model has that name; do you mean --from {SMALL}?")
     return False
 
 

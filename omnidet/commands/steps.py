@@ -204,7 +204,7 @@ def _add_gate(commands: Commands) -> None:
     parser.add_argument(
         "--evaluation",
         metavar="FOLDER",
-        help="what `evaluate --out` wrote: a drop that chance explains on its images is none",
+        help="what `evaluate --out` wrote: drops that chance explains on its images do not count",
     )
     parser.add_argument("--registry", required=True, help="folder or s3:// URI")
     parser.add_argument(

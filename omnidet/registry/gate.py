@@ -103,7 +103,7 @@ def decide(
     """Compare with the champion's metrics and the minimums.
 
     Args:
-        champion: None if there is no champion: then only the minimums count.
+        champion: None for the first version: then only the minimums count.
         chance: by metric, the numbers that do not differ from the candidate's beyond chance. A
             champion's number among them is not a drop. It excuses neither a minimum that is missed
             nor a rise that is asked for.

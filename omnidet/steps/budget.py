@@ -144,7 +144,7 @@ def shared_out(times: Times, most_images: int, seconds: float | None, steps: int
     """Time or steps, shared out between training and measuring.
 
     Measuring on the way takes `SCORING_SHARE` of it at most, first by fewer measurements, then by
-    fewer pictures; below `LEAST_IMAGES` there is none.
+    fewer pictures; below `LEAST_IMAGES` nothing is measured on the way.
     """
     threads, a_step = min(times.seconds_by_threads.items(), key=lambda item: item[1])
     a_picture = times.seconds_per_picture

@@ -34,7 +34,7 @@ class OptimizerConfig:
     fused: bool = True
     """Whether one kernel updates all parameters in one pass over memory.
 
-    There is none for tensors that are sharded on CPUs.
+    PyTorch has none for tensors that are sharded on CPUs.
     """
 
     def __post_init__(self) -> None:

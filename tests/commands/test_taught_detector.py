@@ -98,7 +98,7 @@ def test_new_names_are_taught_and_the_old_version_is_one_command_away(
     config = json.loads((Path(new.location) / "config.json").read_text())
     assert {"quasar", "blue pulsar", "star"} <= set(config["names"])
     assert "before" in (out / "report.html").read_text().lower()
-    # The same data again: nothing to do, and that is no failure.
+    # The same data again: nothing to do, which succeeds.
     assert cli.main(_arguments(place, registry, tmp_path / "again")) == 0
     assert "nothing new" in capsys.readouterr().out
     assert not (tmp_path / "again").exists()

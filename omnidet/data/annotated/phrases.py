@@ -82,7 +82,7 @@ def doubts(pictures: Iterable[Iterable[str]]) -> list[str]:
         alone.update(name for name in own if stems[_stem(name)] == 1)
     said = [
         f"{name!r} is learned as a thing to find, from {counted(counts[name], 'box', 'boxes')}: "
-        "take these out if it is none"
+        "take these out if it is not one"
         for name in counts
         if numbering.stands_for_none(name)
     ]
@@ -103,7 +103,7 @@ def doubts(pictures: Iterable[Iterable[str]]) -> list[str]:
 
 
 def _numbered(counts: Mapping[str, int], alone: Mapping[str, int]) -> list[str]:
-    """Names whose numbers may count the things of a picture: there is no second one alone. The
+    """Names whose numbers may count the things of a picture: `cat-2` stands beside `cat-1`. The
     levels of a scale stand alone.
     """
     numbered = sorted(filter(_NUMBERED.fullmatch, counts))
@@ -125,8 +125,8 @@ def _numbered(counts: Mapping[str, int], alone: Mapping[str, int]) -> list[str]:
 
 
 def _is_mixed(word: str) -> bool:
-    """Whether all that is of one alphabet in a word looks like another one: a micrometre's m is no
-    Greek letter.
+    """Whether all that is of one alphabet in a word looks like another one. The m of a micrometre
+    does not look like a Greek letter.
     """
     found: dict[str, list[str]] = defaultdict(list)
     for letter in word:
@@ -152,7 +152,7 @@ def _typing_errors(counts: Mapping[str, int]) -> list[str]:
 
 
 def _is_slip(one: str, other: str) -> bool:
-    """Whether two words differ by a letter more or two that changed places; a goat is no boat."""
+    """Whether two words differ by a letter more or two that changed places; goat, boat: no."""
     short, long = sorted((one, other), key=len)
     if len(long) == len(short) + 1:
         place = next((i for i, letter in enumerate(short) if letter != long[i]), len(short))

@@ -1,6 +1,6 @@
 """Boxes that all lie in the upper left part of their pictures, as those do that are in percent, or
-that were drawn on smaller pictures. A fixed camera may see things there alone: this is no reason to
-refuse them.
+that were drawn on smaller pictures. A fixed camera may see things there alone, so they are not
+refused.
 """
 
 from __future__ import annotations

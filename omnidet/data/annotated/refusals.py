@@ -56,7 +56,7 @@ def no_box(folder: Folder, title: str, account: Account) -> str:
         known = not_read(folder, ".txt")  # rows of numbers that mean something else
         if known:
             return known
-    why = account.reasons() or account.reasons("annotations") or "there is no box"
+    why = account.reasons() or account.reasons("annotations") or "it holds no boxes"
     remedy = _remedy(folder, account)
     return f"{folder.root} has no usable annotation ({title}; {why})" + (remedy and f"; {remedy}")
 

@@ -105,7 +105,7 @@ def fault_of_images(listed: Collection[Id], annotated: Collection[Id], path: Pat
 
 
 def list_of(content: Mapping[str, Any], key: str, path: Path) -> list[Any]:
-    """One of the lists of a file; empty where it is missing. Raises ValueError for what is none."""
+    """One of the lists of a file; empty where it is missing. Raises ValueError for others."""
     found = content.get(key, [])
     if not isinstance(found, list):
         raise ValueError(
