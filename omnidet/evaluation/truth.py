@@ -72,10 +72,13 @@ def read_json(location: str | Path) -> Any:
     """Content of a JSON file.
 
     Raises:
+        FileNotFoundError: there is no such file.
         ValueError: if the file is not valid JSON, with a one-line message.
     """
     try:
         return json.loads(storage.read_text(location))
+    except FileNotFoundError as error:
+        raise FileNotFoundError(f"{location} does not exist: give a JSON file that does") from error
     except (ValueError, RecursionError) as error:  # not text, not JSON, or nested without end
         message = f"{location} is not valid JSON ({error}): download or write it again"
         raise ValueError(message) from error

@@ -68,6 +68,11 @@ def test_a_truncated_file_is_refused(tmp_path):
         read(path)
 
 
+def test_a_file_that_is_not_there_is_named_with_the_remedy(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"none\.json.*give a JSON file"):
+        read(tmp_path / "none.json")
+
+
 def test_some_of_the_images_count_like_a_file_of_those_alone(tmp_path):
     """LVIS minival, for example, is 5,000 of the images of val."""
     dataset, found = world(4, images=24, federated=True)
