@@ -16,6 +16,7 @@ from typing import Any
 from omnidet import storage
 from omnidet.data.class_names import phrase, words
 from omnidet.data.label_files.coco import BESIDE, MADE_BY
+from omnidet.data.reading.coco_json import file_of
 from omnidet.evaluation.truth import read_json
 
 
@@ -83,9 +84,8 @@ def _by_file(own: Iterable[Mapping[str, Any]], truth: Any) -> dict[Any, Any]:
     """Ids by ids: the file of the truth whose path is the end of the other's."""
     places: dict[str, list[Any]] = {}
     for image in truth if isinstance(truth, list) else ():
-        # LVIS gives the addresses of COCO's files in place of their names.
-        name = image.get("file_name", image.get("coco_url")) if isinstance(image, dict) else None
-        if not isinstance(name, str):  # nothing to go by
+        name = file_of(image) if isinstance(image, dict) else ""
+        if not name:  # nothing to go by
             return {}
         path = PurePosixPath(name.replace("\\", "/"))
         places.setdefault("/".join(p for p in path.parts if p not in ("/", ".")), []).append(

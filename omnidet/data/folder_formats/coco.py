@@ -40,6 +40,7 @@ from omnidet.data.folder_formats.sheets import (
     turned,
 )
 from omnidet.data.reading import json_stream
+from omnidet.data.reading.coco_json import file_of
 
 NO_IMAGE = "annotation of a picture that is not listed"
 NO_FILE_NAME = "picture without a file name"
@@ -142,7 +143,7 @@ def _sheets(folder: Folder, path: Path, content: Mapping[str, Any], names: Names
         own = id_of(entry.get("image_id"))
         size = _size(images[own]) if own in images else None
         shapes[own].append(_shape(entry, place, names, size))
-    declared = {own: _declared(image) for own, image in images.items()}
+    declared = {own: file_of(image) for own, image in images.items()}
     is_sole_folder = len({tuple(parts_of(name)[:-1]) for name in declared.values()}) == 1
     sheets = []
     for own, image in images.items():
@@ -170,13 +171,6 @@ def _sheets(folder: Folder, path: Path, content: Mapping[str, Any], names: Names
         where = f"image {unlisted}"
         sheets.append(Sheet(path, None, tuple(drawn_there), NO_IMAGE, where=where))
     return sheets
-
-
-def _declared(image: Mapping[str, Any]) -> str:
-    for field in ("file_name", "coco_url"):
-        if isinstance(image.get(field), str) and image[field].strip():
-            return str(image[field])
-    return ""
 
 
 def _size(image: Mapping[str, Any]) -> tuple[int, int] | None:

@@ -53,6 +53,15 @@ def first_listing(images: Mapping[int, Entry]) -> dict[int, int]:
     return {image_id: first[image["file_name"]] for image_id, image in images.items()}
 
 
+def file_of(image: Mapping[str, Any]) -> str:
+    """The file that an image is said to be in; LVIS gives COCO's addresses in place of names. Empty
+    if there is neither."""
+    for field in ("file_name", "coco_url"):
+        if isinstance(image.get(field), str) and image[field].strip():
+            return str(image[field])
+    return ""
+
+
 def image_ids(root: str, name: str, remedy: str, fields: Mapping[str, type]) -> set[int]:
     """The ids of all images of a file."""
     content = lists(root, name, remedy, {"images": fields})
