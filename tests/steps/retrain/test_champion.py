@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import tempfile
 from pathlib import Path
 
 import pytest
@@ -18,20 +17,21 @@ from omnidet.steps import retrain
 from tests.steps.retrain import lines
 
 
-def _champion(name: str, **provenance) -> Version:
-    folder = Path(tempfile.mkdtemp(prefix="champion-"))
+def _champion(folder: Path, name: str, **provenance) -> Version:
     (folder / "provenance.json").write_text(json.dumps(provenance))
     lines.seal(folder)
     return Version(name, 1, str(folder))
 
 
-def test_a_recipe_that_registers_under_the_name_comes_first():
-    champion = _champion("omnidet-tiny-world", recipe=config.describe(by_name("coco_folder")))
+def test_a_recipe_that_registers_under_the_name_comes_first(tmp_path):
+    champion = _champion(
+        tmp_path, "omnidet-tiny-world", recipe=config.describe(by_name("coco_folder"))
+    )
     found = retrain.base_recipe(champion, ["retrain.steps=7"])
     assert found == config.override(by_name("tiny_world"), "retrain.steps=7")
 
 
-def test_otherwise_the_one_that_the_champion_carries_without_how_it_was_judged():
+def test_otherwise_the_one_that_the_champion_carries_without_how_it_was_judged(tmp_path):
     carried = of_folder(by_name("photographs"), "cups")
     new = dataclasses.replace(carried.streams[0], name="new", weight=3.0)
     lax = config.override(
@@ -39,7 +39,7 @@ def test_otherwise_the_one_that_the_champion_carries_without_how_it_was_judged()
         *("retrain.min_ap50=0", "gate.max_drop=1", "model.embedding_width=64"),
         *("train.score_images=1", "train.score_every=7"),
     )
-    found = retrain.base_recipe(_champion("cups", recipe=config.describe(lax)), [])
+    found = retrain.base_recipe(_champion(tmp_path, "cups", recipe=config.describe(lax)), [])
     assert found.model == lax.model
     assert found.retrain == by_name("photographs").retrain
     assert found.gate == carried.gate
@@ -47,15 +47,15 @@ def test_otherwise_the_one_that_the_champion_carries_without_how_it_was_judged()
     assert [(s.name, s.weight) for s in found.streams] == [("det", 1.0), ("earlier_1", 1.0)]
 
 
-def test_a_vision_transformer_is_taught_at_the_usual_rates():
-    champion = _champion("cups", recipe=config.describe(by_name("coco_folder")))
+def test_a_vision_transformer_is_taught_at_the_usual_rates(tmp_path):
+    champion = _champion(tmp_path, "cups", recipe=config.describe(by_name("coco_folder")))
     assert retrain.base_recipe(champion, []).retrain == RetrainConfig()
 
 
 @pytest.mark.parametrize("provenance", [{}, {"recipe": {"model": 3}}, {"recipe": {"old": 1}}])
-def test_a_champion_without_a_recipe_that_can_be_read(provenance):
+def test_a_champion_without_a_recipe_that_can_be_read(provenance, tmp_path):
     with pytest.raises(ValueError, match=r"'cups'.*--recipe"):
-        retrain.base_recipe(_champion("cups", **provenance), [])
+        retrain.base_recipe(_champion(tmp_path, "cups", **provenance), [])
 
 
 @pytest.mark.parametrize("name", ["cups", "a", "blood-cells_2"])
