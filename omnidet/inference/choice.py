@@ -23,6 +23,9 @@ SAME_THING = 0.7
 """Intersection over union above which two boxes of a name are taken for the same thing, where
 that is asked for."""
 
+_NONE = -1.0
+"""Below every score: nothing that reaches its threshold was left out."""
+
 
 @dataclass(frozen=True, eq=False)
 class Chosen:
@@ -59,9 +62,11 @@ def choose(
     most_phrases = int(np.bincount(name_of).max()) if len(name_of) else 1
     asked = count * most_phrases
     while True:
-        parts, is_all = _by_threshold(embeddings_QD, prompt, name_of, asked, threshold)
+        parts, unseen = _by_threshold(embeddings_QD, prompt, name_of, asked, threshold)
         kept = _one_each(boxes_Q4, parts, name_of, same_thing)
-        if is_all or len(kept) >= count:
+        # Below that, a pair of one group may not be known yet that is better than another group's.
+        sure = [place for place in kept[:count] if parts.scores[place] >= unseen]
+        if unseen < 0 or len(sure) == count:
             kept = kept[:count]
             return Chosen(
                 parts.scores[kept],
@@ -81,9 +86,9 @@ class _Pairs:
 
 def _by_threshold(
     embeddings_QD: Tensor, prompt: Prompt, name_of: IntArray, asked: int, threshold: float
-) -> tuple[_Pairs, bool]:
-    """The best pairs of each group of phrases with one threshold, together; whether these are all
-    that reach it.
+) -> tuple[_Pairs, float]:
+    """The best pairs of each group of phrases with one threshold, together; and what no other pair
+    that reaches its threshold scores more than.
     """
     own = prompt.thresholds or (None,) * (int(name_of.max(initial=-1)) + 1)
     groups: dict[float, list[int]] = {}
@@ -95,7 +100,7 @@ def _by_threshold(
     ]
     if not found:
         nothing = np.zeros(0, np.int64)
-        return _Pairs(np.zeros(0, np.float32), nothing, nothing), True
+        return _Pairs(np.zeros(0, np.float32), nothing, nothing), _NONE
     scores = np.concatenate([pairs.scores for pairs, _ in found])
     order = np.argsort(-scores, kind="stable")
     together = _Pairs(
@@ -103,7 +108,7 @@ def _by_threshold(
         np.concatenate([pairs.region for pairs, _ in found])[order],
         np.concatenate([pairs.phrase for pairs, _ in found])[order],
     )
-    return together, all(is_all for _, is_all in found)
+    return together, max(unseen for _, unseen in found)
 
 
 def _pairs(
@@ -112,7 +117,7 @@ def _pairs(
     members: range | list[int],
     asked: int,
     threshold: float,
-) -> tuple[_Pairs, bool]:
+) -> tuple[_Pairs, float]:
     rows_PD, biases_P, shared = prompt.rows_PD, prompt.biases_P, prompt.shared
     if len(members) != len(rows_PD):
         rows_PD, biases_P, shared = rows_PD[list(members)], biases_P[list(members)], None
@@ -121,7 +126,9 @@ def _pairs(
     scores, region, phrase = (values.cpu().numpy() for values in found)
     keep = scores >= threshold
     is_all = len(scores) < asked or not bool(keep.all())
-    return _Pairs(scores[keep], region[keep], np.array(members, np.int64)[phrase[keep]]), is_all
+    unseen = _NONE if is_all else float(scores[-1])
+    pairs = _Pairs(scores[keep], region[keep], np.array(members, np.int64)[phrase[keep]])
+    return pairs, unseen
 
 
 def _one_each(

@@ -78,6 +78,16 @@ def test_the_pairs_are_those_of_an_exhaustive_count(names, name_of, thresholds, 
     np.testing.assert_allclose(chosen.scores, [score for score, *_ in expected], atol=1e-6)
 
 
+def test_near_copies_under_one_threshold_do_not_make_room_for_worse_boxes_under_another():
+    boxes = np.array([[0, 0, 9, 9]] * 4 + [[50, 0, 60, 9], [70, 0, 80, 9]], np.float32)
+    crowded, weak = [5.0, 4.9, 4.8, 4.7, 4.0, -9.0], [-9.0, -9.0, -9.0, -9.0, -9.0, 1.0]
+    prompt = Prompt(
+        ("a", "b"), torch.tensor([crowded, weak]), torch.zeros(2), thresholds=(None, 0.5)
+    )
+    chosen = choose(boxes, torch.eye(6), prompt, 2, 0.1, 0.7)
+    assert (chosen.region.tolist(), chosen.label.tolist()) == ([0, 4], [0, 0])
+
+
 def test_nothing_is_asked():
     boxes, embeddings, rows, biases = _world(phrases=1)
     nothing = Prompt((), rows[:0], biases[:0])
