@@ -30,7 +30,9 @@ def run(program: str, main: Callable[[], int]) -> int:
     While it runs, printing raises UnwritableError. A reader that has seen enough, as `head` has,
     ends the program without a word and with the exit code that shells give to that.
     """
-    if sys.stdout is None:  # whoever called has closed it
+    if sys.stderr is None:  # whoever called has closed it: `print` would put its lines into stdout
+        sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115  # as long as we live
+    if sys.stdout is None:
         return main()
     if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
         sys.stdout.reconfigure(errors="backslashreplace")  # as standard error is, for odd names

@@ -107,6 +107,25 @@ def test_nobody_is_told_twice():
     assert ran.returncode == 7
 
 
+def test_hints_do_not_go_to_standard_output_where_standard_error_is_closed(place):
+    call = ["predict", str(place / "a.png"), "--phrases", "xylophone", "--json"]
+    command = [sys.executable, "-m", "omnidet.cli", *call, "--model", str(place / "model")]
+    closed = ["sh", "-c", 'exec "$@" 2>&-', "sh", *command]
+    ran = subprocess.run(closed, stdout=subprocess.PIPE, text=True, timeout=120)
+    (line,) = ran.stdout.splitlines()
+    assert json.loads(line)["image"] == str(place / "a.png")
+    assert ran.returncode == 0
+
+
+def test_a_closed_standard_input_is_said(place):
+    command = [sys.executable, "-m", "omnidet.cli", "predict", "-", "--phrases", "star"]
+    closed = ["sh", "-c", 'exec "$@" <&-', "sh", *command]
+    ran = subprocess.run(closed, stderr=subprocess.PIPE, text=True, cwd=place, timeout=120)
+    (line,) = ran.stderr.splitlines()
+    assert "standard input" in line
+    assert ran.returncode == 2
+
+
 def test_a_closed_standard_output_is_nobody_s_error(place):
     call = f"{sys.executable} -m omnidet.cli models --registry {place / 'registry'} >&-"
     ran = subprocess.run(["/bin/sh", "-c", call], capture_output=True, text=True, timeout=60)

@@ -75,10 +75,11 @@ def run(options: argparse.Namespace) -> int:
     question.checked_count(options.every, "--every", least=1)
     names = [one.name for one in asked.wanted]
     check_names(names, "--phrases-file" if options.phrases_file else "--phrases")
-    items, notes = inputs.expand(options.pictures, options.out)
+    items, notes = inputs.expand(options.pictures)
+    items, passed = inputs.outside(items, options.out)
     facts = {**asking.facts(options, asked), "format": options.format, "every": options.every}
     Journal(options.out, facts, "--out").check(without=asking.OF_MODEL)
-    for note in notes:
+    for note in [*notes, *passed]:
         print(f"note: {note}", file=sys.stderr)
     detector, identity = asking.open_detector(options)
     prompt = asking.prompt_of(detector, asked)
@@ -135,7 +136,7 @@ def _labelled(
     for note in result.notes:
         print(f"note: {note}", file=sys.stderr)
     print(_said(journal, prompt.labels))
-    print(f"correct it, then: omnidet finetune {options.out}{_start(options)}")
+    print(f"correct it, then: omnidet finetune {shlex.quote(str(options.out))}{_start(options)}")
     if not result.failed:
         return 0
     count = result.before + result.pictures + result.failed

@@ -107,13 +107,14 @@ def run(options: argparse.Namespace) -> int:
     question.checked_count(options.every, "--every", least=1)
     if options.most_frames is not None:
         question.checked_count(options.most_frames, "--most-frames", least=1)
-    items, notes = inputs.expand(options.pictures, _save_dir(options))
-    is_one = inputs.is_one_picture(options.pictures) and options.save_dir is None
+    items, notes = inputs.expand(options.pictures)
+    is_one = inputs.is_one_picture(options.pictures, items) and options.save_dir is None
     if options.out is not None and not is_one:
         raise ValueError(f"--out {options.out} is for one picture: give --save-dir for several")
     if is_one and options.formats is None:
         return _one(options, asked, items[0])
-    for note in notes:
+    items, passed = inputs.outside(items, _save_dir(options))
+    for note in [*notes, *passed]:
         print(f"note: {note}", file=sys.stderr)
     return _several(options, asked, items)
 
@@ -123,11 +124,11 @@ def _one(options: argparse.Namespace, asked: asking.Asked, item: Item) -> int:
     out = None if options.json and options.out is None else options.out or _free(item)
     if out is not None:
         _check_out(out, Path(item.name))
-    from omnidet.inference import pictures
     from omnidet.predictions.files import write_picture
 
-    picture = pictures.read(item.name)
+    opened = _opened(item, options.allow_private)
     detector, _ = asking.open_detector(options)
+    picture = detector.seen(opened)
     prompt = asking.prompt_of(detector, asked)
     found = detector.detect(
         picture,
@@ -149,6 +150,17 @@ def _one(options: argparse.Namespace, asked: asking.Asked, item: Item) -> int:
     asking.say(_unfound(options, asked, detector, prompt, picture, found))
     asking.say(_landmarks(asked, detector, picture, found))
     return 0
+
+
+def _opened(item: Item, allow_private: bool) -> Picture:
+    """The picture. Raises ValueError or OSError that says what is wrong with it."""
+    from omnidet.predictions.loader import Loader
+
+    with Loader(1, allow_private) as loader:
+        ((_, picture),) = loader.opened([item])
+    if isinstance(picture, Exception):
+        raise picture
+    return picture
 
 
 def _unfound(
@@ -183,7 +195,7 @@ def _landmarks(
 
 def _free(item: Item) -> Path:
     """Where the drawn picture goes if nobody says: nothing is written over."""
-    stem = Path(item.name).stem
+    stem = Path(item.key).name
     out, number = Path(f"{stem}.detections.png"), 1
     while out.exists():
         number += 1

@@ -23,7 +23,7 @@ from omnidet.inference.names import Wanted, wanted
 from omnidet.inference.pictures import AnyPicture, Picture
 from omnidet.inference.prompt import Prompt, encoded
 from omnidet.inference.question import checked_count, checked_threshold
-from omnidet.inference.regions import regions_of
+from omnidet.inference.regions import Seen, regions_of
 from omnidet.inference.search import best_pairs
 from omnidet.model import bundle
 from omnidet.model.confidence import Confidence, Line
@@ -352,6 +352,15 @@ class OmniDet:
             score = float(best_pairs(embeddings_QD, row_PD, bias_P, 1)[0][0])
             found[label] = max(score, found.get(label, 0.0))
         return found
+
+    def seen(self, image: AnyPicture) -> Seen:
+        """The picture with what is seen in it, to be asked about several times at the cost of one
+        look.
+        """
+        picture = pictures.read(image)
+        ((boxes_Q4, embeddings_QD),) = self._regions([picture])
+        facts = picture.name, picture.width, picture.height, picture.content
+        return Seen(*facts, (self.detector, self.precision), boxes_Q4, embeddings_QD)
 
     def regions(self, images: Sequence[AnyPicture]) -> list[tuple[FloatArray, Tensor]]:
         """Boxes (Q, 4) of each image in its own pixels, and its region embeddings (Q, D)."""

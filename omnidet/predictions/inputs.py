@@ -6,7 +6,7 @@ import glob
 import os
 import re
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
@@ -59,14 +59,13 @@ class Item:
         return self.content is None and self.name.startswith(_WEB)
 
 
-def expand(given: Sequence[str], output: Path | None = None) -> tuple[list[Item], list[str]]:
+def expand(given: Sequence[str]) -> tuple[list[Item], list[str]]:
     """The pictures and videos that the arguments name, and notes about what was passed over.
 
     Args:
         given: each a picture, a video, a folder, a glob pattern, a text file with a name a line,
             an `http(s)://` or `s3://` address, `camera:0`, or `-` for standard input: a picture,
             or names.
-        output: folder that is written to: what lies in it is passed over.
 
     Raises ValueError or FileNotFoundError for one that names nothing, and ImportError if there is
     no package to read them with.
@@ -76,7 +75,7 @@ def expand(given: Sequence[str], output: Path | None = None) -> tuple[list[Item]
     for argument in given:
         for item in _one(argument, notes):
             found.setdefault(absolute(item.name), item)
-    items = _without_output(found, output, notes)
+    items = list(found.values())
     if any(item.is_web for item in items):
         extras.require("data", "aiohttp", "yarl")
     if all(item.is_video for item in items):  # among pictures, each is named and passed over
@@ -84,16 +83,34 @@ def expand(given: Sequence[str], output: Path | None = None) -> tuple[list[Item]
     return items, notes
 
 
-def is_one_picture(given: Sequence[str]) -> bool:
-    """Whether the arguments are a single picture, whose result is shown at once."""
-    if len(given) != 1:
+def is_one_picture(given: Sequence[str], items: Sequence[Item]) -> bool:
+    """Whether the arguments are a single picture, not a folder or list that holds a single one: its
+    result is shown at once.
+
+    Args:
+        items: what `expand` made of the arguments.
+    """
+    if len(given) != 1 or len(items) != 1 or items[0].is_video:
         return False
-    name = given[0]
-    path = Path(name)
-    if name == STDIN or name.startswith((*_WEB, "s3://", CAMERA)) or path.is_dir():
-        return False
-    is_pattern = _is_pattern(name) and not path.exists()
-    return path.suffix.lower() not in (*LISTS, *VIDEOS) and not is_pattern
+    return items[0].name == given[0] or items[0].content is not None
+
+
+def outside(items: Sequence[Item], output: Path | None) -> tuple[list[Item], list[str]]:
+    """The items that do not lie in the folder that is written to, and a note about the others.
+
+    Raises ValueError if none is left.
+    """
+    if output is None:
+        return list(items), []
+    folder = os.path.realpath(output) + os.sep
+    kept = [item for item in items if not absolute(item.name).startswith(folder)]
+    if len(kept) == len(items):
+        return kept, []
+    count = counted(len(items) - len(kept), "picture")
+    text = f"passed over: {count} in {output}, which results are written to"
+    if not kept:
+        raise ValueError(f"{text}, and no other is named: name others, or another folder")
+    return kept, [text]
 
 
 def _one(argument: str, notes: list[str]) -> Iterable[Item]:
@@ -101,6 +118,8 @@ def _one(argument: str, notes: list[str]) -> Iterable[Item]:
     if not argument.strip():
         raise ValueError("an empty name: name a picture, a folder or an address")
     if argument == STDIN:
+        if sys.stdin is None:
+            raise ValueError("standard input is closed: give a picture, or names, to it")
         return _of_stdin(sys.stdin.buffer.read())
     if argument.startswith(_WEB):
         return [_of_address(argument)]
@@ -122,7 +141,8 @@ def _one(argument: str, notes: list[str]) -> Iterable[Item]:
 
 def _of_file(name: str, base: str = "") -> Item:
     relative = name.removeprefix(base).lstrip("/") if base else Path(name).name
-    key = PurePosixPath(*[part for part in PurePosixPath(relative).parts if part != ".."])
+    parts = [part for part in PurePosixPath(relative).parts if part != ".."]
+    key = PurePosixPath(*parts or ["folder"])  # "." and "/", as `find .` writes it
     is_video = key.suffix.lower() in VIDEOS
     return Item(name, _plain(key.with_suffix("").as_posix()), is_video=is_video)
 
@@ -186,21 +206,6 @@ class _Runs:
     def notes(self) -> list[str]:
         """What was passed over."""
         return [f"{folder} holds results of OmniDet and is passed over" for folder in self._found]
-
-
-def _without_output(found: Mapping[str, Item], output: Path | None, notes: list[str]) -> list[Item]:
-    """The items that do not lie in the folder that is written to."""
-    if output is None:
-        return list(found.values())
-    folder = os.path.realpath(output) + os.sep
-    kept = [item for path, item in found.items() if not path.startswith(folder)]
-    if len(kept) < len(found):
-        count = len(found) - len(kept)
-        text = f"passed over: {counted(count, 'picture')} in {output}, which results are written to"
-        if not kept:
-            raise ValueError(f"{text}, and no other is named: name others, or another folder")
-        notes.append(text)
-    return kept
 
 
 def _dangling(root: Path) -> list[str]:

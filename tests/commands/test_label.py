@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import shlex
 import shutil
 
 import pytest
@@ -50,6 +51,14 @@ def test_a_draft_is_read_back(place, pictures, kind, capsys):
     for path, entries in drafted.items():
         names = sorted(phrase[entry["label"]] for entry in entries)
         assert sorted(box.name for box in found[path].boxes) == names
+
+
+def test_the_command_that_goes_on_can_be_pasted(place, pictures, capsys):
+    out = pictures / "my draft"
+    call = [str(out) if part == str(pictures / "out") else part for part in _call(place, pictures)]
+    assert cli.main(call) == 0
+    command = capsys.readouterr().out.splitlines()[-1].partition("then: ")[2]
+    assert shlex.split(command) == ["omnidet", "finetune", str(out)]
 
 
 def test_corrections_are_not_written_over(place, pictures, refused):

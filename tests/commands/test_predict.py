@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
+import http.server
+import io
 import json
 import os
 import re
 import shutil
 import sys
+import threading
 
 import pytest
 from PIL import Image
 
 from omnidet import cli, storage
 from omnidet.inference import lettering
+from omnidet.model.detector import Detector
 from omnidet.registry import versions
 from tests import full_disk, toys
 
@@ -113,6 +118,67 @@ def test_a_landmark_below_the_detectors_threshold_is_said(place, tmp_path, capsy
     hints = [line for line in capsys.readouterr().err.splitlines() if "is found, and no" in line]
     assert len(hints) == said
     assert all("'red star left of ring'" in line and "'ring'" in line for line in hints)
+
+
+def test_hints_cost_no_further_look(place, tmp_path, capsys, monkeypatch):
+    looks = []
+    regions = Detector.regions
+
+    def counted(self, images_BCHW):
+        looks.append(len(images_BCHW))
+        return regions(self, images_BCHW)
+
+    monkeypatch.setattr(Detector, "regions", counted)
+    confidence = dataclasses.replace(toys.CONFIDENCE, threshold=0.99)
+    toys.write_bundle(tmp_path / "model", confidence=confidence)
+    (tmp_path / "p.yaml").write_text("red star left of ring:\nblue circle: {threshold: 1}\n")
+    call = ["predict", str(place / "picture.png"), "--model", str(tmp_path / "model"), "--json"]
+    call += ["--phrases-file", str(tmp_path / "p.yaml")]
+    assert cli.main([*call, "--threshold", "0"]) == 0
+    said = capsys.readouterr().err
+    assert "no box for 'blue circle'" in said
+    assert "is found, and no 'ring'" in said
+    assert looks == [1]
+
+
+def test_a_picture_of_the_web_or_of_standard_input_is_one_picture(
+    place, tmp_path, capsys, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    question = ["--model", str(place / "model"), "--phrases", "red star", "--threshold", "0"]
+    assert cli.main(["predict", str(place / "picture.png"), *question, "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)["detections"]
+    handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=place)
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        address = f"http://127.0.0.1:{server.server_port}"
+        call = ["predict", f"{address}/picture.png?size=1", *question, "--allow-private"]
+        assert cli.main([*call, "--json"]) == 0
+        assert json.loads(capsys.readouterr().out)["detections"] == found
+        assert cli.main(call) == 0
+        lines = capsys.readouterr().out.splitlines()
+        assert len(lines) == len(found) + 1
+        assert lines[-1] == "picture.detections.png"
+        call[1] = f"{address}/nowhere.png"
+        assert cli.main(call) == 1
+        (line,) = [line for line in capsys.readouterr().err.splitlines() if "predict: " in line]
+        assert f"{address}/nowhere.png" in line
+        server.shutdown()
+    picture = io.TextIOWrapper(io.BytesIO((place / "picture.png").read_bytes()))
+    monkeypatch.setattr(sys, "stdin", picture)
+    assert cli.main(["predict", "-", *question, "--out", "o.png"]) == 0
+    assert {path.name for path in tmp_path.iterdir()} == {"picture.detections.png", "o.png"}
+
+
+def test_one_picture_of_an_earlier_run_may_be_looked_at(place, tmp_path, monkeypatch, refused):
+    """Nothing is written beside it then."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "predictions").mkdir()
+    shutil.copy(place / "picture.png", "predictions/a.png")
+    call = ["predict", "predictions/a.png", "--model", str(place / "model"), "--phrases", "ring"]
+    assert cli.main(call) == 0
+    assert (tmp_path / "a.detections.png").is_file()
+    assert "predictions" in refused(*call, "--formats", "csv")
 
 
 def test_a_long_phrase_does_not_fill_the_screen(place, tmp_path, capsys):

@@ -91,11 +91,13 @@ def test_results_are_no_input(place):
     (place / "p/found/.run.json").write_text("{}")
     (place / "p/broken.jpg").symlink_to("nowhere.jpg")
     for given in ("p", "p/**/*"):
-        items, notes = inputs.expand([given], place / "p" / "out")
+        items, notes = inputs.expand([given])
+        items, passed = inputs.outside(items, place / "p" / "out")
         keys = [item.key for item in items if not item.is_video]
         assert keys == ["a", "b", "sub/a"]
         assert any("p/found" in note for note in notes)
-        assert any("out" in note for note in notes)
+        assert any("out" in note for note in passed)
+        assert inputs.outside(items, place / "q") == (items, [])
     assert any("broken.jpg" in note for note in inputs.expand(["p"])[1])
     assert _names("p/a.png", str(place / "p" / "a.png")) == ["p/a.png"]
 
@@ -152,20 +154,29 @@ def test_what_names_nothing_is_said(place, given, named):
         inputs.expand([given])
 
 
-def test_one_picture_is_shown_at_once(place):
-    assert inputs.is_one_picture(["p/a.png"])
-    assert inputs.is_one_picture(["q/odd[1].png"])
-    for several in (
-        ["p"],
-        ["p/a.png", "q/a.png"],
-        ["*.png"],
-        ["-"],
-        ["p/notes.txt"],
-        ["f.mp4"],
-        ["https://a.org/x.png"],
-        ["s3://b/x.png"],
-    ):
-        assert not inputs.is_one_picture(several)
+def test_one_picture_is_shown_at_once(place, monkeypatch):
+    def is_one(*given):
+        return inputs.is_one_picture(given, inputs.expand(given)[0])
+
+    (place / "q/one.txt").write_text("a.png\n")
+    for one in ("p/a.png", "q/odd[1].png", "https://a.org/x.png"):
+        assert is_one(one)
+    for several in (["p"], ["p/sub"], ["p/a.png", "q/a.png"], ["p/*.png"], ["q/one.txt"]):
+        assert not is_one(*several)
+    for several in ("p/film.mp4", "camera:0"):
+        assert not inputs.is_one_picture([several], [inputs.Item(several, "film", is_video=True)])
+    _stdin(monkeypatch, PNG)
+    assert is_one("-")
+    _stdin(monkeypatch, b"p/a.png\n")
+    assert not is_one("-")
+
+
+def test_folders_in_a_list_are_files_that_cannot_be_read(place, monkeypatch):
+    """`find .` begins with the folder itself."""
+    _stdin(monkeypatch, b".\n./p\n./p/a.png\n..\n/\n")
+    items, _ = inputs.expand(["-"])
+    assert [item.name for item in items] == [".", "./p", "./p/a.png", "..", "/"]
+    assert [item.key for item in items] == ["folder", "p", "p/a", "folder", "folder"]
 
 
 @pytest.mark.s3
@@ -178,6 +189,8 @@ def test_objects_of_a_store(s3):
     assert [item.name for item in items] == [f"{s3.uri}/f/b.png", f"{s3.uri}/f/sub/a.jpg"]
     assert [item.key for item in items] == ["b", "sub/a"]
     assert _names(f"{s3.uri}/f/b.png") == [f"{s3.uri}/f/b.png"]
+    assert inputs.is_one_picture([f"{s3.uri}/f/b.png"], inputs.expand([f"{s3.uri}/f/b.png"])[0])
+    assert not inputs.is_one_picture([f"{s3.uri}/f"], items[:1])
     with pytest.raises(FileNotFoundError, match="nothing"):
         inputs.expand([f"{s3.uri}/nothing"])
 
