@@ -69,6 +69,8 @@ def judge(truth: Truth, found: DetectionColumns, most: int) -> Judged:
     group_D = found.image_D.astype(np.int64) * len(truth.category_ids) + found.category_D
     if truth.judged_pairs is not None:
         known = contains(truth.judged_pairs, group_D)
+        # lvis leaves out boxes without an area; for pycocotools they are wrong.
+        known &= found.boxes_xywh_D4[:, 2] * found.boxes_xywh_D4[:, 3] > 0
         row_D, group_D = row_D[known], group_D[known]
     order = np.lexsort((-found.score_D[row_D], group_D))
     rank_D = rank(group_D[order])

@@ -2,7 +2,7 @@
 
 A file is refused if the official code would silently miscount it: two images or two annotations
 share an id, an annotation has no area. Annotations of images or categories that the file does not
-list do not count, as in the official code.
+list do not count, as in the official code, nor do those of LVIS whose area is 0.
 """
 
 from __future__ import annotations
@@ -214,7 +214,10 @@ def in_columns(
     own = [
         a
         for a in dataset["annotations"]
-        if a["image_id"] in images and a["category_id"] in categories
+        if a["image_id"] in images
+        and a["category_id"] in categories
+        # `LVIS.get_ann_ids` asks for an area above 0; pycocotools does not.
+        and (a["area"] > 0 or not federated)
     ]
     image_G = np.array([images[a["image_id"]] for a in own], np.int64)
     category_G = np.array([categories[a["category_id"]] for a in own], np.int64)

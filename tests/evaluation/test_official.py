@@ -54,6 +54,27 @@ def test_lvis_equals_the_official_package(tmp_path, seed, most):
     )
 
 
+@pytest.mark.parametrize("federated", [False, True], ids=["coco", "lvis"])
+def test_boxes_without_an_area_count_as_in_the_official_code(tmp_path, federated):
+    """lvis leaves them out, pycocotools does not."""
+    dataset, found = world(3, federated=federated)
+    for annotation in dataset["annotations"][::4]:
+        annotation["area"] = 0
+    for detection in found[::3]:
+        detection["bbox"][2] = 0.0
+        detection["score"] = 1.0
+    path = tmp_path / "truth.json"
+    path.write_text(json.dumps(dataset))
+    if federated:
+        expected = official.lvis(path, found).get_results()
+        metrics = lvis.evaluate(path, found, intervals=False)
+    else:
+        expected = dict(zip(coco.NAMES, official.coco(path, found).stats, strict=True))
+        metrics = coco.evaluate(path, found, intervals=False)
+    defined = {name: value for name, value in expected.items() if value > -1}
+    assert metrics.values == pytest.approx(defined, abs=1e-12)
+
+
 def test_a_file_in_the_form_of_lvis_v1(tmp_path):
     """It has fields that v0.5 lacks, and lacks the names of files."""
     dataset, found = world(7, images=40, categories=9, federated=True)
