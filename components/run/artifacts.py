@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from omnidet import storage
+from omnidet.evaluation.metric_names import is_lower_better
 from omnidet.registry.versions import Version
 
 
@@ -59,7 +60,8 @@ def show_decision(decision: str, out: str) -> None:
     for row in rows:
         numbers = (row[column] for column in ("champion", "candidate", "allowed"))
         shown = " | ".join("–" if number is None else f"{number:.4f}" for number in numbers)
-        verdict = "ok" if row["ok"] else "**too low**"
+        missed = "**too high**" if is_lower_better(row["metric"]) else "**too low**"
+        verdict = "ok" if row["ok"] else missed
         verdict = "ok, within chance" if row.get("by_chance") else verdict
         lines.append(f"| {row['metric']} | {shown} | {verdict} |")
     Path(out).write_text("\n".join(lines) + "\n", encoding="utf-8")

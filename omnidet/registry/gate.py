@@ -3,7 +3,8 @@
     candidate's metrics + champion's metrics + what chance explains + GateConfig -> Decision
 
 Nothing passes for lack of a number: a metric that is missing, not finite or not a share fails. A
-drop that chance explains on so many images does not count.
+drop that chance explains on so many images does not count. Of a metric that is better when it
+falls, such as `absent/false_positive_rate`, a rise is the drop, and a minimum the most that passes.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from omnidet.evaluation.metric_names import HEADLINES, is_headline
+from omnidet.evaluation.metric_names import HEADLINES, is_headline, is_lower_better
 
 Range = tuple[float, float]
 _ROUNDING = 1e-9
@@ -30,7 +31,8 @@ class GateConfig:
     drops: tuple[str, ...] = ()
     """Other allowed drops of a benchmark or metric, such as `lvis=0.05` or `lvis/AP=0.05`."""
     minimum: tuple[str, ...] = ()
-    """What must be reached whatever the champion has, such as `coco/AP50=0.3`."""
+    """What must be reached whatever the champion has, such as `coco/AP50=0.3`; of what is better
+    when it falls, the most that passes, such as `absent/false_positive_rate=0.1`."""
     metrics: tuple[str, ...] = ()
     """Metrics to compare; empty compares the champion's headlines (AP, AIGT, R@1)."""
 
@@ -60,7 +62,8 @@ class Comparison:
     difference: float | None
     """Candidate less champion; None if one of them is missing or not finite."""
     allowed: float | None
-    """The least value that passes; None if any number does."""
+    """The least value that passes, or the greatest of what is better when it falls; None if any
+    number does."""
     ok: bool
     by_chance: bool = False
     """Whether it is lower than allowed, but not beyond what chance explains."""
@@ -78,8 +81,9 @@ class Decision:
     def excused(self) -> list[str]:
         """A line for each number that fell further than allowed, and passed all the same."""
         return [
-            f"{row.metric} fell from {row.champion:.3f} to {row.candidate:.3f}, more than is "
-            "allowed: on so few pictures chance explains it"
+            f"{row.metric} {'rose' if is_lower_better(row.metric) else 'fell'} from "
+            f"{row.champion:.3f} to {row.candidate:.3f}, more than is allowed: on so few pictures "
+            "chance explains it"
             for row in self.rows
             if row.by_chance
         ]
@@ -156,12 +160,13 @@ def _compare(
     difference = None
     if value is not None and before is not None and math.isfinite(value - before):
         difference = value - before
-    limit = None if before is None else before - drop
+    sign = -1 if is_lower_better(name) else 1
+    limit = None if before is None else before - sign * drop
     limits = [each for each in (limit, floor) if each is not None]
-    allowed = max(limits) if limits else None
+    allowed = max(limits, key=lambda each: sign * each) if limits else None
     are_sound = value is not None and all(_is_sound(name, each) for each in (value, before or 0))
     # Compared with each limit: the max() of a list with NaN depends on its order.
-    low = [limit for limit in limits if value is None or not value >= limit - _ROUNDING]
+    low = [each for each in limits if value is None or not sign * (value - each) >= -_ROUNDING]
     by_chance = (
         are_sound
         and low == [limit]
@@ -189,11 +194,13 @@ def _reason(
         return f"{row.metric}: the candidate's is {row.candidate}: evaluate it again"
     if row.champion is not None and not _is_sound(row.metric, row.champion):
         return f"{row.metric}: the champion's is {row.champion}: promote a sound version"
-    if floor is not None and row.candidate < floor - _ROUNDING:
-        return f"{row.metric}: {row.candidate:.4f} is below the minimum of {floor:.4f}"
+    is_lower = is_lower_better(row.metric)
+    if floor is not None and (-1 if is_lower else 1) * (row.candidate - floor) < -_ROUNDING:
+        which = "above the maximum" if is_lower else "below the minimum"
+        return f"{row.metric}: {row.candidate:.4f} is {which} of {floor:.4f}"
     reason = (
         f"{row.metric}: {row.candidate:.4f} against the champion's {row.champion:.4f}, "
-        f"a drop of {allowed_drop + 0.0:g} is allowed"  # no "-0"
+        f"a {'rise' if is_lower else 'drop'} of {allowed_drop + 0.0:g} is allowed"  # no "-0"
     )
-    beyond = f", and chance explains one from {explained[1]:.4f}" if explained else ""
+    beyond = f", and chance explains one from {explained[not is_lower]:.4f}" if explained else ""
     return f"{reason}{beyond}"

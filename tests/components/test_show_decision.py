@@ -47,3 +47,11 @@ def test_a_pass_needs_no_reasons(tmp_path, champion):
     )
     assert "**Passed**" in text
     assert "\n- " not in text
+
+
+def test_what_is_better_when_it_falls_is_too_high(tmp_path):
+    rate = "absent/false_positive_rate"
+    limits = gate.GateConfig(metrics=(rate,))
+    text = _shown(tmp_path, None, gate.decide({rate: 0.9}, {rate: 0.1}, limits))
+    assert "too high" in text
+    assert "too low" not in text

@@ -221,3 +221,35 @@ def test_a_headline_is_a_share(value):
         assert not decision.passed
         assert "coco/AP" in decision.reasons[0]
         assert str(value) in decision.reasons[0]
+
+
+RATE = "absent/false_positive_rate"
+
+
+@pytest.mark.parametrize(("value", "passed"), [(0.0, True), (0.12, True), (0.1201, False)])
+def test_of_what_is_better_when_it_falls_a_rise_is_the_drop(value, passed):
+    decision = gate.decide({RATE: value}, {RATE: 0.1}, GateConfig(metrics=(RATE,)))
+    assert decision.passed == passed
+    assert decision.rows[0].allowed == pytest.approx(0.12)
+    for reason in decision.reasons:
+        assert "rise" in reason
+        assert f"{value:.4f}" in reason
+
+
+def test_of_what_is_better_when_it_falls_the_minimum_is_the_most_that_passes():
+    limits = GateConfig(minimum=(f"{RATE}=0.11",), metrics=(RATE,))
+    assert gate.decide({RATE: 0.05}, None, limits).passed
+    decision = gate.decide({RATE: 0.115}, {RATE: 0.1}, limits)
+    assert decision.rows[0].allowed == 0.11
+    (reason,) = decision.reasons
+    for part in (RATE, "0.1150", "0.1100", "maximum"):
+        assert part in reason
+
+
+def test_chance_explains_a_rise_of_what_is_better_when_it_falls():
+    limits = GateConfig(max_drop=0, metrics=(RATE,))
+    decision = gate.decide({RATE: 0.3}, {RATE: 0.2}, limits, {RATE: (0.15, 0.4)})
+    assert (decision.passed, decision.rows[0].by_chance) == (True, True)
+    assert "rose" in decision.excused()[0]
+    (reason,) = gate.decide({RATE: 0.3}, {RATE: 0.1}, limits, {RATE: (0.15, 0.4)}).reasons
+    assert "0.1500" in reason
