@@ -17,7 +17,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from omnidet import storage
 from omnidet.data.reading import picture_files
 from omnidet.data.reading.picture_files import DAMAGED, STANDARD, PictureLimits
-from omnidet.data.reading.pixels import DEEP_MODES, eight_bits, orientation
+from omnidet.data.reading.pixels import DEEP_MODES, flat, orientation
 from omnidet.data.transforms.decode import decode
 from omnidet.data.transforms.example import Example, Pixels
 from omnidet.data.transforms.letterbox import letterbox
@@ -226,11 +226,7 @@ def _viewed(image: Image.Image) -> Pixels:
     """RGB pixels of what a viewer shows."""
     if orientation(image) != 1:
         image = ImageOps.exif_transpose(image)
-    image = eight_bits(image)
-    if image.has_transparency_data:
-        layers = image.convert("RGBA")
-        image = Image.alpha_composite(Image.new("RGBA", layers.size, "white"), layers)
-    return np.array(image.convert("RGB"))
+    return np.array(flat(image))
 
 
 def _unreadable(name: str, error: Exception) -> str:

@@ -79,7 +79,7 @@ def open_picture(path: Path) -> Opened | str:
             return Opened(digest, image.size, pixels.orientation(image), is_deep)
     except Image.DecompressionBombError:
         return TOO_LARGE
-    except (OSError, SyntaxError, ValueError, EOFError, ArithmeticError) as error:
+    except picture_files.DAMAGED as error:
         if "truncated" in str(error).lower():
             return TRUNCATED
         return next((what for mark, what in DISGUISED.items() if mark.match(content)), UNREADABLE)

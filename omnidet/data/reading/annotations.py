@@ -235,5 +235,5 @@ def image_size(content: bytes) -> tuple[int, int] | str:
     except Image.DecompressionBombError:
         return "image too large"
     # What Pillow's readers raise.
-    except (OSError, SyntaxError, ValueError, EOFError, ArithmeticError):
+    except picture_files.DAMAGED:
         return "unreadable image"

@@ -43,9 +43,7 @@ def perceptual_hash(content: bytes) -> np.uint64 | None:
                 return None
             return np.uint64(dhash(image))
     # What Pillow's decoders raise. quarantine.clean reports such an image.
-    except (OSError, SyntaxError, ValueError, EOFError, ArithmeticError):
-        return None
-    except Image.DecompressionBombError:
+    except picture_files.DAMAGED:
         return None
 
 

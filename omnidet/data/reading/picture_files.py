@@ -38,6 +38,7 @@ DAMAGED = (
     ValueError,
     EOFError,
     ArithmeticError,
+    TypeError,
     Image.DecompressionBombError,
 )
 """What Pillow raises for a file that is damaged or too large."""

@@ -1,5 +1,5 @@
-"""Pictures as people see them: turned as their EXIF tag says, and in 8 bits whatever they were
-stored in.
+"""Pictures as people see them: turned as their EXIF tag says, in 8 bits whatever they were stored
+in, and on white where they are transparent.
 """
 
 from __future__ import annotations
@@ -42,3 +42,19 @@ def eight_bits(image: Image.Image) -> Image.Image:
     else:
         values, scale = values - low, max(high - low, 1e-9)
     return Image.fromarray(np.round(values * (255 / scale)).astype(np.uint8))
+
+
+def is_flat(image: Image.Image) -> bool:
+    """Whether its colours alone are what a viewer shows: 8 bits, and no pixel is transparent."""
+    if image.mode in DEEP_MODES or not image.has_transparency_data:
+        return image.mode not in DEEP_MODES
+    return image.convert("RGBA").getchannel("A").getextrema()[0] == 255
+
+
+def flat(image: Image.Image) -> Image.Image:
+    """The picture in RGB of 8 bits, on white where it is transparent."""
+    image = eight_bits(image)
+    if image.has_transparency_data:
+        layers = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", layers.size, "white"), layers)
+    return image.convert("RGB")

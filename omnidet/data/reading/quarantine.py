@@ -191,7 +191,7 @@ def _decoding_problem(record: Record) -> str | None:
     except Image.DecompressionBombError:
         return picture_files.TOO_LARGE
     # What Pillow's decoders raise.
-    except (OSError, SyntaxError, ValueError, EOFError, ArithmeticError) as error:
+    except picture_files.DAMAGED as error:
         return "truncated image" if "truncated" in str(error).lower() else "unreadable image"
 
 

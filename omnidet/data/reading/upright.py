@@ -1,10 +1,11 @@
-"""Photographs that a tag turns: the picture as a viewer shows it, with its boxes on the right
-things.
+"""A picture as a viewer shows it, with its boxes on the right things: what a detector that is asked
+sees, too.
 
 A camera stores pixels as its sensor has them and says in the EXIF tag `Orientation` how to turn
 them. Some tools draw boxes in the turned picture, some in the stored one. The size that the
 annotation states says which; where it cannot, the picture is refused. What comes out carries no
-such tag, so that no later step has to know of it.
+such tag, so that no later step has to know of it. The same holds for transparent pixels, behind
+which a viewer shows white, and for more than 8 bits a channel.
 """
 
 from __future__ import annotations
@@ -15,12 +16,13 @@ import re
 
 from PIL import Image, ImageOps
 
-from omnidet.data.reading import picture_files
+from omnidet.data.reading import picture_files, pixels
 from omnidet.schema import Record
 
 ORIENTATION = 0x0112
 UNKNOWN = "turned by its EXIF tag, and the annotation does not say which way its boxes were drawn"
 """Why a picture is refused."""
+_JPEG = b"\xff\xd8"
 _JPEG_QUALITY = 95
 _HEAD_BYTES = 1 << 16
 _TAG = re.compile(
@@ -45,12 +47,17 @@ def orientation(image: bytes) -> int:
 def upright(record: Record) -> Record | str:
     """The record with its picture as a viewer shows it, or why that cannot be told.
 
-    A picture without a tag is returned as it came, byte for byte.
+    A picture without a tag is returned as it came, byte for byte, unless it is transparent or deep.
     """
     try:
-        turn = orientation(record.image)
-    except (OSError, SyntaxError, ValueError, EOFError, ArithmeticError):
+        turned = _upright(record)
+        return turned if isinstance(turned, str) else _flat(turned)
+    except picture_files.DAMAGED:
         return record  # the checks that follow say what is wrong with it
+
+
+def _upright(record: Record) -> Record | str:
+    turn = orientation(record.image)
     if turn == 1:
         return record
     with picture_files.opened(record.image) as opened:
@@ -70,9 +77,19 @@ def upright(record: Record) -> Record | str:
     return dataclasses.replace(record, image=content, width=turned[0], height=turned[1])
 
 
+def _flat(record: Record) -> Record:
+    """The record with its picture in 8 bits, and on white where it is transparent."""
+    if record.image.startswith(_JPEG):  # neither deep nor transparent
+        return record
+    with picture_files.opened(record.image) as opened:
+        if picture_files.STANDARD.problem(*opened.size) or pixels.is_flat(opened):
+            return record
+        return dataclasses.replace(record, image=_encoded(pixels.flat(opened), opened.format))
+
+
 def _may_have_a_tag(image: bytes) -> bool:
     """Quick: most pictures have none, and every picture of a dataset is asked."""
-    if image[:2] == b"\xff\xd8":
+    if image.startswith(_JPEG):
         return b"Exif\x00" in image[:_HEAD_BYTES]
     return image[:4] in (b"II*\x00", b"MM\x00*") or b"eXIf" in image or b"EXIF" in image
 
@@ -88,7 +105,7 @@ def _without_tag(image: bytes) -> bytes:
     then."""
     head = image[:_HEAD_BYTES]
     patched = _TAG.sub(lambda m: m[1] + b"\x01\x00" if m[1] else m[3] + b"\x00\x01", head, count=1)
-    if image[:2] == b"\xff\xd8" and patched != head:
+    if image.startswith(_JPEG) and patched != head:
         whole = patched + image[_HEAD_BYTES:]
         if orientation(whole) == 1:
             return whole

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import simplejpeg
 from PIL import Image
 
+from omnidet.data.reading import picture_files
 from omnidet.data.reading.perceptual_hash import dhash
 
 _KINDS = {"JPEG": "jpg", "PNG": "png", "WEBP": "webp"}
@@ -66,7 +67,7 @@ def examine(content: bytes, taste: Taste) -> Picture | str:
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         return "too many pixels"
     # What Pillow's decoders raise.
-    except (OSError, SyntaxError, ValueError, EOFError, ArithmeticError) as error:
+    except picture_files.DAMAGED as error:
         return "truncated image" if "truncated" in str(error).lower() else "unreadable image"
 
 

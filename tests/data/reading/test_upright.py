@@ -10,6 +10,8 @@ from PIL import Image
 
 from omnidet.data.reading.quarantine import Quarantine, clean
 from omnidet.data.reading.upright import ORIENTATION, UNKNOWN, orientation, upright
+from omnidet.data.transforms.decode import decode
+from omnidet.inference.pictures import read
 from omnidet.schema import Record
 
 STORE = {
@@ -131,3 +133,43 @@ def test_a_tag_in_the_other_byte_order_is_changed_in_place_too():
     assert orientation(out.getvalue()) == 6
     made = upright(record(out.getvalue(), (80, 120), red_box(out.getvalue())))
     assert orientation(made.image) == 1
+
+
+@pytest.mark.parametrize("size", [(120, 80), (80, 120)], ids=["turned", "stored"])
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "TIFF"])
+def test_a_damaged_picture_with_a_tag_is_refused_by_name(kind, size):
+    whole = stored(6, kind)
+    quarantine = Quarantine()
+    assert clean(record(whole[: len(whole) * 3 // 4], size), quarantine) is None
+    assert quarantine.counts == {"test: record: truncated image": 1}
+
+
+def test_a_picture_of_too_many_pixels_with_a_tag_is_refused_by_name():
+    bomb = bytearray(stored(6))
+    at = bomb.index(b"\xff\xc0") + 5
+    bomb[at : at + 4] = b"\xf0\x00\xf0\x00"  # height and width
+    quarantine = Quarantine()
+    assert clean(record(bytes(bomb), (120, 80)), quarantine) is None
+    assert quarantine.counts == {"test: record: image too large": 1}
+
+
+def test_transparent_and_deep_pictures_are_trained_on_as_a_detector_that_is_asked_sees_them():
+    layers = Image.new("RGBA", (120, 80), (0, 0, 0, 0))
+    layers.paste((255, 0, 0, 255), BOX)
+    deep = Image.fromarray(np.full((80, 120), 40_000, np.uint16))
+    for picture, kind in [(layers, "PNG"), (layers, "WEBP"), (layers, "GIF"), (deep, "PNG")]:
+        out = io.BytesIO()
+        picture.save(out, kind, **({"lossless": True} if kind == "WEBP" else {}))
+        cleaned = clean(record(out.getvalue(), (120, 80)), Quarantine())
+        trained_on = decode(cleaned).pixels
+        asked = read(out.getvalue(), "picture").letterboxed(120).pixels[:80]
+        np.testing.assert_array_equal(trained_on, asked)
+        background = 156 if picture is deep else 255
+        assert trained_on[0, 0].tolist() == [background] * 3
+
+
+def test_a_picture_with_an_opaque_fourth_channel_is_left_as_it_came():
+    out = io.BytesIO()
+    seen().convert("RGBA").save(out, "PNG")
+    same = record(out.getvalue(), (120, 80))
+    assert upright(same) is same
