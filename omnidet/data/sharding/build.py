@@ -114,7 +114,13 @@ def build_set(
     settings = PieceConfig(
         config.samples_per_shard, config.max_side if is_training else None, config.decode_images
     )
-    wanted = SetToBuild(location, dataset.source, settings, kept_out if is_training else None)
+    wanted = SetToBuild(
+        location,
+        dataset.source,
+        settings,
+        kept_out if is_training else None,
+        finish.was_refused(location, config.max_bad_share),
+    )
     quarantine, written = Quarantine(), []
     found = sources.by_name(dataset.source).pieces(
         root, dataset.split, quarantine, config.samples_per_shard

@@ -5,7 +5,8 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from omnidet import storage
@@ -16,6 +17,8 @@ from omnidet.data.reading.quarantine import Quarantine
 from omnidet.data.sharding.pieces import PARTS, PIECES
 
 QUARANTINE = "quarantine.jsonl"
+REFUSED = "refused"
+"""File beside the receipts of a set that was refused."""
 
 
 def finish_set(out: str, set_name: str) -> None:
@@ -43,13 +46,15 @@ def finish_set(out: str, set_name: str) -> None:
         dropped.update(content.get("held_out", {}))
         names.update(content.get("names", {}))
     members = [shards.Shard(**shard) for piece in done for shard in piece["shards"]]
-    quarantine.check_share(source, shards.num_samples(members))
-    # A set whose images are all held out is finished: the report says so, and training refuses it.
-    require(
-        bool(members or dropped),
-        f"{set_name}: {source} holds no usable image: repair or complete the dataset, or remove it "
-        "(from the data folder if it is optional, else from the recipe)",
-    )
+    with _noted(location, quarantine.max_share if members or dropped else 1.0):
+        quarantine.check_share(source, shards.num_samples(members))
+        # A set whose images are all held out is finished: the report says so, and training refuses
+        # it.
+        require(
+            bool(members or dropped),
+            f"{set_name}: {source} holds no usable image: repair or complete the dataset, or "
+            "remove it (from the data folder if it is optional, else from the recipe)",
+        )
     content = {
         "shards": [dataclasses.asdict(shard) for shard in members],
         "ground_truth": parts[0]["ground_truth"],
@@ -65,6 +70,24 @@ def finish_set(out: str, set_name: str) -> None:
         storage.join(location, storage.INDEX_NAME),
         json.dumps(content, indent=1, ensure_ascii=False) + "\n",
     )
+
+
+@contextmanager
+def _noted(location: str, max_bad_share: float) -> Iterator[None]:
+    """Note that a set is refused, and with which share allowed."""
+    try:
+        yield
+    except ValueError:
+        storage.write_text(storage.join(location, PIECES, REFUSED), json.dumps(max_bad_share))
+        raise
+
+
+def was_refused(location: str, max_bad_share: float) -> bool:
+    """Whether a set was refused with no less allowed than now: then only other data can help, and
+    pieces that refused some are worth reading again.
+    """
+    note = storage.join(location, PIECES, REFUSED)
+    return storage.exists(note) and max_bad_share <= float(json.loads(storage.read_text(note)))
 
 
 def merge(out: str, set_names: Sequence[str]) -> None:

@@ -59,6 +59,8 @@ class SetToBuild:
     config: PieceConfig
     kept_out: HeldOut | None
     """What a training set may not hold; None for an evaluation set."""
+    is_mended: bool = False
+    """Whether an earlier build was refused for its data, which may have been corrected since."""
 
     @functools.cached_property
     def held_out_digest(self) -> str:
@@ -79,9 +81,8 @@ def build_piece(wanted: SetToBuild, numbered: tuple[int, Piece]) -> dict[str, An
     location, config = wanted.location, wanted.config
     path = storage.join(location, PIECES, f"{number:06d}.json")
     own_input, before = fingerprint(wanted, piece), _read_receipt(path)
-    if before.get("input") == own_input and all(
-        _is_there(location, shard) for shard in before["shards"]
-    ):
+    is_same = before.get("input") == own_input and not (wanted.is_mended and before["counts"])
+    if is_same and all(_is_there(location, shard) for shard in before["shards"]):
         return before
     quarantine, dropped, names = Quarantine(), Counter[str](), Counter[str]()
     records = _counted(_usable(piece, wanted, quarantine, dropped), names)

@@ -227,6 +227,26 @@ def test_a_broken_dataset_stops_the_build(tmp_path):
     assert {p.name for p in tmp_path.iterdir()} == {"laion", "out"}
 
 
+@pytest.mark.parametrize("broken", ["ab", "a"])
+def test_a_build_that_was_refused_takes_corrected_data(tmp_path, broken):
+    """What the message advises helps, and what was not refused is not read again."""
+    write_laion(tmp_path / "laion")
+    for name in broken:
+        write(tmp_path / f"laion/images/{name}.jpg", jpeg(1)[:-100])
+    config = ShardsConfig((WEB,), (), samples_per_shard=1, workers=1)
+    for _ in range(2):
+        with pytest.raises(ValueError, match=rf"{len(broken)} of 2 .* truncated image"):
+            build.build(tmp_path, str(tmp_path / "out"), config)
+    kept = [path.stat().st_mtime_ns for path in (tmp_path / "out.work").rglob("*.tar")]
+    for name in broken:
+        write(tmp_path / f"laion/images/{name}.jpg", jpeg(1))
+    index = build.build(tmp_path, str(tmp_path / "out"), config)
+    assert shards.num_samples(index.shards("train/laion")) == 2
+    assert index.report["quarantined"] == {}
+    now = [path.stat().st_mtime_ns for path in (tmp_path / "out").rglob("*.tar")]
+    assert set(kept) <= set(now)
+
+
 def split_of_coco(root, split, good, broken):
     """Images with one box each; the last ones are truncated."""
     first = {"val2017": 1, "train2017": 1001}[split]
