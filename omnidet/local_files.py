@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import glob
 import hashlib
 import os
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 _OLD = ".old"
@@ -181,9 +182,10 @@ def staged_directory(target: Path) -> Iterator[Path]:
         _clear_up(target)
         stage = _hidden_folder(target)
         try:
-            yield stage
-            give_default_modes(stage)
-            replace_directory(stage, target)
+            with _in_use(stage):
+                yield stage
+                give_default_modes(stage)
+                replace_directory(stage, target)
         finally:
             shutil.rmtree(stage, ignore_errors=True)
 
@@ -192,8 +194,9 @@ def replace_directory(stage: Path, target: Path) -> None:
     """Move a folder to a place on the same file system. What was there is removed."""
     if target.exists():
         retired = _hidden_folder(target, _OLD)
-        target.rename(retired / target.name)
-        stage.rename(target)
+        with _in_use(retired):
+            target.rename(retired / target.name)
+            stage.rename(target)
         shutil.rmtree(retired)
     else:
         stage.rename(target)
@@ -214,8 +217,7 @@ def locked(lock: Path, busy: str) -> Iterator[None]:
         descriptor = os.open(lock, os.O_RDWR | os.O_CREAT, 0o666)
     except OSError as error:
         raise unwritable(lock, error) from None
-    _held.add(descriptor)
-    try:
+    with _holding(descriptor):
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -223,6 +225,13 @@ def locked(lock: Path, busy: str) -> Iterator[None]:
         except OSError as error:
             if error.errno not in _NO_LOCKS:
                 raise
+        yield
+
+
+@contextmanager
+def _holding(descriptor: int) -> Iterator[None]:
+    _held.add(descriptor)
+    try:
         yield
     finally:
         if descriptor in _held:
@@ -246,12 +255,38 @@ def _hidden_folder(target: Path, suffix: str = "") -> Path:
     return Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}.stage-", suffix=suffix))
 
 
+@contextmanager
+def _in_use(folder: Path) -> Iterator[None]:
+    """Let other processes know that this one is at work in a folder; a kill ends it."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    with _holding(descriptor):
+        with suppress(OSError):  # without locks nobody can tell, and work goes on
+            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        yield
+
+
+def _is_in_use(folder: Path) -> bool:
+    try:
+        descriptor = os.open(folder, os.O_RDONLY)
+    except OSError:  # gone, or another user's
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        return isinstance(error, BlockingIOError)
+    finally:
+        os.close(descriptor)
+    return False
+
+
 def _clear_up(target: Path) -> None:
-    """Remove the stage of a killed process.
+    """Remove the stage of a killed process, and not that of one which is at work.
 
     If the process died between the two moves of `replace_directory`, the old folder is moved back.
     """
-    for stale in target.parent.glob(f".{target.name}.stage-*"):
+    for stale in target.parent.glob(f".{glob.escape(target.name)}.stage-*"):
+        if _is_in_use(stale):
+            continue
         if stale.suffix == _OLD and (stale / target.name).exists() and not target.exists():
             (stale / target.name).rename(target)
         shutil.rmtree(stale, ignore_errors=True)

@@ -95,8 +95,9 @@ def test_a_killed_stage_leaves_no_target_and_the_next_run_cleans_up(tmp_path, sc
     assert storage.list_files(target) == ["new"]
 
 
-def test_killed_between_the_two_moves_the_old_folder_is_not_lost(tmp_path):
-    target = tmp_path / "shards"
+@pytest.mark.parametrize("name", ["shards", "shards [1]*"])
+def test_killed_between_the_two_moves_the_old_folder_is_not_lost(tmp_path, name):
+    target = tmp_path / name
     storage.write_bytes(target / "old", b"old")
     killed(BETWEEN_MOVES, target)
     assert not target.exists()
@@ -109,6 +110,19 @@ def test_killed_between_the_two_moves_the_old_folder_is_not_lost(tmp_path):
     with pytest.raises(RuntimeError, match="no"):
         fail()
     assert storage.list_files(target) == ["old"]
+    assert entries(tmp_path) == [name]
+
+
+def test_of_two_that_write_one_folder_at_once_each_is_whole(tmp_path):
+    target = tmp_path / "shards"
+    with storage.staged_directory(target) as first:
+        (first / "one").write_bytes(b"first")
+        with storage.staged_directory(target) as second:  # as another process does
+            for name in ("one", "two"):
+                (second / name).write_bytes(b"second")
+        assert storage.list_files(target) == ["one", "two"]
+        (first / "two").write_bytes(b"first")
+    assert [(target / name).read_bytes() for name in ("one", "two")] == [b"first"] * 2
     assert entries(tmp_path) == ["shards"]
 
 
