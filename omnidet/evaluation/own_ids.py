@@ -69,6 +69,12 @@ class _Several(_Unknown):
     fault = "is not one thing alone in"
 
 
+class _Unnamed(_Unknown):
+    """A picture, where the truth does not say which file is which."""
+
+    fault = "cannot be found: some images have neither file_name nor coco_url in"
+
+
 def _beside(results: str | Path) -> Mapping[str, Any] | None:
     """The dataset that was written with the results, if they are of `omnidet predict`."""
     folder, slash, _ = str(results).rpartition("/")
@@ -85,8 +91,8 @@ def _by_file(own: Iterable[Mapping[str, Any]], truth: Any) -> dict[Any, Any]:
     places: dict[str, list[Any]] = {}
     for image in truth if isinstance(truth, list) else ():
         name = file_of(image) if isinstance(image, dict) else ""
-        if not name:  # nothing to go by
-            return {}
+        if not name:
+            return {image["id"]: _by_number(image) for image in own}
         path = PurePosixPath(name.replace("\\", "/"))
         places.setdefault("/".join(p for p in path.parts if p not in ("/", ".")), []).append(
             image.get("id")
@@ -94,6 +100,13 @@ def _by_file(own: Iterable[Mapping[str, Any]], truth: Any) -> dict[Any, Any]:
     found = {image["id"]: (_place(image["file_name"], places), image["file_name"]) for image in own}
     times = Counter(place for place, _ in found.values())
     return {own_id: _Several(f) if times[p] > 1 else p for own_id, (p, f) in found.items()}
+
+
+def _by_number(image: Mapping[str, Any]) -> Any:
+    """The id where it is the number that the file is called by, as COCO's are."""
+    stem = PurePosixPath(image["file_name"]).stem
+    is_number = stem.isascii() and stem.isdecimal() and int(stem) == image["id"]
+    return image["id"] if is_number else _Unnamed(image["file_name"])
 
 
 def _place(file_name: str, places: Mapping[str, list[Any]]) -> Any:

@@ -89,6 +89,25 @@ def test_lvis_names_its_pictures_by_their_addresses(files):
     assert [row["image_id"] for row in found] == [2, 1]  # b.jpg, a.jpg
 
 
+@pytest.mark.parametrize(("name", "number"), [("a.jpg", 1), ("000000000007.jpg", 7)])
+def test_a_truth_that_names_no_files_takes_only_numbers_that_the_files_are_called_by(
+    files, capsys, name, number
+):
+    pictures = [Labelled(f"/photos/{name}", 50, 40, ((0, 0, 9, 9),), ("hammer",), (0.9,))]
+    (files / coco.BESIDE).write_text("".join(coco.whole(pictures, ["hammer"], [number])))
+    (files / "results.json").write_text("".join(coco.results(pictures, ["hammer"], [number])))
+    truth = json.loads((files / "truth.json").read_text())
+    truth["images"] = [{"id": 1}, {"id": 2}, {"id": 7}]
+    (files / "truth.json").write_text(json.dumps(truth))
+    if number == 7:
+        assert _score(files) == 0
+        return
+    assert _score(files) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    for part in ("/photos/a.jpg", "file_name", "truth.json"):
+        assert part in line
+
+
 def test_two_pictures_of_one_file_name_are_not_taken_for_one(files):
     content = json.loads((files / coco.BESIDE).read_text())
     content["images"][0]["file_name"] = "/others/a.jpg"
