@@ -201,8 +201,8 @@ def gather(data: str, folder: str, registry: str, name: str, settings: Sequence[
         new_detector.gather(data, run.data_version, folder, recipe, run.dataset)
         return folder
     dataset, new, shards = (run.part(part) for part in ("dataset", "new", "shards"))
-    print(retrain.read(data, dataset, run.data_version, recipe.retrain.reading))
     old = retrain.replay_of(run.champion, run.attempt.replay or None)
+    print(retrain.read(data, dataset, run.data_version, recipe.retrain.reading, old))
     print(retrain.build_shards(dataset, old, new, shards, recipe, run.dataset))
     out = run.part("vocabulary")
     print(retrain.extend_vocabulary(shards, run.champion.location, out, run.dataset))

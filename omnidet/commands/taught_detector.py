@@ -50,7 +50,7 @@ def run(options: argparse.Namespace, name: str, settings: list[str]) -> int:
     retrain.require_whole(champion)
     folder = options.out or f"runs/finetune/{name}"
     dataset, new, combined, words, model = (storage.join(folder, part) for part in _PARTS)
-    said = retrain.read(options.data, dataset, noticed.data_version, recipe.retrain.reading)
+    said = retrain.read(options.data, dataset, noticed.data_version, recipe.retrain.reading, replay)
     print(noticed.why)  # now, because a folder that is refused begins nothing
     if options.replay == "none":
         print("--replay none: nothing old is measured, and it is forgotten")

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from omnidet import storage
 from omnidet.data import shards
 from omnidet.data.sharding.held_out import trained_on
 from omnidet.measures.config import EvaluationConfig
@@ -22,12 +23,12 @@ def require_unseen(
         provenance: of the detector.
 
     Returns:
-        Whether that could be checked: the shards must be those of the training.
+        Whether that could be checked: the shards must be those of the training, or hold them.
     """
     streams = provenance.get("recipe", {}).get("streams", [])
-    if provenance.get("dataset_version") != index.dataset_version or not streams:
+    named = list(dict.fromkeys(name for stream in streams for name in stream["sets"]))
+    if not named or not _holds_training(provenance, index, named):
         return False
-    named = dict.fromkeys(name for stream in streams for name in stream["sets"])
     trained = [name for name in named if name in index.sets]
     for name in dict.fromkeys(benchmark.set_name for benchmark in config.benchmarks):
         both = trained_on(index, trained, name) if name in index.sets else []
@@ -39,3 +40,23 @@ def require_unseen(
                 "evaluation sets, which holds its images out, and train again"
             )
     return True
+
+
+def _holds_training(
+    provenance: Mapping[str, Any], index: shards.Index, trained: Sequence[str]
+) -> bool:
+    """Whether the shards are those of the training, or hold its sets unchanged beside others, as
+    where a detector is taught more."""
+    if provenance.get("dataset_version") == index.dataset_version:
+        return True
+    place = str(provenance.get("shards", ""))
+    if not place or not storage.exists(storage.join(place, storage.INDEX_NAME)):
+        return False
+    own = shards.read_index(place)
+    return own.dataset_version == provenance.get("dataset_version") and all(
+        _hashes(own, name) == _hashes(index, name) for name in trained if name in own.sets
+    )
+
+
+def _hashes(index: shards.Index, set_name: str) -> list[str]:
+    return [shard.sha256 for shard in index.sets.get(set_name, ())]

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
-from omnidet.data import shards
+from omnidet.data import shard_writer, shards
 from omnidet.measures.unseen import require_unseen
-from tests import leaking
+from tests import leaking, toys
 
 
 def test_an_image_of_both_is_named(tmp_path):
@@ -23,3 +25,22 @@ def test_an_image_of_both_is_named(tmp_path):
 def test_other_shards_cannot_be_compared(tmp_path, changed):
     facts, recipe = leaking.write(tmp_path)
     assert not require_unseen(facts | changed, shards.read_index(tmp_path), recipe.evaluation)
+
+
+def _folder(folder: Path, set_name: str) -> shards.Index:
+    written = {set_name: shard_writer.write_set(toys.records(), folder, set_name, 4)}
+    shards.write_index(folder, written, {}, {"held_out": {}, "quarantined": {}})
+    return shards.read_index(folder)
+
+
+def test_shards_that_hold_those_of_the_training_beside_others_are_compared(tmp_path):
+    facts, recipe = leaking.write(tmp_path / "own")
+    folders = [shards.read_index(tmp_path / "own"), _folder(tmp_path / "more", "eval/more")]
+    both = shards.combine(tmp_path / "both", folders)
+    assert not require_unseen(facts, both, recipe.evaluation)  # where its shards are is not noted
+    facts["shards"] = str(tmp_path / "own")
+    with pytest.raises(ValueError, match="coco:3, coco:4"):
+        require_unseen(facts, both, recipe.evaluation)
+    replaced = [*folders, _folder(tmp_path / "other", "train/coco")]
+    other = shards.combine(tmp_path / "replaced", replaced)
+    assert not require_unseen(facts, other, recipe.evaluation)

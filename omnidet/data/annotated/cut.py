@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Container, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from omnidet.counted import counted
 from omnidet.data.annotated import chosen_split
@@ -63,6 +63,31 @@ def cut(found: Annotated, reading: ReadConfig | None = None) -> Cut:
         f"are kept for the evaluation{unused}"
     )
     return _measurable(Cut(found, rest, held, why))
+
+
+def without_seen(made: Cut, trained_on: Container[int]) -> Cut:
+    """The cut with those evaluation pictures trained on that a detector was trained on before: what
+    it finds in them says nothing of other pictures.
+
+    Args:
+        trained_on: ids of pictures.
+
+    Raises ValueError if no box is left to measure by.
+    """
+    seen = [picture for picture in made.evaluation if picture.opened.image_id in trained_on]
+    if not seen:
+        return made
+    root, whole = made.found.root, counted(len(made.evaluation), "evaluation picture")
+    first = f"first: {seen[0].path.name}"
+    kept = [picture for picture in made.evaluation if picture.opened.image_id not in trained_on]
+    if not _has_box(kept):
+        raise ValueError(
+            f"{root}: the detector was trained on {len(seen)} of the {whole} before ({first}), and "
+            f"no other shows a box to measure by ({made.why}): add pictures that it has not seen, "
+            "or make a new detector of them (--from photo-small)"
+        )
+    why = f"{made.why}; {len(seen)} of the {whole} are trained on, as they were before ({first})"
+    return replace(made, train=[*made.train, *seen], evaluation=kept, why=why)
 
 
 def _has_box(pictures: Sequence[Picture]) -> bool:

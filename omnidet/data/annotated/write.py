@@ -28,9 +28,6 @@ def write(made: Cut, folder: Path, version: str) -> dict[str, Any]:
     """Write `annotations/{train,evaluation}.json`, `images/` and the summary, which is also
     returned.
 
-    A picture's id is a hash of its bytes: the same picture has the same id in every version of
-    every dataset.
-
     Args:
         folder: an existing, empty folder.
         version: names the content of what was read.
@@ -72,7 +69,7 @@ def _coco(
     content: dict[str, Any] = {"images": [], "annotations": []}
     content["categories"] = [{"id": number, "name": name} for name, number in category_ids.items()]
     for picture in members:
-        image_id = int.from_bytes(picture.opened.digest[:6], "big")  # exact in JSON's doubles
+        image_id = picture.opened.image_id
         width, height = picture.opened.size
         content["images"].append(
             {

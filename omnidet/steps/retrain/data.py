@@ -29,8 +29,19 @@ _MOST_ASIDE = 0.6
 learn from."""
 
 
-def read(data: Location, out: Location, version: str, reading: ReadConfig | None = None) -> str:
-    """An annotated folder in the one layout; gives the account of what was read, for people."""
+def read(
+    data: Location,
+    out: Location,
+    version: str,
+    reading: ReadConfig | None = None,
+    replay: Location | None = None,
+) -> str:
+    """An annotated folder in the one layout; gives the account of what was read, for people.
+
+    Args:
+        replay: shards that the detector was trained on: none of their training pictures is
+            evaluated on.
+    """
     storage.require_replaceable(out, write.SUMMARY_NAME, data)
     storage.require_outside(out, data)
     reading = reading or ReadConfig()
@@ -42,9 +53,22 @@ def read(data: Location, out: Location, version: str, reading: ReadConfig | None
         reading = dataclasses.replace(reading, split_file=str(lines))
     found = annotated.read(storage.local_copy(data, ".cache/annotated"), reading)
     made = cut.cut(found, reading)
+    if replay:
+        made = cut.without_seen(made, _trained_on(shards.read_index(replay)))
     with storage.staged_directory(out) as stage:
         write.write(made, stage, version)
     return cut.describe(made)
+
+
+def _trained_on(index: shards.Index) -> frozenset[int]:
+    """Ids of the pictures that somebody annotated, in all training sets of a shard folder."""
+    prefix, found = f"{variants.SOURCE}:", set()
+    for set_name in (name for name in index.sets if name.startswith("train/")):
+        for record in shards.texts(index, set_name):
+            if not record.image_id.startswith(prefix):
+                break  # a set is of one source
+            found.add(int(record.image_id.removeprefix(prefix)))
+    return frozenset(found)
 
 
 def build_shards(

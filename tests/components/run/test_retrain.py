@@ -33,7 +33,8 @@ def asked(monkeypatch) -> list[tuple[str, tuple[Any, ...]]]:
     """Names and arguments of the library's steps that were called, instead of their work."""
     calls: list[tuple[str, tuple[Any, ...]]] = []
     decision = gate.Decision(False, ("cells/AP: too low",), ())
-    returned = {"gate": decision, "register": (versions.Version("toy", 2, "l"), "registered")}
+    registered = (versions.Version("toy", 2, "l"), "registered")
+    returned = {"gate": decision, "register": registered, "replay_of": "old/shards"}
     for name in ("read", "replay_of", "build_shards", "extend_vocabulary", "zero_shot", "train",
                  "evaluate", "gate", "register"):  # fmt: skip
 
@@ -68,10 +69,10 @@ def test_nothing_is_noted_if_nothing_is_new(run, tmp_path, monkeypatch):
 def test_new_data_is_gathered_in_the_folder_of_the_run(run, asked):
     folder = run["folder"]
     assert retrain.gather("s3://b/d", folder, run["registry"], "tiny_world", []) == folder
-    assert [name for name, _ in asked] == ["read", "replay_of", "build_shards", "extend_vocabulary"]
+    assert [name for name, _ in asked] == ["replay_of", "read", "build_shards", "extend_vocabulary"]
     reading = tiny_world().retrain.reading
-    assert asked[0][1] == ("s3://b/d", f"{folder}/dataset", "abc", reading)
-    assert asked[1][1][1] is None  # an empty parameter is no answer
+    assert asked[0][1][1] is None  # an empty parameter is no answer
+    assert asked[1][1] == ("s3://b/d", f"{folder}/dataset", "abc", reading, "old/shards")
     assert asked[3][1][0] == f"{folder}/shards"
     assert asked[3][1][2] == f"{folder}/vocabulary"
 

@@ -99,3 +99,21 @@ def test_of_many_names_with_too_little_a_line_lists_some():
     ]
     assert lines[0].endswith(": 'part 0'")
     assert lines[1].endswith("'part 10' and 39 more names")
+
+
+def test_what_a_detector_was_trained_on_is_no_evaluation_of_it(folder):
+    made = _cut(folder, train=4, val=3)
+    seen = made.evaluation[1]
+    kept = cut.without_seen(made, {seen.opened.image_id, made.train[0].opened.image_id})
+    assert [p.path for p in kept.evaluation] == [made.evaluation[n].path for n in (0, 2)]
+    assert [p.path for p in kept.train] == [*(p.path for p in made.train), seen.path]
+    said = cut.describe(kept).splitlines()[0]
+    assert "1 of the 3 evaluation pictures" in said
+    assert seen.path.name in said
+    assert cut.without_seen(made, {1, 2}) is made
+
+
+def test_an_evaluation_that_a_detector_was_trained_on_is_refused(folder):
+    made = _cut(folder, train=4, val=3)
+    with pytest.raises(ValueError, match=r"trained on 3 of the 3 .*val_.*--from photo-small"):
+        cut.without_seen(made, {p.opened.image_id for p in made.evaluation})

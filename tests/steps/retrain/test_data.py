@@ -54,6 +54,27 @@ def test_new_shards_stand_beside_the_old_ones(cells, tmp_path):
     assert all(i["source_file"].startswith("JPEGImages/") for i in truth["images"])
 
 
+def _split(folder, *evaluated: int) -> ReadConfig:
+    lines = [f"{number} {'val' if number in evaluated else 'train'}" for number in range(10)]
+    (folder / "split.txt").write_text("\n".join(lines))
+    return ReadConfig(split_file=str(folder / "split.txt"))
+
+
+def test_pictures_that_the_champion_was_trained_on_are_not_evaluated_on(cells, tmp_path):
+    retrain.read(str(cells), str(tmp_path / "first"), "abc", _split(tmp_path, 0, 1, 2, 3, 4))
+    places = [str(tmp_path / name) for name in ("new", "shards")]
+    retrain.build_shards(str(tmp_path / "first"), None, *places, by_name("tiny_world"), "cells")
+    other = _split(tmp_path, 3, 4, 5, 6)  # 5 and 6 were trained on
+    said = retrain.read(str(cells), str(tmp_path / "second"), "abd", other, places[1])
+    assert "2 of the 4 evaluation pictures" in said
+    held = json.loads((tmp_path / "second/annotations/evaluation.json").read_text())
+    assert [i["source_file"] for i in held["images"]] == ["JPEGImages/3.png", "JPEGImages/4.png"]
+    alone = retrain.read(str(cells), str(tmp_path / "third"), "abd", other)
+    assert "evaluation pictures are trained on" not in alone
+    with pytest.raises(ValueError, match="trained on 2 of the 2"):
+        retrain.read(str(cells), str(tmp_path / "fourth"), "abe", _split(tmp_path, 5, 6), places[1])
+
+
 def test_the_name_of_an_old_dataset_is_refused(cells, tmp_path):
     retrain.read(str(cells), str(tmp_path / "dataset"), "abc")
     places = [str(tmp_path / name) for name in ("dataset", "new", "both")]
