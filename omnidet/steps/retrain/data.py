@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import json
 import math
+from collections import Counter
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from omnidet import storage
 from omnidet.counted import counted
@@ -15,13 +18,14 @@ from omnidet.data import shards, vocabulary_growth
 from omnidet.data.annotated import cut, write
 from omnidet.data.annotated import read as annotated
 from omnidet.data.annotated.config import ReadConfig
-from omnidet.data.reading.perceptual_hash import perceptual_hash
+from omnidet.data.reading.perceptual_hash import MAX_DISTANCE, perceptual_hash
 from omnidet.data.sharding import build, finish
 from omnidet.data.sharding.held_out import HeldOut
 from omnidet.inference.question import listed
 from omnidet.model import bundle
 from omnidet.recipes import retrain as variants
 from omnidet.recipes.recipe import Recipe
+from omnidet.schema import Record
 from omnidet.storage import Location
 
 _MOST_ASIDE = 0.6
@@ -65,7 +69,7 @@ def _trained_on(index: shards.Index) -> frozenset[int]:
     prefix, found = f"{variants.SOURCE}:", set()
     for set_name in (name for name in index.sets if name.startswith("train/")):
         for record in shards.texts(index, set_name):
-            if not record.image_id.startswith(prefix):
+            if not _is_own(record):
                 break  # a set is of one source
             found.add(int(record.image_id.removeprefix(prefix)))
     return frozenset(found)
@@ -83,7 +87,7 @@ def build_shards(
     report for people.
 
     Evaluation images of the old shards are kept out of the new training data, as those of the new
-    are.
+    are; of public datasets, near copies of them, too.
     """
     _require_free(name, recipe)
     own = variants.datasets(recipe, name).shards
@@ -105,7 +109,7 @@ def build_shards(
         )
     shards.combine(out, [old, index] if old else [index])
     require_boxes(out, recipe, name)
-    return finish.describe(index)
+    return finish.describe(index) + _alike(index, name, old)
 
 
 def require_boxes(combined: Location, recipe: Recipe, name: str) -> None:
@@ -179,16 +183,55 @@ def count_boxes(combined: Location, name: str) -> int:
 
 
 def _held_out(index: shards.Index) -> HeldOut:
-    """Ids and perceptual hashes of the evaluation images of a shard folder."""
+    """Ids of the evaluation images of a shard folder, and perceptual hashes of those of public
+    datasets. Somebody's own pictures may all look alike, as those of one camera do.
+    """
     names: dict[str, str] = {}
     hashes: dict[str, Any] = {}
     for set_name in (name for name in index.sets if name.startswith("eval/")):
         for record in shards.records(index, set_name):
             names.setdefault(record.image_id, set_name)
-            own = perceptual_hash(record.image) if record.image_id not in hashes else None
-            if own is not None:
+            if _is_own(record) or record.image_id in hashes:
+                continue
+            if (own := perceptual_hash(record.image)) is not None:
                 hashes[record.image_id] = own
     return HeldOut(names, np.array(list(hashes.values()), np.uint64), tuple(hashes))
+
+
+def _is_own(record: Record) -> bool:
+    """Whether somebody annotated it: its id is a hash of the picture."""
+    return record.image_id.startswith(f"{variants.SOURCE}:")
+
+
+def _alike(index: shards.Index, name: str, old: shards.Index | None) -> str:
+    """A line on the training pictures that look like somebody's own evaluation pictures of before;
+    empty without one.
+    """
+    hashes = _hashes_of_own(old, "eval/") if old else {}
+    if not hashes:
+        return ""
+    alike: Counter[str] = Counter()
+    for own in _hashes_of_own(index, f"train/{name}").get(f"train/{name}", ()):
+        for set_name, those in hashes.items():
+            alike[set_name] += bool((np.bitwise_count(those ^ own) <= MAX_DISTANCE).any())
+    return "".join(
+        f"\n  train/{name}: {counted(count, 'picture')} like evaluation pictures of {other}, trained "
+        f"on since those of one camera look alike: of copies, the numbers of {other} are too good"
+        for other, count in ((n.removeprefix("eval/"), count) for n, count in alike.items())
+        if count
+    )
+
+
+def _hashes_of_own(index: shards.Index, prefix: str) -> dict[str, npt.NDArray[np.uint64]]:
+    """Perceptual hashes of the pictures that somebody annotated, for each set whose name begins so,
+    if it has any."""
+    found = {}
+    for set_name in (name for name in index.sets if name.startswith(prefix)):
+        own = itertools.takewhile(_is_own, shards.records(index, set_name))  # or none of a set
+        hashes = [value for r in own if (value := perceptual_hash(r.image)) is not None]
+        if hashes:
+            found[set_name] = np.array(hashes, np.uint64)
+    return found
 
 
 def _union(first: HeldOut, second: HeldOut) -> HeldOut:

@@ -17,13 +17,17 @@ from tests import taught, toys
 @pytest.fixture
 def cells(tmp_path):
     """Ten pictures as Pascal VOC."""
+    return _draw(tmp_path / "cells")
+
+
+def _draw(folder, colour: str = "red"):
     for part in ("JPEGImages", "Annotations"):
-        (tmp_path / "cells" / part).mkdir(parents=True)
+        (folder / part).mkdir(parents=True)
     for number in range(10):
         box = (number, 2, number + 20, 30)
-        (tmp_path / f"cells/JPEGImages/{number}.png").write_bytes(toys.png(200, 150, [box]))
-        (tmp_path / f"cells/Annotations/{number}.xml").write_text(taught._xml("quasar", box))
-    return tmp_path / "cells"
+        (folder / f"JPEGImages/{number}.png").write_bytes(toys.png(200, 150, [box], colour))
+        (folder / f"Annotations/{number}.xml").write_text(taught._xml("quasar", box))
+    return folder
 
 
 def test_the_account_and_the_layout_say_how_it_was_cut(cells, tmp_path):
@@ -73,6 +77,22 @@ def test_pictures_that_the_champion_was_trained_on_are_not_evaluated_on(cells, t
     assert "evaluation pictures are trained on" not in alone
     with pytest.raises(ValueError, match="trained on 2 of the 2"):
         retrain.read(str(cells), str(tmp_path / "fourth"), "abe", _split(tmp_path, 5, 6), places[1])
+
+
+def test_other_pictures_of_the_same_camera_are_trained_on(cells, tmp_path):
+    """They look like the evaluation pictures of the first folder and are none of them."""
+    split = _split(tmp_path, 0, 1, 2, 3, 4)
+    others = _draw(tmp_path / "others", "darkred")
+    recipe, said = by_name("tiny_world"), {}
+    for folder, replay in ((cells, None), (others, str(tmp_path / "cells_shards"))):
+        names = (folder.name, f"{folder.name}_new", f"{folder.name}_shards")
+        retrain.read(str(folder), dataset := str(tmp_path / f"{names[0]}_read"), "abc", split)
+        places = [str(tmp_path / name) for name in names[1:]]
+        said[names[0]] = retrain.build_shards(dataset, replay, *places, recipe, names[0])
+    index = shards.read_index(tmp_path / "others_shards")
+    assert shards.num_samples(index.shards("train/others")) == 5
+    assert "train/others: 5 pictures like evaluation pictures of cells" in said["others"]
+    assert "like evaluation" not in said["cells"]
 
 
 def test_the_name_of_an_old_dataset_is_refused(cells, tmp_path):
