@@ -215,8 +215,9 @@ def _alike(index: shards.Index, name: str, old: shards.Index | None) -> str:
         for set_name, those in hashes.items():
             alike[set_name] += bool((np.bitwise_count(those ^ own) <= MAX_DISTANCE).any())
     return "".join(
-        f"\n  train/{name}: {counted(count, 'picture')} like evaluation pictures of {other}, trained "
-        f"on since those of one camera look alike: of copies, the numbers of {other} are too good"
+        f"\n  train/{name}: {counted(count, 'picture')} like evaluation pictures of {other}, "
+        f"trained on since those of one camera look alike: if they are copies, {other}'s numbers "
+        "are too good"
         for other, count in ((n.removeprefix("eval/"), count) for n, count in alike.items())
         if count
     )
