@@ -12,6 +12,7 @@ from kubeflow_trainer_api import models
 
 import omnidet
 from components.trainjob.manifest import TrainJob, manifest
+from pipelines import package, parameters
 from tests.components.trainjob.schema import lost
 from tests.manifests.conftest import (
     CLUSTER_WIDE,
@@ -107,6 +108,16 @@ def test_a_job_patches_what_the_runtime_has(overlay: tuple[str, list[Object]]) -
     patched, pod = (side["template"]["spec"]["template"]["spec"] for side in (patch, base))
     for key in ("containers", "volumes"):
         assert {item["name"] for item in patched[key]} <= {item["name"] for item in pod[key]}
+
+
+@pytest.mark.parametrize("name", package.NAMES)
+def test_what_a_comment_gives_to_the_pipeline_is_taken(name: str) -> None:
+    spec = package.spec(package.path(name))
+    text = "".join(file.read_text(encoding="utf-8") for file in sorted(MANIFESTS.rglob("*.yaml")))
+    given = re.findall(r"#.*(?:parameter|setting) ([\w.]+=[\w-]+)", text)
+    assert given == ["job.queue=omnidet"]
+    required = ["data=s3://bucket/data"]
+    assert parameters.parse(spec, [*required, *given])["settings"] == given
 
 
 def test_queues_refer_to_one_another(overlay: tuple[str, list[Object]]) -> None:
