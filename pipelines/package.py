@@ -80,10 +80,11 @@ def described(package: Path) -> str:
 
 
 def version(package: Path) -> str:
-    """Name of this version: omnidet's version and the commit, such as 0.1.0-1b2c3d4e5f60.
+    """Name of this version: omnidet's, the commit and a hash of the package, such as
+    0.1.0-1b2c3d4e5f60-9a8b7c6d5e4f.
 
-    If files differ from the commit, a hash of the package follows: the commit alone would not say
-    which package it is.
+    A server that has a version of this name is not sent the package again: the name stands for its
+    content, whatever file it is and whichever pipeline it is called.
     """
     try:
         described = subprocess.run(
@@ -93,6 +94,4 @@ def version(package: Path) -> str:
         commit = described.stdout.strip()
     except (OSError, subprocess.SubprocessError):
         commit = "unknown"
-    if commit == "unknown" or commit.endswith("-dirty"):
-        commit += "-" + hashlib.sha256(package.read_bytes()).hexdigest()[:12]
-    return f"{__version__}-{commit}"
+    return f"{__version__}-{commit}-{hashlib.sha256(package.read_bytes()).hexdigest()[:12]}"

@@ -13,6 +13,7 @@ from pipelines import local, package
 from pipelines.defaults import ROOT
 
 CRON = "0 0 3 * * 1"
+AS_SOMEBODY = ("-c", "user.name=somebody", "-c", "user.email=somebody@example.com")
 
 
 def _submit(*arguments: str) -> int:
@@ -117,6 +118,26 @@ def test_a_wrong_schedule_is_refused_before_anything_is_sent(fake, capsys):
     assert _schedule("--max-concurrency", "0") == 2
     assert "--max-concurrency 0" in _one_line(capsys)
     assert not fake.calls
+
+
+def test_another_package_is_never_taken_for_one_that_the_server_has(fake, tmp_path, monkeypatch):
+    """Neither one for other images, nor another pipeline under the same name."""
+    checkout = tmp_path / "checkout"  # without changes, whatever this one holds
+    checkout.mkdir()
+    for words in (["init", "-q"], [*AS_SOMEBODY, "commit", "-q", "--allow-empty", "-m", "all"]):
+        subprocess.run(["git", *words], cwd=checkout, check=True)
+    monkeypatch.setattr(package, "ROOT", checkout)
+    own = tmp_path / "own.yaml"
+    text = package.path("train_detector").read_text()
+    own.write_text(text.replace("ghcr.io/omnidet", "registry.example.com/team"))
+    for arguments in ([], ["--package", str(own)], ["--pipeline", "retrain", "data=s3://b/d"], []):
+        assert _submit("--no-wait", "--name", "team", *arguments) == 0
+    runs = [run["pipeline_version_reference"] for run in fake.runs.values()]
+    assert len(fake.versions) == 3
+    assert runs[3] == runs[0]
+    assert len({run["pipeline_version_id"] for run in runs}) == 3
+    assert own.read_bytes() in fake.packages
+    assert package.path("retrain").read_bytes() in fake.packages
 
 
 def test_the_name_of_the_pipeline_may_come_first(fake):
