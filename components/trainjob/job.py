@@ -73,15 +73,17 @@ def run(
     """Train: returns when the job is complete and its output was verified.
 
     Args:
-        verify_output: raises OSError or ValueError unless the trained detector is where it belongs.
+        verify_output: raises OSError or ValueError unless the trained detector is where it belongs;
+            ConnectionError if that cannot be known.
 
     Raises:
         JobError: the job failed, could not start, passed its deadline, or left no output.
         ClusterError: the API refused a call or was away for too long.
+        ConnectionError: what `verify_output` raised.
         SystemExit: SIGTERM arrived.
-            In all these cases the job has been deleted, unless the API was away, which says nothing
-            about the job, or SIGTERM was meant for this pod and not for the run: a retry of the
-            step finds it running.
+            In all these cases the job has been deleted, unless the API or the object store was
+            away, which says nothing about the job, or SIGTERM was meant for this pod and not for
+            the run: a retry of the step finds it.
     """
     pace = pace or Pace()
     last = api.fresh()  # shares nothing with what SIGTERM may interrupt
@@ -101,6 +103,9 @@ def run(
         is_kept = True
     except ClusterError as error:
         is_kept = error.is_outage
+        raise
+    except ConnectionError:
+        is_kept = True
         raise
     finally:
         api.close()
@@ -202,6 +207,8 @@ def _fail(job: TrainJob, watch: PodWatch, what: str, may_be_lost: bool = False) 
 def _verify(job: TrainJob, verify_output: Callable[[], None]) -> None:
     try:
         verify_output()
+    except ConnectionError:
+        raise
     except (OSError, ValueError) as error:
         raise JobError(
             f"TrainJob {job.full_name} is complete, but its output is not: {error}"

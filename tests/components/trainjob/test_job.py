@@ -55,6 +55,19 @@ class TestRun:
             run(JOB, api(fake), missing, QUICK)
         assert fake.deleted == DELETED
 
+    def test_an_object_store_that_is_away_says_nothing_about_the_output(self, fake: Fake) -> None:
+        """The step is tried again (`run/again.py`) and finds the job, which trained for days."""
+        fake.status = ends("Complete")
+
+        def away() -> None:
+            raise ConnectionError("s3://bucket/runs/1/model/config.json: no object store answers")
+
+        with pytest.raises(ConnectionError, match="no object store answers"):
+            run(JOB, api(fake), away, QUICK)
+        assert fake.deleted == []
+        run(JOB, api(fake), _fine, QUICK)
+        assert (len(fake.created), fake.deleted) == (1, [])
+
     def test_a_failed_job_says_why_and_is_deleted(self, fake: Fake) -> None:
         fake.status = ends("Failed", reason="FailedJobs", message="jobset failed")
         pod = f"{JOB.name}-node-0-0-abcde"
