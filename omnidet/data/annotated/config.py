@@ -64,9 +64,10 @@ class ReadConfig:
             f"retrain.reading: {' and '.join(given)} both say what is evaluated on: give one",
         )
 
-    def split(self) -> dict[str, object]:
-        """What the user chose about the split; empty where the folder decides."""
-        names = ("val_share", "split_file", "fold")
+    def chosen(self) -> dict[str, object]:
+        """What the user chose that makes another dataset of a folder; empty where the folder
+        decides."""
+        names = ("format", "names", "exif", "val_share", "split_file", "fold")
         return {name: getattr(self, name) for name in names if getattr(self, name)}
 
     def fold_of(self) -> tuple[int, int]:

@@ -55,7 +55,7 @@ def notice(
         data: annotated folder, local or `s3://`.
         reference: the champion, as `find_champion` takes it.
         name: of the dataset.
-        reading: how it is read: cut in another way, it is another dataset.
+        reading: how it is read: cut or named in another way, it is another dataset.
     """
     check_name(name)
     champion = find_champion(registry, reference)
@@ -164,7 +164,7 @@ def base_recipe(champion: Version, settings: list[str]) -> Recipe:
 
 def data_version(data: Location, reading: ReadConfig | None = None) -> str:
     """Hash over the names and contents of all files, links followed; on an object store over the
-    store's own hashes. A split of the user's own counts, too.
+    store's own hashes. What the user chose counts, too: a split, the phrases for class names.
     """
     if storage.is_s3(data):
         entries = storage.fingerprints(data)
@@ -180,10 +180,11 @@ def data_version(data: Location, reading: ReadConfig | None = None) -> str:
             f"{data} holds no file: give the folder with pictures and their annotations"
         )
     content: list[object] = [entries]
-    if split := reading.split() if reading else {}:
-        if place := str(split.get("split_file", "")):
-            split["split_file"] = storage.sha256(storage.local_copy(place, ".cache/names"))
-        content.append(split)
+    if chosen := reading.chosen() if reading else {}:
+        for field in ("names", "split_file"):
+            if place := str(chosen.get(field, "")):
+                chosen[field] = storage.sha256(storage.local_copy(place, ".cache/names"))
+        content.append(chosen)
     hashed = content if len(content) > 1 else entries
     return hashlib.sha256(json.dumps(hashed, sort_keys=True).encode()).hexdigest()
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from omnidet import config
+from omnidet.data.annotated.config import ReadConfig
 from omnidet.recipes import by_name
 from omnidet.recipes.photographs import of_folder
 from omnidet.recipes.recipe import RetrainConfig
@@ -79,6 +80,23 @@ def test_the_version_of_data_is_that_of_its_contents(tmp_path):
     assert retrain.data_version(str(tmp_path)) != first
     with pytest.raises(FileNotFoundError, match="nowhere"):
         retrain.data_version(str(tmp_path / "nowhere"))
+
+
+def test_data_that_is_read_otherwise_is_other_data(tmp_path):
+    """A corrected table of names would never be taught: `nothing new`."""
+    data, names = tmp_path / "data", tmp_path / "names.yaml"
+    data.mkdir()
+    (data / "a.txt").write_text("1")
+    names.write_text("BoltWasher: bolt\n")
+    readings = ({}, {"exif": "upright"}, {"format": "voc"}, {"names": str(names)})
+    versions = [retrain.data_version(str(data), ReadConfig(**reading)) for reading in readings]
+    assert retrain.data_version(str(data)) == versions[0]
+    names.write_text("BoltWasher: lock washer\n")
+    versions.append(retrain.data_version(str(data), ReadConfig(names=str(names))))
+    assert len(set(versions)) == len(versions)
+    moved = names.rename(tmp_path / "moved.yaml")
+    assert retrain.data_version(str(data), ReadConfig(names=str(moved))) == versions[-1]
+    assert retrain.data_version(str(data), ReadConfig(max_lost=0.5)) == versions[0]
 
 
 def test_which_of_several_models_is_said_in_words_that_can_be_pasted(tmp_path):
