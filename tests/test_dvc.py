@@ -18,6 +18,7 @@ from omnidet import plugins
 from omnidet.recipes import by_name
 from omnidet.recipes.recipe import Recipe
 from omnidet.steps import train_detector
+from omnidet.training import own_code
 
 ROOT = Path(__file__).parents[1]
 STAGES: dict[str, dict[str, Any]] = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
@@ -52,11 +53,12 @@ def graph():
     return built
 
 
-def _functions(function: Callable[..., Any]) -> list[ast.FunctionDef]:
-    """The function and those of its file that it calls, however deep."""
+def _functions(function: Callable[..., Any]) -> list[ast.stmt]:
+    """The function and those of its file that it calls, however deep; of a class, all methods."""
     tree = ast.parse(Path(inspect.getfile(function)).read_text(encoding="utf-8"))
-    known = {node.name: node for node in tree.body if isinstance(node, ast.FunctionDef)}
-    found: dict[str, ast.FunctionDef] = {}
+    kinds = (ast.FunctionDef, ast.ClassDef)
+    known = {node.name: node for node in tree.body if isinstance(node, kinds)}
+    found: dict[str, ast.stmt] = {}
     names = [function.__name__]
     while names:
         name = names.pop()
@@ -138,6 +140,16 @@ def test_a_change_of_code_re_runs_every_stage_that_uses_it(graph, stage):
 def test_a_stage_depends_on_no_code_that_it_does_not_use(graph, stage):
     files = _code_of(graph, stage)
     assert [d for d in _deps_on_code(stage) if not any(_covers(d, f) for f in files)] == []
+
+
+def test_a_finished_training_is_recognised_by_all_code_that_its_weights_depend_on(graph):
+    """Or the stage, run again, would give the weights of the code before."""
+    first = {"omnidet.training.loop", "omnidet.training.objective", "omnidet.data.mixing.mixture"}
+    first |= _parts(by_name(PARAMS["recipe"]), "train")
+    reached = first.union(*(graph.find_upstream_modules(module) for module in first)) - CARRIERS
+    files = [_path(m).removeprefix("omnidet/") for m in reached if m != "omnidet.progress"]
+    assert [f for f in sorted(files) if not any(_covers(p, f) for p in own_code.PARTS)] == []
+    assert [p for p in own_code.PARTS if not any(_covers(p, f) for f in files)] == []
 
 
 @pytest.mark.parametrize("stage", STAGES)

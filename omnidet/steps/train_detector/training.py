@@ -35,19 +35,17 @@ class _Run:
     index: shards.Index
     vocabulary: Vocabulary
     streams: tuple[Stream, ...]
-    left_out: tuple[str, ...]
-    """For people: streams without data."""
+    notes: tuple[str, ...]
+    """For people: streams without data, and what the code has to do with an earlier training."""
     model: ModelConfig
     trained: tuple[Detector, Vocabulary, dict[str, Any]] | None
     """The detector to start from."""
     origin: dict[str, Any]
     """Provenance."""
     work: Location
+    folder: str
+    """Of checkpoints and metric log, in `work`."""
     recipe: Recipe
-
-    @property
-    def folder(self) -> str:
-        return storage.join(self.work, self.origin["run"])
 
     @property
     def names(self) -> list[str]:
@@ -133,7 +131,7 @@ def _begin(
     start: Location | None,
     facts: Mapping[str, Any] | None,
 ) -> _Run:
-    from omnidet.training import runs
+    from omnidet.training import own_code, runs
 
     index = shards.read_index(shards_location)
     vocabulary = Vocabulary.load(storage.local_copy(vocabulary_location, ".cache/vocabulary"))
@@ -145,7 +143,9 @@ def _begin(
     plain, weights = config.describe(recipe), trained[2]["weights_sha256"] if trained else ""
     origin = runs.provenance(plain, index, vocabulary, weights) | dict(facts or {})
     work = _require_places(shards_location, vocabulary_location, out, work)
-    return _Run(index, vocabulary, streams, tuple(left_out), model, trained, origin, work, recipe)
+    folder, changed = own_code.folder(storage.join(work, origin["run"]))
+    notes = (*left_out, *changed)
+    return _Run(index, vocabulary, streams, notes, model, trained, origin, work, folder, recipe)
 
 
 def train(
@@ -173,7 +173,7 @@ def train(
         scored: names of the benchmarks that are measured on the way; default: all that can be.
     """
     from omnidet.data.mixing.mixture import Loader, Mixture
-    from omnidet.training import distributed, loop, objective, runs, scoring
+    from omnidet.training import distributed, loop, objective, own_code, runs, scoring
     from omnidet.training.generation import Generation
     from omnidet.training.stop import InterruptedRunError
     from omnidet.training.stopwatch import Stopwatch
@@ -182,8 +182,9 @@ def train(
     run = _begin(shards_location, vocabulary_location, out, recipe, work, start, facts)
     with distributed.world() as world, runs.alone(run.folder, world):
         if world.is_main:
-            for line in (*run.left_out, *runs.others(run.work, run.origin)):
+            for line in (*run.notes, *runs.others(run.work, run.origin)):
                 print(line)
+            own_code.note(run.folder)
         generation = Generation.take(run.folder) if world.is_main else None
         detector = run.detector()
         mixture = Mixture(
@@ -272,6 +273,8 @@ def take_best(
 
 def _write(run: _Run, out: Location, averaged: Detector, kept: Kept | None) -> None:
     """The bundle with the metric log: of the weights that were kept, else of these."""
+    from omnidet.training import own_code
+
     if kept:
         from safetensors.torch import load_file
 
@@ -284,6 +287,7 @@ def _write(run: _Run, out: Location, averaged: Detector, kept: Kept | None) -> N
         run.save(stage, averaged, confidence)
         log = storage.read_bytes(_log_path(run.folder))
         storage.write_bytes(stage / "training.jsonl", log)
+    own_code.note(run.folder, is_written=True)
     print(f"trained detector in {out}")
 
 

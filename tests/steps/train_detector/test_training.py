@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -33,6 +34,26 @@ def test_the_same_run_twice_gives_the_same_weights(place, tmp_path):
         run(*train_command(place, tmp_path / name))
     one, two = ((tmp_path / name / "model.safetensors").read_bytes() for name in ("one", "two"))
     assert one == two
+
+
+def test_changed_code_trains_anew(place, tmp_path):
+    """`dvc repro` runs this stage again when a loss has changed, and wants its work."""
+    code = shutil.copytree(ROOT / "omnidet", tmp_path / "code/omnidet")
+    loss = code / "losses/boxes_l1.py"
+    text = loss.read_text()
+    changed = text.replace("LossTerm(total_S", "LossTerm(9 * total_S")
+    assert changed != text
+    weights = []
+    for content in (text, changed, text):
+        loss.write_text(content)
+        subprocess.run(
+            [sys.executable, "-m", "omnidet.cli", *train_command(place, tmp_path / "model")],
+            cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(code.parent)}, check=True,
+        )  # fmt: skip
+        weights.append((tmp_path / "model/model.safetensors").read_bytes())
+    assert weights[0] == weights[2] != weights[1]
+    finished = [p for p in (tmp_path / "model.work").iterdir() if p.is_dir()]
+    assert len(finished) == 2
 
 
 KILLS = {
