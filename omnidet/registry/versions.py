@@ -9,7 +9,7 @@
                                          a copy, so that a lost alias is not taken for none
 
 Everything is read from these files: no index next to them could say otherwise. A number belongs to
-one registration. Registering the same weights with the same metrics again gives the same version.
+one registration. Registering the same detector with the same metrics again gives the same version.
 """
 
 from __future__ import annotations
@@ -74,6 +74,10 @@ class Version:
             raise self._damaged(INDEX_NAME, "without hashes")
         return content
 
+    def read_config(self) -> dict[str, Any]:
+        """Its `config.json`."""
+        return self._read("config.json")
+
     def folder(self, cache: Location = ".cache/models") -> Path:
         """A local folder to load it from: its own, or a copy in `cache`."""
         return storage.local_copy(self.location, cache)
@@ -128,11 +132,15 @@ def register(
     hold a whole detector.
     """
     check(registry, name)
-    bundle.check(model)
+    _, told = bundle.check(model)
     weights = storage.sha256(model / "model.safetensors")
     for version in versions(registry, name):
-        is_same_model = version.hashes["model.safetensors"] == weights
-        if is_same_model and _comparable(version.metrics) == _comparable(metrics):
+        has_same_weights = version.hashes["model.safetensors"] == weights
+        if (
+            has_same_weights
+            and _comparable(version.metrics) == _comparable(metrics)
+            and _answering(version.read_config()) == _answering(told)
+        ):
             return version, False
     content = Content(name, model, metrics, {**provenance, "weights_sha256": weights})
     return _version(registry, name, publish(registry, content)), True
@@ -300,6 +308,11 @@ def _version(registry: Location, name: str, number: int) -> Version:
 
 def _target(number: int | None) -> str:
     return "nothing" if number is None else f"version {number}"
+
+
+def _answering(told: Mapping[str, Any]) -> dict[str, Any]:
+    """What a detector answers by besides its weights, from its `config.json`."""
+    return {key: value for key, value in told.items() if key != "provenance"}
 
 
 def _comparable(metrics: Mapping[str, float]) -> dict[str, str]:

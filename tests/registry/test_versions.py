@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from omnidet import s3_client, storage
+from omnidet.model.confidence import Confidence
 from omnidet.registry import pointers, publish, versions
 from tests import toys
 from tests.registry.conftest import content, place_versions
@@ -54,6 +55,17 @@ def test_the_same_again_is_the_same_version(registry, tmp_path, model):
     assert (trained_otherwise.number, is_new) == (3, True)
     assert versions.register(registry, "second", model, {"AP": 0.6}, {})[1]
     assert versions.models(registry) == ["second", "toy"]
+
+
+def test_the_same_weights_with_other_scores_are_another_version(registry, tmp_path):
+    """Scores that were fitted again went by the threshold of the version before."""
+    found = []
+    for number, threshold in enumerate((0.3, 0.2, 0.2)):
+        folder = tmp_path / f"fitted-{number}"
+        toys.write_bundle(folder, confidence=Confidence(threshold=threshold))
+        version, is_new = versions.register(registry, "toy", folder, {"AP": 0.5}, {})
+        found.append((version.number, is_new))
+    assert found == [(1, True), (2, True), (2, False)]
 
 
 @pytest.mark.parametrize("name", ["", "Toy", "a b", "../toy", "-toy", "x" * 64, "toy@1", "toy\n"])
