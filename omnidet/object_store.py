@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import hashlib
 import io
+import json
 import re
 import time
 import uuid
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 from typing import BinaryIO, NamedTuple, TypeVar
@@ -153,6 +154,26 @@ def fingerprints(location: str) -> dict[str, str]:
         name: f"{found.size_bytes} {found.etag}"
         for name, found in sorted(versions(location).items())
     }
+
+
+def listing_hash(location: str, without: Sequence[str] = ()) -> str:
+    """Hash over name, size and ETag of every object below a folder, however many there are.
+
+    Args:
+        without: folders that do not count.
+    """
+    bucket, prefix = bucket_and_prefix(location)
+    left_out = tuple(
+        inner for where, inner in map(bucket_and_prefix, without) if where == bucket and inner
+    )
+    own = hashlib.sha256()
+    with explained(location):
+        for found in client().list_objects(bucket, prefix=prefix, recursive=True):  # in order
+            name = str(found.object_name)
+            if not name.endswith("/") and not name.startswith(left_out):
+                facts = [name[len(prefix) :], found.size, found.etag]
+                own.update(f"{json.dumps(facts)}\n".encode())
+    return own.hexdigest()
 
 
 def versions(location: str) -> dict[str, Version]:

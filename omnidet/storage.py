@@ -13,7 +13,7 @@ from __future__ import annotations
 import hashlib
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Protocol
@@ -138,6 +138,13 @@ def fingerprints(location: Location) -> dict[str, str]:
     from omnidet import object_store
 
     return object_store.fingerprints(str(location))
+
+
+def listing_hash(location: str, without: Sequence[str] = ()) -> str:
+    """Text that changes when anything below an `s3://` folder does, but for some folders in it."""
+    from omnidet import object_store
+
+    return object_store.listing_hash(location, [place for place in without if is_s3(place)])
 
 
 def upload(path: Path, location: Location) -> None:

@@ -39,8 +39,9 @@ def train_detector(
     Args:
         data: Folder or s3:// URI of the datasets. Empty draws the synthetic world of the recipe
             tiny_world.
-        data_version: Any text that names what `data` holds now, such as a date or hash. Give a new
-            one when the data changes: steps are cached by it.
+        data_version: Any text that names what `data` holds now, such as a date or hash: steps are
+            cached by it. Empty takes a hash over the names and ETags of an s3:// folder. With
+            `download`, give a new one when the data changes.
         download: Datasets of the catalogue to download into `data` first, such as ["coco", "lvis"].
             Those already there are not fetched again. Empty fetches nothing.
         workspace: Folder or s3:// URI for everything that runs make, each in its own folder.

@@ -11,7 +11,7 @@ import omnidet
 from components.run import own_settings, places
 from components.run.again import patiently
 from components.run.sizes import Size
-from omnidet import config
+from omnidet import config, storage
 from omnidet.data.download import catalogue
 from omnidet.recipes import backbones
 from omnidet.recipes.recipe import Recipe
@@ -50,11 +50,11 @@ class RunParameters:
         backbone_weights: where its weights come from; empty takes those at hand.
         train_steps: 0 leaves them to the recipe.
         data: location of the datasets; empty draws those of the recipe.
-        data_version: text that changes when the data does.
+        data_version: text that changes when the data does; empty looks at what `data` holds now.
         run_id: what KFP calls the run.
         download: datasets to download into `data` first.
         registry: checked now if given: days of training might pass before anyone notices that it
-            is away.
+            is away. Without it, `data` is not looked at either: neither may be within reach.
         size: of the nodes that train.
     """
 
@@ -173,8 +173,21 @@ def _catalogue(given: RunParameters) -> str:
 def _data_facts(given: RunParameters, recipe: Recipe) -> list[object]:
     """All that the data depends on: its folder is named after this."""
     described = [config.describe(getattr(recipe, part)) for part in DATA_PARTS]
-    facts = [omnidet.__version__, given.data, given.data_version, *described]
+    facts = [omnidet.__version__, given.data, given.data_version or _found(given), *described]
     return [*facts, [*sorted(set(given.download)), _catalogue(given)]] if given.download else facts
+
+
+def _found(given: RunParameters) -> str:
+    """What names the content of `data`, where nobody did: on a schedule nobody can, and the steps
+    would come from the cache for ever.
+
+    Empty for what is drawn, what is yet to be downloaded, and a folder, of which nothing is cached.
+    """
+    if not storage.is_s3(given.data) or given.download or not given.registry:
+        return ""
+    found = storage.listing_hash(given.data, (given.workspace, given.registry))
+    print(f"{given.data} as it is now: version {found[:12]}", flush=True)
+    return found
 
 
 def _part(setting: str) -> str:

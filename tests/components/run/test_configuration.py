@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from components.run import configuration, places
+from omnidet import storage
 from tests import toy_runs
 
 SMALL: dict[str, Any] = {
@@ -82,6 +83,29 @@ def test_the_data_folder_depends_on_what_the_data_is_made_from():
     assert len({folder, *(other.data_folder for other in others)}) == 6
     sorted_names = _configured(data="s3://b/d", download=["coco", "lvis"])
     assert others[-1].data_folder == sorted_names.data_folder
+
+
+@pytest.mark.s3
+def test_changed_data_behind_the_same_uri_is_other_data(s3):
+    """A schedule gives the same parameters each time, and KFP caches by these."""
+    data = f"{s3.uri}/team"
+    places_ = {"workspace": f"{data}/pipeline", "registry": f"{data}/registry"}
+
+    def folder(**changes: Any) -> str:
+        given = {"recipe": "coco_folder", "settings": [], "data": data, **places_, **changes}
+        return _configured(**given).data_folder
+
+    storage.write_bytes(f"{data}/annotations/a.json", b"1")
+    first = folder()
+    named = [folder(data_version="7"), folder(download=["coco"]), folder(registry="")]
+    storage.write_bytes(f"{data}/pipeline/runs/1/metrics.json", b"{}")
+    storage.write_bytes(f"{data}/registry/a/1/config.json", b"{}")
+    assert folder() == first
+    storage.write_bytes(f"{data}/annotations/a.json", b"2")
+    second = folder()
+    storage.write_bytes(f"{data}/annotations/b.json", b"2")
+    assert len({first, second, folder()}) == 3
+    assert named == [folder(data_version="7"), folder(download=["coco"]), folder(registry="")]
 
 
 def test_given_data_leaves_the_world_alone():
