@@ -5,6 +5,8 @@ from __future__ import annotations
 import ast
 import dataclasses
 import inspect
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -164,6 +166,28 @@ def test_a_stage_depends_on_the_parameters_that_its_step_reads(stage):
         and node.value.id == "recipe"
     }
     assert set(STAGES[stage]["params"]) == {"recipe", *(read & fields)}
+
+
+@pytest.mark.slow
+def test_what_was_registered_before_is_judged_again_by_the_registry_of_now(tmp_path, monkeypatch):
+    """DVC keeps what a stage has made: back at parameters of before, it would not run the gate."""
+    asking = {name: STAGES[name] for name in STAGES if "--registry" in STAGES[name]["cmd"]}
+    stages = {}
+    for name, stage in asking.items():
+        files = " ".join(next(iter(out)) if isinstance(out, dict) else out for out in stage["outs"])
+        cmd = f"echo {name} >> log; mkdir -p runs/demo; echo done > {files}"
+        stages[name] = {**stage, "cmd": cmd, "deps": ["model"], "params": []}
+    (tmp_path / "dvc.yaml").write_text(yaml.safe_dump({"stages": stages}))
+    monkeypatch.setenv("DVC_NO_ANALYTICS", "1")
+    monkeypatch.setenv("DVC_SITE_CACHE_DIR", str(tmp_path / "site"))
+    dvc = [sys.executable, "-m", "dvc"]
+    for command in (["git", "init", "-q"], [*dvc, "init", "-q"]):
+        subprocess.run(command, cwd=tmp_path, check=True)
+    for weights in ("one", "other", "one", "one"):
+        (tmp_path / "model").write_text(weights)
+        subprocess.run([*dvc, "repro", "-q"], cwd=tmp_path, check=True)
+    ran = (tmp_path / "log").read_text().split()
+    assert sorted(ran) == sorted(["register", "gate"] * 3)  # unchanged, nothing runs
 
 
 def test_every_field_of_the_recipe_is_a_parameter_of_some_stage():

@@ -38,8 +38,7 @@ def run(options: argparse.Namespace) -> None:
         # place.
         print(
             f"registered  no version in {options.registry} has these metrics: register the "
-            "detector "
-            "with `dvc repro --single-item --force register`"
+            "detector with `dvc repro --single-item --force register gate`"
         )
     print(f"report      {options.report.resolve()}")
 

@@ -24,7 +24,7 @@ def test_a_detector_that_this_registry_does_not_hold(registry, tmp_path, capsys)
     assert cli.main(call) == 0
     (line,) = [s for s in capsys.readouterr().out.splitlines() if s.startswith("registered")]
     assert registry in line
-    assert "dvc repro --single-item --force register" in line
+    assert "dvc repro --single-item --force register gate`" in line
 
 
 def test_metrics_that_are_missing(place, refused):
