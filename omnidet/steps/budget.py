@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import hashlib
 import io
 import itertools
 import json
@@ -15,12 +16,13 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from omnidet import storage
+from omnidet import config, storage
 from omnidet.counted import counted
 from omnidet.data import shards
 from omnidet.data.vocabulary import Vocabulary
 from omnidet.recipes.recipe import Recipe
 from omnidet.storage import Location
+from omnidet.training import runs
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -122,9 +124,11 @@ def plan(
         "dataset_version": index.dataset_version,
         "images_per_step": images,
         "image_size": recipe.model.image_size,
+        "training": _digest(recipe),
     }
     place = storage.join(folder, NAME)
     known = json.loads(storage.read_text(place)) if storage.exists(place) else {}
+    known = {"training": asked["training"], **known}  # earlier versions did not write it
     if {key: known.get(key) for key in asked} == asked:
         made = Budget(
             **{f.name: known[f.name] for f in dataclasses.fields(Budget) if f.name in known}
@@ -138,6 +142,12 @@ def plan(
         storage.write_text(place, json.dumps(content, indent=1) + "\n")
     _use_threads(made.threads)
     return made
+
+
+def _digest(recipe: Recipe) -> str:
+    """Of all that the time of a step depends on."""
+    content = json.dumps(runs.decisive(config.describe(recipe)), sort_keys=True)
+    return hashlib.sha256(content.encode()).hexdigest()[:12]
 
 
 def shared_out(times: Times, most_images: int, seconds: float | None, steps: int | None) -> Budget:

@@ -8,6 +8,7 @@ import json
 import pytest
 import torch
 
+from omnidet.config import override
 from omnidet.steps import budget
 from omnidet.steps.budget import Times
 from tests import evaluations, toy_runs, toys
@@ -45,6 +46,21 @@ def test_a_run_that_continues_is_not_measured_again(measured, tmp_path):
     assert len(measured) == 1
     assert _plan(tmp_path, minutes=6).steps > _plan(tmp_path, minutes=3).steps
     assert len(measured) == 3
+
+
+def test_another_training_in_the_same_folder_is_measured_anew(measured, tmp_path):
+    """A larger network takes longer a step: with the steps of another it would take hours."""
+    recipe, place = toy_runs.recipe(), tmp_path / "run"
+    judged = override(recipe, "gate.max_drop=0.5", "train.checkpoint_every=7")
+    larger = override(recipe, "model.backbone.depth=7")
+    for one in (recipe, judged, larger, larger):
+        budget.plan(tmp_path / "shards", "words", one, place, minutes=3)
+    assert [given[2] for given in measured] == [recipe, larger]
+    content = json.loads((place / budget.NAME).read_text())
+    del content["training"]  # as earlier versions wrote it
+    (place / budget.NAME).write_text(json.dumps(content))
+    budget.plan(tmp_path / "shards", "words", larger, place, minutes=3)
+    assert len(measured) == 2
 
 
 def test_the_faster_number_of_threads_is_kept_for_the_training(measured, tmp_path):
