@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import tempfile
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
@@ -94,6 +95,17 @@ class DataFolder:
             found = storage.list_files(self.location)
             return [name for name in found if "/" not in name and name.endswith(suffix)]
         return sorted(path.name for path in Path(self.location).glob(f"*{suffix}"))
+
+    def stamps(self, folder: str = "") -> dict[str, str]:
+        """For each file of a folder, by its name, a text that changes when the file does."""
+        place = storage.join(self.location, folder) if folder else self.location
+        if storage.is_s3(place):
+            return storage.fingerprints(place)
+        if not Path(place).is_dir():
+            return {}
+        with os.scandir(place) as found:
+            states = {entry.name: entry.stat() for entry in found if entry.is_file()}
+        return {name: f"{state.st_size} {state.st_mtime_ns}" for name, state in states.items()}
 
     @contextmanager
     def fetched(self, name: str) -> Iterator[Path]:

@@ -35,8 +35,9 @@ def pieces(source: str, folder: DataFolder, tars: Iterable[str]) -> Iterator[Pie
 
     How many pairs a tar holds is known only after reading it.
     """
+    stamps = folder.stamps()
     for name in tars:
-        yield functools.partial(_read_piece, source, folder, name)
+        yield functools.partial(_read_piece, source, folder, name, stamps.get(name, ""))
 
 
 def image_ids(source: str, folder: DataFolder, tars: Iterable[str]) -> set[str]:
@@ -51,7 +52,11 @@ def image_ids(source: str, folder: DataFolder, tars: Iterable[str]) -> set[str]:
 
 
 def _read_piece(
-    source: str, folder: DataFolder, name: str, quarantine: Quarantine
+    source: str,
+    folder: DataFolder,
+    name: str,
+    stamp: str,  # noqa: ARG001  # with other captions it is another piece
+    quarantine: Quarantine,
 ) -> Iterator[Record]:
     """Holds only one image in memory."""
     with folder.fetched(name) as path, _opened(path) as archive:

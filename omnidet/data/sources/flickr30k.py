@@ -13,7 +13,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from omnidet import storage
 from omnidet.data.reading import annotations as files
@@ -29,6 +29,18 @@ LEAKING_SPLITS: dict[str, str] = {}
 TAG = re.compile(r"\[/EN#(\d+)((?:/\w+)+) ([^\]]*)\]")
 NOT_VISUAL = "0"
 IMAGE_FOLDERS = ("flickr30k-images", "images")
+SENTENCES, BOXES = "Sentences", "Annotations"
+
+
+class _Image(NamedTuple):
+    """What is read of an image; with other sentences or boxes, it is another piece."""
+
+    id: str
+    unrelated: frozenset[int]
+    """Numbers of the sentences that do not describe it."""
+    sentences: str | None
+    boxes: str | None
+    """Stamps of its files."""
 
 
 @dataclass
@@ -58,24 +70,26 @@ def pieces(
     """The same, `size` images per piece."""
     folder = DataFolder(root)
     listed = [{"id": image_id} for image_id in _listed(root, split)]
-    unrelated = _unrelated(folder)
+    unrelated, texts, boxes = _unrelated(folder), folder.stamps(SENTENCES), folder.stamps(BOXES)
     unique = [
         entry["id"] for entry in files.first_of_each(listed, SOURCE, "image", "record", quarantine)
     ]
     for batch in files.batched(sorted(unique, key=lambda i: (len(i), i)), size):
-        yield functools.partial(
-            _read_piece, folder, [(i, unrelated.get(i, frozenset())) for i in batch]
-        )
+        members = [
+            _Image(i, unrelated.get(i, frozenset()), texts.get(f"{i}.txt"), boxes.get(f"{i}.xml"))
+            for i in batch
+        ]
+        yield functools.partial(_read_piece, folder, members)
 
 
 def _read_piece(
-    folder: DataFolder, images: list[tuple[str, frozenset[int]]], quarantine: Quarantine
+    folder: DataFolder, images: list[_Image], quarantine: Quarantine
 ) -> Iterator[Record]:
     contents = folder.read_images(
-        [[f"{place}/{image_id}.jpg" for place in IMAGE_FOLDERS] for image_id, _ in images]
+        [[f"{place}/{image.id}.jpg" for place in IMAGE_FOLDERS] for image in images]
     )
-    for (image_id, unrelated), content in zip(images, contents, strict=True):
-        sentences = folder.read(f"Sentences/{image_id}.txt")
+    for (image_id, unrelated, *_), content in zip(images, contents, strict=True):
+        sentences = folder.read(f"{SENTENCES}/{image_id}.txt")
         if content is None and sentences is None:
             continue
         if content is None or sentences is None:
@@ -86,7 +100,7 @@ def _read_piece(
             image_id,
             content,
             sentences,
-            folder.read(f"Annotations/{image_id}.xml"),
+            folder.read(f"{BOXES}/{image_id}.xml"),
             unrelated,
             quarantine,
         )
@@ -114,8 +128,8 @@ def ground_truth(root: str, split: str) -> GroundTruth:
     rows: list[dict[str, Any]] = []
     for image_id in sorted(dict.fromkeys(_listed(root, split)), key=lambda i: (len(i), i)):
         sentences, xml = (
-            folder.read(f"Sentences/{image_id}.txt"),
-            folder.read(f"Annotations/{image_id}.xml"),
+            folder.read(f"{SENTENCES}/{image_id}.txt"),
+            folder.read(f"{BOXES}/{image_id}.xml"),
         )
         rows += _sentences_with_boxes(image_id, sentences or b"", xml) if xml is not None else []
     return GroundTruth("", {}, json.dumps(rows, ensure_ascii=False).encode())

@@ -25,7 +25,9 @@ from tests.data.sources.handmade import (
     coco_image,
     jpeg,
     write,
+    write_cc12m,
     write_coco,
+    write_flickr30k,
     write_laion,
 )
 
@@ -342,6 +344,35 @@ def test_a_killed_build_is_invisible_and_a_rerun_continues_it(tmp_path):
     assert sum(1 for name in index.sets for _ in shards.records(index, name)) == 3
     build.build(tmp_path, str(tmp_path / "again"), config)
     assert files_of(tmp_path / "out") == files_of(tmp_path / "again")
+
+
+@pytest.mark.parametrize(
+    ("source", "make", "file", "words"),
+    [
+        ("flickr30k", write_flickr30k, "Sentences/36.txt", (b"A man", b"A dog")),
+        ("flickr30k", write_flickr30k, "Annotations/36.xml", (b"<xmin>1<", b"<xmin>3<")),
+        ("cc12m", write_cc12m, "00000.tar", (b"nine", b"nono")),
+    ],
+)
+def test_texts_that_changed_since_a_build_was_stopped_are_read_again(
+    tmp_path, source, make, file, words
+):
+    split, _ = make(tmp_path / source)
+    dataset = Dataset(f"train/{source}", source, source, split)
+    config = ShardsConfig((dataset,), (), samples_per_shard=1, workers=1)
+    work = tmp_path / "out.work"
+    write(work / build.UNFINISHED, "")
+    kept_out = build.plan(tmp_path, config).held_out
+    build.build_set(tmp_path, str(work), dataset.set_name, kept_out, config)
+    before = {path: path.stat().st_ino for path in work.rglob("*.tar")}
+    path = tmp_path / source / file
+    write(path, path.read_bytes().replace(*words))
+    index = build.build(tmp_path, str(tmp_path / "out"), config)
+    shutil.rmtree(work, ignore_errors=True)
+    fresh = build.build(tmp_path, str(tmp_path / "fresh"), config)
+    assert index.dataset_version == fresh.dataset_version
+    kept = [(tmp_path / "out" / p.relative_to(work)).stat().st_ino for p in before]
+    assert 0 < len(set(kept) & set(before.values())) < len(before)  # the others stay
 
 
 def test_a_failing_adapter_leaves_the_old_shards(tmp_path):
