@@ -262,7 +262,9 @@ def _require_no_file_above(path: Path, wanted: str) -> None:
             raise ValueError(f"{parent} is a file: give another {wanted} to write")
 
 
-def require_replaceable(location: Location, marker: str, *inputs: Location) -> None:
+def require_replaceable(
+    location: Location, marker: str, *inputs: Location, is_flat: bool = False
+) -> None:
     """Raise ValueError unless a step may write a folder at the location.
 
     It may if there is nothing, an empty folder, or an earlier output of the same step. Called
@@ -271,21 +273,29 @@ def require_replaceable(location: Location, marker: str, *inputs: Location) -> N
     Args:
         marker: the file that every output of the step holds.
         inputs: locations that the step reads.
+        is_flat: whether the step writes no folders: what holds some is something else.
     """
     same = not is_s3(location) and Path(location).resolve() in [
         Path(given).resolve() for given in inputs if not is_s3(given)
     ]
     if same or location in inputs:
         raise ValueError(f"{location} is also an input: give another folder to write")
+    for given in inputs:  # it would be lost with all else that is in the folder
+        if _is_inside(given, location):
+            raise ValueError(
+                f"{location} holds {given}, which is an input: give another folder to write"
+            )
     if not is_s3(location):
         if Path(location).exists() and not Path(location).is_dir():
             raise ValueError(f"{location} is a file: give another folder to write")
         _require_no_file_above(Path(location), "folder")
     held = list_files(location)
     # An upload that was killed may not have reached the marker.
-    if held and marker not in held and not (is_s3(location) and _is_uploading(held)):
+    is_own = marker in held or (is_s3(location) and _is_uploading(held))
+    others = [name for name in held if not is_own or (is_flat and "/" in name)]
+    if others:
         raise ValueError(
-            f"{location} holds files that this step did not write, such as {held[0]}: "
+            f"{location} holds files that this step did not write, such as {others[0]}: "
             "give a new or an empty folder"
         )
 
@@ -298,12 +308,15 @@ def _is_uploading(names: list[str]) -> bool:
 
 def require_outside(location: Location, other: Location) -> None:
     """Raise ValueError if a folder is another one, or inside it."""
-    if is_s3(location) or is_s3(other):
-        inside = f"{location}/".startswith(f"{str(other).rstrip('/')}/")
-    else:
-        inside = Path(location).resolve().is_relative_to(Path(other).resolve())
-    if inside:
+    if _is_inside(location, other):
         raise ValueError(f"{location} is {other} or inside it: give a folder outside it")
+
+
+def _is_inside(location: Location, other: Location) -> bool:
+    """Whether a location is another one, or inside it."""
+    if is_s3(location) or is_s3(other):
+        return f"{location}/".startswith(f"{str(other).rstrip('/')}/")
+    return Path(location).resolve().is_relative_to(Path(other).resolve())
 
 
 def require_writable(location: Location) -> None:

@@ -114,6 +114,20 @@ def test_a_step_replaces_its_own_output_and_nothing_else(tmp_path, held):
         storage.require_replaceable(target / held / "below", "config.json")
 
 
+def test_a_folder_that_holds_an_input_is_not_replaced(tmp_path):
+    """A marker is not enough: runs and versions hold files of the same names."""
+    run = tmp_path / "run"
+    for name in ("metrics.json", "model/config.json"):
+        storage.write_text(run / name, "{}")
+    with pytest.raises(ValueError, match=r"run holds .*run/model, which is an input"):
+        storage.require_replaceable(run, "metrics.json", run / "model")
+    storage.require_replaceable(run, "metrics.json", tmp_path / "model")
+    with pytest.raises(ValueError, match=r"model/config\.json"):
+        storage.require_replaceable(run, "metrics.json", tmp_path / "model", is_flat=True)
+    storage.remove(run / "model")
+    storage.require_replaceable(run, "metrics.json", tmp_path / "model", is_flat=True)
+
+
 @pytest.mark.s3
 def test_shards_and_vocabulary_from_the_object_store_equal_local_ones(s3, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)

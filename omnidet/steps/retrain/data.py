@@ -159,7 +159,7 @@ def extend_vocabulary(
     texts = list(shards.texts(index, f"train/{name}"))
     extended, words = vocabulary_growth.extend(old, texts, min_frequency, names)
     extended.check_names(names)
-    storage.require_replaceable(out, "vocabulary.json", combined)
+    storage.require_replaceable(out, "vocabulary.json", combined, is_flat=True)
     with storage.staged_directory(out) as stage:
         extended.save(stage)
     known = {n.lower(): n for n in content["names"]}

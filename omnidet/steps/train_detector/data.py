@@ -118,7 +118,7 @@ def build_vocabulary(
 ) -> vocabulary.Vocabulary:
     """Words of the training shards -> vocabulary folder `out`."""
     index = shards.read_index(shards_location)
-    storage.require_replaceable(out, "vocabulary.json", shards_location)
+    storage.require_replaceable(out, "vocabulary.json", shards_location, is_flat=True)
     texts = [
         text
         for name in index.sets

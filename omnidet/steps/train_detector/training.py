@@ -17,7 +17,7 @@ from omnidet.data.mixing.set_aside import SetAside
 from omnidet.data.mixing.streams import class_names, with_data
 from omnidet.data.vocabulary import Vocabulary
 from omnidet.inference.defaults import THRESHOLD
-from omnidet.model import bundle
+from omnidet.model import bundle, seal
 from omnidet.model.confidence import Confidence
 from omnidet.recipes.recipe import Recipe
 from omnidet.storage import Location
@@ -330,6 +330,10 @@ def _require_places(
     """
     inputs = (shards_location, vocabulary_location)
     storage.require_replaceable(out, "config.json", *inputs, *([work] if work else []))
+    config.require(
+        not storage.exists(storage.join(out, seal.INDEX_NAME)),
+        f"{out} is a registered version, which never changes: give another folder to write",
+    )
     work = work or f"{out}.work"
     for other in (out, *inputs):
         storage.require_outside(work, other)

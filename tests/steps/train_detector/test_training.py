@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from omnidet import cli, config
+from omnidet import cli, config, storage
 from omnidet.data import shards
 from omnidet.data.vocabulary import Vocabulary
 from omnidet.inference.detector import OmniDet
@@ -142,6 +142,15 @@ def test_folders_that_a_training_may_not_write_to(place, tmp_path, capsys):
     assert "losses=[]" in complaint("--set", "losses=[]")
     assert "/proc/none/model" in complaint("--out", "/proc/none/model")
     assert not (tmp_path / "model.work").exists()
+
+
+def test_a_registered_version_is_not_trained_over(place, tmp_path, capsys):
+    version = tmp_path / "registry/model/1"
+    for name in ("config.json", "version.json"):
+        storage.write_text(version / name, "{}")
+    assert cli.main([str(word) for word in train_command(place, version)]) == 2
+    assert "registry/model/1 is a registered version" in capsys.readouterr().err
+    assert not Path(f"{version}.work").exists()
 
 
 def test_two_runs_in_one_folder(place, tmp_path, capsys):
