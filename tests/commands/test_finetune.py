@@ -6,6 +6,7 @@ import pytest
 
 from omnidet import cli
 from omnidet.commands import finetune, taught_detector
+from omnidet.recipes.loading import load_recipe
 from omnidet.registry import versions
 from omnidet.steps import retrain
 from tests.registry.conftest import place_versions
@@ -51,6 +52,15 @@ def test_numbers_that_mean_nothing(tmp_path, monkeypatch, capsys, given, value):
     assert cli.main(["finetune", "pictures", *given]) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert value in line
+
+
+@pytest.mark.parametrize(
+    "path", ["😀/names.yaml", "caf\udce9.yaml", 'a: "b" #c', "1:30", "x\u2028y", "long " * 100]
+)
+def test_odd_letters_of_a_path_reach_the_recipe(path):
+    options = cli._parser().parse_args(["finetune", "pictures", "--names", path])
+    recipe = load_recipe(None, "photographs", finetune._reading(options))
+    assert recipe.retrain.reading.names == path
 
 
 @pytest.mark.parametrize(
