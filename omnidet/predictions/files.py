@@ -23,16 +23,20 @@ _LISTS = ("classes", "predefined_classes")
 """What a list of names is called among labels of YOLO: no picture's labels may be."""
 
 
-def free_key(key: str, taken: Collection[str]) -> str:
+def free_key(key: str, taken: Collection[str], numbers: dict[str, int] | None = None) -> str:
     """The key, or with a number behind it if another picture has it: `a/b-2`.
 
     Args:
         taken: in lower case, for file systems that do not tell case.
+        numbers: the last number of each key in lower case, which is kept here: thousands of
+            pictures may have one name, and the next one does not try all numbers again.
     """
-    found, number = key, 1
+    numbers = {} if numbers is None else numbers
+    found, number = key, numbers.get(key.lower(), 1)
     while found.lower() in taken or PurePosixPath(found.lower()).name in _LISTS:
         number += 1
         found = f"{key}-{number}"
+    numbers[key.lower()] = number
     return found
 
 

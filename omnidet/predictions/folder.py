@@ -128,6 +128,8 @@ class _Run:
         self.journal, self.files, self.show, self.complain = journal, files, show, complain
         self.progress = Progress(None, 0)
         self.taken = {key.lower() for key in journal.done.values()}
+        self.numbers: dict[str, int] = {}
+        """Of keys that several pictures have."""
         self.again: list[str] = []
         """Pictures that changed, and were looked at again."""
         self.kept_old = 0
@@ -137,7 +139,7 @@ class _Run:
         """Write what was found in a picture."""
         old = self.journal.before(item) if self.journal.has_changed(item) else None
         if old is None:
-            key = free_key(item.key, self.taken)
+            key = free_key(item.key, self.taken, self.numbers)
             self.taken.add(key.lower())
         else:
             key = str(old["file"])

@@ -54,6 +54,22 @@ def test_a_key_that_is_taken_gets_a_number():
     assert free_key("a/Classes", set()) == "a/Classes-2"  # the names of YOLO labels
 
 
+def test_the_numbers_of_a_key_are_not_tried_again():
+    class Taken(set):
+        asked = 0
+
+        def __contains__(self, key):
+            Taken.asked += 1
+            return super().__contains__(key)
+
+    taken, numbers = Taken(), {}
+    for number in range(1, 500):
+        key = free_key("a/B", taken, numbers)
+        assert key == ("a/B" if number == 1 else f"a/B-{number}")
+        taken.add(key.lower())
+    assert Taken.asked < 2000
+
+
 @pytest.mark.parametrize(("label", "name"), [("..", "_"), ("a/../b", "a_.._b"), ("  ", "_")])
 def test_labels_name_folders_below_the_run(label, name):
     assert folder_name(label) == name
