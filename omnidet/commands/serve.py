@@ -179,6 +179,7 @@ def follow(service: Service, options: argparse.Namespace, before: Path) -> None:
                     # Otherwise the disk fills up, promotion by promotion.
                     shutil.rmtree(before, ignore_errors=True)
                 before = folder
-        except (OSError, ValueError) as error:
-            reason = " ".join(str(error).split())
+        except (OSError, ValueError, RuntimeError, MemoryError) as error:
+            # RuntimeError: both versions are in memory at once, and torch has no room for two.
+            reason = " ".join(str(error).split()) or type(error).__name__
             log.warning("still version %s: %s", service.loaded.version, reason)

@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -39,6 +40,10 @@ def place(tmp_path_factory) -> Path:
     versions.promote(folder / "registry", "toy", 1)
     (folder / "damaged").mkdir()
     (folder / "damaged" / "config.json").write_text("{}")
+    shutil.copytree(folder / "model0", folder / "huge")
+    config = json.loads((folder / "huge" / "config.json").read_text())
+    config["model"]["embedding_width"] = 1 << 42  # more than any address space
+    (folder / "huge" / "config.json").write_text(json.dumps(config))
     return folder
 
 
@@ -179,7 +184,11 @@ def test_following_survives_what_it_cannot_load(place, tmp_path, caplog, monkeyp
     options.follow = 0.05
     service = Service(serve.load(place / "model0", "cpu"), "toy", "1", ServerConfig())
     answers, came = (
-        [OSError("the store\nis away"), (place / "damaged", "toy", "7")],
+        [
+            OSError("the store\nis away"),
+            (place / "damaged", "toy", "7"),
+            (place / "huge", "toy", "8"),
+        ],
         threading.Event(),
     )
 
@@ -198,9 +207,10 @@ def test_following_survives_what_it_cannot_load(place, tmp_path, caplog, monkeyp
     with caplog.at_level("INFO", "omnidet.server"):
         threading.Thread(target=serve.follow, args=(service, options, fetched), daemon=True).start()
         assert came.wait(30)
-    first, second, third = (record.message for record in caplog.records)
+    first, second, third, fourth = (record.message for record in caplog.records)
     assert first == "still version 1: the store is away"
     assert second.startswith("still version 1: ")
-    assert third == "toy is version 2 from now on"
+    assert third.startswith("still version 1: ")  # torch has no room for it
+    assert fourth == "toy is version 2 from now on"
     assert not fetched.exists()  # the disk of a pod is small
     assert (place / "model1").is_dir()
