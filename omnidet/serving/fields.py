@@ -53,7 +53,9 @@ def of_form(content_type: bytes, body: bytes, limits: Limits) -> tuple[bytes, di
     def take_field(field: Field) -> None:
         if len(texts) > limits.max_phrases + 2:
             raise ValueError(f"it has more than {limits.max_phrases} phrases")
-        texts.append((_text(field.field_name), _text(field.value)))
+        name = _text(field.field_name)
+        # A picture without the name of a file is a field: `_image` says that the file lacks.
+        texts.append((name, "" if name == "image" else _text(field.value)))
 
     parser = FormParser(
         "multipart/form-data",

@@ -32,8 +32,6 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 import omnidet
-from omnidet.inference import question as questions
-from omnidet.inference import spelling
 from omnidet.serving import answers, metrics, requests, tensors
 from omnidet.serving.bodies import Bodies
 from omnidet.serving.config import Patience
@@ -192,7 +190,12 @@ class _Handlers:
                 question, wanted = await self.service.work(read)
                 found = await self.service.answer(question, loaded)
         body, length = answers.to_tensors(
-            wanted, question, found, self.service.name, loaded.version, _doubts(question)
+            wanted,
+            question,
+            found,
+            self.service.name,
+            loaded.version,
+            loaded.doubts(question.phrases),
         )
         if length is None:
             return Response(body, media_type="application/json")
@@ -207,7 +210,7 @@ class _Handlers:
                 question = await self.service.work(read)
                 (found,) = await self.service.answer(question, loaded)
         model = {"name": self.service.name, "version": loaded.version}
-        plain = answers.to_plain(found, question.phrases, _doubts(question))
+        plain = answers.to_plain(found, question.phrases, loaded.doubts(question.phrases))
         return _json({"model": model, **plain})
 
     def _loaded(self, request: Request) -> Loaded:
@@ -227,13 +230,6 @@ class _Handlers:
 
 
 _BINARY = "application/octet-stream"
-
-
-def _doubts(question: requests.Question) -> list[str]:
-    """What a person should know about the phrases."""
-    asked = question.phrases
-    found = [*spelling.doubts(asked), questions.hint(asked), questions.twice(asked)]
-    return [answers.line(doubt) for doubt in found if doubt]
 
 
 def _json(content: Any, status: int = 200) -> Response:

@@ -17,9 +17,11 @@ from starlette.exceptions import HTTPException
 
 from omnidet.data.reading import picture_files
 from omnidet.data.reading.picture_files import PictureLimits
-from omnidet.inference import pictures
+from omnidet.data.vocabulary import Vocabulary
+from omnidet.inference import hints, pictures, spelling
 from omnidet.inference.detector import OmniDet, Prompt
 from omnidet.inference.explain import Explanation
+from omnidet.serving import answers
 from omnidet.serving.batching import Batcher, Found, Prepared, Task
 from omnidet.serving.config import ServerConfig
 from omnidet.serving.metrics import Metrics
@@ -41,6 +43,8 @@ class Loaded:
     version: str
     prompt: Callable[[tuple[str, ...]], Prompt]
     """The detector's `prompt`, which remembers what it encoded last."""
+    doubts: Callable[[tuple[str, ...]], tuple[str, ...]]
+    """What a person should know about phrases; remembers them likewise."""
 
 
 class Service:
@@ -58,7 +62,9 @@ class Service:
 
     def use(self, detector: OmniDet, version: str) -> None:
         """Answer with this version from now on; requests that have begun keep the one before."""
-        self.loaded = Loaded(detector, version, lru_cache(PROMPTS_KEPT)(detector.prompt))
+        doubts = functools.partial(_doubts, detector.vocabulary)
+        remembering = lru_cache(PROMPTS_KEPT)
+        self.loaded = Loaded(detector, version, remembering(detector.prompt), remembering(doubts))
         self.metrics.version(version)
 
     @contextmanager
@@ -81,7 +87,7 @@ class Service:
 
         Raises ValueError for an image that cannot be read or a phrase that cannot be encoded.
         """
-        prompt = await self.work(functools.partial(loaded.prompt, question.phrases))
+        prompt = await self.work(functools.partial(_encoded, loaded, question.phrases))
         left = float(self.config.limits.max_decoding_seconds)
         running = []
         try:
@@ -138,3 +144,17 @@ class Service:
         except picture_files.DAMAGED:
             is_large = False  # who reads it says what is wrong with it
         return self._large if is_large else nullcontext()
+
+
+def _encoded(loaded: Loaded, phrases: tuple[str, ...]) -> Prompt:
+    """The phrases in the detector's numbers. What is to be said of them is remembered from now on:
+    it is looked up on the event loop.
+    """
+    prompt = loaded.prompt(phrases)
+    loaded.doubts(phrases)
+    return prompt
+
+
+def _doubts(vocabulary: Vocabulary, phrases: tuple[str, ...]) -> tuple[str, ...]:
+    found = [*spelling.doubts(phrases), *hints.of_call(vocabulary, phrases)]
+    return tuple(map(answers.line, found))

@@ -53,6 +53,7 @@ def test_numbers():
         (_form(FILE, FILE), "more than one file"),
         (_form(('name="picture"; filename="a"', IMAGE)), "'picture'"),
         (_form(('name="image"', b"abc")), 'no file "image"'),
+        (_form(('name="image"', b"\x89PNG\xff")), 'no file "image"'),
         (_form(FILE, ('name="threshold"', b"1"), ('name="threshold"', b"0")), "given twice"),
         (_form(FILE, ('name="phrases"', b"\xff\xfe")), "not UTF-8"),
         (_form(FILE, *[('name="phrases"', b"a")] * 9), "more than 3 phrases"),

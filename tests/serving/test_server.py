@@ -143,6 +143,7 @@ class _Slow:
     def __init__(self, detector: OmniDet) -> None:
         self.whole, self.may, self.begun = detector, threading.Event(), threading.Event()
         self.prompt, self.detector = detector.prompt, detector.detector
+        self.vocabulary = detector.vocabulary
 
     def regions(self, *arguments: Any) -> Any:
         self.begun.set()
@@ -235,11 +236,20 @@ def test_lines_of_the_log_cannot_be_forged(port, caplog):
 
 def test_letters_that_mislead_are_told(port):
     _, answer = ask(port, "POST", "/detect", question("red st\u200bar", "r\u0435d star", "ring"))
-    assert [("U+200B" in line, "U+0435" in line) for line in answer["warnings"]] == [
+    assert [("U+200B" in line, "U+0435" in line) for line in answer["warnings"][:2]] == [
         (True, False),
         (False, True),
     ]
-    assert "warnings" not in ask(port, "POST", "/detect", question("ring", "звезда", "星"))[1]
+    _, answer = ask(port, "POST", "/detect", question("ring", "звезда", "星"))
+    assert not any("U+" in line for line in answer["warnings"])
+    assert "warnings" not in ask(port, "POST", "/detect", question("ring", "red star"))[1]
+
+
+def test_words_that_training_never_had_are_told(port):
+    """As `OmniDet.detect` and `omnidet predict` tell them: without them the answer is the same."""
+    _, answer = ask(port, "POST", "/detect", question("xylophone star", "ring"))
+    (line,) = answer["warnings"]
+    assert "'xylophone'" in line
 
 
 def test_a_large_json_does_not_keep_others_waiting(detector):
