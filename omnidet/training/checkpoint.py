@@ -157,7 +157,7 @@ def restore(folder: Location, state: State, world: distributed.World) -> Snapsho
     Returns None if there is no checkpoint. Prints one line for each that is damaged. Raises
     ValueError if all are damaged, or if the newest undamaged one belongs to another model.
     """
-    found = _newest_undamaged(folder) if world.is_main else None
+    found = newest(folder) if world.is_main else None
     plain = distributed.from_main(
         (found.step, found.facts, found.provenance, found.log) if found else None
     )
@@ -184,7 +184,10 @@ def restore(folder: Location, state: State, world: distributed.World) -> Snapsho
     return Snapshot(step, tensors, facts, provenance, log)
 
 
-def _newest_undamaged(folder: Location) -> Snapshot | None:
+def newest(folder: Location) -> Snapshot | None:
+    """The newest undamaged checkpoint, None if there is none. Prints one line for each that is
+    damaged. Raises ValueError if all are.
+    """
     for pause in (0.5, 1.0, 2.0, 4.0) if storage.is_s3(folder) else ():
         try:
             return _newest_of(folder)

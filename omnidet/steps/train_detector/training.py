@@ -250,14 +250,13 @@ def take_best(
     run = _begin(shards_location, vocabulary_location, out, recipe, work, start, facts)
     with distributed.world() as world, runs.alone(run.folder, world):
         detector = run.detector()
-        newest = checkpoint.latest(storage.join(run.folder, "checkpoints"))
+        taken = checkpoint.newest(storage.join(run.folder, "checkpoints"))
         kept = scoring.best(run.folder)
-        if newest is None:
+        if taken is None:
             raise ValueError(
                 f"no training has reached a checkpoint in {run.folder}: run the same command "
                 "without --finish"
             )
-        taken = checkpoint.read(newest)
         detector.load_state_dict(dict(taken.tensors["average"]))
         measuring = run.scoring(scored)
         if measuring and (kept is None or kept.step < taken.step):

@@ -103,6 +103,24 @@ def test_a_killed_training_leaves_no_model_and_continues(place, tmp_path, moment
     assert continued == whole
 
 
+def test_what_a_training_has_reached_is_taken_from_the_newest_checkpoint_that_is_whole(
+    place, tmp_path, capsys
+):
+    run(*train_command(place, tmp_path / "model"))
+    ((newest, before),) = [
+        sorted((work / "checkpoints").iterdir(), reverse=True)[:2]
+        for work in (tmp_path / "model.work").iterdir()
+        if work.is_dir()
+    ]
+    (newest / "average.safetensors").write_bytes(b"half")
+    inputs = place / "shards", place / "vocabulary"
+    recipe, work = toy_runs.recipe(), tmp_path / "model.work"
+    train_detector.take_best(*inputs, tmp_path / "best", recipe, work)
+    origin = bundle.read_config(tmp_path / "best")["provenance"]
+    assert origin["stopped_after_step"] == int(before.name)
+    assert str(newest) in capsys.readouterr().err
+
+
 def test_a_run_is_what_the_weights_depend_on(place):
     index, words = shards.read_index(place / "shards"), Vocabulary.load(place / "vocabulary")
 
