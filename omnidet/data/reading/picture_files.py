@@ -64,9 +64,10 @@ class PictureLimits:
         """Raise ValueError that names the size and the limit."""
         problem = self.problem(width, height)
         if problem:
+            remedy = "cut it into parts" if problem == TOO_LONG else "make it smaller"
             raise ValueError(
                 f"{width} x {height} pixels: at most {self.max_pixels} pixels, {self.max_side} "
-                f"a side, and one side {self.max_aspect} times the other: make it smaller"
+                f"a side, and one side {self.max_aspect} times the other: {remedy}"
             )
 
 

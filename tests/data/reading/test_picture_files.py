@@ -106,8 +106,10 @@ def test_limits():
     bad = {(31, 20): picture_files.TOO_LARGE, (61, 7): picture_files.TOO_LARGE}
     bad[(60, 5)] = picture_files.TOO_LONG
     assert {size: limits.problem(*size) for size in bad} == bad
-    with pytest.raises(ValueError, match=r"61 x 7 pixels.* 60 a side"):
+    with pytest.raises(ValueError, match=r"61 x 7 pixels.* 60 a side.*smaller"):
         limits.require(61, 7)
+    with pytest.raises(ValueError, match=r"60 x 5 pixels.* cut"):  # smaller it would be as long
+        limits.require(60, 5)
 
 
 def test_decoding_ends_at_its_deadline():
