@@ -239,7 +239,7 @@ def locked(lock: Path, busy: str) -> AbstractContextManager[None]:
 def require_file_target(location: Location, *inputs: Location | None) -> None:
     """Raise ValueError unless a file can be written there that replaces none of `inputs`."""
     for read in inputs:
-        if read and _same_place(location, read):
+        if read and is_same_place(location, read):
             raise ValueError(
                 f"{location} is also an input, or another output, of this command: "
                 "give another place to write"
@@ -250,7 +250,8 @@ def require_file_target(location: Location, *inputs: Location | None) -> None:
         _require_no_file_above(Path(location), "place")
 
 
-def _same_place(one: Location, other: Location) -> bool:
+def is_same_place(one: Location, other: Location) -> bool:
+    """Whether two locations are one file or folder, however they are written."""
     if is_s3(one) or is_s3(other):
         return str(one) == str(other)
     return Path(one).resolve() == Path(other).resolve()

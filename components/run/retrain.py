@@ -189,7 +189,7 @@ def _recipe(run: Noticed, name: str, settings: Sequence[str]) -> Recipe:
         return new_detector.recipe(name, settings, run.dataset, run.backbone, run.backbone_weights)
     if name:
         return places.recipe(name, settings)
-    return retrain.base_recipe(run.champion, own_settings.of_recipe(settings))
+    return retrain.base_recipe(run.champion, own_settings.of_recipe(settings), run.dataset)
 
 
 @patiently
@@ -202,6 +202,8 @@ def gather(data: str, folder: str, registry: str, name: str, settings: Sequence[
         return folder
     dataset, new, shards = (run.part(part) for part in ("dataset", "new", "shards"))
     old = retrain.replay_of(run.champion, run.attempt.replay or None)
+    if doubt := retrain.doubt_of_replay(run.champion, old, shards):
+        print(doubt)
     print(retrain.read(data, dataset, run.data_version, recipe.retrain.reading, old))
     print(retrain.build_shards(dataset, old, new, shards, recipe, run.dataset))
     out = run.part("vocabulary")

@@ -33,7 +33,7 @@ def run(options: argparse.Namespace, name: str, settings: list[str]) -> int:
     started = time.monotonic()
     champion = retrain.find_champion(options.registry, options.champion or "champion")
     # Before all pictures are hashed, so that a typo is said at once.
-    recipe = _recipe(options, champion, settings)
+    recipe = _recipe(options, champion, name, settings)
     model_name = _model_name(options, name)
     if model_name in ("", champion.name):
         _require_champion(options.registry, champion)
@@ -57,6 +57,8 @@ def run(options: argparse.Namespace, name: str, settings: list[str]) -> int:
     else:
         _say_what_is_kept(kept.describe(), champion)
     print(said)
+    if doubt := retrain.doubt_of_replay(champion, replay, combined):
+        print(doubt)
     print(retrain.build_shards(dataset, replay, new, combined, recipe, name))
     print(retrain.extend_vocabulary(combined, champion.location, words, name))
     recipe = _with_budget(options, settings, recipe, champion, folder, name)
@@ -90,7 +92,9 @@ def run(options: argparse.Namespace, name: str, settings: list[str]) -> int:
     return 0
 
 
-def _recipe(options: argparse.Namespace, champion: Version, settings: list[str]) -> Recipe:
+def _recipe(
+    options: argparse.Namespace, champion: Version, name: str, settings: list[str]
+) -> Recipe:
     """The champion's recipe with the settings; those without effect are refused."""
     from omnidet.recipes.loading import load_recipe
     from omnidet.steps import retrain
@@ -109,7 +113,7 @@ def _recipe(options: argparse.Namespace, champion: Version, settings: list[str])
         settings = [*settings, f"retrain.keep={json.dumps(keep)}"]
     if options.recipe or options.params:
         return load_recipe(options.params, options.recipe, settings)
-    return retrain.base_recipe(champion, settings)
+    return retrain.base_recipe(champion, settings, name)
 
 
 def _model_name(options: argparse.Namespace, name: str) -> str:

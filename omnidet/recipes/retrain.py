@@ -30,6 +30,21 @@ def datasets(recipe: Recipe, name: str) -> Recipe:
     return dataclasses.replace(recipe, world=None, shards=shards)
 
 
+def without(recipe: Recipe, name: str) -> Recipe:
+    """The recipe without the pictures and the benchmark of a dataset.
+
+    A stream that has no other pictures stays: how large a step is counts all of them.
+    """
+    streams = tuple(
+        dataclasses.replace(
+            stream, sets=tuple(own for own in stream.sets if own != f"train/{name}")
+        )
+        for stream in recipe.streams
+    )
+    others = tuple(b for b in recipe.evaluation.benchmarks if b.set_name != f"eval/{name}")
+    return dataclasses.replace(recipe, streams=streams, evaluation=EvaluationConfig(others))
+
+
 def retraining(recipe: Recipe, trained: ModelConfig, index: Index, name: str) -> Recipe:
     """The recipe that retrains a detector, which was trained with `recipe`, on the data `name`.
 

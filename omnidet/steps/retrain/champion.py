@@ -10,10 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from omnidet import config, recipes, storage
+from omnidet.data import shards
 from omnidet.data.annotated.config import ReadConfig
 from omnidet.data.folder_formats.folder import walk
 from omnidet.model import bundle
 from omnidet.model.backbones.timm_features import TimmFeatures
+from omnidet.recipes import retrain as variants
 from omnidet.recipes.recipe import Recipe, RetrainConfig
 from omnidet.registry import gate as gate_module
 from omnidet.registry import versions
@@ -122,13 +124,17 @@ def require_whole(champion: Version) -> None:
     bundle.check(storage.local_copy(champion.location, ".cache/models"))
 
 
-def base_recipe(champion: Version, settings: list[str]) -> Recipe:
+def base_recipe(champion: Version, settings: list[str], dataset: str = "") -> Recipe:
     """What a retraining goes on from: the recipe that registers under the champion's name, else the
     one that the champion carries, with `field=value` settings.
 
     How that one was taught, measured and judged is not carried on: each retraining says so for
     itself, and begins from the rates of `photographs` where the backbone is a network of that kind.
     Raises ValueError where there is neither.
+
+    Args:
+        dataset: what is to be taught. If the champion was taught an earlier state of it, that one
+            is neither replayed nor measured: the new state takes its place.
     """
     registered = {recipe().register.name: recipe for recipe in recipes.RECIPES}
     if champion.name in registered:
@@ -141,6 +147,8 @@ def base_recipe(champion: Version, settings: list[str]) -> Recipe:
             f"no recipe registers {champion.name!r}, and it carries none that can be read: "
             f"name the one it was trained with, --recipe one of {known}"
         ) from None
+    if dataset in {lesson["name"] for lesson in champion.provenance.get(TAUGHT, [])}:
+        carried = variants.without(carried, dataset)
     streams = tuple(
         dataclasses.replace(stream, name=f"earlier_{number}", weight=1.0)
         if stream.name == "new"
@@ -204,3 +212,21 @@ def replay_of(champion: Version, given: str | None) -> str | None:
             "train on the new data alone, which forgets"
         )
     return place
+
+
+def doubt_of_replay(champion: Version, replay: Location | None, combined: Location) -> str:
+    """A line for people where the shards to replay are not those of the champion's training: a run
+    that came later wrote its own into their place.
+
+    Args:
+        combined: where this run writes its shards. What lies there may be its own.
+    """
+    if replay is None or storage.is_same_place(replay, combined):
+        return ""
+    wanted = champion.provenance.get("dataset_version")
+    if not wanted or shards.read_index(replay).dataset_version == wanted:
+        return ""
+    return (
+        f"note: {replay} no longer holds the shards that {champion} was trained on, a later run "
+        "wrote its own there: these are replayed"
+    )

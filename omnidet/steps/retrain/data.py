@@ -7,6 +7,7 @@ import itertools
 import json
 import math
 from collections import Counter
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -93,7 +94,7 @@ def build_shards(
     own = variants.datasets(recipe, name).shards
     old = shards.read_index(replay) if replay else None
     planned = build.plan(dataset, own)
-    kept_out = _union(planned.held_out, _held_out(old)) if old else planned.held_out
+    kept_out = _union(planned.held_out, _held_out(old, name)) if old else planned.held_out
     storage.require_replaceable(new, "quarantine.jsonl", dataset)
     with storage.staged_directory(new) as stage:
         for set_name in planned.sets:
@@ -182,13 +183,13 @@ def count_boxes(combined: Location, name: str) -> int:
     return sum(not annotation.get("iscrowd", 0) for annotation in truth["annotations"])
 
 
-def _held_out(index: shards.Index) -> HeldOut:
+def _held_out(index: shards.Index, name: str) -> HeldOut:
     """Ids of the evaluation images of a shard folder, and perceptual hashes of those of public
     datasets. Somebody's own pictures may all look alike, as those of one camera do.
     """
     names: dict[str, str] = {}
     hashes: dict[str, Any] = {}
-    for set_name in (name for name in index.sets if name.startswith("eval/")):
+    for set_name in _still_measured(index, name):
         for record in shards.records(index, set_name):
             names.setdefault(record.image_id, set_name)
             if _is_own(record) or record.image_id in hashes:
@@ -196,6 +197,13 @@ def _held_out(index: shards.Index) -> HeldOut:
             if (own := perceptual_hash(record.image)) is not None:
                 hashes[record.image_id] = own
     return HeldOut(names, np.array(list(hashes.values()), np.uint64), tuple(hashes))
+
+
+def _still_measured(index: shards.Index, name: str) -> list[str]:
+    """Evaluation sets of a shard folder without that of an earlier state of the dataset: the new
+    one takes its place, and in the folder of an earlier run its files are gone by then.
+    """
+    return [s for s in index.sets if s.startswith("eval/") and s != f"eval/{name}"]
 
 
 def _is_own(record: Record) -> bool:
@@ -207,11 +215,11 @@ def _alike(index: shards.Index, name: str, old: shards.Index | None) -> str:
     """A line on the training pictures that look like somebody's own evaluation pictures of before;
     empty without one.
     """
-    hashes = _hashes_of_own(old, "eval/") if old else {}
+    hashes = _hashes_of_own(old, _still_measured(old, name)) if old else {}
     if not hashes:
         return ""
     alike: Counter[str] = Counter()
-    for own in _hashes_of_own(index, f"train/{name}").get(f"train/{name}", ()):
+    for own in _hashes_of_own(index, [f"train/{name}"]).get(f"train/{name}", ()):
         for set_name, those in hashes.items():
             alike[set_name] += bool((np.bitwise_count(those ^ own) <= MAX_DISTANCE).any())
     return "".join(
@@ -223,11 +231,14 @@ def _alike(index: shards.Index, name: str, old: shards.Index | None) -> str:
     )
 
 
-def _hashes_of_own(index: shards.Index, prefix: str) -> dict[str, npt.NDArray[np.uint64]]:
-    """Perceptual hashes of the pictures that somebody annotated, for each set whose name begins so,
-    if it has any."""
+def _hashes_of_own(
+    index: shards.Index, set_names: Iterable[str]
+) -> dict[str, npt.NDArray[np.uint64]]:
+    """Perceptual hashes of the pictures that somebody annotated, for each of the sets that has
+    any.
+    """
     found = {}
-    for set_name in (name for name in index.sets if name.startswith(prefix)):
+    for set_name in set_names:
         own = itertools.takewhile(_is_own, shards.records(index, set_name))  # or none of a set
         hashes = [value for r in own if (value := perceptual_hash(r.image)) is not None]
         if hashes:

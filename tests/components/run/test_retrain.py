@@ -35,6 +35,7 @@ def asked(monkeypatch) -> list[tuple[str, tuple[Any, ...]]]:
     decision = gate.Decision(False, ("cells/AP: too low",), ())
     registered = (versions.Version("toy", 2, "l"), "registered")
     returned = {"gate": decision, "register": registered, "replay_of": "old/shards"}
+    monkeypatch.setattr(retrain.retrain, "doubt_of_replay", lambda *given: f"doubt of {given[1]}")
     for name in ("read", "replay_of", "build_shards", "extend_vocabulary", "zero_shot", "train",
                  "evaluate", "gate", "register"):  # fmt: skip
 
@@ -66,7 +67,7 @@ def test_nothing_is_noted_if_nothing_is_new(run, tmp_path, monkeypatch):
     assert not storage.exists(folder)
 
 
-def test_new_data_is_gathered_in_the_folder_of_the_run(run, asked):
+def test_new_data_is_gathered_in_the_folder_of_the_run(run, asked, capsys):
     folder = run["folder"]
     assert retrain.gather("s3://b/d", folder, run["registry"], "tiny_world", []) == folder
     assert [name for name, _ in asked] == ["replay_of", "read", "build_shards", "extend_vocabulary"]
@@ -75,6 +76,7 @@ def test_new_data_is_gathered_in_the_folder_of_the_run(run, asked):
     assert asked[1][1] == ("s3://b/d", f"{folder}/dataset", "abc", reading, "old/shards")
     assert asked[3][1][0] == f"{folder}/shards"
     assert asked[3][1][2] == f"{folder}/vocabulary"
+    assert "doubt of old/shards" in capsys.readouterr().out
 
 
 def _train(run: dict[str, str], *settings: str, **nodes: int) -> str:

@@ -10,11 +10,13 @@ import pytest
 
 from omnidet import config
 from omnidet.data.annotated.config import ReadConfig
+from omnidet.measures.config import Benchmark, EvaluationConfig
 from omnidet.recipes import by_name
 from omnidet.recipes.photographs import of_folder
 from omnidet.recipes.recipe import RetrainConfig
 from omnidet.registry.versions import Version
 from omnidet.steps import retrain
+from tests import toys
 from tests.steps.retrain import lines
 
 
@@ -46,6 +48,45 @@ def test_otherwise_the_one_that_the_champion_carries_without_how_it_was_judged(t
     assert found.gate == carried.gate
     assert found.train == carried.train  # not by the few pictures that the first run had time for
     assert [(s.name, s.weight) for s in found.streams] == [("det", 1.0), ("earlier_1", 1.0)]
+
+
+def test_a_later_state_of_what_was_taught_takes_the_place_of_the_earlier_one(tmp_path):
+    own = of_folder(by_name("photographs"), "cups")
+    new = dataclasses.replace(own.streams[0], name="new", sets=("train/cells",))
+    measured = (*own.evaluation.benchmarks, Benchmark("cells", "coco", "eval/cells"))
+    carried = dataclasses.replace(
+        own, streams=(*own.streams, new), evaluation=EvaluationConfig(measured)
+    )
+    taught = [lines.lesson("cups", ""), lines.lesson("cells", "cups@1")]
+    champion = _champion(tmp_path, "cups", recipe=config.describe(carried), taught=taught)
+
+    def sets(dataset: str) -> list[str]:
+        found = retrain.base_recipe(champion, [], dataset)
+        assert sum(s.images_per_step for s in found.streams) == 16
+        assert {f"train/{b.name}" for b in found.evaluation.benchmarks} == {
+            name for stream in found.streams for name in stream.sets
+        }
+        return [name for stream in found.streams for name in stream.sets]
+
+    assert sets("plates") == ["train/cups", "train/cells"]
+    assert sets("cells") == ["train/cups"]
+    assert sets("cups") == ["train/cells"]
+
+
+def test_shards_that_a_later_run_wrote_into_the_place_of_the_champions_are_said(tmp_path):
+    index = toys.write_shards(tmp_path / "shards")
+    place, other = str(tmp_path / "shards"), str(tmp_path / "out" / "shards")
+    for name in ("same", "other"):
+        (tmp_path / name).mkdir()
+    same = _champion(tmp_path / "same", "cups", dataset_version=index.dataset_version)
+    assert retrain.doubt_of_replay(same, place, other) == ""
+    champion = _champion(tmp_path / "other", "cups", dataset_version="0" * 64)
+    said = retrain.doubt_of_replay(champion, place, other)
+    assert place in said
+    assert "cups@1" in said
+    # The run itself has been there, and goes on.
+    assert retrain.doubt_of_replay(champion, place, f"{place}/../shards") == ""
+    assert retrain.doubt_of_replay(champion, None, other) == ""
 
 
 def test_a_vision_transformer_is_taught_at_the_usual_rates(tmp_path):

@@ -95,6 +95,25 @@ def test_other_pictures_of_the_same_camera_are_trained_on(cells, tmp_path):
     assert "like evaluation" not in said["cells"]
 
 
+def test_a_later_state_takes_the_place_of_the_earlier_one_in_the_folder_of_its_run(cells, tmp_path):
+    dataset, *places = (str(tmp_path / name) for name in ("dataset", "new", "shards"))
+    recipe, said = by_name("tiny_world"), {}
+    for state, evaluated in {"first": (0, 1, 2, 3, 4), "second": (0, 1)}.items():
+        for number in evaluated:
+            box = (number, 2, number + 30, 50)
+            path = cells / "Annotations" / f"{number}.xml"
+            path.write_text(taught._xml(f"{state} quasar", box))
+        split, replay = _split(tmp_path, *evaluated), places[1] if said else None
+        retrain.read(str(cells), dataset, state, split, replay)
+        few = config.override(recipe, "retrain.min_boxes=1")
+        said[state] = retrain.build_shards(dataset, replay, *places, few, "cells")
+    # 2, 3 and 4 were evaluated on, and are trained on now.
+    index = shards.read_index(places[1])
+    assert shards.num_samples(index.shards("train/cells")) == 8
+    assert "held out" not in said["second"]
+    assert "like evaluation pictures" not in said["second"]
+
+
 def test_the_name_of_an_old_dataset_is_refused(cells, tmp_path):
     retrain.read(str(cells), str(tmp_path / "dataset"), "abc")
     places = [str(tmp_path / name) for name in ("dataset", "new", "both")]
