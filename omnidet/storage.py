@@ -13,8 +13,9 @@ from __future__ import annotations
 import hashlib
 import os
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Protocol
 
@@ -264,7 +265,7 @@ def _require_no_file_above(path: Path, wanted: str) -> None:
 
 
 def require_replaceable(
-    location: Location, marker: str, *inputs: Location, is_flat: bool = False
+    location: Location, marker: str, *inputs: Location, written: Collection[str] = ("*", "*/")
 ) -> None:
     """Raise ValueError unless a step may write a folder at the location.
 
@@ -274,7 +275,8 @@ def require_replaceable(
     Args:
         marker: the file that every output of the step holds.
         inputs: locations that the step reads.
-        is_flat: whether the step writes no folders: what holds some is something else.
+        written: names of all that the step writes, with `*` for parts of them and `/` behind those
+            of folders: files of others may be called as the marker is.
     """
     same = not is_s3(location) and Path(location).resolve() in [
         Path(given).resolve() for given in inputs if not is_s3(given)
@@ -293,12 +295,22 @@ def require_replaceable(
     held = list_files(location)
     # An upload that was killed may not have reached the marker.
     is_own = marker in held or (is_s3(location) and _is_uploading(held))
-    others = [name for name in held if not is_own or (is_flat and "/" in name)]
+    others = [name for name in held if not is_own or not _is_written(name, written)]
     if others:
         raise ValueError(
             f"{location} holds files that this step did not write, such as {others[0]}: "
             "give a new or an empty folder"
         )
+
+
+def _is_written(name: str, patterns: Collection[str]) -> bool:
+    """Whether one of the patterns is that of the file, or of the first folder above it.
+
+    Hidden files are those of tools.
+    """
+    first, slash, _ = name.partition("/")
+    is_tools = first.startswith(".") and not slash
+    return is_tools or any(fnmatchcase(first + slash, pattern) for pattern in patterns)
 
 
 def _is_uploading(names: list[str]) -> bool:

@@ -6,6 +6,7 @@ import errno
 import hashlib
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -122,10 +123,17 @@ def test_a_folder_that_holds_an_input_is_not_replaced(tmp_path):
     with pytest.raises(ValueError, match=r"run holds .*run/model, which is an input"):
         storage.require_replaceable(run, "metrics.json", run / "model")
     storage.require_replaceable(run, "metrics.json", tmp_path / "model")
-    with pytest.raises(ValueError, match=r"model/config\.json"):
-        storage.require_replaceable(run, "metrics.json", tmp_path / "model", is_flat=True)
-    storage.remove(run / "model")
-    storage.require_replaceable(run, "metrics.json", tmp_path / "model", is_flat=True)
+
+
+@pytest.mark.parametrize("held", ["main.py", "sub/b.json", ".git/config", "sub2/x"])
+def test_a_folder_with_what_no_step_writes_is_not_replaced(tmp_path, held):
+    written = ("*.json", "parts/")
+    for name in ("a.json", "b.json", "parts/deep/x", ".DS_Store"):
+        storage.write_text(tmp_path / "out" / name, "{}")
+    storage.require_replaceable(tmp_path / "out", "a.json", written=written)
+    storage.write_text(tmp_path / "out" / held, "years of work")
+    with pytest.raises(ValueError, match=f"such as {re.escape(held)}"):
+        storage.require_replaceable(tmp_path / "out", "a.json", written=written)
 
 
 @pytest.mark.s3

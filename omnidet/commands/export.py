@@ -49,6 +49,7 @@ def run(options: argparse.Namespace) -> None:
     """
     from omnidet import storage
     from omnidet.inference import hints, names
+    from omnidet.onnx.words import TABLE, TOKENIZER
 
     extras.require("export", *extras.TORCH, "onnx", "onnxscript", "onnxruntime")
     words: tuple[str, ...] = ()
@@ -65,7 +66,7 @@ def run(options: argparse.Namespace) -> None:
             )
     config = ExportConfig(options.format, words, options.int8)
     file = "model.onnx" if config.format == "onnx" else "model.pt2"
-    storage.require_replaceable(options.out, file)
+    storage.require_replaceable(options.out, file, written=(file, TOKENIZER, TABLE))
     folder, name, version = find_model(options.model, options.registry)
     storage.require_outside(options.out, folder)
     with loading():

@@ -43,6 +43,8 @@ from omnidet.data.asked_words import AskedWords
 from omnidet.data.relations import RELATIONS, is_relational
 from omnidet.schema import BoolArray, FloatArray, IntArray, PhraseTable, Record
 
+VOCABULARY_FILES = ("*.json", "idf.safetensors")
+"""What stands in the folder of a vocabulary."""
 _FOR_TRANSFORMERS = {
     "backend": "tokenizers",
     "model_max_length": int(1e30),  # no limit

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from omnidet.model.detector import Detector
 
 FORMAT_VERSION = 1
+WRITTEN = ("config.json", "model.safetensors", "vocabulary/", "training.jsonl")
+"""What stands in the folder of a trained detector, with the log of its training."""
 
 
 def save(

@@ -20,6 +20,8 @@ SUMMARY_NAME = "summary.json"
 SPLITS = ("train", "evaluation")
 FILE = "source_file"
 """Of an image: where it was in the folder that was read, for people."""
+WRITTEN = (SUMMARY_NAME, "annotations/", "images/", "ground_truth/")
+"""What stands in the folder."""
 TRUTH = "ground_truth"
 """Folder of what the official evaluation reads where names are unknown in some pictures."""
 

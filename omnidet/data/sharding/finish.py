@@ -17,6 +17,8 @@ from omnidet.data.reading.quarantine import Quarantine
 from omnidet.data.sharding.pieces import PARTS, PIECES
 
 QUARANTINE = "quarantine.jsonl"
+WRITTEN = (storage.INDEX_NAME, QUARANTINE, "plan.json", "train/", "eval/")
+"""What stands in a shard folder."""
 REFUSED = "refused"
 """File beside the receipts of a set that was refused."""
 

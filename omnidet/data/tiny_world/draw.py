@@ -30,6 +30,8 @@ from omnidet.data.tiny_world.sprites import HELD_OUT_PAIRS
 from omnidet.data.tiny_world.web_files import write_cc12m, write_laion
 
 _PARTS = ("coco", "flickr30k", "laion", "cc12m")
+WRITTEN = ("world.json", *(f"{part}/" for part in _PARTS))
+"""What stands in the folder."""
 
 
 def draw(config: TinyWorld, root: Path, processes: int | None = None) -> None:

@@ -22,6 +22,7 @@ from omnidet.data.annotated.config import ReadConfig
 from omnidet.data.reading.perceptual_hash import MAX_DISTANCE, perceptual_hash
 from omnidet.data.sharding import build, finish
 from omnidet.data.sharding.held_out import HeldOut
+from omnidet.data.vocabulary import VOCABULARY_FILES
 from omnidet.inference.question import listed
 from omnidet.model import bundle
 from omnidet.recipes import retrain as variants
@@ -47,7 +48,7 @@ def read(
         replay: shards that the detector was trained on: none of their training pictures is
             evaluated on.
     """
-    storage.require_replaceable(out, write.SUMMARY_NAME, data)
+    storage.require_replaceable(out, write.SUMMARY_NAME, data, written=write.WRITTEN)
     storage.require_outside(out, data)
     reading = reading or ReadConfig()
     if reading.names:
@@ -95,7 +96,7 @@ def build_shards(
     old = shards.read_index(replay) if replay else None
     planned = build.plan(dataset, own)
     kept_out = _union(planned.held_out, _held_out(old, name)) if old else planned.held_out
-    storage.require_replaceable(new, "quarantine.jsonl", dataset)
+    storage.require_replaceable(new, finish.QUARANTINE, dataset, written=finish.WRITTEN)
     with storage.staged_directory(new) as stage:
         for set_name in planned.sets:
             build.build_set(dataset, str(stage), set_name, kept_out, own)
@@ -160,7 +161,7 @@ def extend_vocabulary(
     texts = list(shards.texts(index, f"train/{name}"))
     extended, words = vocabulary_growth.extend(old, texts, min_frequency, names)
     extended.check_names(names)
-    storage.require_replaceable(out, "vocabulary.json", combined, is_flat=True)
+    storage.require_replaceable(out, "vocabulary.json", combined, written=VOCABULARY_FILES)
     with storage.staged_directory(out) as stage:
         extended.save(stage)
     known = {n.lower(): n for n in content["names"]}

@@ -8,6 +8,7 @@ from omnidet import storage
 from omnidet.data import shards, vocabulary
 from omnidet.data.sharding import build, finish, grouping, plan_file
 from omnidet.data.tiny_world import draw as tiny_world
+from omnidet.data.vocabulary import VOCABULARY_FILES
 from omnidet.recipes.recipe import Recipe
 from omnidet.storage import Location
 
@@ -18,7 +19,7 @@ def draw_world(out: Location, recipe: Recipe) -> None:
         raise ValueError(
             "this recipe reads real data and draws no world: use the recipe tiny_world"
         )
-    storage.require_replaceable(out, "world.json")
+    storage.require_replaceable(out, "world.json", written=tiny_world.WRITTEN)
     with storage.staged_directory(out) as stage:
         tiny_world.draw(recipe.world, stage)
 
@@ -33,7 +34,8 @@ def build_shards(
         paths: folders of datasets that are somewhere else, by the name of the dataset.
     """
     _require_data(data)
-    storage.require_replaceable(out, "quarantine.jsonl", data, *(paths or {}).values())
+    inputs = (data, *(paths or {}).values())
+    storage.require_replaceable(out, finish.QUARANTINE, *inputs, written=finish.WRITTEN)
     return build.build(data, str(out), recipe.shards, paths)
 
 
@@ -118,7 +120,7 @@ def build_vocabulary(
 ) -> vocabulary.Vocabulary:
     """Words of the training shards -> vocabulary folder `out`."""
     index = shards.read_index(shards_location)
-    storage.require_replaceable(out, "vocabulary.json", shards_location, is_flat=True)
+    storage.require_replaceable(out, "vocabulary.json", shards_location, written=VOCABULARY_FILES)
     texts = [
         text
         for name in index.sets

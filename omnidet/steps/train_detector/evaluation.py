@@ -36,7 +36,9 @@ def evaluate(
     from omnidet.training import distributed
 
     index = shards.read_index(shards_location)
-    storage.require_replaceable(out, storage.INDEX_NAME, model, shards_location, is_flat=True)
+    storage.require_replaceable(
+        out, storage.INDEX_NAME, model, shards_location, written=("*.json",)
+    )
     storage.require_file_target(
         metrics_path, *(storage.join(f, storage.INDEX_NAME) for f in (shards_location, out))
     )
@@ -140,7 +142,9 @@ def write_report(
     inputs = (shards_location, *evaluations)
     storage.require_file_target(out, *(storage.join(f, storage.INDEX_NAME) for f in inputs))
     if numbers is not None:
-        storage.require_replaceable(numbers, plots.METRICS_NAME, model, *inputs, is_flat=True)
+        storage.require_replaceable(
+            numbers, plots.METRICS_NAME, model, *inputs, written=("*.json",)
+        )
     index = shards.read_index(shards_location)
     folder = storage.local_copy(model, ".cache/models")
     result, facts = stored.read(evaluation), bundle.read_config(folder)["provenance"]

@@ -17,7 +17,7 @@ from omnidet.data.mixing.set_aside import SetAside
 from omnidet.data.mixing.streams import class_names, with_data
 from omnidet.data.vocabulary import Vocabulary
 from omnidet.inference.defaults import THRESHOLD
-from omnidet.model import bundle, seal
+from omnidet.model import bundle
 from omnidet.model.confidence import Confidence
 from omnidet.recipes.recipe import Recipe
 from omnidet.storage import Location
@@ -328,11 +328,8 @@ def _require_places(
     Raises ValueError or OSError if a training may not, or cannot, write there or to `out`.
     """
     inputs = (shards_location, vocabulary_location)
-    storage.require_replaceable(out, "config.json", *inputs, *([work] if work else []))
-    config.require(
-        not storage.exists(storage.join(out, seal.INDEX_NAME)),
-        f"{out} is a registered version, which never changes: give another folder to write",
-    )
+    read = (*inputs, *([work] if work else []))
+    storage.require_replaceable(out, "config.json", *read, written=bundle.WRITTEN)
     work = work or f"{out}.work"
     for other in (out, *inputs):
         storage.require_outside(work, other)

@@ -162,13 +162,14 @@ def test_folders_that_a_training_may_not_write_to(place, tmp_path, capsys):
     assert not (tmp_path / "model.work").exists()
 
 
-def test_a_registered_version_is_not_trained_over(place, tmp_path, capsys):
-    version = tmp_path / "registry/model/1"
-    for name in ("config.json", "version.json"):
-        storage.write_text(version / name, "{}")
-    assert cli.main([str(word) for word in train_command(place, version)]) == 2
-    assert "registry/model/1 is a registered version" in capsys.readouterr().err
-    assert not Path(f"{version}.work").exists()
+@pytest.mark.parametrize("held", ["version.json", "main.py"], ids=["a version", "a project"])
+def test_what_has_a_config_too_is_not_trained_over(place, tmp_path, capsys, held):
+    out = tmp_path / "registry/model/1"
+    for name in ("config.json", held):
+        storage.write_text(out / name, "{}")
+    assert cli.main(train_command(place, out)) == 2
+    assert held in capsys.readouterr().err
+    assert not Path(f"{out}.work").exists()
 
 
 def test_two_runs_in_one_folder(place, tmp_path, capsys):
