@@ -38,6 +38,42 @@ def require_decimal(name: str, text: str) -> None:
         raise ValueError(f"{name}={text.strip()}: write the number in decimals, such as 100")
 
 
+class _OnceEach:
+    """Mixed into a loader of YAML: no key twice, for YAML lets the last one count alone, with all
+    that is in it.
+    """
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen: set[str] = set()
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode):
+                if key.value in seen:
+                    problem = f"{key.value!r} comes twice, take one out,"
+                    mark = key.start_mark
+                    raise yaml.constructor.ConstructorError(problem=problem, problem_mark=mark)
+                seen.add(key.value)
+        made: dict[Any, Any] = super().construct_mapping(node, deep)  # type: ignore[misc]  # a mixin
+        return made
+
+
+class _Values(_OnceEach, yaml.SafeLoader):
+    pass
+
+
+class _Texts(_OnceEach, yaml.BaseLoader):
+    pass
+
+
+def read_yaml(content: str | bytes, *, as_texts: bool = False) -> Any:
+    """YAML as plain objects. Raises yaml.YAMLError, also for a key that comes twice.
+
+    Args:
+        as_texts: give each scalar as the text that stands there: `no` and `7` are words.
+    """
+    # Both loaders make plain objects alone.
+    return yaml.load(content, _Texts if as_texts else _Values)
+
+
 def override(config: Config, *assignments: str) -> Config:
     """A copy of `config` with each `path.to.field=value` set.
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import yaml
 
+from omnidet.config import read_yaml
 from omnidet.inference.question import checked_phrases, checked_threshold, shown
 
 _FIELDS = ("phrases", "threshold")
@@ -98,20 +99,9 @@ def read(path: str | Path) -> tuple[Name, ...]:
     return tuple(found)
 
 
-class _OnceEach(yaml.BaseLoader):
-    """Every scalar as the text that stands there (`no` and `7` are words), and no key twice."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        keys = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
-        for key in keys:
-            if keys.count(key) > 1:
-                raise ValueError(f"{shown(key)} comes twice: take one out")
-        return super().construct_mapping(node, deep)
-
-
 def _of_yaml(text: str, path: str) -> list[Name]:
     try:
-        content = yaml.load(text, _OnceEach)  # a BaseLoader makes only text
+        content = read_yaml(text, as_texts=True)
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         problem = " ".join(str(error).split())[:300]
         raise ValueError(f"--phrases-file {path} cannot be read: {problem}") from error

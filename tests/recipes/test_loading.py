@@ -26,6 +26,8 @@ def test_the_fields_of_params_belong_to_their_recipe(params):
     assert load_recipe(params, "coco_folder", []) == coco_folder()
     assert load_recipe(params, "tiny_world", []).train.steps == 3
     assert load_recipe(None, "tiny_world", []) == tiny_world()
+    params.write_text("train:\n  steps: 3\n")  # whatever recipe is named
+    assert load_recipe(params, "coco_folder", []).train.steps == 3
 
 
 def test_a_recipe_must_be_named(params):
@@ -44,6 +46,8 @@ def test_a_recipe_must_be_named(params):
         (b"- recipe", "list"),
         (b"recipe: nonsense", "'nonsense'"),
         (b"recipe: tiny_world\ntrain: {stepps: 3}", "train.stepps"),
+        (b"recipe: tiny_world\ntrain: {steps: 3}\ntrain: {seed: 1}", "'train' comes twice"),
+        (b"recipe: tiny_world\ntrain: {seed: 3, seed: 1}", "'seed' comes twice"),
         (b"recipe: tiny_world\ntrain: {steps: many}", "train.steps='many'"),
     ],
 )

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import yaml
 
+from omnidet.config import read_yaml
 from omnidet.counted import counted
 from omnidet.data.class_names import phrase, words
 from omnidet.data.folder_formats import numbering
@@ -179,7 +180,7 @@ def read_table(path: Path) -> dict[str, str]:
     Raises ValueError for another.
     """
     try:
-        content = yaml.load(path.read_bytes(), yaml.BaseLoader)
+        content = read_yaml(path.read_bytes(), as_texts=True)
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise ValueError(f"{path} is not YAML: {' '.join(str(error).split())[:300]}") from error
     is_table = isinstance(content, dict) and all(isinstance(v, str) for v in content.values())

@@ -35,7 +35,9 @@ def test_the_file_of_a_table(tmp_path):
     }  # fmt: skip
 
 
-@pytest.mark.parametrize("text", ["- a\n- b\n", "a: [1]\n", "a: '  '\n", "{", "a: ''\n"])
+@pytest.mark.parametrize(
+    "text", ["- a\n- b\n", "a: [1]\n", "a: '  '\n", "{", "a: ''\n", "a: b\na: c\n"]
+)
 def test_a_file_that_is_no_table(tmp_path, text):
     (tmp_path / "names.yaml").write_text(text)
     with pytest.raises(ValueError, match=r"names\.yaml"):
