@@ -109,6 +109,10 @@ def run(options: argparse.Namespace) -> None:
             f"--follow {options.follow:g}: give {LEAST_SECONDS:g} to {MOST_SECONDS:,} seconds, or "
             "0 for never"
         )
+    if options.name and "/" in options.name:
+        raise ValueError(
+            f"--name {options.name}: it is one part of a path in the URLs: give a name without /"
+        )
     limits = Limits(
         max_request_bytes=options.max_request_megabytes << 20,
         max_pixels=options.max_megapixels * 1_000_000,

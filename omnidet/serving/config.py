@@ -78,3 +78,9 @@ class ServerConfig:
                 raise ValueError(f"{name} {getattr(self, name)}: give 1 or more")
         if self.max_waiting < 0:
             raise ValueError(f"max_waiting {self.max_waiting}: give 0 or more")
+        largest, all_together = self.limits.max_request_bytes, self.patience.max_body_bytes
+        if largest > all_together:  # it would be asked to try again for ever
+            raise ValueError(
+                f"one request of {largest >> 20} megabytes, and all together have "
+                f"{all_together >> 20}: give --max-request-megabytes {all_together >> 20} or less"
+            )

@@ -135,6 +135,8 @@ WRONG = {
     "--model {p}/model0 --max-phrases 0": "max_phrases is 0",
     "--model {p}/model0 --follow 5": "{p}/model0 is a folder",
     "--model toy --follow 0.1": "--follow 0.1",
+    "--model toy --name org/toy": "--name org/toy",
+    "--model toy --max-request-megabytes 300": "--max-request-megabytes 256",
     "--model toy --follow nan": "--follow nan",
     "--model toy --follow inf": "--follow inf",
     "--model {p}/model0 --host 203.0.113.7": "203.0.113.7:8080",

@@ -81,8 +81,8 @@ def test_a_body_has_an_end_in_time(detector):
 
 
 def test_the_oldest_body_gives_way_when_memory_is_full(detector):
-    patience = Patience(max_body_bytes=200_000)
-    with serving(detector, patience=patience) as (_, port):
+    patience, limits = Patience(max_body_bytes=200_000), Limits(max_request_bytes=200_000)
+    with serving(detector, patience=patience, limits=limits) as (_, port):
         hoarders = [_begun(port, 150_000, b"x" * 90_000) for _ in range(4)]
         time.sleep(0.5)
         assert ask(port, "POST", "/detect", question("ring"))[0] == 200
