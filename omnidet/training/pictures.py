@@ -62,9 +62,13 @@ def words(table: PhraseTable, phrase: int, vocabulary: Vocabulary) -> str:
     """The tokens of a phrase of the batch; those of its context are in brackets."""
     ends = [*table.offsets_P.tolist(), len(table.token_ids_K)]
     ids = table.token_ids_K[ends[phrase] : ends[phrase + 1]].tolist()
-    size = len(vocabulary.idf_T)
-    texts = [(vocabulary.tokenizer.decode([i % size]).strip(), i >= size) for i in ids]
-    return " ".join(f"({text})" if is_context else text for text, is_context in texts)
+    texts = []
+    for place in ids:
+        is_context = bool(vocabulary.is_context_T[place])
+        places_T = vocabulary.context_T if is_context else vocabulary.own_T
+        text = vocabulary.tokenizer.decode([int(np.flatnonzero(places_T == place)[0])]).strip()
+        texts.append(f"({text})" if is_context else text)
+    return " ".join(texts)
 
 
 def _corners(box: list[float]) -> tuple[float, float, float, float]:

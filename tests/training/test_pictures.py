@@ -7,6 +7,8 @@ import dataclasses
 import torch
 from PIL import ImageColor
 
+from omnidet.data.vocabulary_growth import extend
+from omnidet.schema import Record
 from omnidet.training import pictures
 from tests import toys
 
@@ -43,3 +45,11 @@ def test_words_of_a_phrase():
     batch, vocabulary = toys.batch(), toys.toy_vocabulary()
     assert sorted(pictures.words(batch.phrases, 0, vocabulary).split()) == ["red", "star"]
     assert "(circle)" in pictures.words(batch.phrases, 3, vocabulary)
+
+
+def test_words_of_a_vocabulary_that_has_grown():
+    record = Record(b"", 9, 9, source="", image_id="", phrases=("xylophone",))
+    grown, new = extend(toys.toy_vocabulary(), [record])
+    assert new == ("xylophone",)
+    table = grown.table(["xylophone left of circle"])
+    assert sorted(pictures.words(table, 0, grown).split()) == ["(circle)", "left", "xylophone"]
