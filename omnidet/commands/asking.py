@@ -120,6 +120,9 @@ def asked(options: argparse.Namespace) -> Asked:
         question.checked_threshold(options.threshold, "--threshold")
     question.checked_count(options.max_detections, "--max-detections", least=1)
     question.checked_count(options.batch, "--batch", least=1)
+    for given in options.like or ():
+        if given.startswith(("http://", "https://")):
+            raise ValueError(f"--like {given}: fetch the picture, and give its file")
     found: list[names.Name] = []
     if options.phrases is not None:
         found += names.wanted(options.phrases)

@@ -79,7 +79,9 @@ class Detections:
 
         Raises ValueError for a label without an id.
         """
-        ids = category_ids or {name: place for place, name in enumerate(self.phrases, start=1)}
+        ids = category_ids
+        if ids is None:
+            ids = {name: place for place, name in enumerate(self.phrases, start=1)}
         results = []
         for box, score, label in zip(self.boxes_xyxy, self.scores, self.labels, strict=True):
             if label not in ids:

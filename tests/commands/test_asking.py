@@ -48,7 +48,13 @@ def test_phrases_and_a_file_are_put_together(tmp_path, capsys):
 
 @pytest.mark.parametrize(
     "arguments",
-    [("--threshold", "nan"), ("--max-detections", "0"), ("--batch", "-1"), ("--phrases", "")],
+    [
+        ("--threshold", "nan"),
+        ("--max-detections", "0"),
+        ("--batch", "-1"),
+        ("--phrases", ""),
+        ("--like", "https://a.org/b.png"),
+    ],
 )
 def test_what_is_wrong_is_named(arguments):
     with pytest.raises(ValueError, match="phrase 0" if "--phrases" in arguments else arguments[0]):

@@ -44,6 +44,8 @@ def test_coco_results_have_width_and_height_and_the_ids_that_are_given():
     assert [r["category_id"] for r in _found().to_coco(7, {"star": 40, "ring": 5})] == [40, 5]
     with pytest.raises(ValueError, match="'ring'"):
         _found().to_coco(7, {"star": 40})
+    with pytest.raises(ValueError, match="category_ids"):
+        _found().to_coco(7, {})
 
 
 def test_supervision_takes_boxes_scores_and_names():
