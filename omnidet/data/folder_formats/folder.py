@@ -8,6 +8,7 @@ import filecmp
 import os
 import re
 import unicodedata
+import urllib.parse
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from functools import cached_property
@@ -119,6 +120,8 @@ NEUTRAL = frozenset(
 )
 """Words of folder names that say what kind of files are there, not which."""
 
+_LOCAL_FILE = re.compile(r"/local-files/?\?d=([^&]*)")
+
 
 class Folder:
     """An index of the files below a folder. Paths are relative to it."""
@@ -200,6 +203,19 @@ class Folder:
             for paths in self.by_name.values()
         )
 
+    @cached_property
+    def stems_in(self) -> dict[tuple[str, ...], dict[str, set[str]]]:
+        """Names without endings, by what `telling` says of the folder and by ending; those of
+        pictures under "".
+        """
+        found: dict[tuple[str, ...], dict[str, set[str]]] = {}
+        told = {folder: tuple(telling(folder.parts)) for folder in self.endings_in}
+        for path in self.files:
+            suffix = path.suffix.lower()
+            kinds = found.setdefault(told[path.parent], defaultdict(set))
+            kinds["" if suffix in PICTURES else suffix].add(self.key(path.stem))
+        return found
+
     def same(self, paths: Sequence[Path]) -> bool:
         """Whether all of these files hold the same bytes."""
         first = self.root / paths[0]
@@ -236,9 +252,11 @@ def key(text: str) -> str:
 
 def parts_of(declared: str) -> list[str]:
     """The folders and the name of a path as an annotation spells it, from any system; without `.`
-    and `..`.
+    and `..`. Label Studio gives the address at which it serves a local file, in all its exports.
     """
-    path = declared.strip().replace("\\", "/")
+    served = _LOCAL_FILE.search(declared)
+    path = urllib.parse.unquote_plus(served[1]) if served else declared
+    path = path.strip().replace("\\", "/")
     path = re.sub(r"^[a-z][a-z0-9+.-]*:/*", "", path, flags=re.IGNORECASE)  # C: and https:
     return [part for part in path.split("/") if part not in ("", ".", "..")]
 

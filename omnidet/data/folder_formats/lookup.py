@@ -185,12 +185,26 @@ def _rank(
         placed = _Relation.RENAMED
     if spelled > _Relation.PART or (placed is _Relation.OTHER and not is_spelled):
         return None
+    if placed is _Relation.PART and len(parts) == 1 and _is_of_others(folder, near, context, own):
+        return None
     own_split = split_of_folders(path)
     other_split = bool(split and own_split and own_split != split)
     if other_split and folder.are_names_reused and not is_spelled:
         return None
     is_elsewhere = path.parent != near.parent
     return spelled, -common, placed, other_split, bool(split) and not own_split, is_elsewhere
+
+
+def _is_of_others(folder: Folder, near: Path, context: Sequence[str], own: Sequence[str]) -> bool:
+    """Whether a picture's folder has annotation files of its own, and pictures called like those of
+    the folder that the annotation belongs to.
+
+    Cameras count from 1 in each folder. An annotation whose picture was deleted is then about none
+    of the pictures further down or up.
+    """
+    here, there = (folder.stems_in.get(tuple(place), {}) for place in (context, own))
+    labels, pictures = there.get(near.suffix.lower(), set()), there.get("", set())
+    return not labels.isdisjoint(pictures) and not pictures.isdisjoint(here.get("", set()))
 
 
 def _num_common_end(spelled: Sequence[str], folders: Sequence[str]) -> int:

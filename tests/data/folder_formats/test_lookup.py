@@ -27,6 +27,31 @@ def test_a_split_without_its_picture_takes_none_of_another(folder: Folder):
     assert found.account.tallies["annotations"].left_out["picture that is not there"].count == 1
 
 
+@pytest.mark.parametrize("gone", ["", "morning/"])
+def test_labels_of_a_deleted_picture_are_not_those_of_one_further_down_or_up(folder: Folder, gone):
+    """Both folders count from 1, and nobody has labelled the other picture of the name."""
+    other = {"": "morning/", "morning/": ""}[gone]
+    for place in (gone, other):
+        for scene in folder.pictures(scenes(6, prefix="IMG_", seed=len(place)), f"images/{place}"):
+            folder.write(f"labels/{place}{scene.stem}.txt", drawing.yolo(scene))
+    folder.write("data.yaml", "names: [cat, dog]")
+    stem = sorted(path.stem for path in (folder.root / "images").glob("*.png"))[2]
+    (folder.root / f"images/{gone}{stem}.png").unlink()
+    (folder.root / f"labels/{other}{stem}.txt").unlink()
+    found = folder.read(LOSSY)
+    assert not [p for p in found.pictures() if p.path.stem == stem]
+    assert found.account.tallies["annotations"].left_out["picture that is not there"].count == 1
+
+
+def test_labels_in_one_folder_are_those_of_pictures_that_were_sorted(folder: Folder):
+    """Some were moved into a folder after they were labelled; no name is there twice."""
+    for place, prefix in (("", "a"), ("morning/", "b")):
+        for scene in folder.pictures(scenes(6, prefix=prefix), f"images/{place}"):
+            folder.write(f"labels/{scene.stem}.txt", drawing.yolo(scene))
+    folder.write("data.yaml", "names: [cat, dog]")
+    assert folder.num_read() == 12
+
+
 @pytest.mark.parametrize(
     "spelled",
     [
@@ -39,6 +64,8 @@ def test_a_split_without_its_picture_takes_none_of_another(folder: Folder):
         "https://host/bucket/{name}?sig=a%2Fb",
         "{upper}",
         "images/{percent}",
+        "/data/local-files/?d=photos/images/{percent}",
+        "/data/local-files/?d=images%5C{percent}",
     ],
 )
 def test_paths_as_other_systems_spell_them(folder: Folder, spelled):
