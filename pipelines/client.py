@@ -207,12 +207,8 @@ def _upload(client: Any, namespace: str | None, package: Package) -> Uploaded:
     return Uploaded(pipeline, str(made.pipeline_version_id))
 
 
-def submit(client: Any, namespace: str | None, job: Job, enable_caching: bool | None = None) -> str:
-    """Start a run and return its id.
-
-    Args:
-        enable_caching: for all steps; None leaves it to the pipeline.
-    """
+def submit(client: Any, namespace: str | None, job: Job) -> str:
+    """Start a run and return its id."""
     with contextlib.redirect_stdout(io.StringIO()):  # links that lead to the API's address
         experiment = client.create_experiment(job.experiment, namespace=namespace)
         made = client.run_pipeline(
@@ -221,7 +217,6 @@ def submit(client: Any, namespace: str | None, job: Job, enable_caching: bool | 
             params=dict(job.parameters),
             pipeline_id=job.pipeline.pipeline_id,
             version_id=job.pipeline.version_id,
-            enable_caching=enable_caching,
         )
     return str(made.run_id)
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 import os
 import shlex
 import signal
 import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -27,14 +29,15 @@ def submit(options: argparse.Namespace) -> int:
     given = _given(options)
     server = _server(options)
     connection = server.connect()
-    uploaded = client.upload(connection, server.namespace, given.package)
-    run_name = options.run_name or f"{given.package.name} {given.package.version}"
+    with _cached(given, options.no_cache) as chosen:
+        uploaded = client.upload(connection, server.namespace, chosen)
+    what = f"{chosen.name} {chosen.version}"
+    run_name = options.run_name or what
     job = client.Job(uploaded, options.experiment, run_name, given.parameters)
-    caching = False if options.no_cache else None
-    run_id = client.submit(connection, server.namespace, job, caching)
+    run_id = client.submit(connection, server.namespace, job)
     url = server.url("runs", run_id)
     say = _sayer(options)
-    say(f"run {run_id} of {given.package.name} {given.package.version}: {url}")
+    say(f"run {run_id} of {what}: {url}")
     if options.no_wait:
         if options.json:
             print(json.dumps({"run_id": run_id, "url": url}))
@@ -205,6 +208,19 @@ def _given(options: argparse.Namespace) -> _Given:
     name = options.name or spec["pipelineInfo"]["name"]
     described = package.described(file)
     return _Given(client.Package(file, name, package.version(file), described), values)
+
+
+@contextmanager
+def _cached(given: _Given, is_without: bool) -> Iterator[client.Package]:
+    """The package as it is, or a version of it that takes nothing from the cache."""
+    if not is_without:
+        yield given.package
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder, given.package.file.name)
+        package.without_cache(given.package.file, file)
+        version = package.version(file)
+        yield dataclasses.replace(given.package, file=file, version=version)
 
 
 def _server(options: argparse.Namespace) -> client.Server:

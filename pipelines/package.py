@@ -46,6 +46,21 @@ def compile_to(name: str, out: Path) -> None:
     out.write_text(comments + text, encoding="utf-8")
 
 
+def without_cache(package: Path, out: Path) -> None:
+    """Write the package with every step to run each time, those of loops and conditions too.
+
+    A run of a version has the options that were compiled: kfp's client (2.17) drops what it is
+    given.
+    """
+    documents = list(yaml.safe_load_all(package.read_text(encoding="utf-8")))
+    spec = documents[0]
+    for component in (spec["root"], *spec["components"].values()):
+        for task in component.get("dag", {}).get("tasks", {}).values():
+            task["cachingOptions"] = {}
+    text = yaml.safe_dump_all(documents, sort_keys=True, width=100, allow_unicode=True)
+    out.write_text(text, encoding="utf-8")
+
+
 def stale() -> list[str]:
     """Names of the pipelines whose committed package differs from what their code gives."""
     found = []

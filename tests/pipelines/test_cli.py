@@ -7,6 +7,7 @@ import subprocess
 import sys
 
 import pytest
+import yaml
 
 from pipelines import cli as command
 from pipelines import local, package
@@ -138,6 +139,24 @@ def test_another_package_is_never_taken_for_one_that_the_server_has(fake, tmp_pa
     assert len({run["pipeline_version_id"] for run in runs}) == 3
     assert own.read_bytes() in fake.packages
     assert package.path("retrain").read_bytes() in fake.packages
+
+
+@pytest.mark.parametrize("name", package.NAMES)
+def test_without_the_cache_no_step_may_come_from_it(fake, name):
+    """A run of an uploaded version has what was compiled: what kfp's client is given is dropped."""
+    arguments = ["--no-wait", "--pipeline", name, "data=s3://b/d", "recipe=coco_folder"]
+    for more in ([], ["--no-cache"], []):
+        assert _submit(*arguments, *more) == 0
+    used = [r["pipeline_version_reference"]["pipeline_version_id"] for r in fake.runs.values()]
+    assert used[0] == used[2] != used[1]
+    whole, platform = yaml.safe_load_all(fake.packages[-1])
+    own, own_platform = yaml.safe_load_all(package.path(name).read_text())
+    assert platform == own_platform
+    dags = [whole["root"], *whole["components"].values()]
+    tasks = [task for dag in dags for task in dag.get("dag", {}).get("tasks", {}).values()]
+    assert len(tasks) > 5
+    assert not any(task["cachingOptions"] for task in tasks)
+    assert whole["deploymentSpec"] == own["deploymentSpec"]
 
 
 def test_the_name_of_the_pipeline_may_come_first(fake):
