@@ -32,6 +32,7 @@ class Pods(NamedTuple):
     """
 
     gpus: str
+    """Of an evaluation."""
     train_gpus: str
     train_cpu: str
     train_memory: str
@@ -124,12 +125,13 @@ def pods(size: Size) -> Pods:
     """What the pods of later steps ask for. Raises ValueError for a size that makes no sense."""
     size.require_sound()
     # A parameter that is a number is not a limit to KFP's driver.
-    gpus = str(int(size.gpus_per_node)) if size.gpus_per_node else ""
+    train_gpus = str(int(size.gpus_per_node)) if size.gpus_per_node else ""
+    gpus = "1" if train_gpus else ""  # an evaluation is one process: the others would be idle
     if size.num_nodes != 1:
         return Pods(gpus, "", *WATCHING, {}, [])
     tolerations = [dict(toleration) for toleration in size.tolerations]
     machine = (size.cpus_per_node, size.memory_per_node, dict(size.node_selector), tolerations)
-    return Pods(gpus, gpus, *machine)
+    return Pods(gpus, train_gpus, *machine)
 
 
 def datasets_to_download(

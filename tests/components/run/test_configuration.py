@@ -38,10 +38,11 @@ def test_the_pod_of_the_train_step_trains_on_one_node_and_watches_many():
     selector, tolerations = {"pool": "gpu"}, [{"key": "gpu", "operator": "Exists"}]
     asked = (8.0, "30", "200Gi", selector, tolerations)
     one, many = (_configured(size=configuration.Size(count, *asked)) for count in (1, 4))
-    assert (one.gpus, one.train_gpus, one.train_cpu, one.train_memory) == ("8", "8", "30", "200Gi")
+    assert (one.train_gpus, one.train_cpu, one.train_memory) == ("8", "30", "200Gi")
     assert one.train_node_selector == selector
     assert one.train_tolerations == tolerations
-    assert (many.gpus, many.train_gpus, many.train_cpu) == ("8", "", "100m")
+    assert (many.train_gpus, many.train_cpu) == ("", "100m")
+    assert one.gpus == many.gpus == "1"  # an evaluation is one process
     assert (many.train_node_selector, many.train_tolerations) == ({}, [])
     none = _configured()
     assert (none.gpus, none.train_gpus) == ("", "")
