@@ -219,11 +219,13 @@ def test_build_passes_base_index_and_secrets_on(fake_docker, tmp_path):
         "BASE_IMAGE": "base:1",
         "REGISTRY": "registry.example.com/team",
         "TORCH_INDEX_URL": "",
+        "TAG": "0.1.0-fix",
     }
     environment |= {"PIP_CONF": str(tmp_path / "pip.conf"), "CA_BUNDLE": str(tmp_path / "ca.crt")}
     assert _build(environment, "data", "--", "--network", "host").returncode == 0
     (call,) = log.read_text().splitlines()
-    assert "--tag registry.example.com/team/data:" in call
+    assert "--tag registry.example.com/team/data:0.1.0-fix " in call
+    assert f"VERSION={omnidet.__version__} " in call
     for part in (
         "--build-arg BASE_IMAGE=base:1",
         f"--secret id=pip_conf,src={tmp_path}/pip.conf",
