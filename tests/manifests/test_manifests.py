@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib.util
 import re
+import shutil
+from pathlib import Path
 
 import kubernetes_validate
 import pytest
@@ -187,6 +189,19 @@ def test_images_have_a_full_tag_that_is_named_once(overlay: tuple[str, list[Obje
         assert "latest" not in text
         names_a_tag = re.search(r"image: .*(:\S+|@\S+)$", text, re.MULTILINE)
         assert not names_a_tag, f"{file} names a tag: `images:` of a kustomization sets it"
+
+
+@pytest.mark.parametrize("name", OVERLAYS)
+def test_an_overlay_shows_how_to_name_images_of_your_own(name: str, tmp_path: Path) -> None:
+    """Or the reaper of whoever builds them waits for an image that no registry has."""
+    copy = shutil.copytree(MANIFESTS, tmp_path / "manifests")
+    file = copy / "overlays" / name / "kustomization.yaml"
+    shown = r"^# (images:|  - name: ghcr|    new)"  # as a person would: remove the comment signs
+    file.write_text(re.sub(shown, r"\1", file.read_text(), flags=re.MULTILINE))
+    built = objects(kustomize(file.parent))
+    images = {container["image"] for container in containers(built)}
+    own = "registry.example.com/omnidet"
+    assert images == {f"{own}/{kind}:{omnidet.__version__}" for kind in ("control", "train")}
 
 
 def test_no_secret_has_a_value(overlay: tuple[str, list[Object]]) -> None:
