@@ -159,8 +159,8 @@ def _compile(options: argparse.Namespace) -> int:
     if options.check:
         stale = package.stale()
         if stale:
-            names = ", ".join(stale)
-            print(f"stale: {names}; run `python -m pipelines compile`, commit", file=sys.stderr)
+            names, remedy = ", ".join(stale), "; run `python -m pipelines compile`, commit"
+            print(f"stale: {names}{package.other_images(stale) or remedy}", file=sys.stderr)
         return 1 if stale else 0
     for name in package.NAMES:
         package.compile_to(name, package.path(name))

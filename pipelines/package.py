@@ -5,10 +5,12 @@ The packages are committed, so that what a team uploads in the UI is what was re
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import importlib
 import subprocess
 import tempfile
+from collections.abc import Sequence
 from itertools import takewhile
 from pathlib import Path
 from typing import Any
@@ -71,6 +73,28 @@ def stale() -> list[str]:
             if not path(name).is_file() or path(name).read_bytes() != fresh.read_bytes():
                 found.append(name)
     return found
+
+
+def other_images(names: Sequence[str]) -> str:
+    """For people: whether packages are for other images than this environment names; empty if not.
+
+    To compile them again would make a package for images that nobody has pushed.
+    """
+    from components import images
+
+    own = images.image("control")
+    for name in names:
+        with contextlib.suppress(ValueError, OSError):
+            executors = spec(path(name))["deploymentSpec"]["executors"].values()
+            found = {executor["container"]["image"] for executor in executors}
+            control = next((image for image in sorted(found) if "/control:" in image), own)
+            if control != own:
+                return (
+                    f": compiled for {control}, and OMNIDET_IMAGE_REPOSITORY and "
+                    f"OMNIDET_IMAGE_TAG, set or not, say {own}: set them as they were then, or "
+                    "run `python -m pipelines compile` for the others"
+                )
+    return ""
 
 
 def spec(package: Path) -> dict[str, Any]:

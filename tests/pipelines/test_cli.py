@@ -187,6 +187,13 @@ def test_compile_writes_packages_and_checks_them(monkeypatch, tmp_path, capsys):
     assert _one_line(capsys).startswith("stale: train_detector, retrain;")
     assert command.main(["compile"]) == 0
     assert command.main(["compile", "--check"]) == 0
+    own = (tmp_path / "retrain.yaml").read_text().replace("ghcr.io/omnidet", "own.example/team")
+    (tmp_path / "retrain.yaml").write_text(own)
+    assert command.main(["compile", "--check"]) == 1
+    said = _one_line(capsys)
+    # Compiled again without a word, it would be for images that nobody has pushed.
+    for part in ("stale: retrain", "own.example/team/control:", "OMNIDET_IMAGE_REPOSITORY"):
+        assert part in said
     (tmp_path / "train_detector.yaml").write_text("old\n")
     assert command.main(["compile", "--check"]) == 1
 
