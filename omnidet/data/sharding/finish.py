@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 from collections import Counter
@@ -23,18 +24,22 @@ REFUSED = "refused"
 """File beside the receipts of a set that was refused."""
 
 
-def finish_set(out: str, set_name: str) -> None:
-    """Make a set of what its parts wrote: its index, and the list of what was refused.
+def finish_set(out: str, set_name: str) -> dict[str, Any]:
+    """Make a set of what its parts wrote: its index, whose content is returned, and the list of
+    what was refused.
 
-    Does nothing if the set is finished already.
+    Writes nothing if the set is finished already.
 
     Raises:
         FileNotFoundError: if a part is missing.
         ValueError: if parts do not fit together, too many records were refused, or none is left.
     """
     location = storage.join(out, set_name)
-    if storage.exists(storage.join(location, storage.INDEX_NAME)):
-        return
+    with contextlib.suppress(FileNotFoundError):
+        known: dict[str, Any] = json.loads(
+            storage.read_text(storage.join(location, storage.INDEX_NAME))
+        )
+        return known
     parts = _parts(location, set_name)
     done = sorted(
         (piece for part in parts for piece in part["pieces"]),
@@ -72,6 +77,7 @@ def finish_set(out: str, set_name: str) -> None:
         storage.join(location, storage.INDEX_NAME),
         json.dumps(content, indent=1, ensure_ascii=False) + "\n",
     )
+    return content
 
 
 @contextmanager
@@ -93,7 +99,12 @@ def was_refused(location: str, max_bad_share: float) -> bool:
 
 
 def merge(out: str, set_names: Sequence[str]) -> None:
-    """Write the index over the finished sets in `out`: only now is the folder whole."""
+    """Write the index over the sets in `out`, which are finished or finished now: only now is the
+    folder whole.
+
+    Two runs of a pipeline may build the same folder at once. The index of a set is gone again when
+    the other one begins with the set, whose parts are still there.
+    """
     sets: dict[str, tuple[shards.Shard, ...]] = {}
     truths: dict[str, Mapping[str, Any]] = {}
     dropped: dict[str, Any] = {}
@@ -102,7 +113,7 @@ def merge(out: str, set_names: Sequence[str]) -> None:
     accounts: dict[str, Any] = {}
     lines: list[str] = []
     for name in set_names:
-        content = json.loads(storage.read_text(storage.join(out, name, storage.INDEX_NAME)))
+        content = finish_set(out, name)
         lines.append(storage.read_text(storage.join(out, name, QUARANTINE)))
         sets[name] = tuple(
             shards.Shard(**{**shard, "path": f"{name}/{shard['path']}"})

@@ -142,6 +142,32 @@ def test_a_merge_leaves_only_what_the_folder_needs(tmp_path):
     ]
 
 
+def test_another_run_that_begins_with_a_set_does_not_stop_the_merge(tmp_path, monkeypatch):
+    """Two runs of a pipeline with the same data share the folder."""
+
+    class StoppedError(Exception):
+        pass
+
+    def stop(*_):
+        raise StoppedError
+
+    write_laion(tmp_path / "laion")
+    config, own = ShardsConfig((WEB,), (), 1), "train/laion"
+    kept_out = build.plan(tmp_path, config).held_out
+    alone, shared = (str(tmp_path / name) for name in ("alone", "shared"))
+    for out in (alone, shared):
+        build.build_set(tmp_path, out, own, kept_out, config)
+        finish.finish_set(out, own)
+    monkeypatch.setattr(build.pieces, "build", stop)
+    with pytest.raises(StoppedError):
+        build.build_set(tmp_path, shared, own, kept_out, config)
+    for out in (alone, shared):
+        finish.merge(out, [own])
+    one_run, two_runs = (shards.read_index(out) for out in (alone, shared))
+    assert two_runs.dataset_version == one_run.dataset_version
+    assert two_runs.report == one_run.report
+
+
 def test_the_account_of_an_annotated_folder_goes_into_the_index(tmp_path):
     folder, dataset = Folder(tmp_path / "in"), tmp_path / "dataset"
     folder.coco(count=12, change=lambda content: content["annotations"].append({"category_id": 1}))
