@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from omnidet import config, storage
 from omnidet.data import shards
@@ -15,6 +16,9 @@ from omnidet.measures.unseen import require_unseen
 from omnidet.model import bundle
 from omnidet.recipes.recipe import Recipe
 from omnidet.storage import Location
+
+if TYPE_CHECKING:
+    from omnidet.training.distributed import World
 
 
 def evaluate(
@@ -53,30 +57,44 @@ def evaluate(
                 "note: the detector was trained on other shards than these, so whether it has seen "
                 "some of these evaluation pictures before cannot be checked"
             )
-        with storage.staged_directory(storage.join(parts, str(world.rank))) as stage:
-            run.predict(detector, index, recipe.evaluation, stage, world.rank, world.size)
-        distributed.barrier()  # every rank has written
-        if not world.is_main:
-            return Evaluation({}, {}, {})
-        folders = [
-            storage.local_copy(storage.join(parts, str(rank)), ".cache/parts")
-            for rank in range(world.size)
-        ]
-        with storage.staged_directory(out) as stage:
-            result = run.evaluate(index, recipe.evaluation, folders, stage)
-            content = {
-                "values": result.values,
-                "protocols": result.protocols,
-                "details": result.details,
-                "dataset_version": index.dataset_version,
-                "training_images_compared": is_checked,
-                **_subject(detector.config, recipe),
-            }
-            whole = stored.sealed(content, stage)
-            storage.write_text(stage / storage.INDEX_NAME, json.dumps(whole, indent=1) + "\n")
-        storage.remove(parts)
+        with _alone(parts, out, world):
+            with storage.staged_directory(storage.join(parts, str(world.rank))) as stage:
+                run.predict(detector, index, recipe.evaluation, stage, world.rank, world.size)
+            distributed.barrier()  # every rank has written
+            if not world.is_main:
+                return Evaluation({}, {}, {})
+            folders = [
+                storage.local_copy(storage.join(parts, str(rank)), ".cache/parts")
+                for rank in range(world.size)
+            ]
+            with storage.staged_directory(out) as stage:
+                result = run.evaluate(index, recipe.evaluation, folders, stage)
+                content = {
+                    "values": result.values,
+                    "protocols": result.protocols,
+                    "details": result.details,
+                    "dataset_version": index.dataset_version,
+                    "training_images_compared": is_checked,
+                    **_subject(detector.config, recipe),
+                }
+                whole = stored.sealed(content, stage)
+                storage.write_text(stage / storage.INDEX_NAME, json.dumps(whole, indent=1) + "\n")
+            storage.remove(parts)
     storage.write_text(metrics_path, json.dumps(result.values, indent=1) + "\n")
     return result
+
+
+def _alone(parts: str, out: Location, world: World) -> AbstractContextManager[None]:
+    """Raise ValueError, on the main rank, if another process here evaluates into the same folder:
+    it would take the predictions of this one for its own.
+    """
+    if storage.is_s3(parts) or not world.is_main:
+        return nullcontext()
+    Path(parts).mkdir(parents=True, exist_ok=True)
+    return storage.locked(
+        Path(parts, "lock"),
+        f"another evaluation into {out} is under way: wait for it, or give another folder",
+    )
 
 
 def evaluate_once(

@@ -10,11 +10,14 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 from omnidet.data import shards
 from omnidet.inference.detector import OmniDet
+from omnidet.measures import run as run_module
 from omnidet.measures.config import Benchmark, EvaluationConfig
 from omnidet.model import bundle
+from omnidet.model.detector import Detector
 from omnidet.registry import versions
 from omnidet.steps import train_detector
 from omnidet.steps.train_detector import evaluation
@@ -120,6 +123,31 @@ def test_an_image_that_was_trained_on_stops_the_evaluation(tmp_path, capsys):
     train_detector.evaluate(tmp_path / "other", folder, *outputs)
     assert "trained on other shards" in capsys.readouterr().out
     assert not json.loads((tmp_path / "out" / "index.json").read_text())["training_images_compared"]
+
+
+def test_two_evaluations_into_one_folder_do_not_take_each_others_predictions(tmp_path, monkeypatch):
+    folder = tmp_path / "shards"
+    _, recipe = leaking.write(folder)
+    for name, seed in (("one", 0), ("two", 1)):
+        (tmp_path / name).mkdir()
+        torch.manual_seed(seed)
+        detector = Detector(toys.toy_detector().config, toys.toy_vocabulary().num_tokens)
+        bundle.save(tmp_path / name, detector, toys.toy_vocabulary(), list(toys.NAMES), {})
+    outputs = (tmp_path / "metrics.json", tmp_path / "out", recipe)
+    real = run_module.evaluate
+
+    def meanwhile(*given):
+        monkeypatch.setattr(run_module, "evaluate", real)
+        with pytest.raises(ValueError, match="out"):
+            train_detector.evaluate(tmp_path / "two", folder, *outputs)
+        return real(*given)
+
+    monkeypatch.setattr(run_module, "evaluate", meanwhile)
+    train_detector.evaluate(tmp_path / "one", folder, *outputs)
+    assert not list(tmp_path.glob("out.parts*"))
+    found = (tmp_path / "out/eval_refcocog.json").read_bytes()
+    train_detector.evaluate(tmp_path / "one", folder, *outputs)
+    assert (tmp_path / "out/eval_refcocog.json").read_bytes() == found
 
 
 def test_a_curve_of_a_sample_is_said_to_be_one(tmp_path):
