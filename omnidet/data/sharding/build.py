@@ -224,6 +224,7 @@ def _resumable(out: str) -> Iterator[str]:
     """The place to build the folder `out` in, with what an earlier build left there.
 
     A local folder is built next to its place; on an object store in its place, without an index.
+    Raises ValueError if another process here builds the same folder.
     """
     if storage.is_s3(out):
         storage.remove(storage.join(out, storage.INDEX_NAME))
@@ -231,7 +232,9 @@ def _resumable(out: str) -> Iterator[str]:
         return
     work = f"{out.rstrip('/')}.work"
     storage.require_replaceable(work, UNFINISHED)
-    storage.write_text(storage.join(work, UNFINISHED), "")
-    yield work
-    storage.remove(storage.join(work, UNFINISHED))
-    storage.replace_directory(work, out)
+    Path(work).mkdir(parents=True, exist_ok=True)
+    busy = f"another build of {out} is under way: wait for it, or give another folder"
+    with storage.locked(Path(work, UNFINISHED), busy):
+        yield work
+        storage.remove(storage.join(work, UNFINISHED))
+        storage.replace_directory(work, out)

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from omnidet import storage
 from omnidet.cli import main
 from omnidet.data import shards
 from omnidet.data.sharding import build, finish
@@ -373,6 +374,18 @@ def test_texts_that_changed_since_a_build_was_stopped_are_read_again(
     assert index.dataset_version == fresh.dataset_version
     kept = [(tmp_path / "out" / p.relative_to(work)).stat().st_ino for p in before]
     assert 0 < len(set(kept) & set(before.values())) < len(before)  # the others stay
+
+
+def test_two_builds_of_one_folder_do_not_write_into_each_others_shards(tmp_path):
+    write_laion(tmp_path / "laion")
+    config, out = ShardsConfig((WEB,), ()), str(tmp_path / "out")
+    (tmp_path / "out.work").mkdir()
+    busy = storage.locked(tmp_path / "out.work" / build.UNFINISHED, "busy")  # as a build does
+    with busy, pytest.raises(ValueError, match=f"{out} is under way"):
+        build.build(tmp_path, out, config)
+    assert shards.num_samples(build.build(tmp_path, out, config).shards("train/laion")) == 2
+    assert not (tmp_path / "out.work").exists()
+    assert not (tmp_path / "out" / build.UNFINISHED).exists()
 
 
 def test_a_failing_adapter_leaves_the_old_shards(tmp_path):
