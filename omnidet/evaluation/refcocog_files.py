@@ -114,6 +114,7 @@ def best_boxes(
         ValueError: if a row cannot be judged; it is named by its index.
     """
     best: dict[Any, tuple[float, FloatArray]] = {}
+    has_score: dict[Any, bool] = {}
     for index, row in enumerate(rows):
         require_fields(row, ("id", "bbox"), f"result {index}")
         require_id(row, "id", f"result {index}")
@@ -122,11 +123,12 @@ def best_boxes(
                 f"result {index}: id {row['id']!r} is not in the ground truth: "
                 "evaluate the same split"
             )
-        if row["id"] in best and "score" not in row:
+        if row["id"] in best and not (has_score[row["id"]] and "score" in row):
             raise ValueError(
                 f"result {index}: id {row['id']!r} has several boxes and no score: "
                 "give scores or the best box"
             )
+        has_score[row["id"]] = "score" in row
         score = row.get("score", 0.0)
         if not is_number(score):
             raise ValueError(f"result {index}: score is {str(score)[:60]}: give a finite number")

@@ -66,6 +66,10 @@ BAD = {
         ([{"id": 11, "bbox": [[0, 0, 1, 1]]}], "result 0: bbox is"),
         ([{"id": 11, "bbox": [0, 0, 1, 1], "score": float("inf")}], "score is inf"),
         ([{"id": 11, "bbox": [0, 0, 1, 1]}] * 2, "several boxes and no score"),
+        (
+            [{"id": 11, "bbox": [0, 0, 1, 1]}, {"id": 11, "bbox": [0, 0, 9, 9], "score": -1}],
+            "several boxes and no score",
+        ),
         ([{"bbox": [0, 0, 1, 1]}], "result 0 has no 'id'"),
     ],
     "flickr30k": [
