@@ -21,6 +21,7 @@ import yaml
 from omnidet import plugins
 
 Config = TypeVar("Config")
+_HALVES = re.compile(r"[\ud800-\udbff][\udc00-\udfff]")
 
 
 def require(holds: bool, complaint: str) -> None:
@@ -38,9 +39,9 @@ def require_decimal(name: str, text: str) -> None:
         raise ValueError(f"{name}={text.strip()}: write the number in decimals, such as 100")
 
 
-class _OnceEach:
+class _Careful:
     """Mixed into a loader of YAML: no key twice, for YAML lets the last one count alone, with all
-    that is in it.
+    that is in it; and the letters of JSON, which writes those beyond 16 bits as two halves.
     """
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
@@ -55,17 +56,23 @@ class _OnceEach:
         made: dict[Any, Any] = super().construct_mapping(node, deep)  # type: ignore[misc]  # a mixin
         return made
 
+    def construct_scalar(self, node: yaml.ScalarNode | yaml.MappingNode) -> Any:
+        text = super().construct_scalar(node)  # type: ignore[misc]
+        if not _HALVES.search(text):
+            return text
+        return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "surrogatepass")
 
-class _Values(_OnceEach, yaml.SafeLoader):
+
+class _Values(_Careful, yaml.SafeLoader):
     pass
 
 
-class _Texts(_OnceEach, yaml.BaseLoader):
+class _Texts(_Careful, yaml.BaseLoader):
     pass
 
 
 def read_yaml(content: str | bytes, *, as_texts: bool = False) -> Any:
-    """YAML as plain objects. Raises yaml.YAMLError, also for a key that comes twice.
+    """YAML, or JSON, as plain objects. Raises yaml.YAMLError, also for a key that comes twice.
 
     Args:
         as_texts: give each scalar as the text that stands there: `no` and `7` are words.
@@ -88,7 +95,7 @@ def override(config: Config, *assignments: str) -> Config:
                 f"{assignment!r} is not of the form field=value, as in train.steps=100"
             )
         try:
-            value = yaml.safe_load(text)
+            value = read_yaml(text)
         except yaml.YAMLError as error:
             raise ValueError(f"{assignment!r}: {text!r} is not a YAML value") from error
         if isinstance(value, int) and not isinstance(value, bool):

@@ -9,15 +9,12 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
-import math
 import re
 import unicodedata
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
-
-import yaml
 
 from omnidet import extras
 from omnidet.commands import new_detector, taught_detector
@@ -204,15 +201,9 @@ def _reading(options: argparse.Namespace) -> list[str]:
     given = {name: getattr(options, name) for name in names}
     if options.fold is not None:
         given["fold"] = f"{options.fold}/{options.folds}"
-    return [f"retrain.reading.{field}={_in_yaml(value)}" for field, value in given.items() if value]
-
-
-def _in_yaml(value: str | float) -> str:
-    """A value as settings are read. JSON writes letters beyond 16 bits as two, which YAML does not
-    put together again."""
-    if not isinstance(value, str):
-        return json.dumps(value)
-    return yaml.safe_dump(value, default_style='"', width=math.inf).strip()
+    return [
+        f"retrain.reading.{field}={json.dumps(value)}" for field, value in given.items() if value
+    ]
 
 
 def default_name(data: str) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from omnidet.inference import names
@@ -56,6 +58,8 @@ def test_yaml_has_phrases_and_thresholds_by_name(tmp_path):
     )
     (tmp_path / "p.json").write_text('["a", "b"]')
     assert [n.name for n in names.read(tmp_path / "p.json")] == ["a", "b"]
+    (tmp_path / "p.json").write_text(json.dumps({"🐶": ["dog", "𠮷"]}))  # in escapes of 16 bits
+    assert names.read(tmp_path / "p.json") == (Name("🐶", ("dog", "𠮷")),)
 
 
 WRONG = {

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from omnidet.data.annotated.phrases import doubts, phrases, read_table
@@ -33,6 +35,12 @@ def test_the_file_of_a_table(tmp_path):
     assert read_table(tmp_path / "names.yaml") == {
         "BoltWasher": "lock washer", "7": "seven", "no": "negative",
     }  # fmt: skip
+
+
+def test_the_file_of_a_table_in_json(tmp_path):
+    table = {"🐶": "dog", "b": "𠮷"}
+    (tmp_path / "names.json").write_text(json.dumps(table))  # in escapes of 16 bits
+    assert read_table(tmp_path / "names.json") == table
 
 
 @pytest.mark.parametrize(
