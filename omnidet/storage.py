@@ -284,7 +284,7 @@ def require_replaceable(
     if same or location in inputs:
         raise ValueError(f"{location} is also an input: give another folder to write")
     for given in inputs:  # it would be lost with all else that is in the folder
-        if _is_inside(given, location):
+        if is_inside(given, location):
             raise ValueError(
                 f"{location} holds {given}, which is an input: give another folder to write"
             )
@@ -321,11 +321,11 @@ def _is_uploading(names: list[str]) -> bool:
 
 def require_outside(location: Location, other: Location) -> None:
     """Raise ValueError if a folder is another one, or inside it."""
-    if _is_inside(location, other):
+    if is_inside(location, other):
         raise ValueError(f"{location} is {other} or inside it: give a folder outside it")
 
 
-def _is_inside(location: Location, other: Location) -> bool:
+def is_inside(location: Location, other: Location) -> bool:
     """Whether a location is another one, or inside it."""
     if is_s3(location) or is_s3(other):
         return f"{location}/".startswith(f"{str(other).rstrip('/')}/")

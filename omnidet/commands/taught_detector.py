@@ -48,7 +48,7 @@ def run(options: argparse.Namespace, name: str, settings: list[str]) -> int:
         _require_distinct(name, options.data, champion)
     replay = retrain.replay_of(champion, options.replay)
     retrain.require_whole(champion)
-    folder = options.out or f"runs/finetune/{name}"
+    folder = _folder(options, name, noticed.data_version, replay)
     dataset, new, combined, words, model = (storage.join(folder, part) for part in _PARTS)
     said = retrain.read(options.data, dataset, noticed.data_version, recipe.retrain.reading, replay)
     print(noticed.why)  # now, because a folder that is refused begins nothing
@@ -90,6 +90,35 @@ def run(options: argparse.Namespace, name: str, settings: list[str]) -> int:
     )
     print(f"{said}\n{(time.monotonic() - started) / 60:.1f} minutes")
     return 0
+
+
+def _folder(options: argparse.Namespace, name: str, version: str, replay: str | None) -> str:
+    """Where the run goes: by itself not where shards are that are replayed, such as those of an
+    older state of the dataset, which it would replace.
+
+    Raises ValueError if the user wants it where shards are that it needs.
+    """
+    from omnidet import storage
+    from omnidet.data import shards
+
+    folder: str = options.out or f"runs/finetune/{name}"
+    if not replay:
+        return folder
+    index = shards.read_index(replay)
+    inside = [
+        set_name
+        for set_name, own in index.sets.items()
+        if any(storage.is_inside(storage.join(index.location, s.path), folder) for s in own)
+    ]
+    if inside and not options.out:
+        return f"{folder}-{version[:8]}"
+    needed = sorted(set(inside) - {f"train/{name}", f"eval/{name}"})
+    if needed:
+        raise ValueError(
+            f"--out {folder} holds {needed[0]}, which the detector was trained on and which is "
+            "replayed: give another folder"
+        )
+    return folder
 
 
 def _recipe(

@@ -51,7 +51,8 @@ def retraining(recipe: Recipe, trained: ModelConfig, index: Index, name: str) ->
     Args:
         trained: architecture of the detector.
         index: the old shards and those of the new data, `train/<name>` and `eval/<name>`. Sets of
-            earlier retrainings, which the recipe does not know, are replayed and measured too.
+            earlier retrainings, which the recipe does not know, are replayed and measured too. New
+            data that takes the place of an old set is not replayed beside itself.
     """
     config, new_set = recipe.retrain, f"train/{name}"
     side = _side(index, new_set, trained, config.image_size)
@@ -59,10 +60,11 @@ def retraining(recipe: Recipe, trained: ModelConfig, index: Index, name: str) ->
     whole, share = sum(stream.images_per_step for stream in recipe.streams), config.replay_share
     images = config.new_images or max(1, whole - round(whole * share))
     replayed = round(images * share / (1 - share)) if config.new_images else whole - images
+    replay = _replay(recipe, trained, index, new_set, replayed)
     new = Stream(
         "new",
         (new_set,),
-        images,
+        images if replay else config.new_images or whole,
         transforms=config.transforms,
         image_size=side,
         weight=config.new_weight,
@@ -77,7 +79,7 @@ def retraining(recipe: Recipe, trained: ModelConfig, index: Index, name: str) ->
         new_token_rate=config.new_token_rate,
         warmup_steps=config.warmup_steps,
     )
-    streams = (*_replay(recipe, trained, index, new_set, replayed), new)
+    streams = (*replay, new)
     model = larger if side > trained.image_size else trained
     return dataclasses.replace(
         recipe,
@@ -103,7 +105,7 @@ def _replay(
     old = [
         dataclasses.replace(
             stream,
-            sets=tuple(name for name in stream.sets if name in index.sets),
+            sets=tuple(name for name in stream.sets if name in index.sets and name != new_set),
             image_size=stream.image_size or recipe.model.image_size,
         )
         for stream in recipe.streams

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from omnidet import cli, storage
-from omnidet.data import vocabulary_growth
+from omnidet.data import shards, vocabulary_growth
 from omnidet.data.vocabulary import Vocabulary
 from omnidet.measures import run
 from omnidet.registry import versions
@@ -157,6 +157,34 @@ def test_two_runs_at_once_end_with_one_champion(place, s3, tmp_path):
         for v in versions.versions(registry, NAME)[1:]
     )
     assert versions.rollback(registry, NAME).number == 1
+
+
+def test_a_later_state_leaves_the_shards_of_the_older_one(
+    place, registry, tmp_path, capsys, monkeypatch
+):
+    """Where nobody gave a folder; where somebody did, nothing that is replayed is overwritten."""
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(place / "cells", "cells")
+    arguments = ["finetune", "cells", "--registry", str(registry), *SMALL]
+    assert cli.main(arguments) == 0
+    second = versions.find(registry, f"{NAME}@2")
+    annotation = Path("cells/Annotations/3.xml")
+    annotation.write_text(annotation.read_text().replace("quasar", "blue pulsar"))
+    assert cli.main(arguments) == 2
+    assert "--name cells" in capsys.readouterr().err
+    assert cli.main([*arguments, "--name", "cells"]) == 0
+    older, newer = sorted(str(p) for p in Path("runs/finetune").iterdir() if p.is_dir())
+    assert (Path(older).name, Path(newer).name.partition("-")[0]) == ("cells", "cells")
+    old = shards.read_index(second.provenance["shards"])
+    assert old.dataset_version == second.provenance["dataset_version"]
+    assert sum(1 for _ in shards.records(old, "train/cells")) == shards.num_samples(
+        old.shards("train/cells")
+    )
+    capsys.readouterr()
+    assert cli.main([*arguments, "--name", "others", "--out", newer]) == 2
+    said = capsys.readouterr().err
+    assert newer in said
+    assert "eval/cells" in said
 
 
 def test_what_forgets_or_learns_nothing_is_not_registered(place, registry, tmp_path, capsys):

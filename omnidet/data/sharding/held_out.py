@@ -65,6 +65,14 @@ class HeldOut:
             tuple(content["hashes"]),
         )
 
+    def union(self, other: HeldOut) -> HeldOut:
+        """Both; an image of both counts for this one's benchmark."""
+        return HeldOut(
+            {**other.benchmarks, **self.benchmarks},
+            np.concatenate([self.hashes, other.hashes]),
+            (*self.hash_ids, *other.hash_ids),
+        )
+
     def reason(self, record: Record) -> str | None:
         """The benchmark that holds the record's image, or None; for a web image a near copy counts.
 

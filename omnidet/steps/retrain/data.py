@@ -3,15 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-import itertools
 import json
 import math
-from collections import Counter
-from collections.abc import Iterable
-from typing import Any
-
-import numpy as np
-import numpy.typing as npt
 
 from omnidet import storage
 from omnidet.counted import counted
@@ -19,15 +12,13 @@ from omnidet.data import shards, vocabulary_growth
 from omnidet.data.annotated import cut, write
 from omnidet.data.annotated import read as annotated
 from omnidet.data.annotated.config import ReadConfig
-from omnidet.data.reading.perceptual_hash import MAX_DISTANCE, perceptual_hash
 from omnidet.data.sharding import build, finish
-from omnidet.data.sharding.held_out import HeldOut
 from omnidet.data.vocabulary import VOCABULARY_FILES
 from omnidet.inference.question import listed
 from omnidet.model import bundle
 from omnidet.recipes import retrain as variants
 from omnidet.recipes.recipe import Recipe
-from omnidet.schema import Record
+from omnidet.steps.retrain import earlier
 from omnidet.storage import Location
 
 _MOST_ASIDE = 0.6
@@ -60,21 +51,10 @@ def read(
     found = annotated.read(storage.local_copy(data, ".cache/annotated"), reading)
     made = cut.cut(found, reading)
     if replay:
-        made = cut.without_seen(made, _trained_on(shards.read_index(replay)))
+        made = cut.without_seen(made, earlier.trained_on(shards.read_index(replay)))
     with storage.staged_directory(out) as stage:
         write.write(made, stage, version)
     return cut.describe(made)
-
-
-def _trained_on(index: shards.Index) -> frozenset[int]:
-    """Ids of the pictures that somebody annotated, in all training sets of a shard folder."""
-    prefix, found = f"{variants.SOURCE}:", set()
-    for set_name in (name for name in index.sets if name.startswith("train/")):
-        for record in shards.texts(index, set_name):
-            if not _is_own(record):
-                break  # a set is of one source
-            found.add(int(record.image_id.removeprefix(prefix)))
-    return frozenset(found)
 
 
 def build_shards(
@@ -95,7 +75,7 @@ def build_shards(
     own = variants.datasets(recipe, name).shards
     old = shards.read_index(replay) if replay else None
     planned = build.plan(dataset, own)
-    kept_out = _union(planned.held_out, _held_out(old, name)) if old else planned.held_out
+    kept_out = planned.held_out.union(earlier.held_out(old, name)) if old else planned.held_out
     storage.require_replaceable(new, finish.QUARANTINE, dataset, written=finish.WRITTEN)
     with storage.staged_directory(new) as stage:
         for set_name in planned.sets:
@@ -109,9 +89,12 @@ def build_shards(
         raise ValueError(
             f"{dataset}: no picture is left to train or to evaluate on: {finish.describe(index)}"
         )
+    lines = finish.describe(index)
+    if old:  # while it is there: `out` may take its place
+        lines += earlier.alike(index, name, old) + earlier.annotated_otherwise(index, name, old)
     shards.combine(out, [old, index] if old else [index])
     require_boxes(out, recipe, name)
-    return finish.describe(index) + _alike(index, name, old)
+    return lines
 
 
 def require_boxes(combined: Location, recipe: Recipe, name: str) -> None:
@@ -182,74 +165,3 @@ def count_boxes(combined: Location, name: str) -> int:
         storage.read_text(storage.join(index.location, index.ground_truth[f"eval/{name}"]["file"]))
     )
     return sum(not annotation.get("iscrowd", 0) for annotation in truth["annotations"])
-
-
-def _held_out(index: shards.Index, name: str) -> HeldOut:
-    """Ids of the evaluation images of a shard folder, and perceptual hashes of those of public
-    datasets. Somebody's own pictures may all look alike, as those of one camera do.
-    """
-    names: dict[str, str] = {}
-    hashes: dict[str, Any] = {}
-    for set_name in _still_measured(index, name):
-        for record in shards.records(index, set_name):
-            names.setdefault(record.image_id, set_name)
-            if _is_own(record) or record.image_id in hashes:
-                continue
-            if (own := perceptual_hash(record.image)) is not None:
-                hashes[record.image_id] = own
-    return HeldOut(names, np.array(list(hashes.values()), np.uint64), tuple(hashes))
-
-
-def _still_measured(index: shards.Index, name: str) -> list[str]:
-    """Evaluation sets of a shard folder without that of an earlier state of the dataset: the new
-    one takes its place, and in the folder of an earlier run its files are gone by then.
-    """
-    return [s for s in index.sets if s.startswith("eval/") and s != f"eval/{name}"]
-
-
-def _is_own(record: Record) -> bool:
-    """Whether somebody annotated it: its id is a hash of the picture."""
-    return record.image_id.startswith(f"{variants.SOURCE}:")
-
-
-def _alike(index: shards.Index, name: str, old: shards.Index | None) -> str:
-    """A line on the training pictures that look like somebody's own evaluation pictures of before;
-    empty without one.
-    """
-    hashes = _hashes_of_own(old, _still_measured(old, name)) if old else {}
-    if not hashes:
-        return ""
-    alike: Counter[str] = Counter()
-    for own in _hashes_of_own(index, [f"train/{name}"]).get(f"train/{name}", ()):
-        for set_name, those in hashes.items():
-            alike[set_name] += bool((np.bitwise_count(those ^ own) <= MAX_DISTANCE).any())
-    return "".join(
-        f"\n  train/{name}: {counted(count, 'picture')} like evaluation pictures of {other}, "
-        f"trained on since those of one camera look alike: if they are copies, {other}'s numbers "
-        "are too good"
-        for other, count in ((n.removeprefix("eval/"), count) for n, count in alike.items())
-        if count
-    )
-
-
-def _hashes_of_own(
-    index: shards.Index, set_names: Iterable[str]
-) -> dict[str, npt.NDArray[np.uint64]]:
-    """Perceptual hashes of the pictures that somebody annotated, for each of the sets that has
-    any.
-    """
-    found = {}
-    for set_name in set_names:
-        own = itertools.takewhile(_is_own, shards.records(index, set_name))  # or none of a set
-        hashes = [value for r in own if (value := perceptual_hash(r.image)) is not None]
-        if hashes:
-            found[set_name] = np.array(hashes, np.uint64)
-    return found
-
-
-def _union(first: HeldOut, second: HeldOut) -> HeldOut:
-    return HeldOut(
-        {**second.benchmarks, **first.benchmarks},
-        np.concatenate([first.hashes, second.hashes]),
-        (*first.hash_ids, *second.hash_ids),
-    )
