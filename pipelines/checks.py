@@ -74,6 +74,7 @@ def _check_retraining(given: Mapping[str, Any]) -> None:
     from omnidet.steps.retrain import check_name
 
     check_name(given["dataset"])
+    places.check_apart(given["data"], {n: given[n] for n in ("registry", "workspace")})
     processes = given["num_nodes"] * max(1, given["gpus_per_node"])
     own = {field.name for field in dataclasses.fields(retrain.Asked)} & set(given)
     asked = {key: given[key] for key in own}

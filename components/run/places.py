@@ -97,6 +97,23 @@ def check(places: Mapping[str, str], is_on_cluster: bool | None = None) -> None:
             )
 
 
+def check_apart(data: str, written: Mapping[str, str]) -> None:
+    """Raise ValueError for a place inside the data that runs write to: whatever they write would be
+    new data, and each night's run would train.
+
+    Args:
+        written: locations by the names of their parameters.
+    """
+    for name, place in written.items():
+        try:
+            storage.require_outside(place, data)
+        except ValueError as error:
+            raise ValueError(
+                f"{name}: {error}, or put the pictures into a folder of their own: what runs write "
+                "would pass for new pictures"
+            ) from None
+
+
 def check_registry(registry: str) -> None:
     """Raise ValueError or OSError unless the registry and, if one is named, Kubeflow's answer."""
     versions.check(registry)

@@ -97,6 +97,7 @@ def notice(asked: Asked, folder: str) -> bool:
     steps.
     """
     places.check({"data": asked.data, "registry": asked.registry})
+    places.check_apart(asked.data, {"registry": asked.registry, "workspace": folder})
     places.check_registry(asked.registry)
     require_length(asked)
     retrain.check_name(asked.dataset)

@@ -57,6 +57,16 @@ def test_data_that_the_champion_knows_is_not_new(tmp_path):
     assert not (tmp_path / "w").exists()
 
 
+@pytest.mark.parametrize("name", ["registry", "workspace"])
+def test_what_runs_write_is_no_new_data(tmp_path, name):
+    """The version that a run registers would change the data, and the next night train again."""
+    run = retraining(tmp_path)
+    given = {"registry": run.registry, "workspace": str(tmp_path / "w")}
+    with pytest.raises(ValueError, match=f"^{name}: {run.data}/own"):
+        _notice(run, **given | {name: f"{run.data}/own"})
+    assert not (tmp_path / "w").exists()
+
+
 def test_a_run_needs_a_workspace(tmp_path):
     with pytest.raises(ValueError, match="workspace is empty"):
         _notice(retraining(tmp_path), "")

@@ -97,6 +97,8 @@ def test_the_length_and_settings_of_a_retraining():
     checks.check("retrain", given | {"train_steps": 500}, is_on_cluster=True)
     for change, words in (
         ({"settings": ["retrain.stps=3"]}, "retrain.stps"),
+        ({"registry": "s3://b/d/registry"}, "registry: s3://b/d/registry is s3://b/d or inside"),
+        ({"workspace": "s3://b/d"}, "workspace: s3://b/d is"),
         ({"recipe": "none"}, "recipe 'none'"),
         ({"backbone": "photo-small", "settings": ["model.widht=3"]}, "model.widht"),
         ({"train_minutes": -1.0}, "train_minutes=-1"),
