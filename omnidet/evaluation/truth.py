@@ -76,7 +76,7 @@ def read_json(location: str | Path) -> Any:
         ValueError: if the file is not valid JSON, with a one-line message.
     """
     try:
-        return json.loads(storage.read_text(location))
+        return json.loads(storage.read_bytes(location))  # in any encoding of JSON, with its mark
     except FileNotFoundError as error:
         raise FileNotFoundError(f"{location} does not exist: give a JSON file that does") from error
     except (ValueError, RecursionError) as error:  # not text, not JSON, or nested without end

@@ -27,7 +27,7 @@ def predict_names(count: int) -> Callable[[OmniDet, shards.Index, str, NumberedR
         # A set may hold images that are not in its annotation file, such as those of COCO that only
         # have captions. They are not evaluated.
         path, names = ground_truth(index, set_name)
-        listed = json.loads(path.read_text(encoding="utf-8"))["images"]
+        listed = json.loads(path.read_bytes())["images"]
         judged = {int(image["id"]) for image in listed}
         detector.vocabulary.check_names(list(names.values()))
         prompt = detector.prompt(list(names.values()))

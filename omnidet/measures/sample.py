@@ -35,7 +35,7 @@ class Sample:
             )
         self._index, self._set_name, self._measure = index, benchmark.set_name, benchmark.loaded
         path, _ = ground_truth(index, benchmark.set_name)
-        whole = json.loads(path.read_text(encoding="utf-8"))
+        whole = json.loads(path.read_bytes())
         judged = {int(image["id"]) for image in whole["images"]}
         ids = [r.image_id for r in shards.texts(index, benchmark.set_name) if _number(r) in judged]
         chosen = set(sorted(ids, key=lambda i: hashlib.sha256(i.encode()).digest())[:most])

@@ -77,7 +77,7 @@ def _section(index: shards.Index, benchmark: Benchmark, evaluation: Location) ->
 
 def _files(truth: Path) -> dict[int, str]:
     """What people call the pictures of their own: the names of their files, by the image's id."""
-    images = json.loads(truth.read_text(encoding="utf-8"))["images"]
+    images = json.loads(truth.read_bytes())["images"]
     return {int(image["id"]): image[FILE] for image in images if isinstance(image.get(FILE), str)}
 
 

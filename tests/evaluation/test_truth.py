@@ -68,6 +68,16 @@ def test_a_truncated_file_is_refused(tmp_path):
         read(path)
 
 
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_what_other_systems_write_is_read(tmp_path, encoding):
+    """Shards are built from it, so it would be refused after the training."""
+    path = tmp_path / "truth.json"
+    path.write_text(json.dumps(world(0)[0]), encoding=encoding)
+    plain = tmp_path / "plain.json"
+    plain.write_text(json.dumps(world(0)[0]))
+    assert read(path).counts() == read(plain).counts()
+
+
 def test_a_file_that_is_not_there_is_named_with_the_remedy(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"none\.json.*give a JSON file"):
         read(tmp_path / "none.json")
