@@ -77,12 +77,15 @@ def of_unheard(vocabulary: Vocabulary, phrase: str) -> list[str]:
     behind = [piece.word for piece in unheard if piece.is_context]
     groups = [listed(own)] * bool(own) + [f"{listed(behind)} behind a relation"] * bool(behind)
     line = f"{shown(phrase)}: no training text had the word {', '.join(groups)}: "
+    whole = [n for n in vocabulary.names if set(own) & set(n.split()) and vocabulary.knows(n)]
+    # A person has read the word in these names and would not believe it.
+    why = f"; the detector takes {listed(whole)} for one word" if whole else ""
     if means_nothing(vocabulary, phrase):
         spelt = spelt_out(phrase)  # a class as its dataset calls it: `SodaCan`
         known = spelt != phrase and vocabulary.knows(spelt)
         remedy = f"; ask for {shown(spelt)}, which it knows" if known else ""
-        return [f"{line}what is found under it means nothing{remedy}"]
-    return [f"{line}it is left out"]
+        return [f"{line}what is found under it means nothing{why}{remedy}"]
+    return [f"{line}it is left out{why}"]
 
 
 def means_nothing(vocabulary: Vocabulary, phrase: str) -> bool:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from omnidet.data import vocabulary
+from omnidet.data.vocabulary import VocabularyConfig
 from omnidet.inference import hints, names
+from omnidet.schema import Record
 from tests import toys
 
 
@@ -35,6 +38,22 @@ def test_a_word_that_was_never_heard_is_said_to_be_left_out():
     assert "'xylophone' behind a relation" in behind
     line = next(line for line in _of_words("red xylophone", "red zither") if "the same" in line)
     assert "'red zither'" in line
+
+
+def test_a_name_that_the_detector_takes_for_one_word_is_said_where_its_words_are_not_known():
+    records = [
+        Record(b"", 1, 1, "toy", f"toy:{n}", phrases=phrases, absent=absent)
+        for n, (phrases, absent) in enumerate(
+            [(("hot dog",), ("dog",)), (("dog",), ("hot dog",)), (("red star",), ())]
+        )
+    ]
+    names_of_data = ("hot dog", "dog", "red star")
+    built = vocabulary.build(records, VocabularyConfig(size=400, min_frequency=1), names_of_data)
+    (alone,) = hints.of_words(built, names.wanted(["hot"]))
+    assert "'hot dog' for one word" in alone
+    assert hints.of_words(built, names.wanted(["hot dog", "red"])) == []
+    (other,) = hints.of_words(built, names.wanted(["hat"]))
+    assert "one word" not in other
 
 
 def test_a_class_as_its_dataset_spells_it_is_said_in_words():
