@@ -103,7 +103,11 @@ def outside(items: Sequence[Item], output: Path | None) -> tuple[list[Item], lis
     if output is None:
         return list(items), []
     folder = os.path.realpath(output) + os.sep
-    kept = [item for item in items if not absolute(item.name).startswith(folder)]
+    kept = [
+        item
+        for item in items
+        if item.content is not None or not absolute(item.name).startswith(folder)
+    ]
     if len(kept) == len(items):
         return kept, []
     count = counted(len(items) - len(kept), "picture")

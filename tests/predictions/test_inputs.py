@@ -167,6 +167,9 @@ def test_one_picture_is_shown_at_once(place, monkeypatch):
         assert not inputs.is_one_picture([several], [inputs.Item(several, "film", is_video=True)])
     _stdin(monkeypatch, PNG)
     assert is_one("-")
+    _stdin(monkeypatch, PNG)
+    items, _ = inputs.expand(["-"])
+    assert inputs.outside(items, place) == (items, [])  # it is nowhere
     _stdin(monkeypatch, b"p/a.png\n")
     assert not is_one("-")
 
