@@ -61,7 +61,7 @@ _FIRST_WORDS = re.compile(
     r"(?:theres|heres|thats|wheres|whats|whos|wherere|therere) |"
     r"(?:is|are) there |how many |(?:what|how) about |"
     r"(?:draw|put) (?:an? |the )?(?:bounding )?box(?:es)? (?:around|on|over) |"
-    r"(?:see(?! through\b)|find|detect|locate|identify|look for|search for) (?:me |us )?|"
+    r"(?:see(?! (?:through|saws?)\b)|find|detect|locate|identify|look for|search for) (?:me |us )?|"
     rf"(?:show|spot|highlight|mark|select|point (?:to|at|out)|give|get|display|outline|count|"
     rf"recogni[sz]e) {_ASKED_FOR}|"
     r"only |just (?=(?:a|an|the|all|my|your) )|"

@@ -93,7 +93,7 @@ def test_what_only_asks_is_left_out(frame, words):
         *("photo", "a photo", "picture frame", "photo of", "show jumping horse", "spot light"),
         *("find", "view finder", "give way sign", "please", "point guard", "image sensor"),
         *("man in the picture frame", "close up", "see saw", "here", "what is it", "sketch book"),
-        *("dog beside photo of cat", "color picker", "black and white cat", "see through bag"),
+        *("dog beside photo of cat", "color picker", "black and white cat", "see through bag", "see saw"),
         *("show jumper", "detector", "tin can", "only", "show only", "doctor who", "display case"),
         *("man in a picture", "just married sign", "count dracula", "outline map", "get well card"),
         *("person seen from behind", "box on box"),
