@@ -93,17 +93,14 @@ def test_what_only_asks_is_left_out(frame, words):
         *("photo", "a photo", "picture frame", "photo of", "show jumping horse", "spot light"),
         *("find", "view finder", "give way sign", "please", "point guard", "image sensor"),
         *("man in the picture frame", "close up", "see saw", "here", "what is it", "sketch book"),
-        *("dog beside photo of cat", "color picker", "black and white cat", "see through bag", "see saw"),
+        *("dog beside photo of cat", "color picker", "black and white cat", "see through bag"),
         *("show jumper", "detector", "tin can", "only", "show only", "doctor who", "display case"),
         *("man in a picture", "just married sign", "count dracula", "outline map", "get well card"),
         *("person seen from behind", "box on box"),
     ],
 )
 def test_names_with_the_same_words_stay(name):
-    if name == "see saw":  # a request, if it is not a name of the data
-        assert unframed(name) == "saw"
-    else:
-        assert unframed(name) == name
+    assert unframed(name) == name
 
 
 @pytest.mark.parametrize(
