@@ -32,6 +32,7 @@ NEW: Mapping[str, str] = {
     "retrain.learning_rate": "give train.optimizer.learning_rate",
     "retrain.warmup_steps": "give train.optimizer.warmup_steps",
     "retrain.new_token_rate": "every token is new: give train.optimizer.learning_rate",
+    "retrain.frozen_layers": "give model.backbone.frozen_layers",
     "retrain.image_size": "give model.image_size",
     "retrain.new_images": "give streams.det.images_per_step",
     "retrain.new_weight": "there is one stream alone",

@@ -57,6 +57,7 @@ def photographs() -> Recipe:
                 learning_rate=3e-4,
                 new_token_rate=12.0,
                 new_weight=1.5,
+                frozen_layers=8,
             ),
         ),
         "photographs",

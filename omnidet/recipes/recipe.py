@@ -61,6 +61,9 @@ class RetrainConfig:
     """Factor on the learning rate for the tokens of new words
     (`docs/decisions/0008-new-categories.md`)."""
     warmup_steps: int = 30
+    frozen_layers: int = 0
+    """Layers at the bottom of a network that do not learn, as `model.backbone.frozen_layers`. 0: as
+    in the first training."""
     max_drop: float = 0.02
     """How far a headline number of a benchmark that is kept may fall below the champion's."""
     max_total_drop: float = 0.04
@@ -105,6 +108,9 @@ class RetrainConfig:
             f"retrain.new_token_rate={self.new_token_rate}: give a number above 0",
         )
         require(self.warmup_steps >= 0, f"retrain.warmup_steps={self.warmup_steps}: give 0 or more")
+        require(
+            self.frozen_layers >= 0, f"retrain.frozen_layers={self.frozen_layers}: give 0 or more"
+        )
         require(
             self.max_total_drop >= 0,
             f"retrain.max_total_drop={self.max_total_drop}: give 0 or more, such as 0.04",

@@ -8,6 +8,7 @@ from omnidet.data.mixing.config import Stream
 from omnidet.data.sharding.config import Dataset
 from omnidet.data.shards import Index, texts
 from omnidet.measures.config import Benchmark, EvaluationConfig
+from omnidet.model.backbones.timm_features import TimmFeatures
 from omnidet.model.config import ModelConfig
 from omnidet.recipes.recipe import Recipe
 
@@ -55,6 +56,7 @@ def retraining(recipe: Recipe, trained: ModelConfig, index: Index, name: str) ->
             data that takes the place of an old set is not replayed beside itself.
     """
     config, new_set = recipe.retrain, f"train/{name}"
+    trained = _frozen(trained, config.frozen_layers)
     side = _side(index, new_set, trained, config.image_size)
     larger = dataclasses.replace(trained, image_size=side, min_image_size=trained.position_side)
     whole, share = sum(stream.images_per_step for stream in recipe.streams), config.replay_share
@@ -89,6 +91,23 @@ def retraining(recipe: Recipe, trained: ModelConfig, index: Index, name: str) ->
         streams=streams,
         train=dataclasses.replace(recipe.train, steps=config.steps, optimizer=optimizer),
         evaluation=EvaluationConfig((*old_benchmarks, *own)),
+    )
+
+
+def _frozen(trained: ModelConfig, layers: int) -> ModelConfig:
+    """The architecture with so many more layers that do not learn. Raises ValueError if it has none
+    that could be frozen."""
+    if not layers:
+        return trained
+    backbone = trained.backbone
+    if not isinstance(backbone, TimmFeatures):
+        raise ValueError(
+            f"retrain.frozen_layers={layers}: a backbone of the kind {backbone.kind} learns whole: "
+            "leave it out"
+        )
+    layers = max(layers, backbone.frozen_layers)
+    return dataclasses.replace(
+        trained, backbone=dataclasses.replace(backbone, frozen_layers=layers)
     )
 
 

@@ -9,6 +9,7 @@ import pytest
 from omnidet import config
 from omnidet.data import shard_writer, shards
 from omnidet.recipes import retrain
+from omnidet.recipes.photographs import photographs
 from omnidet.recipes.recipe import Recipe
 from omnidet.recipes.tiny_world import tiny_world
 from tests import toys
@@ -61,6 +62,18 @@ def test_there_is_always_a_new_image_in_a_step(tmp_path):
 def test_without_a_replay_only_the_new_data_is_seen(tmp_path):
     recipe = _retraining(tmp_path, "retrain.replay_share=0")
     assert [stream.name for stream in recipe.streams] == ["new"]
+
+
+def test_layers_at_the_bottom_of_a_network_may_stay_as_they_are(tmp_path):
+    index = _index(tmp_path, "train/cells", "eval/cells")
+    recipe = config.override(photographs(), "retrain.frozen_layers=5")
+    for before, after in ((0, 5), (7, 7)):
+        backbone = dataclasses.replace(recipe.model.backbone, frozen_layers=before)
+        trained = dataclasses.replace(recipe.model, backbone=backbone)
+        taught = retrain.retraining(recipe, trained, index, "cells")
+        assert taught.model.backbone.frozen_layers == after
+    with pytest.raises(ValueError, match=r"retrain.frozen_layers=5.*conv_stem_vit"):
+        retrain.retraining(recipe, tiny_world().model, index, "cells")
 
 
 def test_what_earlier_retrainings_added_is_replayed_and_measured(tmp_path):

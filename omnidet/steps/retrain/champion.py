@@ -15,6 +15,7 @@ from omnidet.data.annotated.config import ReadConfig
 from omnidet.data.folder_formats.folder import walk
 from omnidet.model import bundle
 from omnidet.model.backbones.timm_features import TimmFeatures
+from omnidet.model.config import BackboneConfig
 from omnidet.recipes import retrain as variants
 from omnidet.recipes.recipe import Recipe, RetrainConfig
 from omnidet.registry import gate as gate_module
@@ -155,7 +156,6 @@ def base_recipe(champion: Version, settings: list[str], dataset: str = "") -> Re
         else stream
         for number, stream in enumerate(carried.streams)
     )
-    of_network = isinstance(carried.model.backbone, TimmFeatures)
     plain = dataclasses.replace(
         carried,
         streams=streams,
@@ -165,9 +165,22 @@ def base_recipe(champion: Version, settings: list[str], dataset: str = "") -> Re
             score_images=TrainConfig.score_images,
         ),
         gate=gate_module.GateConfig(),
-        retrain=recipes.by_name("photographs").retrain if of_network else RetrainConfig(),
+        retrain=_rates(carried.model.backbone),
     )
     return config.override(plain, *settings)
+
+
+def _rates(backbone: BackboneConfig) -> RetrainConfig:
+    """How a detector of this backbone is taught: how many layers learn was tried on the network of
+    `photographs` alone."""
+    if not isinstance(backbone, TimmFeatures):
+        return RetrainConfig()
+    photographs = recipes.by_name("photographs")
+    own = photographs.model.backbone
+    is_own = isinstance(own, TimmFeatures) and backbone.name == own.name
+    return (
+        photographs.retrain if is_own else dataclasses.replace(photographs.retrain, frozen_layers=0)
+    )
 
 
 def data_version(data: Location, reading: ReadConfig | None = None) -> str:

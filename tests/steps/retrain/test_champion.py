@@ -89,6 +89,15 @@ def test_shards_that_a_later_run_wrote_into_the_place_of_the_champions_are_said(
     assert retrain.doubt_of_replay(champion, None, other) == ""
 
 
+def test_another_network_than_the_recipe_s_learns_whole(tmp_path):
+    """How many layers learn was tried on that one alone, and others have fewer."""
+    carried = of_folder(by_name("photographs"), "cups")
+    other = config.override(carried, "model.backbone.name=resnet18")
+    champion = _champion(tmp_path, "cups", recipe=config.describe(other))
+    own = by_name("photographs").retrain
+    assert retrain.base_recipe(champion, []).retrain == dataclasses.replace(own, frozen_layers=0)
+
+
 def test_a_vision_transformer_is_taught_at_the_usual_rates(tmp_path):
     champion = _champion(tmp_path, "cups", recipe=config.describe(by_name("coco_folder")))
     assert retrain.base_recipe(champion, []).retrain == RetrainConfig()
