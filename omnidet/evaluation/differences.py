@@ -58,10 +58,16 @@ def compare(before: Stored, after: Stored, same_images: bool) -> Comparison:
 
     Args:
         same_images: whether both evaluated the very same sets, so that their resamples are paired.
+            Without it, those are whose hashes are the same.
     """
     names = dict.fromkeys((*before.values, *after.values))
-    rows = tuple(_row(name, before, after, same_images) for name in names)
     shared = [name for name in before.details if name in after.details]
+    paired = {
+        name
+        for name in shared
+        if same_images or before.sets.get(name, "") == after.sets.get(name) != ""
+    }
+    rows = tuple(_row(name, before, after, _owner(before, name) in paired) for name in names)
     categories = {name: _categories(before.details[name], after.details[name]) for name in shared}
     notes = [
         f"{name}: different protocols: {before.protocols[name]!r} and {after.protocols[name]!r}"
@@ -75,10 +81,11 @@ def compare(before: Stored, after: Stored, same_images: bool) -> Comparison:
             for key in ("images", "annotations", "expressions", "phrases")
             if old.get(key) != new.get(key)
         ]
-    if not same_images:
+    apart = [name for name in shared if name not in paired]
+    if apart:
         notes.append(
-            "the data versions differ or are unknown: differences are computed as for independent "
-            "images"
+            f"{', '.join(apart)}: the evaluation sets differ or are unknown: differences are "
+            "computed as for independent images"
         )
     return Comparison(rows, {name: own for name, own in categories.items() if own}, tuple(notes))
 
@@ -148,14 +155,23 @@ def _verdict(name: str, difference: float | None, interval: Interval) -> str:
 def detail(part: Stored, name: str, field: str) -> Any:
     """A field of the details of a metric; those of `refcocog/AIGT_unseen` are `AIGT` of
     `refcocog_unseen`."""
+    return _found(part, name, field)[1]
+
+
+def _owner(part: Stored, name: str) -> str:
+    """The entry of the details that has a metric's resamples; empty without one."""
+    return _found(part, name, "resamples")[0]
+
+
+def _found(part: Stored, name: str, field: str) -> tuple[str, Any]:
     benchmark, _, metric = name.partition("/")
     for key, details in part.details.items():
         suffix = key[len(benchmark) :]
         if key.startswith(benchmark) and isinstance(details, Mapping) and metric.endswith(suffix):
             found = details.get(field, {}).get(metric.removesuffix(suffix) if suffix else metric)
             if found is not None:
-                return found
-    return None
+                return key, found
+    return "", None
 
 
 def _categories(before: Mapping[str, Any], after: Mapping[str, Any]) -> tuple[MetricChange, ...]:

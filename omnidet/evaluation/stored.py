@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,8 @@ class Stored:
     """`coco/AP50` and the like."""
     protocols: Mapping[str, str]
     details: Mapping[str, Any]
+    sets: Mapping[str, str] = field(default_factory=dict)
+    """Hash of the evaluation set of each entry of `details`; older evaluations have none."""
 
 
 def sealed(content: Mapping[str, Any], folder: Path) -> dict[str, Any]:
@@ -59,7 +61,9 @@ def read(folder: Location) -> Stored:
         for part, length in (("intervals", 2), ("per_category_interval", 2), ("resamples", None)):
             if not all(_are_numbers(values, length) for values in details.get(part, {}).values()):
                 raise ValueError(f"{path} has {part} of {name} that are not numbers: {REMEDY}")
-    return Stored(content["values"], content["protocols"], content["details"])
+    sets = content.get("sets")
+    known = sets if isinstance(sets, dict) else {}
+    return Stored(content["values"], content["protocols"], content["details"], known)
 
 
 def _are_numbers(values: Any, length: int | None) -> bool:
@@ -93,9 +97,9 @@ def _index(folder: Location, *fields: str) -> dict[str, Any]:
         rest = {key: value for key, value in content.items() if key != _SEAL}
         if not isinstance(seal, dict) or seal.get(_OWN) != _digest(rest):
             raise ValueError(f"{path} is not as it was written, by its hash: {REMEDY}")
-    for field in fields:
-        if not isinstance(content.get(field), dict):
-            raise ValueError(f"{path} has no {field}: {REMEDY}")
+    for part in fields:
+        if not isinstance(content.get(part), dict):
+            raise ValueError(f"{path} has no {part}: {REMEDY}")
     for name, value in content["values"].items():
         if type(value) not in (int, float):
             raise ValueError(f"{path} says that {name} is {value!r}, not a number: {REMEDY}")

@@ -82,6 +82,14 @@ def evaluate(
     return result
 
 
+def set_hashes(index: shards.Index, config: EvaluationConfig) -> dict[str, str]:
+    """The hash of what each entry of the details was measured on."""
+    return {
+        f"{b.name}_{b.suffix}" if b.suffix else b.name: index.sha256(b.set_name)
+        for b in _present(index, config)
+    }
+
+
 def _present(index: shards.Index, config: EvaluationConfig) -> list[Benchmark]:
     chosen = [b for b in config.benchmarks if not b.optional or b.set_name in index.sets]
     for benchmark in chosen:

@@ -1,6 +1,7 @@
 """`omnidet compare` on folders as `omnidet evaluate --out` writes them."""
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -69,7 +70,19 @@ def test_limits_decide_the_exit_code(tmp_path, capsys, limits, code):
 
 def test_different_data_versions_are_noted(tmp_path, capsys):
     assert compare(folder(tmp_path / "a", 0.5), folder(tmp_path / "b", 0.5, version="v2")) == 0
-    assert "data versions differ" in capsys.readouterr().out
+    assert "coco: the evaluation sets differ" in capsys.readouterr().out
+
+
+def test_a_set_that_both_measured_is_compared_whatever_else_the_data_holds(tmp_path, capsys):
+    """As of a detector before and after it was taught another dataset."""
+    before, after = folder(tmp_path / "a", 0.5), folder(tmp_path / "b", 0.45, version="v2")
+    for place, sets in ((before, {"coco": "1"}), (after, {"coco": "1", "cells": "2"})):
+        index = Path(place, "index.json")
+        index.write_text(json.dumps(json.loads(index.read_text()) | {"sets": sets}))
+    assert compare(before, after) == 0
+    said = capsys.readouterr().out
+    assert "-0.0500 (-0.050 to -0.050)" in said
+    assert "evaluation sets differ" not in said
 
 
 def test_a_folder_that_is_not_an_evaluation_is_refused(tmp_path, capsys):

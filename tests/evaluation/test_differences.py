@@ -106,4 +106,4 @@ def test_different_sets_and_protocols_are_noted():
     notes = " ".join(differences.compare(one, other, same_images=False).notes)
     assert "'standard' and 'fixed'" in notes
     assert "5 images against 6" in notes
-    assert "data versions differ" in notes
+    assert "lvis: the evaluation sets differ" in notes

@@ -74,6 +74,7 @@ def evaluate(
                     "protocols": result.protocols,
                     "details": result.details,
                     "dataset_version": index.dataset_version,
+                    "sets": run.set_hashes(index, recipe.evaluation),
                     "training_images_compared": is_checked,
                     **_subject(detector.config, recipe),
                 }

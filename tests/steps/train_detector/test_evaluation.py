@@ -56,6 +56,7 @@ def test_the_whole_chain(place, tmp_path, capsys, monkeypatch):
     assert set(predictions[0]) == {"image_id", "category_id", "bbox", "score"}
     written = json.loads((evaluation / "index.json").read_text())
     assert written["training_images_compared"]
+    assert written["sets"].keys() == written["details"].keys()
     assert set(written["details"]["coco"]["intervals"]) <= {"AP", "AP50"}
     assert not list(tmp_path.glob("evaluation.parts*"))
 
