@@ -63,16 +63,23 @@ def notice(
     check_name(name)
     champion = find_champion(registry, reference)
     version = data_version(data, reading)
-    known = [taught for taught in champion.provenance.get(TAUGHT, []) if taught["name"] == name]
-    if any(taught["data_version"] == version for taught in known):
+    known = state_of(champion, name)
+    if known == version:
         return Notice(
             False,
             version,
             champion,
             f"nothing new: {champion} was taught {name} {version[:12]} already",
         )
-    before = f", it knows {name} {known[-1]['data_version'][:12]}" if known else ""
+    before = f", it knows {name} {known[:12]}" if known else ""
     return Notice(True, version, champion, f"{name} {version[:12]} is new to {champion}{before}")
+
+
+def state_of(version: Version, name: str) -> str:
+    """Data version of the dataset that it was taught last, which took the place of earlier states
+    of it; empty if it was never taught one of that name."""
+    states = [t["data_version"] for t in version.provenance.get(TAUGHT, []) if t["name"] == name]
+    return states[-1] if states else ""
 
 
 def check_name(name: str) -> None:

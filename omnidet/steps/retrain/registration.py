@@ -10,7 +10,7 @@ from omnidet.recipes.recipe import Recipe
 from omnidet.registry import versions
 from omnidet.registry.versions import Version
 from omnidet.steps import train_detector
-from omnidet.steps.retrain.champion import TAUGHT, find_champion
+from omnidet.steps.retrain.champion import find_champion, state_of
 from omnidet.storage import Location
 
 
@@ -96,9 +96,7 @@ def _taught_meanwhile(
     has_alias = versions.CHAMPION in versions.aliases(registry, champion.name)
     if now.number == champion.number or not has_alias:
         return None
-    if any(
-        (t["name"], t["data_version"]) == (name, version) for t in now.provenance.get(TAUGHT, [])
-    ):
+    if state_of(now, name) == version:
         return now
     raise ValueError(
         f"{champion.name}@champion is {now} by now, this run started from {champion} and was "

@@ -17,7 +17,7 @@ from omnidet.recipes.recipe import RetrainConfig
 from omnidet.registry.versions import Version
 from omnidet.steps import retrain
 from tests import toys
-from tests.steps.retrain import lines
+from tests.steps.retrain import cells_folder, lines
 
 
 def _champion(folder: Path, name: str, **provenance) -> Version:
@@ -164,3 +164,23 @@ def test_which_of_several_models_is_said_in_words_that_can_be_pasted(tmp_path):
     for part in ("champion=omnidet-tiny-world@champion", "backbone=photo-small"):
         assert part in str(refused.value)
     assert str(retrain.find_champion(str(tmp_path), "tools@champion")) == "tools@1"
+
+
+def test_a_dataset_that_is_as_it_was_before_the_last_lesson_is_new(tmp_path):
+    """Who takes a correction back wants the detector to learn what the files say now."""
+    cells = cells_folder.draw(tmp_path / "cells")
+    before = retrain.data_version(str(cells))
+    taught = [
+        lines.lesson("cells", "") | {"data_version": before},
+        lines.lesson("cells", "cups@1") | {"data_version": "corrected"},
+        lines.lesson("plates", "cups@2") | {"data_version": before},
+    ]
+
+    def noticed(*lessons: dict[str, str]) -> retrain.Notice:
+        registry = tmp_path / str(len(lessons))
+        lines.version(registry, 1, {}, list(lessons))
+        return retrain.notice(str(cells), str(registry), "champion", "cells")
+
+    assert noticed(*taught).is_new
+    assert "it knows cells corrected" in noticed(*taught[:2]).why
+    assert not noticed(taught[0]).is_new

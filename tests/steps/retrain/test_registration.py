@@ -52,3 +52,21 @@ def test_what_the_gate_refused_is_not_registered(place):
     (place / "gate.json").write_text(json.dumps(content))
     with pytest.raises(ValueError, match="keys/AP: low"):
         _register(place)
+
+
+@pytest.mark.parametrize(("states", "is_known"), [(["v1"], True), (["v1", "v2"], False)])
+def test_the_champion_of_meanwhile_stays_if_this_is_the_state_that_it_knows(
+    place, states, is_known
+):
+    champion = retrain.find_champion(str(place / "registry"), "champion")
+    taught = {"taught": [{"name": "keys", "data_version": state, "from": ""} for state in states]}
+    versions.register(place / "registry", "cups", place / "new", {}, taught)
+    versions.promote(place / "registry", "cups", 1, expected=None)
+    versions.promote(place / "registry", "cups", 2, expected=1)
+    given = str(place / "new"), str(place), str(place / "registry"), champion
+    if is_known:
+        version, said = retrain.register(*given, by_name("photographs"), "keys", "v1")
+        assert (str(version), "another run" in said) == ("cups@2", True)
+    else:
+        with pytest.raises(ValueError, match=r"cups@2 by now.*cups@1"):
+            retrain.register(*given, by_name("photographs"), "keys", "v1")
