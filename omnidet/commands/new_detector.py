@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from omnidet.commands import overrides
+from omnidet.commands import overrides, run_folder
 from omnidet.commands.exit_codes import NOT_PASSED
 from omnidet.commands.taught_detector import interruptible
 
@@ -50,11 +50,11 @@ def run(options: argparse.Namespace, name: str, settings: list[str]) -> int:
 
     started = time.monotonic()
     recipe, begins = _recipe(options, name, settings)
-    folder = options.out or f"runs/finetune/{name}"
+    version = retrain.data_version(options.data, recipe.retrain.reading)
+    folder = run_folder.choose(name, options.out, version, start="", replay=None)
     dataset, shards, words, model = (
         storage.join(folder, part) for part in ("dataset", "shards", "vocabulary", "model")
     )
-    version = retrain.data_version(options.data, recipe.retrain.reading)
     said = retrain.read(options.data, dataset, version, recipe.retrain.reading)
     print(begins, said, sep="\n")  # a folder that is refused begins nothing
     print(photographs.build_shards(dataset, shards, recipe, name))

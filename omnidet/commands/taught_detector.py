@@ -11,14 +11,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from omnidet.commands import overrides
+from omnidet.commands import overrides, run_folder
 from omnidet.commands.exit_codes import NOT_PASSED
 
 if TYPE_CHECKING:
     from omnidet.recipes.recipe import Recipe
     from omnidet.registry.versions import Version
 
-_PARTS = ("dataset", "new", "shards", "vocabulary", "model")
+_PARTS = ("dataset", "shards", "vocabulary", "model")
 
 
 def run(options: argparse.Namespace, name: str, settings: list[str]) -> int:
@@ -48,8 +48,10 @@ def run(options: argparse.Namespace, name: str, settings: list[str]) -> int:
         _require_distinct(name, options.data, champion)
     replay = retrain.replay_of(champion, options.replay)
     retrain.require_whole(champion)
-    folder = _folder(options, name, noticed.data_version, replay)
-    dataset, new, combined, words, model = (storage.join(folder, part) for part in _PARTS)
+    folder = run_folder.choose(name, options.out, noticed.data_version, str(champion), replay)
+    dataset, combined, words, model = (storage.join(folder, part) for part in _PARTS)
+    # Until `combined` no longer names what an older state left in this folder, that one must stay.
+    new = storage.join(folder, f"new-{noticed.data_version[:8]}")
     said = retrain.read(options.data, dataset, noticed.data_version, recipe.retrain.reading, replay)
     print(noticed.why)  # now, because a folder that is refused begins nothing
     if options.replay == "none":
@@ -90,35 +92,6 @@ def run(options: argparse.Namespace, name: str, settings: list[str]) -> int:
     )
     print(f"{said}\n{(time.monotonic() - started) / 60:.1f} minutes")
     return 0
-
-
-def _folder(options: argparse.Namespace, name: str, version: str, replay: str | None) -> str:
-    """Where the run goes: by itself not where shards are that are replayed, such as those of an
-    older state of the dataset, which it would replace.
-
-    Raises ValueError if the user wants it where shards are that it needs.
-    """
-    from omnidet import storage
-    from omnidet.data import shards
-
-    folder: str = options.out or f"runs/finetune/{name}"
-    if not replay:
-        return folder
-    index = shards.read_index(replay)
-    inside = [
-        set_name
-        for set_name, own in index.sets.items()
-        if any(storage.is_inside(storage.join(index.location, s.path), folder) for s in own)
-    ]
-    if inside and not options.out:
-        return f"{folder}-{version[:8]}"
-    needed = sorted(set(inside) - {f"train/{name}", f"eval/{name}"})
-    if needed:
-        raise ValueError(
-            f"--out {folder} holds {needed[0]}, which the detector was trained on and which is "
-            "replayed: give another folder"
-        )
-    return folder
 
 
 def _recipe(

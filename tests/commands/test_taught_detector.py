@@ -187,6 +187,27 @@ def test_a_later_state_leaves_the_shards_of_the_older_one(
     assert "eval/cells" in said
 
 
+def test_a_run_that_dies_in_the_folder_of_an_older_state_goes_on(
+    place, registry, tmp_path, monkeypatch
+):
+    """The champion's index names the older state's shards until that of the newer is written."""
+    cells, out = Path(shutil.copytree(place / "cells", tmp_path / "cells")), str(tmp_path / "out")
+    arguments = ["finetune", str(cells), "--registry", str(registry), "--out", out, *SMALL]
+    assert cli.main(arguments) == 0
+    annotation = cells / "Annotations/3.xml"
+    annotation.write_text(annotation.read_text().replace("quasar", "blue pulsar"))
+
+    def die(*_: object) -> None:
+        raise RuntimeError("killed")
+
+    with monkeypatch.context() as dying:
+        dying.setattr(shards, "combine", die)
+        with pytest.raises(RuntimeError, match="killed"):
+            cli.main([*arguments, "--name", "cells"])
+    assert cli.main([*arguments, "--name", "cells"]) == 0
+    assert versions.aliases(registry, NAME) == {"champion": 3}
+
+
 def test_what_forgets_or_learns_nothing_is_not_registered(place, registry, tmp_path, capsys):
     assert (
         cli.main(_arguments(place, registry, tmp_path / "out", "--set", "retrain.min_gain=0.99"))
