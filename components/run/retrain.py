@@ -205,7 +205,8 @@ def gather(data: str, folder: str, registry: str, name: str, settings: Sequence[
     old = retrain.replay_of(run.champion, run.attempt.replay or None)
     if doubt := retrain.doubt_of_replay(run.champion, old, shards):
         print(doubt)
-    print(retrain.read(data, dataset, run.data_version, recipe.retrain.reading, old))
+    reading = recipe.retrain.reading
+    print(retrain.read(data, dataset, run.data_version, reading, old, run.champion))
     print(retrain.build_shards(dataset, old, new, shards, recipe, run.dataset))
     out = run.part("vocabulary")
     print(retrain.extend_vocabulary(shards, run.champion.location, out, run.dataset))

@@ -52,7 +52,9 @@ def run(options: argparse.Namespace, name: str, settings: list[str]) -> int:
     dataset, combined, words, model = (storage.join(folder, part) for part in _PARTS)
     # Until `combined` no longer names what an older state left in this folder, that one must stay.
     new = storage.join(folder, f"new-{noticed.data_version[:8]}")
-    said = retrain.read(options.data, dataset, noticed.data_version, recipe.retrain.reading, replay)
+    said = retrain.read(
+        options.data, dataset, noticed.data_version, recipe.retrain.reading, replay, champion
+    )
     print(noticed.why)  # now, because a folder that is refused begins nothing
     if options.replay == "none":
         print("--replay none: nothing old is measured, and it is forgotten")

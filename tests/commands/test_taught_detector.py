@@ -250,6 +250,9 @@ def test_without_a_replay_it_is_a_model_of_its_own(place, registry, tmp_path, ca
     assert own.provenance["taught"][-1]["from"] == f"{NAME}@1"
     assert "cells/AP" in own.metrics
     assert "coco/AP" not in own.metrics
+    more = ("--from", "cells", "--name", "b", "--folds", "2", "--fold", "1", "--replay", "none")
+    cli.main(_arguments(place, registry, tmp_path / "other", *more))
+    assert "of the 5 evaluation pictures" in "".join(capsys.readouterr())
 
 
 def test_a_folder_in_use_is_named(place, registry, tmp_path, capsys):

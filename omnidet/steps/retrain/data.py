@@ -18,6 +18,7 @@ from omnidet.inference.question import listed
 from omnidet.model import bundle
 from omnidet.recipes import retrain as variants
 from omnidet.recipes.recipe import Recipe
+from omnidet.registry.versions import Version
 from omnidet.steps.retrain import earlier
 from omnidet.storage import Location
 
@@ -32,12 +33,13 @@ def read(
     version: str,
     reading: ReadConfig | None = None,
     replay: Location | None = None,
+    champion: Version | None = None,
 ) -> str:
     """An annotated folder in the one layout; gives the account of what was read, for people.
 
     Args:
         replay: shards that the detector was trained on: none of their training pictures is
-            evaluated on.
+            evaluated on, nor of those that the champion's line was trained on.
     """
     storage.require_replaceable(out, write.SUMMARY_NAME, data, written=write.WRITTEN)
     storage.require_outside(out, data)
@@ -50,8 +52,7 @@ def read(
         reading = dataclasses.replace(reading, split_file=str(lines))
     found = annotated.read(storage.local_copy(data, ".cache/annotated"), reading)
     made = cut.cut(found, reading)
-    if replay:
-        made = cut.without_seen(made, earlier.trained_on(shards.read_index(replay)))
+    made = cut.without_seen(made, earlier.seen(champion, replay))
     with storage.staged_directory(out) as stage:
         write.write(made, stage, version)
     return cut.describe(made)

@@ -12,12 +12,38 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from omnidet import storage
 from omnidet.counted import counted
 from omnidet.data import shards
 from omnidet.data.reading.perceptual_hash import MAX_DISTANCE, perceptual_hash
 from omnidet.data.sharding.held_out import HeldOut
 from omnidet.recipes import retrain as variants
+from omnidet.registry.versions import Version
 from omnidet.schema import Record
+from omnidet.steps.retrain import keeping
+from omnidet.storage import Location
+
+
+def seen(champion: Version | None, replay: Location | None) -> frozenset[int]:
+    """Ids of the pictures that somebody annotated, and the champion or a version that it descends
+    from was trained on: those to replay, and what the shards of each training say where they are at
+    hand. Weights know what an earlier state held, too, and know it without a replay.
+    """
+    found = trained_on(shards.read_index(replay)) if replay else frozenset()
+    line = keeping.line_of(champion)[0] if champion else []
+    return found.union(*map(_seen_by, line))
+
+
+def _seen_by(version: Version) -> frozenset[int]:
+    place = str(version.provenance.get("shards", ""))
+    if not place or not storage.exists(storage.join(place, storage.INDEX_NAME)):
+        return frozenset()
+    try:
+        index = shards.read_index(place)
+        is_its_own = index.dataset_version == version.provenance.get("dataset_version")
+        return trained_on(index) if is_its_own else frozenset()
+    except (FileNotFoundError, ValueError):  # folders that it names are gone, or written over
+        return frozenset()
 
 
 def trained_on(index: shards.Index) -> frozenset[int]:

@@ -73,7 +73,9 @@ def test_new_data_is_gathered_in_the_folder_of_the_run(run, asked, capsys):
     assert [name for name, _ in asked] == ["replay_of", "read", "build_shards", "extend_vocabulary"]
     reading = tiny_world().retrain.reading
     assert asked[0][1][1] is None  # an empty parameter is no answer
-    assert asked[1][1] == ("s3://b/d", f"{folder}/dataset", "abc", reading, "old/shards")
+    champion = asked[0][1][0]
+    given = ("s3://b/d", f"{folder}/dataset", "abc", reading, "old/shards", champion)
+    assert asked[1][1] == given
     assert asked[3][1][0] == f"{folder}/shards"
     assert asked[3][1][2] == f"{folder}/vocabulary"
     assert "doubt of old/shards" in capsys.readouterr().out

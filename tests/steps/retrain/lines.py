@@ -10,13 +10,17 @@ from omnidet.registry.versions import Version
 
 
 def version(
-    registry: Path, number: int, metrics: dict[str, float], taught: list[dict[str, str]] = ()
+    registry: Path,
+    number: int,
+    metrics: dict[str, float],
+    taught: list[dict[str, str]] = (),
+    trained: dict[str, str] | None = None,
 ) -> Version:
     """A version of the model `cups`."""
     folder = registry / "cups" / str(number)
     folder.mkdir(parents=True)
     (folder / "metrics.json").write_text(json.dumps(metrics))
-    (folder / "provenance.json").write_text(json.dumps({"taught": list(taught)}))
+    (folder / "provenance.json").write_text(json.dumps({"taught": list(taught), **(trained or {})}))
     seal(folder)
     return Version("cups", number, str(folder))
 

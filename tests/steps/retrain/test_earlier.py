@@ -5,6 +5,8 @@ camera.
 from __future__ import annotations
 
 import json
+import shutil
+from pathlib import Path
 
 import pytest
 
@@ -13,8 +15,10 @@ from omnidet.data import shards
 from omnidet.recipes import by_name
 from omnidet.recipes import retrain as variants
 from omnidet.recipes.photographs import of_folder
+from omnidet.registry.versions import Version
 from omnidet.steps import retrain
 from tests import taught
+from tests.steps.retrain import lines
 from tests.steps.retrain.cells_folder import build, draw, split
 
 
@@ -37,6 +41,37 @@ def test_pictures_that_the_champion_was_trained_on_are_not_evaluated_on(cells, t
     assert "evaluation pictures are trained on" not in alone
     with pytest.raises(ValueError, match="trained on 2 of the 2"):
         retrain.read(str(cells), str(tmp_path / "fourth"), "abe", split(tmp_path, 5, 6), places[1])
+
+
+def test_what_the_line_of_the_champion_was_trained_on_is_not_evaluated_on(cells, tmp_path):
+    """An earlier state held pictures that the last one does not, and nothing may be replayed."""
+    recipe = by_name("tiny_world")
+    first, _ = build(cells, "cells", split(tmp_path, 0, 1, 2, 3, 4), None, recipe)
+    smaller = draw(tmp_path / "smaller")
+    for number in (5, 6):
+        (smaller / f"JPEGImages/{number}.png").unlink()
+        (smaller / f"Annotations/{number}.xml").unlink()
+    halves = split(tmp_path, 0, 1, 2, 3, 4)
+    rest = Path(halves.split_file)
+    rest.write_text(rest.read_text().replace("5 train\n6 train\n", ""))
+    second, _ = build(smaller, "cells", halves, first, recipe)
+
+    def version(number: int, place: str, start: str) -> Version:
+        trained = {"shards": place, "dataset_version": shards.read_index(place).dataset_version}
+        taught = [lines.lesson("cells", start)]
+        return lines.version(tmp_path / "registry", number, {}, taught, trained)
+
+    version(1, first, "")
+    champion = version(2, second, "cups@1")
+    other = split(tmp_path, 4, 5, 7)  # 5 only in the first state, 7 in both
+    read = [str(cells), str(tmp_path / "out"), "abd", other]
+    assert "1 of the 3 evaluation pictures" in retrain.read(*read, second)
+    assert "2 of the 3 evaluation pictures" in retrain.read(*read, second, champion)
+    assert "2 of the 3 evaluation pictures" in retrain.read(*read, None, champion)
+    shutil.rmtree(f"{smaller}_as_cells_new")  # the index is there, and what it names is not
+    assert "2 of the 3 evaluation pictures" in retrain.read(*read, None, champion)
+    shutil.rmtree(first)
+    assert "evaluation pictures are" not in retrain.read(*read, None, champion)
 
 
 def test_other_pictures_of_the_same_camera_are_trained_on(cells, tmp_path):
