@@ -50,9 +50,12 @@ def _holds_training(
     if provenance.get("dataset_version") == index.dataset_version:
         return True
     place = str(provenance.get("shards", ""))
-    if not place or not storage.exists(storage.join(place, storage.INDEX_NAME)):
+    if not place or (storage.is_s3(place) and not storage.is_s3(index.location)):
+        return False  # a store of others may be out of reach, and is not waited for
+    try:
+        own = shards.read_index(place)
+    except (OSError, ValueError):  # gone, or no longer what it was
         return False
-    own = shards.read_index(place)
     return own.dataset_version == provenance.get("dataset_version") and all(
         _hashes(own, name) == _hashes(index, name) for name in trained if name in own.sets
     )

@@ -41,6 +41,13 @@ def test_shards_that_hold_those_of_the_training_beside_others_are_compared(tmp_p
     facts["shards"] = str(tmp_path / "own")
     with pytest.raises(ValueError, match="coco:3, coco:4"):
         require_unseen(facts, both, recipe.evaluation)
+    for away in (str(tmp_path / "gone"), "s3://nobody/shards"):  # where it was trained, not here
+        assert not require_unseen(facts | {"shards": away}, both, recipe.evaluation)
+    (tmp_path / "damaged").mkdir()
+    (tmp_path / "damaged/index.json").write_text("{")
+    assert not require_unseen(
+        facts | {"shards": str(tmp_path / "damaged")}, both, recipe.evaluation
+    )
     replaced = [*folders, _folder(tmp_path / "other", "train/coco")]
     other = shards.combine(tmp_path / "replaced", replaced)
     assert not require_unseen(facts, other, recipe.evaluation)

@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from omnidet import storage
 from omnidet.counted import counted
 from omnidet.data import shards
 from omnidet.data.reading.perceptual_hash import MAX_DISTANCE, perceptual_hash
@@ -36,13 +35,13 @@ def seen(champion: Version | None, replay: Location | None) -> frozenset[int]:
 
 def _seen_by(version: Version) -> frozenset[int]:
     place = str(version.provenance.get("shards", ""))
-    if not place or not storage.exists(storage.join(place, storage.INDEX_NAME)):
+    if not place:
         return frozenset()
     try:
         index = shards.read_index(place)
         is_its_own = index.dataset_version == version.provenance.get("dataset_version")
         return trained_on(index) if is_its_own else frozenset()
-    except (FileNotFoundError, ValueError):  # folders that it names are gone, or written over
+    except (OSError, ValueError):  # out of reach, or what it names is gone or written over
         return frozenset()
 
 
