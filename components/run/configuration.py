@@ -181,7 +181,7 @@ def _data_facts(given: RunParameters, recipe: Recipe) -> list[object]:
 
 def _found(given: RunParameters) -> str:
     """What names the content of `data`, where nobody did: on a schedule nobody can, and the steps
-    would come from the cache for ever.
+    would always come from the cache.
 
     Empty for what is drawn, what is yet to be downloaded, and a folder, of which nothing is cached.
     """
