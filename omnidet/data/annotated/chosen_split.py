@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
+import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePosixPath
 
@@ -25,6 +26,12 @@ PARTS = {
     "evaluation": "test",
 }
 """What a split file may call them."""
+_VERSION = re.compile(r"\.rf\.[0-9A-Za-z]{16,}(?=\.[A-Za-z]+$)")
+"""What Roboflow puts into the names of the pictures that it makes of one, turned or in other
+colours.
+"""
+Shot = list[Picture]
+"""A picture, or all that was made of one: a detector that learned one of them knows the others."""
 Halves = tuple[list[Picture], list[Picture], str]
 """To train, to evaluate, and how it was cut, for people."""
 
@@ -36,46 +43,61 @@ def chosen(found: Annotated, reading: ReadConfig) -> Halves | None:
     """
     if reading.split_file:
         return _by_file(found, Path(reading.split_file))
-    pictures = by_hash(found.pictures())
+    shots = by_hash(found.pictures())
     if reading.fold:
         number, of = reading.fold_of()
-        held = pictures[number - 1 :: of]
-        if len(pictures) < of:
+        if len(shots) < of:
             raise ValueError(
-                f"{found.root} has {len(pictures)} annotated pictures, too few for {of} folds: "
+                f"{found.root} has {len(shots)} annotated pictures, too few for {of} folds: "
                 "give fewer"
             )
-        kept = {id(picture) for picture in held}
-        rest = [picture for picture in pictures if id(picture) not in kept]
-        return rest, held, f"fold {number} of {of} is kept for the evaluation"
+        held = [own for place, own in enumerate(shots) if place % of == number - 1]
+        rest = [own for place, own in enumerate(shots) if place % of != number - 1]
+        return flat(rest), flat(held), f"fold {number} of {of} is kept for the evaluation"
     if reading.val_share:
-        rest, held = by_share(pictures, reading.val_share, str(found.root))
+        rest, held = by_share(shots, reading.val_share, str(found.root))
         why = (
-            f"--val-share {reading.val_share:g}: {len(held)} of {len(pictures)} pictures, by a "
-            "hash of their names, are kept for the evaluation"
+            f"--val-share {reading.val_share:g}: {len(flat(held))} of {len(flat(shots))} pictures, "
+            "by a hash of their names, are kept for the evaluation"
         )
-        return rest, held, why
+        return flat(rest), flat(held), why
     return None
 
 
-def by_hash(pictures: Iterable[Picture]) -> list[Picture]:
+def by_hash(pictures: Iterable[Picture]) -> list[Shot]:
     """The pictures in the order of a hash of their files' names."""
-    return sorted(pictures, key=lambda picture: share_of(picture.path.name))
+    found: dict[str, Shot] = {}
+    for picture in pictures:
+        name = picture.path.name
+        is_version = bool(_VERSION.search(name))
+        found.setdefault(_source(name) if is_version else str(picture.path), []).append(picture)
+    return sorted(found.values(), key=_share)
 
 
-def by_share(
-    pictures: Sequence[Picture], share: float, root: str
-) -> tuple[list[Picture], list[Picture]]:
+def by_share(shots: Sequence[Shot], share: float, root: str) -> tuple[list[Shot], list[Shot]]:
     """To train and to evaluate: by the hash alone, so that no picture changes sides when the
     dataset grows.
     """
-    if len(pictures) < 2:
+    if len(shots) < 2:
         raise ValueError(
             f"{root} has one annotated picture: give two at least, one is for the evaluation"
         )
-    held = sum(share_of(picture.path.name) < share for picture in pictures)
-    held = min(max(held, 1), len(pictures) - 1)
-    return list(pictures[held:]), list(pictures[:held])
+    held = sum(_share(own) < share for own in shots)
+    held = min(max(held, 1), len(shots) - 1)
+    return list(shots[held:]), list(shots[:held])
+
+
+def flat(shots: Iterable[Shot]) -> list[Picture]:
+    """All their pictures."""
+    return [picture for own in shots for picture in own]
+
+
+def _share(shot: Shot) -> float:
+    return share_of(_source(shot[0].path.name))
+
+
+def _source(name: str) -> str:
+    return _VERSION.sub("", name)
 
 
 def share_of(text: str) -> float:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 from omnidet.counted import counted
 from omnidet.data.annotated import chosen_split
+from omnidet.data.annotated.chosen_split import flat
 from omnidet.data.annotated.config import ReadConfig
 from omnidet.data.annotated.read import Annotated, Picture
 
@@ -50,19 +51,19 @@ def cut(found: Annotated, reading: ReadConfig | None = None) -> Cut:
                     f"; {name} has {counted(len(parts[name]), 'picture')} and no box: trained on"
                 )
                 continue
-            rest = [p for other in sorted(parts) if other != name for p in parts[other]]
+            remaining = [p for other in sorted(parts) if other != name for p in parts[other]]
             others = " + ".join(other or "unnamed" for other in sorted(parts) if other != name)
             why = f"trained on {others}, evaluated on {name}{unused}"
-            return _measurable(Cut(found, rest, parts[name], why))
-    pictures = chosen_split.by_hash(found.pictures())
-    rest, held = chosen_split.by_share(pictures, HELD_OUT_SHARE, str(found.root))
-    while len(held) < len(pictures) // 2 and _boxes(held) < LEAST_BOXES:
+            return _measurable(Cut(found, remaining, parts[name], why))
+    shots = chosen_split.by_hash(found.pictures())
+    rest, held = chosen_split.by_share(shots, HELD_OUT_SHARE, str(found.root))
+    while len(held) < len(shots) // 2 and _boxes(flat(held)) < LEAST_BOXES:
         held.append(rest.pop(0))  # a few dozen pictures: the hash gave it fewer than its share
     why = (
-        f"no split was found: {len(held)} of {len(pictures)} pictures, by a hash of their names, "
-        f"are kept for the evaluation{unused}"
+        f"no split was found: {len(flat(held))} of {len(flat(shots))} pictures, by a hash of their "
+        f"names, are kept for the evaluation{unused}"
     )
-    return _measurable(Cut(found, rest, held, why))
+    return _measurable(Cut(found, flat(rest), flat(held), why))
 
 
 def without_seen(made: Cut, trained_on: Container[int]) -> Cut:

@@ -53,6 +53,30 @@ def test_every_picture_is_evaluated_in_one_fold(prepared):
     assert "fold 4 of 4" in folds[3][2]
 
 
+@pytest.mark.parametrize("chosen", [{}, {"val_share": 0.5}, {"fold": "2/3"}])
+def test_what_roboflow_made_of_one_picture_is_on_one_side(folder: Folder, chosen):
+    folder.write("data.yaml", "names: [cat, dog]\n")
+    for number, scene in enumerate(scenes(24)):
+        scene.file = f"shot{number // 3}_jpg.rf.{number:032x}.jpg"
+        folder.pictures([scene], "train/images")
+        folder.write(f"train/labels/{scene.stem}.txt", drawing.yolo(scene))
+    train, held, _ = _cut(folder, **chosen)
+    assert len(train) + len(held) == 24
+    assert held
+    shots = [{name.partition(".rf.")[0] for name in part} for part in (train, held)]
+    assert not shots[0] & shots[1]
+
+
+def test_pictures_of_one_name_in_several_folders_are_several(folder: Folder):
+    folder.write("data.yaml", "names: [cat, dog]\n")
+    for number, scene in enumerate(scenes(6)):
+        scene.file = "image.png"
+        folder.pictures([scene], f"shot{number}")
+        folder.write(f"shot{number}/image.txt", drawing.yolo(scene))
+    train, held, _ = _cut(folder)
+    assert (len(train | held), not train & held, bool(held)) == (6, True, True)
+
+
 @pytest.mark.parametrize("style", ["{} {}", "{},{}", "{};{}", "{}\t{}", '"{}",{}'])
 def test_a_file_says_where_each_picture_belongs(prepared, tmp_path, style):
     names = _names(prepared)
