@@ -273,12 +273,13 @@ the account says so: they may be in percent, or drawn on smaller pictures.
 ABOUT_PICTURES = """
 A picture is found by the path that its annotation gives, from any operating system: `\\` is `/`,
 and Unicode form, case and `%20` do not matter where only one file fits. Where two different files
-fit, neither is taken. Symbolic links are followed. `__MACOSX`, `@eaDir` and names that begin with
-a dot are skipped, and what detectors wrote into `runs/` where there are other annotations. Copies
-of a picture are one picture, with the boxes of all; where these contradict one another, the picture
-is left out. A picture without an annotation is left out: in YOLO, an empty txt says that nothing is
-there. Photographs are turned as their EXIF tag says, and 16-bit and float greyscale is scaled to 8
-bits.
+fit, neither is taken. Symbolic links are followed. `__MACOSX`, `@eaDir` and names that begin with a
+dot are skipped, and what detectors wrote into `runs/` where there are other annotations. Copies of
+a picture are one picture, with the boxes of all; where these contradict one another, the picture is
+left out. A picture without an annotation is left out: in YOLO, an empty txt says that nothing is
+there. So is a val or test in which not one picture has a box, and what a COCO or CVAT file lists
+that has several pictures and no box: nobody may have looked at them. Photographs are turned as
+their EXIF tag says, and 16-bit and float greyscale is scaled to 8 bits.
 """
 ABOUT_NAMES = """
 `BoltWasher`, `bolt_washer`, `bolt-washer` and `BOLT WASHER` become the phrase `bolt washer`. To

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from omnidet.counted import counted
-from omnidet.data.annotated import assemble, phrases, refusals
+from omnidet.data.annotated import assemble, phrases, refusals, unlooked
 from omnidet.data.annotated.account import Account
 from omnidet.data.annotated.assemble import Draft
 from omnidet.data.annotated.config import ReadConfig
@@ -89,6 +89,7 @@ def read(root: Path, config: ReadConfig | None = None) -> Annotated:
     if not kept:
         raise ValueError(refusals.no_box(folder, found.title, account))
     account.require_share(config.max_lost, str(root), refusals.RIVALS)
+    drafts = unlooked.left_out(drafts, account)
     names = _names(found, drafts, kept, account)
     chosen = phrases.phrases(names, _only(table, found, names), str(root))
     account.notes += _renamed(chosen)

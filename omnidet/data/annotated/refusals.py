@@ -11,7 +11,7 @@ from omnidet.counted import counted
 from omnidet.data.annotated import assemble, boxes, contradictions
 from omnidet.data.annotated.account import Account
 from omnidet.data.annotated.formats import FOREIGN, FORMATS
-from omnidet.data.folder_formats import foreign, lookup, yolo
+from omnidet.data.folder_formats import foreign, lookup, sheets, yolo
 from omnidet.data.folder_formats.folder import LEFTOVERS, Folder
 
 ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".zst", ".rar", ".7z")
@@ -66,9 +66,9 @@ def _remedy(folder: Folder, account: Account) -> str:
     if found:
         return found
     lost = {**account.tallies["annotations"].left_out, **account.tallies["boxes"].left_out}
-    if not lost:
+    reason = max(lost, key=lambda reason: lost[reason].count) if lost else ""
+    if reason in ("", sheets.NOT_SEARCHED):
         return "draw boxes with an annotation tool, and export them again"
-    reason = max(lost, key=lambda reason: lost[reason].count)
     if reason == assemble.WHICH_WAY:
         return ""  # it says so itself
     if reason in RIVALS:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from xml.etree.ElementTree import Element
 
@@ -14,6 +15,7 @@ from omnidet.data.folder_formats.folder import Folder, split_of_file, split_of_f
 from omnidet.data.folder_formats.sheets import (
     NO_BOX,
     NO_NAME,
+    NOT_SEARCHED,
     Corners,
     Found,
     Shape,
@@ -65,7 +67,10 @@ def read(folder: Folder) -> Found | None:
         written = [(i.get("subset", ""), f"{folder.root / path}, {_where(i)}") for i in images]
         splits, note = splits_of(written, "the attribute 'subset'", is_split=False)
         notes += [f"{path}: {note}"] if note else []
-        sheets += [_sheet(folder, path, image, covers, splits) for image in images]
+        own = [_sheet(folder, path, image, covers, splits) for image in images]
+        if len(own) > 1 and not any(sheet.shapes for sheet in own):  # a job that nobody has begun
+            own = [replace(sheet, problem=sheet.problem or NOT_SEARCHED) for sheet in own]
+        sheets += own
     return Found("CVAT xml", "xyxy", sheets, tuple(names), notes) if sheets else None
 
 

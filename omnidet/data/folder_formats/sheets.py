@@ -23,6 +23,7 @@ COMMAS = "box with decimal commas, such as 12,5 for 12.5"
 NO_AREA = "box without an area"
 NO_BOX = "shape that frames nothing: point, line or tag"
 UNKNOWN_CLASS = "box of a class that is not among the names"
+NOT_SEARCHED = "picture of a file without annotations"
 
 
 @dataclass(frozen=True)

@@ -86,12 +86,13 @@ def test_without_a_split_a_fifth_is_kept_whatever_the_order(tmp_path):
     assert {p.path for p in made.train} <= {p.path for p in grown.train}
 
 
-def test_a_split_without_boxes_is_said_and_not_measured_on(tmp_path):
-    parts = _parts(train=6, val=2)
-    _write(tmp_path, "voc", parts)
-    drawing.put_all(tmp_path / "test", [Scene("t0.png", []), Scene("t1.png", [])], Truth())
-    for name in ("t0", "t1"):
-        drawing.write(tmp_path / f"test/{name}.xml", drawing.voc(Scene(f"{name}.png", [])))
+def test_a_split_of_crowds_alone_is_said_and_not_measured_on(tmp_path):
+    for split, count in (("train", 6), ("val", 2), ("test", 2)):
+        drawing.put_all(tmp_path / split, own := scenes(count, prefix=split), Truth())
+        content = drawing.coco(own)
+        for entry in content["annotations"]:
+            entry["iscrowd"] = int(split == "test")
+        drawing.write(tmp_path / f"annotations/instances_{split}.json", content)
     made = cut.cut(read(tmp_path))
     assert "evaluated on val; test has 2 pictures and no box" in made.why
 
