@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -106,3 +107,16 @@ def test_as_a_process():
     assert ran.stderr.startswith("omnidet predict: ")
     assert "nowhere.png does not exist" in ran.stderr
     assert ran.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("given", "used"), [({}, "PASSIVE"), ({"OMP_WAIT_POLICY": "active"}, "ACTIVE")]
+)
+def test_threads_that_wait_leave_the_processor_to_others_unless_asked_otherwise(given, used):
+    environment = {k: v for k, v in os.environ.items() if k != "OMP_WAIT_POLICY"}
+    done = subprocess.run(
+        [sys.executable, "-m", "omnidet.cli", "backbones"],
+        env=environment | given | {"OMP_DISPLAY_ENV": "true"},
+        capture_output=True, text=True, check=True, cwd=ROOT,
+    )  # fmt: skip
+    assert f"OMP_WAIT_POLICY = '{used}'" in done.stderr
