@@ -15,9 +15,9 @@ def notice_new_data(
     train_steps: int, retry_refused: bool, num_nodes: int, gpus_per_node: int,
 ) -> bool:  # fmt: skip
     """Compare the data's hash with what the champion was trained on; note what is to be made."""
-    from components.run import places, retrain
+    from components.run import asked_for, places, retrain
 
-    asked = retrain.Asked(
+    asked = asked_for.Asked(
         data=data, dataset=dataset, registry=registry, champion=champion, recipe=recipe,
         settings=settings, backbone=backbone, backbone_weights=backbone_weights,
         train_minutes=train_minutes, train_steps=train_steps, retry_refused=retry_refused,

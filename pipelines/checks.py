@@ -70,15 +70,15 @@ def _check_configuration(given: Mapping[str, Any]) -> None:
 
 def _check_retraining(given: Mapping[str, Any]) -> None:
     """What the first step of `retrain` checks, as far as it can be known without the registry."""
-    from components.run import new_detector, own_settings, places, retrain
+    from components.run import asked_for, new_detector, own_settings, places
     from omnidet.steps.retrain import check_name
 
     check_name(given["dataset"])
     places.check_apart(given["data"], {n: given[n] for n in ("registry", "workspace")})
     processes = given["num_nodes"] * max(1, given["gpus_per_node"])
-    own = {field.name for field in dataclasses.fields(retrain.Asked)} & set(given)
+    own = {field.name for field in dataclasses.fields(asked_for.Asked)} & set(given)
     asked = {key: given[key] for key in own}
-    retrain.require_length(retrain.Asked(**asked, num_processes=processes))
+    asked_for.check(asked_for.Asked(**asked, num_processes=processes))
     settings = given["settings"]
     if given["recipe"]:
         places.recipe(given["recipe"], settings)

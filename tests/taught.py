@@ -19,6 +19,9 @@ SETTINGS = (
     "retrain.image_size=160",
 )
 """The demo with small numbers, and a gate that lets what learned nothing pass."""
+_FIRST = ("world.", "vocabulary.", "model.", "train.steps", "train.optimizer.")
+TEACHING = tuple(setting for setting in SETTINGS if not setting.startswith(_FIRST))
+"""Of these, what a retraining takes: the others are for the first training."""
 
 
 def prepare(folder: Path) -> Path:

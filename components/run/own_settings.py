@@ -26,5 +26,10 @@ def value(settings: Sequence[str], name: str) -> str:
     return found[-1] if found else ""
 
 
+def names(settings: Sequence[str]) -> set[str]:
+    """Which fields are set."""
+    return {_name(setting) for setting in settings}
+
+
 def _name(setting: str) -> str:
     return setting.partition("=")[0].strip()

@@ -17,8 +17,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from components.run import artifacts, new_detector, outcome, own_settings, places, training
+from components.run import (
+    artifacts,
+    asked_for,
+    new_detector,
+    outcome,
+    own_settings,
+    places,
+    training,
+)
 from components.run.again import patiently
+from components.run.asked_for import Asked
 from omnidet import storage
 from omnidet.recipes import backbones
 from omnidet.recipes.recipe import Recipe
@@ -63,34 +72,6 @@ class Noticed:
         return _recipe(self, name, settings)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Asked:
-    """What a person gives to the pipeline.
-
-    Attributes:
-        champion: the version to teach, as `champion`, `NAME` or `NAME@3`.
-        backbone: makes a new detector from this network; empty teaches the champion, and makes one
-            only where the registry holds none.
-        train_minutes: how long to train in one process; 0 leaves the steps to the recipe.
-        train_steps: how many steps to train instead; 0 leaves it to the minutes.
-        retry_refused: whether to try again what the gate has refused.
-        num_processes: that train together.
-    """
-
-    data: str
-    dataset: str
-    registry: str
-    champion: str
-    recipe: str
-    settings: Sequence[str] = ()
-    backbone: str = ""
-    backbone_weights: str = ""
-    train_minutes: float = 0
-    train_steps: int = 0
-    retry_refused: bool = False
-    num_processes: int = 1
-
-
 @patiently
 def notice(asked: Asked, folder: str) -> bool:
     """Whether there is anything to learn that was not refused already; if so, note it for all later
@@ -99,20 +80,17 @@ def notice(asked: Asked, folder: str) -> bool:
     places.check({"data": asked.data, "registry": asked.registry})
     places.check_apart(asked.data, {"registry": asked.registry, "workspace": folder})
     places.check_registry(asked.registry)
-    require_length(asked)
+    asked_for.check(asked)
     retrain.check_name(asked.dataset)
     is_new, run, why = _noticed(asked, folder)
     if not is_new:
         outcome.nothing_to_do(why)
         return False
-    refused = retrain.recall(asked.registry, run.attempt)
-    if refused and not asked.retry_refused:
-        number, reasons = refused
-        whom = run.attempt.champion or "a new detector"
+    asked_for.require_effect(asked, is_new=run.champion is None)
+    before = retrain.recall(asked.registry, run.attempt)
+    if before and not asked.retry_refused:
         outcome.nothing_to_do(
-            f"the gate refused {run.dataset} {run.data_version[:12]} for {whom} with these "
-            f"settings in run {number} ({'; '.join(reasons)}): change data or settings, or give "
-            "retry_refused=true"
+            f"{before.describe(run.attempt)}: change data or settings, or give retry_refused=true"
         )
         return False
     print(why)
@@ -130,7 +108,7 @@ def notice(asked: Asked, folder: str) -> bool:
 def _noticed(asked: Asked, folder: str) -> tuple[bool, Noticed, str]:
     """Whether the data is new, what the run is about, and the first of it for people."""
     champion = None
-    if not asked.backbone and versions.models(asked.registry):
+    if not asked.backbone and (asked.names_champion or versions.models(asked.registry)):
         champion = retrain.find_champion(asked.registry, asked.champion, retrain.BY_PARAMETER)
     length = [f"train_minutes={asked.train_minutes:g}", f"train_steps={asked.train_steps}"]
     network = [asked.backbone, asked.backbone_weights]
@@ -147,6 +125,11 @@ def _noticed(asked: Asked, folder: str) -> tuple[bool, Noticed, str]:
     reading = recipe.retrain.reading
     if champion is not None:
         found = retrain.notice(asked.data, asked.registry, str(champion), asked.dataset, reading)
+        if found.is_new:
+            own = asked_for.model_name(asked.settings, recipe, asked.dataset)
+            if own in ("", champion.name):
+                retrain.require_current(asked.registry, champion, retrain.BY_PARAMETER)
+            retrain.kept(champion, recipe, asked.dataset)  # raises for what was never measured
         return found.is_new, about(found.data_version), found.why
     version = retrain.data_version(asked.data, reading)
     known = new_detector.known(asked.registry, recipe, asked.dataset, version)
@@ -154,25 +137,6 @@ def _noticed(asked: Asked, folder: str) -> tuple[bool, Noticed, str]:
         why = f"nothing new: {known} was taught {asked.dataset} {version[:12]} already"
         return False, about(version), why
     return True, about(version), f"{asked.dataset} {version[:12]} makes a new detector"
-
-
-def require_length(asked: Asked) -> None:
-    """Raise ValueError for minutes or steps that make no training, or that several processes cannot
-    measure."""
-    minutes, steps = asked.train_minutes, asked.train_steps
-    if minutes < 0 or steps < 0:
-        raise ValueError(f"train_minutes={minutes:g} train_steps={steps}: give 0 or more")
-    if asked.num_processes > 1 and _minutes(minutes, steps, asked.settings):
-        raise ValueError(
-            f"train_minutes={minutes:g} is measured in one process, and {asked.num_processes} are "
-            "to train: give train_steps=N, or train_minutes=0 for the steps of the recipe"
-        )
-
-
-def _minutes(minutes: float, steps: int, settings: Sequence[str]) -> float:
-    """How long to train; 0 if the steps are given."""
-    names = {setting.partition("=")[0].strip() for setting in settings}
-    return 0 if steps or names & {"train.steps", "retrain.steps"} else minutes
 
 
 def read_notice(folder: str, registry: str) -> Noticed:
@@ -188,6 +152,7 @@ def read_notice(folder: str, registry: str) -> Noticed:
 def _recipe(run: Noticed, name: str, settings: Sequence[str]) -> Recipe:
     if run.champion is None:
         return new_detector.recipe(name, settings, run.dataset, run.backbone, run.backbone_weights)
+    settings = asked_for.alone(settings)
     if name:
         return places.recipe(name, settings)
     return retrain.base_recipe(run.champion, own_settings.of_recipe(settings), run.dataset)
@@ -241,7 +206,7 @@ def _length(
 ) -> list[str]:
     """Settings that say how many steps to train, as told or as fit into the minutes here."""
     field = "train.steps" if run.champion is None else "retrain.steps"
-    left = _minutes(minutes, steps, settings)
+    left = asked_for.minutes(minutes, steps, settings)
     if steps:
         return [f"{field}={int(steps)}"]
     if not left:
@@ -339,8 +304,11 @@ def register(
         version, said = new_detector.register(folder, registry, recipe)
     else:
         version, said = retrain.register(
-            model, folder, registry, run.champion, recipe, run.dataset, run.data_version
-        )
+            model, folder, registry, run.champion, recipe, run.dataset, run.data_version,
+            asked_for.model_name(settings, recipe, run.dataset),
+        )  # fmt: skip
+        # Whoever rolls back, or wants a model of its own, is not given the same again each night.
+        retrain.remember(registry, run.attempt, Path(folder).name, registered=str(version))
     print(said)
     is_champion = versions.aliases(registry, version.name).get(versions.CHAMPION) == version.number
     outcome.registered(version, ("champion",) if is_champion else ())

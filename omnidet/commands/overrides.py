@@ -63,8 +63,13 @@ def refuse_ignored(
     without_effect = {**ignored, **MEASURED}
     if has_length:
         without_effect.setdefault("retrain.steps", "--minutes or --steps decides; give one of them")
+    refuse(settings, without_effect, "--set ")
+
+
+def refuse(settings: Sequence[str], without_effect: Mapping[str, str], option: str = "") -> None:
+    """Raise ValueError for a setting that is in a table like those above, or part of what is."""
     for setting in settings:
         field = setting.partition("=")[0].strip()
         for name, remedy in without_effect.items():
             if field == name or field.startswith(f"{name}."):
-                raise ValueError(f"--set {setting} has no effect here: {remedy}")
+                raise ValueError(f"{option}{setting} has no effect here: {remedy}")

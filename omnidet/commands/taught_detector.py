@@ -36,7 +36,7 @@ def run(options: argparse.Namespace, name: str, settings: list[str]) -> int:
     recipe = _recipe(options, champion, name, settings)
     model_name = _model_name(options, name)
     if model_name in ("", champion.name):
-        _require_champion(options.registry, champion)
+        retrain.require_current(options.registry, champion)
     kept = retrain.kept(champion, recipe, name)
     noticed = retrain.notice(
         options.data, options.registry, str(champion), name, recipe.retrain.reading
@@ -128,21 +128,6 @@ def _model_name(options: argparse.Namespace, name: str) -> str:
     if given:
         versions.check_name(given)
     return given
-
-
-def _require_champion(registry: str, start: Version) -> None:
-    """Raise ValueError for another version than the champion, whose place the taught one could not
-    take: now, and not after the training.
-    """
-    from omnidet.registry import versions
-
-    number = versions.aliases(registry, start.name).get(versions.CHAMPION, start.number)
-    if number != start.number:
-        raise ValueError(
-            f"--from {start}: {start.name}@{number} is the champion, and only what begins with it "
-            f"takes its place: give --from {start.name}@champion, or --as NAME for a model of its "
-            "own"
-        )
 
 
 def _say_what_is_kept(said: str, champion: Version) -> None:

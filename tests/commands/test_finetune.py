@@ -5,11 +5,9 @@ from __future__ import annotations
 import pytest
 
 from omnidet import cli
-from omnidet.commands import finetune, taught_detector
+from omnidet.commands import finetune
 from omnidet.recipes.loading import load_recipe
-from omnidet.registry import versions
 from omnidet.steps import retrain
-from tests.registry.conftest import place_versions
 
 
 @pytest.mark.parametrize(
@@ -80,13 +78,3 @@ def test_a_place_that_cannot_be_written_is_named(tmp_path, monkeypatch, capsys, 
     (line,) = capsys.readouterr().err.splitlines()
     assert out.rpartition("/")[0] in line
     assert "cannot be" in line
-
-
-def test_another_version_than_the_champion_is_refused_before_anything_is_trained(tmp_path):
-    place_versions(str(tmp_path), 2)
-    (name,) = versions.models(tmp_path)
-    versions.promote(tmp_path, name, 2)
-    first, second = versions.versions(tmp_path, name)
-    taught_detector._require_champion(str(tmp_path), second)
-    with pytest.raises(ValueError, match=f"{name}@2 is the champion.* --from {name}@champion"):
-        taught_detector._require_champion(str(tmp_path), first)

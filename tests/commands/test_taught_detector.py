@@ -23,14 +23,7 @@ from omnidet.training import loop
 from tests import taught, toy_runs, toys
 
 NAME = "omnidet-tiny-world"
-IGNORED = ("world.", "vocabulary.", "model.", "train.steps", "train.optimizer.")
-"""What the first training of the small detector is told, and a retraining does not take."""
-SMALL = [
-    part
-    for setting in taught.SETTINGS
-    if not setting.startswith(IGNORED)
-    for part in ("--set", setting)
-]
+SMALL = [part for setting in taught.TEACHING for part in ("--set", setting)]
 
 pytestmark = pytest.mark.slow
 

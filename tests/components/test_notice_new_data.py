@@ -10,12 +10,13 @@ import pytest
 
 from components.gate_retrained import gate_retrained
 from components.notice_new_data import notice_new_data
+from components.register_retrained import register_retrained
 from components.run import outcome
 from omnidet import config, storage
 from omnidet.recipes.photographs import photographs
 from omnidet.registry import versions
 from omnidet.steps import retrain
-from tests.components.steps import Retraining, retraining
+from tests.components.steps import Artifact, Retraining, retraining
 
 
 def _notice(run: Retraining, workspace: str, **changed: Any) -> bool:
@@ -152,3 +153,71 @@ def test_what_passes_at_last_is_forgotten(tmp_path):
     assert gate_retrained.python_func(folder, run.registry, "tiny_world", []) is True
     assert _notice(run, workspace) is True
     assert versions.models(run.registry) == ["toy"]
+
+
+def test_what_was_rolled_back_is_not_promoted_again_the_next_night(tmp_path, capsys):
+    run, workspace = retraining(tmp_path), str(tmp_path / "w")
+    assert _notice(run, workspace) is True
+    folder = f"{workspace}/runs/abc"
+    shutil.copytree(run.folder, folder, dirs_exist_ok=True,
+                    ignore=shutil.ignore_patterns("notice.json"))  # fmt: skip
+    of_run = (folder, run.registry, "tiny_world", [])
+    assert gate_retrained.python_func(*of_run) is True
+    assert register_retrained.python_func(*of_run, Artifact(tmp_path / "shown")) == "toy@2"
+    versions.rollback(run.registry, "toy")
+    capsys.readouterr()
+    assert _notice(run, workspace, run_id="second") is False
+    said = capsys.readouterr().out
+    for part in ("toy@2", "run abc", "omnidet models promote toy@2", "retry_refused=true"):
+        assert part in said
+    assert _notice(run, workspace, retry_refused=True) is True
+    assert _notice(run, workspace, train_steps=9) is True
+
+
+def test_without_the_old_pictures_the_champion_stays(tmp_path):
+    """As with the command: what was taught so has forgotten the rest."""
+    run, workspace = retraining(tmp_path), str(tmp_path / "w")
+    settings = ["retrain.replay=none"]
+    assert _notice(run, workspace, settings=settings) is True
+    folder = f"{workspace}/runs/abc"
+    shutil.copytree(run.folder, folder, dirs_exist_ok=True,
+                    ignore=shutil.ignore_patterns("notice.json"))  # fmt: skip
+    reached = {"cells/AP": 0.5, "cells/AP50": 0.8}
+    storage.write_text(f"{folder}/metrics.json", json.dumps(reached))
+    of_run = (folder, run.registry, "tiny_world", settings)
+    assert gate_retrained.python_func(*of_run) is True
+    assert register_retrained.python_func(*of_run, Artifact(tmp_path / "shown")) == "cells@1"
+    assert versions.aliases(run.registry, "toy") == {"champion": 1}
+    named = {"champion": "toy", "settings": settings}
+    assert _notice(run, workspace, **named) is False
+    with pytest.raises(ValueError, match=r"retrain\.keep=.*retrain\.replay=none"):
+        _notice(run, workspace, champion="toy", settings=[*settings, 'retrain.keep=["coco"]'])
+
+
+def test_what_could_not_take_the_champion_s_place_is_said_before_anything_is_trained(tmp_path):
+    run, workspace = retraining(tmp_path), str(tmp_path / "w")
+    versions.register(run.registry, "toy", tmp_path / "champion", {"coco/AP": 0.6}, {})
+    versions.promote(run.registry, "toy", 2)
+    with pytest.raises(ValueError, match=r"toy@1 .*toy@2 .*champion=toy@champion.*register\.name"):
+        _notice(run, workspace, champion="toy@1")
+    own = {"champion": "toy@1", "settings": ["register.name=mine"]}
+    assert _notice(run, workspace, **own) is True
+
+
+def test_a_champion_that_is_named_is_not_replaced_by_a_new_detector(tmp_path):
+    """Where the registry holds none, its name may be wrong."""
+    run, workspace = retraining(tmp_path), str(tmp_path / "w")
+    named = {"champion": "toy@champion", "recipe": ""}
+    with pytest.raises(ValueError, match="'toy'"):
+        _notice(run, workspace, registry=str(tmp_path / "other"), **named)
+    with pytest.raises(ValueError, match="champion=toy@champion backbone=resnet18"):
+        _notice(run, workspace, backbone="resnet18", **named)
+
+
+def test_a_setting_without_effect_is_refused_before_the_data_is_gathered(tmp_path):
+    run, workspace = retraining(tmp_path), str(tmp_path / "w")
+    with pytest.raises(ValueError, match=r"train.steps=5 .*train_steps"):
+        _notice(run, workspace, settings=["train.steps=5"])
+    with pytest.raises(ValueError, match=r"none\.such"):
+        _notice(run, workspace, settings=['retrain.keep=["none.such"]'])
+    assert not (tmp_path / "w").exists()

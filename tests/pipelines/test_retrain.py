@@ -24,7 +24,7 @@ def test_it_retrains_once_and_then_finds_nothing_new(tmp_path, monkeypatch, capf
         f"data={place / 'cells'}",
         "dataset=cells",
         f"registry={registry}",
-        f"settings={json.dumps(taught.SETTINGS)}",
+        f"settings={json.dumps(taught.TEACHING)}",
     ]
     run = ["run-local", "retrain", "--out", str(tmp_path / "out"), *given]
     assert command.main(run) == 0, capfd.readouterr()

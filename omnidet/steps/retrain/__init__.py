@@ -9,6 +9,7 @@ points to the champion that all the others started from. Callers use this module
 """
 
 from omnidet.steps.retrain.champion import (
+    BY_OPTION,
     BY_PARAMETER,
     TAUGHT,
     Notice,
@@ -19,6 +20,7 @@ from omnidet.steps.retrain.champion import (
     find_champion,
     notice,
     replay_of,
+    require_current,
     require_whole,
 )
 from omnidet.steps.retrain.data import (
@@ -36,6 +38,7 @@ from omnidet.steps.retrain.registration import register
 from omnidet.steps.retrain.training import recipe_for, train, zero_shot
 
 __all__ = [
+    "BY_OPTION",
     "BY_PARAMETER",
     "TAUGHT",
     "Attempt",
@@ -62,6 +65,7 @@ __all__ = [
     "remember",
     "replay_of",
     "require_boxes",
+    "require_current",
     "require_whole",
     "train",
     "zero_shot",

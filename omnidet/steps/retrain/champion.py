@@ -26,9 +26,10 @@ from omnidet.training.config import TrainConfig
 
 TAUGHT = "taught"
 """In the provenance of a version: what it was taught beyond its first training, the newest last."""
-BY_OPTION = ("--from {name}@champion", "--from photo-small")
-"""How the command's users say which detector to teach, and that a new one is wanted."""
-BY_PARAMETER = ("champion={name}@champion", "backbone=photo-small")
+BY_OPTION = ("--from {name}@champion", "--from photo-small", "--as NAME")
+"""How the command's users say which detector to teach, that a new one is wanted, and that what is
+taught is to be a model of its own."""
+BY_PARAMETER = ("champion={name}@champion", "backbone=photo-small", "register.name=NAME")
 """How the pipeline's users do."""
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,40}")
 
@@ -92,7 +93,7 @@ def check_name(name: str) -> None:
 
 
 def find_champion(
-    registry: Location, reference: str, remedies: tuple[str, str] = BY_OPTION
+    registry: Location, reference: str, remedies: tuple[str, str, str] = BY_OPTION
 ) -> Version:
     """The version that `champion`, `NAME` or `NAME@3` means; without an alias of that name the
     newest version.
@@ -111,7 +112,7 @@ def find_champion(
                 "detector first"
             )
         if len(models) > 1:
-            teach, new = (remedy.format(name=models[0]) for remedy in remedies)
+            teach, new, _ = (remedy.format(name=models[0]) for remedy in remedies)
             raise ValueError(
                 f"{registry} holds {', '.join(models)}: say which one to teach, as {teach}, or "
                 f"make a new detector, {new}"
@@ -123,6 +124,21 @@ def find_champion(
             f"{name}@champion" if versions.CHAMPION in versions.aliases(registry, name) else name,
         )
     return versions.find(registry, reference)
+
+
+def require_current(
+    registry: Location, start: Version, remedies: tuple[str, str, str] = BY_OPTION
+) -> None:
+    """Raise ValueError for another version than the champion, whose place the taught one could not
+    take: now, and not after the training.
+    """
+    number = versions.aliases(registry, start.name).get(versions.CHAMPION, start.number)
+    if number != start.number:
+        teach, _, own = (remedy.format(name=start.name) for remedy in remedies)
+        raise ValueError(
+            f"{start} is not the champion, {start.name}@{number} is, and only what begins with it "
+            f"takes its place: give {teach}, or {own} for a model of its own"
+        )
 
 
 def require_whole(champion: Version) -> None:

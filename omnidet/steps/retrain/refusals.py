@@ -1,6 +1,7 @@
-"""What the gate refused, beside the registry: the same training would be refused again.
+"""What became of a training, beside the registry: the same one would end the same way.
 
-<registry>/.refused/<hash>.json     what was trained, by which run, and the reasons
+<registry>/.refused/<hash>.json     what was trained, by which run, and why the gate refused it, or
+                                    as what it was registered
 """
 
 from __future__ import annotations
@@ -45,9 +46,42 @@ class Attempt:
         return cls(**{**content, "settings": tuple(content["settings"])})
 
 
-def remember(registry: Location, attempt: Attempt, run: str, reasons: Sequence[str]) -> None:
-    """Note that the gate refused this."""
-    content = {**attempt.describe(), "run": run, "reasons": list(reasons)}
+@dataclass(frozen=True)
+class Known:
+    """How an attempt has ended before.
+
+    Attributes:
+        run: its folder's name.
+        reasons: why the gate refused it.
+        registered: the version that it became; empty if it was refused.
+    """
+
+    run: str
+    reasons: tuple[str, ...]
+    registered: str = ""
+
+    def describe(self, attempt: Attempt) -> str:
+        """For people."""
+        whom = attempt.champion or "a new detector"
+        what = f"{attempt.dataset} {attempt.data_version[:12]} for {whom} with these settings"
+        if self.registered:
+            return (
+                f"run {self.run} made {self.registered} of {what} (omnidet models promote "
+                f"{self.registered} makes it the champion)"
+            )
+        return f"the gate refused {what} in run {self.run} ({'; '.join(self.reasons)})"
+
+
+def remember(
+    registry: Location,
+    attempt: Attempt,
+    run: str,
+    reasons: Sequence[str] = (),
+    registered: str = "",
+) -> None:
+    """Note that the gate refused this, or what it was registered as."""
+    told = {"run": run, "reasons": list(reasons), "registered": registered}
+    content = attempt.describe() | told
     storage.write_text(_place(registry, attempt), json.dumps(content, indent=1) + "\n")
 
 
@@ -56,11 +90,12 @@ def forget(registry: Location, attempt: Attempt) -> None:
     storage.remove(_place(registry, attempt))
 
 
-def recall(registry: Location, attempt: Attempt) -> tuple[str, list[str]] | None:
-    """The run in which the gate refused this, and its reasons; None if it did not."""
+def recall(registry: Location, attempt: Attempt) -> Known | None:
+    """How this has ended before; None if nobody has noted it."""
     try:
         content = json.loads(storage.read_text(_place(registry, attempt)))
-        return str(content["run"]), [str(reason) for reason in content["reasons"]]
+        reasons = tuple(str(reason) for reason in content["reasons"])
+        return Known(str(content["run"]), reasons, str(content.get("registered", "")))
     except FileNotFoundError:
         return None
     except (ValueError, KeyError, TypeError) as error:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from components.run import artifacts, new_detector, places, retrain
+from components.run.asked_for import Asked
 from omnidet import config, storage
 from omnidet.model import bundle, weight_packages
 from omnidet.registry import versions
@@ -22,16 +23,16 @@ SETTINGS = [
 
 
 @pytest.fixture
-def asked(tmp_path) -> retrain.Asked:
+def asked(tmp_path) -> Asked:
     """Ten pictures of two names, and a registry that is not there yet."""
     taught.draw_cells(tmp_path / "cells")
-    return retrain.Asked(
+    return Asked(
         data=str(tmp_path / "cells"), dataset="cells", registry=str(tmp_path / "registry"),
         champion="champion", recipe="", settings=SETTINGS, backbone="photo-small",
     )  # fmt: skip
 
 
-def _run(asked: retrain.Asked, folder: str, **length: Any) -> versions.Version:
+def _run(asked: Asked, folder: str, **length: Any) -> versions.Version:
     """All steps of the pipeline, one after the other."""
     of_run = (folder, asked.registry, asked.recipe, asked.settings)
     assert retrain.notice(asked, folder) is True

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from components.run import artifacts, places, retrain, training
+from components.run.asked_for import Asked
 from omnidet import config, storage
 from omnidet.recipes.tiny_world import tiny_world
 from omnidet.registry import gate, versions
@@ -59,7 +60,7 @@ def test_nothing_is_noted_if_nothing_is_new(run, tmp_path, monkeypatch):
     found = retrain.retrain.Notice(False, "abc", champion, "nothing new")
     monkeypatch.setattr(retrain.retrain, "notice", lambda *_: found)
     folder = str(tmp_path / "new")
-    asked = retrain.Asked(
+    asked = Asked(
         data="s3://b/d", dataset="cells", registry=run["registry"], champion="champion",
         recipe="tiny_world",
     )  # fmt: skip
@@ -165,10 +166,10 @@ def test_what_was_registered_is_noted(run, asked, tmp_path):
 @pytest.mark.slow
 def test_two_processes_retrain_together(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    place, settings = taught.prepare(tmp_path / "place"), list(taught.SETTINGS)
+    place, settings = taught.prepare(tmp_path / "place"), list(taught.TEACHING)
     data, registry = str(place / "cells"), str(place / "registry")
     folder = places.run_folder(str(tmp_path / "w"), "abc")
-    asked = retrain.Asked(
+    asked = Asked(
         data=data, dataset="cells", registry=registry, champion="champion", recipe="tiny_world",
         settings=settings,
     )  # fmt: skip

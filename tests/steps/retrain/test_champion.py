@@ -14,9 +14,11 @@ from omnidet.measures.config import Benchmark, EvaluationConfig
 from omnidet.recipes import by_name
 from omnidet.recipes.photographs import of_folder
 from omnidet.recipes.recipe import RetrainConfig
+from omnidet.registry import versions
 from omnidet.registry.versions import Version
 from omnidet.steps import retrain
 from tests import toys
+from tests.registry.conftest import place_versions
 from tests.steps.retrain import cells_folder, lines
 
 
@@ -184,3 +186,24 @@ def test_a_dataset_that_is_as_it_was_before_the_last_lesson_is_new(tmp_path):
     assert noticed(*taught).is_new
     assert "it knows cells corrected" in noticed(*taught[:2]).why
     assert not noticed(taught[0]).is_new
+
+
+@pytest.mark.parametrize(
+    ("remedies", "named"),
+    [
+        (retrain.BY_OPTION, ("--from NAME@champion", "--as NAME")),
+        (retrain.BY_PARAMETER, ("champion=NAME@champion", "register.name=NAME")),
+    ],
+)
+def test_another_version_than_the_champion_is_refused_before_anything_is_trained(
+    tmp_path, remedies, named
+):
+    place_versions(str(tmp_path), 2)
+    (name,) = versions.models(tmp_path)
+    versions.promote(tmp_path, name, 2)
+    first, second = versions.versions(tmp_path, name)
+    retrain.require_current(str(tmp_path), second, remedies)
+    with pytest.raises(ValueError, match=f"{name}@2 is") as refused:
+        retrain.require_current(str(tmp_path), first, remedies)
+    for remedy in (named[0].replace("NAME", name), named[1]):
+        assert remedy in str(refused.value)

@@ -26,10 +26,19 @@ def test_it_is_remembered_until_it_is_forgotten(registry):
     assert refusals.recall(registry, ATTEMPT) is None
     refusals.forget(registry, ATTEMPT)
     refusals.remember(registry, ATTEMPT, "run-1", ["cells/AP: too low"])
-    assert refusals.recall(registry, ATTEMPT) == ("run-1", ["cells/AP: too low"])
+    known = refusals.recall(registry, ATTEMPT)
+    assert known == refusals.Known("run-1", ("cells/AP: too low",))
+    assert "cells/AP: too low" in known.describe(ATTEMPT)
     assert versions.models(registry) == []
     refusals.forget(registry, ATTEMPT)
     assert refusals.recall(registry, ATTEMPT) is None
+
+
+def test_what_was_registered_is_noted_as_such(tmp_path):
+    refusals.remember(str(tmp_path), ATTEMPT, "run-1", registered="toy@2")
+    known = refusals.recall(str(tmp_path), ATTEMPT)
+    assert known == refusals.Known("run-1", (), "toy@2")
+    assert "omnidet models promote toy@2" in known.describe(ATTEMPT)
 
 
 @pytest.mark.parametrize("field", [field.name for field in dataclasses.fields(Attempt)])
