@@ -6,8 +6,10 @@ refused.
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Sequence
 
+from omnidet.data.annotated import units
 from omnidet.data.annotated.units import Drawn, parts
 
 MAX_REACH = 2 / 3
@@ -48,12 +50,18 @@ def doubt(boxes: Sequence[Drawn], num_pictures: int, is_in_shares: bool, what: s
     Args:
         what: which boxes of the folder these are, for people.
     """
-    if len(boxes) < LEAST_BOXES or num_pictures < LEAST_PICTURES:
+    if not boxes:
         return ""
     begin, reach = _extent(boxes, is_in_shares)
     # Things in the middle of their pictures are as far from one edge as from the other.
     if max(reach) > MAX_REACH or any(b > (1 - r) / 2 for b, r in zip(begin, reach, strict=True)):
         return ""
+    if len(boxes) < LEAST_BOXES or num_pictures < LEAST_PICTURES:
+        # The less they reach, the fewer tell as much, unless they are always in one place.
+        least = [max(reach) ** count for count in (len(boxes), num_pictures)]
+        usual = [MAX_REACH**count for count in (LEAST_BOXES, LEAST_PICTURES)]
+        if any(map(operator.gt, least, usual)) or not units.are_spread(boxes):
+            return ""
     is_percent = not is_in_shares and _largest(boxes) <= 100
     cause = "are they in percent" if is_percent else "were they drawn on smaller pictures"
     return _sentence(boxes, reach, what, cause)

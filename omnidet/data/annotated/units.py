@@ -30,6 +30,8 @@ file that is judged alone.
 """
 LEAST_CORNERS = 3
 """Boxes that stick out, of which it means something that as corners all lie inside."""
+SCALES = {100: "percent", 1000: "thousandths of the picture"}
+"""Units in which a picture has one size, whatever its own."""
 _SLACK, _SLACK_PIXELS = 0.02, 2.0
 _FINE, _FINE_PIXELS = 0.002, 1.0
 _WANTS: dict[Layout, str] = {
@@ -97,6 +99,10 @@ def check(
         ]
         if len(tiny) > MAX_OUTSIDE * len(boxes):
             refuse(tiny, "are narrower than two pixels", "these are in another unit")
+        scale = _scale(boxes)
+        if scale:
+            what = f"lie in the first {scale} pixels of larger pictures, across and down"
+            refuse(boxes, what, f"these look like {SCALES[scale]}")
     _check_areas(boxes, layout, refuse)
     _check_inside(boxes, layout, is_in_shares, refuse)
 
@@ -119,6 +125,33 @@ def _why_turned(boxes: Sequence[Drawn], layout: Layout, is_in_shares: bool) -> s
 def _sorted(corners: Corners) -> Corners:
     x0, y0, x1, y1 = corners
     return min(x0, x1), min(y0, y1), max(x0, x1), max(y0, y1)
+
+
+def _scale(boxes: Sequence[Drawn]) -> int | None:
+    """The unit that all boxes fill, far from the edges of their pictures; None without one."""
+    smallest = min(min(box.size) for box in boxes)
+    pictures = len({box.picture for box in boxes})
+    if len(boxes) < LEAST_LAYOUT or pictures < LEAST_PICTURES or not are_spread(boxes):
+        return None
+    ends = [max(box.corners[side] for box in boxes) for side in (2, 3)]
+    begins = [min(box.corners[side] for box in boxes) for side in (0, 1)]
+    for scale in SCALES:
+        fills = max(begins) <= scale / 4 and min(ends) >= 3 * scale / 4
+        if fills and max(ends) <= 1.005 * scale and smallest >= 2 * scale:
+            return scale
+    return None
+
+
+def are_spread(boxes: Sequence[Drawn]) -> bool:
+    """Whether things lie now here and now there, not always in one place, as what a fixed camera
+    sees: their centres fill a third of what they reach, across and down.
+    """
+    for near, far in ((0, 2), (1, 3)):
+        centres = [(box.corners[near] + box.corners[far]) / 2 for box in boxes]
+        reached = max(b.corners[far] for b in boxes) - min(b.corners[near] for b in boxes)
+        if max(centres) - min(centres) < reached / 3:
+            return False
+    return True
 
 
 def doubt(boxes: Sequence[Drawn], layout: Layout, is_in_shares: bool) -> str:

@@ -50,10 +50,16 @@ def test_boxes_in_percent_are_said(folder: Folder):
     assert "percent" in note
 
 
-@pytest.mark.parametrize(("by", "count"), [(1.0, 12), (0.9, 12), (0.5, 9)])
+@pytest.mark.parametrize(("by", "count"), [(1.0, 12), (0.9, 12), (0.5, 4)])
 def test_boxes_all_over_their_pictures_and_few_of_them_are_no_reason(folder: Folder, by, count):
     _scaled(folder, by, count)
     assert _doubts(folder) == []
+
+
+def test_the_less_boxes_reach_the_fewer_tell_that_they_are_too_small(folder: Folder):
+    _scaled(folder, 0.3, 5)
+    (note,) = _doubts(folder)
+    assert "not one of 15 boxes" in note
 
 
 def test_things_in_the_middle_of_their_pictures_are_no_reason():

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from omnidet.data.annotated import units
 from omnidet.data.annotated.read import read
 from tests.data.annotated import drawing
-from tests.data.annotated.drawing import Folder, Thing, scenes
+from tests.data.annotated.drawing import Folder, Scene, Thing, scenes
 
 
 @pytest.mark.parametrize("unit", ["pixels", "corners", "upper left corner"])
@@ -161,3 +163,63 @@ def test_some_labels_with_corners_are_said(folder: Folder):
     folder.write("classes.txt", "cat\ndog\n")
     (note,) = (n for n in read(folder.root).account.notes if "stick out" in n)
     assert "if the four numbers were the corners" in note
+
+
+def _in_hundredths(scene: Scene, whole: float) -> list[tuple[str, list[float]]]:
+    """The boxes of a scene in a unit in which every picture is `whole` wide and high."""
+    sides = (*scene.size, *scene.size)
+    return [
+        (t.name, [whole * v / side for v, side in zip(t.xywh, sides, strict=True)])
+        for t in scene.things
+    ]
+
+
+def _large(count: int, size: tuple[int, int]) -> list[Scene]:
+    small = scenes(count, per_picture=3)
+    by = size[0] / small[0].size[0], size[1] / small[0].size[1]
+    return [
+        Scene(
+            s.file,
+            [Thing(t.name, tuple(v * by[i % 2] for i, v in enumerate(t.xywh))) for t in s.things],
+            size,
+        )
+        for s in small
+    ]
+
+
+@pytest.mark.parametrize(
+    ("whole", "size", "cause"),
+    [(100, (640, 480), "percent"), (1000, (2400, 2000), "thousandths")],
+)
+@pytest.mark.parametrize("kind", ["coco", "voc", "csv"])
+def test_a_unit_that_large_pictures_hold_in_a_corner(folder: Folder, whole, size, cause, kind):
+    own = folder.pictures(_large(6, size))
+    lines = ["filename,class,xmin,ymin,xmax,ymax"]
+    told = []
+    for scene in own:
+        things = [Thing(name, tuple(box)) for name, box in _in_hundredths(scene, whole)]
+        told.append(Scene(scene.file, things, size))
+        for name, (x, y, w, h) in _in_hundredths(scene, whole):
+            lines.append(f"{scene.file},{name},{x},{y},{x + w},{y + h}")
+        if kind == "voc":
+            folder.write(f"{scene.stem}.xml", drawing.voc(told[-1]))
+    if kind == "coco":
+        folder.write("a.json", drawing.coco(told))
+    if kind == "csv":
+        folder.write("boxes.csv", "\n".join(lines))
+    assert cause in folder.refusal()
+
+
+def _alone(boxes: list[tuple[float, float, float, float]]) -> list[units.Drawn]:
+    return [
+        units.Drawn(box, (640, 480), None, None, "", Path(f"{place}.png"))
+        for place, box in enumerate(boxes)
+    ]
+
+
+def test_what_is_always_in_one_place_of_large_pictures_is_in_no_other_unit():
+    logo = _alone([(5 + n, 6, 90 + n, 95) for n in range(10)])
+    units.check(logo, "xyxy", False, "", "")
+    things = _alone([(8 * n, 9 * (9 - n), 8 * n + 20, 9 * (9 - n) + 18) for n in range(10)])
+    with pytest.raises(ValueError, match=r"10 of 10 boxes .* percent"):
+        units.check(things, "xyxy", False, "", "")
