@@ -7,6 +7,7 @@ http://host.robots.ox.ac.uk/pascal/VOC/voc2012/devkit_doc.pdf
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -110,9 +111,10 @@ def _looks_like(folder: Folder, path: Path) -> bool:
 def _sheet(folder: Folder, path: Path, root: Element, lists: Lists) -> Sheet:
     hit = lookup.find_by_either(folder, (root.findtext("filename") or "").strip(), path)
     shapes = tuple(
-        _shape(thing, place)
+        shape
         for place, thing in enumerate(root.iter("object"))
         if not _is_deleted(thing)
+        for shape in _shapes(thing, place)
     )
     listed = lists.of(path, hit.picture) or split_of_folders(path)
     if not listed and hit.picture:
@@ -134,17 +136,30 @@ def _is_deleted(thing: Element) -> bool:
     return (thing.findtext("deleted") or "").strip() == "1"
 
 
-def _shape(thing: Element, place: int) -> Shape:
+def _shapes(thing: Element, place: int) -> Iterator[Shape]:
+    """One for each box of an object: several may bear its name."""
     name = files.plain(thing.findtext("name") or "") or None
-    where = f"object {place + 1}"
-    box, outline = _box(thing), _outline(thing)
-    degrees = _degrees(thing)
-    corners = turned(box, degrees) if box else outline
-    problem = "" if name else NO_NAME
-    if corners is None and not problem:
-        problem = no_box(thing.findtext(f"bndbox/{corner}") for corner in _CORNERS)
-    is_outline = box is None or bool(degrees)
-    return Shape(name, corners, problem, is_outline=is_outline, where=where)
+    where, degrees = f"object {place + 1}", _degrees(thing)
+    frames: list[Element | None] = [*thing.findall("bndbox")]
+    for framed in frames or [None]:
+        box = None if framed is None else _box(framed)
+        around = _turned_box(thing) or _outline(thing)
+        corners = turned(box, degrees) if box else around
+        problem = "" if name else NO_NAME
+        if corners is None and not problem:
+            problem = no_box(() if framed is None else map(framed.findtext, _CORNERS))
+        is_outline = box is None or bool(degrees)
+        yield Shape(name, corners, problem, is_outline=is_outline, where=where)
+
+
+def _turned_box(thing: Element) -> Corners | None:
+    """The box around a turned one, as roLabelImg writes it: centre, sides and radians."""
+    found = [number(thing.findtext(f"robndbox/{f}")) for f in ("cx", "cy", "w", "h", "angle")]
+    cx, cy, width, height, angle = found
+    if cx is None or cy is None or width is None or height is None or angle is None:
+        return None
+    x0, y0 = cx - width / 2, cy - height / 2
+    return turned((x0, y0, x0 + width, y0 + height), math.degrees(angle))
 
 
 def _degrees(thing: Element) -> float:
@@ -157,11 +172,11 @@ def _is_rotation(attribute: Element) -> bool:
     return attribute.findtext("name") == "rotation"
 
 
-def _box(thing: Element) -> Corners | None:
+def _box(framed: Element) -> Corners | None:
     """The corners, in whatever order they were drawn, from pixels that count from 1 to edges that
     count from 0.
     """
-    found = [number(thing.findtext(f"bndbox/{c}")) for c in _CORNERS]
+    found = [number(framed.findtext(corner)) for corner in _CORNERS]
     x0, y0, x1, y1 = found
     if x0 is None or y0 is None or x1 is None or y1 is None:
         return None

@@ -124,3 +124,27 @@ def test_a_box_that_cvat_turned_is_the_box_around(folder: Folder):
         text = drawing.voc(Scene(scene.file, [upright]))
         folder.write(f"{scene.stem}.xml", text.replace("</object>", angle))
     assert folder.num_read() == 8
+
+
+def test_several_boxes_of_one_object(folder: Folder):
+    things = [Thing("cat", (4, 4, 20, 18)), Thing("cat", (60, 30, 24, 20))]
+    for scene in folder.pictures([*scenes(6), Scene("two.png", things)]):
+        content = drawing.voc(scene)
+        if scene.file == "two.png":
+            content = content.replace("</object><object><name>cat</name>", "")
+        folder.write(f"{scene.stem}.xml", content)
+    assert folder.num_read() == 8
+
+
+@pytest.mark.parametrize("angle", [0.0, 1.570796, 3.141593])
+def test_turned_boxes_of_rolabelimg(folder: Folder, angle):
+    for scene in folder.pictures(scenes(6)):
+        ((x, y, w, h),) = (thing.xywh for thing in scene.things)
+        across, down = (h, w) if angle == 1.570796 else (w, h)
+        fields = {"cx": x + w / 2, "cy": y + h / 2, "w": across, "h": down, "angle": angle}
+        box = "".join(f"<{name}>{value}</{name}>" for name, value in fields.items())
+        content = drawing.voc(scene)
+        begin, end = content.index("<bndbox>"), content.index("</bndbox>") + len("</bndbox>")
+        turned = f"<robndbox>{box}</robndbox>"
+        folder.write(f"{scene.stem}.xml", content[:begin] + turned + content[end:])
+    assert folder.num_read() == 6
