@@ -5,7 +5,7 @@ account of all the rest.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from omnidet.data.annotated.account import Account
 from omnidet.data.annotated.contradictions import Look
 from omnidet.data.annotated.pictures import Opened
 from omnidet.data.folder_formats.folder import Folder
-from omnidet.data.folder_formats.sheets import Corners, Found, Shape, Sheet
+from omnidet.data.folder_formats.sheets import NO_BOX, Corners, Found, Shape, Sheet
 
 OTHER_SIZE = "annotation of a picture of another size"
 WHICH_WAY = (
@@ -101,8 +101,9 @@ def assemble(found: Found, folder: Folder, exif: str, account: Account) -> list[
         own = [(d, sheet) for d, sheet in framed if (sheet.unit == "shares") == is_in_shares]
         shapes = [drawn for draft, sheet in own for drawn in _drawn(draft, sheet, exif)]
         account.notes += _checked(shapes, found, is_in_shares, folder.root)
+    boxed = {s.name for sheet in found.sheets for s in sheet.shapes if s.corners is not None}
     for draft, sheet in framed:
-        _place(draft, sheet, exif, account)
+        _place(draft, sheet, exif, account, boxed)
     if _mark_open(framed):
         account.notes.append(
             "some pictures have several annotation files that do not list their names: "
@@ -235,8 +236,15 @@ def _drawn(draft: Draft, sheet: Sheet, exif: str) -> Iterable[units.Drawn]:
             )
 
 
-def _place(draft: Draft, sheet: Sheet, exif: str, account: Account) -> None:
-    """Put the shapes of a sheet into the picture as it is shown."""
+def _place(
+    draft: Draft, sheet: Sheet, exif: str, account: Account, boxed: Container[str | None]
+) -> None:
+    """Put the shapes of a sheet into the picture as it is shown.
+
+    Args:
+        boxed: names of which the folder has a box: the points of others, such as the corners of an
+            eye, are not boxes that are lost.
+    """
     account.keep("annotations")
     size, orientation = _frame(draft, sheet, exif)
     draft.split = draft.split or sheet.split
@@ -258,7 +266,8 @@ def _place(draft: Draft, sheet: Sheet, exif: str, account: Account) -> None:
             placed = geometry.clipped(turned, draft.opened.size)
         if isinstance(placed, str) or shape.name is None:
             draft.doubt(shape)
-            account.leave("boxes", str(placed), where)
+            is_loss = shape.problem != NO_BOX or shape.name in boxed
+            account.leave("boxes", str(placed), where, is_loss=is_loss)
         else:
             draft.boxes.append(geometry.Placed(shape.name, placed, shape.is_crowd, series, where))
 

@@ -176,7 +176,7 @@ def _names(
     measured.
     """
     covered = {name for draft in drafts for name in draft.covered}
-    drawn = {box.name for draft in drafts for box in draft.boxes}
+    drawn = {name for d in drafts for name in (*d.doubts, *(box.name for box in d.boxes))}
     without = [n for n in dict.fromkeys([*found.names, *sorted(covered | drawn)]) if n not in kept]
     if without:
         shown = ", ".join(map(repr, without[:10])) + (", ..." if len(without) > 10 else "")

@@ -16,6 +16,7 @@ from omnidet.data.folder_formats.sheets import (
     NO_BOX,
     NO_NAME,
     NOT_SEARCHED,
+    OTHER_SHAPE,
     Corners,
     Found,
     Shape,
@@ -31,6 +32,7 @@ from omnidet.data.reading import annotations as files
 
 _MARK = b"<annotations"
 _CORNERS = ("xtl", "ytl", "xbr", "ybr")
+_LINES = ("polyline", "points", "tag")
 _SHAPES = ("box", "polygon", "ellipse", "mask", "polyline", "points", "skeleton", "cuboid", "tag")
 
 
@@ -104,7 +106,7 @@ def _sheet(
 
 def _shape(thing: Element) -> Shape:
     name = files.plain(thing.get("label") or "") or None
-    corners, problem = None, NO_BOX
+    corners, problem = None, NO_BOX if thing.tag in _LINES else OTHER_SHAPE
     if thing.tag == "box":
         corners, problem = _box(thing), no_box(thing.get(corner) for corner in _CORNERS)
     elif thing.tag == "polygon":

@@ -18,6 +18,7 @@ from omnidet.data.folder_formats.sheets import (
     NO_BOX,
     NO_NAME,
     NOT_FOUR_NUMBERS,
+    OTHER_SHAPE,
     Corners,
     Found,
     Shape,
@@ -193,7 +194,9 @@ def _box(entry: Mapping[str, Any]) -> tuple[Corners | None, str, bool]:
         if cx is None or cy is None or rx is None or ry is None or turn:
             return None, "ellipse that cannot be read", True
         return _shares(cx - rx, cy - ry, cx + rx, cy + ry), "", True
-    if "width" not in value or "height" not in value or "rle" in value:
+    if "rle" in value:
+        return None, OTHER_SHAPE, False
+    if "width" not in value or "height" not in value:
         return None, NO_BOX, False
     found = [number(value.get(k)) for k in ("x", "y", "width", "height")]
     x, y, width, height = found

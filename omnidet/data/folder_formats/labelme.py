@@ -5,9 +5,12 @@ https://github.com/wkentaro/labelme.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from omnidet.counted import counted
 from omnidet.data.folder_formats import json_kinds, lookup
 from omnidet.data.folder_formats.folder import Folder, split_of_folders
 from omnidet.data.folder_formats.lists import Lists
@@ -15,6 +18,7 @@ from omnidet.data.folder_formats.sheets import (
     NO_BOX,
     NO_NAME,
     NOT_FOUR_NUMBERS,
+    OTHER_SHAPE,
     Corners,
     Found,
     Shape,
@@ -29,8 +33,11 @@ from omnidet.data.reading import json_stream
 UNREADABLE = "file that is not json"
 EMBEDDED = "picture that is only in the imageData of its json: save it as a file"
 _MEMBERS = ("shapes", "imagePath", "imageData", "imageWidth", "imageHeight")
-_FIELDS = ("label", "points", "shape_type")
-_FRAMES = ("polygon", "rotation", "mask", "linestrip_closed")
+_FIELDS = ("label", "points", "shape_type", "group_id")
+_FRAMES = ("polygon", "rotation", "quadrilateral", "linestrip_closed")
+_LINES = ("point", "points", "line", "linestrip", "polyline")
+_PARTS = ("polygon", "mask")
+"""Kinds of shapes that may be parts of one thing."""
 
 
 def read(folder: Folder) -> Found | None:
@@ -39,11 +46,19 @@ def read(folder: Folder) -> Found | None:
     if not paths:
         return None
     lists = Lists(folder, paths)
-    sheets = [_sheet(folder, path, lists) for path in paths]
-    return Found("LabelMe json", "xyxy", sheets, notes=lists.notes())
+    joined: list[str] = []
+    sheets = [_sheet(folder, path, lists, joined) for path in paths]
+    notes = lists.notes()
+    if joined:
+        notes.append(
+            f"{counted(len(joined), 'outline')} joined to others of the same label and group_id, "
+            f"as parts of one thing (first: {joined[0]})"
+        )
+    return Found("LabelMe json", "xyxy", sheets, notes=notes)
 
 
-def _sheet(folder: Folder, path: Path, lists: Lists) -> Sheet:
+def _sheet(folder: Folder, path: Path, lists: Lists, joined: list[str]) -> Sheet:
+    """`joined`: gets where each outline is that became a part of another."""
     try:
         # Members that are not lists, such as the picture itself in `imageData`, come as they are.
         keep = dict.fromkeys(_MEMBERS, _FIELDS)
@@ -54,16 +69,17 @@ def _sheet(folder: Folder, path: Path, lists: Lists) -> Sheet:
     content = content if isinstance(content, dict) else {}
     declared = content.get("imagePath")
     hit = lookup.find_by_either(folder, declared if isinstance(declared, str) else "", path)
-    entries = content.get("shapes")
-    shapes = tuple(
-        _shape(entry if isinstance(entry, dict) else {}, place)
-        for place, entry in enumerate(entries if isinstance(entries, list) else [])
-    )
+    listed = content.get("shapes")
+    entries = [
+        e if isinstance(e, dict) else {} for e in (listed if isinstance(listed, list) else [])
+    ]
+    shapes, parts = _joined(entries)
+    joined += [f"{path} {shape.where}" for shape in parts]
     split = lists.of(path, hit.picture) or split_of_folders(path)
     return Sheet(
         path,
         hit.picture,
-        shapes,
+        tuple(shapes),
         EMBEDDED if hit.problem == lookup.NOT_THERE and content.get("imageData") else hit.problem,
         size_of(content.get("imageWidth"), content.get("imageHeight")),
         split=split or (split_of_folders(hit.picture) if hit.picture else ""),
@@ -72,12 +88,35 @@ def _sheet(folder: Folder, path: Path, lists: Lists) -> Sheet:
     )
 
 
+def _joined(entries: Sequence[dict[str, Any]]) -> tuple[list[Shape], list[Shape]]:
+    """The shapes, and those that became a part of one: something hides the middle of a thing, and
+    its outlines bear one label and one group_id. labelme's own converters join them as well.
+    """
+    found: list[Shape] = []
+    parts: list[Shape] = []
+    first: dict[tuple[str, str], int] = {}
+    for place, entry in enumerate(entries):
+        shape, group = _shape(entry, place), entry.get("group_id")
+        is_part = (entry.get("shape_type") or "polygon") in _PARTS and isinstance(group, int | str)
+        if not is_part or shape.corners is None or shape.name is None:
+            found.append(shape)
+            continue
+        whole = first.setdefault((shape.name, str(group)), len(found))
+        if whole == len(found):
+            found.append(shape)
+            continue
+        x0, y0, x1, y1 = zip(found[whole].corners or shape.corners, shape.corners, strict=True)
+        found[whole] = replace(found[whole], corners=(min(x0), min(y0), max(x1), max(y1)))
+        parts.append(shape)
+    return found, parts
+
+
 def _shape(entry: dict[str, Any], place: int) -> Shape:
     label, kind = entry.get("label"), entry.get("shape_type") or "polygon"
     is_named = isinstance(label, str | int | float) and not isinstance(label, bool)
     name = files.plain(str(label)) if is_named else ""
     points = _points(entry.get("points"))
-    corners, problem = None, NO_BOX
+    corners, problem = None, NO_BOX if kind in _LINES else OTHER_SHAPE
     if points is None:
         problem = NOT_FOUR_NUMBERS
     elif kind in ("rectangle", "mask"):

@@ -22,6 +22,8 @@ NOT_FOUR_NUMBERS = "box that is not four numbers"
 COMMAS = "box with decimal commas, such as 12,5 for 12.5"
 NO_AREA = "box without an area"
 NO_BOX = "shape that frames nothing: point, line or tag"
+"""Where nobody draws boxes of the name, as of landmarks, no box is lost."""
+OTHER_SHAPE = "shape whose box is not read: cuboid, skeleton, brush or the like"
 UNKNOWN_CLASS = "box of a class that is not among the names"
 NOT_SEARCHED = "picture of a file without annotations"
 
