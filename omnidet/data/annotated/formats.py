@@ -81,8 +81,9 @@ FORMATS: tuple[Format, ...] = (
         "Pascal VOC xml",
         voc.read,
         "any xml with the root `annotation`",
-        "`bndbox`, corners in any order, counted from 1; the box around one that CVAT turned "
-        "(`attributes`); else the box around `polygon`",
+        "`bndbox`, corners in any order, counted from 1, also several of an object; the box around "
+        "one that CVAT (`attributes`) or roLabelImg (`robndbox`) turned; else the box around "
+        "`polygon`",
         "objects without either or without a name; files that are not xml",
         "`<filename>`, else the name of the xml; where both are there and differ, neither",
         "`ImageSets/*/train.txt`, `val.txt`, `test.txt`, else folders",
@@ -122,8 +123,9 @@ FORMATS: tuple[Format, ...] = (
         "LabelMe json",
         labelme.read,
         "json with `shapes`, as labelme, AnyLabeling and X-AnyLabeling write it",
-        "`rectangle`; the box around `polygon`, `rotation`, `circle` and `mask`",
-        "points and lines; a picture that is in `imageData` alone",
+        "`rectangle`; the box around `polygon`, `rotation`, `circle` and `mask`; polygons and "
+        "masks of one label and `group_id` are parts of one thing",
+        "points, lines and cuboids; a picture that is in `imageData` alone",
         "`imagePath`, else the name of the json; where both are there and differ, neither",
         "lists (`train.txt`), else folders",
         "all names of the folder; none where several files share a picture",
@@ -161,7 +163,8 @@ FORMATS: tuple[Format, ...] = (
         via.read,
         "json, csv or project of VIA 1 and 2",
         "`rect`; the box around `polygon`, `circle` and `ellipse`; named by the attribute `label`, "
-        "`class`, `name`, `category`, `type` or `object`, or by the only one",
+        "`class`, `name`, `category`, `type` or `object`, or by the only one; of an option that is "
+        "called by a number, its description in the project",
         "points and lines; pictures without a region, which nobody may have looked at",
         "`filename`",
         "the name of the file, else folders",
@@ -174,12 +177,13 @@ FORMATS: tuple[Format, ...] = (
         "table of boxes",
         tables.read,
         "csv or tsv with columns for the picture, the class and four corners, such as `filename, "
-        "class, xmin, ymin, xmax, ymax`; Open Images; `path,x1,y1,x2,y2,class` without a head",
+        "class, xmin, ymin, xmax, ymax`; Open Images; `path,x1,y1,x2,y2,class` without a head; "
+        "what Make Sense exports",
         "the corners, in pixels, or as shares where all are from 0 to 1; named by the column "
         "`class`, `label`, `class_name` or the like, by one of words before one of numbers; "
         "`IsGroupOf` frames a group",
-        "rows without four numbers or without a class; tables with x, y, width and height, which "
-        "may begin at the corner or the centre, are not read",
+        "rows without four numbers or without a class; other tables with x, y, width and height, "
+        "which may begin at the corner or the centre, are not read",
         "the column `filename`, `image`, `path` or `ImageID`",
         "the column `split`, whose words must be splits, else the name of the table, else folders",
         "all names of the folder; of Open Images none; none where several tables share a picture",
@@ -264,11 +268,12 @@ Every picture, annotation and box is accounted for: read = kept + left out, with
 first file of each reason. The account is printed before anything is trained and stored in
 `dataset/summary.json`. A name whose box cannot be read is unknown in that picture, never absent. A
 folder is refused if more than 10 % of its boxes are lost (`--set retrain.reading.max_lost=0.2`
-allows more), if its boxes are in another unit than the format wants, or if the labels of YOLO or
-the annotations of COCO count the classes from 1 and the names from 0, or the other way round, or
-do not count a background that the names count, or if two of its files are an older and a newer
-state of the same annotations. Where not one of many boxes reaches beyond two thirds of its picture,
-the account says so: they may be in percent, or drawn on smaller pictures.
+allows more; points and lines of names that have no box anywhere, as landmarks, do not count), if
+its boxes are in another unit than the format wants, or if the labels of YOLO or the annotations of
+COCO count the classes from 1 and the names from 0, or the other way round, or do not count a
+background that the names count, or if two of its files are an older and a newer state of the same
+annotations. Where not one of many boxes reaches beyond two thirds of its picture, the account says
+so: they may be in percent, or drawn on smaller pictures.
 """
 ABOUT_PICTURES = """
 A picture is found by the path that its annotation gives, from any operating system: `\\` is `/`,

@@ -1,8 +1,9 @@
 """Tables of boxes, a row a box: `filename,width,height,class,xmin,ymin,xmax,ymax` as scripts for
-TensorFlow and Roboflow write it, Open Images, and `path,x1,y1,x2,y2,class` without a head line.
+TensorFlow and Roboflow write it, Open Images, `path,x1,y1,x2,y2,class` without a head line, and
+what Make Sense exports.
 
-Only corners are read: of four numbers called x, y, width and height nothing says whether they begin
-at a corner or at the centre.
+Else only corners are read: of four numbers called x, y, width and height nothing says whether they
+begin at a corner or at the centre.
 """
 
 from __future__ import annotations
@@ -55,6 +56,9 @@ name the first that holds words.
 """
 _NEEDED = ("picture", "name", "x0", "y0", "x1", "y1")
 _BARE = ("picture", "x0", "y0", "x1", "y1", "name")
+_MAKE_SENSE = ("name", "x0", "y0", "across", "down", "picture", "width", "height")
+_MAKE_SENSE_HEAD = "labelname bboxx bboxy bboxwidth bboxheight imagename imagewidth imageheight"
+"""The tool's own columns, of which it is known that boxes begin at the upper left corner."""
 _ENDINGS = (".csv", ".tsv")
 _SIDES = ("x0", "y0", "x1", "y1")
 _MAX_SHARE = 1.001
@@ -110,6 +114,9 @@ def _table(folder: Folder, path: Path) -> _Table | None:
         notes += [note] if note else []
     elif _is_bare(cells[0][1]):
         columns = {what: place for place, what in enumerate(_BARE)}
+    elif _is_make_sense(head, cells[0][1]):
+        columns = {what: place for place, what in enumerate(_MAKE_SENSE)}
+        cells = cells[head == _MAKE_SENSE_HEAD.split() :]
     else:
         return None
     rows = [
@@ -139,6 +146,10 @@ def _table(folder: Folder, path: Path) -> _Table | None:
 
 def _filled(row: Sequence[str], columns: Mapping[str, int | None], width: int) -> _Row:
     found = {w: row[c].strip() for w, c in columns.items() if c is not None and c < len(row)}
+    for near, far, side in (("x0", "x1", "across"), ("y0", "y1", "down")):
+        begin, length = number(found.get(near)), number(found.get(side))
+        if begin is not None and length is not None:
+            found[far] = str(begin + length)
     return {**found, "more": "".join(row[width:]).strip()}
 
 
@@ -173,6 +184,17 @@ def _is_bare(row: Sequence[str]) -> bool:
     if len(row) != len(_BARE) or Path(row[0]).suffix.lower() not in PICTURES:
         return False
     return all(number(cell) is not None for cell in row[1:5]) or not any(map(str.strip, row[1:]))
+
+
+def _is_make_sense(head: Sequence[str], row: Sequence[str]) -> bool:
+    """Whether the tool wrote the table, with its head line or, as its older versions, without."""
+    if head == _MAKE_SENSE_HEAD.split():
+        return True
+    return (
+        len(row) == len(_MAKE_SENSE)
+        and Path(row[5]).suffix.lower() in PICTURES
+        and all(number(row[place]) is not None for place in (1, 2, 3, 4, 6, 7))
+    )
 
 
 def _descriptions(folder: Folder) -> dict[str, str]:

@@ -42,6 +42,8 @@ class _Entry:
     where: str
     declared: str
     regions: Sequence[Mapping[str, Any]]
+    options: Mapping[str, Mapping[str, str]]
+    """What a project says behind the numbers that it keeps for words, by attribute."""
 
 
 def read(folder: Folder) -> Found | None:
@@ -65,13 +67,26 @@ def read(folder: Folder) -> Found | None:
 
 def _of_json(path: Path, content: Any) -> Iterator[_Entry]:
     content = content if isinstance(content, dict) else {}
-    listed = content.get("_via_img_metadata", content)
+    listed, options = content.get("_via_img_metadata", content), _options(content)
     for own, entry in listed.items() if isinstance(listed, dict) else ():
         if isinstance(entry, dict) and isinstance(entry.get("filename"), str):
             regions = entry.get("regions")
             regions = list(regions.values()) if isinstance(regions, dict) else regions
             found = [r if isinstance(r, dict) else {} for r in regions or []]
-            yield _Entry(path, own, entry["filename"], found)
+            yield _Entry(path, own, entry["filename"], found, options)
+
+
+def _options(content: Mapping[str, Any]) -> dict[str, dict[str, str]]:
+    """The descriptions of the options that are called by numbers, which is what regions say."""
+    attributes = content.get("_via_attributes")
+    regions = attributes.get("region") if isinstance(attributes, dict) else None
+    found: dict[str, dict[str, str]] = {}
+    for own, attribute in regions.items() if isinstance(regions, dict) else ():
+        options = attribute.get("options") if isinstance(attribute, dict) else None
+        if isinstance(options, dict) and all(number(key) is not None for key in options):
+            named = {key: name for key, value in options.items() if (name := _name(value))}
+            found[own] = named if len(named) == len(options) else {}
+    return found
 
 
 def _of_csv(folder: Folder, path: Path) -> Iterator[_Entry]:
@@ -87,7 +102,7 @@ def _of_csv(folder: Folder, path: Path) -> Iterator[_Entry]:
             attributes = _object(row.get("region_attributes"))
             own.append({"shape_attributes": shape, "region_attributes": attributes})
     for name, regions in by_picture.items():
-        yield _Entry(path, name, name, regions)
+        yield _Entry(path, name, name, regions, {})
 
 
 def _object(text: str | None) -> dict[str, Any]:
@@ -122,7 +137,8 @@ def _attribute(folder: Folder, entries: Sequence[_Entry]) -> str:
 def _sheet(folder: Folder, entry: _Entry, attribute: str) -> Sheet:
     split = split_of_file(entry.path)
     hit = lookup.find(folder, entry.declared, entry.path, split)
-    shapes = tuple(_shape(region, i, attribute) for i, region in enumerate(entry.regions))
+    options = entry.options.get(attribute, {})
+    shapes = tuple(_shape(region, i, attribute, options) for i, region in enumerate(entry.regions))
     return Sheet(
         entry.path,
         hit.picture,
@@ -134,8 +150,11 @@ def _sheet(folder: Folder, entry: _Entry, attribute: str) -> Sheet:
     )
 
 
-def _shape(region: Mapping[str, Any], place: int, attribute: str) -> Shape:
+def _shape(
+    region: Mapping[str, Any], place: int, attribute: str, options: Mapping[str, str]
+) -> Shape:
     name = _name(_attributes(region).get(attribute))
+    name = options.get(name, name) if name else None
     drawn = region.get("shape_attributes")
     drawn = drawn if isinstance(drawn, dict) else {}
     corners = _corners(drawn)

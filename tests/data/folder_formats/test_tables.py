@@ -103,6 +103,17 @@ def test_a_table_without_a_head(folder: Folder):
     assert empty.unknown == frozenset()
 
 
+@pytest.mark.parametrize("has_head", [True, False])
+def test_make_sense(folder: Folder, has_head):
+    lines = ["label_name,bbox_x,bbox_y,bbox_width,bbox_height,image_name,image_width,image_height"]
+    for scene in folder.pictures(scenes(6, per_picture=2), "images"):
+        for thing in scene.things:
+            box = ",".join(f"{value:g}" for value in thing.xywh)
+            lines.append(f"{thing.name},{box},{scene.file},{scene.size[0]},{scene.size[1]}")
+    folder.write("labels_my-project.csv", "\n".join(lines[not has_head :]))
+    assert folder.num_read() == 12
+
+
 def test_open_images(folder: Folder):
     """Names by their marks; a name without a row was not looked for."""
     own = folder.pictures(scenes(6), "train")

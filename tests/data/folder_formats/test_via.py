@@ -7,6 +7,7 @@ import math
 
 import pytest
 
+from omnidet.data.annotated.read import read
 from tests.data.annotated import drawing
 from tests.data.annotated.drawing import LOSSY, Folder, Scene, Thing, scenes
 
@@ -89,3 +90,26 @@ def test_attributes_that_may_all_be_the_name_are_refused(folder: Folder):
         named["label"] = named.pop("thing")
     folder.write("via.json", content)
     assert folder.num_read() == 4
+
+
+def _numbered_project(folder: Folder, options: dict[str, str]) -> None:
+    own = folder.pictures(scenes(6))
+    content = drawing.via(own)
+    for entry in content.values():
+        for region in entry["regions"]:
+            name = region["region_attributes"]["label"]
+            region["region_attributes"] = {"label": str(("cat", "dog").index(name) + 1)}
+    region = {"label": {"type": "dropdown", "options": options}}
+    project = {"_via_img_metadata": content, "_via_attributes": {"region": region}}
+    folder.write("via.json", project)
+
+
+def test_options_of_a_project_that_are_called_by_numbers(folder: Folder):
+    _numbered_project(folder, {"1": "cat", "2": "dog"})
+    assert folder.num_read() == 6
+    assert set(folder.read().names) == {"cat", "dog"}
+
+
+def test_options_without_a_description_are_their_own_names(folder: Folder):
+    _numbered_project(folder, {"1": "", "2": ""})
+    assert set(read(folder.root).names) == {"1", "2"}
