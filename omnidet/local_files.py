@@ -42,7 +42,8 @@ def size(location: str) -> int | None:
 def read_bytes(location: str, offset: int, length: int | None) -> bytes:
     """The content, or `length` bytes from `offset`."""
     with open(location, "rb") as file:
-        file.seek(offset)
+        if offset:  # a pipe, as a shell's <(...) is one, cannot seek
+            file.seek(offset)
         return file.read() if length is None else file.read(length)
 
 

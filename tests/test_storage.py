@@ -49,6 +49,17 @@ def test_read_a_range(tmp_path, offset, length, content):
     assert storage.read_bytes(str(tmp_path / "file"), offset, length) == content
 
 
+def test_a_pipe_is_read():
+    """What a shell gives for `--phrases-file <(...)`."""
+    end, begin = os.pipe()
+    os.write(begin, b"hammer")
+    os.close(begin)
+    try:
+        assert storage.read_text(f"/dev/fd/{end}") == "hammer"
+    finally:
+        os.close(end)
+
+
 def test_text_is_utf8(tmp_path):
     storage.write_text(tmp_path / "file", "ärger 红色\n")
     assert storage.read_bytes(tmp_path / "file") == "ärger 红色\n".encode()
