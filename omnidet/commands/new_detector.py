@@ -61,6 +61,7 @@ def run(options: argparse.Namespace, name: str, settings: list[str]) -> int:
     if not (options.name or options.model_name):
         photographs.require_own_name(options.registry, shards, recipe, options.data)
     train_detector.build_vocabulary(shards, words, recipe)
+    is_asked = options.minutes is not None or options.steps is not None
     minutes = DEFAULT_MINUTES if options.minutes is None else options.minutes
     planned = budget.plan(
         shards,
@@ -69,6 +70,7 @@ def run(options: argparse.Namespace, name: str, settings: list[str]) -> int:
         folder,
         minutes=None if options.steps else minutes,
         steps=options.steps,
+        finishes=options.finish and not is_asked,
     )
     print(planned.describe())
     recipe = planned.applied(recipe)

@@ -161,16 +161,17 @@ def _with_budget(
 
     combined, words = storage.join(folder, "shards"), storage.join(folder, "vocabulary")
     whole = retrain.recipe_for(recipe, combined, champion.location, name)
-    minutes, steps = options.minutes, options.steps
+    minutes, steps, finishes = options.minutes, options.steps, False
     if minutes is None and steps is None:
         if _has_budget(options, settings):
-            minutes = DEFAULT_MINUTES
+            minutes, finishes = DEFAULT_MINUTES, options.finish
         else:
             steps = recipe.retrain.steps
     scored = {name, *retrain.kept(champion, recipe, name).drops}
     planned = budget.plan(
-        combined, words, whole, folder, minutes=minutes, steps=steps, scored=scored
-    )
+        combined, words, whole, folder,
+        minutes=minutes, steps=steps, scored=scored, finishes=finishes,
+    )  # fmt: skip
     print(planned.describe())
     recipe = planned.applied(recipe)
     own = dataclasses.replace(recipe.retrain, steps=planned.steps)

@@ -31,7 +31,8 @@ if TYPE_CHECKING:
 
 NAME = "budget.json"
 """What was measured. A run that continues takes the same number of steps and threads, however busy
-the machine is by then."""
+the machine is by then; also one that continues after another time was asked for in between."""
+_LENGTH, _EARLIER = ("minutes", "asked_steps"), "earlier"
 LEAST_STEPS = 20
 SCORING_SHARE = 0.05
 """Share of the training's time that measuring on the way may take."""
@@ -106,6 +107,7 @@ def plan(
     minutes: float | None = None,
     steps: int | None = None,
     scored: Collection[str] | None = None,
+    finishes: bool = False,
 ) -> Budget:
     """The budget for so many minutes, or for so many steps.
 
@@ -115,6 +117,7 @@ def plan(
     Args:
         folder: of the run; the budget is written there, and read from there if the same was asked.
         scored: names of the benchmarks that are measured on the way; default: all that can be.
+        finishes: take the last budget of this training, whatever time was asked for then.
     """
     index = shards.read_index(shards_location)
     images = sum(stream.images_per_step for stream in recipe.streams)
@@ -127,19 +130,24 @@ def plan(
         "training": _digest(recipe),
     }
     place = storage.join(folder, NAME)
-    known = json.loads(storage.read_text(place)) if storage.exists(place) else {}
-    known = {"training": asked["training"], **known}  # earlier versions did not write it
-    if {key: known.get(key) for key in asked} == asked:
-        made = Budget(
-            **{f.name: known[f.name] for f in dataclasses.fields(Budget) if f.name in known}
-        )
+    last = json.loads(storage.read_text(place)) if storage.exists(place) else {}
+    known = [last, *last.pop(_EARLIER, [])] if last else []
+    compared = {key: asked[key] for key in asked if not (finishes and key in _LENGTH)}
+    untold = {"training": asked["training"]}  # earlier versions did not write it
+    same = [one for one in known if compared.items() <= (untold | one).items()]
+    if same:
+        content = same[0]
     else:
         started = time.monotonic()
         times = measure(index, vocabulary_location, recipe, scored)
         left = None if minutes is None else minutes * 60 - (time.monotonic() - started)
         made = shared_out(times, recipe.train.score_images, left, steps)
         content = asked | dataclasses.asdict(made)
-        storage.write_text(place, json.dumps(content, indent=1) + "\n")
+    if known[:1] != [content]:
+        others = [one for one in known if one is not content]
+        storage.write_text(place, json.dumps(content | {_EARLIER: others}, indent=1) + "\n")
+    fields = [field.name for field in dataclasses.fields(Budget) if field.name in content]
+    made = Budget(**{name: content[name] for name in fields})
     _use_threads(made.threads)
     return made
 

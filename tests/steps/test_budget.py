@@ -45,7 +45,26 @@ def test_a_run_that_continues_is_not_measured_again(measured, tmp_path):
     assert _plan(tmp_path, minutes=3) == _plan(tmp_path, minutes=3)
     assert len(measured) == 1
     assert _plan(tmp_path, minutes=6).steps > _plan(tmp_path, minutes=3).steps
-    assert len(measured) == 3
+    assert len(measured) == 2
+
+
+def test_a_run_goes_on_after_another_time_was_asked_for(measured, tmp_path, monkeypatch):
+    """The machine is busier by then: with fewer steps a new run would start, the old be lost."""
+    first = _plan(tmp_path, minutes=3)
+    busier = dataclasses.replace(TIMES, seconds_by_threads={"1": 0.9})
+    monkeypatch.setattr(budget, "measure", lambda *_: busier)
+    others = [_plan(tmp_path, minutes=10), _plan(tmp_path, steps=7)]
+    assert _plan(tmp_path, minutes=3) == first
+    assert [_plan(tmp_path, minutes=10), _plan(tmp_path, steps=7)] == others
+
+
+def test_to_finish_is_to_finish_what_was_trained_last(measured, tmp_path):
+    _plan(tmp_path, minutes=6)
+    last = _plan(tmp_path, minutes=3)
+    assert _plan(tmp_path, minutes=10, finishes=True) == last
+    _plan(tmp_path, minutes=6)
+    assert _plan(tmp_path, minutes=10, finishes=True) != last
+    assert len(measured) == 2
 
 
 def test_another_training_in_the_same_folder_is_measured_anew(measured, tmp_path):

@@ -255,7 +255,7 @@ def take_best(
         if taken is None:
             raise ValueError(
                 f"no training has reached a checkpoint in {run.folder}: run the same command "
-                "without --finish"
+                "without --finish, or with the --minutes or --steps and --set of the run to finish"
             )
         detector.load_state_dict(dict(taken.tensors["average"]))
         measuring = run.scoring(scored)
