@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from omnidet.data.annotated import boxes as geometry
-from omnidet.data.annotated import contradictions, pictures, reach, twins, units
+from omnidet.data.annotated import contradictions, frames, pictures, reach, twins, units
 from omnidet.data.annotated.account import Account
 from omnidet.data.annotated.contradictions import Look
 from omnidet.data.annotated.pictures import Opened
@@ -76,6 +76,7 @@ def assemble(found: Found, folder: Folder, exif: str, account: Account) -> list[
 
     Raises ValueError where the boxes are in another unit.
     """
+    frames.require_in_step(folder.root, found.sheets, folder.pictures)
     by_picture: dict[Path, list[Sheet]] = defaultdict(list)
     for sheet in found.sheets:
         if sheet.picture is None:

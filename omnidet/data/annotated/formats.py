@@ -71,8 +71,8 @@ FORMATS: tuple[Format, ...] = (
         "annotations without either, of an unknown category or picture; captions and COCO "
         "panoptic files",
         "`file_name`, from the json or anywhere below the folder; ids may be numbers, texts or 1.0",
-        "the name of the json (`instances_train2017.json`), else the folders of the json, else "
-        "of the picture",
+        "`split` of the picture, which must be a split where others are; else the name of the json "
+        "(`instances_train2017.json`), else the folders of the json, else of the picture",
         "the categories of the file; with `neg_category_ids` (LVIS) these alone",
         DECLARED,
     ),
@@ -101,7 +101,7 @@ FORMATS: tuple[Format, ...] = (
         "the picture called like the label, `a.txt` or `a.jpg.txt`, in the folder that goes with "
         "it",
         "`train`, `val`, `test` of data.yaml (folders, lists of folders, text files), else "
-        "lists, else folders",
+        "lists, else folders; what is named for several is not trained on",
         "the names of data.yaml or classes.txt; an empty txt says that nothing is there",
         UNDECLARED,
     ),

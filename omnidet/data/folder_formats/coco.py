@@ -40,12 +40,13 @@ from omnidet.data.folder_formats.sheets import (
     size_of,
     turned,
 )
+from omnidet.data.folder_formats.written_splits import splits_of
 from omnidet.data.reading import json_stream
 from omnidet.data.reading.coco_json import file_of
 
 NO_IMAGE = "annotation of a picture that is not listed"
 NO_FILE_NAME = "picture without a file name"
-_IMAGE = ("id", "file_name", "coco_url", "width", "height", "neg_category_ids")
+_IMAGE = ("id", "file_name", "coco_url", "width", "height", "neg_category_ids", "split")
 _LISTS = {
     "images": (*_IMAGE, "not_exhaustive_category_ids"),
     "annotations": (
@@ -95,7 +96,9 @@ def read(folder: Folder) -> Found | None:
         annotations = list_of(content, "annotations", where)
         counts.add(path, own, annotations)
         notes += scored(map(_score, annotations), path)
-        sheets += _sheets(folder, path, content, own)
+        splits, note = _splits(content, where)
+        notes += [f"{path}: {note}"] if note else []
+        sheets += _sheets(folder, path, content, own, splits)
         faults.append(_fault_of_images(content, path, where))
     if not sheets and not names:
         return None
@@ -132,10 +135,32 @@ def _fault_of_images(content: Mapping[str, Any], path: Path, where: Path) -> str
     return fault_of_images(once_each(content, "images", "file_name", where), annotated, path)
 
 
-def _sheets(folder: Folder, path: Path, content: Mapping[str, Any], names: Names) -> list[Sheet]:
-    """A sheet for each entry of `images`, and one for what is annotated and not listed there."""
+def _splits(content: Mapping[str, Any], where: Path) -> tuple[dict[str, str], str]:
+    """What the words mean that some files say of each picture, and a note; as `splits_of` gives."""
+    images = [image for image in list_of(content, "images", where) if isinstance(image, dict)]
+    said = [(i["split"], f"{where}, {file_of(i)}") for i in images if _said_split(i)]
+    return splits_of(said, "the field 'split' of `images`", is_split=False)
+
+
+def _said_split(image: Mapping[str, Any]) -> str:
+    found = image.get("split")
+    return found if isinstance(found, str) else ""
+
+
+def _sheets(
+    folder: Folder,
+    path: Path,
+    content: Mapping[str, Any],
+    names: Names,
+    splits: Mapping[str, str],
+) -> list[Sheet]:
+    """A sheet for each entry of `images`, and one for what is annotated and not listed there.
+
+    Args:
+        splits: by what an entry says of its split.
+    """
     images = once_each(content, "images", "file_name", folder.root / path)
-    split = split_of_file(path)
+    of_file = split_of_file(path)
     # The test of a benchmark lists pictures alone; a file of one picture says that it is empty.
     is_searched = bool(content.get("annotations")) or ("annotations" in content and len(images) < 2)
     shapes: dict[Id | None, list[Shape]] = defaultdict(list)
@@ -149,7 +174,7 @@ def _sheets(folder: Folder, path: Path, content: Mapping[str, Any], names: Names
     sheets = []
     for own, image in images.items():
         drawn, name = tuple(shapes.pop(own, ())), declared[own]
-        where = f"image {own}"
+        where, split = f"image {own}", splits.get(_said_split(image), "") or of_file
         if not name:
             sheets.append(Sheet(path, None, drawn, NO_FILE_NAME, where=where))
             continue
@@ -166,6 +191,7 @@ def _sheets(folder: Folder, path: Path, content: Mapping[str, Any], names: Names
                 split=split or (split_of_folders(hit.picture) if hit.picture else ""),
                 origin=hit.origin,
                 where=f"{where} ({hit.detail})" if hit.detail else where,
+                declared="" if hit.picture else name,
             )
         )
     for unlisted, drawn_there in shapes.items():

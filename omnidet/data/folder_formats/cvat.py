@@ -101,6 +101,7 @@ def _sheet(
         split=split or (split_of_folders(hit.picture) if hit.picture else ""),
         origin=hit.origin,
         where=f"{where} ({hit.detail})" if hit.detail else where,
+        declared="" if hit.picture else image.get("name", ""),
     )
 
 

@@ -74,6 +74,8 @@ class Sheet:
     """
     where: str = ""
     """Entry of the file, for people."""
+    declared: str = ""
+    """The picture as a file of several spells it, where it was not found."""
     series: str = ""
     """Sheets of one series complete one another; what two series draw differently is in dispute.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 _WORDS = {
-    "train": "train training trainval",
+    "train": "train training trainval restval",
     "val": "val valid validation dev minival",
     "test": "test testing eval evaluation holdout",
 }

@@ -25,6 +25,9 @@ from omnidet.data.folder_formats.sheets import (
 from omnidet.data.folder_formats.yolo_names import Names, NamesOf, name_files
 from omnidet.data.folder_formats.yolo_rows import Reading, Row, looks_like_label, reading, rows
 
+_FIRST = ("test", "val", "train")
+"""A folder of several splits is of the first of these: nothing is trained on what is evaluated on.
+"""
 _LEAST_FILES = 5
 """Label files of a folder whose class numbers are looked at without those of the others."""
 TITLE = "YOLO txt"
@@ -225,8 +228,8 @@ def _notes_of_first(used: Sequence[tuple[Names, Mapping[int, int]]]) -> list[str
 
 
 def _described_split(names: Names, picture: Path | None) -> str:
-    """The split whose folder in data.yaml is the nearest one above the picture; "" if two splits
-    share that folder.
+    """The split whose folder in data.yaml is the nearest one above the picture; "" if that folder
+    is all that is trained on, and evaluated on as well.
     """
     if picture is None:
         return ""
@@ -236,7 +239,10 @@ def _described_split(names: Names, picture: Path | None) -> str:
             if place == Path() or place in picture.parents:
                 found[len(place.parts)].add(split)
     nearest = found[max(found)] if found else set()
-    return next(iter(nearest)) if len(nearest) == 1 else ""
+    others = {p for split, places in names.folders.items() if split != "train" for p in places}
+    if nearest > {"train"} and others.issuperset(names.folders["train"]):
+        return ""
+    return min(nearest, key=_FIRST.index, default="")
 
 
 def _one_each(folder: Folder, sheets: list[Sheet]) -> list[Sheet]:
@@ -272,7 +278,11 @@ def _notes(described: Names | None, meant: Mapping[Path, Names]) -> list[str]:
         f"{described.file} names {entry}, which is not a split: write train, val or test"
         for entry in described.strange
     ]
-    shared = set(map(tuple, described.folders.values()))
-    if len(shared) < len(described.folders):
-        notes.append(f"{described.file} names the same pictures for several splits: not used")
+    counts = Counter(place for places in described.folders.values() for place in set(places))
+    shared = sorted(str(place) for place, count in counts.items() if count > 1)
+    if shared:
+        notes.append(
+            f"{described.file} names {shared[0]} for several splits: it is evaluated on, unless "
+            "nothing else is there to train on"
+        )
     return notes

@@ -246,3 +246,27 @@ def test_a_box_that_cvat_turned_is_the_box_around(folder: Folder):
 
     own = folder.coco(change=change)
     assert folder.num_read() == len(own)
+
+
+@pytest.mark.parametrize("words", [("train", "test"), ("restval", "Validation")])
+def test_the_split_that_a_picture_says(folder: Folder, words):
+    content = drawing.coco(folder.pictures(scenes(12)))
+    for place, image in enumerate(content["images"]):
+        image["split"] = words[place >= 8]
+    folder.write("dataset.json", content)
+    sizes = {split: len(own) for split, own in folder.read().splits.items()}
+    assert sizes == {"train": 8, "test" if words[1] == "test" else "val": 4}
+    content["images"][10]["split"] = "tets"
+    folder.write("dataset.json", content)
+    for part in ("dataset.json", "img_010.png", "'tets'"):
+        assert part in folder.refusal()
+
+
+def test_a_word_that_is_no_split_is_said(folder: Folder):
+    content = drawing.coco(folder.pictures(scenes(6)))
+    for image in content["images"]:
+        image["split"] = "factory"
+    folder.write("dataset.json", content)
+    found = folder.read()
+    assert set(found.splits) == {""}
+    assert any("'factory'" in note for note in found.account.notes)

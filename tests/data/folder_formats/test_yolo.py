@@ -128,6 +128,25 @@ def test_splits_of_data_yaml(folder: Folder):
     assert len(folder.read().splits["train"]) == 6
 
 
+@pytest.mark.parametrize(
+    ("splits", "held"),
+    [
+        ("train: images/site_a\nval: images/site_b\ntest: images/site_b", {"test": 4}),
+        ("train: [images/site_a, images/site_b]\nval: images/site_b", {"val": 4}),
+        ("train: images\nval: images\ntest: images", {}),
+    ],
+)
+def test_a_folder_of_several_splits_is_not_trained_on(folder: Folder, splits, held):
+    for site, count in (("site_a", 8), ("site_b", 4)):
+        for scene in folder.pictures(scenes(count, prefix=site), f"images/{site}"):
+            folder.write(f"labels/{site}/{scene.stem}.txt", drawing.yolo(scene))
+    folder.write("data.yaml", f"{splits}\nnames: [cat, dog]")
+    found = folder.read()
+    sizes = {split: len(own) for split, own in found.splits.items()}
+    assert sizes == ({"train": 8, **held} if held else {"": 12})
+    assert any("several splits" in note for note in found.account.notes)
+
+
 def test_a_misspelled_split_of_data_yaml_is_said(folder: Folder):
     folder.yolo()
     yaml = "train: images/train\nvla: images/val\nnames: [cat, dog]\nauthor: somebody\n"
