@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
-from collections.abc import Mapping
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -52,7 +53,6 @@ def evaluate(
     storage.require_file_target(
         metrics_path, *(storage.join(f, storage.INDEX_NAME) for f in (shards_location, out))
     )
-    parts = f"{out}.parts"
     with distributed.world() as world:
         folder = storage.local_copy(model, ".cache/models")
         detector = OmniDet.from_pretrained(folder, str(world.device))
@@ -63,7 +63,7 @@ def evaluate(
                 "note: the detector was trained on other shards than these, so whether it has seen "
                 "some of these evaluation pictures before cannot be checked"
             )
-        with _alone(parts, out, world):
+        with _parts(out, world, index.dataset_version, _subject(detector.config, recipe)) as parts:
             with storage.staged_directory(storage.join(parts, str(world.rank))) as stage:
                 run.predict(detector, index, recipe.evaluation, stage, world.rank, world.size)
             distributed.barrier()  # every rank has written
@@ -86,22 +86,32 @@ def evaluate(
                 }
                 whole = stored.sealed(content, stage)
                 storage.write_text(stage / storage.INDEX_NAME, json.dumps(whole, indent=1) + "\n")
-            storage.remove(parts)
     storage.write_text(metrics_path, json.dumps(result.values, indent=1) + "\n")
     return result
 
 
-def _alone(parts: str, out: Location, world: World) -> AbstractContextManager[None]:
-    """Raise ValueError, on the main rank, if another process here evaluates into the same folder:
-    it would take the predictions of this one for its own.
+@contextmanager
+def _parts(
+    out: Location, world: World, dataset_version: str, subject: Mapping[str, Any]
+) -> Iterator[str]:
+    """The folder in which each rank leaves what it predicts, removed when all has been evaluated.
+
+    It is named after what is evaluated: two evaluations into one folder must not take each other's
+    predictions for their own. Raises ValueError, on the main rank, if another process here
+    evaluates into the same folder; on an object store, the last one to end counts.
     """
-    if storage.is_s3(parts) or not world.is_main:
-        return nullcontext()
-    Path(parts).mkdir(parents=True, exist_ok=True)
-    return storage.locked(
-        Path(parts, "lock"),
-        f"another evaluation into {out} is under way: wait for it, or give another folder",
-    )
+    facts = json.dumps([world.size, dataset_version, subject], sort_keys=True)
+    shared = f"{out}.parts"
+    own = storage.join(shared, hashlib.sha256(facts.encode()).hexdigest()[:12])
+    lock: AbstractContextManager[None] = nullcontext()
+    if world.is_main and not storage.is_s3(shared):
+        Path(shared).mkdir(parents=True, exist_ok=True)
+        busy = f"another evaluation into {out} is under way: wait for it, or give another folder"
+        lock = storage.locked(Path(shared, "lock"), busy)
+    with lock:
+        yield own
+        if world.is_main:
+            storage.remove(own if storage.is_s3(shared) else shared)
 
 
 def evaluate_once(

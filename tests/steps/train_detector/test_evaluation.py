@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import os
@@ -10,18 +11,18 @@ import sys
 from pathlib import Path
 
 import pytest
-import torch
 
+from omnidet import storage
 from omnidet.data import shards
 from omnidet.inference.detector import OmniDet
 from omnidet.measures import run as run_module
 from omnidet.measures.config import Benchmark, EvaluationConfig
 from omnidet.model import bundle
-from omnidet.model.detector import Detector
+from omnidet.recipes.recipe import Recipe
 from omnidet.registry import versions
 from omnidet.steps import train_detector
 from omnidet.steps.train_detector import evaluation
-from omnidet.training import metrics
+from omnidet.training import distributed, metrics
 from tests import leaking, toy_runs, toys
 from tests.steps.train_detector.conftest import SETTINGS, run, train_command
 
@@ -128,14 +129,19 @@ def test_an_image_that_was_trained_on_stops_the_evaluation(tmp_path, capsys):
     assert "trained on other shards" not in capsys.readouterr().out
 
 
-def test_two_evaluations_into_one_folder_do_not_take_each_others_predictions(tmp_path, monkeypatch):
+def _two_detectors(tmp_path: Path) -> tuple[Path, Recipe]:
+    """`one` and `two`, of other weights; gives shards to measure them on."""
     folder = tmp_path / "shards"
     _, recipe = leaking.write(folder)
     for name, seed in (("one", 0), ("two", 1)):
         (tmp_path / name).mkdir()
-        torch.manual_seed(seed)
-        detector = Detector(toys.toy_detector().config, toys.toy_vocabulary().num_tokens)
-        bundle.save(tmp_path / name, detector, toys.toy_vocabulary(), list(toys.NAMES), {})
+        detector, words = toys.toy_detector(seed), toys.toy_vocabulary()
+        bundle.save(tmp_path / name, detector, words, list(toys.NAMES), {})
+    return folder, recipe
+
+
+def test_two_evaluations_into_one_folder_do_not_take_each_others_predictions(tmp_path, monkeypatch):
+    folder, recipe = _two_detectors(tmp_path)
     outputs = (tmp_path / "metrics.json", tmp_path / "out", recipe)
     real = run_module.evaluate
 
@@ -151,6 +157,40 @@ def test_two_evaluations_into_one_folder_do_not_take_each_others_predictions(tmp
     found = (tmp_path / "out/eval_refcocog.json").read_bytes()
     train_detector.evaluate(tmp_path / "one", folder, *outputs)
     assert (tmp_path / "out/eval_refcocog.json").read_bytes() == found
+
+
+@pytest.mark.s3
+@pytest.mark.parametrize("is_killed", [True, False])
+def test_nor_do_they_on_an_object_store(s3, tmp_path, monkeypatch, is_killed):
+    """Where nothing tells one of the other, which ends in between or dies with its work half
+    done."""
+    monkeypatch.chdir(tmp_path)
+    folder, recipe = _two_detectors(tmp_path)
+    real = distributed.barrier
+
+    def measure(name: str, out: str) -> None:
+        train_detector.evaluate(tmp_path / name, folder, f"{s3.uri}/{name}.json", out, recipe)
+
+    def dies() -> None:
+        raise SystemExit(137)
+
+    def meanwhile() -> None:
+        monkeypatch.setattr(distributed, "barrier", dies if is_killed else real)
+        with contextlib.suppress(SystemExit):
+            measure("two", f"{s3.uri}/shared")
+        monkeypatch.setattr(distributed, "barrier", real)
+
+    measure("one", f"{s3.uri}/alone")
+    monkeypatch.setattr(distributed, "barrier", meanwhile)
+    measure("one", f"{s3.uri}/shared")
+    for file in ("eval_refcocog.json", storage.INDEX_NAME):
+        alone, shared = (
+            storage.read_bytes(f"{s3.uri}/{out}/{file}") for out in ("alone", "shared")
+        )
+        assert shared == alone
+    assert bool(storage.list_files(f"{s3.uri}/shared.parts")) == is_killed
+    measure("two", f"{s3.uri}/shared")  # which takes its own work away
+    assert storage.list_files(f"{s3.uri}/shared.parts") == []
 
 
 def test_a_curve_of_a_sample_is_said_to_be_one(tmp_path):
