@@ -8,6 +8,7 @@ import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from omnidet import config, recipes, storage
 from omnidet.data import shards
@@ -26,12 +27,28 @@ from omnidet.training.config import TrainConfig
 
 TAUGHT = "taught"
 """In the provenance of a version: what it was taught beyond its first training, the newest last."""
-BY_OPTION = ("--from {name}@champion", "--from photo-small", "--as NAME")
-"""How the command's users say which detector to teach, that a new one is wanted, and that what is
-taught is to be a model of its own."""
-BY_PARAMETER = ("champion={name}@champion", "backbone=photo-small", "register.name=NAME")
-"""How the pipeline's users do."""
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,40}")
+
+
+class Remedies(NamedTuple):
+    """How people say what a message advises them to."""
+
+    teach: str
+    """Which detector to teach."""
+    new: str
+    """That a new one is wanted."""
+    own: str
+    """That what is taught is to be a model of its own."""
+    replay: str
+    """Where the old shards are, or `none`, which follows."""
+
+
+BY_OPTION = Remedies("--from {name}@champion", "--from photo-small", "--as NAME", "--replay ")
+"""The command's users."""
+BY_PARAMETER = Remedies(
+    "champion={name}@champion", "backbone=photo-small", "register.name=NAME", "retrain.replay="
+)
+"""The pipeline's."""
 
 
 @dataclass(frozen=True)
@@ -92,9 +109,7 @@ def check_name(name: str) -> None:
         )
 
 
-def find_champion(
-    registry: Location, reference: str, remedies: tuple[str, str, str] = BY_OPTION
-) -> Version:
+def find_champion(registry: Location, reference: str, remedies: Remedies = BY_OPTION) -> Version:
     """The version that `champion`, `NAME` or `NAME@3` means; without an alias of that name the
     newest version.
 
@@ -112,10 +127,10 @@ def find_champion(
                 "detector first"
             )
         if len(models) > 1:
-            teach, new, _ = (remedy.format(name=models[0]) for remedy in remedies)
+            teach = remedies.teach.format(name=models[0])
             raise ValueError(
                 f"{registry} holds {', '.join(models)}: say which one to teach, as {teach}, or "
-                f"make a new detector, {new}"
+                f"make a new detector, {remedies.new}"
             )
         name = models[0]
     if not at or reference.endswith(f"@{versions.CHAMPION}"):
@@ -126,18 +141,16 @@ def find_champion(
     return versions.find(registry, reference)
 
 
-def require_current(
-    registry: Location, start: Version, remedies: tuple[str, str, str] = BY_OPTION
-) -> None:
+def require_current(registry: Location, start: Version, remedies: Remedies = BY_OPTION) -> None:
     """Raise ValueError for another version than the champion, whose place the taught one could not
     take: now, and not after the training.
     """
     number = versions.aliases(registry, start.name).get(versions.CHAMPION, start.number)
     if number != start.number:
-        teach, _, own = (remedy.format(name=start.name) for remedy in remedies)
+        teach = remedies.teach.format(name=start.name)
         raise ValueError(
             f"{start} is not the champion, {start.name}@{number} is, and only what begins with it "
-            f"takes its place: give {teach}, or {own} for a model of its own"
+            f"takes its place: give {teach}, or {remedies.own} for a model of its own"
         )
 
 
@@ -233,21 +246,36 @@ def data_version(data: Location, reading: ReadConfig | None = None) -> str:
     return hashlib.sha256(json.dumps(hashed, sort_keys=True).encode()).hexdigest()
 
 
-def replay_of(champion: Version, given: str | None) -> str | None:
+def replay_of(champion: Version, given: str | None, remedies: Remedies = BY_OPTION) -> str | None:
     """Location of the shards to replay: as given, `none` for no replay, or where the champion's
     training had them.
+
+    Raises ValueError if they are not there, or if their index names shards of an earlier run that
+    are there no more.
     """
     if given == "none":
         return None
     place = given or str(champion.provenance.get("shards", ""))
-    if not place or not storage.exists(storage.join(place, storage.INDEX_NAME)):
-        told = f"not at {place}" if place else "not noted"
-        raise ValueError(
-            f"the shards that {champion} was trained on are {told}: give their folder with "
-            "--replay, or --replay none to "
-            "train on the new data alone, which forgets"
-        )
-    return place
+    if not place:
+        what = "not noted"
+    elif not storage.exists(storage.join(place, storage.INDEX_NAME)):
+        what = f"not at {place}"
+    elif lost := _lost(shards.read_index(place)):
+        what = f"not whole: {place} names {lost}, which is not there (any more)"
+    else:
+        return place
+    raise ValueError(
+        f"the shards that {champion} was trained on are {what}: bring them back, give their folder "
+        f"with {remedies.replay}FOLDER, or {remedies.replay}none to train on the new data alone, "
+        "which forgets"
+    )
+
+
+def _lost(index: shards.Index) -> str:
+    """The first shard of a set that is not there; empty if every set has its own. A set lies in the
+    folder of the run that built it, which is kept or removed whole."""
+    firsts = (storage.join(index.location, parts[0].path) for parts in index.sets.values() if parts)
+    return next((place for place in firsts if not storage.exists(place)), "")
 
 
 def doubt_of_replay(champion: Version, replay: Location | None, combined: Location) -> str:

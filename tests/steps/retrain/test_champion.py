@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from omnidet import config
+from omnidet import config, storage
+from omnidet.data import shards
 from omnidet.data.annotated.config import ReadConfig
 from omnidet.measures.config import Benchmark, EvaluationConfig
 from omnidet.recipes import by_name
@@ -207,3 +208,29 @@ def test_another_version_than_the_champion_is_refused_before_anything_is_trained
         retrain.require_current(str(tmp_path), first, remedies)
     for remedy in (named[0].replace("NAME", name), named[1]):
         assert remedy in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("remedies", "ways"),
+    [
+        (retrain.BY_OPTION, ("--replay FOLDER", "--replay none")),
+        (retrain.BY_PARAMETER, ("retrain.replay=FOLDER", "retrain.replay=none")),
+    ],
+)
+def test_shards_that_are_not_there_are_named_with_what_can_be_done(tmp_path, remedies, ways):
+    """Also those of an earlier run, which only the index of the last one names."""
+    old, new = (toys.write_shards(tmp_path / name) for name in ("old", "new"))
+    renamed = {f"{name}-2": members for name, members in new.sets.items()}
+    combined = shards.combine(tmp_path / "both", [old, dataclasses.replace(new, sets=renamed)])
+    place = tmp_path / "toy"
+    place.mkdir()
+    champion = _champion(place, "toy", shards=combined.location)
+    assert retrain.replay_of(champion, None, remedies) == combined.location
+    (tmp_path / "old").rename(tmp_path / "moved")
+    for lost in (f"{tmp_path}/old/", f"not at {combined.location}"):
+        with pytest.raises(ValueError, match=lost) as refused:
+            retrain.replay_of(champion, None, remedies)
+        for way in ways:
+            assert way in str(refused.value)
+        Path(combined.location, storage.INDEX_NAME).unlink(missing_ok=True)
+    assert retrain.replay_of(champion, "none", remedies) is None
