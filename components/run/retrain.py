@@ -165,6 +165,7 @@ def gather(data: str, folder: str, registry: str, name: str, settings: Sequence[
     recipe = run.recipe(name, settings)
     if run.champion is None:
         new_detector.gather(data, run.data_version, folder, recipe, run.dataset)
+        _require_same(data, run, recipe)
         return folder
     dataset, new, shards = (run.part(part) for part in ("dataset", "new", "shards"))
     old = retrain.replay_of(run.champion, run.attempt.replay or None, retrain.BY_PARAMETER)
@@ -172,10 +173,21 @@ def gather(data: str, folder: str, registry: str, name: str, settings: Sequence[
         print(doubt)
     reading = recipe.retrain.reading
     print(retrain.read(data, dataset, run.data_version, reading, old, run.champion))
+    _require_same(data, run, recipe)
     print(retrain.build_shards(dataset, old, new, shards, recipe, run.dataset))
     out = run.part("vocabulary")
     print(retrain.extend_vocabulary(shards, run.champion.location, out, run.dataset))
     return folder
+
+
+def _require_same(data: str, run: Noticed, recipe: Recipe) -> None:
+    """Raise ValueError if what was read is not what was noticed: the detector would pass for one
+    that was taught other pictures than it was.
+    """
+    if retrain.data_version(data, recipe.retrain.reading) != run.data_version:
+        raise ValueError(
+            f"{data} has changed since the run began: run it again once nobody writes there"
+        )
 
 
 @patiently

@@ -36,6 +36,7 @@ def asked(monkeypatch) -> list[tuple[str, tuple[Any, ...]]]:
     decision = gate.Decision(False, ("cells/AP: too low",), ())
     registered = (versions.Version("toy", 2, "l"), "registered")
     returned = {"gate": decision, "register": registered, "replay_of": "old/shards"}
+    monkeypatch.setattr(retrain.retrain, "data_version", lambda *_: "abc")
     monkeypatch.setattr(retrain.retrain, "doubt_of_replay", lambda *given: f"doubt of {given[1]}")
     for name in ("read", "replay_of", "build_shards", "extend_vocabulary", "zero_shot", "train",
                  "evaluate", "gate", "register"):  # fmt: skip
@@ -80,6 +81,14 @@ def test_new_data_is_gathered_in_the_folder_of_the_run(run, asked, capsys):
     assert asked[3][1][0] == f"{folder}/shards"
     assert asked[3][1][2] == f"{folder}/vocabulary"
     assert "doubt of old/shards" in capsys.readouterr().out
+
+
+def test_data_that_changes_meanwhile_is_not_taught_as_what_it_was(run, asked, monkeypatch):
+    """Somebody goes on uploading while the nightly run reads."""
+    monkeypatch.setattr(retrain.retrain, "data_version", lambda *_: "later")
+    with pytest.raises(ValueError, match="s3://b/d has changed"):
+        retrain.gather("s3://b/d", run["folder"], run["registry"], "tiny_world", [])
+    assert [name for name, _ in asked] == ["replay_of", "read"]
 
 
 def _train(run: dict[str, str], *settings: str, **nodes: int) -> str:
