@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from omnidet import storage
@@ -23,15 +23,23 @@ def require_unseen(
         provenance: of the detector.
 
     Returns:
-        Whether that could be checked: the shards must be those of the training, or hold them.
+        Whether that could be checked: the shards of the training must be at hand.
     """
     streams = provenance.get("recipe", {}).get("streams", [])
     named = list(dict.fromkeys(name for stream in streams for name in stream["sets"]))
-    if not named or not _holds_training(provenance, index, named):
+    training = _training_shards(provenance, index)
+    if not named or training is None:
         return False
-    trained = [name for name in named if name in index.sets]
+    trained = [name for name in named if name in training.sets]
     for name in dict.fromkeys(benchmark.set_name for benchmark in config.benchmarks):
-        both = trained_on(index, trained, name) if name in index.sets else []
+        if name not in index.sets:
+            continue
+        try:
+            both = trained_on(training, trained, index, name)
+        except (OSError, ValueError):
+            if training is index:
+                raise
+            return False  # the index of the training's shards is there, but not all of its files
         if both:
             more = ", ..." if both[SHOWN:] else ""
             raise ValueError(
@@ -42,24 +50,16 @@ def require_unseen(
     return True
 
 
-def _holds_training(
-    provenance: Mapping[str, Any], index: shards.Index, trained: Sequence[str]
-) -> bool:
-    """Whether the shards are those of the training, or hold its sets unchanged beside others, as
-    where a detector is taught more."""
+def _training_shards(provenance: Mapping[str, Any], index: shards.Index) -> shards.Index | None:
+    """The shards of the training: those that are given, or those at the place it read them from, as
+    where a detector is taught more. None where that is out of reach or holds others by now."""
     if provenance.get("dataset_version") == index.dataset_version:
-        return True
+        return index
     place = str(provenance.get("shards", ""))
     if not place or (storage.is_s3(place) and not storage.is_s3(index.location)):
-        return False  # a store of others may be out of reach, and is not waited for
+        return None  # a store of others may be out of reach, and is not waited for
     try:
         own = shards.read_index(place)
     except (OSError, ValueError):  # gone, or no longer what it was
-        return False
-    return own.dataset_version == provenance.get("dataset_version") and all(
-        _hashes(own, name) == _hashes(index, name) for name in trained if name in own.sets
-    )
-
-
-def _hashes(index: shards.Index, set_name: str) -> list[str]:
-    return [shard.sha256 for shard in index.sets.get(set_name, ())]
+        return None
+    return own if own.dataset_version == provenance.get("dataset_version") else None

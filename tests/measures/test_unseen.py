@@ -33,7 +33,7 @@ def _folder(folder: Path, set_name: str) -> shards.Index:
     return shards.read_index(folder)
 
 
-def test_shards_that_hold_those_of_the_training_beside_others_are_compared(tmp_path):
+def test_the_shards_of_the_training_are_compared_where_they_are_at_hand(tmp_path):
     facts, recipe = leaking.write(tmp_path / "own")
     folders = [shards.read_index(tmp_path / "own"), _folder(tmp_path / "more", "eval/more")]
     both = shards.combine(tmp_path / "both", folders)
@@ -50,4 +50,8 @@ def test_shards_that_hold_those_of_the_training_beside_others_are_compared(tmp_p
     )
     replaced = [*folders, _folder(tmp_path / "other", "train/coco")]
     other = shards.combine(tmp_path / "replaced", replaced)
+    with pytest.raises(ValueError, match="coco:3, coco:4"):  # the state that it was trained on
+        require_unseen(facts, other, recipe.evaluation)
+    for shard in shards.read_index(tmp_path / "own").shards("train/coco"):
+        (tmp_path / "own" / shard.path).unlink()
     assert not require_unseen(facts, other, recipe.evaluation)

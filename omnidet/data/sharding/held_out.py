@@ -124,16 +124,21 @@ def _hashes(_: None, piece: Piece) -> dict[str, np.uint64]:
     return {image_id: own for image_id, own in found if own is not None}
 
 
-def trained_on(index: shards.Index, training_sets: Iterable[str], evaluation_set: str) -> list[str]:
+def trained_on(
+    training: shards.Index,
+    training_sets: Iterable[str],
+    evaluation: shards.Index,
+    evaluation_set: str,
+) -> list[str]:
     """Ids of an evaluation set's images that are in training sets too.
 
     In a folder that `build` wrote there are none. Only curated training sets are read, and only
     their texts: images of the web cannot be compared by id.
     """
-    held = {record.image_id for record in shards.texts(index, evaluation_set)}
+    held = {record.image_id for record in shards.texts(evaluation, evaluation_set)}
     found: set[str] = set()
     for name in training_sets:
-        for record in shards.texts(index, name):
+        for record in shards.texts(training, name):
             if not is_curated(record.image_id):
                 break
             found |= {record.image_id} & held
