@@ -56,7 +56,7 @@ def photographs() -> Recipe:
                 replay_share=0.375,
                 learning_rate=3e-4,
                 new_token_rate=12.0,
-                new_weight=1.5,
+                new_weight=0.4,
                 frozen_layers=8,
             ),
         ),
