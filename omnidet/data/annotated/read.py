@@ -88,7 +88,7 @@ def read(root: Path, config: ReadConfig | None = None) -> Annotated:
     kept = Counter(b.name for draft in drafts for b in draft.boxes if not b.is_crowd)
     if not kept:
         raise ValueError(refusals.no_box(folder, found.title, account))
-    account.require_share(config.max_lost, str(root), refusals.RIVALS)
+    account.require_share(config.max_lost, str(root), refusals.REMEDIES)
     drafts = unlooked.left_out(drafts, account)
     names = _names(found, drafts, kept, account)
     chosen = phrases.phrases(names, _only(table, found, names), str(root))

@@ -12,7 +12,7 @@ from omnidet.data.annotated import assemble, boxes, contradictions
 from omnidet.data.annotated.account import Account
 from omnidet.data.annotated.formats import FOREIGN, FORMATS
 from omnidet.data.folder_formats import foreign, lookup, sheets, yolo
-from omnidet.data.folder_formats.folder import LEFTOVERS, Folder
+from omnidet.data.folder_formats.folder import LEFTOVERS, POINTER, Folder
 
 ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".zst", ".rar", ".7z")
 _MAX_LINK_BYTES = 300
@@ -23,7 +23,7 @@ _KEEP = (
     "keep one of them, most often the newer, and move the others out of the folder; if each of "
     "them boxes other names, put the boxes of a picture into one file"
 )
-RIVALS = {
+REMEDIES = {
     assemble.ORIGINS: _KEEP,
     yolo.TWO_LABELS: _KEEP,
     assemble.COPIES_DIFFER: _KEEP,
@@ -31,8 +31,10 @@ RIVALS = {
     "are to have both names, put their boxes into one file",
     boxes.DISPUTED: "keep one of the files, or the annotation of one person, which Label Studio "
     "can mark as ground truth",
+    lookup.AMBIGUOUS: "move the pictures that are not meant out of the folder",
+    assemble.OTHER_SIZE: "put the pictures there that the boxes were drawn on",
 }
-"""What to do where annotations of one picture contradict one another, by the reason."""
+"""What to do, by the reason, where it is not to mend the boxes."""
 
 
 def not_a_folder(root: Path) -> str:
@@ -71,8 +73,8 @@ def _remedy(folder: Folder, account: Account) -> str:
         return "draw boxes with an annotation tool, and export them again"
     if reason == assemble.WHICH_WAY:
         return ""  # it says so itself
-    if reason in RIVALS:
-        return RIVALS[reason]
+    if reason in REMEDIES:
+        return REMEDIES[reason]
     if reason != lookup.NOT_THERE:
         return "mend them, or export them again"
     if not folder.pictures:
@@ -147,7 +149,20 @@ def hints(folder: Folder) -> str:
         "put the folder itself there"
         for path, target in _links_as_text(folder)
     ]
+    said += [
+        f"{folder.root / path} is a pointer of Git LFS, not the file: get it with git lfs pull"
+        for path in _pointers(folder)
+    ]
     return "; ".join(said[:2])
+
+
+def _pointers(folder: Folder) -> Iterator[Path]:
+    """Files that git was to fetch and has not: the first is enough."""
+    for path in folder.files:
+        is_small = 0 < (folder.root / path).stat().st_size < _MAX_LINK_BYTES
+        if is_small and folder.read_bytes(path).startswith(POINTER.encode()):
+            yield path
+            return
 
 
 def _packed(folder: Folder) -> list[Path]:

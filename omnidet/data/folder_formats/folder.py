@@ -120,6 +120,8 @@ NEUTRAL = frozenset(
 )
 """Words of folder names that say what kind of files are there, not which."""
 
+POINTER = "version https://git-lfs"
+"""How a file begins that git was to fetch, and has not."""
 _LOCAL_FILE = re.compile(r"/local-files/?\?d=([^&]*)")
 
 

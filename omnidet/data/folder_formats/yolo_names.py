@@ -12,7 +12,7 @@ from typing import Any
 
 import yaml
 
-from omnidet.data.folder_formats.folder import Folder, parts_of
+from omnidet.data.folder_formats.folder import POINTER, Folder, parts_of
 from omnidet.data.folder_formats.lists import text_of
 from omnidet.data.reading import annotations as files
 
@@ -30,6 +30,8 @@ _NAME_FILES = (
 )
 _COMMENT = re.compile(r"#(\s|$)")
 _HEADING = re.compile(r"(class|label|name)e?s|(class|label)[ _]?names?|\S.*:", re.IGNORECASE)
+_CONFLICT = re.compile(r"<{7}( .*)?|={7}|>{7}( .*)?")
+"""What git puts between two versions of a text that it could not merge."""
 _COUNTED = re.compile(r"([0-9]+)(?:\s*[:,.)=]\s*|\s+)(?=\S)")
 _NOTHING = ("", "~", "null", "Null", "NULL")
 _SPLITS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
@@ -136,6 +138,11 @@ def _text(folder: Folder, path: Path) -> Names:
     text = text_of(folder, path)
     if text is None:
         raise ValueError(f"{folder.root / path} is not UTF-8: save it as UTF-8, with a name a line")
+    if text.startswith(POINTER):
+        raise ValueError(
+            f"{folder.root / path} is a pointer of Git LFS, not the names: get the file with git "
+            "lfs pull"
+        )
     lines = [files.plain(line) for line in text.rstrip().splitlines()]
     while lines and _COMMENT.match(lines[0]):
         del lines[0]
@@ -143,6 +150,11 @@ def _text(folder: Folder, path: Path) -> Names:
         raise ValueError(
             f"{folder.root / path}: {line!r} among the names may be a comment or a class: take it "
             "out, or spell it without '#'"
+        )
+    for line in filter(_CONFLICT.fullmatch, lines):
+        raise ValueError(
+            f"{folder.root / path}: {line!r} stands between two versions that git could not merge: "
+            "keep one of them, and take the mark out"
         )
     if len(lines) > 1 and _HEADING.fullmatch(lines[0]):
         raise ValueError(

@@ -94,6 +94,31 @@ def test_other_files_are_named(folder: Folder):
     assert "there is boxes.json" in folder.refusal()
 
 
+@pytest.mark.parametrize("is_in_part", [False, True])
+def test_pictures_of_another_size_or_two_of_a_name_say_which_are_wanted(folder: Folder, is_in_part):
+    own = folder.pictures(scenes(8), "original")
+    for place, scene in enumerate(own):
+        size = (192, 128) if place > 3 or not is_in_part else None
+        folder.write(f"xml/{scene.stem}.xml", drawing.voc(scene, size=size))
+    assert "pictures there that the boxes were drawn on" in folder.refusal()
+    for scene in own[2 if is_in_part else 0 :]:
+        folder.write(f"xml/{scene.stem}.xml", drawing.voc(scene))
+        folder.pictures([Scene(scene.file, [])], "resized")
+    assert "pictures that are not meant out of the folder" in folder.refusal()
+
+
+POINTER = "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n"
+
+
+@pytest.mark.parametrize("name", ["a.json", "labels/img_000.txt", "images.zip", "img_000.xml"])
+def test_pointers_of_git_in_place_of_files_are_named(folder: Folder, name):
+    folder.pictures(scenes(2), "images")
+    folder.write(name, POINTER)
+    said = folder.refusal()
+    for part in (name, "git lfs pull"):
+        assert part in said
+
+
 def test_a_format_without_a_picture_is_said_beside_one_that_is_read(folder: Folder):
     folder.yolo()
     folder.write("data.yaml", "names: [cat, dog]")

@@ -117,3 +117,18 @@ def test_names_above_and_beside_the_labels_must_agree(folder: Folder):
     assert "'dog' in classes.txt" in said
     folder.write("classes.txt", "cat\ndog\n")
     assert folder.num_read() == 8
+
+
+@pytest.mark.parametrize(
+    ("text", "part"),
+    [
+        ("<<<<<<< HEAD\ncat\n=======\nkitten\n>>>>>>> other\ndog\n", "'<<<<<<< HEAD'"),
+        ("version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 8\n", "git lfs pull"),
+    ],
+)
+def test_what_git_leaves_in_place_of_names_is_refused(folder: Folder, text, part):
+    folder.yolo()
+    folder.write("classes.txt", text)
+    said = folder.refusal()
+    assert part in said
+    assert "classes.txt" in said
