@@ -275,7 +275,7 @@ def evaluate(
     if run.champion is None:
         return new_detector.evaluate(folder, model, recipe, run.dataset, shown)
     shards, before = run.part("shards"), run.champion
-    retrain.zero_shot(shards, before, run.part("zero_shot"), recipe, run.dataset)
+    retrain.zero_shot(shards, before.location, run.part("zero_shot"), recipe, run.dataset)
     retrain.evaluate(shards, before, model, folder, recipe, run.dataset)
     values: dict[str, float] = json.loads(storage.read_text(places.metrics(folder)))
     old = json.loads(storage.read_text(storage.join(folder, "before", storage.INDEX_NAME)))

@@ -67,7 +67,7 @@ def run(options: argparse.Namespace, name: str, settings: list[str]) -> int:
     print(retrain.extend_vocabulary(combined, champion.location, words, name))
     recipe = _with_budget(options, settings, recipe, champion, folder, name)
     untaught = retrain.zero_shot(
-        combined, champion, storage.join(folder, "zero_shot"), recipe, name
+        combined, champion.location, storage.join(folder, "zero_shot"), recipe, name
     )
     print(f"before: {name}/AP50 {untaught.get(f'{name}/AP50', 0):.3f}")
     with interruptible():

@@ -33,28 +33,16 @@ def seen(champion: Version | None, replay: Location | None) -> frozenset[int]:
     return found.union(*map(_seen_by, line))
 
 
-def is_known(champion: Version) -> bool:
-    """Whether the shards that the champion was trained on are at hand, so that `seen` knew them."""
-    return _own_shards(champion) is not None
-
-
 def _seen_by(version: Version) -> frozenset[int]:
-    try:
-        index = _own_shards(version)
-        return trained_on(index) if index else frozenset()
-    except (OSError, ValueError):  # what the index names is gone or written over
-        return frozenset()
-
-
-def _own_shards(version: Version) -> shards.Index | None:
     place = str(version.provenance.get("shards", ""))
     if not place:
-        return None
+        return frozenset()
     try:
         index = shards.read_index(place)
-    except (OSError, ValueError):  # out of reach, gone, or no longer what it was
-        return None
-    return index if index.dataset_version == version.provenance.get("dataset_version") else None
+        is_its_own = index.dataset_version == version.provenance.get("dataset_version")
+        return trained_on(index) if is_its_own else frozenset()
+    except (OSError, ValueError):  # out of reach, or what it names is gone or written over
+        return frozenset()
 
 
 def trained_on(index: shards.Index) -> frozenset[int]:

@@ -12,7 +12,7 @@ from omnidet.recipes import retrain as variants
 from omnidet.recipes.recipe import Recipe
 from omnidet.registry.versions import Version
 from omnidet.steps import train_detector
-from omnidet.steps.retrain import earlier, keeping
+from omnidet.steps.retrain import keeping
 from omnidet.steps.retrain.champion import TAUGHT
 from omnidet.storage import Location
 
@@ -27,16 +27,14 @@ def recipe_for(recipe: Recipe, combined: Location, champion: Location, name: str
 
 
 def zero_shot(
-    combined: Location, champion: Version, out: Location, recipe: Recipe, name: str
+    combined: Location, champion: Location, out: Location, recipe: Recipe, name: str
 ) -> dict[str, float]:
     """What the champion makes of the new benchmark before it is taught: an evaluation folder and
     its numbers.
     """
-    place = champion.location
-    only = variants.of_new_data(recipe_for(recipe, combined, place, name), name)
+    only = variants.of_new_data(recipe_for(recipe, combined, champion, name), name)
     metrics, folder = storage.join(out, "metrics.json"), storage.join(out, "new")
-    compared = earlier.is_known(champion)  # by `earlier.seen`, when the new pictures were read
-    train_detector.evaluate_once(place, combined, metrics, folder, only, is_compared=compared)
+    train_detector.evaluate_once(champion, combined, metrics, folder, only)
     values: dict[str, float] = json.loads(storage.read_text(metrics))
     return values
 

@@ -28,17 +28,11 @@ def evaluate(
     metrics_path: Location,
     out: Location,
     recipe: Recipe,
-    *,
-    is_compared: bool = False,
 ) -> Evaluation:
     """Detector + evaluation shards -> flat metrics file, and a folder with predictions and details.
 
     Under torchrun each rank predicts its share of the images. The first one evaluates; the others
     return an empty `Evaluation`.
-
-    Args:
-        is_compared: whether the caller knows that the detector was not trained on these images,
-            which is told here by shards of the same training alone.
 
     Raises ValueError if the detector was trained on images of an evaluation set.
     """
@@ -57,7 +51,7 @@ def evaluate(
         folder = storage.local_copy(model, ".cache/models")
         detector = OmniDet.from_pretrained(folder, str(world.device))
         provenance = detector.config.get("provenance", {})
-        is_checked = require_unseen(provenance, index, recipe.evaluation) or is_compared
+        is_checked = require_unseen(provenance, index, recipe.evaluation)
         if not is_checked:
             print(
                 "note: the detector was trained on other shards than these, so whether it has seen "
@@ -120,8 +114,6 @@ def evaluate_once(
     metrics_path: Location,
     out: Location,
     recipe: Recipe,
-    *,
-    is_compared: bool = False,
 ) -> bool:
     """`evaluate`, unless `out` holds the evaluation of this very detector on these very shards.
 
@@ -137,7 +129,7 @@ def evaluate_once(
             values = json.loads(storage.read_text(metrics_path))
             if values == known["values"]:
                 return False
-    evaluate(model, shards_location, metrics_path, out, recipe, is_compared=is_compared)
+    evaluate(model, shards_location, metrics_path, out, recipe)
     return True
 
 

@@ -17,7 +17,6 @@ from omnidet.recipes import retrain as variants
 from omnidet.recipes.photographs import of_folder
 from omnidet.registry.versions import Version
 from omnidet.steps import retrain
-from omnidet.steps.retrain import earlier
 from tests import taught
 from tests.steps.retrain import lines
 from tests.steps.retrain.cells_folder import build, draw, split
@@ -73,9 +72,6 @@ def test_what_the_line_of_the_champion_was_trained_on_is_not_evaluated_on(cells,
     assert "2 of the 3 evaluation pictures" in retrain.read(*read, None, champion)
     shutil.rmtree(first)
     assert "evaluation pictures are" not in retrain.read(*read, None, champion)
-    assert earlier.is_known(champion)
-    shutil.rmtree(second)
-    assert not earlier.is_known(champion)
 
 
 def test_other_pictures_of_the_same_camera_are_trained_on(cells, tmp_path):
