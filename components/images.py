@@ -12,6 +12,7 @@ import re
 from omnidet import __version__
 
 REPOSITORY = "ghcr.io/omnidet"
+VARIABLES = ("OMNIDET_IMAGE_REPOSITORY", "OMNIDET_IMAGE_TAG")
 
 
 def image(kind: str) -> str:

@@ -204,6 +204,7 @@ def _given(options: argparse.Namespace) -> _Given:
     spec = package.spec(file)
     values = parameters.parse(spec, options.parameters)
     if options.package is None:  # made from this very code, which knows what its first step takes
+        package.require_images(options.pipeline)
         checks.check(options.pipeline, values, is_on_cluster=True)
     name = options.name or spec["pipelineInfo"]["name"]
     described = package.described(file)

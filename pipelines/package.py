@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import importlib
+import os
 import subprocess
 import tempfile
 from collections.abc import Sequence
@@ -95,6 +96,17 @@ def other_images(names: Sequence[str]) -> str:
                     "run `python -m pipelines compile` for the others"
                 )
     return ""
+
+
+def require_images(name: str) -> None:
+    """Raise ValueError if this environment names other images than a package was compiled for: its
+    run would not have them.
+    """
+    from components import images
+
+    other = other_images([name]) if any(os.environ.get(v) for v in images.VARIABLES) else ""
+    if other:
+        raise ValueError(f"{path(name)}{other}")
 
 
 def spec(package: Path) -> dict[str, Any]:

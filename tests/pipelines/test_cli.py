@@ -198,6 +198,18 @@ def test_compile_writes_packages_and_checks_them(monkeypatch, tmp_path, capsys):
     assert command.main(["compile", "--check"]) == 1
 
 
+def test_images_that_the_package_does_not_have_are_not_passed_over(fake, monkeypatch, capsys):
+    """Set for `compile`, which was forgotten: the run would be one of other images."""
+    monkeypatch.setenv("OMNIDET_IMAGE_TAG", "0.1.0-mine")
+    assert command.main(["submit", "--no-wait"]) == 2
+    said = _one_line(capsys)
+    for part in ("train_detector.yaml", "control:0.1.0-mine", "python -m pipelines compile"):
+        assert part in said
+    assert fake.runs == {}
+    file = str(package.path("train_detector"))
+    assert command.main(["submit", "--no-wait", "--package", file]) == 0
+
+
 @pytest.mark.parametrize(
     ("outcome", "code", "words"),
     [
