@@ -56,8 +56,10 @@ def check(name: str, parameters: Mapping[str, Any], is_on_cluster: bool = False)
 
 def _check_configuration(given: Mapping[str, Any]) -> None:
     """What the first step of `train_detector` checks, as far as it can be known from here."""
-    from components.run import configuration, own_settings
+    from components.run import configuration, own_settings, places
 
+    if given["data"]:
+        places.require_own(given["data"], given["workspace"])
     known = {field.name for field in dataclasses.fields(configuration.RunParameters)}
     own = {key: value for key, value in given.items() if key in known}
     # The first step looks into the registry, and reads a catalogue in the cluster's object store,

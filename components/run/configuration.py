@@ -108,6 +108,8 @@ def configure(given: RunParameters) -> Configured:
     run_folder = places.run_folder(given.workspace, given.run_id)
     named = {"data": given.data, "registry": given.registry}
     places.check({name: place for name, place in named.items() if place})
+    if given.data:
+        places.require_own(given.data, given.workspace)
     datasets_to_download(given.data, given.download, _catalogue(given))
     if given.registry:
         places.check_registry(given.registry)
@@ -187,7 +189,9 @@ def _found(given: RunParameters) -> str:
     """
     if not storage.is_s3(given.data) or given.download or not given.registry:
         return ""
-    found = storage.listing_hash(given.data, (given.workspace, given.registry))
+    written = (*places.written(given.workspace), given.registry)
+    beside = [place for place in written if not storage.is_inside(given.data, place)]
+    found = storage.listing_hash(given.data, beside)
     print(f"{given.data} as it is now: version {found[:12]}", flush=True)
     return found
 

@@ -41,6 +41,23 @@ def data_folder(workspace: str, facts: object) -> str:
     return storage.join(workspace, "data", _hash(facts))
 
 
+def require_own(data: str, workspace: str) -> None:
+    """Raise ValueError for data in the very folder in which runs keep what they make: each run
+    would find other data there than the one before.
+    """
+    for place in written(workspace):
+        if storage.is_inside(data, place) and storage.is_inside(place, data):
+            raise ValueError(
+                f"data={data} is where the runs of workspace={workspace} keep what they make: "
+                "give the data, or the runs, a folder of their own"
+            )
+
+
+def written(workspace: str) -> list[str]:
+    """The folders that runs write to."""
+    return [storage.join(workspace, folder) for folder in ("data", "runs")]
+
+
 def shards(data_folder: str) -> str:
     """Location of the shard folder."""
     return storage.join(data_folder, "shards")

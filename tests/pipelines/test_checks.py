@@ -25,6 +25,7 @@ def _check(spec, *assignments: str, is_on_cluster: bool = True) -> None:
         ("workspace=", "workspace is empty"),
         ("registry=/folder", "registry=/folder .*lost"),
         ("data=folder", "data=folder .*lost"),
+        ("data=s3://omnidet/pipeline/data", "data=s3://omnidet/pipeline/data .*workspace="),
         ("num_nodes=0", "num_nodes=0: give 1 or more"),
         ("gpus_per_node=-1", "gpus_per_node=-1: give 0 or more"),
         ("memory_per_node=lots", "memory_per_node='lots'"),

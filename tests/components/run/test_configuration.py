@@ -109,6 +109,39 @@ def test_changed_data_behind_the_same_uri_is_other_data(s3):
     assert named == [folder(data_version="7"), folder(download=["coco"]), folder(registry="")]
 
 
+@pytest.mark.s3
+@pytest.mark.parametrize(
+    ("data", "workspace"),
+    [("team/datasets/coco", "team"), ("team/data/coco", "team"), ("data", "pipeline"), ("", "")],
+)
+def test_data_may_lie_beside_what_runs_write(s3, data, workspace):
+    """In the workspace, apart from it, or all of it in one bucket."""
+    data, workspace = (f"{s3.uri}/{place}".rstrip("/") for place in (data, workspace))
+    given = {"recipe": "coco_folder", "settings": [], "data": data, "workspace": workspace}
+    given["registry"] = f"{workspace}/registry"
+
+    def folder() -> str:
+        return _configured(**given).data_folder
+
+    storage.write_bytes(f"{data}/annotations/a.json", b"1")
+    first = folder()
+    for own in ("runs/1/metrics.json", "data/0123456789ab/shards/index.json"):
+        storage.write_bytes(f"{workspace}/{own}", b"{}")
+    assert folder() == first
+    storage.write_bytes(f"{data}/annotations/a.json", b"2")
+    assert folder() != first
+
+
+@pytest.mark.parametrize("name", ["data", "runs"])
+@pytest.mark.parametrize("ending", ["", "/"])
+def test_data_is_not_where_runs_write(name, ending):
+    """Each run would find other data there than the one before."""
+    with pytest.raises(ValueError, match=f"data=s3://b/w/{name}.* workspace=s3://b/w"):
+        _configured(
+            recipe="coco_folder", settings=[], data=f"s3://b/w/{name}{ending}", workspace="s3://b/w"
+        )
+
+
 def test_given_data_leaves_the_world_alone():
     run = _configured(recipe="coco_folder", settings=[], data="s3://b/coco")
     assert not any(s.startswith("world.") for s in run.settings)
