@@ -18,6 +18,7 @@ from omnidet.data import shards as shard_folder
 from omnidet.data.download import datasets as downloading
 from omnidet.data.download.selection import Options
 from omnidet.recipes.recipe import Recipe
+from omnidet.registry import pointers, versions
 from omnidet.steps import train_detector
 
 BETWEEN = ", "
@@ -140,7 +141,8 @@ def register(
     recipe: Recipe,
     out: str,
 ) -> dict[str, str]:
-    """Register the detector as the champion; returns what `artifacts.note_registered` noted.
+    """Register the detector as the champion, unless somebody has rolled back from this very one;
+    returns what `artifacts.note_registered` noted.
 
     Raises ValueError if the champion is no longer the one that the gate compared with.
     """
@@ -149,11 +151,17 @@ def register(
     for key, value in source.items():
         os.environ.setdefault(f"OMNIDET_RUN_{key}", value)
     expected = _compared_with(run_folder)
-    version, is_new = train_detector.register(
-        model, metrics, registry, recipe, "champion", expected
+    version, is_new = train_detector.register(model, metrics, registry, recipe)
+    done = "registered" if is_new else "was registered already"
+    is_back = not is_new and version.number in pointers.taken_back(
+        registry, version.name, versions.CHAMPION
     )
-    print(f"{version} {'registered' if is_new else 'was registered already'} in {registry}")
-    outcome.registered(version, ("champion",))
+    if is_back:  # a schedule that trains the same again must not undo what somebody decided
+        done += f", and rolled back: it stays so (omnidet models promote {version} ends that)"
+    else:
+        versions.promote(registry, version.name, version.number, versions.CHAMPION, expected)
+    print(f"{version} {done}, in {registry}")
+    outcome.registered(version, () if is_back else (versions.CHAMPION,))
     return artifacts.note_registered(run_folder, out, version, registry, model)
 
 

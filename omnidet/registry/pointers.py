@@ -107,6 +107,19 @@ def read(registry: Location, model: str, alias: str) -> Pointer | None:
     return pointer
 
 
+def taken_back(registry: Location, model: str, alias: str) -> set[int]:
+    """The versions from which somebody rolled the alias back: it pointed to them once, and neither
+    does so now nor came to where it is now by way of them.
+    """
+    now = read(registry, model, alias)
+    if now is None:
+        return set()
+    folder = storage.join(registry, model, FOLDER, alias)
+    changes = [match for match in map(_CHANGE.fullmatch, storage.list_files(folder)) if match]
+    once = {_parsed(storage.join(folder, found[0]), int(found[1])).version for found in changes}
+    return once - {now.version, *now.history}
+
+
 def _parsed(location: str, change: int) -> Pointer:
     try:
         content = json.loads(storage.read_text(location))

@@ -9,7 +9,7 @@ import pytest
 
 from components.gate import gate
 from components.register import register
-from components.run import places
+from components.run import outcome, places
 from omnidet import storage
 from omnidet.registry import versions
 from tests.components.steps import Artifact, run_folder
@@ -56,6 +56,29 @@ def test_a_champion_that_changed_after_the_gate_is_not_replaced(tmp_path):
         _register(second, registry, artifact)
     assert not storage.exists(f"{second}/registered.json")
     assert versions.aliases(registry, "toy") == {"champion": 1}
+
+
+def test_what_was_rolled_back_is_not_promoted_again_by_a_schedule(tmp_path, capsys):
+    """A schedule that trains the same again gets the same weights."""
+    registry, artifact = str(tmp_path / "registry"), Artifact(tmp_path / "model.json")
+    first, second = (run_folder(tmp_path, seed) for seed in (0, 1))
+    for run in (first, second):
+        assert gate.python_func(places.metrics(run), registry, run, "tiny_world", SETTINGS) is True
+        _register(run, registry, artifact)
+    assert versions.aliases(registry, "toy") == {"champion": 2}
+    assert _register(second, registry, artifact) == "toy@2"  # tried again
+    versions.rollback(registry, "toy")
+    assert gate.python_func(places.metrics(second), registry, second, "tiny_world", SETTINGS)
+    capsys.readouterr()
+    assert _register(second, registry, artifact) == "toy@2"
+    assert versions.aliases(registry, "toy") == {"champion": 1}
+    said = capsys.readouterr().out
+    assert "omnidet models promote toy@2" in said
+    assert outcome.find(said) == ("registered", "toy@2")
+    versions.promote(registry, "toy", 2)
+    assert gate.python_func(places.metrics(second), registry, second, "tiny_world", SETTINGS)
+    _register(second, registry, artifact)
+    assert outcome.find(capsys.readouterr().out) == ("registered", "toy@2, champion")
 
 
 def test_the_model_registry_hears_of_the_run(tmp_path, monkeypatch):

@@ -29,6 +29,17 @@ def test_each_change_is_a_file_that_stays(registry):
     assert "time" in json.loads(now["champion/00000002.json"])
 
 
+def test_what_was_rolled_back_is_told_from_what_was_followed(registry):
+    assert pointers.taken_back(registry, "toy", "champion") == set()
+    for version, history in ((1, ()), (2, (1,)), (3, (1, 2))):
+        before = pointers.read(registry, "toy", "champion")
+        assert pointers.change(registry, "toy", "champion", before, version, history)
+    assert pointers.taken_back(registry, "toy", "champion") == set()
+    before = pointers.read(registry, "toy", "champion")
+    assert pointers.change(registry, "toy", "champion", before, 2, (1,))
+    assert pointers.taken_back(registry, "toy", "champion") == {3}
+
+
 def test_a_change_of_what_has_changed_is_refused(registry):
     pointers.change(registry, "toy", "champion", None, 1, ())
     seen = pointers.read(registry, "toy", "champion")
