@@ -16,6 +16,8 @@ _INSIDE = 0.01
 """Rounding: how far a share may lie beyond the picture."""
 _DECIMAL_COMMA = re.compile(r"-?[0-9]+(,[0-9]+)?")
 """As programs write numbers whose system is set to German, French or the like."""
+_LEAST_TELLING = 5
+"""Rows whose first two points, of three, lie as the numbers of a box: by chance one row in four."""
 _USUAL = 0.5
 """Share of the rows that decides how many numbers every row has."""
 
@@ -115,13 +117,22 @@ def reading(found: Sequence[tuple[Path, Row]], keypoints: int | None) -> Reading
             "put `kpt_shape: [number of points, 2]` into data.yaml, or leave the box alone in "
             "each row"
         )
+    is_telling = len(long) >= _LEAST_TELLING or len(long) == len(sound)
+    if length == 6 and is_telling and all(_is_box(values) for _, values in long):
+        raise ValueError(
+            f"{long[0][0]}: rows of 7 numbers may be outlines of three points or boxes with two "
+            "numbers behind, such as an angle and a confidence: leave the box alone in each row, "
+            "or give the outlines a fourth point"
+        )
     return Reading(frozenset(behind), True)
 
 
 def _are_tracks(found: Sequence[tuple[float, ...]]) -> bool:
     """Whether a confidence and the number of a track follow each box."""
     ids = [values[5] for values in found if len(values) == 6]
-    return len(ids) == len(found) and all(i == int(i) for i in ids) and any(i > 1 for i in ids)
+    if len(ids) < len(found) or any(i != int(i) for i in ids):
+        return False
+    return any(i > 1 for i in ids) or all(map(_is_box, found))
 
 
 def _have_flags(found: Sequence[tuple[float, ...]]) -> bool:
@@ -132,11 +143,17 @@ def _have_flags(found: Sequence[tuple[float, ...]]) -> bool:
     )
 
 
+def _is_box(values: Sequence[float]) -> bool:
+    """Whether the first four numbers can be a box in the picture."""
+    cx, cy, width, height = values[:4]
+    sides = (cx - width / 2, cy - height / 2, cx + width / 2, cy + height / 2)
+    return min(sides) >= -_INSIDE and max(sides) <= 1 + _INSIDE
+
+
 def _is_box_with_points(values: Sequence[float]) -> bool:
     """Whether the first four numbers can be a box in the picture that holds the other points."""
     cx, cy, width, height = values[:4]
-    sides = (cx - width / 2, cy - height / 2, cx + width / 2, cy + height / 2)
-    if min(sides) < -_INSIDE or max(sides) > 1 + _INSIDE:
+    if not _is_box(values):
         return False
     points = [p for p in zip(values[4::2], values[5::2], strict=True) if p != (0.0, 0.0)]
     return all(abs(x - cx) <= width * 0.55 and abs(y - cy) <= height * 0.55 for x, y in points)

@@ -18,6 +18,36 @@ def test_numbers_behind_the_box(folder: Folder, behind):
     assert folder.num_read() == 8
 
 
+def test_the_number_of_the_only_track_behind_a_confidence(folder: Folder):
+    for number, scene in enumerate(folder.pictures(scenes(8))):
+        row = drawing.yolo(scene).strip()
+        folder.write(f"{scene.stem}.txt", f"{row} 0.{number + 80} 1\n")
+    folder.write("classes.txt", "cat\ndog\n")
+    assert folder.num_read() == 8
+
+
+def test_two_numbers_behind_the_box_are_no_outline_of_three_points(folder: Folder):
+    for number, scene in enumerate(folder.pictures(scenes(8))):
+        row = drawing.yolo(scene).strip()
+        folder.write(f"{scene.stem}.txt", f"{row} 0.{number + 10} 0.93\n")
+    folder.write("classes.txt", "cat\ndog\n")
+    for part in ("img_000.txt", "7 numbers", "three points"):
+        assert part in folder.refusal()
+
+
+@pytest.mark.parametrize("num_triangles", [2, 12])
+def test_outlines_of_three_points(folder: Folder, num_triangles):
+    for number, scene in enumerate(folder.pictures(scenes(12))):
+        ((x, y, w, h),) = (thing.xywh for thing in scene.things)
+        points = [(x, y), (x + w, y), (x + w / 2, y + h)]
+        row = " ".join(f"{a / SIZE[0]} {b / SIZE[1]}" for a, b in points)
+        kind = ("cat", "dog").index(scene.things[0].name)
+        told = f"{kind} {row}\n" if number < num_triangles else drawing.yolo(scene)
+        folder.write(f"{scene.stem}.txt", told)
+    folder.write("classes.txt", "cat\ndog\n")
+    assert folder.num_read() == 12
+
+
 def test_a_row_that_lacks_a_number_is_not_a_box_without_a_confidence(folder: Folder):
     own = folder.pictures(scenes(12))
     for number, scene in enumerate(own):
