@@ -120,6 +120,8 @@ NEUTRAL = frozenset(
 )
 """Words of folder names that say what kind of files are there, not which."""
 
+_LIST_WORDS = frozenset(["list", "lists", "ids", "paths", "index", "autosplit"])
+"""Words that the name of a list of pictures may hold as well."""
 POINTER = "version https://git-lfs"
 """How a file begins that git was to fetch, and has not."""
 _LOCAL_FILE = re.compile(r"/local-files/?\?d=([^&]*)")
@@ -300,9 +302,10 @@ def split_of_file(path: Path) -> str:
 
 def split_of_list(path: Path) -> str:
     """The split whose pictures a text file lists, by its name alone: `train.txt`, `val2017.txt`,
-    not `cat_train.txt`.
+    `train_list.txt`, not `cat_train.txt`.
     """
-    return _split_word([w for w in re.split(r"[\s_.\-]+", key(path.stem)) if w not in NEUTRAL])
+    plain = NEUTRAL | _LIST_WORDS
+    return _split_word([w for w in re.split(r"[\s_.\-]+", key(path.stem)) if w not in plain])
 
 
 def _split_word(words: Sequence[str]) -> str:

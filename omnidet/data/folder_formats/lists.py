@@ -14,6 +14,8 @@ from omnidet.data.folder_formats import lookup
 from omnidet.data.folder_formats.folder import PICTURES, Folder, key, split_of_list
 
 _MAX_BYTES = 50_000_000
+_BOX = re.compile(r"\S+(\s+[-+0-9.eE]+){4,}")
+"""A row of a label: a photo of a train may be called `train`."""
 _FLAG = re.compile(r"\s+-?[01]$")
 """What lists of a single class write behind each name."""
 
@@ -59,7 +61,10 @@ class Lists:
     def add(self, path: Path, split: str) -> None:
         """Read one list."""
         lines = (text_of(self._folder, path) or "").splitlines()
-        found = {line: self._meant(line, path) for line in filter(None, map(str.strip, lines))}
+        lines = list(filter(None, map(str.strip, lines)))
+        if all(map(_BOX.fullmatch, lines)):
+            return
+        found = {line: self._meant(line, path) for line in lines}
         if not any(found.values()):
             return
         self.files.append(path)

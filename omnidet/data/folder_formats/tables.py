@@ -66,6 +66,8 @@ MORE_CELLS = "row with more cells than columns, as commas in names and numbers m
 _NUMBER = re.compile(r"[-+]?[0-9]+([.,][0-9]*)?|nan", re.IGNORECASE)
 _MARK_LINE = re.compile(r"\"?sep=.\"?[;,\t ]*", re.IGNORECASE)
 """By which spreadsheet programs tell one another what parts the cells."""
+_MARK = re.compile(r"/[a-z]/\S+")
+"""What Open Images writes for the name of a class."""
 _Row = Mapping[str, str]
 
 
@@ -89,7 +91,20 @@ def read(folder: Folder) -> Found | None:
     described = _descriptions(folder) if any(table.is_open_images for table in tables) else {}
     sheets = [sheet for table in tables for sheet in _sheets(folder, table, described)]
     notes = [note for table in tables for note in table.notes]
-    return Found("table of boxes", "xyxy", sheets, notes=notes)
+    fault = next(filter(None, (_undescribed(table, described) for table in tables)), "")
+    return Found("table of boxes", "xyxy", sheets, notes=notes, fault=fault)
+
+
+def _undescribed(table: _Table, described: Mapping[str, str]) -> str:
+    """A sentence with the remedy where a table names a class by a mark that nothing describes."""
+    marks = (row.get("name", "") for _, row in table.rows if table.is_open_images)
+    unknown = next((m for m in marks if _MARK.fullmatch(m) and m not in described), "")
+    if not unknown:
+        return ""
+    return (
+        f"{table.path} names a class {unknown!r}, a mark of Open Images that nothing describes: "
+        "put class-descriptions-boxable.csv, with lines such as `/m/01yrx,Cat`, into the folder"
+    )
 
 
 def _table(folder: Folder, path: Path) -> _Table | None:

@@ -33,6 +33,17 @@ def test_a_line_names_a_picture(root, line):
     assert made.of(Path("JPEGImages/my photo.jpg"), None) == ""
 
 
+@pytest.mark.parametrize("name", ["train_list", "trainval_ids", "list_train", "autosplit_train"])
+def test_a_list_that_is_called_one(root, name):
+    assert _lists(root, **{name: "a\n"}).of(Path("JPEGImages/a.jpg")) == "train"
+
+
+@pytest.mark.parametrize("row", ["0 0.5 0.5 0.2 0.2", "b .5 5e-1 0.2 0.2 0.9"])
+def test_the_label_of_a_photo_of_a_train_is_no_list(root, row):
+    (root / "JPEGImages/0.jpg").write_bytes(b"y")
+    assert _lists(root, train=f"{row}\n{row}\n").files == []
+
+
 def test_a_name_with_blanks(root):
     assert _lists(root, val="my photo\n").of(Path("JPEGImages/my photo.jpg")) == "val"
 

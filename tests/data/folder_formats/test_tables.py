@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from omnidet.data.annotated.config import ReadConfig
+from omnidet.data.annotated.read import read
 from tests.data.annotated import drawing
 from tests.data.annotated.drawing import LOSSY, Folder, Scene, Thing, scenes
 
@@ -130,6 +131,20 @@ def test_open_images(folder: Folder):
     pictures = found.splits["train"]
     assert sum(box.is_crowd for p in pictures for box in p.boxes) == 1
     assert all(p.unknown == {"cat", "dog"} - {p.boxes[0].name} for p in pictures)
+
+
+def test_marks_of_open_images_that_nothing_describes_are_refused(folder: Folder):
+    lines = ["ImageID,LabelName,XMin,XMax,YMin,YMax"]
+    for scene in folder.pictures(scenes(4)):
+        ((x, y, w, h),) = (thing.xywh for thing in scene.things)
+        sides = f"{x / 96},{(x + w) / 96},{y / 64},{(y + h) / 64}"
+        lines.append(f"{scene.stem},/m/01yrx,{sides}")
+    folder.write("boxes.csv", "\n".join(lines))
+    said = folder.refusal()
+    for part in ("boxes.csv", "'/m/01yrx'", "class-descriptions-boxable.csv"):
+        assert part in said
+    folder.write("class-descriptions-boxable.csv", "/m/01yrx,cat\n")
+    assert read(folder.root).names == ("cat",)
 
 
 def test_rows_that_cannot_be_read(folder: Folder):
