@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import struct
+from collections.abc import Iterator, Sequence
 from contextlib import closing
+from typing import Any
 
 import numpy as np
 
@@ -61,11 +63,25 @@ def frames(name: str, every: int = 1, most: int | None = None) -> Iterator[tuple
             raise ValueError(f"{name} breaks off after {count} of {stream.frames} frames: mend it")
 
 
-def _upright(frame: object) -> Pixels:
-    """The pixels as a player shows them: telephones store a turn beside the video."""
-    pixels: Pixels = frame.to_ndarray(format="rgb24")  # type: ignore[attr-defined]  # av has no types
-    turn = round(getattr(frame, "rotation", 0) / 90) % 4
-    return np.rot90(pixels, turn) if turn else pixels
+def _upright(frame: Any) -> Pixels:
+    """The pixels as a player shows them: telephones store a turn beside the video, and mirror what
+    the front camera sees.
+    """
+    pixels: Pixels = frame.to_ndarray(format="rgb24")
+    for side in frame.side_data:
+        if side.type.name == "DISPLAYMATRIX":
+            return _placed(pixels, struct.unpack("=9i", bytes(side)[:36]))
+    return pixels
+
+
+def _placed(pixels: Pixels, matrix: Sequence[int]) -> Pixels:
+    """The pixels where FFmpeg's matrix puts them, by quarter turns and mirrors: what is at x, y
+    goes to ax + cy, bx + dy. PyAV's `rotation` leaves out the mirrors.
+    """
+    a, b, _, c, d = matrix[:5]
+    if abs(b) > abs(a):
+        pixels, a, d = pixels.swapaxes(0, 1), c, b
+    return pixels[:: -1 if d < 0 else 1, :: -1 if a < 0 else 1]
 
 
 def _brief(error: Exception) -> str:

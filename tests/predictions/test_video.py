@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import struct
+
 import numpy as np
 import pytest
 
@@ -36,6 +38,39 @@ def test_every_frame_in_order(film):
 def test_every_third_frame_and_two_at_most(film):
     assert [number for number, _ in video.frames(str(film), every=3)] == [0, 3, 6, 9]
     assert [number for number, _ in video.frames(str(film), every=3, most=2)] == [0, 3]
+
+
+@pytest.mark.parametrize(
+    ("matrix", "shown"),
+    [
+        ((0, 1, -1, 0), lambda pixels: np.rot90(pixels, -1)),
+        ((-1, 0, 0, -1), lambda pixels: np.rot90(pixels, 2)),
+        ((0, -1, 1, 0), lambda pixels: np.rot90(pixels)),
+        ((-1, 0, 0, 1), np.fliplr),
+        ((1, 0, 0, -1), np.flipud),
+        ((0, 1, 1, 0), lambda pixels: pixels.swapaxes(0, 1)),
+        ((0, -1, -1, 0), lambda pixels: np.rot90(pixels, 2).swapaxes(0, 1)),
+    ],
+)
+def test_a_film_is_turned_and_mirrored_as_players_show_it(tmp_path, matrix, shown):
+    """As the file's own matrix says: telephones mirror what the front camera sees."""
+    path = tmp_path / "film.mp4"
+    with av.open(str(path), "w") as out:
+        stream = out.add_stream("mpeg4", rate=10)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        pixels = np.zeros((48, 64, 3), np.uint8)
+        pixels[:16, :16] = 250  # in one corner: no two of the eight ways look the same
+        pixels[:16, 16:40] = 120
+        out.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))
+        out.mux(stream.encode())
+    ((_, upright),) = video.frames(str(path))
+    content = bytearray(path.read_bytes())
+    at = content.index(b"tkhd") + 44  # behind the header, times, ids and volume of version 0
+    a, b, c, d = (65536 * value for value in matrix)
+    struct.pack_into(">5i", content, at, a, b, 0, c, d)
+    path.write_bytes(content)
+    ((_, turned),) = video.frames(str(path))
+    assert turned.tolist() == shown(upright).tolist()
 
 
 def test_what_is_no_video_is_named(tmp_path):
