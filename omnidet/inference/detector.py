@@ -105,7 +105,15 @@ class OmniDet:
         return self._prompt(phrases, self.confidence.asked)
 
     def _prompt(self, phrases: Wanted, line: Line) -> Prompt:
-        return encoded(wanted(phrases), self.detector, self.vocabulary, line)
+        return encoded(wanted(phrases), self.detector, self.vocabulary, line, self._identity)
+
+    @property
+    def _identity(self) -> str:
+        """What the numbers of a prompt depend on: the weights, and how scores are read from them.
+        Empty for a detector that was never written, as while it is trained.
+        """
+        weights = self.config.get("weights_sha256", "")
+        return f"{weights} {self.confidence.asked}" if weights else ""
 
     @overload
     def detect(  # type: ignore[overload-overlap]  # text is a sequence of texts: here it is a path
@@ -158,7 +166,7 @@ class OmniDet:
             batch: how many images of a list go through the detector together.
 
         Raises ValueError or FileNotFoundError that names the image, phrase or threshold that is
-        wrong.
+        wrong, and ValueError for a prompt that another detector encoded.
         """
         how = _How(
             checked_count(max_detections, "max_detections", least=1),
@@ -166,7 +174,9 @@ class OmniDet:
             checked_overlap(no_overlaps),
         )
         checked_count(batch, "batch", least=1)
-        if not isinstance(prompt, Prompt):
+        if isinstance(prompt, Prompt):
+            prompt.require_of(self._identity)
+        else:
             prompt = self.prompt(self.own_names() if prompt is None else prompt)
             for line in hints.of_call(self.vocabulary, prompt.phrases):
                 warnings.warn(line, stacklevel=2)
@@ -278,8 +288,8 @@ class OmniDet:
         labels = tuple(dict.fromkeys(names))
         encoded = torch.stack(rows), torch.stack(biases)
         if len(labels) == len(names):
-            return Prompt(names, *encoded)
-        return Prompt(names, *encoded, labels, tuple(map(labels.index, names)))
+            return Prompt(names, *encoded, of=self._identity)
+        return Prompt(names, *encoded, labels, tuple(map(labels.index, names)), of=self._identity)
 
     def unknown_words(self, phrase: str) -> tuple[str, ...]:
         """Words of a phrase that the vocabulary has only in parts, or that training never had:
@@ -344,6 +354,7 @@ class OmniDet:
 
     def best_scores(self, image: AnyPicture, prompt: Prompt) -> dict[str, float]:
         """The score of the best box of each label, however low it is: what threshold shows it."""
+        prompt.require_of(self._identity)
         ((_, embeddings_QD),) = self._regions([pictures.read(image)])
         found: dict[str, float] = {}
         for place, phrase in enumerate(prompt.phrases):

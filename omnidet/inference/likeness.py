@@ -100,6 +100,7 @@ def joined(one: Prompt, other: Prompt) -> Prompt:
         one.labels + other.labels,
         first + tuple(count + place for place in second),
         (one.thresholds or none * count) + (other.thresholds or none * len(other.labels)),
+        of=one.of,
     )
 
 

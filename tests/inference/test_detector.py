@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 from torch import nn
 
-from omnidet.inference import search
+from omnidet.inference import likeness, search
 from omnidet.inference.detector import Detections, OmniDet
 from omnidet.inference.likeness import Example
 from omnidet.model.backbones.conv_stem_vit import ConvStemVit
@@ -318,3 +318,24 @@ def test_the_best_score_of_a_name_is_that_of_its_best_phrase():
         label: max(s for s, own in zip(found.scores, found.labels, strict=True) if own == label)
         for label in ("a", "b")
     }
+
+
+def test_a_prompt_is_for_the_detector_that_encoded_it():
+    """Rows of another one's embeddings are numbers too, and so were the scores that they gave."""
+
+    def of(seed: int, confidence: dict[str, object]) -> OmniDet:
+        config = {"weights_sha256": str(seed), **confidence}
+        return OmniDet(toys.toy_detector(seed), toys.toy_vocabulary(), config)
+
+    image = toys.png(64, 64, [(5, 5, 30, 30)])
+    detector, again, fitted = of(0, {}), of(0, {}), of(0, toys.CONFIDENCE.to_config())
+    words = detector.prompt(["red star", "ring"])
+    looked = detector.like([Example(image, (5, 5, 30, 30))], say=lambda _: None)
+    for prompt in (words, looked, likeness.joined(words, looked)):
+        found, same = (one.detect(image, prompt, 5) for one in (detector, again))
+        assert np.array_equal(found.scores, same.scores)
+        for other in (of(1, {}), fitted):
+            with pytest.raises(ValueError, match="another detector"):
+                other.detect(image, prompt)
+            with pytest.raises(ValueError, match="another detector"):
+                other.best_scores(image, prompt)
