@@ -177,7 +177,7 @@ class OnnxDetector:
             picture.height,
             phrases=asked,
             matched=tuple(asked[int(place)] for place in labels),
-            image=image,
+            image=picture if hasattr(image, "read") else image,  # a stream is at its end now
         )
 
     def _best(

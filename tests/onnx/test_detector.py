@@ -185,3 +185,9 @@ def test_a_picture_that_cannot_be_read_is_named_and_the_rest_goes_on(
 def test_a_wrong_question_is_said_once_and_not_for_every_picture(exported, pictures, capsys, given):
     assert main([str(exported.onnx), str(pictures[0]), str(pictures[1]), *given]) == 2
     assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_what_was_found_in_a_stream_can_be_drawn(both, pictures):
+    with open(pictures[1], "rb") as stream:
+        found = both[1].detect(stream, PHRASES, 3)
+    assert found.draw().size == both[1].detect(str(pictures[1]), PHRASES, 3).draw().size
