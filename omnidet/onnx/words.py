@@ -34,7 +34,7 @@ class Words:
     @classmethod
     def load(
         cls,
-        folder: Path,
+        folder: str | Path,
         blocks: Sequence[int],
         names: Sequence[str] = (),
         line: Sequence[float] = (),
@@ -48,6 +48,7 @@ class Words:
         Raises FileNotFoundError or ValueError with the remedy, also for the files of another
         detector.
         """
+        folder = Path(folder)
         for name in (TOKENIZER, TABLE):
             if not (folder / name).is_file():
                 raise FileNotFoundError(

@@ -23,7 +23,7 @@ def _words() -> Words:
 
 def test_rows_are_those_of_the_detector(tmp_path):
     _words().save(tmp_path)
-    words = Words.load(tmp_path, toys.toy_vocabulary().blocks)
+    words = Words.load(str(tmp_path), toys.toy_vocabulary().blocks)  # as the documentation has it
     rows, biases = words.rows(PHRASES)
     with torch.no_grad():
         wanted = toys.toy_detector().phrases(toys.toy_vocabulary().table(PHRASES))
