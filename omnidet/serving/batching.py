@@ -13,12 +13,10 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-import numpy as np
-
 from omnidet.data.transforms.example import Example
+from omnidet.inference.choice import choose
 from omnidet.inference.detector import OmniDet, Prompt
 from omnidet.inference.pictures import Picture
-from omnidet.inference.search import best_pairs
 from omnidet.schema import FloatArray, IntArray
 
 
@@ -62,6 +60,9 @@ class Task:
     prompt: Prompt
     max_detections: int
     threshold: float
+    same_thing: float | None = None
+    """Of two boxes of a phrase with a larger intersection over union only the better one is kept;
+    None keeps all."""
 
     @property
     def kind(self) -> tuple[int, tuple[int, ...]]:
@@ -142,16 +143,19 @@ def _together(tasks: Sequence[Task]) -> list[Found]:
     regions = tasks[0].detector.regions([task.picture for task in tasks])
     found = []
     for task, (boxes_Q4, embeddings_QD) in zip(tasks, regions, strict=True):
-        prompt = task.prompt
-        scores, region, phrase = best_pairs(
-            embeddings_QD, prompt.rows_PD, prompt.biases_P, task.max_detections, prompt.shared
+        chosen = choose(
+            boxes_Q4,
+            embeddings_QD,
+            task.prompt,
+            task.max_detections,
+            task.threshold,
+            task.same_thing,
         )
-        kept = scores >= task.threshold
         found.append(
             Found(
-                boxes_Q4[region[kept].cpu().numpy()],
-                np.asarray(scores[kept].cpu().numpy()),
-                np.asarray(phrase[kept].cpu().numpy()),
+                boxes_Q4[chosen.region],
+                chosen.scores,
+                chosen.label,
                 task.picture.width,
                 task.picture.height,
             )

@@ -16,6 +16,7 @@ from omnidet.serving.config import Limits
 _PARSING_SECONDS = 10.0
 """A form can be made that takes the parser long for every byte."""
 _CHUNK = 1 << 16
+_FLAGS = {"true": True, "false": False}
 
 
 def of_query(query: bytes, limits: Limits) -> dict[str, Any]:
@@ -82,13 +83,18 @@ def of_form(content_type: bytes, body: bytes, limits: Limits) -> tuple[bytes, di
 
 
 def of_pairs(pairs: Iterable[tuple[str, str]]) -> dict[str, Any]:
-    """`phrases` as a list, numbers as numbers. Raises ValueError for another field that repeats."""
+    """`phrases` as a list, numbers as numbers, `no_overlaps` as true or false where it is one.
+
+    Raises ValueError for another field that repeats.
+    """
     fields: dict[str, Any] = {"phrases": []}
     for name, value in pairs:
         if name == "phrases":
             fields["phrases"].append(value)
         elif name in fields:
             raise ValueError(f"{name!r} is given twice: give it once")
+        elif name == "no_overlaps":
+            fields[name] = _FLAGS.get(value, value)
         else:
             fields[name] = _number(value)
     return fields

@@ -18,6 +18,8 @@ from omnidet.inference.defaults import MAX_DETECTIONS
 from omnidet.serving import fields, strict_json
 from omnidet.serving.config import Limits
 
+SETTINGS = ("threshold", "max_detections", "no_overlaps")
+"""Fields of a request besides pictures and phrases."""
 _OTHER_TEXTS = 400
 """In a JSON body: names, datatypes, an id, pictures."""
 _SPACES = str.maketrans("", "", " \t\r\n")
@@ -32,6 +34,7 @@ class Question:
     threshold: float | None
     """None for the detector's own."""
     max_detections: int
+    no_overlaps: bool = False
 
 
 def read(content_type: str, body: bytes, query: bytes, limits: Limits) -> Question:
@@ -66,7 +69,7 @@ def json_object(body: bytes, limits: Limits) -> dict[str, Any]:
 
 def checked(images: list[bytes], given: Mapping[str, Any], limits: Limits) -> Question:
     """The question of pictures and fields. Raises ValueError for what is unknown or too much."""
-    require_known({"image": None, **given}, ("image", "phrases", "threshold", "max_detections"))
+    require_known({"image": None, **given}, ("image", "phrases", *SETTINGS))
     if not 0 < len(images) <= limits.max_images:
         raise ValueError(
             f"{counted(len(images), 'image')}: a request may have 1 to {limits.max_images}"
@@ -77,7 +80,10 @@ def checked(images: list[bytes], given: Mapping[str, Any], limits: Limits) -> Qu
         raise ValueError(
             f"max_detections {_short(most)}: give a whole number from 1 to {limits.max_detections}"
         )
-    return Question(tuple(images), phrases(given.get("phrases"), limits), threshold, most)
+    apart = given.get("no_overlaps", False)
+    if type(apart) is not bool:
+        raise ValueError(f"no_overlaps {_short(apart)}: give true or false")
+    return Question(tuple(images), phrases(given.get("phrases"), limits), threshold, most, apart)
 
 
 def require_known(given: Mapping[str, Any], known: Sequence[str]) -> None:

@@ -19,6 +19,7 @@ from omnidet.data.reading import picture_files
 from omnidet.data.reading.picture_files import PictureLimits
 from omnidet.data.vocabulary import Vocabulary
 from omnidet.inference import hints, pictures, spelling
+from omnidet.inference.choice import checked_overlap
 from omnidet.inference.detector import OmniDet, Prompt
 from omnidet.inference.explain import Explanation
 from omnidet.serving import answers
@@ -99,7 +100,9 @@ class Service:
                 least = question.threshold
                 if least is None:
                     least = loaded.detector.threshold
-                task = Task(loaded.detector, picture, prompt, question.max_detections, least)
+                apart = checked_overlap(question.no_overlaps)
+                most = question.max_detections
+                task = Task(loaded.detector, picture, prompt, most, least, apart)
                 running.append(asyncio.create_task(self._batcher.run(task)))
             return await asyncio.gather(*running)
         finally:

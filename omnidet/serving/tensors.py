@@ -29,7 +29,7 @@ OUTPUTS: tuple[tuple[str, str, list[int]], ...] = (
 )
 """Tensors of an answer: name, datatype, and shape behind the number of detections."""
 _PACKED = {"INT64": "<q", "FP32": "<f"}
-_OF_REQUEST = ("threshold", "max_detections", "binary_data_output")
+_OF_REQUEST = (*requests.SETTINGS, "binary_data_output")
 _OF_INPUT = ("binary_data_size", "content_type")
 
 
@@ -60,9 +60,7 @@ def read(body: bytes, header: str | None, limits: Limits) -> tuple[Question, Wan
     parameters = _mapping(content, "parameters", "the request")
     _require_known(parameters, _OF_REQUEST, '"parameters"')
     images, phrases = _inputs(content.get("inputs"), body[length:])
-    asked = {
-        key: value for key, value in parameters.items() if key in ("threshold", "max_detections")
-    }
+    asked = {key: value for key, value in parameters.items() if key in requests.SETTINGS}
     question = requests.checked(images, {"phrases": phrases, **asked}, limits)
     return question, _wanted(content, parameters)
 

@@ -38,21 +38,22 @@ FILE = ("image", IMAGE, '; filename="a.png"')
 
 
 def test_the_same_question_in_every_form():
-    plain = _read(
-        {"image": TEXT, "phrases": ["red star", "Öl"], "threshold": 0.25, "max_detections": 5}
-    )
-    assert plain == requests.Question((IMAGE,), ("red star", "Öl"), 0.25, 5)
+    settings = {"threshold": 0.25, "max_detections": 5, "no_overlaps": True}
+    plain = _read({"image": TEXT, "phrases": ["red star", "Öl"], **settings})
+    assert plain == requests.Question((IMAGE,), ("red star", "Öl"), 0.25, 5, no_overlaps=True)
     shortest = _read({"image": f"data:image/png;base64,{TEXT}", "phrases": ["ring"]})
     assert (shortest.images, shortest.threshold) == ((IMAGE,), None)
+    assert not shortest.no_overlaps
     form = _form(
         FILE,
         ("phrases", b"red star", ""),
         ("phrases", "Öl".encode(), ""),
         ("threshold", b"0.25", ""),
         ("max_detections", b"5", ""),
+        ("no_overlaps", b"true", ""),
     )
     assert _read(form, "multipart/form-data; boundary=x") == plain
-    query = "phrases=red+star&phrases=%C3%96l&threshold=0.25&max_detections=5"
+    query = "phrases=red+star&phrases=%C3%96l&threshold=0.25&max_detections=5&no_overlaps=true"
     assert (
         _read(IMAGE, "image/png", query) == _read(IMAGE, "application/octet-stream", query) == plain
     )
@@ -94,6 +95,7 @@ def test_the_same_question_in_every_form():
             "max_detections 0.* 50",
         ),
         ({"image": TEXT, "phrases": ["a"], "max_detections": True}, "max_detections True"),
+        ({"image": TEXT, "phrases": ["a"], "no_overlaps": "true"}, "no_overlaps 'true'"),
         (
             {"image": TEXT, "phrases": ["a"], "treshold": 0.5},
             "unknown treshold",
@@ -150,6 +152,7 @@ def test_base64_with_line_breaks():
     [
         ("phrases=a&threshold=0.1&threshold=0.9", "'threshold' is given twice"),
         ("phrases=a&max_detections=true", "max_detections 'true'"),
+        ("phrases=a&no_overlaps=1", "no_overlaps '1'"),
         ("phrases=a&threshold=NaN", "threshold"),
         ("phrases=%ff", "not UTF-8"),
         ("phrases=a&&x", "cannot be read"),

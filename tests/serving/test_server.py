@@ -18,6 +18,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from omnidet.inference import choice
 from omnidet.inference.detector import OmniDet
 from omnidet.serving.config import Limits, Patience
 from omnidet.serving.server import listening
@@ -64,6 +65,18 @@ def test_it_answers_as_the_detector_does(port, detector):
         assert {o["name"]: o["data"] for o in answer["outputs"]}["scores"] == pytest.approx(
             found.scores, abs=1e-6
         )
+
+
+def test_near_copies_are_left_out_where_that_is_asked_for(port, detector, monkeypatch):
+    monkeypatch.setattr(choice, "SAME_THING", 0.1)  # boxes of a toy are no near-copies
+    counts = {}
+    for apart in (False, True):
+        (found,) = detector.detect([PICTURE], "ring", 50, no_overlaps=apart)
+        content = question("ring", max_detections=50, no_overlaps=apart)
+        _, answer = ask(port, "POST", "/detect", content)
+        assert [d["score"] for d in answer["detections"]] == pytest.approx(found.scores, abs=1e-6)
+        counts[apart] = len(found)
+    assert counts[True] < counts[False]
 
 
 def test_a_picture_is_turned_as_its_exif_tag_says(port):

@@ -47,12 +47,14 @@ def _binary(name: str, content: bytes, count: int, **other: Any) -> dict[str, An
 
 
 def test_json():
-    asked = {"threshold": 0.25, "max_detections": 5, "binary_data_output": False}
+    asked = {"threshold": 0.25, "max_detections": 5, "no_overlaps": True}
+    asked |= {"binary_data_output": False}
     nested = [_tensor("phrases", [["a", "b"]], shape=[1, 2]), INPUTS[0]]
     for inputs in (INPUTS, nested):
         question, wanted = _read({"id": "7", "inputs": inputs, "parameters": asked})
         assert (question.images, question.phrases) == ((IMAGE,), ("a", "b"))
         assert (question.threshold, question.max_detections) == (0.25, 5)
+        assert question.no_overlaps
         assert wanted.id == "7"
         assert wanted.outputs == dict.fromkeys(("images", "boxes", "scores", "phrases"), False)
 
