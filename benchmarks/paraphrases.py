@@ -27,8 +27,8 @@ from torch import Tensor
 
 from omnidet.data import shards
 from omnidet.data.relations import SIDES, split_relation
-from omnidet.inference.choice import overlaps
 from omnidet.inference.detector import OmniDet
+from omnidet.inference.overlaps import overlaps
 from omnidet.inference.search import exact_logits, probabilities
 
 SETS = ("eval/coco", "eval/refcocog", "eval/refcocog_unseen", "eval/flickr30k")

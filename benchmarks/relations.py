@@ -31,8 +31,8 @@ from side_by_side import print_table
 from omnidet.data.tiny_world.expressions import Relation, descriptions, relational_expressions
 from omnidet.data.tiny_world.scenes import Scene, Style, draw_scene
 from omnidet.data.tiny_world.sprites import COLOURS, SHAPES
-from omnidet.inference.choice import overlaps
 from omnidet.inference.detector import OmniDet
+from omnidet.inference.overlaps import overlaps
 
 KINDS = ("alone", "rivals", "landmark")
 WAYS = ("as it is", "the other side", "landmark not there")

@@ -13,15 +13,12 @@ from dataclasses import dataclass
 import numpy as np
 from torch import Tensor
 
+from omnidet.inference.overlaps import one_each, overlaps
 from omnidet.inference.pictures import Picture
 from omnidet.inference.prompt import Prompt
 from omnidet.inference.question import shown
 from omnidet.inference.search import best_pairs
 from omnidet.schema import FloatArray, IntArray
-
-SAME_THING = 0.7
-"""Intersection over union above which two boxes of a name are taken for the same thing, where
-that is asked for."""
 
 _NONE = -1.0
 """Below every score: nothing that reaches its threshold was left out."""
@@ -63,7 +60,7 @@ def choose(
     asked = count * most_phrases
     while True:
         parts, unseen = _by_threshold(embeddings_QD, prompt, name_of, asked, threshold)
-        kept = _one_each(boxes_Q4, parts, name_of, same_thing)
+        kept = one_each(boxes_Q4, parts.region, name_of[parts.phrase], same_thing)
         # Below that, a pair of one group may not be known yet that is better than another group's.
         sure = [place for place in kept[:count] if parts.scores[place] >= unseen]
         if unseen < 0 or len(sure) == count:
@@ -131,41 +128,6 @@ def _pairs(
     return pairs, unseen
 
 
-def _one_each(
-    boxes_Q4: FloatArray, pairs: _Pairs, name_of: IntArray, same_thing: float | None
-) -> list[int]:
-    """Places of the pairs that are no second phrase, or box, of a better one of the same name."""
-    kept: list[int] = []
-    seen: set[tuple[int, int]] = set()
-    by_name: dict[int, list[int]] = {}
-    for place, (region, phrase) in enumerate(
-        zip(pairs.region.tolist(), pairs.phrase.tolist(), strict=True)
-    ):
-        name = int(name_of[phrase])
-        if (region, name) in seen:
-            continue
-        seen.add((region, name))
-        others = by_name.setdefault(name, [])
-        if same_thing is not None and others:
-            shares = overlaps(boxes_Q4[region], boxes_Q4[others])
-            if float(shares.max()) > same_thing:
-                continue
-        others.append(region)
-        kept.append(place)
-    return kept
-
-
-def overlaps(box: FloatArray, others_K4: FloatArray) -> FloatArray:
-    """Intersection over union (K,) of a box with others."""
-    width = np.minimum(box[2], others_K4[:, 2]) - np.maximum(box[0], others_K4[:, 0])
-    height = np.minimum(box[3], others_K4[:, 3]) - np.maximum(box[1], others_K4[:, 1])
-    common = np.maximum(width, 0) * np.maximum(height, 0)
-    area = (box[2] - box[0]) * (box[3] - box[1])
-    areas_K = (others_K4[:, 2] - others_K4[:, 0]) * (others_K4[:, 3] - others_K4[:, 1])
-    shares: FloatArray = common / np.maximum(area + areas_K - common, 1e-9)
-    return shares
-
-
 def checked_box(given: Sequence[float]) -> FloatArray:
     """Corners (4,) of a box.
 
@@ -218,18 +180,3 @@ def shares_of(box: FloatArray, boxes_Q4: FloatArray, picture: Picture) -> FloatA
             "larger box"
         )
     return shares_Q
-
-
-def checked_overlap(given: bool | float) -> float | None:
-    """The share above which boxes overlap too much; None where all are kept.
-
-    Raises ValueError unless it is True, False or a share from 0 to 1.
-    """
-    if isinstance(given, bool):
-        return SAME_THING if given else None
-    if not isinstance(given, int | float) or not 0 <= given <= 1:  # NaN compares false
-        raise ValueError(
-            f"no_overlaps {shown(given)}: give True, False, or the share of overlap from 0 to 1 "
-            "above which two boxes are the same thing"
-        )
-    return float(given)

@@ -13,13 +13,14 @@ from torch import Tensor
 
 from omnidet.data.vocabulary import Vocabulary
 from omnidet.inference import explain, hints, likeness, pictures, pieces, references, saving
-from omnidet.inference.choice import box_in, checked_overlap, choose, shares_of
+from omnidet.inference.choice import box_in, choose, shares_of
 from omnidet.inference.defaults import BATCH, MAX_DETECTIONS, THRESHOLD
 from omnidet.inference.detections import Detections
 from omnidet.inference.devices import checked_device, checked_precision
 from omnidet.inference.explain import Explanation
 from omnidet.inference.likeness import Example
 from omnidet.inference.names import Wanted, wanted
+from omnidet.inference.overlaps import checked_overlap
 from omnidet.inference.pictures import AnyPicture, Picture
 from omnidet.inference.prompt import Prompt, encoded
 from omnidet.inference.question import checked_count, checked_threshold

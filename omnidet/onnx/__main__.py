@@ -29,6 +29,11 @@ def _main(arguments: list[str] | None) -> int:
         "--phrases", nargs="+", metavar="WORDS", help="not for a model with words folded in"
     )
     parser.add_argument("--threshold", type=float, help="default: the model's own")
+    parser.add_argument(
+        "--no-overlaps",
+        action="store_true",
+        help="keep only the better of two boxes of one phrase that overlap by more than .7",
+    )
     parser.add_argument("--threads", type=int, default=0, help="default: one for each core")
     options = parser.parse_args(arguments)
     try:
@@ -43,18 +48,27 @@ def _main(arguments: list[str] | None) -> int:
         detector.asked(options.phrases)
     except (ValueError, OSError, extras.MissingError) as error:
         return _failed(error)
-    return _look_at(options.images, detector, options.phrases, threshold)
+    return _look_at(
+        options.images, detector, options.phrases, threshold, no_overlaps=options.no_overlaps
+    )
 
 
 def _look_at(
-    images: list[str], detector: OnnxDetector, phrases: list[str] | None, threshold: float
+    images: list[str],
+    detector: OnnxDetector,
+    phrases: list[str] | None,
+    threshold: float,
+    *,
+    no_overlaps: bool,
 ) -> int:
     """A line for each picture; one that cannot be read is named, and the rest goes on."""
     code = 0
     for image in images:
         try:
             with warnings.catch_warnings(action="ignore"):  # said as hints
-                found = detector.detect(image, phrases, threshold=threshold)
+                found = detector.detect(
+                    image, phrases, threshold=threshold, no_overlaps=no_overlaps
+                )
         except (ValueError, OSError) as error:
             _failed(error)
             code = WRONG_INPUT if len(images) == 1 else standard_output.FAILED

@@ -31,6 +31,10 @@ class Best:
         width = max(1, scores_QP.shape[1])
         return cls(flat[places], places // width, places % width + first)
 
+    def at(self, places: IntArray) -> Best:
+        """The pairs at these places."""
+        return Best(self.scores[places], self.region[places], self.phrase[places])
+
     def with_more(self, scores_QP: FloatArray, first: int, most: int) -> Best:
         """The best of these and those of further phrases."""
         more = Best.of(scores_QP, most, first)

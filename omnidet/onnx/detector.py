@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, overload
 
@@ -12,6 +13,7 @@ import numpy as np
 from omnidet.inference import hints, pictures, pieces
 from omnidet.inference.defaults import MAX_DETECTIONS
 from omnidet.inference.detections import Detections
+from omnidet.inference.overlaps import checked_overlap, one_each
 from omnidet.inference.pictures import AnyPicture
 from omnidet.inference.question import checked_count, checked_phrases, checked_threshold
 from omnidet.onnx import runtime
@@ -94,6 +96,8 @@ class OnnxDetector:
         phrases: str | Iterable[str] | None = ...,
         max_detections: int = ...,
         threshold: float = ...,
+        *,
+        no_overlaps: bool | float = ...,
     ) -> Detections: ...
     @overload
     def detect(
@@ -102,6 +106,8 @@ class OnnxDetector:
         phrases: str | Iterable[str] | None = ...,
         max_detections: int = ...,
         threshold: float = ...,
+        *,
+        no_overlaps: bool | float = ...,
     ) -> list[Detections]: ...
     def detect(
         self,
@@ -109,6 +115,8 @@ class OnnxDetector:
         phrases: str | Iterable[str] | None = None,
         max_detections: int = MAX_DETECTIONS,
         threshold: float = 0.0,
+        *,
+        no_overlaps: bool | float = False,
     ) -> Detections | list[Detections]:
         """The best boxes of each image over all the phrases.
 
@@ -117,20 +125,24 @@ class OnnxDetector:
             phrases: one phrase or a list of them; None where the words are folded into the model.
             max_detections: for each image, 1 or more.
             threshold: lowest score, from 0 to 1.
+            no_overlaps: keep only the better of two boxes under one phrase whose intersection over
+                union is above .7, or above the share that is given.
 
         Raises ValueError or FileNotFoundError that names the image, phrase or threshold that is
         wrong.
         """
-        least = checked_threshold(threshold)
-        most = checked_count(max_detections, "max_detections", least=1)
+        how = _How(
+            checked_count(max_detections, "max_detections", least=1),
+            checked_threshold(threshold),
+            checked_overlap(no_overlaps),
+        )
         asked = self.asked(phrases)
         vocabulary = self.words.vocabulary if self.words else None
         for line in hints.of_call(vocabulary, asked) if phrases is not None else ():
             warnings.warn(line, stacklevel=2)
         rows = self.words.rows(asked) if self.words else None
         found = [
-            self._look(image, name, asked, rows, most, least)
-            for image, name in pictures.named(images)
+            self._look(image, name, asked, rows, how) for image, name in pictures.named(images)
         ]
         return found[0] if pictures.is_one(images) else found
 
@@ -159,45 +171,72 @@ class OnnxDetector:
         name: str,
         asked: tuple[str, ...],
         rows: tuple[FloatArray, FloatArray] | None,
-        most: int,
-        least: float,
+        how: _How,
     ) -> Detections:
         picture = pictures.read(image, name)
         side = self.facts.side(picture.width, picture.height)
         square = picture.letterboxed(side, by_pillow=True)
         pixels_1CHW = np.ascontiguousarray(square.pixels.transpose(2, 0, 1)[None])
-        boxes_Q4, best = self._best(pixels_1CHW, rows, most)
-        kept = best.scores >= least
-        labels = best.phrase[kept]
+        shares_Q4, best_of = self._seen(pixels_1CHW, rows)
+        boxes_Q4 = picture.unboxed(shares_Q4 * side, square.record)
+        best = _chosen(boxes_Q4, best_of, how)
         return Detections(
-            picture.unboxed(boxes_Q4[best.region[kept]] * side, square.record),
-            best.scores[kept],
-            labels,
+            boxes_Q4[best.region],
+            best.scores,
+            best.phrase,
             picture.width,
             picture.height,
             phrases=asked,
-            matched=tuple(asked[int(place)] for place in labels),
+            matched=tuple(asked[int(place)] for place in best.phrase),
             image=picture if hasattr(image, "read") else image,  # a stream is at its end now
         )
 
-    def _best(
-        self, pixels_1CHW: Any, rows: tuple[FloatArray, FloatArray] | None, most: int
-    ) -> tuple[FloatArray, Best]:
-        """All boxes (Q, 4) and the best pairs."""
+    def _seen(
+        self, pixels_1CHW: Any, rows: tuple[FloatArray, FloatArray] | None
+    ) -> tuple[FloatArray, Callable[[int], Best]]:
+        """All boxes (Q, 4) as shares of the square, and what gives so many of the best pairs."""
         if rows is None:
             boxes_1Q4, scores_1QP = self.session.run(["boxes", "scores"], {"images": pixels_1CHW})
-            return boxes_1Q4[0], Best.of(scores_1QP[0], most)
+            return boxes_1Q4[0], lambda most: Best.of(scores_1QP[0], most)
         rows_PD, biases_P = rows
         first = {"rows": rows_PD[:NAMES_AT_ONCE], "biases": biases_P[:NAMES_AT_ONCE]}
         boxes_1Q4, scores_1QP, embeddings_1QD = self.session.run(
             ["boxes", "scores", "embeddings"], {"images": pixels_1CHW, **first}
         )
-        best = Best.of(scores_1QP[0], most)
-        for begin in range(NAMES_AT_ONCE, len(rows_PD), NAMES_AT_ONCE):
-            some = slice(begin, begin + NAMES_AT_ONCE)
-            logits_QP = embeddings_1QD[0] @ rows_PD[some].T + biases_P[some]
-            best = best.with_more(_sigmoid(logits_QP), begin, most)
-        return boxes_1Q4[0], best
+
+        def best_of(most: int) -> Best:
+            best = Best.of(scores_1QP[0], most)
+            for begin in range(NAMES_AT_ONCE, len(rows_PD), NAMES_AT_ONCE):
+                some = slice(begin, begin + NAMES_AT_ONCE)
+                logits_QP = embeddings_1QD[0] @ rows_PD[some].T + biases_P[some]
+                best = best.with_more(_sigmoid(logits_QP), begin, most)
+            return best
+
+        return boxes_1Q4[0], best_of
+
+
+@dataclass(frozen=True)
+class _How:
+    """What is kept of the pairs of an image."""
+
+    most: int
+    least: float
+    same_thing: float | None
+
+
+def _chosen(boxes_Q4: FloatArray, best_of: Callable[[int], Best], how: _How) -> Best:
+    """The best pairs; of more and more, where some are near-copies of better ones."""
+    asked = how.most
+    while True:
+        best = best_of(asked)
+        reaching = int((best.scores >= how.least).sum())
+        if how.same_thing is None:
+            return best.at(np.arange(reaching))
+        region, phrase = best.region[:reaching], best.phrase[:reaching]
+        kept = one_each(boxes_Q4, region, phrase, how.same_thing)[: how.most]
+        if len(kept) == how.most or reaching < asked:
+            return best.at(np.array(kept, np.int64))
+        asked *= 4
 
 
 def _sigmoid(logits: FloatArray) -> FloatArray:

@@ -19,9 +19,9 @@ from omnidet.data.reading import picture_files
 from omnidet.data.reading.picture_files import PictureLimits
 from omnidet.data.vocabulary import Vocabulary
 from omnidet.inference import hints, pictures, spelling
-from omnidet.inference.choice import checked_overlap
 from omnidet.inference.detector import OmniDet, Prompt
 from omnidet.inference.explain import Explanation
+from omnidet.inference.overlaps import checked_overlap
 from omnidet.serving import answers
 from omnidet.serving.batching import Batcher, Found, Prepared, Task
 from omnidet.serving.config import ServerConfig

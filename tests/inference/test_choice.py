@@ -7,14 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from omnidet.inference.choice import (
-    box_in,
-    checked_box,
-    checked_overlap,
-    choose,
-    overlaps,
-    shares_of,
-)
+from omnidet.inference.choice import box_in, checked_box, choose, shares_of
+from omnidet.inference.overlaps import overlaps
 from omnidet.inference.pictures import Picture
 from omnidet.inference.prompt import Prompt
 
@@ -93,23 +87,6 @@ def test_nothing_is_asked():
     nothing = Prompt((), rows[:0], biases[:0])
     assert len(choose(boxes, embeddings, nothing, 5, 0.0, None).scores) == 0
     assert len(choose(boxes, embeddings, nothing, 5, 0.0, 0.7).scores) == 0
-
-
-def test_overlap_is_intersection_over_union():
-    box = np.array([0, 0, 10, 10], np.float32)
-    others = np.array([[0, 0, 10, 10], [5, 0, 15, 10], [20, 20, 30, 30], [0, 0, 0, 0]], np.float32)
-    np.testing.assert_allclose(overlaps(box, others), [1, 1 / 3, 0, 0], atol=1e-6)
-
-
-@pytest.mark.parametrize(("given", "share"), [(True, 0.7), (False, None), (0.25, 0.25), (1, 1.0)])
-def test_what_overlaps_too_much(given, share):
-    assert checked_overlap(given) == share
-
-
-@pytest.mark.parametrize("given", [float("nan"), -0.1, 1.5, "yes", None, [HUGE]])
-def test_what_is_no_share_is_refused(given):
-    with pytest.raises(ValueError, match="no_overlaps"):
-        checked_overlap(given)
 
 
 @pytest.mark.parametrize(

@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from omnidet.inference import likeness, pictures
-from omnidet.inference.choice import overlaps
 from omnidet.inference.detector import OmniDet
 from omnidet.inference.likeness import Example
+from omnidet.inference.overlaps import overlaps
 from tests import toys
 
 PICTURE = toys.png(64, 64, [(5, 5, 30, 30)])

@@ -9,6 +9,7 @@ import sys
 import numpy as np
 import pytest
 
+from omnidet.inference import overlaps
 from omnidet.inference.detector import OmniDet
 from omnidet.onnx import OnnxDetector
 from omnidet.onnx import detector as module
@@ -191,3 +192,28 @@ def test_what_was_found_in_a_stream_can_be_drawn(both, pictures):
     with open(pictures[1], "rb") as stream:
         found = both[1].detect(stream, PHRASES, 3)
     assert found.draw().size == both[1].detect(str(pictures[1]), PHRASES, 3).draw().size
+
+
+@pytest.mark.parametrize("share", [True, 0.3, 0.02])
+@pytest.mark.parametrize(("most", "threshold"), [(5, 0.0), (40, 0.0), (1000, 0.0), (40, 0.4)])
+def test_near_copies_are_left_out_as_the_detector_does(both, pictures, share, most, threshold):
+    runner = both[1]
+    for path in map(str, pictures[:2]):
+        wanted, found = (
+            one.detect(path, PHRASES, most, threshold, no_overlaps=share) for one in both
+        )
+        assert _pairs(found).keys() == _pairs(wanted).keys()
+        np.testing.assert_allclose(found.scores, wanted.scores, atol=0.002)
+    assert len(runner.detect(path, PHRASES, 1000, no_overlaps=0.02)) < 16 * len(PHRASES)
+
+
+def test_the_command_leaves_out_near_copies(exported, both, pictures, capsys, monkeypatch):
+    monkeypatch.setattr(overlaps, "SAME_THING", 0.1)  # boxes of a toy are no near-copies
+    command = [str(exported.onnx), str(pictures[0]), "--phrases", "ring", "--threshold", "0"]
+    found = []
+    for more in ([], ["--no-overlaps"]):
+        assert main([*command, *more]) == 0
+        found.append(json.loads(capsys.readouterr().out)["detections"])
+    kept = both[1].detect(str(pictures[0]), "ring", no_overlaps=True).to_dict()["detections"]
+    assert found[1] == kept
+    assert len(found[1]) < len(found[0])

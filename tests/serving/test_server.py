@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from omnidet.inference import choice
+from omnidet.inference import overlaps
 from omnidet.inference.detector import OmniDet
 from omnidet.serving.config import Limits, Patience
 from omnidet.serving.server import listening
@@ -68,7 +68,7 @@ def test_it_answers_as_the_detector_does(port, detector):
 
 
 def test_near_copies_are_left_out_where_that_is_asked_for(port, detector, monkeypatch):
-    monkeypatch.setattr(choice, "SAME_THING", 0.1)  # boxes of a toy are no near-copies
+    monkeypatch.setattr(overlaps, "SAME_THING", 0.1)  # boxes of a toy are no near-copies
     counts = {}
     for apart in (False, True):
         (found,) = detector.detect([PICTURE], "ring", 50, no_overlaps=apart)
