@@ -18,6 +18,8 @@ _DECIMAL_COMMA = re.compile(r"-?[0-9]+(,[0-9]+)?")
 """As programs write numbers whose system is set to German, French or the like."""
 _LEAST_TELLING = 5
 """Rows whose first two points, of three, lie as the numbers of a box: by chance one row in four."""
+_LEAST_FAR = 0.2
+"""Share of the rows from which on a second point that lies far from all others means a size."""
 _USUAL = 0.5
 """Share of the rows that decides how many numbers every row has."""
 
@@ -111,12 +113,13 @@ def reading(found: Sequence[tuple[Path, Row]], keypoints: int | None) -> Reading
     if _are_tracks([values for _, values in long]) or _have_flags([values for _, values in long]):
         is_usual = usual == length - 4 and count >= _USUAL * len(sound)
         return Reading(frozenset({usual} if is_usual else {*behind, length - 4}), False)
-    if length % 2 == 0 and all(_is_box_with_points(values) for _, values in long):
-        raise ValueError(
-            f"{long[0][0]}: rows of {length + 1} numbers may be outlines or boxes with keypoints: "
-            "put `kpt_shape: [number of points, 2]` into data.yaml, or leave the box alone in "
-            "each row"
-        )
+    for dims in (2, 3):
+        if _have_points([values for _, values in long], dims):
+            raise ValueError(
+                f"{long[0][0]}: rows of {length + 1} numbers may be outlines or boxes with "
+                f"keypoints: put `kpt_shape: [number of points, {dims}]` into data.yaml, or leave "
+                "the box alone in each row"
+            )
     is_telling = len(long) >= _LEAST_TELLING or len(long) == len(sound)
     if length == 6 and is_telling and all(_is_box(values) for _, values in long):
         raise ValueError(
@@ -150,10 +153,42 @@ def _is_box(values: Sequence[float]) -> bool:
     return min(sides) >= -_INSIDE and max(sides) <= 1 + _INSIDE
 
 
-def _is_box_with_points(values: Sequence[float]) -> bool:
+def _have_points(found: Sequence[tuple[float, ...]], dims: int) -> bool:
+    """Whether keypoints of so many numbers may follow each box.
+
+    A few points lie outside of their boxes. Of an outline no point lies far from all others, as the
+    width and the height of a small box do.
+    """
+    if (len(found[0]) - 4) % dims:
+        return False
+    num_fitting = sum(_is_box_with_points(values, dims) for values in found)
+    if dims == 2 and num_fitting == len(found):
+        return True
+    num_far = sum(_is_second_far(values, dims) for values in found)
+    return num_fitting >= _USUAL * len(found) and num_far >= _LEAST_FAR * len(found)
+
+
+def _is_box_with_points(values: Sequence[float], dims: int) -> bool:
     """Whether the first four numbers can be a box in the picture that holds the other points."""
     cx, cy, width, height = values[:4]
-    if not _is_box(values):
-        return False
-    points = [p for p in zip(values[4::2], values[5::2], strict=True) if p != (0.0, 0.0)]
-    return all(abs(x - cx) <= width * 0.55 and abs(y - cy) <= height * 0.55 for x, y in points)
+    points = _points(values, dims)
+    is_seen = dims == 2 or all(0 <= flag <= 2 for flag in values[6::3])
+    return (
+        _is_box(values)
+        and is_seen
+        and all(abs(x - cx) <= width * 0.55 and abs(y - cy) <= height * 0.55 for x, y in points)
+    )
+
+
+def _is_second_far(values: Sequence[float], dims: int) -> bool:
+    """Whether the second point lies further from the others than these from one another."""
+    xs, ys = zip(tuple(values[:2]), *_points(values, dims), strict=True)
+    x, y = values[2:4]
+    reach = max(max(xs) - min(xs), max(ys) - min(ys))
+    return bool(max(min(xs) - x, x - max(xs), min(ys) - y, y - max(ys)) > reach)
+
+
+def _points(values: Sequence[float], dims: int) -> list[tuple[float, float]]:
+    """Those behind the first four numbers, without the ones that are not in the picture."""
+    found = zip(values[4::dims], values[5::dims], strict=True)
+    return [(x, y) for x, y in found if (x, y) != (0.0, 0.0) and min(x, y) >= 0]

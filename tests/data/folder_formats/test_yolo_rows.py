@@ -70,6 +70,35 @@ def test_keypoints_need_their_shape(folder: Folder):
     assert folder.num_read() == 8
 
 
+@pytest.mark.parametrize("flag", ["", " 0.8"])
+def test_keypoints_of_which_some_lie_outside_of_their_box_are_no_outlines(folder: Folder, flag):
+    for number, scene in enumerate(folder.pictures(scenes(24))):
+        row = drawing.yolo(scene).strip()
+        cx, cy, width, _ = map(float, row.split()[1:])
+        out = cx + (0.8 if number % 6 == 0 else 0.3) * width
+        folder.write(f"{scene.stem}.txt", f"{row} {cx} {cy}{flag} {out} {cy}{flag}\n")
+    folder.write("data.yaml", "names: [cat, dog]")
+    dims = 3 if flag else 2
+    assert f"`kpt_shape: [number of points, {dims}]`" in folder.refusal()
+    folder.write("data.yaml", f"names: [cat, dog]\nkpt_shape: [2, {dims}]")
+    assert folder.num_read() == 24
+
+
+@pytest.mark.parametrize("num_points", [4, 5, 6, 8])
+def test_outlines_of_one_length_are_outlines(folder: Folder, num_points):
+    for scene in folder.pictures(scenes(24, per_picture=2)):
+        rows = []
+        for thing in scene.things:
+            x, y, w, h = thing.xywh
+            sides = [(x, y), (x + w, y), (x + w, y + h), (x, y + h)]
+            points = [*sides, *[(x, y + h / 2)] * (num_points - 4)]
+            shares = " ".join(f"{a / SIZE[0]} {b / SIZE[1]}" for a, b in points)
+            rows.append(f"{('cat', 'dog').index(thing.name)} {shares}\n")
+        folder.write(f"{scene.stem}.txt", "".join(rows))
+    folder.write("classes.txt", "cat\ndog\n")
+    assert folder.num_read() == 48
+
+
 def test_an_angle_is_not_a_confidence(folder: Folder):
     own = folder.pictures(scenes(8))
     for scene in own:
