@@ -72,9 +72,9 @@ def retrain(
         settings: Fields of the recipe, such as ["retrain.max_drop=0.01", "retrain.keep=[\"all\"]"],
             and what is rarely needed: retrain.replay, job.queue and job.shared_memory.
             register.name makes what is taught a model of its own, and leaves the champion.
-        retry_refused: Whether to try again what the gate refused before, or what was registered
-            and rolled back: the same data, champion and settings. Else such a run succeeds after
-            its first step.
+        retry_refused: Whether to try again what the gate refused before, what was registered and
+            rolled back, or what a new detector was made of: the same data, champion and settings.
+            Else such a run succeeds after its first step.
         num_nodes: Number of nodes to train on. 1 trains in the step's own pod, more in a Kubeflow
             TrainJob, for which the workspace must be s3://.
         gpus_per_node: Number of GPUs of each training node, one process each; 0 trains on the CPU.

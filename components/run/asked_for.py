@@ -42,7 +42,7 @@ class Asked:
             only where the registry holds none.
         train_minutes: how long to train in one process; 0 leaves the steps to the recipe.
         train_steps: how many steps to train instead; 0 leaves it to the minutes.
-        retry_refused: whether to try again what the gate has refused.
+        retry_refused: whether to try again what has been refused, or made, before.
         num_processes: that train together.
     """
 

@@ -133,8 +133,11 @@ def _noticed(asked: Asked, folder: str) -> tuple[bool, Noticed, str]:
         return found.is_new, about(found.data_version), found.why
     version = retrain.data_version(asked.data, reading)
     known = new_detector.known(asked.registry, recipe, asked.dataset, version)
-    if known:
-        why = f"nothing new: {known} was taught {asked.dataset} {version[:12]} already"
+    if known and not asked.retry_refused:
+        why = (
+            f"nothing new: {known} was taught {asked.dataset} {version[:12]} already: change the "
+            "data, or give retry_refused=true to make another one"
+        )
         return False, about(version), why
     return True, about(version), f"{asked.dataset} {version[:12]} makes a new detector"
 

@@ -118,7 +118,7 @@ def test_a_backbone_makes_a_new_detector(tmp_path, capsys):
     assert "new detector" in capsys.readouterr().out
 
 
-def test_data_that_a_new_detector_was_made_from_is_not_new(tmp_path):
+def test_data_that_a_new_detector_was_made_from_is_not_new(tmp_path, capsys):
     run, workspace = retraining(tmp_path), str(tmp_path / "w")
     known = [{"name": "cells", "data_version": retrain.data_version(run.data), "from": ""}]
     backbone = config.describe(photographs().model)["backbone"]
@@ -127,6 +127,9 @@ def test_data_that_a_new_detector_was_made_from_is_not_new(tmp_path):
     versions.promote(run.registry, "cells", 1)
     given = {"recipe": "", "backbone": "photo-small"}
     assert _notice(run, workspace, **given) is False
+    assert "retry_refused=true" in capsys.readouterr().out
+    longer = {"train_minutes": 60.0, "retry_refused": True}
+    assert _notice(run, workspace, **given | longer) is True
     assert _notice(run, workspace, **given | {"backbone": "resnet18"}) is True
     storage.write_text(f"{run.data}/more.txt", "")
     assert _notice(run, workspace, **given) is True
