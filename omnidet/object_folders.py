@@ -43,6 +43,9 @@ def upload_folder(folder: Path, location: str, last: str) -> None:
     readers refuse it. If the process is killed, the object stays. The object `last`, if the folder
     has one, marks the folder as whole: the old one is removed first, the new one is written after
     all others, and objects that no longer belong are removed after that.
+
+    A folder that is known to hold just these files is left alone: another process may be reading
+    what a second run of a step makes again.
     """
     bucket, prefix = bucket_and_prefix(location)
     if not prefix:
@@ -54,6 +57,10 @@ def upload_folder(folder: Path, location: str, last: str) -> None:
         path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.is_file()
     }
     with explained(location):
+        before = list_versions(bucket, prefix)
+        is_same = before.keys() == files.keys()
+        if is_same and all(object_store.has_md5_of(files[n], before[n]) for n in files):
+            return
         client().put_object(bucket, prefix + UPLOADING, io.BytesIO(b""), 0)
         old = list_versions(bucket, prefix)
         if last in old:

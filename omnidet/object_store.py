@@ -190,14 +190,24 @@ def has_content_of(path: Path, location: str, known: Version) -> bool:
     """
     if known.size_bytes != path.stat().st_size:
         return False
+    if has_md5_of(path, known):
+        return True
     with path.open("rb") as file:
-        if hashlib.file_digest(file, _md5).hexdigest() == known.etag:
-            return True
         for offset in range(0, known.size_bytes, _COMPARED_BYTES):
             file.seek(offset)
             if read_bytes(location, offset, _COMPARED_BYTES) != file.read(_COMPARED_BYTES):
                 return False
     return True
+
+
+def has_md5_of(path: Path, known: Version) -> bool:
+    """Whether the ETag of an object says that it has the content of a local file. Not every ETag
+    can: of one that is no MD5, nothing is known.
+    """
+    if known.size_bytes != path.stat().st_size:
+        return False
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, _md5).hexdigest() == known.etag
 
 
 def list_folders(location: str) -> list[str]:

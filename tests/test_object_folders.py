@@ -351,3 +351,36 @@ def test_a_part_that_another_process_finishes_meanwhile_is_no_error(tmp_path, mo
     monkeypatch.setattr(object_folders.time, "time", moved_away)
     object_folders._remove_abandoned(tmp_path)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_is_written_again_as_it_is_can_be_read_meanwhile(s3, tmp_path):
+    """Two runs of a pipeline make the same vocabulary: the first reads it as the second ends."""
+    folder = f"{s3.uri}/vocabulary"
+
+    def write(words: bytes) -> None:
+        with storage.staged_directory(folder) as stage:
+            (stage / "words.json").write_bytes(words)
+            (stage / "tokens.json").write_bytes(b"{}")
+
+    write(b"[1]")
+    done, failures = threading.Event(), []
+
+    def read() -> None:
+        while not done.is_set():
+            try:
+                storage.local_copy(folder, tmp_path / "cache")
+            except OSError as error:
+                failures.append(str(error))
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    for _ in range(20):
+        write(b"[1]")
+    done.set()
+    reader.join()
+    assert failures == []
+    write(b"[2]")
+    assert (storage.local_copy(folder, tmp_path / "cache") / "words.json").read_bytes() == b"[2]"
+    storage.write_bytes(f"{folder}/stray", b"")
+    write(b"[2]")
+    assert storage.list_files(folder) == ["tokens.json", "words.json"]
