@@ -14,6 +14,7 @@ from omnidet.data.annotated import contradictions, frames, pictures, reach, twin
 from omnidet.data.annotated.account import Account
 from omnidet.data.annotated.contradictions import Look
 from omnidet.data.annotated.pictures import Opened
+from omnidet.data.folder_formats import lists
 from omnidet.data.folder_formats.folder import Folder
 from omnidet.data.folder_formats.sheets import NO_BOX, Corners, Found, Shape, Sheet
 
@@ -110,6 +111,7 @@ def assemble(found: Found, folder: Folder, exif: str, account: Account) -> list[
             "some pictures have several annotation files that do not list their names: "
             "what is not drawn in a picture is unknown there, not absent"
         )
+    _split_by_lists(folder, drafts, account)
     contradictions.settle(folder.root, drafts, account)
     merged = _merged(drafts, account)
     for draft in merged:
@@ -271,6 +273,18 @@ def _place(
             account.leave("boxes", str(placed), where, is_loss=is_loss)
         else:
             draft.boxes.append(geometry.Placed(shape.name, placed, shape.is_crowd, series, where))
+
+
+def _split_by_lists(folder: Folder, drafts: Sequence[Draft], account: Account) -> None:
+    """Give pictures the split of the lists that name them, where nothing else says one."""
+    without = [draft for draft in drafts if not draft.split]
+    if not without:
+        return
+    listed = lists.Lists(folder)
+    for draft in without:
+        draft.split = listed.of(draft.path)
+    if any(draft.split for draft in without):
+        account.notes += listed.notes()
 
 
 def _mark_open(framed: Sequence[tuple[Draft, Sheet]]) -> bool:

@@ -284,7 +284,8 @@ a picture are one picture, with the boxes of all; where these contradict one ano
 left out. A picture without an annotation is left out: in YOLO, an empty txt says that nothing is
 there. So is a val or test in which not one picture has a box, and what a COCO or CVAT file lists
 that has several pictures and no box: nobody may have looked at them. Photographs are turned as
-their EXIF tag says, and 16-bit and float greyscale is scaled to 8 bits.
+their EXIF tag says, and 16-bit and float greyscale is scaled to 8 bits. Lists of pictures, such as
+`train.txt` and `val.txt`, say the split where nothing else does, in all formats.
 """
 ABOUT_NAMES = """
 `BoltWasher`, `bolt_washer`, `bolt-washer` and `BOLT WASHER` become the phrase `bolt washer`. To

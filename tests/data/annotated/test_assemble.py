@@ -126,3 +126,26 @@ def test_a_box_that_sticks_out_a_little_is_cut(folder: Folder):
     folder.write("a.json", content)
     (picture,) = (p for p in folder.read().pictures() if p.path.name == "a.png")
     assert picture.boxes[0].xywh == (80, 10, 16, 20)
+
+
+@pytest.mark.parametrize("kind", ["coco", "cvat", "csv", "label-studio"])
+def test_lists_beside_a_file_of_all_pictures_say_the_split(folder: Folder, kind):
+    own = folder.pictures(scenes(9), "images")
+    name, content = {
+        "coco": ("a.json", drawing.coco(own)),
+        "cvat": ("a.xml", drawing.cvat(own)),
+        "csv": ("a.csv", drawing.table(own)),
+        "label-studio": ("a.json", drawing.label_studio(own)),
+    }[kind]
+    folder.write(name, content)
+    folder.write("train.txt", "".join(f"images/{scene.file}\n" for scene in own[:6]))
+    folder.write("test.txt", "".join(f"{scene.stem}\n" for scene in own[5:]))
+    found = folder.read()
+    assert {split: len(p) for split, p in found.splits.items()} == {"train": 5, "test": 4}
+    assert any("several splits: 1" in note for note in found.account.notes)
+
+
+def test_what_an_annotation_says_of_the_split_comes_before_lists(folder: Folder):
+    folder.coco()
+    folder.write("test.txt", "".join(f"{p.name}\n" for p in (folder.root / "images").iterdir()))
+    assert set(folder.read().splits) == {"train", "val"}
