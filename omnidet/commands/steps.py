@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 
 from omnidet import extras, storage
 from omnidet.commands.arguments import Commands, Run, add_command, add_recipe, chosen_recipe
@@ -183,18 +184,28 @@ def _add_report(commands: Commands) -> None:
 
 
 def _report(options: argparse.Namespace) -> None:
+    from omnidet.evaluation import stored
     from omnidet.steps import train_detector
 
+    recipe = chosen_recipe(options)
     train_detector.write_report(
         options.model,
         options.shards,
         options.evaluation,
         options.out,
-        chosen_recipe(options),
+        recipe,
         before=options.before,
         numbers=options.numbers,
     )
     print(options.out)
+    known = {benchmark.name for benchmark in recipe.evaluation.benchmarks}
+    measured = dict.fromkeys(key.rpartition("/")[0] for key in stored.values(options.evaluation))
+    if others := [name for name in measured if name not in known]:
+        print(
+            f"note: of {', '.join(others)} the report has the numbers alone, without mistakes and "
+            "pictures: give the recipe that was evaluated with, which names them",
+            file=sys.stderr,
+        )
 
 
 def _add_gate(commands: Commands) -> None:

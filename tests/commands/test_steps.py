@@ -131,6 +131,13 @@ def test_report(finished, tmp_path):
         assert numbers["coco/recall"] == pytest.approx(2 / 3, abs=1e-6)
 
 
+def test_a_report_by_another_recipe_says_what_it_lacks(finished, tmp_path, capsys):
+    assert cli.main(finished) == 0
+    assert "note" not in capsys.readouterr().err
+    assert cli.main(["photographs" if word == "tiny_world" else word for word in finished]) == 0
+    assert "coco, refcocog" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("name", "content"),
     [
