@@ -50,8 +50,8 @@ def add_question(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--model",
         default="omnidet-tiny-world",
-        help="registered model (NAME, NAME@3, NAME@champion), a folder, local or s3://, or "
-        "OWNER/NAME of the Hugging Face hub (default: %(default)s)",
+        help="registered model (NAME for its champion, NAME@3, NAME@ALIAS), a folder, local or "
+        "s3://, or OWNER/NAME of the Hugging Face hub (default: %(default)s)",
     )
     add_registry(parser)
     parser.add_argument(

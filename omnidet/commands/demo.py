@@ -21,8 +21,8 @@ def add(commands: Commands) -> None:
     parser.add_argument(
         "--model",
         default="omnidet-tiny-world",
-        help="registered model (NAME, NAME@3, NAME@champion), or a folder, local or s3:// "
-        "(default: %(default)s)",
+        help="registered model (NAME for its champion, NAME@3, NAME@ALIAS), or a folder, local or "
+        "s3:// (default: %(default)s)",
     )
     parser.add_argument(
         "--compare", metavar="MODEL", help="another model, shown side by side with the first"

@@ -19,7 +19,7 @@ def add(commands: Commands) -> None:
     parser.add_argument(
         "--model",
         required=True,
-        help="registered model (NAME, NAME@3, NAME@champion), or a folder, local or s3://",
+        help="registered model (NAME for its champion, NAME@3, NAME@ALIAS), or a folder, local or s3://",
     )
     add_registry(parser)
     parser.add_argument(

@@ -29,7 +29,7 @@ def find_model(model: str, registry: str) -> tuple[Path, str, str]:
     empty.
 
     Args:
-        model: a folder, local or `s3://`, a registered model: NAME, NAME@3 or NAME@champion, or
+        model: a folder, local or `s3://`, a registered model: NAME, NAME@3 or NAME@ALIAS, or
             OWNER/NAME of the Hugging Face hub.
         registry: folder or `s3://` URI.
     """

@@ -68,8 +68,9 @@ class OmniDet:
         """A detector by name.
 
         Args:
-            model: a folder, local or `s3://`; a registered model: NAME, NAME@3 or NAME@champion; or
-                OWNER/NAME of the Hugging Face hub.
+            model: a folder, local or `s3://`; a registered model: NAME@3, NAME@champion, or NAME
+                for its champion, without one its newest version; or OWNER/NAME of the Hugging Face
+                hub.
             device: `cpu`, `cuda`, `cuda:1` or `mps`.
             precision: `float32`, `bfloat16` or, on a GPU, `float16`.
             registry: folder or `s3://` URI that holds the registered models.

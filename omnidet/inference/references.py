@@ -32,9 +32,10 @@ def find(model: str, registry: storage.Location = "registry") -> Reference:
     """The local folder of a detector, fetched if it is elsewhere.
 
     Args:
-        model: a folder, local or `s3://`; a registered model, NAME, NAME@3 or NAME@champion; or
-            `OWNER/NAME` of the Hugging Face hub, with `@REVISION` if another than the newest is
-            meant. `hf://OWNER/NAME` is the hub's even if there is such a folder.
+        model: a folder, local or `s3://`; a registered model, NAME@3, NAME@champion, or NAME for
+            its champion, without one its newest version; or `OWNER/NAME` of the Hugging Face hub,
+            with `@REVISION` if another than the newest is meant. `hf://OWNER/NAME` is the hub's
+            even if there is such a folder.
         registry: folder or `s3://` URI.
 
     Raises ValueError, FileNotFoundError or OSError that names what there is instead.
@@ -62,6 +63,9 @@ def find(model: str, registry: storage.Location = "registry") -> Reference:
 def _registered(model: str, registry: storage.Location) -> Reference:
     from omnidet.registry import versions
 
+    # Not the newest: that one may not have passed the gate, or have been rolled back.
+    if "@" not in model and versions.CHAMPION in versions.aliases(registry, model):
+        model = f"{model}@{versions.CHAMPION}"
     found = versions.find(registry, model)
     return Reference(found.folder(), found.name, str(found.number))
 

@@ -25,6 +25,7 @@ def test_a_model_is_a_folder_or_a_version(place, registry):
     folder, name, version = loading.find_model("toy@champion", registry)
     assert (name, version) == ("toy", "2")
     assert (folder / "config.json").is_file()
-    assert loading.find_model("toy", registry)[2] == "3"
+    assert loading.find_model("toy", registry)[2] == "2"
+    assert loading.find_model("toy@3", registry)[2] == "3"
     with pytest.raises(ValueError, match="nobody"):
         loading.find_model("toy@nobody", registry)

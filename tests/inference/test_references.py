@@ -29,11 +29,13 @@ def test_a_folder(model):
 def test_a_registered_version(model, tmp_path):
     for ap in (0.1, 0.2):
         versions.register(tmp_path, "toy", model, {"coco/AP": ap}, {})
-    versions.promote(tmp_path, "toy", 1)
     assert references.find("toy", tmp_path).version == "2"
-    champion = references.find("toy@champion", tmp_path)
-    assert (champion.name, champion.version) == ("toy", "1")
-    assert champion.folder == tmp_path / "toy" / "1"
+    versions.promote(tmp_path, "toy", 1)
+    for name in ("toy@champion", "toy"):  # not the newest, which nobody promoted
+        champion = references.find(name, tmp_path)
+        assert (champion.name, champion.version) == ("toy", "1")
+        assert champion.folder == tmp_path / "toy" / "1"
+    assert references.find("toy@2", tmp_path).version == "2"
     with pytest.raises(ValueError, match="nobody"):
         references.find("toy@nobody", tmp_path)
 
