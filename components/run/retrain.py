@@ -172,6 +172,7 @@ def gather(data: str, folder: str, registry: str, name: str, settings: Sequence[
         return folder
     dataset, new, shards = (run.part(part) for part in ("dataset", "new", "shards"))
     old = retrain.replay_of(run.champion, run.attempt.replay or None, retrain.BY_PARAMETER)
+    retrain.require_measured(run.champion, recipe, run.dataset, old, retrain.BY_PARAMETER)
     if doubt := retrain.doubt_of_replay(run.champion, old, shards):
         print(doubt)
     reading = recipe.retrain.reading

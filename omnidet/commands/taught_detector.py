@@ -48,6 +48,7 @@ def run(options: argparse.Namespace, name: str, settings: list[str]) -> int:
         _require_distinct(name, options.data, champion)
     replay = retrain.replay_of(champion, options.replay)
     retrain.require_whole(champion)
+    retrain.require_measured(champion, recipe, name, replay)
     folder = run_folder.choose(name, options.out, noticed.data_version, str(champion), replay)
     dataset, combined, words, model = (storage.join(folder, part) for part in _PARTS)
     # Until `combined` no longer names what an older state left in this folder, that one must stay.

@@ -84,7 +84,8 @@ def _index(folder: Location, *fields: str) -> dict[str, Any]:
     path = storage.join(folder, storage.INDEX_NAME)
     if not storage.exists(path):
         raise FileNotFoundError(
-            f"{path} does not exist: give a folder that `omnidet evaluate --out` wrote"
+            f"{path} does not exist: give a folder that `omnidet evaluate --out` wrote; a run of "
+            "`omnidet finetune` has it in runs/finetune/NAME/evaluation"
         )
     try:
         content = json.loads(storage.read_bytes(path))

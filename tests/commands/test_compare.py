@@ -91,6 +91,7 @@ def test_a_folder_that_is_not_an_evaluation_is_refused(tmp_path, capsys):
     (tmp_path / "broken" / "index.json").write_text('{"values": {')
     for other, message in (
         (tmp_path / "none", "does not exist"),
+        ("cells@1", "runs/finetune/NAME/evaluation"),
         (tmp_path / "broken", "is not JSON"),
     ):
         assert compare(one, other) == 2

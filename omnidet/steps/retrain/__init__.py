@@ -32,7 +32,7 @@ from omnidet.steps.retrain.data import (
 )
 from omnidet.steps.retrain.evaluation import evaluate
 from omnidet.steps.retrain.judging import gate, remedies
-from omnidet.steps.retrain.keeping import kept, line_of
+from omnidet.steps.retrain.keeping import kept, line_of, require_measured
 from omnidet.steps.retrain.refusals import Attempt, forget, recall, remember
 from omnidet.steps.retrain.registration import register
 from omnidet.steps.retrain.training import recipe_for, train, zero_shot
@@ -66,6 +66,7 @@ __all__ = [
     "replay_of",
     "require_boxes",
     "require_current",
+    "require_measured",
     "require_whole",
     "train",
     "zero_shot",

@@ -280,7 +280,7 @@ def _lost(index: shards.Index) -> str:
 
 def doubt_of_replay(champion: Version, replay: Location | None, combined: Location) -> str:
     """A line for people where the shards to replay are not those of the champion's training: a run
-    that came later wrote its own into their place.
+    that came later wrote its own into their place, or they are those of another version.
 
     Args:
         combined: where this run writes its shards. What lies there may be its own.
@@ -291,6 +291,6 @@ def doubt_of_replay(champion: Version, replay: Location | None, combined: Locati
     if not wanted or shards.read_index(replay).dataset_version == wanted:
         return ""
     return (
-        f"note: {replay} no longer holds the shards that {champion} was trained on, a later run "
-        "wrote its own there: these are replayed"
+        f"note: {replay} does not hold the shards that {champion} was trained on, but those of "
+        "another training: these are replayed"
     )

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection
 from dataclasses import dataclass
 
 from omnidet import storage
+from omnidet.data import shards
 from omnidet.evaluation.metric_names import is_headline
 from omnidet.model.seal import INDEX_NAME
 from omnidet.recipes.recipe import Recipe
 from omnidet.registry.versions import Version
-from omnidet.steps.retrain.champion import TAUGHT
+from omnidet.steps.retrain.champion import BY_OPTION, TAUGHT, Remedies
+from omnidet.storage import Location
 
 ALL, NONE = "all", "none"
 
@@ -72,6 +75,33 @@ def kept(champion: Version, recipe: Recipe, name: str) -> Kept:
         chosen = [n for n in known if n not in drawn]
     drops = {n: named.get(n, wanted.max_drop) for n in known if n in chosen or n in named}
     return Kept(drops, tuple(n for n in known if n not in drops))
+
+
+def require_measured(
+    champion: Version,
+    recipe: Recipe,
+    name: str,
+    replay: Location | None,
+    remedies: Remedies = BY_OPTION,
+) -> None:
+    """Raise ValueError if the shards to replay do not hold what a benchmark that is kept is
+    measured on: the gate would refuse whatever is trained beside them.
+    """
+    if replay is None:
+        return
+    places = {benchmark.name: benchmark.set_name for benchmark in recipe.evaluation.benchmarks}
+    sets = shards.read_index(replay).sets
+    kept_ones = kept(champion, recipe, name).drops
+    missing = [n for n in kept_ones if places.get(n, f"eval/{n}") not in sets]
+    if missing:
+        others = [NONE, *(n for n in kept_ones if n not in missing)]
+        by_option = " ".join(f"--keep {n}" for n in others)
+        left = by_option if remedies is BY_OPTION else f"retrain.keep={json.dumps(others)}"
+        raise ValueError(
+            f"{replay} holds no evaluation pictures of {', '.join(missing)}, which must not drop: "
+            f"give the shards that {champion} was trained on ({remedies.replay}FOLDER), or "
+            f"give up {missing[0]} ({left})"
+        )
 
 
 def benchmarks(version: Version) -> list[str]:

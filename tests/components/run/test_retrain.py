@@ -39,7 +39,7 @@ def asked(monkeypatch) -> list[tuple[str, tuple[Any, ...]]]:
     monkeypatch.setattr(retrain.retrain, "data_version", lambda *_: "abc")
     monkeypatch.setattr(retrain.retrain, "doubt_of_replay", lambda *given: f"doubt of {given[1]}")
     for name in ("read", "replay_of", "build_shards", "extend_vocabulary", "zero_shot", "train",
-                 "evaluate", "gate", "register"):  # fmt: skip
+                 "evaluate", "gate", "register", "require_measured"):  # fmt: skip
 
         def call(*given: Any, name: str = name) -> Any:
             calls.append((name, given))
@@ -72,14 +72,15 @@ def test_nothing_is_noted_if_nothing_is_new(run, tmp_path, monkeypatch):
 def test_new_data_is_gathered_in_the_folder_of_the_run(run, asked, capsys):
     folder = run["folder"]
     assert retrain.gather("s3://b/d", folder, run["registry"], "tiny_world", []) == folder
-    assert [name for name, _ in asked] == ["replay_of", "read", "build_shards", "extend_vocabulary"]
+    calls = ["replay_of", "require_measured", "read", "build_shards", "extend_vocabulary"]
+    assert [name for name, _ in asked] == calls
     reading = tiny_world().retrain.reading
     assert asked[0][1][1] is None  # an empty parameter is no answer
     champion = asked[0][1][0]
     given = ("s3://b/d", f"{folder}/dataset", "abc", reading, "old/shards", champion)
-    assert asked[1][1] == given
-    assert asked[3][1][0] == f"{folder}/shards"
-    assert asked[3][1][2] == f"{folder}/vocabulary"
+    assert asked[2][1] == given
+    assert asked[4][1][0] == f"{folder}/shards"
+    assert asked[4][1][2] == f"{folder}/vocabulary"
     assert "doubt of old/shards" in capsys.readouterr().out
 
 
@@ -88,7 +89,7 @@ def test_data_that_changes_meanwhile_is_not_taught_as_what_it_was(run, asked, mo
     monkeypatch.setattr(retrain.retrain, "data_version", lambda *_: "later")
     with pytest.raises(ValueError, match="s3://b/d has changed"):
         retrain.gather("s3://b/d", run["folder"], run["registry"], "tiny_world", [])
-    assert [name for name, _ in asked] == ["replay_of", "read"]
+    assert [name for name, _ in asked] == ["replay_of", "require_measured", "read"]
 
 
 def _train(run: dict[str, str], *settings: str, **nodes: int) -> str:

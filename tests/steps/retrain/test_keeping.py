@@ -5,8 +5,10 @@ from __future__ import annotations
 import pytest
 
 from omnidet import config
+from omnidet.data import shard_writer, shards
 from omnidet.recipes import by_name
-from omnidet.steps.retrain import keeping
+from omnidet.steps.retrain import BY_PARAMETER, keeping
+from tests import toys
 from tests.steps.retrain import lines
 
 METRICS = {"coco/AP": 0.5, "coco/AP50": 0.7, "refcocog/AIGT": 0.8, "cups/AP": 0.6}
@@ -62,6 +64,24 @@ def test_a_name_that_was_never_measured(champion):
 def test_an_entry_that_is_none(entry):
     with pytest.raises(ValueError, match=r"retrain\.keep"):
         config.override(by_name("tiny_world"), f'retrain.keep=["{entry}"]')
+
+
+def test_what_is_kept_must_be_among_what_is_replayed(champion, tmp_path):
+    """Else the gate refuses what was trained, whatever it reached."""
+    written = {"eval/coco": shard_writer.write_set(toys.records(), tmp_path, "eval/coco", 4)}
+    shards.write_index(tmp_path, written, {}, {})
+    place = str(tmp_path)
+    recipe = config.override(by_name("tiny_world"), 'retrain.keep=["coco"]')
+    said = rf"{place} .* cups, .*--keep none --keep coco"
+    with pytest.raises(ValueError, match=said) as caught:
+        keeping.require_measured(champion, recipe, "new", place)
+    assert "\n" not in str(caught.value)
+    with pytest.raises(ValueError, match=r'retrain\.keep=\["none", "coco"\]'):
+        keeping.require_measured(champion, recipe, "new", place, BY_PARAMETER)
+    keeping.require_measured(champion, recipe, "cups", place)  # its own, which is new
+    keeping.require_measured(champion, recipe, "new", None)
+    only = config.override(by_name("tiny_world"), 'retrain.keep=["none", "coco"]')
+    keeping.require_measured(champion, only, "new", place)
 
 
 def test_the_line_of_descent(tmp_path):
