@@ -11,6 +11,7 @@ import dataclasses
 import functools
 import hashlib
 import json
+import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -27,6 +28,8 @@ MAX_COUNTED_NAMES = 20_000
 """A set with more distinct phrases holds descriptions: V3Det, with most names, has 13,204."""
 
 DEFAULT_CACHE = ShardCache()
+_FOLDER = "folder"
+"""In the index: which folder it was written for."""
 
 _SHA256 = re.compile("[0-9a-f]{64}")
 
@@ -84,8 +87,14 @@ def write_index(
     ground_truth: Mapping[str, Mapping[str, Any]],
     report: Mapping[str, Any],
     names: Mapping[str, Mapping[str, int]] | None = None,
+    written_for: str = "",
 ) -> None:
-    """Write `index.json`, which makes the folder a complete shard folder."""
+    """Write `index.json`, which makes the folder a complete shard folder.
+
+    Args:
+        written_for: full path of the folder, if it names files elsewhere: where all were moved
+            together, they are found from there.
+    """
     hashes = [shard.sha256 for name in sorted(sets) for shard in sets[name]]
     hashes += [str(ground_truth[name].get("sha256")) for name in sorted(ground_truth)]
     content = {
@@ -97,6 +106,7 @@ def write_index(
         "ground_truth": dict(ground_truth),
         "report": dict(report),
         "names": dict(names or {}),
+        **({_FOLDER: written_for} if written_for else {}),
     }
     storage.write_text(
         storage.join(folder, storage.INDEX_NAME),
@@ -126,6 +136,8 @@ def read_index(location: storage.Location) -> Index:
             for name, shards in content["sets"].items()
         }
         truths, report, names = content["ground_truth"], content["report"], content.get("names", {})
+        written_for = content.get(_FOLDER, "")
+        require(isinstance(written_for, str), written_for)
         for truth in truths.values():
             require(
                 isinstance(truth["file"], str)
@@ -142,7 +154,30 @@ def read_index(location: storage.Location) -> Index:
             "names",
         )
         require(isinstance(content["dataset_version"], str), content["dataset_version"])
-        return Index(str(location), content["dataset_version"], sets, truths, report, names)
+    index = Index(str(location), content["dataset_version"], sets, truths, report, names)
+    return _found_again(index, written_for) if written_for else index
+
+
+def _found_again(index: Index, before: str) -> Index:
+    """The index with the files that it names elsewhere, where they were moved together with it.
+
+    Args:
+        before: the folder that it was written for.
+    """
+    now = str(Path(index.location).resolve())
+    if storage.is_s3(index.location) or now == before:
+        return index
+
+    def place(path: str) -> str:
+        moved = Path(os.path.normpath(f"{now}/{os.path.relpath(path, before)}"))
+        return str(moved) if not Path(path).exists() and moved.exists() else path
+
+    sets = {
+        name: tuple(dataclasses.replace(shard, path=place(shard.path)) for shard in shards)
+        for name, shards in index.sets.items()
+    }
+    truths = {name: {**t, "file": place(t["file"])} for name, t in index.ground_truth.items()}
+    return dataclasses.replace(index, sets=sets, ground_truth=truths)
 
 
 def _shard(entry: Any) -> Shard:
@@ -179,8 +214,9 @@ def combine(out: storage.Location, indexes: Sequence[Index]) -> Index:
             truths[name] = {**truth, "file": storage.join(location, truth["file"])}
         names.update(index.names)
     report = {key: {} for key in ("held_out", "quarantined")} | dict(indexes[-1].report)
+    folder = "" if storage.is_s3(out) else str(Path(out).resolve())
     with storage.staged_directory(out) as stage:
-        write_index(stage, sets, truths, report, names)
+        write_index(stage, sets, truths, report, names, folder)
     return read_index(out)
 
 
@@ -250,7 +286,8 @@ class ShardReader:
 
     def _missing(self) -> FileNotFoundError:
         return FileNotFoundError(
-            f"{self.name} does not exist though the index names it: build the shards again"
+            f"{self.name} does not exist though the index names it: put it back where it was, or "
+            "build the shards again"
         )
 
 

@@ -284,3 +284,22 @@ def test_an_index_over_several_folders(tmp_path):
     other = shards.combine(tmp_path / "other", indexes[::-1])
     assert other.ground_truth["a"]["file"] == f"{first}/a/ground_truth.json"
     assert [r.image_id for r in shards.records(other, "a")] == ["toy:0"]
+
+
+def test_folders_that_are_moved_together_are_found(tmp_path):
+    """An index over several folders names them by full paths: a project may be moved or renamed."""
+    made, before, after = make(0), tmp_path / "before", tmp_path / "after"
+    written = {"train/a": shard_writer.write_set([made], before / "one", "train/a", 1)}
+    (before / "one/truth.json").write_text("{}")
+    truths = {"train/a": {"file": "truth.json", "names": {}}}
+    shards.write_index(before / "one", written, truths, {})
+    both = shards.combine(before / "runs/both", [shards.read_index(before / "one")])
+    before.rename(after)
+    index = shards.read_index(after / "runs/both")
+    assert index.dataset_version == both.dataset_version
+    assert [r.image_id for r in shards.records(index, "train/a")] == [made.image_id]
+    assert index.ground_truth["train/a"]["file"] == str(after / "one/truth.json")
+    (after / "runs/both").rename(tmp_path / "alone")  # what it names stays where it was built
+    after.rename(before)
+    alone = shards.read_index(tmp_path / "alone")
+    assert [r.image_id for r in shards.records(alone, "train/a")] == [made.image_id]
