@@ -12,7 +12,9 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 import shlex
+import statistics
 from collections.abc import Mapping
 from typing import Any
 
@@ -35,13 +37,33 @@ SMALL = backbones.SMALL
 """What `--from` calls the backbone that a new detector begins with."""
 SHOWN = 5
 """Names that a message lists."""
+FEWEST_PIXELS = 8
+"""Side of a box, where pictures are scaled to the side that is trained at: half of a patch."""
 
 
 def build_shards(dataset: Location, out: Location, recipe: Recipe, name: str) -> str:
     """Shards of the folder that `retrain.read` wrote; gives the report for people."""
     index = train_detector.build_shards(dataset, out, of_folder(recipe, name))
     retrain.require_boxes(out, recipe, name)
-    return finish.describe(index)
+    return "\n".join(filter(None, (finish.describe(index), _too_small(index, recipe, name))))
+
+
+def _too_small(index: shards.Index, recipe: Recipe, name: str) -> str:
+    """A line where most boxes are hardly to be seen at the side that pictures are scaled to."""
+    side = recipe.model.image_size
+    shown = [
+        math.sqrt((x1 - x0) * (y1 - y0)) * side / max(record.width, record.height)
+        for record in shards.texts(index, f"train/{name}")
+        for x0, y0, x1, y1 in record.boxes_xyxy.tolist()
+    ]
+    if not shown or (middle := statistics.median(shown)) >= FEWEST_PIXELS:
+        return ""
+    return (
+        f"note: pictures are scaled to {side} pixels, where half of the boxes are at most "
+        f"{middle:.1f} pixels large and hardly to be found: --set model.image_size={2 * side} "
+        "shows them twice as large, and a step takes about four times as long; or cut the pictures "
+        "into parts"
+    )
 
 
 def require_own_name(

@@ -6,12 +6,14 @@ import json
 
 import pytest
 
+from omnidet import config
 from omnidet.model import bundle
 from omnidet.recipes import by_name
 from omnidet.recipes.photographs import of_folder
 from omnidet.registry import versions
 from omnidet.steps import photographs, retrain
 from tests import toys
+from tests.steps.retrain import cells_folder
 
 
 @pytest.mark.parametrize(
@@ -29,6 +31,18 @@ def test_the_gate_wants_more_than_guessing_and_boxes_that_show_it(
     written = json.loads((tmp_path / "gate.json").read_text())
     assert decision.passed == written["passed"] == (value is None)
     assert (value or "") in " ".join(written["reasons"])
+
+
+@pytest.mark.parametrize(("side", "is_small"), [(64, True), (256, False)])
+def test_boxes_that_are_hardly_shown_are_said_before_the_training(tmp_path, side, is_small):
+    """They are about 24 pixels large, in pictures of 200."""
+    cells = cells_folder.draw(tmp_path / "cells")
+    read = str(tmp_path / "read")
+    retrain.read(str(cells), read, "abc", cells_folder.split(tmp_path, 0, 1, 2, 3, 4))
+    recipe = config.override(by_name("photographs"), f"model.image_size={side}")
+    said = photographs.build_shards(read, str(tmp_path / "shards"), recipe, "cells")
+    assert ("model.image_size=128" in said) == is_small
+    assert ("boxes are at most" in said) == is_small
 
 
 def test_the_recipe_of_a_folder_names_its_sets_and_numbers():
