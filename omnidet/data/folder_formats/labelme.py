@@ -5,6 +5,7 @@ https://github.com/wkentaro/labelme.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -36,6 +37,7 @@ _MEMBERS = ("shapes", "imagePath", "imageData", "imageWidth", "imageHeight")
 _FIELDS = ("label", "points", "shape_type", "group_id")
 _FRAMES = ("polygon", "rotation", "quadrilateral", "linestrip_closed")
 _LINES = ("point", "points", "line", "linestrip", "polyline")
+_GROUP = re.compile(rb'"group_id":\s*("[^"]*"|[^,\s}\]]+)')
 _PARTS = ("polygon", "mask")
 """Kinds of shapes that may be parts of one thing."""
 
@@ -46,7 +48,7 @@ def read(folder: Folder) -> Found | None:
     if not paths:
         return None
     lists = Lists(folder, paths)
-    joined: list[str] = []
+    joined: list[str] | None = [] if _have_groups(folder, paths) else None
     sheets = [_sheet(folder, path, lists, joined) for path in paths]
     notes = lists.notes()
     if joined:
@@ -57,8 +59,18 @@ def read(folder: Folder) -> Found | None:
     return Found("LabelMe json", "xyxy", sheets, notes=notes)
 
 
-def _sheet(folder: Folder, path: Path, lists: Lists, joined: list[str]) -> Sheet:
-    """`joined`: gets where each outline is that became a part of another."""
+def _have_groups(folder: Folder, paths: Sequence[Path]) -> bool:
+    """Whether group_id tells shapes apart: some scripts write the same number for all."""
+    seen: set[bytes] = set()
+    for path in paths:
+        seen.update(_GROUP.findall(folder.read_bytes(path)))
+        if len(seen) > 1:
+            return True
+    return False
+
+
+def _sheet(folder: Folder, path: Path, lists: Lists, joined: list[str] | None) -> Sheet:
+    """`joined`: gets where each outline is that became a part of another; None: none does."""
     try:
         # Members that are not lists, such as the picture itself in `imageData`, come as they are.
         keep = dict.fromkeys(_MEMBERS, _FIELDS)
@@ -73,8 +85,10 @@ def _sheet(folder: Folder, path: Path, lists: Lists, joined: list[str]) -> Sheet
     entries = [
         e if isinstance(e, dict) else {} for e in (listed if isinstance(listed, list) else [])
     ]
-    shapes, parts = _joined(entries)
-    joined += [f"{path} {shape.where}" for shape in parts]
+    shapes = [_shape(entry, place) for place, entry in enumerate(entries)]
+    if joined is not None:
+        shapes, parts = _joined(entries)
+        joined += [f"{path} {shape.where}" for shape in parts]
     split = lists.of(path, hit.picture) or split_of_folders(path)
     return Sheet(
         path,

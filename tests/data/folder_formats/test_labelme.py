@@ -51,6 +51,15 @@ def test_outlines_of_one_group_are_parts_of_one_thing(folder: Folder, kind):
     assert any("16 outlines joined" in note for note in folder.read().account.notes)
 
 
+def test_a_group_that_is_the_same_for_all_joins_nothing(folder: Folder):
+    for scene in folder.pictures(scenes(6, names=["cat"], per_picture=2)):
+        content = drawing.labelme(scene, kind="polygon")
+        for shape in content["shapes"]:
+            shape["group_id"] = 0
+        folder.write(f"{scene.stem}.json", content)
+    assert folder.num_read() == 12
+
+
 @pytest.mark.parametrize(("kind", "group"), [("rectangle", 1), ("polygon", None)])
 def test_boxes_and_outlines_without_a_group_stay_apart(folder: Folder, kind, group):
     for scene in folder.pictures(scenes(4)):
