@@ -87,6 +87,11 @@ def add(commands: Any) -> None:
         "--out", metavar="FOLDER", help="for everything the run makes (default: runs/finetune/NAME)"
     )
     parser.add_argument(
+        "--dry-run",
+        action="store_true",
+        help="read the folder, say what is made of it, show it on a page, and train nothing",
+    )
+    parser.add_argument(
         "--params", type=Path, help="YAML file with `recipe:` and fields to change, as params.yaml"
     )
     parser.add_argument(

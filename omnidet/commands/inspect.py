@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import shlex
+from pathlib import Path
 
 from omnidet.commands.arguments import Commands, add_command
+
+_SHOWN = 24
+"""Pictures of each set on the page of `finetune --dry-run`."""
 
 
 def add(commands: Commands) -> None:
@@ -43,6 +48,12 @@ def run(options: argparse.Namespace) -> None:
         storage.require_file_target(options.html)
     if options.samples < 1:
         raise ValueError(f"--samples {options.samples}: give 1 or more")
+    if not storage.exists(storage.join(options.shards, storage.INDEX_NAME)):
+        raise FileNotFoundError(
+            f"{options.shards} holds no {storage.INDEX_NAME}, so it is no shard folder: give one, "
+            f"or look at annotated pictures with omnidet finetune {shlex.quote(options.shards)} "
+            "--dry-run"
+        )
     index = shards.read_index(options.shards)
     folder = (
         storage.local_copy(options.vocabulary, ".cache/vocabulary") if options.vocabulary else None
@@ -52,3 +63,14 @@ def run(options: argparse.Namespace) -> None:
     if options.html:
         page.write(options.html, found, index, options.samples)
         print(f"\n{options.html}")
+
+
+def show(shards_location: str, page_file: str) -> None:
+    """Write the page of a folder that is about to be taught, and say where it is."""
+    from omnidet.data import shards
+    from omnidet.data.sharding import survey
+    from omnidet.report import survey as page
+
+    index = shards.read_index(shards_location)
+    page.write(page_file, survey.survey(index, None), index, _SHOWN)
+    print(f"pictures    {Path(page_file).resolve()}\nnothing was trained: leave out --dry-run")

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from omnidet.commands import overrides, run_folder
+from omnidet.commands import inspect, overrides, run_folder
 from omnidet.commands.exit_codes import NOT_PASSED
 from omnidet.commands.taught_detector import interruptible
 
@@ -61,6 +61,9 @@ def run(options: argparse.Namespace, name: str, settings: list[str]) -> int:
     if not (options.name or options.model_name):
         photographs.require_own_name(options.registry, shards, recipe, options.data)
     train_detector.build_vocabulary(shards, words, recipe)
+    if options.dry_run:
+        inspect.show(shards, storage.join(folder, "pictures.html"))
+        return 0
     is_asked = options.minutes is not None or options.steps is not None
     minutes = DEFAULT_MINUTES if options.minutes is None else options.minutes
     planned = budget.plan(

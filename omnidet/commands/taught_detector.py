@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from omnidet.commands import overrides, run_folder
+from omnidet.commands import inspect, overrides, run_folder
 from omnidet.commands.exit_codes import NOT_PASSED
 
 if TYPE_CHECKING:
@@ -66,6 +66,9 @@ def run(options: argparse.Namespace, name: str, settings: list[str]) -> int:
         print(doubt)
     print(retrain.build_shards(dataset, replay, new, combined, recipe, name))
     print(retrain.extend_vocabulary(combined, champion.location, words, name))
+    if options.dry_run:
+        inspect.show(new, storage.join(folder, "pictures.html"))
+        return 0
     recipe = _with_budget(options, settings, recipe, champion, folder, name)
     untaught = retrain.zero_shot(
         combined, champion.location, storage.join(folder, "zero_shot"), recipe, name

@@ -33,3 +33,5 @@ def test_wrong_input(place, tmp_path, refused):
     assert "bad-index" in refused("inspect", f"{place}/bad-index")
     assert "--samples 0" in refused("inspect", f"{place}/shards", "--samples", "0")
     assert str(tmp_path) in refused("inspect", f"{place}/shards", "--html", str(tmp_path))
+    (tmp_path / "photos").mkdir()
+    assert f"finetune {tmp_path}/photos --dry-run" in refused("inspect", f"{tmp_path}/photos")

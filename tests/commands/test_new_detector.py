@@ -57,9 +57,26 @@ def _finetune(folder, place, *more: str) -> int:
     return cli.main([*given, "--out", str(place / f"run-{folder.name}"), *more])
 
 
+def _look(folder, place, capsys, *more: str) -> None:
+    """Read it, and train nothing: the page shows its pictures and no others."""
+    known = sorted(place.glob("registry/*/*/model.safetensors"))
+    capsys.readouterr()
+    assert _finetune(folder, place, *more, "--dry-run") == 0
+    said = capsys.readouterr().out
+    page = place / f"run-{folder.name}" / "pictures.html"
+    assert "12 pictures" in said
+    assert str(page) in said
+    shown = page.read_text(encoding="utf-8")
+    assert shown.count("<figure") == 12
+    assert f"blue {folder.name}" in shown
+    assert not (page.parent / "model").exists()
+    assert sorted(place.glob("registry/*/*/model.safetensors")) == known
+
+
 def test_a_new_detector_and_then_a_second_folder(folders, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     steps = ("--steps", "3")
+    _look(folders / "cups", tmp_path, capsys, *SMALL, *ANY)
     assert _finetune(folders / "cups", tmp_path, *SMALL, *ANY, *steps) == 0
     said = capsys.readouterr().out
     made = json.loads((tmp_path / "registry/cups/1/config.json").read_text())
@@ -77,6 +94,7 @@ def test_a_new_detector_and_then_a_second_folder(folders, tmp_path, monkeypatch,
     # The next folder goes on from it, by the recipe that it carries.
     lax = ("--set", "retrain.min_gain=-1", "--set", "retrain.max_drop=1")
     taught = ("--set", "retrain.steps=2", "--set", "retrain.new_images=4")
+    _look(folders / "keys", tmp_path, capsys, *ANY)
     assert _finetune(folders / "keys", tmp_path, *ANY, *lax, *taught) == 0
     second = versions.find(tmp_path / "registry", "cups@champion")
     assert second.number == 2
