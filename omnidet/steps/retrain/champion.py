@@ -186,8 +186,11 @@ def base_recipe(champion: Version, settings: list[str], dataset: str = "") -> Re
         ) from None
     if dataset in {lesson["name"] for lesson in champion.provenance.get(TAUGHT, [])}:
         carried = variants.without(carried, dataset)
+    rates = _rates(carried.model.backbone)
+    # The few boxes of a later lesson are as noisy where they are replayed as where they were new.
+    weight = min(1.0, rates.new_weight)
     streams = tuple(
-        dataclasses.replace(stream, name=f"earlier_{number}", weight=1.0)
+        dataclasses.replace(stream, name=f"earlier_{number}", weight=weight)
         if stream.name == "new"
         else stream
         for number, stream in enumerate(carried.streams)
@@ -201,7 +204,7 @@ def base_recipe(champion: Version, settings: list[str], dataset: str = "") -> Re
             score_images=TrainConfig.score_images,
         ),
         gate=gate_module.GateConfig(),
-        retrain=_rates(carried.model.backbone),
+        retrain=rates,
     )
     return config.override(plain, *settings)
 

@@ -50,7 +50,11 @@ def test_otherwise_the_one_that_the_champion_carries_without_how_it_was_judged(t
     assert found.retrain == by_name("photographs").retrain
     assert found.gate == carried.gate
     assert found.train == carried.train  # not by the few pictures that the first run had time for
-    assert [(s.name, s.weight) for s in found.streams] == [("det", 1.0), ("earlier_1", 1.0)]
+    weights = {"det": 1.0, "earlier_1": by_name("photographs").retrain.new_weight}
+    assert {s.name: s.weight for s in found.streams} == weights
+    heavy = config.override(lax, "retrain.new_weight=3", "model.backbone=conv_stem_vit")
+    again = retrain.base_recipe(_champion(tmp_path, "cups", recipe=config.describe(heavy)), [])
+    assert {s.name: s.weight for s in again.streams} == {"det": 1.0, "earlier_1": 1.0}
 
 
 def test_a_later_state_of_what_was_taught_takes_the_place_of_the_earlier_one(tmp_path):
