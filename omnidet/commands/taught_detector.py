@@ -86,7 +86,7 @@ def run(options: argparse.Namespace, name: str, settings: list[str]) -> int:
     print(f"report      {Path(folder, 'report.html').resolve()}")
     if not decision.passed:
         print("\n".join([f"not registered, {champion} stays the champion:", *decision.reasons]))
-        print(retrain.remedies(model, name))
+        print(retrain.remedies(model, name, recipe))
         return NOT_PASSED
     print("".join(f"{line}\n" for line in decision.excused()), end="")
     version, said = retrain.register(

@@ -109,14 +109,16 @@ def _since_the_first(
     return reasons
 
 
-def remedies(model: Location, name: str) -> str:
+def remedies(model: Location, name: str, recipe: Recipe) -> str:
     """What to do where the gate said no, for people."""
+    weight = recipe.retrain.new_weight
     return "\n".join(
         (
             f"the trained detector is in {model}: omnidet predict --model {model} PICTURE",
-            "what helps: more time (--minutes 20); where something old dropped, more replay (--set "
-            "retrain.replay_share=0.7), or --keep NAME=DROP to let it drop by so much; more "
-            f"annotated pictures where {name}/AP50 is low",
+            "what helps: more time (--minutes 20); where something old dropped, less weight of the "
+            f"new (--set retrain.new_weight={weight / 2:g}; it was {weight:g}), or --keep "
+            "NAME=DROP to let it drop by so much; more annotated pictures where "
+            f"{name}/AP50 is low",
             "a looser limit (--keep, --set retrain.max_drop=..., --set retrain.min_ap50=...) with "
             "the same command judges this detector again, without training",
         )
