@@ -51,6 +51,10 @@ class RetrainConfig:
     many images as in the first training."""
     new_weight: float = 3.0
     """Weight of the losses on the new images; each old stream has weight 1."""
+    balanced: bool = False
+    """Whether the weight of each stream, this one included, is multiplied by the square root of its
+    boxes in a step, over that of the stream with most. Without it, a stream of few boxes is mostly
+    noise."""
     image_size: int = 0
     """Side in pixels that larger new images are scaled to, a multiple of the backbone's stride. Old
     images keep theirs. 0: the same as for old images."""

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
+import math
+import statistics
 
 from omnidet.data.mixing.config import Stream
 from omnidet.data.sharding.config import Dataset
@@ -12,6 +15,8 @@ from omnidet.model.backbones.timm_features import TimmFeatures
 from omnidet.model.config import ModelConfig
 from omnidet.recipes.recipe import Recipe
 
+_COUNTED = 1000
+"""Pictures of a set whose boxes are counted."""
 SOURCE = "annotated"
 """Source that reads the folders people annotate."""
 
@@ -82,6 +87,8 @@ def retraining(recipe: Recipe, trained: ModelConfig, index: Index, name: str) ->
         warmup_steps=config.warmup_steps,
     )
     streams = (*replay, new)
+    if config.balanced:
+        streams = _balanced(streams, index)
     model = larger if side > trained.image_size else trained
     return dataclasses.replace(
         recipe,
@@ -92,6 +99,34 @@ def retraining(recipe: Recipe, trained: ModelConfig, index: Index, name: str) ->
         train=dataclasses.replace(recipe.train, steps=config.steps, optimizer=optimizer),
         evaluation=EvaluationConfig((*old_benchmarks, *own)),
     )
+
+
+def _balanced(streams: tuple[Stream, ...], index: Index) -> tuple[Stream, ...]:
+    """Streams of boxes, each with a weight as the square root of its boxes in a step, the largest
+    1, times its own.
+
+    A stream's losses are divided by its boxes, so the fewer they are, the more of its gradient is
+    noise; after clipping, that would be most of the step (`docs/decisions/0014-photographs.md`).
+    """
+    boxes = {stream.name: _boxes(stream, index) for stream in streams if stream.boxes}
+    most = max(boxes.values(), default=0.0)
+    return tuple(
+        dataclasses.replace(
+            stream, weight=round(stream.weight * math.sqrt(boxes[stream.name] / most), 3)
+        )
+        if boxes.get(stream.name)
+        else stream
+        for stream in streams
+    )
+
+
+def _boxes(stream: Stream, index: Index) -> float:
+    """Boxes in a step, by the first pictures of each set; a stream draws from all sets alike."""
+    means = []
+    for set_name in stream.sets:
+        counts = [len(r.boxes_xyxy) for r in itertools.islice(texts(index, set_name), _COUNTED)]
+        means.append(statistics.fmean(counts or [0]))
+    return stream.images_per_step * statistics.fmean(means or [0])
 
 
 def _frozen(trained: ModelConfig, layers: int) -> ModelConfig:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
+import numpy as np
 import pytest
 
 from omnidet import config
@@ -62,6 +63,42 @@ def test_there_is_always_a_new_image_in_a_step(tmp_path):
 def test_without_a_replay_only_the_new_data_is_seen(tmp_path):
     recipe = _retraining(tmp_path, "retrain.replay_share=0")
     assert [stream.name for stream in recipe.streams] == ["new"]
+
+
+def test_streams_of_few_boxes_weigh_less(tmp_path):
+    """By the square root of their boxes in a step; what has no boxes keeps its weight."""
+    many, one = (
+        [
+            dataclasses.replace(
+                record,
+                boxes_xyxy=np.full((count, 4), [1, 1, 9, 9], np.float32),
+                phrases=("cell",),
+                phrase_boxes=(tuple(range(count)),),
+                not_exhaustive=(),
+            )
+            for record in toys.records()
+        ]
+        for count in (18, 1)
+    )
+    sets = {
+        name: shard_writer.write_set(many if name == "train/coco" else one, tmp_path, name, 8)
+        for name in (*OLD, "train/cells", "eval/cells")
+    }
+    shards.write_index(tmp_path, sets, {}, {"held_out": {}, "quarantined": {}})
+    recipe = config.override(tiny_world(), "retrain.balanced=true", "retrain.new_weight=1")
+    found = retrain.retraining(recipe, recipe.model, shards.read_index(tmp_path), "cells")
+    streams = {stream.name: stream for stream in found.streams}
+    assert {n: s.images_per_step for n, s in streams.items()} == {
+        "det": 7,
+        "grd": 8,
+        "img": 1,
+        "new": 8,
+    }
+    weights = {name: stream.weight for name, stream in streams.items()}
+    assert weights == {"det": 1.0, "grd": 0.252, "img": 1.0, "new": 0.252}  # 126 boxes, 8, none, 8
+    heavy = config.override(recipe, "retrain.new_weight=3")
+    again = retrain.retraining(heavy, heavy.model, shards.read_index(tmp_path), "cells")
+    assert again.streams[-1].weight == 0.756
 
 
 def test_layers_at_the_bottom_of_a_network_may_stay_as_they_are(tmp_path):

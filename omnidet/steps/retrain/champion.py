@@ -187,12 +187,13 @@ def base_recipe(champion: Version, settings: list[str], dataset: str = "") -> Re
     if dataset in {lesson["name"] for lesson in champion.provenance.get(TAUGHT, [])}:
         carried = variants.without(carried, dataset)
     rates = _rates(carried.model.backbone)
-    # The few boxes of a later lesson are as noisy where they are replayed as where they were new.
-    weight = min(1.0, rates.new_weight)
     streams = tuple(
-        dataclasses.replace(stream, name=f"earlier_{number}", weight=weight)
-        if stream.name == "new"
-        else stream
+        dataclasses.replace(
+            stream,
+            name=f"earlier_{number}" if stream.name == "new" else stream.name,
+            # The weights of the last lesson were for its numbers of boxes.
+            weight=1.0 if stream.name == "new" or rates.balanced else stream.weight,
+        )
         for number, stream in enumerate(carried.streams)
     )
     plain = dataclasses.replace(

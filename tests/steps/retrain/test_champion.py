@@ -50,11 +50,14 @@ def test_otherwise_the_one_that_the_champion_carries_without_how_it_was_judged(t
     assert found.retrain == by_name("photographs").retrain
     assert found.gate == carried.gate
     assert found.train == carried.train  # not by the few pictures that the first run had time for
-    weights = {"det": 1.0, "earlier_1": by_name("photographs").retrain.new_weight}
-    assert {s.name: s.weight for s in found.streams} == weights
-    heavy = config.override(lax, "retrain.new_weight=3", "model.backbone=conv_stem_vit")
-    again = retrain.base_recipe(_champion(tmp_path, "cups", recipe=config.describe(heavy)), [])
-    assert {s.name: s.weight for s in again.streams} == {"det": 1.0, "earlier_1": 1.0}
+    assert {s.name: s.weight for s in found.streams} == {"det": 1.0, "earlier_1": 1.0}
+    light = (dataclasses.replace(carried.streams[0], weight=0.3), new)
+    for backbone, weight in (("timm_features", 1.0), ("conv_stem_vit", 0.3)):
+        taught = config.override(
+            dataclasses.replace(carried, streams=light), f"model.backbone={backbone}"
+        )
+        again = retrain.base_recipe(_champion(tmp_path, "cups", recipe=config.describe(taught)), [])
+        assert {s.name: s.weight for s in again.streams} == {"det": weight, "earlier_1": 1.0}
 
 
 def test_a_later_state_of_what_was_taught_takes_the_place_of_the_earlier_one(tmp_path):
