@@ -48,11 +48,11 @@ def run(options: argparse.Namespace) -> None:
         storage.require_file_target(options.html)
     if options.samples < 1:
         raise ValueError(f"--samples {options.samples}: give 1 or more")
-    if not storage.exists(storage.join(options.shards, storage.INDEX_NAME)):
+    place = storage.join(options.shards, storage.INDEX_NAME)
+    if not storage.exists(place):
         raise FileNotFoundError(
-            f"{options.shards} holds no {storage.INDEX_NAME}, so it is no shard folder: give one, "
-            f"or look at annotated pictures with omnidet finetune {shlex.quote(options.shards)} "
-            "--dry-run"
+            f"{place} does not exist, so this is no shard folder: give one, or look at annotated "
+            f"pictures with omnidet finetune {shlex.quote(options.shards)} --dry-run"
         )
     index = shards.read_index(options.shards)
     folder = (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from omnidet import storage
@@ -14,23 +15,37 @@ SHOWN = 3
 """Images that the message names."""
 
 
+@dataclass(frozen=True)
+class Compared:
+    """What a comparison of training and evaluation pictures came to."""
+
+    is_whole: bool
+    """Whether the shards of the training were at hand."""
+    notes: tuple[str, ...] = ()
+    """For people."""
+
+
 def require_unseen(
     provenance: Mapping[str, Any], index: shards.Index, config: EvaluationConfig
-) -> bool:
-    """Raise ValueError if an evaluation set holds an image that the detector was trained on.
+) -> Compared:
+    """Raise ValueError if an evaluation set holds an image that the detector was trained on, in
+    shards that hold its training sets; where those are elsewhere, somebody may want just that, and
+    a note says it.
 
     Args:
         provenance: of the detector.
-
-    Returns:
-        Whether that could be checked: the shards of the training must be at hand.
     """
     streams = provenance.get("recipe", {}).get("streams", [])
     named = list(dict.fromkeys(name for stream in streams for name in stream["sets"]))
     training = _training_shards(provenance, index)
     if not named or training is None:
-        return False
+        return UNKNOWN
     trained = [name for name in named if name in training.sets]
+    is_here = training is index or all(
+        [s.sha256 for s in training.shards(name)] == [s.sha256 for s in index.sets.get(name, ())]
+        for name in trained
+    )
+    notes = []
     for name in dict.fromkeys(benchmark.set_name for benchmark in config.benchmarks):
         if name not in index.sets:
             continue
@@ -39,15 +54,29 @@ def require_unseen(
         except (OSError, ValueError):
             if training is index:
                 raise
-            return False  # the index of the training's shards is there, but not all of its files
-        if both:
-            more = ", ..." if both[SHOWN:] else ""
+            return UNKNOWN  # the index of the training's shards is there, but not all of its files
+        if not both:
+            continue
+        more = ", ..." if both[SHOWN:] else ""
+        said = (
+            f"{name}: {len(both)} of its images were trained on ({', '.join(both[:SHOWN])}{more})"
+        )
+        if is_here:
             raise ValueError(
-                f"{name}: {len(both)} of its images were trained on "
-                f"({', '.join(both[:SHOWN])}{more}): build the shards with this set among the "
-                "evaluation sets, which holds its images out, and train again"
+                f"{said}: build the shards with this set among the evaluation sets, which holds "
+                "its images out, and train again"
             )
-    return True
+        notes.append(f"note: {said}: its numbers say how well these are remembered")
+    return Compared(True, tuple(notes))
+
+
+UNKNOWN = Compared(
+    False,
+    (
+        "note: the detector was trained on other shards than these, so whether it has seen some of "
+        "these evaluation pictures before cannot be checked",
+    ),
+)
 
 
 def _training_shards(provenance: Mapping[str, Any], index: shards.Index) -> shards.Index | None:

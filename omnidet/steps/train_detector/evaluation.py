@@ -51,12 +51,9 @@ def evaluate(
         folder = storage.local_copy(model, ".cache/models")
         detector = OmniDet.from_pretrained(folder, str(world.device))
         provenance = detector.config.get("provenance", {})
-        is_checked = require_unseen(provenance, index, recipe.evaluation)
-        if not is_checked:
-            print(
-                "note: the detector was trained on other shards than these, so whether it has seen "
-                "some of these evaluation pictures before cannot be checked"
-            )
+        compared = require_unseen(provenance, index, recipe.evaluation)
+        for note in compared.notes:
+            print(note)
         with _parts(out, world, index.dataset_version, _subject(detector.config, recipe)) as parts:
             with storage.staged_directory(storage.join(parts, str(world.rank))) as stage:
                 run.predict(detector, index, recipe.evaluation, stage, world.rank, world.size)
@@ -75,7 +72,7 @@ def evaluate(
                     "details": result.details,
                     "dataset_version": index.dataset_version,
                     "sets": run.set_hashes(index, recipe.evaluation),
-                    "training_images_compared": is_checked,
+                    "training_images_compared": compared.is_whole,
                     **_subject(detector.config, recipe),
                 }
                 whole = stored.sealed(content, stage)
