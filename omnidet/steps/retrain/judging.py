@@ -116,9 +116,9 @@ def remedies(model: Location, name: str, recipe: Recipe) -> str:
         (
             f"the trained detector is in {model}: omnidet predict --model {model} PICTURE",
             "what helps: more time (--minutes 20); where something old dropped, less weight of the "
-            f"new (--set retrain.new_weight={weight / 2:g}; it was {weight:g}), or --keep "
-            "NAME=DROP to let it drop by so much; more annotated pictures where "
-            f"{name}/AP50 is low",
+            f"new (--set retrain.new_weight={weight / 2:g}; it was {weight:g}) or more replay "
+            "(retrain.replay_share=0.7), or --keep NAME=DROP to let it drop by so much; more "
+            f"annotated pictures where {name}/AP50 is low",
             "a looser limit (--keep, --set retrain.max_drop=..., --set retrain.min_ap50=...) with "
             "the same command judges this detector again, without training",
         )
