@@ -36,6 +36,7 @@ NEW: Mapping[str, str] = {
     "retrain.image_size": "give model.image_size",
     "retrain.new_images": "give streams.det.images_per_step",
     "retrain.new_weight": "there is one stream alone",
+    "retrain.balanced": "there is one stream alone",
     "retrain.replay_share": "there is nothing to replay",
     "retrain.max_drop": "there is no champion to compare with",
     "retrain.max_total_drop": "there is no champion to compare with",
