@@ -70,8 +70,12 @@ def test_steps_are_told_once(field, is_new):
 @pytest.mark.parametrize("is_new", [False, True])
 def test_what_has_an_effect(is_new):
     settings = ("register.name=mine", "job.queue=team", "retrain.replay=none", "shards.workers=2")
-    asked_for.require_effect(_asked(*settings, train_minutes=10), is_new)
-    asked_for.require_effect(_asked("train.score_every=5", train_steps=9), is_new)
+    by_time = _asked(*settings, train_minutes=10)
+    asked_for.require_effect(by_time, is_new)
+    assert asked_for.minutes(10, 0, by_time.settings) == 10
+    by_steps = _asked("train.score_every=5", train_steps=9)
+    asked_for.require_effect(by_steps, is_new)
+    assert asked_for.minutes(10, 9, by_steps.settings) == 0
 
 
 def test_a_network_and_a_version_to_teach_are_two_answers():
