@@ -51,8 +51,8 @@ def run(options: argparse.Namespace) -> None:
     place = storage.join(options.shards, storage.INDEX_NAME)
     if not storage.exists(place):
         raise FileNotFoundError(
-            f"{place} does not exist, so this is no shard folder: give one, or look at annotated "
-            f"pictures with omnidet finetune {shlex.quote(options.shards)} --dry-run"
+            f"{place} does not exist, so this is not a shard folder: give one, or look at "
+            f"annotated pictures with omnidet finetune {shlex.quote(options.shards)} --dry-run"
         )
     index = shards.read_index(options.shards)
     folder = (

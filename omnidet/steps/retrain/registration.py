@@ -87,7 +87,7 @@ def register(
 def _taught_meanwhile(
     registry: Location, champion: Version, name: str, version: str
 ) -> Version | None:
-    """The champion of now if it was taught this data since; None if it is still the one that the
+    """The present champion if it was taught this data since; None if it is still the one that the
     run started from.
 
     Raises ValueError if it is a third one.
