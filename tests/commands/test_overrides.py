@@ -24,6 +24,7 @@ JUDGED_LATER = {"retrain"}
         (overrides.NEW, "train.steps=450", "--steps"),
         (overrides.NEW, "retrain.learning_rate=1e-3", "train.optimizer.learning_rate"),
         (overrides.NEW, "register.name=x", "--as"),
+        (overrides.NEW, "retrain.balanced=true", "one stream"),
         (overrides.NEW, "retrain.image_size=512", "model.image_size"),
         (overrides.EXTENDING, "train.steps=450", "--steps"),
         (overrides.EXTENDING, "train.optimizer.learning_rate=1e-3", "retrain.learning_rate"),
