@@ -158,10 +158,9 @@ def check_name(name: str) -> None:
 def check(registry: Location, name: str = "any") -> None:
     """Raise ValueError unless `registry` can be a registry and `name` the name of a model."""
     check_name(name)
-    is_folder = "://" not in str(registry) and (
-        Path(registry).is_dir() or not Path(registry).exists()
-    )
-    if not storage.is_s3(registry) and not is_folder:
+    # In this order: another process may make the folder between the two questions.
+    is_other = "://" in str(registry) or (Path(registry).exists() and not Path(registry).is_dir())
+    if not storage.is_s3(registry) and is_other:
         raise ValueError(
             f"registry={registry} is neither a folder nor an s3:// URI: name the registry"
         )

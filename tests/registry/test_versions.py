@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -84,6 +85,26 @@ def test_bad_names(tmp_path, model, name):
 def test_bad_registries(place):
     with pytest.raises(ValueError, match=f"registry={place} is neither"):
         versions.check(place)
+
+
+def test_a_registry_that_another_process_makes_meanwhile_is_a_registry(
+    tmp_path, model, monkeypatch
+):
+    """The race, made certain: the folder appears after the first question about it."""
+    place = tmp_path / "registry"
+    asked = {"is_dir": Path.is_dir, "exists": Path.exists}
+
+    def answers(question: str, path: Path) -> bool:
+        answer = asked[question](path)
+        if path == place:
+            subprocess.run(["mkdir", "-p", str(place)], check=True)
+        return answer
+
+    for question in asked:
+        monkeypatch.setattr(
+            Path, question, lambda path, question=question, **_: answers(question, path)
+        )
+    assert versions.register(str(place), "toy", model, {}, {})[0].number == 1
 
 
 @pytest.mark.parametrize("part", ["model.safetensors", "config.json", "vocabulary/idf.safetensors"])
