@@ -225,18 +225,19 @@ def default_name(data: str) -> str:
 
 @contextmanager
 def _leaving_nothing_empty(*places: str) -> Iterator[None]:
-    """Where the block is refused, take away again the empty folders that were made for it."""
+    """Take away again the folders that were made for the block and are still empty: where it is
+    refused, or a dry run.
+    """
     from omnidet import storage
 
     local = [Path(place) for place in places if not storage.is_s3(place)]
     missing = [p for place in local for p in (place, *place.parents) if not p.exists()]
     try:
         yield
-    except (ValueError, OSError):
+    finally:
         for path in missing:
             with suppress(OSError):  # it was not made, or holds something
                 path.rmdir()
-        raise
 
 
 @contextmanager

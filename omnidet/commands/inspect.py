@@ -65,12 +65,19 @@ def run(options: argparse.Namespace) -> None:
         print(f"\n{options.html}")
 
 
-def show(shards_location: str, page_file: str) -> None:
-    """Write the page of a folder that is about to be taught, and say where it is."""
+def show(shards_location: str, dataset: str, page_file: str) -> None:
+    """Write the page of a folder that is about to be taught, and say where it is.
+
+    Args:
+        dataset: what the shards were made of; it has the names of people's own files.
+    """
     from omnidet.data import shards
+    from omnidet.data.annotated import write
     from omnidet.data.sharding import survey
     from omnidet.report import survey as page
 
     index = shards.read_index(shards_location)
-    page.write(page_file, survey.survey(index, None), index, _SHOWN)
+    page.write(
+        page_file, survey.survey(index, None), index, _SHOWN, files=write.source_files(dataset)
+    )
     print(f"pictures    {Path(page_file).resolve()}\nnothing was trained: leave out --dry-run")

@@ -190,7 +190,12 @@ def find(registry: Location, reference: str) -> Version:
     name, at, which = reference.partition("@")
     found = versions(registry, name)
     if not found:
-        held = ", ".join(models(registry)) or "nothing"
+        held = ", ".join(models(registry))
+        if not held:
+            raise ValueError(
+                f"no model {name!r} in {registry}, which holds none: name the registry that does "
+                "with --registry, or make a detector with omnidet finetune FOLDER"
+            )
         raise ValueError(f"no model {name!r} in {registry}: it holds {held}")
     if not at:
         return found[-1]

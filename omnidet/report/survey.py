@@ -9,7 +9,7 @@ import base64
 import importlib.resources
 import io
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import jinja2
 
@@ -26,8 +26,18 @@ NUM_ABSENT = 12
 """At most as many absent names are written below a picture."""
 
 
-def write(path: storage.Location, found: Survey, index: shards.Index, num_samples: int) -> None:
-    """Write the page, with `num_samples` pictures of each set at even distances."""
+def write(
+    path: storage.Location,
+    found: Survey,
+    index: shards.Index,
+    num_samples: int,
+    files: Mapping[str, str] | None = None,
+) -> None:
+    """Write the page, with `num_samples` pictures of each set at even distances.
+
+    Args:
+        files: what people call their pictures, by the number of the image's id.
+    """
     template = (
         importlib.resources.files("omnidet.report")
         .joinpath("survey.html.jinja")
@@ -41,7 +51,9 @@ def write(path: storage.Location, found: Survey, index: shards.Index, num_sample
             "name": name,
             "facts": facts(own),
             "charts": _charts(own),
-            "pictures": [_picture(record) for record in samples(index, name, num_samples)],
+            "pictures": [
+                _picture(record, files or {}) for record in samples(index, name, num_samples)
+            ],
         }
         for name, own in found.sets.items()
     ]
@@ -80,7 +92,7 @@ def _bars(counts: Counter[str], order: Iterable[str]) -> list[tuple[str, int, fl
     ]
 
 
-def _picture(record: Record) -> dict[str, object]:
+def _picture(record: Record, files: Mapping[str, str]) -> dict[str, object]:
     # Encoded again without metadata: a browser would rotate a JPEG by its orientation, but not the
     # boxes on it.
     with picture_files.opened(record.image) as opened:
@@ -98,8 +110,9 @@ def _picture(record: Record) -> dict[str, object]:
     if len(record.absent) > NUM_ABSENT:
         absent += f" and {len(record.absent) - NUM_ABSENT} more"
     counts = [len(own) for own in record.phrase_boxes]
+    called = files.get(record.image_id.partition(":")[2], f"{record.source} {record.image_id}")
     return {
-        "title": f"{record.source} {record.image_id}, {record.width} × {record.height}",
+        "title": f"{called}, {record.width} × {record.height}",
         "source": "data:image/jpeg;base64," + base64.b64encode(out.getvalue()).decode(),
         "width": record.width,
         "height": record.height,

@@ -60,6 +60,7 @@ def _finetune(folder, place, *more: str) -> int:
 def _look(folder, place, capsys, *more: str) -> None:
     """Read it, and train nothing: the page shows its pictures and no others."""
     known = sorted(place.glob("registry/*/*/model.safetensors"))
+    had_registry = (place / "registry").exists()
     capsys.readouterr()
     assert _finetune(folder, place, *more, "--dry-run") == 0
     said = capsys.readouterr().out
@@ -69,7 +70,9 @@ def _look(folder, place, capsys, *more: str) -> None:
     shown = page.read_text(encoding="utf-8")
     assert shown.count("<figure") == 12
     assert f"blue {folder.name}" in shown
+    assert "images/train/3.png, 100 × 80" in shown  # as people call it
     assert not (page.parent / "model").exists()
+    assert (place / "registry").exists() == had_registry
     assert sorted(place.glob("registry/*/*/model.safetensors")) == known
 
 

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from omnidet import storage
 from omnidet.data.annotated import pictures
 from omnidet.data.annotated.cut import Cut
 from omnidet.data.annotated.read import Picture
@@ -56,6 +57,17 @@ def write(made: Cut, folder: Path, version: str) -> dict[str, Any]:
     text = json.dumps(summary, indent=1, ensure_ascii=False) + "\n"
     (folder / SUMMARY_NAME).write_text(text, encoding="utf-8", errors="replace")
     return summary
+
+
+def source_files(folder: storage.Location) -> dict[str, str]:
+    """Where each picture was in the folder that was read, by the number of its id, of a folder that
+    `write` wrote.
+    """
+    found: dict[str, str] = {}
+    for name in SPLITS:
+        content = json.loads(storage.read_text(storage.join(folder, "annotations", f"{name}.json")))
+        found |= {str(image["id"]): image[FILE] for image in content["images"]}
+    return found
 
 
 def _dump(path: Path, content: dict[str, Any]) -> None:
