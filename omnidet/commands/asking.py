@@ -187,9 +187,7 @@ def prompt_of(detector: OmniDet, question_asked: Asked) -> Prompt:
     wanted = question_asked.wanted
     if not wanted and not question_asked.like:
         wanted = names.wanted(detector.own_names())
-        listed = ", ".join(name.name for name in wanted[:8])
-        more = f" and {len(wanted) - 8} more" if len(wanted) > 8 else ""
-        print(f"no phrases are given: looking for {listed}{more}", file=sys.stderr)
+        print(hints.of_own_names(detector.own_names()), file=sys.stderr)
     prompt = detector.prompt(wanted)
     if question_asked.like:
         like = detector.like(likeness.examples(question_asked.like), lambda line: say([line]))

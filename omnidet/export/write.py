@@ -150,6 +150,7 @@ def _facts(omnidet: OmniDet, config: ExportConfig, name: str, *, any_size: bool)
         words=config.words,
         blocks=omnidet.vocabulary.blocks,
         names=omnidet.vocabulary.names,
+        own_names=omnidet.names,
         line=dataclasses.astuple(omnidet.confidence.asked),
         threshold=omnidet.threshold,
         model=name,

@@ -25,6 +25,12 @@ def of_spelling(phrases: Sequence[str]) -> list[str]:
     return [*([several] if several else ()), *doubts(phrases)]
 
 
+def of_own_names(names: Sequence[str], most: int = 8) -> str:
+    """What is looked for where no phrases are given; of more names than `most`, their number."""
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return f"no phrases are given: looking for {', '.join(names[:most])}{more}"
+
+
 def of_call(vocabulary: Vocabulary | None, phrases: Sequence[str], most: int = 5) -> list[str]:
     """What a program is warned of: several phrases in one, phrases that come twice, and words that
     training never had.

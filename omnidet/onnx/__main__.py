@@ -26,7 +26,10 @@ def _main(arguments: list[str] | None) -> int:
     parser.add_argument("model", help="folder that `omnidet export --format onnx` wrote")
     parser.add_argument("images", nargs="+", metavar="IMAGE")
     parser.add_argument(
-        "--phrases", nargs="+", metavar="WORDS", help="not for a model with words folded in"
+        "--phrases",
+        nargs="+",
+        metavar="WORDS",
+        help="not for a model with words folded in (default: the detector's own names)",
     )
     parser.add_argument("--threshold", type=float, help="default: the model's own")
     parser.add_argument(
@@ -45,7 +48,9 @@ def _main(arguments: list[str] | None) -> int:
             _say(hints.of_words(detector.words.vocabulary, names.wanted(phrases)))
         threshold = detector.threshold if options.threshold is None else options.threshold
         question.checked_threshold(threshold, "--threshold")
-        detector.asked(options.phrases)
+        asked = detector.asked(options.phrases)
+        if options.phrases is None and detector.words:
+            print(hints.of_own_names(asked), file=sys.stderr)
     except (ValueError, OSError, extras.MissingError) as error:
         return _failed(error)
     return _look_at(

@@ -122,7 +122,8 @@ class OnnxDetector:
 
         Args:
             images: one image, or a list of them: the answer is one `Detections`, or a list.
-            phrases: one phrase or a list of them; None where the words are folded into the model.
+            phrases: one phrase or a list of them; None asks for the words that are folded into the
+                model, or else for the detector's own names.
             max_detections: for each image, 1 or more.
             threshold: lowest score, from 0 to 1.
             no_overlaps: keep only the better of two boxes under one phrase whose intersection over
@@ -147,7 +148,8 @@ class OnnxDetector:
         return found[0] if pictures.is_one(images) else found
 
     def asked(self, phrases: str | Iterable[str] | None) -> tuple[str, ...]:
-        """The phrases that `detect` looks for: those given, or those that are folded in.
+        """The phrases that `detect` looks for: those given, those that are folded in, or the
+        detector's own names.
 
         Raises ValueError if the model cannot be asked for them.
         """
@@ -161,9 +163,11 @@ class OnnxDetector:
                     "without --words"
                 )
             return self.facts.words
-        if phrases is None:
-            raise ValueError("no phrases: this model takes any words, so say which")
-        return checked_phrases(phrases)
+        if phrases is None and not self.facts.own_names:
+            raise ValueError(
+                "no phrases: this model takes any words and was trained on no names, so say which"
+            )
+        return self.facts.own_names if phrases is None else checked_phrases(phrases)
 
     def _look(
         self,

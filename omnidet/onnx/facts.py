@@ -46,6 +46,8 @@ class Facts:
     """float32 or int8."""
     names: tuple[str, ...] = ()
     """Class names that the vocabulary knows."""
+    own_names: tuple[str, ...] = ()
+    """What the detector was trained on: looked for if nothing is asked."""
     line: tuple[float, float, float, float] = (1.0, 0.0, 0.0, 0.0)
     """Scale and offsets that make logits probabilities: `omnidet.model.confidence.Line`. Already in
     the model where words are folded in."""

@@ -87,10 +87,10 @@ def of_pairs(pairs: Iterable[tuple[str, str]]) -> dict[str, Any]:
 
     Raises ValueError for another field that repeats.
     """
-    fields: dict[str, Any] = {"phrases": []}
+    fields: dict[str, Any] = {}
     for name, value in pairs:
         if name == "phrases":
-            fields["phrases"].append(value)
+            fields.setdefault("phrases", []).append(value)
         elif name in fields:
             raise ValueError(f"{name!r} is given twice: give it once")
         elif name == "no_overlaps":

@@ -31,6 +31,7 @@ class Question:
 
     images: tuple[bytes, ...]
     phrases: tuple[str, ...]
+    """Empty for the detector's own names."""
     threshold: float | None
     """None for the detector's own."""
     max_detections: int
@@ -83,7 +84,8 @@ def checked(images: list[bytes], given: Mapping[str, Any], limits: Limits) -> Qu
     apart = given.get("no_overlaps", False)
     if type(apart) is not bool:
         raise ValueError(f"no_overlaps {_short(apart)}: give true or false")
-    return Question(tuple(images), phrases(given.get("phrases"), limits), threshold, most, apart)
+    asked = phrases(given["phrases"], limits) if "phrases" in given else ()
+    return Question(tuple(images), asked, threshold, most, apart)
 
 
 def require_known(given: Mapping[str, Any], known: Sequence[str]) -> None:
@@ -119,7 +121,8 @@ def phrases(given: Any, limits: Limits) -> tuple[str, ...]:
     """The phrases, if they are within the limits. Raises ValueError."""
     if not isinstance(given, list) or not given:
         raise ValueError(
-            'phrases must be a list of texts, for example ["red star", "star left of circle"]'
+            'phrases must be a list of texts, for example ["red star", "star left of circle"]; '
+            "leave it out for the detector's own names"
         )
     if len(given) > limits.max_phrases:
         raise ValueError(f"{len(given)} phrases: a request may have {limits.max_phrases}")

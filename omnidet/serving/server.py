@@ -188,6 +188,7 @@ class _Handlers:
             with self.service.place():
                 read = functools.partial(tensors.read, body, header, self.limits)
                 question, wanted = await self.service.work(read)
+                question = loaded.asked(question)
                 found = await self.service.answer(question, loaded)
         body, length = answers.to_tensors(
             wanted,
@@ -207,7 +208,7 @@ class _Handlers:
         async with self.bodies.held(request, self.limits.max_request_bytes) as body:
             with self.service.place():
                 read = functools.partial(requests.read, kind, body, query, self.limits)
-                question = await self.service.work(read)
+                question = loaded.asked(await self.service.work(read))
                 (found,) = await self.service.answer(question, loaded)
         model = {"name": self.service.name, "version": loaded.version}
         plain = answers.to_plain(found, question.phrases, loaded.doubts(question.phrases))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import functools
 import threading
 import time
@@ -46,6 +47,15 @@ class Loaded:
     """The detector's `prompt`, which remembers what it encoded last."""
     doubts: Callable[[tuple[str, ...]], tuple[str, ...]]
     """What a person should know about phrases; remembers them likewise."""
+
+    def asked(self, question: Question) -> Question:
+        """The question with its phrases: the detector's own names where it has none.
+
+        Raises ValueError if the detector has none either.
+        """
+        if question.phrases:
+            return question
+        return dataclasses.replace(question, phrases=self.detector.own_names())
 
 
 class Service:

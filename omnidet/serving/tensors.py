@@ -61,7 +61,9 @@ def read(body: bytes, header: str | None, limits: Limits) -> tuple[Question, Wan
     _require_known(parameters, _OF_REQUEST, '"parameters"')
     images, phrases = _inputs(content.get("inputs"), body[length:])
     asked = {key: value for key, value in parameters.items() if key in requests.SETTINGS}
-    question = requests.checked(images, {"phrases": phrases, **asked}, limits)
+    if phrases is not None:
+        asked["phrases"] = phrases
+    question = requests.checked(images, asked, limits)
     return question, _wanted(content, parameters)
 
 
@@ -88,15 +90,15 @@ def _wanted(content: Mapping[str, Any], parameters: Mapping[str, Any]) -> Wanted
     return Wanted(own, outputs or dict.fromkeys(known, all_binary))
 
 
-def _inputs(given: Any, binary: bytes) -> tuple[list[bytes], list[str]]:
-    """Pictures and phrases of the tensors."""
+def _inputs(given: Any, binary: bytes) -> tuple[list[bytes], list[str] | None]:
+    """Pictures and phrases of the tensors; None without phrases."""
     if not isinstance(given, list) or not all(isinstance(item, dict) for item in given):
         raise ValueError('"inputs" must be a list of tensors: "image" and "phrases"')
     names = sorted(str(item.get("name")) for item in given)
-    if names != ["image", "phrases"]:
+    if names not in (["image"], ["image", "phrases"]):
         raise ValueError(
-            f'"inputs" holds {", ".join(names[:9]) or "nothing"}: '
-            'give "image" and "phrases", once each'
+            f'"inputs" holds {", ".join(names[:9]) or "nothing"}: give "image", once, and '
+            '"phrases", once, or not at all for the detector\'s own names'
         )
     elements: dict[str, list[Any]] = {}
     at = 0
@@ -128,7 +130,7 @@ def _inputs(given: Any, binary: bytes) -> tuple[list[bytes], list[str]]:
         elements[name] = pieces if name == "image" else [_utf8(piece) for piece in pieces]
     if at != len(binary):
         raise ValueError(f"{len(binary) - at} bytes behind the JSON belong to no input")
-    return elements["image"], elements["phrases"]
+    return elements["image"], elements.get("phrases")
 
 
 def _same(value: Any, _: str) -> Any:

@@ -20,6 +20,11 @@ def test_several_phrases_in_one_and_odd_letters_are_said():
     assert hints.of_spelling(["star", "ring"]) == []
 
 
+def test_own_names_are_listed_as_far_as_they_fit():
+    assert hints.of_own_names(["ring", "star"]).endswith("looking for ring, star")
+    assert hints.of_own_names(list("abcdefghijk")).endswith("g, h and 3 more")
+
+
 def test_unknown_words_are_said_with_their_phrase():
     (line,) = _of_words("red xylophone", "red star")
     assert "'xylophone'" in line

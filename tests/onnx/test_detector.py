@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import subprocess
 import sys
@@ -109,10 +110,31 @@ def test_no_torch_is_loaded(exported, pictures):
     assert {found["label"] for found in content["detections"]} == {"red star"}
 
 
+def test_without_phrases_it_looks_for_its_own_names(both, exported, pictures, capsys):
+    detector, runner = both
+    found, wanted = (one.detect(str(pictures[0]), None, 40) for one in (runner, detector))
+    assert found.phrases == wanted.phrases == detector.names
+    np.testing.assert_allclose(found.scores, wanted.scores, atol=0.002)
+    assert main([str(exported.onnx), str(pictures[0]), "--threshold", "0"]) == 0
+    said = capsys.readouterr()
+    assert f"looking for {detector.names[0]}, {detector.names[1]}" in said.err
+    labels = {one["label"] for one in json.loads(said.out)["detections"]}
+    assert labels
+    assert labels <= set(detector.names)
+
+
+def test_a_detector_without_names_has_to_be_asked_for_something(both, pictures):
+    runner = both[1]
+    nameless = OnnxDetector(
+        runner.session, dataclasses.replace(runner.facts, own_names=()), runner.words
+    )
+    with pytest.raises(ValueError, match="no phrases"):
+        nameless.detect(str(pictures[0]))
+
+
 @pytest.mark.parametrize(
     ("given", "said"),
     [
-        ({"phrases": None}, "no phrases"),
         ({"phrases": ["", "star"]}, "phrase 0"),
         ({"threshold": float("nan")}, "nan"),
         ({"threshold": 1.5}, "1.5"),
@@ -182,7 +204,7 @@ def test_a_picture_that_cannot_be_read_is_named_and_the_rest_goes_on(
     assert "nowhere.jpg" in second
 
 
-@pytest.mark.parametrize("given", [["--threshold", "7"], [], ["--phrases", ""]])
+@pytest.mark.parametrize("given", [["--threshold", "7"], ["--phrases", ""]])
 def test_a_wrong_question_is_said_once_and_not_for_every_picture(exported, pictures, capsys, given):
     assert main([str(exported.onnx), str(pictures[0]), str(pictures[1]), *given]) == 2
     assert capsys.readouterr().err.count("\n") == 1

@@ -35,7 +35,6 @@ def test_a_form():
 def test_numbers():
     pairs = [("a", "1"), ("b", "true"), ("c", "NaN"), ("d", "[1]"), ("e", ".5"), ("f", "")]
     assert fields.of_pairs(pairs) == {
-        "phrases": [],
         "a": 1,
         "b": "true",
         "c": "NaN",
@@ -79,7 +78,7 @@ def test_a_form_without_a_boundary():
 
 
 def test_a_query():
-    assert fields.of_query(b"", LIMITS) == {"phrases": []}
+    assert fields.of_query(b"", LIMITS) == {}
     query = b"phrases=red+star&phrases=%C3%96l&threshold=1"
     assert fields.of_query(query, LIMITS) == {"phrases": ["red star", "Öl"], "threshold": 1}
     for wrong in (b"a=%ff", b"a", b"a=1&a=2", b"a=1&" * 9 + b"b=1", b"a=\xff"):

@@ -25,6 +25,8 @@ from omnidet.serving.server import listening
 from tests import toys
 from tests.serving.running import PICTURE, ask, question, raw, serving, toy, until_closed
 
+PICTURE_TEXT = base64.b64encode(PICTURE).decode()
+
 
 @pytest.fixture(scope="module")
 def detector() -> OmniDet:
@@ -65,6 +67,23 @@ def test_it_answers_as_the_detector_does(port, detector):
         assert {o["name"]: o["data"] for o in answer["outputs"]}["scores"] == pytest.approx(
             found.scores, abs=1e-6
         )
+
+
+def test_without_phrases_it_looks_for_its_own_names(port, detector, monkeypatch):
+    status, answer = ask(port, "POST", "/detect", {"image": PICTURE_TEXT})
+    assert (status, "no names" in answer["error"]) == (400, True)
+    monkeypatch.setitem(detector.config, "names", ("ring", "red star"))
+    (found,) = detector.detect([PICTURE], None, 50)
+    form = {"image": PICTURE_TEXT, "max_detections": 50, "threshold": 0}
+    _, plain = ask(port, "POST", "/detect", form)
+    image = {"name": "image", "datatype": "BYTES", "shape": [1], "data": [PICTURE_TEXT]}
+    asked = {"inputs": [image], "parameters": {"threshold": 0, "max_detections": 50}}
+    _, answer = ask(port, "POST", "/v2/models/toy/infer", asked)
+    outputs = {o["name"]: o["data"] for o in answer["outputs"]}
+    assert {d["phrase"] for d in plain["detections"]} == {"ring", "red star"}
+    assert [d["phrase"] for d in plain["detections"]] == list(found.matched) == outputs["phrases"]
+    assert [d["score"] for d in plain["detections"]] == pytest.approx(found.scores, abs=1e-6)
+    assert outputs["scores"] == pytest.approx(found.scores, abs=1e-6)
 
 
 def test_near_copies_are_left_out_where_that_is_asked_for(port, detector, monkeypatch):

@@ -49,6 +49,7 @@ def _binary(name: str, content: bytes, count: int, **other: Any) -> dict[str, An
 def test_json():
     asked = {"threshold": 0.25, "max_detections": 5, "no_overlaps": True}
     asked |= {"binary_data_output": False}
+    assert _read({"inputs": INPUTS[:1]})[0].phrases == ()  # the detector's own names
     nested = [_tensor("phrases", [["a", "b"]], shape=[1, 2]), INPUTS[0]]
     for inputs in (INPUTS, nested):
         question, wanted = _read({"id": "7", "inputs": inputs, "parameters": asked})
@@ -79,7 +80,7 @@ def _with(name: str, **other: Any) -> dict[str, Any]:
 
 WRONG: list[tuple[dict[str, Any], str]] = [
     ({}, '"inputs" must be a list'),
-    ({"inputs": [INPUTS[0]]}, '"inputs" holds image'),
+    ({"inputs": [INPUTS[1]]}, '"inputs" holds phrases'),
     ({"inputs": [INPUTS[0]] * 2}, '"inputs" holds image'),
     ({"inputs": [*INPUTS, INPUTS[0]]}, '"inputs" holds image, image, phrases'),
     (_with("image", datatype="UINT8"), "'UINT8'"),
