@@ -57,6 +57,11 @@ def run(options: argparse.Namespace, name: str, settings: list[str]) -> int:
         options.data, dataset, noticed.data_version, recipe.retrain.reading, replay, champion
     )
     print(noticed.why)  # now, because a folder that is refused begins nothing
+    if options.champion is None and recipe.world is not None:
+        print(
+            f"hint: {champion}, the one model in {options.registry}, began with drawn shapes: on "
+            "photographs a new detector reaches more in the same time (--from photo-small)"
+        )
     if options.replay == "none":
         print("--replay none: nothing old is measured, and it is forgotten")
     else:

@@ -78,6 +78,7 @@ def test_new_names_are_taught_and_the_old_version_is_one_command_away(
         f"{NAME}@2 registered",
     ):
         assert line in said, line
+    assert "photo-small" not in said  # somebody chose the drawn one
     assert versions.aliases(registry, NAME) == {"champion": 2}
     new = versions.find(registry, f"{NAME}@champion")
     (lesson,) = new.provenance["taught"]
@@ -209,6 +210,8 @@ def test_what_forgets_or_learns_nothing_is_not_registered(place, registry, tmp_p
     )
     said = capsys.readouterr().out
     assert f"not registered, {NAME}@1 stays the champion" in said
+    assert f"{NAME}@1, the one model in {registry}, began with drawn shapes" in said
+    assert "--from photo-small" in said
     assert "cells/AP" in said
     assert len(versions.versions(registry, NAME)) == 1
     assert versions.aliases(registry, NAME) == {}
