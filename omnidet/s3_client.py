@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import functools
 import os
+import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -29,6 +30,7 @@ from urllib3.util import Retry, Timeout
 
 from omnidet.http import RETRY_STATUSES
 
+CERTIFICATES = "OMNIDET_CA_CERTIFICATES"
 TRIES = 5
 WAIT_SECONDS = 1.5
 """The second try follows at once, the others after 3, 6 and 10 seconds."""
@@ -87,7 +89,11 @@ def forget() -> None:
 @functools.lru_cache(maxsize=4)
 def _client(process: int) -> Minio:  # noqa: ARG001  # part of the cache's key
     parts = urlsplit(_endpoint())
-    trusted: dict[str, Any] = {"cert_reqs": "CERT_REQUIRED", "ca_certs": _certificates()}
+    trusted: dict[str, Any] = {
+        "cert_reqs": "CERT_REQUIRED",
+        "ca_certs": _certificates(),
+        "ca_cert_data": _more_certificates(),
+    }
     retries = Retry(
         TRIES - 1,
         other=1,  # bad certificates: trying again does not make them trusted
@@ -131,6 +137,21 @@ def _certificates() -> str:
     if not Path(path).is_file():
         raise ValueError(f"the CA bundle {path} (AWS_CA_BUNDLE or SSL_CERT_FILE) does not exist")
     return path
+
+
+def _more_certificates() -> str | None:
+    """Those that are trusted too, as text: a pod gets variables from a ConfigMap, and no file."""
+    text = os.environ.get(CERTIFICATES)
+    if not text:
+        return None
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=text)
+    except (ssl.SSLError, ValueError) as error:
+        raise ValueError(
+            f"{CERTIFICATES} holds no certificates in PEM ({error}): give the text of the CA's "
+            "file, from BEGIN CERTIFICATE to END CERTIFICATE"
+        ) from None
+    return text
 
 
 def _credentials(trusted: dict[str, Any]) -> providers.ChainedProvider:
@@ -193,7 +214,7 @@ def explained(location: str) -> Iterator[None]:
         if isinstance(cause, SSLError):
             message = (
                 f"the certificate of {_endpoint()} is not trusted ({text}): "
-                "set AWS_CA_BUNDLE to the file of its CA"
+                f"set AWS_CA_BUNDLE to the file of its CA, or {CERTIFICATES} to its text"
             )
         elif isinstance(cause, ResponseError):
             message = (

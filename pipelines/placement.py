@@ -44,7 +44,7 @@ def prepare(task: Any, store: Store, hours: int = 1, is_cached: bool = True) -> 
     """Give a step what every step has: the object store, two more tries, a time-out, caching."""
     keys = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
     kubernetes.use_secret_as_env(task, store.name, {key: key for key in keys}, optional=True)
-    settings = ("AWS_ENDPOINT_URL", "AWS_REGION")
+    settings = ("AWS_ENDPOINT_URL", "AWS_REGION", "OMNIDET_CA_CERTIFICATES")
     kubernetes.use_config_map_as_env(
         task, store.name, {key: key for key in settings}, optional=True
     )

@@ -79,6 +79,7 @@ def s3(object_store_server: ObjectStore, monkeypatch) -> Iterator[Bucket]:
         "AWS_SESSION_TOKEN",
         "AWS_PROFILE",
         "AWS_CA_BUNDLE",
+        s3_client.CERTIFICATES,
         "SSL_CERT_FILE",
     )
     for name in (*others, "AWS_DEFAULT_REGION", "AWS_WEB_IDENTITY_TOKEN_FILE"):

@@ -82,6 +82,7 @@ def test_unreachable_endpoint_is_named_in_time(s3, reconnect, host):
             "AWS_ENDPOINT_URL_S3='http://host:9000/path'",
         ),
         ("AWS_CA_BUNDLE", "/no/such.pem", "/no/such.pem .*AWS_CA_BUNDLE"),
+        (s3_client.CERTIFICATES, "/etc/ssl/ca.pem", f"^{s3_client.CERTIFICATES} .*PEM"),
     ],
 )
 def test_wrong_settings_are_named(s3, reconnect, name, value, message):
@@ -138,7 +139,7 @@ def self_signed(folder: Path) -> tuple[Path, ssl.SSLContext]:
 
 
 @pytest.mark.s3
-@pytest.mark.parametrize("name", ["AWS_CA_BUNDLE", "SSL_CERT_FILE"])
+@pytest.mark.parametrize("name", ["AWS_CA_BUNDLE", "SSL_CERT_FILE", s3_client.CERTIFICATES])
 def test_a_private_ca_is_trusted_only_if_it_is_named(s3, tmp_path, reconnect, name):
     certificate, context = self_signed(tmp_path)
     with Between(s3.store.endpoint, tls=context) as between:
@@ -147,7 +148,8 @@ def test_a_private_ca_is_trusted_only_if_it_is_named(s3, tmp_path, reconnect, na
         with pytest.raises(OSError, match=r"certificate of https://127.*AWS_CA_BUNDLE"):
             storage.exists(f"{s3.uri}/a")
         assert time.monotonic() - started < 10
-        reconnect(**{name: str(certificate)})
+        is_text = name == s3_client.CERTIFICATES
+        reconnect(**{name: certificate.read_text() if is_text else str(certificate)})
         storage.write_bytes(f"{s3.uri}/a", b"x" * 100_000)
         assert storage.read_bytes(f"{s3.uri}/a") == b"x" * 100_000
         s3_client.forget()

@@ -182,7 +182,7 @@ def _environment(nodes: Nodes) -> dict[str, Any]:
     variables: dict[str, Any] = {"OMNIDET_GIT_COMMIT": runs.git_commit()}
     for key in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         variables[key] = Reference("secret", nodes.object_store, key, optional=True)
-    for key in ("AWS_ENDPOINT_URL", "AWS_REGION"):
+    for key in ("AWS_ENDPOINT_URL", "AWS_REGION", "OMNIDET_CA_CERTIFICATES"):
         variables[key] = Reference("config", nodes.object_store, key, optional=True)
     return variables
 

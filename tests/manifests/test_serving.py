@@ -8,7 +8,7 @@ from typing import Any
 
 import kubernetes_validate
 
-from omnidet import cli
+from omnidet import cli, s3_client
 from omnidet.inference.detector import OmniDet
 from omnidet.serving import server
 from omnidet.serving.config import ServerConfig
@@ -68,9 +68,9 @@ def test_kserve_and_omnidet_take_the_server(
     assert predictor["terminationGracePeriodSeconds"] > server.STOP_SECONDS
     variables = {variable["name"]: variable for variable in container["env"]}
     config = one(overlay[1], "ConfigMap", "omnidet-object-store")["data"]
-    for key in ("AWS_ENDPOINT_URL", "AWS_REGION"):
+    for key in ("AWS_ENDPOINT_URL", "AWS_REGION", s3_client.CERTIFICATES):
         assert variables[key]["valueFrom"]["configMapKeyRef"]["name"] == "omnidet-object-store"
-        assert key in config
+        assert key in config or variables[key]["valueFrom"]["configMapKeyRef"]["optional"]
 
 
 def _service(options: Any) -> Service:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import yaml
 
 from components.run.training import RUNTIME
+from omnidet import s3_client
 from pipelines import package
 
 UNCACHED = {"configure", "gate", "show-decision", "register"}
@@ -36,7 +37,8 @@ def test_each_step_finds_the_object_store_by_reference(tasks):
         settings, *others = entry["kubernetes"]["configMapAsEnv"]
         keys = {"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"}
         assert _variables(secret) == keys, name
-        assert _variables(settings) == {"AWS_ENDPOINT_URL", "AWS_REGION"}, name
+        told = {"AWS_ENDPOINT_URL", "AWS_REGION", s3_client.CERTIFICATES}
+        assert _variables(settings) == told, name
         more = set().union(*(_variables(other) for other in others))
         knows_registry = name in ("configure", "register")
         told = {"MODEL_REGISTRY_ADDRESS"} if knows_registry else set()

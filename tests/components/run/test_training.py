@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from components.run import training
-from omnidet import config
+from omnidet import config, s3_client
 from omnidet.recipes.tiny_world import tiny_world
 from tests.components.steps import run_folder
 
@@ -135,6 +135,8 @@ def test_several_nodes_are_a_trainjob(monkeypatch):
     assert job.tolerations == ({"key": "gpu", "operator": "Exists", "tolerationSeconds": 30},)
     reference = {"name": "store", "key": "AWS_SECRET_ACCESS_KEY", "optional": True}
     assert f'"secretKeyRef": {json.dumps(reference)}' in json.dumps(manifest(job)["spec"])
+    authority = {"name": "store", "key": s3_client.CERTIFICATES, "optional": True}
+    assert f'"configMapKeyRef": {json.dumps(authority)}' in json.dumps(manifest(job)["spec"])
 
 
 def test_half_a_detector_is_refused(tmp_path):
