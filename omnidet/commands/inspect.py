@@ -65,10 +65,11 @@ def run(options: argparse.Namespace) -> None:
         print(f"\n{options.html}")
 
 
-def show(shards_location: str, dataset: str, page_file: str) -> None:
+def show(folder: str, shards_location: str, dataset: str, page_file: str) -> None:
     """Write the page of a folder that is about to be taught, and say where it is.
 
     Args:
+        folder: as it was given.
         dataset: what the shards were made of; it has the names of people's own files.
     """
     from omnidet.data import shards
@@ -77,7 +78,6 @@ def show(shards_location: str, dataset: str, page_file: str) -> None:
     from omnidet.report import survey as page
 
     index = shards.read_index(shards_location)
-    page.write(
-        page_file, survey.survey(index, None), index, _SHOWN, files=write.source_files(dataset)
-    )
+    own = write.source_files(dataset)
+    page.write(page_file, survey.survey(index, None), index, _SHOWN, files=own, title=folder)
     print(f"pictures    {Path(page_file).resolve()}\nnothing was trained: leave out --dry-run")

@@ -62,7 +62,7 @@ def run(options: argparse.Namespace, name: str, settings: list[str]) -> int:
         photographs.require_own_name(options.registry, shards, recipe, options.data)
     train_detector.build_vocabulary(shards, words, recipe)
     if options.dry_run:
-        inspect.show(shards, dataset, storage.join(folder, "pictures.html"))
+        inspect.show(options.data, shards, dataset, storage.join(folder, "pictures.html"))
         return 0
     is_asked = options.minutes is not None or options.steps is not None
     minutes = DEFAULT_MINUTES if options.minutes is None else options.minutes

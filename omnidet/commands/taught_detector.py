@@ -72,7 +72,7 @@ def run(options: argparse.Namespace, name: str, settings: list[str]) -> int:
     print(retrain.build_shards(dataset, replay, new, combined, recipe, name))
     print(retrain.extend_vocabulary(combined, champion.location, words, name))
     if options.dry_run:
-        inspect.show(new, dataset, storage.join(folder, "pictures.html"))
+        inspect.show(options.data, new, dataset, storage.join(folder, "pictures.html"))
         return 0
     recipe = _with_budget(options, settings, recipe, champion, folder, name)
     untaught = retrain.zero_shot(

@@ -32,11 +32,13 @@ def write(
     index: shards.Index,
     num_samples: int,
     files: Mapping[str, str] | None = None,
+    title: str = "",
 ) -> None:
     """Write the page, with `num_samples` pictures of each set at even distances.
 
     Args:
         files: what people call their pictures, by the number of the image's id.
+        title: of the page, in place of where the shards are.
     """
     template = (
         importlib.resources.files("omnidet.report")
@@ -46,18 +48,25 @@ def write(
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
+    colours = _colours(found)
     sets = [
         {
             "name": name,
             "facts": facts(own),
             "charts": _charts(own),
             "pictures": [
-                _picture(record, files or {}) for record in samples(index, name, num_samples)
+                _picture(record, files or {}, colours)
+                for record in samples(index, name, num_samples)
             ],
         }
         for name, own in found.sets.items()
     ]
-    storage.write_text(path, environment.from_string(template).render(survey=found, sets=sets))
+    storage.write_text(
+        path,
+        environment.from_string(template).render(
+            survey=found, sets=sets, title=title or found.location
+        ),
+    )
 
 
 def samples(index: shards.Index, set_name: str, count: int) -> Iterable[Record]:
@@ -71,6 +80,12 @@ def samples(index: shards.Index, set_name: str, count: int) -> Iterable[Record]:
             if first <= i < first + member.samples:
                 yield shards.open_shard(index.location, member).read(i - first)
         first += member.samples
+
+
+def _colours(found: Survey) -> Mapping[str, int]:
+    """The same colour for a phrase in all pictures, as far as the colours go round."""
+    phrases = sorted(set().union(*(own.phrases for own in found.sets.values())))
+    return {p: i for i, p in enumerate(phrases)} if len(phrases) <= NUM_COLOURS else {}
 
 
 def _charts(own: SetSurvey) -> dict[str, list[tuple[str, int, float]]]:
@@ -92,7 +107,9 @@ def _bars(counts: Counter[str], order: Iterable[str]) -> list[tuple[str, int, fl
     ]
 
 
-def _picture(record: Record, files: Mapping[str, str]) -> dict[str, object]:
+def _picture(
+    record: Record, files: Mapping[str, str], colours: Mapping[str, int]
+) -> dict[str, object]:
     # Encoded again without metadata: a browser would rotate a JPEG by its orientation, but not the
     # boxes on it.
     with picture_files.opened(record.image) as opened:
@@ -101,11 +118,12 @@ def _picture(record: Record, files: Mapping[str, str]) -> dict[str, object]:
     image.thumbnail((IMAGE_SIDE, IMAGE_SIDE))
     out = io.BytesIO()
     image.save(out, "JPEG", quality=85)
+    own_colours = [colours.get(phrase, i % NUM_COLOURS) for i, phrase in enumerate(record.phrases)]
     rectangles = []
     for number, own in enumerate(record.phrase_boxes):
         for i in own:
             x0, y0, x1, y1 = (round(float(v), 1) for v in record.boxes_xyxy[i])
-            rectangles.append((x0, y0, round(x1 - x0, 1), round(y1 - y0, 1), number % NUM_COLOURS))
+            rectangles.append((x0, y0, round(x1 - x0, 1), round(y1 - y0, 1), own_colours[number]))
     absent = ", ".join(record.absent[:NUM_ABSENT])
     if len(record.absent) > NUM_ABSENT:
         absent += f" and {len(record.absent) - NUM_ABSENT} more"
@@ -118,9 +136,7 @@ def _picture(record: Record, files: Mapping[str, str]) -> dict[str, object]:
         "height": record.height,
         "line": round(max(record.width, record.height) / 160, 2),
         "boxes": rectangles,
-        "phrases": [
-            (phrase, counts[i], i % NUM_COLOURS) for i, phrase in enumerate(record.phrases)
-        ],
+        "phrases": [(phrase, counts[i], own_colours[i]) for i, phrase in enumerate(record.phrases)],
         "caption": record.caption,
         "absent": absent,
     }

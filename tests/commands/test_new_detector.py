@@ -70,6 +70,7 @@ def _look(folder, place, capsys, *more: str) -> None:
     shown = page.read_text(encoding="utf-8")
     assert shown.count("<figure") == 12
     assert f"blue {folder.name}" in shown
+    assert f"<h1>{folder}</h1>" in shown
     assert "images/train/3.png, 100 × 80" in shown  # as people call it
     assert not (page.parent / "model").exists()
     assert (place / "registry").exists() == had_registry

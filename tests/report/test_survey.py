@@ -47,3 +47,24 @@ def test_the_page_shows_each_sample_with_its_boxes_and_phrases(tmp_path):
     assert "&lt;star&gt; × 2" in content
     assert "absent 11 and 3 more" in page.text
     assert "<script" not in content
+
+
+def _one(folder, *phrases):
+    boxes = np.array([(4 * i, 6, 4 * i + 3, 26) for i in range(len(phrases))], np.float32)
+    own = tuple((i,) for i in range(len(phrases)))
+    return Record(toys.png(64, 48, []), 64, 48, "coco", f"coco:{folder}", boxes, phrases, own)
+
+
+def test_a_name_has_the_same_colour_in_every_picture(tmp_path):
+    records = [_one(0, "ring", "star"), _one(1, "star"), _one(2, "star", "ring", "dog")]
+    sets = {"train/coco": shard_writer.write_set(records, tmp_path, "train/coco", 2)}
+    shards.write_index(tmp_path, sets, {}, {"held_out": {}, "quarantined": {}})
+    made = shards.read_index(str(tmp_path))
+    survey.write(tmp_path / "page.html", surveys.survey(made), made, 3, {"1": "a/b.jpg"}, "mine")
+    page = Page((tmp_path / "page.html").read_text())
+    dog, ring, star = (f"colour{i}" for i in range(3))
+    assert [a["class"] for a in page.of("rect")] == [ring, star, star, star, ring, dog]
+    assert "a/b.jpg, 64 × 48" in page.text
+    assert "coco coco:2" in page.text
+    assert "mine" in page.text
+    assert "Left out" not in page.text
