@@ -76,12 +76,14 @@ def read(registry: Location, model: str, alias: str) -> Pointer | None:
     Raises LostError if it was set later than its files say, ValueError if it is damaged or its copy
     says something else.
     """
+    # Before the changes themselves: of one that is made meanwhile the copy comes after the change,
+    # and a copy alone would say that the change was lost.
+    copies = storage.list_files(storage.join(registry, model, COPIES, alias))
     files = storage.list_files(storage.join(registry, model, FOLDER, alias))
     change = max((int(match[1]) for match in map(_CHANGE.fullmatch, files) if match), default=0)
     # Some object stores list a new file late.
     while storage.exists(_location(registry, model, alias, change + 1)):
         change += 1
-    copies = storage.list_files(storage.join(registry, model, COPIES, alias))
     last = max((int(match[1]) for match in map(_CHANGE.fullmatch, copies) if match), default=0)
     if last > change:
         pointer = _parsed(storage.join(registry, model, COPIES, alias, f"{last:08}.json"), last)

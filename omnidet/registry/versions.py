@@ -188,6 +188,9 @@ def find(registry: Location, reference: str) -> Version:
     Raises ValueError that lists what the registry holds.
     """
     name, at, which = reference.partition("@")
+    is_alias = bool(at) and not NUMBER.fullmatch(which)
+    # Before the versions: an alias may be pointed to one that is registered meanwhile.
+    known = aliases(registry, name) if is_alias else {}
     found = versions(registry, name)
     if not found:
         held = ", ".join(models(registry))
@@ -199,14 +202,12 @@ def find(registry: Location, reference: str) -> Version:
         raise ValueError(f"no model {name!r} in {registry}: it holds {held}")
     if not at:
         return found[-1]
-    is_number = bool(NUMBER.fullmatch(which))
-    known = {} if is_number else aliases(registry, name)
-    wanted = which if is_number else str(known.get(which))
+    wanted = str(known.get(which)) if is_alias else which
     for version in found:
         if str(version.number) == wanted:
             return version
-    kind = "version" if is_number else "alias"
-    known = aliases(registry, name)
+    kind = "alias" if is_alias else "version"
+    known = known or aliases(registry, name)
     listed = ", ".join(f"{alias} ({number})" for alias, number in known.items()) or "none"
     raise ValueError(
         f"no {kind} {which} of {name!r} in {registry}: "

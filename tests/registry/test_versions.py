@@ -188,6 +188,28 @@ def test_find(registry, model):
         versions.find(registry, "toy@challenger")
 
 
+@pytest.mark.parametrize("moment", range(5))
+def test_the_champion_is_found_while_another_one_is_registered_and_promoted(
+    tmp_path, monkeypatch, moment
+):
+    """Whatever was listed by then, it is neither missing nor lost."""
+    registry, moments, listed = str(tmp_path), iter(range(5)), storage.list_files
+    place_versions(registry, 1)
+    versions.promote(registry, "toy", 1)
+
+    def list_files(location):
+        found = listed(location)
+        if next(moments, None) == moment:
+            place_versions(registry, 2)
+            versions.promote(registry, "toy", 2)
+        return found
+
+    monkeypatch.setattr(storage, "list_files", list_files)
+    assert versions.find(registry, "toy@champion").number in (1, 2)
+    assert next(moments, None) is None, "each moment was met"
+    assert versions.aliases(registry, "toy") == {"champion": 2}
+
+
 def test_promote_and_rollback(registry, model):
     for ap in (0.1, 0.2, 0.3):
         versions.register(registry, "toy", model, {"AP": ap}, {})
