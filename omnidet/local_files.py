@@ -1,22 +1,22 @@
-"""Local files and folders: written whole or not at all, whatever kills the writer.
+"""Local files: written whole or not at all, whatever kills the writer; and locks.
 
-`storage` is the way in.
+`local_folders.py` handles whole folders; `storage` is the way in.
 """
 
 from __future__ import annotations
 
 import errno
 import fcntl
-import glob
 import hashlib
 import os
-import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-_OLD = ".old"
+STAGE = ".stage-"
+"""In the names of what is being written, which nobody else counts as there."""
+_TRIES = 100
 _NO_LOCKS = (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS)
 """Raised by network file systems without locks.
 
@@ -104,25 +104,21 @@ def _files(root: Path) -> Iterator[Path]:
     being staged is not there yet.
     """
     for folder, folders, names in os.walk(root):
-        folders[:] = [name for name in folders if not (name[0] == "." and ".stage-" in name)]
-        yield from (path for name in names if (path := Path(folder, name)).is_file())
+        folders[:] = [name for name in folders if not _is_staged(name)]
+        found = (Path(folder, name) for name in names if not _is_staged(name))
+        yield from (path for path in found if path.is_file())
+
+
+def _is_staged(name: str) -> bool:
+    return name[0] == "." and STAGE in name
 
 
 def list_folders(location: str) -> list[str]:
     """Names of the folders directly in a folder, sorted. Empty if the folder does not exist."""
-    root = Path(location)
-    return sorted(path.name for path in root.iterdir() if path.is_dir()) if root.is_dir() else []
-
-
-def remove(location: str) -> None:
-    """Remove a file or folder. Readers never see a folder half removed. Missing is not an error."""
-    target = Path(location)
-    if target.is_dir() and not target.is_symlink():
-        hidden = _hidden_folder(target)
-        target.rename(hidden / target.name)
-        shutil.rmtree(hidden)
-    else:
-        target.unlink(missing_ok=True)
+    try:
+        return sorted(path.name for path in Path(location).iterdir() if path.is_dir())
+    except (FileNotFoundError, NotADirectoryError):
+        return []
 
 
 @contextmanager
@@ -175,62 +171,56 @@ def written_whole(target: Path) -> Iterator[Path]:
             raise
 
 
-@contextmanager
-def staged_directory(target: Path) -> Iterator[Path]:
-    """A new folder that is moved to `target` if the block succeeds, and removed if it fails."""
-    with naming(target):
-        target.parent.mkdir(parents=True, exist_ok=True)
-        _clear_up(target)
-        stage = _hidden_folder(target)
-        try:
-            with _in_use(stage):
-                yield stage
-                give_default_modes(stage)
-                replace_directory(stage, target)
-        finally:
-            shutil.rmtree(stage, ignore_errors=True)
-
-
-def replace_directory(stage: Path, target: Path) -> None:
-    """Move a folder to a place on the same file system. What was there is removed."""
-    if target.exists():
-        retired = _hidden_folder(target, _OLD)
-        with _in_use(retired):
-            target.rename(retired / target.name)
-            stage.rename(target)
-        shutil.rmtree(retired)
-    else:
-        stage.rename(target)
-
-
 _held: set[int] = set()
 """Descriptors of the locks that this process holds."""
 
 
 @contextmanager
 def locked(lock: Path, busy: str) -> Iterator[None]:
-    """Hold a lock file during the block.
+    """Hold a lock file during the block, and make its folder.
 
     Raises ValueError(busy) if another process holds it, and OSError with the remedy if it cannot be
     written.
     """
+    for _ in range(_TRIES):
+        descriptor = _opened_lock(lock)
+        with holding(descriptor):
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise ValueError(busy) from None
+            except OSError as error:
+                if error.errno not in _NO_LOCKS:
+                    raise
+            # Who held it may have removed it, or moved its folder, before it was free.
+            if _is_at(descriptor, lock):
+                yield
+                return
+    raise ValueError(busy)
+
+
+def _opened_lock(lock: Path) -> int:
     try:
-        descriptor = os.open(lock, os.O_RDWR | os.O_CREAT, 0o666)
+        lock.parent.mkdir(parents=True, exist_ok=True)
+        with suppress(FileNotFoundError):  # its folder was removed in between
+            return os.open(lock, os.O_RDWR | os.O_CREAT, 0o666)
+        lock.parent.mkdir(parents=True, exist_ok=True)
+        return os.open(lock, os.O_RDWR | os.O_CREAT, 0o666)
     except OSError as error:
         raise unwritable(lock, error) from None
-    with _holding(descriptor):
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise ValueError(busy) from None
-        except OSError as error:
-            if error.errno not in _NO_LOCKS:
-                raise
-        yield
+
+
+def _is_at(descriptor: int, path: Path) -> bool:
+    """Whether the open file or folder still is the one at the path."""
+    try:
+        return os.path.samestat(os.fstat(descriptor), path.stat())
+    except FileNotFoundError:
+        return False
 
 
 @contextmanager
-def _holding(descriptor: int) -> Iterator[None]:
+def holding(descriptor: int) -> Iterator[None]:
+    """Keep the descriptor of a lock open during the block, but not in forked processes."""
     _held.add(descriptor)
     try:
         yield
@@ -252,52 +242,11 @@ def _release_inherited_locks() -> None:
 os.register_at_fork(after_in_child=_release_inherited_locks)
 
 
-def _hidden_folder(target: Path, suffix: str = "") -> Path:
-    return Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}.stage-", suffix=suffix))
-
-
-@contextmanager
-def _in_use(folder: Path) -> Iterator[None]:
-    """Let other processes know that this one is at work in a folder; a kill ends it."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    with _holding(descriptor):
-        with suppress(OSError):  # without locks nobody can tell, and work goes on
-            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        yield
-
-
-def _is_in_use(folder: Path) -> bool:
-    try:
-        descriptor = os.open(folder, os.O_RDONLY)
-    except OSError:  # gone, or another user's
-        return False
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        return isinstance(error, BlockingIOError)
-    finally:
-        os.close(descriptor)
-    return False
-
-
-def _clear_up(target: Path) -> None:
-    """Remove the stage of a killed process, and not that of one which is at work.
-
-    If the process died between the two moves of `replace_directory`, the old folder is moved back.
-    """
-    for stale in target.parent.glob(f".{glob.escape(target.name)}.stage-*"):
-        if _is_in_use(stale):
-            continue
-        if stale.suffix == _OLD and (stale / target.name).exists() and not target.exists():
-            (stale / target.name).rename(target)
-        shutil.rmtree(stale, ignore_errors=True)
-
-
 def _write_temporary(target: Path, content: bytes) -> Path:
     """Write a temporary file next to the target and wait until it is on disk."""
     with naming(target):
         target.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name[:60]}.")
+        descriptor, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name[:60]}{STAGE}")
         temporary = Path(name)
         try:
             with open(descriptor, "wb", buffering=0) as file:
@@ -308,27 +257,11 @@ def _write_temporary(target: Path, content: bytes) -> Path:
         except BaseException:
             temporary.unlink()
             raise
-    _give_default_mode(temporary)
+    give_default_mode(temporary)
     return temporary
 
 
-def give_default_modes(folder: Path) -> None:
-    """Let others read a folder and its files.
-
-    Temporary folders are private, and some libraries write private files.
-    """
-    _give_default_mode(folder)
-    for path in folder.rglob("*"):
-        if not path.is_symlink() and not _is_shared(path):
-            _give_default_mode(path)
-
-
-def _is_shared(path: Path) -> bool:
-    """Whether a file also stands in another folder, where its mode is somebody else's choice."""
-    return path.is_file() and path.stat().st_nlink > 1
-
-
-def _give_default_mode(path: Path) -> None:
+def give_default_mode(path: Path) -> None:
     """What is temporary is private; what is published gets the mode of any new file or folder."""
     mask = os.umask(0)
     os.umask(mask)

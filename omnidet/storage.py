@@ -1,6 +1,6 @@
 """One way to read, list and atomically write local paths and `s3://bucket/key` URIs.
 
-    storage ──local path──▶ local_files
+    storage ──local path──▶ local_files, local_folders
        └─────s3:// URI────▶ object_store, object_folders ──▶ s3_client
 
 `docs/storage.md` lists the environment variables of the object store. Whole folders are written
@@ -19,7 +19,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Protocol
 
-from omnidet import local_files
+from omnidet import local_files, local_folders
 
 Location = str | os.PathLike[str]
 """A local path or an `s3://bucket/key` URI."""
@@ -169,7 +169,7 @@ def remove(location: Location) -> None:
 
         object_folders.remove(str(location), INDEX_NAME)
     else:
-        local_files.remove(str(location))
+        local_folders.remove(str(location))
 
 
 def local_copy(location: Location, cache: Location) -> Path:
@@ -196,7 +196,7 @@ def staged_directory(location: Location) -> Iterator[Path]:
     Meanwhile a reader finds no index, and so no folder.
     """
     if not is_s3(location):
-        with local_files.staged_directory(Path(location)) as stage:
+        with local_folders.staged_directory(Path(location)) as stage:
             yield stage
         return
     from omnidet import object_folders
@@ -212,7 +212,7 @@ def staged_directory(location: Location) -> Iterator[Path]:
 
 def replace_directory(stage: Location, location: Location) -> None:
     """Move a local folder to a place on the same file system. What was there is removed."""
-    local_files.replace_directory(Path(stage), Path(location))
+    local_folders.replace_directory(Path(stage), Path(location))
 
 
 def written_whole(target: Path) -> AbstractContextManager[Path]:

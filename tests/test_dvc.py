@@ -38,7 +38,8 @@ STEPS: dict[str, Callable[..., Any]] = {
 """The function that each stage's command calls."""
 CARRIERS = {
     *("omnidet", "omnidet.config", "omnidet.plugins", "omnidet.http", "omnidet.storage"),
-    *("omnidet.object_store", "omnidet.object_folders", "omnidet.local_files"),
+    *("omnidet.object_store", "omnidet.object_folders"),
+    *("omnidet.local_files", "omnidet.local_folders"),
     *("omnidet.s3_client", "omnidet.extras", "omnidet.counted"),
 }
 """What only carries data between stages, or words a message: listed, it would re-run everything at

@@ -1,4 +1,4 @@
-"""Local files and folders: complete or not there, whatever kills the writer."""
+"""Local files: complete or not there, whatever kills the writer; and locks."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import errno
 import fcntl
 import os
 import signal
-import stat
 import subprocess
 import sys
 import threading
@@ -20,38 +19,12 @@ from tests import full_disk
 KILLED = f"""
 import os, signal, sys
 from pathlib import Path
-from omnidet import storage
+from omnidet import local_folders, storage
 
 def die(*args, **kwargs):
     os.kill(os.getpid(), {int(signal.SIGKILL)})
 
 target = sys.argv[2]
-"""
-IN_STAGE = """
-with storage.staged_directory(target) as stage:
-    (stage / "a.tar").write_bytes(b"half")
-    storage.write_bytes(stage / "index.json", b"{}")
-    die()
-"""
-BEFORE_MOVE = """
-Path.rename = die
-with storage.staged_directory(target) as stage:
-    (stage / "a.tar").write_bytes(b"half")
-"""
-BETWEEN_MOVES = """
-real, moves = Path.rename, []
-def rename(self, to):
-    moves.append(to)
-    return real(self, to) if len(moves) == 1 else die()
-Path.rename = rename
-with storage.staged_directory(target) as stage:
-    (stage / "half").write_bytes(b"half")
-"""
-AFTER_MOVES = """
-import shutil
-with storage.staged_directory(target) as stage:
-    (stage / "new").write_bytes(b"new")
-    shutil.rmtree = die
 """
 IN_WRITE = """
 os.fsync = die
@@ -74,69 +47,6 @@ def entries(folder):
     return sorted(path.name for path in folder.iterdir())
 
 
-@pytest.mark.parametrize("script", [IN_STAGE, BEFORE_MOVE], ids=["in the block", "before the move"])
-@pytest.mark.parametrize("there_before", [False, True])
-def test_a_killed_stage_leaves_no_target_and_the_next_run_cleans_up(tmp_path, script, there_before):
-    target = tmp_path / "shards"
-    if there_before:
-        target.mkdir()
-        (target / "old").write_bytes(b"old")
-    killed(script, target)
-    assert target.exists() == there_before
-    if there_before:
-        assert storage.list_files(target) == ["old"]
-    left = [p.name for p in tmp_path.iterdir() if p != target]
-    assert left
-    assert all(name.startswith(".shards.stage-") for name in left)
-    with storage.staged_directory(target) as stage:
-        assert list(stage.iterdir()) == []
-        (stage / "new").write_bytes(b"new")
-    assert entries(tmp_path) == ["shards"]
-    assert storage.list_files(target) == ["new"]
-
-
-@pytest.mark.parametrize("name", ["shards", "shards [1]*"])
-def test_killed_between_the_two_moves_the_old_folder_is_not_lost(tmp_path, name):
-    target = tmp_path / name
-    storage.write_bytes(target / "old", b"old")
-    killed(BETWEEN_MOVES, target)
-    assert not target.exists()
-
-    def fail():
-        with storage.staged_directory(target) as stage:
-            assert entries(stage) == []
-            raise RuntimeError("no")
-
-    with pytest.raises(RuntimeError, match="no"):
-        fail()
-    assert storage.list_files(target) == ["old"]
-    assert entries(tmp_path) == [name]
-
-
-def test_of_two_that_write_one_folder_at_once_each_is_whole(tmp_path):
-    target = tmp_path / "shards"
-    with storage.staged_directory(target) as first:
-        (first / "one").write_bytes(b"first")
-        with storage.staged_directory(target) as second:  # as another process does
-            for name in ("one", "two"):
-                (second / name).write_bytes(b"second")
-        assert storage.list_files(target) == ["one", "two"]
-        (first / "two").write_bytes(b"first")
-    assert [(target / name).read_bytes() for name in ("one", "two")] == [b"first"] * 2
-    assert entries(tmp_path) == ["shards"]
-
-
-def test_killed_after_the_moves_the_new_folder_is_in_place(tmp_path):
-    target = tmp_path / "shards"
-    storage.write_bytes(target / "old", b"old")
-    killed(AFTER_MOVES, target)
-    assert storage.list_files(target) == ["new"]
-    with storage.staged_directory(target) as stage:
-        (stage / "newer").touch()
-    assert storage.list_files(target) == ["newer"]
-    assert entries(tmp_path) == ["shards"]
-
-
 @pytest.mark.parametrize(
     "script", [IN_WRITE, BEFORE_REPLACE], ids=["before it is on disk", "before the move"]
 )
@@ -156,43 +66,6 @@ def test_a_killed_write_leaves_no_part(tmp_path, script, there_before):
     )
     storage.write_bytes(target, b"new")
     assert storage.read_bytes(target) == b"new"
-
-
-def test_a_failed_block_leaves_the_old_folder(tmp_path):
-    target = tmp_path / "out"
-    with storage.staged_directory(target) as stage:
-        (stage / "sub").mkdir()
-        (stage / "sub/old").write_text("1")
-
-    def fail():
-        with storage.staged_directory(target) as stage:
-            (stage / "new").write_text("2")
-            raise RuntimeError("no")
-
-    with pytest.raises(RuntimeError, match="no"):
-        fail()
-    assert entries(tmp_path) == ["out"]
-    assert storage.list_files(target) == ["sub/old"]
-
-
-def test_the_new_folder_replaces_the_old_one_completely(tmp_path):
-    target = tmp_path / "parent" / "out"
-    for name in ("first", "second"):
-        with storage.staged_directory(target) as stage:
-            (stage / name).write_text(name)
-            assert not (target / name).exists()
-    assert storage.list_files(target) == ["second"]
-    assert entries(tmp_path / "parent") == ["out"]
-    assert stat.S_IMODE(target.stat().st_mode) == 0o755
-
-
-def test_a_stage_of_another_folder_is_left_alone(tmp_path):
-    with storage.staged_directory(tmp_path / "one") as first:
-        with storage.staged_directory(tmp_path / "two") as second:
-            assert first.is_dir()
-            (second / "b").touch()
-        (first / "a").touch()
-    assert storage.list_files(tmp_path) == ["one/a", "two/b"]
 
 
 def test_a_failed_write_leaves_nothing(tmp_path, monkeypatch):
@@ -239,14 +112,6 @@ def test_published_files_have_the_mode_of_any_new_file(tmp_path):
     assert (tmp_path / "written").stat().st_mode == (tmp_path / "plain").stat().st_mode
 
 
-def test_published_folders_can_be_read_by_others(tmp_path):
-    with storage.staged_directory(tmp_path / "out") as stage:
-        (stage / "sub").mkdir()
-        (stage / "sub" / "weights").write_bytes(b"x")
-        (stage / "sub" / "weights").chmod(0o600)
-    assert (tmp_path / "out" / "sub" / "weights").stat().st_mode & 0o044 == 0o044
-
-
 def test_one_process_holds_a_lock_at_a_time(tmp_path, monkeypatch):
     with storage.locked(tmp_path / "lock", "busy"):
         with pytest.raises(ValueError, match=r"^busy$"), storage.locked(tmp_path / "lock", "busy"):
@@ -290,25 +155,11 @@ def test_a_lock_is_released_when_its_process_is_killed_even_if_a_forked_one_live
             os.kill(child, signal.SIGKILL)
 
 
-@pytest.mark.parametrize("mask", [0o077, 0o022, 0o027])
-def test_the_mask_holds_for_folders_too(tmp_path, mask):
-    before = os.umask(mask)
-    try:
-        with local_files.staged_directory(tmp_path / "out") as stage:
-            (stage / "inner").mkdir()
-            (stage / "inner" / "file").write_text("x")
-    finally:
-        os.umask(before)
-    found = [tmp_path / "out" / name for name in ("", "inner", "inner/file")]
-    modes = [path.stat().st_mode & 0o777 for path in found]
-    assert modes == [0o777 & ~mask, 0o777 & ~mask, 0o666 & ~mask]
-
-
 def test_listing_bears_what_vanishes_and_never_looks_into_stages(tmp_path, monkeypatch):
     (tmp_path / "model" / "1").mkdir(parents=True)
     (tmp_path / "model" / "1" / "a").touch()
     (tmp_path / "model" / "2").mkdir()
-    with local_files.staged_directory(tmp_path / "model" / "3") as stage:
+    with storage.staged_directory(tmp_path / "model" / "3") as stage:
         (stage / "b").touch()
         scan = os.scandir
 
@@ -354,7 +205,7 @@ WRITERS = {
     ),
     "a file": lambda target, content: _write(local_files.written_whole(target), content),
     "a folder": lambda target, content: _write(
-        local_files.staged_directory(target), content, inner="b"
+        storage.staged_directory(target), content, inner="b"
     ),
 }
 
@@ -375,14 +226,6 @@ def test_a_full_disk_leaves_nothing_and_is_named(tmp_path, kind):
     assert [path.name for path in tmp_path.iterdir()] == ["other"]
 
 
-def test_the_mode_of_a_file_that_also_stands_elsewhere_is_left_alone(tmp_path):
-    """Pictures are linked into folders that are made of them."""
-    (tmp_path / "mine.jpg").touch(mode=0o600)
-    with local_files.staged_directory(tmp_path / "out") as stage:
-        os.link(tmp_path / "mine.jpg", stage / "1.jpg")
-    assert (tmp_path / "mine.jpg").stat().st_mode & 0o777 == 0o600
-
-
 def test_without_hard_links_exactly_one_still_writes(tmp_path, monkeypatch):
     def refuse(*_):
         raise PermissionError(errno.EPERM, "Operation not permitted")
@@ -400,3 +243,61 @@ def test_a_file_system_that_is_only_read_is_named_by_what_was_to_be_written(tmp_
         local_files.naming("out"),
     ):
         raise OSError(errno.EROFS, os.strerror(errno.EROFS), ".out.stage-1")
+
+
+def test_what_is_being_written_is_not_there_yet(tmp_path, monkeypatch):
+    """Another process that begins in the same folder would refuse it for the files of others."""
+    seen = []
+
+    def sync(_):
+        seen.append(storage.list_files(tmp_path))
+        storage.require_replaceable(tmp_path, "plan.json")
+
+    monkeypatch.setattr(os, "fsync", sync)
+    storage.write_text(tmp_path / "plan.json", "{}")
+    assert storage.write_bytes_if_absent(tmp_path / "fetch.json", b"{}")
+    assert seen == [[], ["plan.json"]]
+
+
+def test_a_folder_that_vanishes_lists_nothing(tmp_path, monkeypatch):
+    def gone(path):
+        raise FileNotFoundError(path)
+
+    with monkeypatch.context() as patch:  # it was there a moment ago
+        patch.setattr(Path, "iterdir", gone)
+        assert storage.list_folders(tmp_path) == []
+    (tmp_path / "file").touch()
+    for name in ("none", "file"):
+        assert storage.list_folders(tmp_path / name) == []
+
+
+def test_a_lock_that_its_holder_removes_holds_no_longer(tmp_path, monkeypatch):
+    """Whoever opened it before would hold a file that nobody else finds."""
+    lock, flock, times = tmp_path / "run.lock", fcntl.flock, iter(range(9))
+
+    def late(descriptor, how):
+        if next(times) == 0:
+            lock.unlink()
+        flock(descriptor, how)
+
+    monkeypatch.setattr(fcntl, "flock", late)
+    with (
+        storage.locked(lock, "busy"),
+        pytest.raises(ValueError, match=r"^busy$"),
+        storage.locked(lock, "busy"),
+    ):
+        pass
+    assert next(times) == 3
+
+
+def test_a_lock_is_made_where_its_folder_was_just_removed(tmp_path, monkeypatch):
+    lock, opened, times = tmp_path / "parts" / "lock", os.open, iter(range(9))
+
+    def late(*given):
+        if next(times) == 0:
+            lock.parent.rmdir()
+        return opened(*given)
+
+    monkeypatch.setattr(os, "open", late)
+    with storage.locked(lock, "busy"):
+        assert lock.exists()

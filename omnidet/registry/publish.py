@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from omnidet import local_files, storage
+from omnidet import local_files, local_folders, storage
 from omnidet.model import bundle
 from omnidet.model.seal import INDEX_NAME
 from omnidet.storage import Location
@@ -65,7 +65,7 @@ def _to_free_number(registry: Location, content: Content, folder: Path) -> int:
     try:
         _fill(stage, content)
         hashes = _hashes(stage)
-        local_files.give_default_modes(stage)
+        local_folders.give_default_modes(stage)
         number = _next_number(registry, content.name)
         while True:
             (stage / INDEX_NAME).write_bytes(_index(content.name, number, hashes))
