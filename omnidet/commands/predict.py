@@ -124,8 +124,6 @@ def _one(options: argparse.Namespace, asked: asking.Asked, item: Item) -> int:
     out = None if options.json and options.out is None else options.out or _free(item)
     if out is not None:
         _check_out(out, Path(item.name))
-    from omnidet.predictions.files import write_picture
-
     opened = _opened(item, options.allow_private)
     detector, _ = asking.open_detector(options)
     picture = detector.seen(opened)
@@ -143,7 +141,7 @@ def _one(options: argparse.Namespace, asked: asking.Asked, item: Item) -> int:
         own = {options.threshold if t is None else t for t in prompt.thresholds or (None,)}
         print(_text(found, detector, options.explain, own))
     if out is not None:
-        write_picture(found.draw(), out)
+        out = _drawn(found, item, options.out)
         _note_numbered(found.phrases, found.labels)
         if not options.json:
             print(out)
@@ -197,10 +195,26 @@ def _free(item: Item) -> Path:
     """Where the drawn picture goes if nobody says: nothing is written over."""
     stem = Path(item.key).name
     out, number = Path(f"{stem}.detections.png"), 1
-    while out.exists():
+    while out.exists() or out.is_symlink():
         number += 1
         out = Path(f"{stem}.detections-{number}.png")
     return out
+
+
+def _drawn(found: Detections, item: Item, given: Path | None) -> Path:
+    """Where the picture with all detections is now: over nothing that others wrote meanwhile."""
+    from omnidet.predictions.files import write_new_picture
+
+    picture, out = found.draw(), given or _free(item)
+    while not write_new_picture(picture, out):
+        if given:
+            raise _would_be_lost(given)
+        out = _free(item)
+    return out
+
+
+def _would_be_lost(out: Path) -> ValueError:
+    return ValueError(f"--out {out} exists and would be lost: give another file, or remove it")
 
 
 def _check_out(out: Path, picture: Path) -> None:
@@ -221,7 +235,7 @@ def _check_out(out: Path, picture: Path) -> None:
         )
     storage.require_file_target(out)
     if out.exists():
-        raise ValueError(f"--out {out} exists and would be lost: give another file, or remove it")
+        raise _would_be_lost(out)
     storage.require_writable(out)
 
 

@@ -162,10 +162,19 @@ def write_picture(picture: Image.Image, target: Path, **settings: Any) -> None:
     Args:
         settings: of Pillow's writer for the format.
     """
+    write_bytes(target, _encoded(picture, target, settings))
+
+
+def write_new_picture(picture: Image.Image, target: Path) -> bool:
+    """Write a picture as `write_picture` does, unless there is a file; returns whether it did."""
+    return storage.write_bytes_if_absent(target, _encoded(picture, target, {}))
+
+
+def _encoded(picture: Image.Image, target: Path, settings: Mapping[str, Any]) -> bytes:
     from PIL import Image
 
     # Not straight into the file: Pillow does not notice if only a part of a JPEG fits on the disk.
     content = io.BytesIO()
     kind = Image.registered_extensions()[target.suffix.lower()]
     picture.save(content, kind, **settings)
-    write_bytes(target, content.getvalue())
+    return content.getvalue()

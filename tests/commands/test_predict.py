@@ -18,6 +18,7 @@ from PIL import Image
 
 from omnidet import cli, storage
 from omnidet.inference import lettering
+from omnidet.inference.detections import Detections
 from omnidet.model.detector import Detector
 from omnidet.registry import versions
 from tests import full_disk, toys
@@ -288,6 +289,28 @@ def test_nothing_is_written_over(place, tmp_path, monkeypatch, refused):
     assert names[1] in refused(*call, "--out", names[1])
     assert str(tmp_path) in refused(*call, "--save-dir", str(tmp_path))
     assert (tmp_path / names[1]).read_bytes() == before
+
+
+def test_nothing_is_written_over_that_another_command_writes_meanwhile(
+    place, tmp_path, monkeypatch, refused
+):
+    """Two at once, of one picture and with other words, chose the same name for what they drew."""
+    monkeypatch.chdir(tmp_path)
+    theirs, draw = tmp_path / "picture.detections.png", Detections.draw
+
+    def late(found):
+        theirs.write_bytes(b"theirs")
+        return draw(found)
+
+    monkeypatch.setattr(Detections, "draw", late)
+    call = ["predict", str(place / "picture.png"), "--model", str(place / "model")]
+    call += ["--phrases", "ring"]
+    assert cli.main(call) == 0
+    names = ["picture.detections-2.png", "picture.detections.png"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == names
+    theirs.unlink()
+    assert theirs.name in refused(*call, "--out", theirs.name)
+    assert theirs.read_bytes() == b"theirs"
 
 
 def test_words_are_explained_and_examples_are_not(place, tmp_path, capsys, refused):
