@@ -200,12 +200,16 @@ def locked(lock: Path, busy: str) -> Iterator[None]:
 
 
 def _opened_lock(lock: Path) -> int:
-    try:
-        lock.parent.mkdir(parents=True, exist_ok=True)
-        with suppress(FileNotFoundError):  # its folder was removed in between
-            return os.open(lock, os.O_RDWR | os.O_CREAT, 0o666)
+    def opened() -> int:
         lock.parent.mkdir(parents=True, exist_ok=True)
         return os.open(lock, os.O_RDWR | os.O_CREAT, 0o666)
+
+    try:
+        for _ in range(_TRIES):
+            # Its folder may be removed in between, or while `mkdir` looks what is there.
+            with suppress(FileNotFoundError, FileExistsError):
+                return opened()
+        return opened()
     except OSError as error:
         raise unwritable(lock, error) from None
 

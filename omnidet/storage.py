@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import stat
 import tempfile
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
@@ -260,7 +261,7 @@ def is_same_place(one: Location, other: Location) -> bool:
 
 def _require_no_file_above(path: Path, wanted: str) -> None:
     for parent in path.parents:
-        if parent.exists() and not parent.is_dir():
+        if is_other_than_folder(parent):
             raise ValueError(f"{parent} is a file: give another {wanted} to write")
 
 
@@ -289,7 +290,7 @@ def require_replaceable(
                 f"{location} holds {given}, which is an input: give another folder to write"
             )
     if not is_s3(location):
-        if Path(location).exists() and not Path(location).is_dir():
+        if is_other_than_folder(Path(location)):
             raise ValueError(f"{location} is a file: give another folder to write")
         _require_no_file_above(Path(location), "folder")
     held = list_files(location)
@@ -317,6 +318,16 @@ def _is_uploading(names: list[str]) -> bool:
     from omnidet import object_folders
 
     return object_folders.UPLOADING in names
+
+
+def is_other_than_folder(path: Path) -> bool:
+    """Whether there is something that is no folder; one question, since between two of them another
+    process may make the folder or move it away.
+    """
+    try:
+        return not stat.S_ISDIR(path.stat().st_mode)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
 
 
 def require_outside(location: Location, other: Location) -> None:

@@ -10,6 +10,7 @@ import re
 import subprocess
 import sys
 import tempfile
+from pathlib import Path
 
 import pytest
 
@@ -291,3 +292,32 @@ def test_local_paths_do_not_load_the_object_store():
         "sys.exit(bool({'minio', 'omnidet.object_store'} & sys.modules.keys()))\n"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize("change", ["mkdir", "rmdir"])
+@pytest.mark.parametrize("moment", range(3))
+def test_a_folder_that_comes_or_goes_meanwhile_is_no_file(tmp_path, monkeypatch, change, moment):
+    place, moments = tmp_path / "out", iter(range(9))
+    if change == "rmdir":
+        place.mkdir()
+
+    def late(question):
+        ask = getattr(Path, question)
+
+        def asked(path, **given):
+            answer = ask(path, **given)
+            if path == place and next(moments, None) == moment:
+                getattr(os, change)(place)
+            return answer
+
+        monkeypatch.setattr(Path, question, asked)
+
+    late("exists")
+    late("is_dir")
+    assert not storage.is_other_than_folder(place)
+    storage.require_replaceable(place, "index.json")
+    storage.require_file_target(place / "a.json")
+    monkeypatch.undo()
+    (tmp_path / "file").touch()
+    assert storage.is_other_than_folder(tmp_path / "file")
+    assert not storage.is_other_than_folder(tmp_path / "file" / "below")

@@ -60,11 +60,12 @@ class Journal:
         folder, flag = self.folder, self._flag
         if storage.is_s3(str(folder)) or str(folder).startswith("s3:/"):
             raise ValueError(f"{flag} {folder}: give a local folder")
-        if folder.exists() and not folder.is_dir():
+        if storage.is_other_than_folder(folder):
             raise ValueError(f"{flag} {folder} is a file: give a folder")
         settings = folder / SETTINGS
+        held = storage.list_files(folder)  # first: a run that begins meanwhile is one, too
         if not settings.is_file():
-            if folder.is_dir() and any(path.name != LOCK for path in folder.iterdir()):
+            if any(name != LOCK for name in held):
                 raise ValueError(
                     f"{flag} {folder} holds other files, which nothing is written over: "
                     "give a new folder"

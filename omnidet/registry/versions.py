@@ -158,8 +158,7 @@ def check_name(name: str) -> None:
 def check(registry: Location, name: str = "any") -> None:
     """Raise ValueError unless `registry` can be a registry and `name` the name of a model."""
     check_name(name)
-    # In this order: another process may make the folder between the two questions.
-    is_other = "://" in str(registry) or (Path(registry).exists() and not Path(registry).is_dir())
+    is_other = "://" in str(registry) or storage.is_other_than_folder(Path(registry))
     if not storage.is_s3(registry) and is_other:
         raise ValueError(
             f"registry={registry} is neither a folder nor an s3:// URI: name the registry"

@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
+from omnidet import storage
+from omnidet.predictions.inputs import SETTINGS
 from omnidet.predictions.journal import LOCK, NAME, Journal, digest_of
 
 LINE = {"image": "a.png", "file": "a", "width": 1, "height": 1, "detections": []}
@@ -94,6 +97,25 @@ def test_two_processes_do_not_share_a_folder(tmp_path):
         )
     assert ran.returncode == 1
     assert f"ValueError: another run works in {tmp_path}" in ran.stderr
+
+
+def test_a_run_that_begins_meanwhile_is_no_folder_of_other_files(tmp_path, monkeypatch):
+    """The second of two that begin at once is told that the first is at work."""
+    run, ask = tmp_path / "run", Path.is_file
+
+    def late(path, **given):
+        answer = ask(path, **given)
+        if path.name == SETTINGS and not answer:
+            storage.write_text(path, "{}")
+        return answer
+
+    monkeypatch.setattr(Path, "is_file", late)
+    Journal(run, {}, "--save-dir").check()
+    monkeypatch.undo()
+    (tmp_path / "other" / "inner").mkdir(parents=True)
+    (tmp_path / "other" / "inner" / "a.txt").touch()
+    with pytest.raises(ValueError, match="holds other files"):
+        Journal(tmp_path / "other", {}, "--save-dir").check()
 
 
 def test_a_table_that_a_person_changed_is_kept(tmp_path):

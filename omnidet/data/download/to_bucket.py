@@ -62,7 +62,7 @@ def _scratch_folder(scratch: Path | None) -> Iterator[Path]:
         with tempfile.TemporaryDirectory(prefix="omnidet-download-") as temporary:
             yield Path(temporary)
         return
-    if scratch.exists() and not scratch.is_dir():
+    if storage.is_other_than_folder(scratch):
         raise ValueError(f"{scratch} is a file: give a folder to unpack into")
     work = scratch / manifest.WORK_NAME
     work.mkdir(parents=True, exist_ok=True)

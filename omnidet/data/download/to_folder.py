@@ -43,7 +43,7 @@ def download_to_folder(
     """
     options = options or Options()
     files = selection.selected(dataset, options)
-    if folder.exists() and not folder.is_dir():
+    if storage.is_other_than_folder(folder):
         raise ValueError(f"{folder} is a file: give a folder to write into")
     work = folder / WORK_NAME
     work.mkdir(parents=True, exist_ok=True)

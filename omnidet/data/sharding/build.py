@@ -231,10 +231,11 @@ def _resumable(out: str) -> Iterator[str]:
         yield out
         return
     work = f"{out.rstrip('/')}.work"
-    storage.require_replaceable(work, UNFINISHED)
-    Path(work).mkdir(parents=True, exist_ok=True)
+    if not storage.exists(storage.join(work, UNFINISHED)):
+        storage.require_replaceable(work, UNFINISHED)
     busy = f"another build of {out} is under way: wait for it, or give another folder"
     with storage.locked(Path(work, UNFINISHED), busy):
         yield work
-        storage.remove(storage.join(work, UNFINISHED))
+        # With the mark, so that nobody else begins in a folder that is about to move.
         storage.replace_directory(work, out)
+        storage.remove(storage.join(out, UNFINISHED))

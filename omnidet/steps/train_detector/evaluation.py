@@ -96,7 +96,6 @@ def _parts(
     own = storage.join(shared, hashlib.sha256(facts.encode()).hexdigest()[:12])
     lock: AbstractContextManager[None] = nullcontext()
     if world.is_main and not storage.is_s3(shared):
-        Path(shared).mkdir(parents=True, exist_ok=True)
         busy = f"another evaluation into {out} is under way: wait for it, or give another folder"
         lock = storage.locked(Path(shared, "lock"), busy)
     with lock:

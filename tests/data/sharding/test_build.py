@@ -388,6 +388,30 @@ def test_two_builds_of_one_folder_do_not_write_into_each_others_shards(tmp_path)
     assert not (tmp_path / "out" / build.UNFINISHED).exists()
 
 
+def test_a_build_that_begins_as_another_one_ends_does_not_lose_its_folder(tmp_path, monkeypatch):
+    """It would begin in the folder that is about to be moved, or be told that it holds the files of
+    others."""
+    write_laion(tmp_path / "laion")
+    config, out, replace = (
+        ShardsConfig((WEB,), ()),
+        str(tmp_path / "out"),
+        storage.replace_directory,
+    )
+    busy = pytest.raises(ValueError, match=f"{out} is under way")
+
+    def late(*places):
+        with busy:
+            build.build(tmp_path, out, config)
+        replace(*places)
+        monkeypatch.undo()
+        build.build(tmp_path, out, config)
+
+    monkeypatch.setattr(storage, "replace_directory", late)
+    assert shards.num_samples(build.build(tmp_path, out, config).shards("train/laion")) == 2
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["laion", "out"]
+    assert not (tmp_path / "out" / build.UNFINISHED).exists()
+
+
 def test_a_failing_adapter_leaves_the_old_shards(tmp_path):
     write_laion(tmp_path / "laion")
     config = ShardsConfig((WEB,), ())
