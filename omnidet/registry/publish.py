@@ -36,12 +36,14 @@ class Content:
         name: of the model.
         model: folder of the trained detector.
         facts: its provenance.
+        config: content of its `config.json`: the detector that was measured, and no other.
     """
 
     name: str
     model: Path
     metrics: Mapping[str, float]
     facts: Mapping[str, Any]
+    config: Mapping[str, Any]
 
 
 def publish(registry: Location, content: Content) -> int:
@@ -117,10 +119,26 @@ def _fill(stage: Path, content: Content) -> None:
             f"{source} cannot be copied to {stage.parent} ({short}): "
             "make room or correct the permissions there, then register again"
         ) from error
+    _require_same(stage, content)
     (stage / "metrics.json").write_bytes(_json(dict(content.metrics)))
     (stage / "provenance.json").write_bytes(_json(dict(content.facts)))
-    card = _card(content, bundle.read_config(content.model))
+    card = _card(content, content.config)
     (stage / "README.md").write_text(card, encoding="utf-8")
+
+
+def _require_same(copy: Path, content: Content) -> None:
+    """Raise OSError if a training wrote another detector there meanwhile: its weights would get the
+    metrics of this one.
+    """
+    try:
+        is_same = bundle.check(copy)[1] == content.config
+    except (ValueError, FileNotFoundError):  # a part of each
+        is_same = False
+    if not is_same:
+        raise OSError(
+            f"{content.model} was written while it was registered: register it again when it is "
+            "whole, with the metrics of what is in it then"
+        )
 
 
 def _card(content: Content, config: Mapping[str, Any]) -> str:

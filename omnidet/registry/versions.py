@@ -142,7 +142,7 @@ def register(
             and _answering(version.read_config()) == _answering(told)
         ):
             return version, False
-    content = Content(name, model, metrics, {**provenance, "weights_sha256": weights})
+    content = Content(name, model, metrics, {**provenance, "weights_sha256": weights}, told)
     return _version(registry, name, publish(registry, content)), True
 
 

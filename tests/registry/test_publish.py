@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,6 +14,7 @@ import pytest
 
 from omnidet import storage
 from omnidet.inference.detector import OmniDet
+from omnidet.model import bundle
 from omnidet.registry import publish, versions
 from tests import toys
 from tests.registry.conftest import content
@@ -21,7 +23,8 @@ ROOT = Path(__file__).parents[2]
 
 
 def _publish(registry: str, model: Path, **metrics: float) -> int:
-    return publish.publish(registry, publish.Content("toy", model, metrics, {"run": "abc"}))
+    told = bundle.read_config(model)
+    return publish.publish(registry, publish.Content("toy", model, metrics, {"run": "abc"}, told))
 
 
 def test_a_version_is_whole_and_loads(registry, tmp_path, model):
@@ -150,6 +153,26 @@ def test_a_failure_leaves_no_version(registry, model, monkeypatch):
         _publish(registry, model)
     left = storage.list_files(f"{registry}/toy")
     assert left == (["1/CLAIM"] if storage.is_s3(registry) else [])
+    assert versions.models(registry) == []
+
+
+@pytest.mark.parametrize("files", [("config.json", "model.safetensors"), ("model.safetensors",)])
+def test_a_detector_that_is_trained_anew_meanwhile_is_not_taken_for_the_measured_one(
+    registry, model, tmp_path, monkeypatch, files
+):
+    """Whether all of it is another one by then, or a part."""
+    toys.write_bundle(tmp_path / "other", 1)
+    copytree = shutil.copytree
+
+    def late(*places, **given):
+        monkeypatch.setattr(shutil, "copytree", copytree)
+        for name in files:
+            (tmp_path / "other" / name).replace(model / name)
+        return copytree(*places, **given)
+
+    monkeypatch.setattr(shutil, "copytree", late)
+    with pytest.raises(OSError, match=f"{model} was written while"):
+        versions.register(registry, "toy", model, {"AP": 0.5}, {})
     assert versions.models(registry) == []
 
 
