@@ -13,6 +13,7 @@ import http.server
 import importlib.util
 import itertools
 import os
+import random
 import signal
 import socket
 import ssl
@@ -180,11 +181,21 @@ def object_store(folder: Path) -> Iterator[ObjectStore]:
 
 
 def _free_ports() -> dict[str, int]:
+    """Ports that are free, and that no connection gets while a server starts or is stopped: below
+    those that the system gives out.
+    """
+    bounds = Path("/proc/sys/net/ipv4/ip_local_port_range")
+    first = int(bounds.read_text().split()[0]) if bounds.exists() else 32_768
+    below = range(10_000, first)
+    candidates = random.SystemRandom().sample(below, 200) if len(below) > 1_000 else [0] * 200
     with contextlib.ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in SERVERS]
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return {name: each.getsockname()[1] for name, each in zip(SERVERS, sockets, strict=True)}
+        found: list[int] = []
+        while len(found) < len(SERVERS):
+            each = stack.enter_context(socket.socket())
+            with contextlib.suppress(OSError):  # somebody has it
+                each.bind(("127.0.0.1", candidates.pop()))
+                found.append(each.getsockname()[1])
+    return dict(zip(SERVERS, found, strict=True))
 
 
 def _configure(store: ObjectStore) -> None:

@@ -155,8 +155,15 @@ def test_a_killed_upload_leaves_no_index_and_the_next_run_cleans_up(s3, there_be
     assert storage.list_files(location) == ["00.tar", "index.json"]
 
 
-def test_a_server_that_restarts_during_an_upload(s3, tmp_path):
+def test_a_server_that_restarts_during_an_upload(s3, tmp_path, monkeypatch):
     location, failures = f"{s3.uri}/run", []
+    put, puts, is_stopped = object_store.put_file, iter(range(4)), threading.Event()
+
+    def some_before_the_stop(*given):
+        assert next(puts, None) is not None or is_stopped.wait(60)
+        put(*given)
+
+    monkeypatch.setattr(object_store, "put_file", some_before_the_stop)
     content = {f"{i:02d}.tar": os.urandom(400_000) for i in range(24)}
     content |= {"large.tar": os.urandom(LARGE_BYTES), "index.json": b"{}"}
 
@@ -173,9 +180,12 @@ def test_a_server_that_restarts_during_an_upload(s3, tmp_path):
     while thread.is_alive() and len(storage.list_files(location)) < 4:
         time.sleep(0.02)
     s3.store.stop()
-    assert thread.is_alive()
-    time.sleep(2)
-    s3.store.start()
+    try:
+        is_stopped.set()
+        time.sleep(2)
+        assert thread.is_alive()
+    finally:
+        s3.store.start()
     thread.join(timeout=120)
     assert not thread.is_alive()
     assert not failures

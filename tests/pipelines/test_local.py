@@ -5,6 +5,7 @@ steps called one by one.
 from __future__ import annotations
 
 import builtins
+import contextlib
 import gc
 import json
 import os
@@ -83,6 +84,15 @@ def test_the_whole_pipeline(tmp_path, monkeypatch, capfd):
     assert {"dataset", "metrics", "table", "report", "decision", "registered"} <= names
 
 
+def _steps_of(process: psutil.Process) -> list[psutil.Process]:
+    found = []
+    for child in process.children(recursive=True):
+        with contextlib.suppress(psutil.NoSuchProcess):  # one of those that live for a moment
+            if "executor_main" in " ".join(child.cmdline()):
+                found.append(child)
+    return found
+
+
 @pytest.mark.slow
 def test_sigterm_ends_the_steps_too(tmp_path):
     run_local = ["run-local", "--out", str(tmp_path / "out"), "world.train_images=2000"]
@@ -93,11 +103,7 @@ def test_sigterm_ends_the_steps_too(tmp_path):
     ):
         own = psutil.Process(process.pid)
         deadline = time.monotonic() + 120
-        while not (
-            steps_of_it := [
-                c for c in own.children(recursive=True) if "executor_main" in " ".join(c.cmdline())
-            ]
-        ):
+        while not (steps_of_it := _steps_of(own)):
             assert time.monotonic() < deadline, (tmp_path / "log").read_text()
             time.sleep(0.1)
         process.terminate()

@@ -7,7 +7,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -44,6 +43,28 @@ def _start(place, name, *formats):
     )
 
 
+KILLED = f"""
+import os, sys
+from omnidet import cli
+from omnidet.predictions.journal import Journal
+
+add, times = Journal.add, iter(range(int(sys.argv[1])))
+def counted(journal, line):
+    if next(times, None) is None:  # the picture's files are written
+        os.kill(os.getpid(), {int(signal.SIGKILL)})
+    add(journal, line)
+Journal.add = counted
+cli.main(sys.argv[2:])
+"""
+
+
+def _run_killed(place, lines, name, *formats):
+    """A run that is killed once its journal has so many lines more."""
+    call = [sys.executable, "-c", KILLED, str(lines), *_call(name, *formats)]
+    ran = subprocess.run(call, cwd=place, capture_output=True, text=True, timeout=500)
+    assert ran.returncode == -signal.SIGKILL, ran.stderr
+
+
 def _files(folder):
     return {
         path.relative_to(folder).as_posix(): path.read_bytes()
@@ -52,29 +73,14 @@ def _files(folder):
     }
 
 
-def _kill_after(process, journal, lines):
-    """Kill the process once the journal has so many lines."""
-    deadline = time.monotonic() + 400
-    while process.poll() is None and time.monotonic() < deadline:
-        count = journal.read_bytes().count(b"\n") if journal.is_file() else 0
-        if count >= lines:
-            process.send_signal(signal.SIGKILL)
-            break
-        time.sleep(0.005)
-    assert process.wait(60) == -signal.SIGKILL, process.stderr.read()
-    process.stderr.close()
-
-
 def test_a_run_that_is_killed_twice_ends_like_one_that_is_not(place):
     undisturbed = _start(place, "whole")
     assert undisturbed.wait(500) == 0, undisturbed.stderr.read()
     counts = []
     for _ in range(2):
-        running = _start(place, "killed")
-        journal = place / "killed" / NAME
-        _kill_after(running, journal, (counts[-1] if counts else 0) + 10)
-        counts.append(journal.read_bytes().count(b"\n"))
-    assert 10 <= counts[0] < counts[1] < 80
+        _run_killed(place, 10, "killed")
+        counts.append((place / "killed" / NAME).read_bytes().count(b"\n"))
+    assert counts == [10, 20]
     assert not (place / "killed" / "predictions.csv").exists()
     last = _start(place, "killed")
     assert last.wait(500) == 0, last.stderr.read()
@@ -96,9 +102,9 @@ def test_pictures_that_changed_are_looked_at_again_whatever_kills_the_run(
     for number in range(20, 60):  # another size, so that no box stays as it is
         content = toys.png(90 + number % 7, 55, [(30, 9, 60, 50)], "blue")
         Path("p", f"{number:03}.png").write_bytes(content)
-    running = _start(tmp_path, "run", "crops")
-    _kill_after(running, Path("run", NAME), 80 + 10)
+    _run_killed(tmp_path, 10, "run", "crops")
     killed = Path("run", NAME).read_text().splitlines()
+    assert len(killed) == 80 + 10
     assert killed[:80] == before  # no old result goes before the new one is there
     capsys.readouterr()
     assert cli.main(_call("run", "crops")) == 0

@@ -43,11 +43,11 @@ def test_slow_bodies_hold_no_place(detector):
 
 
 def test_a_body_below_the_least_rate_is_given_up(detector):
-    patience = Patience(body_window_seconds=1, body_window_bytes=1000)
+    patience = Patience(body_window_seconds=3, body_window_bytes=1000)
     with serving(detector, patience=patience) as (_, port):
         started = time.monotonic()
         with _begun(port, 10_000) as slow:
-            while time.monotonic() - started < 10:
+            while time.monotonic() - started < 30:
                 try:
                     slow.sendall(b"y")
                 except OSError:
@@ -56,7 +56,7 @@ def test_a_body_below_the_least_rate_is_given_up(detector):
                 with contextlib.suppress(TimeoutError):
                     if b" 408 " in slow.recv(1000):
                         break
-            assert time.monotonic() - started < 8
+            assert time.monotonic() - started < 20
         with _begun(port, len(PICTURE), PICTURE[:10]) as late:  # slow, but not too slow
             time.sleep(0.6)
             late.sendall(PICTURE[10:])
@@ -84,15 +84,14 @@ def test_the_oldest_body_gives_way_when_memory_is_full(detector):
     patience, limits = Patience(max_body_bytes=200_000), Limits(max_request_bytes=200_000)
     with serving(detector, patience=patience, limits=limits) as (_, port):
         hoarders = [_begun(port, 150_000, b"x" * 90_000) for _ in range(4)]
-        time.sleep(0.5)
-        assert ask(port, "POST", "/detect", question("ring"))[0] == 200
         answers = []
-        for connection in hoarders:
-            connection.settimeout(0.5)
-            with contextlib.suppress(TimeoutError, ConnectionResetError):
+        for connection in hoarders[:2]:  # the oldest
+            with contextlib.suppress(ConnectionResetError):
                 answers.append(connection.recv(1000)[:12])
+        assert ask(port, "POST", "/detect", question("ring"))[0] == 200
+        for connection in hoarders:
             connection.close()
-        assert answers.count(b"HTTP/1.1 503") >= 2
+        assert answers == [b"HTTP/1.1 503"] * 2
 
 
 def test_a_body_in_another_coding(detector):

@@ -243,12 +243,13 @@ def test_the_version_that_was_asked_answers_though_another_is_promoted_meanwhile
     body = json.dumps(content).encode()
     head = (
         f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
-        f"Connection: close\r\nContent-Length: {len(body)}\r\n\r\n"
+        f"Connection: close\r\nContent-Length: {len(body)}\r\nExpect: 100-continue\r\n\r\n"
     ).encode()
     with serving(detector) as (service, port):
         with socket.create_connection(("127.0.0.1", port), timeout=30) as connection:
-            connection.sendall(head + body[:9])
-            time.sleep(0.5)
+            connection.sendall(head)
+            assert connection.recv(1000).startswith(b"HTTP/1.1 100 ")  # it waits for the body
+            connection.sendall(body[:9])
             service.use(other, "4")
             connection.sendall(body[9:])
             answer = until_closed(connection)

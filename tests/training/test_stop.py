@@ -88,7 +88,8 @@ def _start(folder: Path, ranks: int) -> subprocess.Popen[str]:
 
 
 def _wait_for_steps(folder: Path, count: int) -> None:
-    for _ in range(600):
+    give_up_at = time.monotonic() + 400  # seconds on a quiet machine
+    while time.monotonic() < give_up_at:
         log = folder / "run" / "metrics.jsonl"
         if log.is_file() and log.read_text().count("\n") >= count:
             return
@@ -109,7 +110,7 @@ def test_ctrl_c_keeps_what_was_reached(tmp_path):
     try:
         _wait_for_steps(tmp_path, 3)
         os.killpg(ran.pid, signal.SIGINT)
-        _, said = ran.communicate(timeout=60)
+        _, said = ran.communicate(timeout=400)
     finally:
         ran.kill()
     assert ran.returncode == INTERRUPTED_EXIT_CODE
@@ -135,7 +136,7 @@ def test_a_drained_node_leaves_a_checkpoint_and_no_process(tmp_path, ranks, to_t
             os.killpg(ran.pid, signal.SIGTERM)
         else:
             os.kill(ran.pid, signal.SIGTERM)
-        _, said = ran.communicate(timeout=60)
+        _, said = ran.communicate(timeout=400)
     finally:
         ran.kill()
     assert ran.returncode != 0
@@ -145,5 +146,5 @@ def test_a_drained_node_leaves_a_checkpoint_and_no_process(tmp_path, ranks, to_t
     assert newest is not None
     steps = [row["step"] for row in metrics.read(tmp_path / "run" / "metrics.jsonl")]
     assert int(Path(newest).name) == steps[-1]
-    _, alive = psutil.wait_procs(family, timeout=10)
+    _, alive = psutil.wait_procs(family, timeout=60)
     assert alive == []

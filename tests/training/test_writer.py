@@ -74,14 +74,16 @@ def test_a_store_that_is_down_is_waited_for(s3, monkeypatch, capfd):
         s3.store.stop()
         try:
             writer.save(_taken(2))
-            time.sleep(1.5)
+            said, give_up_at = "", time.monotonic() + 100
+            while "checkpoint of step 2 waits" not in said:
+                assert time.monotonic() < give_up_at, said
+                time.sleep(0.05)
+                said += capfd.readouterr().err
             writer.check()  # no error: it tries again
             assert writer._thread.is_alive()
         finally:
             s3.store.start()
     assert Path(checkpoint.latest(folder)).name == "00000002"
-    said = capfd.readouterr().err
-    assert "checkpoint of step 2 waits" in said
     assert "no object store answers" in said
 
 

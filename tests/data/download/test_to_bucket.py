@@ -160,17 +160,28 @@ def test_two_datasets_share_a_folder_and_its_lock(s3, site):
 
 
 PROGRAM = """
-import sys
+import sys, time
 from pathlib import Path
+from omnidet import storage
 from omnidet.data.download import catalogue
 from omnidet.data.download.to_bucket import download_to_bucket
 (dataset,) = catalogue.load(Path(sys.argv[2])).values()
+upload, places = storage.upload, iter(range(int(sys.argv[4])))
+def some(*files):
+    if next(places, None) is None:
+        time.sleep(600)  # to be killed
+    upload(*files)
+storage.upload = some
 download_to_bucket(dataset, sys.argv[1], Path(sys.argv[3]))
 """
 
 
-def start(out: str, own_catalogue: Path, scratch: Path) -> subprocess.Popen[bytes]:
-    return subprocess.Popen([sys.executable, "-c", PROGRAM, out, str(own_catalogue), str(scratch)])
+def start(
+    out: str, own_catalogue: Path, scratch: Path, uploads: int = 1000
+) -> subprocess.Popen[bytes]:
+    """A download that hangs after so many uploads."""
+    places = [out, str(own_catalogue), str(scratch)]
+    return subprocess.Popen([sys.executable, "-c", PROGRAM, *places, str(uploads)])
 
 
 def killed_when(process: subprocess.Popen[bytes], is_time) -> None:
@@ -200,7 +211,7 @@ def test_a_killed_run_is_resumed(s3, site, tmp_path):
     assert storage.list_files(out) == []
 
     site.delay_seconds = 0
-    killed_when(start(out, own, scratch), lambda: len(storage.list_files(out)) > 5)
+    killed_when(start(out, own, scratch, uploads=20), lambda: len(storage.list_files(out)) > 5)
     (_, second) = site.requests("a.zip")
     assert int(second["Range"].removeprefix("bytes=").rstrip("-")) > 400_000
     left = storage.list_files(out)

@@ -175,13 +175,14 @@ def test_what_has_a_config_too_is_not_trained_over(place, tmp_path, capsys, held
 def test_two_runs_in_one_folder(place, tmp_path, capsys):
     """The second is refused, and the first is not disturbed."""
     code = (
-        "import sys, time\n"
+        "import os, sys, time\n"
         "from omnidet.training.metrics import MetricLog\n"
         "real = MetricLog.write\n"
         "def write(self, row):\n"
         "    real(self, row)\n"
         "    open(sys.argv[1], 'w').close()\n"
-        "    time.sleep(1)\n"
+        "    while not os.path.exists(sys.argv[1] + '.on'):\n"
+        "        time.sleep(0.05)\n"
         "MetricLog.write = write\n"
         "from omnidet import cli\n"
         "sys.exit(cli.main(sys.argv[2:]))\n"
@@ -193,6 +194,7 @@ def test_two_runs_in_one_folder(place, tmp_path, capsys):
         time.sleep(0.05)
     assert cli.main(train_command(place, out)) == 2
     assert "another process" in capsys.readouterr().err
+    mark.with_name("trains.on").touch()
     assert first.wait(240) == 0
     assert [row["step"] for row in metrics.read(out / "training.jsonl")] == [2, 4, 6, 8, 10]
 
