@@ -54,8 +54,8 @@ def photographs() -> Recipe:
             retrain=RetrainConfig(
                 transforms=TRANSFORMS,
                 replay_share=0.375,
-                learning_rate=3e-4,
-                new_token_rate=12.0,
+                learning_rate=5e-4,
+                new_token_rate=7.2,
                 new_weight=1.0,
                 balanced=True,
                 frozen_layers=8,
