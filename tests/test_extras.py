@@ -11,6 +11,7 @@ import shutil
 import subprocess
 import sys
 import tomllib
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -55,6 +56,31 @@ def installed(tmp_path_factory) -> Path:
         [sys.executable, "-c", program], cwd=source, check=True, capture_output=True, timeout=60
     )
     return folder
+
+
+def test_a_script_beside_the_clone_imports_the_package(installed, tmp_path):
+    """A folder called `omnidet` beside it, the clone, must not be taken for the package."""
+    source, made = installed / "source", tmp_path / "made"
+    made.mkdir()
+    program = f"from setuptools import build_meta as b; b.build_editable({str(made)!r})"
+    subprocess.run(
+        [sys.executable, "-c", program], cwd=source, check=True, capture_output=True, timeout=60
+    )
+    (wheel,) = made.glob("*.whl")
+    with zipfile.ZipFile(wheel) as packed:
+        packed.extractall(tmp_path / "site")
+    (tmp_path / "work/omnidet/omnidet").mkdir(parents=True)
+    (tmp_path / "work/script.py").write_text(
+        f"import site; site.addsitedir({str(tmp_path / 'site')!r})\n"
+        "import omnidet; print(omnidet.__file__)\n"
+    )
+    # Without the environment's own packages, among which is an installation of this checkout.
+    call = [sys.executable, "-S", "script.py"]
+    bare = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
+    done = subprocess.run(
+        call, cwd=tmp_path / "work", env=bare, capture_output=True, text=True, timeout=60
+    )
+    assert done.stdout.strip() == str(source / "omnidet/__init__.py"), done.stderr
 
 
 @pytest.fixture

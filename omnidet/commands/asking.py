@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from omnidet.commands.arguments import add_registry
-from omnidet.commands.loading import find_model, loading
+from omnidet.commands.loading import DEMO, find_model, loading, model_or_only
 from omnidet.inference import hints, names, question
 from omnidet.inference.defaults import BATCH, MAX_DETECTIONS, THRESHOLD
 
@@ -49,9 +49,9 @@ def add_question(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--model",
-        default="omnidet-tiny-world",
         help="registered model (NAME for its champion, NAME@3, NAME@ALIAS), a folder, local or "
-        "s3://, or OWNER/NAME of the Hugging Face hub (default: %(default)s)",
+        f"s3://, or OWNER/NAME of the Hugging Face hub (default: {DEMO}, or the only model of a "
+        "registry without it)",
     )
     add_registry(parser)
     parser.add_argument(
@@ -157,9 +157,10 @@ def facts(options: argparse.Namespace, question_asked: Asked) -> dict[str, Any]:
 
 
 def open_detector(options: argparse.Namespace) -> tuple[OmniDet, dict[str, str]]:
-    """The detector, and hashes of it that take the place of those in `facts`; the threshold is its
-    own if none was given.
+    """The detector, and hashes of it that take the place of those in `facts`; model and threshold
+    are filled in if none was given.
     """
+    options.model = model_or_only(options.model, options.registry)
     folder, _, _ = find_model(options.model, options.registry)
     with loading():
         from omnidet.inference.detector import OmniDet

@@ -10,7 +10,7 @@ import sys
 from omnidet import extras
 from omnidet.commands import serve
 from omnidet.commands.arguments import Commands, add_command, add_registry
-from omnidet.commands.loading import find_model, loading
+from omnidet.commands.loading import DEMO, find_model, loading, model_or_only
 from omnidet.serving.config import ServerConfig
 
 
@@ -20,9 +20,8 @@ def add(commands: Commands) -> None:
     parser = add_command(commands, "demo", text, run)
     parser.add_argument(
         "--model",
-        default="omnidet-tiny-world",
         help="registered model (NAME for its champion, NAME@3, NAME@ALIAS), or a folder, local or "
-        "s3:// (default: %(default)s)",
+        f"s3:// (default: {DEMO}, or the only model of a registry without it)",
     )
     parser.add_argument(
         "--compare", metavar="MODEL", help="another model, shown side by side with the first"
@@ -40,7 +39,8 @@ def run(options: argparse.Namespace) -> None:
     """Serve until stopped. Raises ValueError or FileNotFoundError for what cannot be served."""
     extras.require("serve", *extras.TORCH, *serve.PACKAGES)
     config = ServerConfig(port=options.port)
-    references = [options.model, *([options.compare] if options.compare else [])]
+    references = [model_or_only(options.model, options.registry)]
+    references += [options.compare] if options.compare else []
     found = [find_model(reference, options.registry) for reference in references]
     with loading():
         from omnidet.inference.detector import OmniDet

@@ -7,6 +7,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+DEMO = "omnidet-tiny-world"
+"""Model that `make demo` registers."""
+
 
 @contextmanager
 def loading() -> Iterator[None]:
@@ -22,6 +25,24 @@ def loading() -> Iterator[None]:
     finally:
         gc.freeze()
         gc.enable()
+
+
+def model_or_only(model: str | None, registry: str) -> str:
+    """What `--model` names; without it the demo's detector, or the only model of a registry that
+    does not hold that one.
+
+    Raises ValueError that lists the models where there are several.
+    """
+    from omnidet.registry import versions
+
+    if model is not None:
+        return model
+    held = versions.models(registry)
+    if not held or DEMO in held:
+        return DEMO
+    if len(held) > 1:
+        raise ValueError(f"{registry} holds {', '.join(held)}: say which one, as --model {held[0]}")
+    return held[0]
 
 
 def find_model(model: str, registry: str) -> tuple[Path, str, str]:

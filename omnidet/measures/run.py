@@ -93,7 +93,14 @@ def set_hashes(index: shards.Index, config: EvaluationConfig) -> dict[str, str]:
 def _present(index: shards.Index, config: EvaluationConfig) -> list[Benchmark]:
     chosen = [b for b in config.benchmarks if not b.optional or b.set_name in index.sets]
     for benchmark in chosen:
-        index.shards(benchmark.set_name)  # raises before hours of work if the set is missing
+        if benchmark.set_name not in index.sets:  # said before hours of work
+            sets = [name for name in index.sets if name in index.ground_truth]
+            raise ValueError(
+                f"{index.location} has no set {benchmark.set_name!r} for the benchmark "
+                f"{benchmark.name}: it holds {', '.join(index.sets) or 'nothing'}; name another "
+                f"with --set evaluation.benchmarks.{benchmark.name}.set_name="
+                f"{sets[0] if sets else 'SET'}"
+            )
         if benchmark.loaded.needs_truth:
             ground_truth(index, benchmark.set_name)
     return chosen

@@ -19,6 +19,20 @@ def test_the_collector_rests_while_a_detector_is_loaded():
         gc.unfreeze()
 
 
+def test_without_a_name_the_model_is_the_only_one(place, tmp_path):
+    registry = str(tmp_path / "registry")
+    assert loading.model_or_only(None, registry) == loading.DEMO  # whose absence is said elsewhere
+    for name in ("mine", "other", loading.DEMO):
+        versions.register(registry, name, place / "model", {"AP": 0.5}, {})
+        if name == "mine":
+            assert loading.model_or_only(None, registry) == "mine"
+        if name == "other":
+            with pytest.raises(ValueError, match=r"holds mine, other.*--model mine"):
+                loading.model_or_only(None, registry)
+        assert loading.model_or_only("some@3", registry) == "some@3"
+    assert loading.model_or_only(None, registry) == loading.DEMO
+
+
 def test_a_model_is_a_folder_or_a_version(place, registry):
     versions.promote(registry, "toy", 2)
     assert loading.find_model(str(place / "model"), registry) == (place / "model", "model", "")

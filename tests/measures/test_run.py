@@ -39,7 +39,8 @@ def test_metrics_are_named_by_benchmark_and_suffix(index, tmp_path):
 
 def test_a_missing_set_is_named_before_anything_is_predicted(index, tmp_path):
     config = EvaluationConfig((Benchmark("coco", "coco", "eval/none"),))
-    with pytest.raises(ValueError, match="eval/none"):
+    field = r"--set evaluation\.benchmarks\.coco\.set_name=eval/"
+    with pytest.raises(ValueError, match=f"'eval/none' .*holds .*eval/lvis.*{field}"):
         run.in_one_process(TruthTeller([]), index, config, tmp_path)
 
 

@@ -126,9 +126,10 @@ def survey(index: shards.Index, vocabulary: Vocabulary | None = None) -> Survey:
                 )
                 for text in texts:
                     seen.update(split(text))
-    coverage = tuple(
-        part for name in index.ground_truth for part in _coverage(index, name, split, seen)
-    )
+    # Without any such text there is nothing to compare: that no name occurs in it would read as if
+    # the names were not trained on.
+    benchmarks = index.ground_truth if seen else {}
+    coverage = tuple(part for name in benchmarks for part in _coverage(index, name, split, seen))
     return Survey(
         index.location,
         index.dataset_version,

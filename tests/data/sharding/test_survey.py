@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
 
@@ -126,6 +127,15 @@ def test_names_that_no_phrase_or_caption_has_words_for(index):
     }
 
 
+def test_names_are_compared_with_phrases_and_captions_only_where_there_are_some(index):
+    without = dataclasses.replace(
+        index, sets={name: index.sets[name] for name in ("train/det", "eval/lvis")}
+    )
+    found = survey.survey(without)
+    assert found.coverage == ()
+    assert "grounding" not in survey.describe(found)
+
+
 @pytest.mark.parametrize(
     ("counts", "expected"), [({}, (0, 0, 0)), ({4: 1}, (4, 4, 4)), ({1: 2, 3: 1, 9: 2}, (1, 3, 9))]
 )
@@ -149,7 +159,7 @@ def test_the_command_prints_and_writes_a_self_contained_page(index, tmp_path, ca
     html = page.read_text()
     assert html.count("<figure>") == 6
     assert html.count("<rect") == 3 + 1 + 3
-    assert '<rect class="colour0" x="0.0" y="0.0" width="50.0" height="50.0"' in html
+    assert '<rect class="colour1" x="0.0" y="0.0" width="50.0" height="50.0"' in html
     assert "&lt;b&gt;dog&lt;/b&gt;" in html
     assert "<b>dog</b>" not in html
     assert "thing 0 · thing 1 · thing 2</td>" in html
