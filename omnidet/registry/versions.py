@@ -195,8 +195,8 @@ def find(registry: Location, reference: str) -> Version:
         held = ", ".join(models(registry))
         if not held:
             raise ValueError(
-                f"no model {name!r} in {registry}, which holds none: name the registry that does "
-                "with --registry, or make a detector with omnidet finetune FOLDER"
+                f"no model {name!r} in {registry}, which holds none: name another one with "
+                "--registry, or make a detector with omnidet finetune FOLDER"
             )
         raise ValueError(f"no model {name!r} in {registry}: it holds {held}")
     if not at:
