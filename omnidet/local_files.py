@@ -75,11 +75,17 @@ def write_bytes_if_absent(location: str, content: bytes) -> bool:
 
 def _create(target: Path, content: bytes) -> bool:
     """As `write_bytes_if_absent`, but a reader may see a part of the file."""
-    try:
-        with target.open("xb") as file:
-            file.write(content)
-    except FileExistsError:
-        return False
+    with naming(target):
+        try:
+            file = target.open("xb")
+        except FileExistsError:
+            return False
+        try:
+            with file:
+                file.write(content)
+        except BaseException:
+            target.unlink()
+            raise
     return True
 
 
@@ -111,6 +117,18 @@ def _files(root: Path) -> Iterator[Path]:
 
 def _is_staged(name: str) -> bool:
     return name[0] == "." and STAGE in name
+
+
+def first_names(location: str) -> Iterator[str]:
+    """Names of what is directly in a folder, but for what is being written.
+
+    None if the folder does not exist. Large folders are not read to their end unless asked.
+    """
+    try:
+        with os.scandir(location) as entries:
+            yield from (entry.name for entry in entries if not _is_staged(entry.name))
+    except FileNotFoundError:
+        return
 
 
 def list_folders(location: str) -> list[str]:

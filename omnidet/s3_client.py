@@ -141,9 +141,10 @@ def _certificates() -> str:
 
 def _more_certificates() -> str | None:
     """Those that are trusted too, as text: a pod gets variables from a ConfigMap, and no file."""
-    text = os.environ.get(CERTIFICATES)
-    if not text:
+    given = os.environ.get(CERTIFICATES)
+    if not given:
         return None
+    text = given.encode("ascii", "ignore").decode()  # comments may hold other letters
     try:
         ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=text)
     except (ssl.SSLError, ValueError) as error:

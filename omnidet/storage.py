@@ -10,6 +10,7 @@ an object store) none, but never a part of one.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import stat
@@ -328,6 +329,10 @@ def is_other_than_folder(path: Path) -> bool:
         return not stat.S_ISDIR(path.stat().st_mode)
     except (FileNotFoundError, NotADirectoryError):
         return False
+    except OSError as error:
+        if error.errno != errno.ELOOP:  # a link to itself
+            raise
+        return True
 
 
 def require_outside(location: Location, other: Location) -> None:

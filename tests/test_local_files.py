@@ -237,6 +237,27 @@ def test_without_hard_links_exactly_one_still_writes(tmp_path, monkeypatch):
     assert [path.read_bytes() for path in tmp_path.iterdir()] == [b"first"]
 
 
+def test_without_hard_links_a_full_disk_leaves_nothing_and_is_named(tmp_path, monkeypatch):
+    def refuse(*_):
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(os, "link", refuse)
+    temporary = local_files._write_temporary
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.setattr(
+        local_files,
+        "_write_temporary",
+        lambda target, content: temporary(tmp_path / "elsewhere" / target.name, content[:10]),
+    )
+    place = tmp_path / "a.png"
+    with (
+        full_disk.room_for(1000),
+        pytest.raises(OSError, match=r"a\.png cannot be written .*make room"),
+    ):
+        local_files.write_bytes_if_absent(str(place), bytes(2000))
+    assert not place.exists()
+
+
 def test_a_file_system_that_is_only_read_is_named_by_what_was_to_be_written(tmp_path):
     with (
         pytest.raises(PermissionError, match=r"out cannot be written \(Read-only.*another place"),

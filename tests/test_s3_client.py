@@ -149,7 +149,8 @@ def test_a_private_ca_is_trusted_only_if_it_is_named(s3, tmp_path, reconnect, na
             storage.exists(f"{s3.uri}/a")
         assert time.monotonic() - started < 10
         is_text = name == s3_client.CERTIFICATES
-        reconnect(**{name: certificate.read_text() if is_text else str(certificate)})
+        text = f"# Zertifikat für uns\n{certificate.read_text()}"
+        reconnect(**{name: text if is_text else str(certificate)})
         storage.write_bytes(f"{s3.uri}/a", b"x" * 100_000)
         assert storage.read_bytes(f"{s3.uri}/a") == b"x" * 100_000
         s3_client.forget()

@@ -320,4 +320,6 @@ def test_a_folder_that_comes_or_goes_meanwhile_is_no_file(tmp_path, monkeypatch,
     monkeypatch.undo()
     (tmp_path / "file").touch()
     assert storage.is_other_than_folder(tmp_path / "file")
+    (tmp_path / "loop").symlink_to("loop")
+    assert storage.is_other_than_folder(tmp_path / "loop")
     assert not storage.is_other_than_folder(tmp_path / "file" / "below")

@@ -94,12 +94,16 @@ def _present(index: shards.Index, config: EvaluationConfig) -> list[Benchmark]:
     chosen = [b for b in config.benchmarks if not b.optional or b.set_name in index.sets]
     for benchmark in chosen:
         if benchmark.set_name not in index.sets:  # said before hours of work
-            sets = [name for name in index.sets if name in index.ground_truth]
+            # Which of the sets has what this benchmark measures is for people to say.
+            is_only = [b.name for b in config.benchmarks].count(benchmark.name) == 1
+            remedy = (
+                f"name the right one with --set evaluation.benchmarks.{benchmark.name}.set_name=SET"
+                if is_only
+                else "give the shards that have it, or a recipe with other benchmarks"
+            )
             raise ValueError(
                 f"{index.location} has no set {benchmark.set_name!r} for the benchmark "
-                f"{benchmark.name}: it holds {', '.join(index.sets) or 'nothing'}; name another "
-                f"with --set evaluation.benchmarks.{benchmark.name}.set_name="
-                f"{sets[0] if sets else 'SET'}"
+                f"{benchmark.name}: it holds {', '.join(index.sets) or 'nothing'}; {remedy}"
             )
         if benchmark.loaded.needs_truth:
             ground_truth(index, benchmark.set_name)

@@ -165,7 +165,8 @@ class OnnxDetector:
             return self.facts.words
         if phrases is None and not self.facts.own_names:
             raise ValueError(
-                "no phrases: this model takes any words and was trained on no names, so say which"
+                "no phrases: this model takes any words and names none of its own: say which, or "
+                "export the detector again if it has names"
             )
         return self.facts.own_names if phrases is None else checked_phrases(phrases)
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from omnidet import storage
+from omnidet import local_files, storage
 from omnidet.predictions import sources
 from omnidet.predictions.inputs import SETTINGS
 
@@ -63,9 +63,10 @@ class Journal:
         if storage.is_other_than_folder(folder):
             raise ValueError(f"{flag} {folder} is a file: give a folder")
         settings = folder / SETTINGS
-        held = storage.list_files(folder)  # first: a run that begins meanwhile is one, too
+        # Before `settings`: a run that begins meanwhile is one, too.
+        is_used = any(name != LOCK for name in local_files.first_names(str(folder)))
         if not settings.is_file():
-            if any(name != LOCK for name in held):
+            if is_used:
                 raise ValueError(
                     f"{flag} {folder} holds other files, which nothing is written over: "
                     "give a new folder"

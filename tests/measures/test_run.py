@@ -39,9 +39,18 @@ def test_metrics_are_named_by_benchmark_and_suffix(index, tmp_path):
 
 def test_a_missing_set_is_named_before_anything_is_predicted(index, tmp_path):
     config = EvaluationConfig((Benchmark("coco", "coco", "eval/none"),))
-    field = r"--set evaluation\.benchmarks\.coco\.set_name=eval/"
+    field = r"--set evaluation\.benchmarks\.coco\.set_name=SET"
     with pytest.raises(ValueError, match=f"'eval/none' .*holds .*eval/lvis.*{field}"):
         run.in_one_process(TruthTeller([]), index, config, tmp_path)
+
+
+def test_no_setting_is_offered_that_would_change_two_benchmarks(index, tmp_path):
+    """`--set` changes all of a name: both would be measured on one set."""
+    present = Benchmark("refcocog", "refcocog", "eval/refcocog")
+    lacking = Benchmark("refcocog", "refcocog", "eval/none", suffix="unseen")
+    with pytest.raises(ValueError, match="'eval/none'") as caught:
+        run.in_one_process(TruthTeller([]), index, EvaluationConfig((present, lacking)), tmp_path)
+    assert "--set" not in str(caught.value)
 
 
 def test_a_set_without_ground_truth_is_named(index, tmp_path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -116,6 +117,14 @@ def test_a_run_that_begins_meanwhile_is_no_folder_of_other_files(tmp_path, monke
     (tmp_path / "other" / "inner" / "a.txt").touch()
     with pytest.raises(ValueError, match="holds other files"):
         Journal(tmp_path / "other", {}, "--save-dir").check()
+
+
+def test_a_large_folder_of_others_is_refused_at_its_first_entry(tmp_path, monkeypatch):
+    (tmp_path / "mine" / "empty").mkdir(parents=True)
+    monkeypatch.setattr(os, "walk", lambda *_, **__: pytest.fail("it was walked through"))
+    with pytest.raises(ValueError, match="holds other files"):
+        Journal(tmp_path / "mine", {}, "--save-dir").check()
+    Journal(tmp_path / "new", {}, "--save-dir").check()
 
 
 def test_a_table_that_a_person_changed_is_kept(tmp_path):
