@@ -66,8 +66,9 @@ def train_detector(
         tolerations: Taints to tolerate, such as
             [{"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"}].
         object_store: Name of the Secret with AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, and of
-            the ConfigMap with AWS_ENDPOINT_URL and AWS_REGION. Either may be missing if the pods
-            have a role, or the store is AWS.
+            the ConfigMap with AWS_ENDPOINT_URL, AWS_REGION and, for a private CA,
+            OMNIDET_CA_CERTIFICATES. Either may be missing if the pods have a role, or the store is
+            AWS.
     """
     store = Store(object_store)
     size = {
